@@ -1,0 +1,21 @@
+"""How Alembic runs here: on the connection that `mm migrate` hands over, or on one to the configured database."""
+
+from alembic import context
+from machine_monitor import config
+from machine_monitor.database import addresses, migrations
+from machine_monitor.models import METADATA
+
+
+def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose type nothing here needs
+    """Run what the command asked for in the connection's transaction."""
+    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    run(connection)
+else:
+    with migrations.locked(addresses.parse(config.load().database_url)) as own:
+        run(own)

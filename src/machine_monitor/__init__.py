@@ -1,0 +1,1 @@
+"""Machine Monitor: records of interventions on machines, kept and consulted."""

@@ -1,0 +1,52 @@
+"""Answers: finished bytes with the headers that the contract promises."""
+
+from urllib.parse import parse_qsl, quote, urlencode
+
+from fastapi import Request, Response
+
+from machine_monitor.query.pages import Page
+from machine_monitor.services.conditions import Conditions, etag
+from machine_monitor.services.records import Written
+from machine_monitor.services.storage import Stored
+
+JSON = "application/json"
+
+
+def page(request: Request, found: Page) -> Response:
+    """A list, with `Link` to its neighbours and `X-Total-Count` if it was counted."""
+    headers = {}
+    links = [
+        f'<{_with_cursor(request, cursor)}>; rel="{relation}"'
+        for relation, cursor in (("next", found.next), ("prev", found.previous))
+        if cursor is not None
+    ]
+    if links:
+        headers["Link"] = ", ".join(links)
+    if found.total is not None:
+        headers["X-Total-Count"] = str(found.total)
+    return Response(found.body, media_type=JSON, headers=headers)
+
+
+def record(stored: Stored, conditions: Conditions) -> Response:
+    """One record with its ETag; 304 without it if the client has this version already."""
+    conditions.check_current(stored)
+    headers = {"ETag": etag(stored.version)}
+    if conditions.is_known(stored.version):
+        return Response(status_code=304, headers=headers)
+    return Response(stored.body, media_type=JSON, headers=headers)
+
+
+def written(path: str, result: Written) -> Response:
+    """The record as it is after a write; 201 with its `Location` if it is new. `path` is that of its list."""
+    headers = {"ETag": etag(result.version)}
+    if not result.created:
+        return Response(result.body, media_type=JSON, headers=headers)
+    headers["Location"] = f"{path}/{quote(result.key, safe='')}"
+    return Response(result.body, status_code=201, media_type=JSON, headers=headers)
+
+
+def _with_cursor(request: Request, cursor: str) -> str:
+    """The address of a neighbouring page: the same list, at another place."""
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    kept = [(name, value) for name, value in query if name not in ("cursor", "offset")]
+    return f"{quote(request.url.path)}?{urlencode([*kept, ('cursor', cursor)], encoding='latin-1')}"

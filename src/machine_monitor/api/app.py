@@ -1,0 +1,79 @@
+"""The application: its routes, its envelope, and the database that it lives with."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
+
+from machine_monitor import config
+from machine_monitor.api import documents, problems
+from machine_monitor.api.envelope import Envelope
+from machine_monitor.api.routes import log_types, logs, machines, system, users
+from machine_monitor.config import Settings
+from machine_monitor.database import migrations
+from machine_monitor.database.connect import Database
+
+ROUTERS = (machines.router, logs.router, log_types.router, users.router, system.router)
+EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application for these settings; the database is opened when it starts."""
+    app = FastAPI(
+        title="Machine Monitor",
+        summary="Interventions on machines: record them, and find any of them at once.",
+        version=version("machine-monitor"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.database = Database(settings.database_url, settings.query_timeout)
+    for router in ROUTERS:
+        # `include_router` would match each request twice.
+        app.router.routes.extend(router.routes)
+    app.mount("/docs/static", StaticFiles(directory=system.SWAGGER))
+    problems.install(app)
+    _document(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
+    app.add_middleware(Envelope)
+    return app
+
+
+def serve() -> FastAPI:
+    """The application for the settings of this process; what uvicorn calls in each worker."""
+    return create_app(config.load())
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    database: Database = app.state.database
+    migrations.prepare(database.address)
+    await database.open()
+    yield
+    await database.close()
+
+
+def _document(app: FastAPI) -> None:
+    """Let `/openapi.json` be FastAPI's document, finished."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = documents.finish(generate())
+        return app.openapi_schema
+
+    app.openapi = openapi

@@ -1,0 +1,123 @@
+"""What an endpoint can ask for in its signature; each is a plain function of the request."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Depends, Request
+
+from machine_monitor.database import instants
+from machine_monitor.database.connect import Database
+from machine_monitor.errors import Fault, invalid
+from machine_monitor.models.fields import Schema
+from machine_monitor.query.grammar import Listing, read_list, read_pairs, read_selection, refuse_all
+from machine_monitor.query.times import Clock
+from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services import records
+from machine_monitor.services.conditions import Conditions
+from machine_monitor.services.history import Author
+from machine_monitor.services.records import Written
+
+MAX_NOTE = 500
+_TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
+
+T = TypeVar("T")
+Selection = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Writing:
+    """All that a write needs beside its body: where, by whom, and under which conditions."""
+
+    database: Database
+    author: Author
+    conditions: Conditions
+
+    async def create(self, resource: Resource, body: Schema) -> Written:
+        """Add a record."""
+        unit = partial(records.create, resource=resource, body=body, author=self.author)
+        return await self.database.write(unit)
+
+    async def replace(self, resource: Resource, key: str, body: Schema) -> Written:
+        """Make the record at `key` what the body says."""
+        return await self._change(records.replace, resource, key, body=body)
+
+    async def update(self, resource: Resource, key: str, body: Schema) -> Written:
+        """Apply a merge patch to the record at `key`."""
+        return await self._change(records.update, resource, key, body=body)
+
+    async def delete(self, resource: Resource, key: str) -> None:
+        """Delete the record at `key`."""
+        await self._change(records.delete, resource, key)
+
+    async def _change(self, verb: Callable[..., T], resource: Resource, key: str, **body: Schema) -> T:
+        about = {"resource": resource, "key": key, "conditions": self.conditions, "author": self.author}
+        return await self.database.write(partial(verb, **about, **body))
+
+
+def database_of(request: Request) -> Database:
+    """The application's database."""
+    return request.app.state.database
+
+
+def conditions_of(request: Request) -> Conditions:
+    """The request's If-Match and If-None-Match."""
+    required = request.app.state.settings.require_if_match
+    return Conditions(_tags(request, "if-match"), _tags(request, "if-none-match"), required)
+
+
+def writing_of(request: Request) -> Writing:
+    """What a write needs; raises the 422 of a query string, for a write has none."""
+    refuse_all(read_pairs(request.scope["query_string"]))
+    author = Author(via="anonymous", note=_note(request))
+    return Writing(database_of(request), author, conditions_of(request))
+
+
+def listing_of(resource: Resource) -> Any:
+    """A dependency: the list of `resource` that a request asks for."""
+
+    def read(request: Request) -> Listing:
+        clock = Clock(request.app.state.settings.zone, instants.now())
+        return read_list(resource, read_pairs(request.scope["query_string"]), clock, about=request.scope["path"])
+
+    return Depends(read)
+
+
+def selection_of(resource: Resource) -> Any:
+    """A dependency: the `fields` and `expand` that a request for one record names."""
+
+    def read(request: Request) -> Selection:
+        return read_selection(resource, read_pairs(request.scope["query_string"]))
+
+    return Depends(read)
+
+
+Db = Annotated[Database, Depends(database_of)]
+Known = Annotated[Conditions, Depends(conditions_of)]
+Write = Annotated[Writing, Depends(writing_of)]
+
+
+def _tags(request: Request, header: str) -> tuple[str, ...] | None:
+    values = request.headers.getlist(header)
+    return tuple(_TAG.findall(",".join(values))) if values else None
+
+
+def _note(request: Request) -> str | None:
+    """`X-Change-Note`: UTF-8, percent-encoded where the client can't send it."""
+    header = request.headers.get("x-change-note")
+    if header is None:
+        return None
+    faults: list[Fault] = []
+    note = ""
+    try:
+        note = unquote_to_bytes(header.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        faults.append(Fault("X-Change-Note is not UTF-8.", parameter="X-Change-Note"))
+    if len(note) > MAX_NOTE or "\0" in note:
+        faults.append(Fault(f"X-Change-Note has at most {MAX_NOTE} characters and no NUL.", parameter="X-Change-Note"))
+    if faults:
+        raise invalid(faults)
+    return note

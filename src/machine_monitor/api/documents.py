@@ -1,0 +1,165 @@
+"""OpenAPI: what the signatures cannot say, made from the tables that the answers come from."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, create_model
+
+from machine_monitor.errors import PROBLEMS
+from machine_monitor.models.fields import Schema
+from machine_monitor.models.schemas import read_part
+from machine_monitor.query.parameters import list_parameters, selection_parameters, vocabulary_table
+from machine_monitor.query.vocabulary import Resource
+
+PROBLEM_TYPE = "application/problem+json"
+ETAG = {"ETag": {"description": "The record's version, in quotes.", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "Where the record is.", "schema": {"type": "string"}}}
+LIST_HEADERS = {
+    "Link": {"description": "The pages next to this one (RFC 8288).", "schema": {"type": "string"}},
+    "X-Total-Count": {"description": "How many there are, if `count` asks.", "schema": {"type": "string"}},
+}
+CONDITIONS = {
+    "If-Match": "Only if the record still has one of these ETags; else 412.",
+    "If-None-Match": "`*`: only if there is no such record yet.",
+}
+NOTE = {"X-Change-Note": "Why, for the history; at most 500 characters, percent-encoded UTF-8."}
+KNOWN = {"If-None-Match": "An ETag that the client has; 304 if it is still the record's."}
+# What each verb can answer beside its success. 400 is a query string that is not UTF-8, or a body that is not JSON.
+ANYWHERE = (400, 414, 500, 503)
+WRITES = (*ANYWHERE, 422, 507)
+BODIES = (*WRITES, 413, 415)
+
+
+class Fault(BaseModel):
+    """One fault of a request."""
+
+    message: str
+    code: str
+    pointer: str | None = None
+    parameter: str | None = None
+    allowed: list[str] | None = None
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    request_id: str
+    errors: list[Fault] | None = None
+    current: dict[str, Any] | None = None
+
+
+def listed(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a list."""
+    history = bool(resource.scope)
+    return {
+        "response_model": _page(read_part(resource.read)),
+        "responses": {200: {"headers": LIST_HEADERS}, **problems(*ANYWHERE, 422, *([404] if history else []))},
+        "openapi_extra": {"parameters": list_parameters(resource)},
+        "description": vocabulary_table(resource),
+    }
+
+
+def created(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a POST that creates."""
+    return {
+        "status_code": 201,
+        "response_model": resource.read,
+        "responses": {201: {"headers": {**ETAG, **LOCATION}}, **problems(*BODIES, 409)},
+        "openapi_extra": {"parameters": _headers(NOTE)},
+    }
+
+
+def read(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a GET of one record."""
+    not_modified = {304: {"description": "The client has it.", "headers": ETAG}}
+    gone = [410] if resource.soft_delete else []
+    return {
+        "response_model": read_part(resource.read),
+        "responses": {200: {"headers": ETAG}, **not_modified, **problems(*ANYWHERE, 404, 412, 422, *gone)},
+        "openapi_extra": {"parameters": [*selection_parameters(resource), *_headers(KNOWN)]},
+    }
+
+
+def replaced(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a PUT."""
+    gone = [410] if resource.soft_delete else []
+    new = {201: {"model": resource.read, "description": "Created", "headers": {**ETAG, **LOCATION}}}
+    return {
+        "response_model": resource.read,
+        "responses": {200: {"headers": ETAG}, **new, **problems(*BODIES, 409, 412, 428, *gone)},
+        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+    }
+
+
+def updated(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a PATCH."""
+    gone = [410] if resource.soft_delete else []
+    return {
+        "response_model": resource.read,
+        "responses": {200: {"headers": ETAG}, **problems(*BODIES, 404, 409, 412, 428, *gone)},
+        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+    }
+
+
+def deleted(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a DELETE."""
+    gone = [410] if resource.soft_delete else [409]
+    return {
+        "status_code": 204,
+        "responses": problems(*WRITES, 404, 412, 428, *gone),
+        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+    }
+
+
+def finish(document: dict[str, Any]) -> dict[str, Any]:
+    """Complete FastAPI's document: merge patches have a media type of their own, problems have theirs."""
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            if method == "patch":
+                content = operation["requestBody"]["content"]
+                content["application/merge-patch+json"] = content["application/json"]
+            for status, response in operation["responses"].items():
+                if status >= "400" and "content" in response:
+                    response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}
+    document["components"]["schemas"].pop("HTTPValidationError", None)
+    document["components"]["schemas"].pop("ValidationError", None)
+    return document
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": Problem, "description": _titles(status), "content": {PROBLEM_TYPE: {}}}
+        for status in sorted(set(statuses))
+    }
+
+
+def _titles(status: int) -> str:
+    codes = [problem for problem in PROBLEMS.values() if problem.status == status]
+    return " · ".join(f"`{problem.code}`: {problem.title}" for problem in codes)
+
+
+def _headers(sentences: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "required": False, "description": sentence, "schema": {"type": "string"}}
+        for name, sentence in sentences.items()
+    ]
+
+
+@cache
+def _page(part: type[Schema]) -> type[BaseModel]:
+    """The schema of a list's page."""
+    return create_model(
+        f"{part.__name__.removesuffix('Part')}Page",
+        __doc__="One page of a list.",
+        items=(list[part], ...),
+        next=(str | None, ...),
+        previous=(str | None, ...),
+        total=(int | None, ...),
+        total_capped=(bool, ...),
+    )

@@ -1,0 +1,1 @@
+"""One file a resource; a signature says what its endpoint needs."""

@@ -1,0 +1,56 @@
+"""Log types: the kinds of intervention that a site tells apart."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+
+from machine_monitor.api import answers
+from machine_monitor.api.deps import Db, Known, Selection, Write, listing_of, selection_of
+from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.route import Route
+from machine_monitor.models import LOG_TYPES
+from machine_monitor.models.log_type import LogTypeCreate, LogTypeReplace, LogTypeUpdate
+from machine_monitor.query import pages
+from machine_monitor.query.grammar import Listing
+from machine_monitor.services import records
+
+router = APIRouter(tags=["log types"], route_class=Route)
+
+
+@router.get("/log-types", **listed(LOG_TYPES))
+async def list_log_types(request: Request, listing: Annotated[Listing, listing_of(LOG_TYPES)], database: Db) -> Response:
+    """List the kinds of intervention."""
+    return answers.page(request, await pages.fetch(database, listing))
+
+
+@router.post("/log-types", **created(LOG_TYPES))
+async def create_log_type(body: LogTypeCreate, write: Write) -> Response:
+    """Add a kind of intervention. Its code is unique whatever the case of its letters, and never changes."""
+    return answers.written("/log-types", await write.create(LOG_TYPES, body))
+
+
+@router.get("/log-types/{code}", **read(LOG_TYPES))
+async def get_log_type(
+    code: str, selection: Annotated[Selection, selection_of(LOG_TYPES)], known: Known, database: Db
+) -> Response:
+    """Read a kind of intervention."""
+    return answers.record(await records.read(database, LOG_TYPES, code, *selection), known)
+
+
+@router.put("/log-types/{code}", **replaced(LOG_TYPES))
+async def replace_log_type(code: str, body: LogTypeReplace, write: Write) -> Response:
+    """Create the type, or replace it: a field that is absent takes its default."""
+    return answers.written("/log-types", await write.replace(LOG_TYPES, code, body))
+
+
+@router.patch("/log-types/{code}", **updated(LOG_TYPES))
+async def update_log_type(code: str, body: LogTypeUpdate, write: Write) -> Response:
+    """Change some fields of a type (JSON merge patch); `active: false` keeps it from new logs."""
+    return answers.written("/log-types", await write.update(LOG_TYPES, code, body))
+
+
+@router.delete("/log-types/{code}", **deleted(LOG_TYPES))
+async def delete_log_type(code: str, write: Write) -> Response:
+    """Delete a type that no log names."""
+    await write.delete(LOG_TYPES, code)
+    return Response(status_code=204)

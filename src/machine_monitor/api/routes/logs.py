@@ -1,0 +1,67 @@
+"""Logs: one intervention on one machine each."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+
+from machine_monitor.api import answers
+from machine_monitor.api.deps import Db, Known, Selection, Write, listing_of, selection_of
+from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.route import Route
+from machine_monitor.models import HISTORY, LOGS
+from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
+from machine_monitor.query import pages
+from machine_monitor.query.grammar import Listing
+from machine_monitor.services import records
+
+router = APIRouter(tags=["logs"], route_class=Route)
+
+
+@router.get("/logs", **listed(LOGS))
+async def list_logs(request: Request, listing: Annotated[Listing, listing_of(LOGS)], database: Db) -> Response:
+    """List interventions, newest first: filter by any field of the log, of its machine, type and user,
+    search with `q`, sort, page by cursor."""
+    return answers.page(request, await pages.fetch(database, listing))
+
+
+@router.post("/logs", **created(LOGS))
+async def create_log(body: LogCreate, write: Write) -> Response:
+    """Record an intervention. Only `machine` and `type` are required."""
+    return answers.written("/logs", await write.create(LOGS, body))
+
+
+@router.get("/logs/{uuid}", **read(LOGS))
+async def get_log(
+    uuid: str, selection: Annotated[Selection, selection_of(LOGS)], known: Known, database: Db
+) -> Response:
+    """Read an intervention; 410 if it was deleted."""
+    return answers.record(await records.read(database, LOGS, uuid, *selection), known)
+
+
+@router.put("/logs/{uuid}", **replaced(LOGS))
+async def replace_log(uuid: str, body: LogReplace, write: Write) -> Response:
+    """Record an intervention under a UUID of your own, or replace it; to send it again is harmless.
+
+    A field that is absent takes its default, but `started_at` and `user` stay as they are stored."""
+    return answers.written("/logs", await write.replace(LOGS, uuid, body))
+
+
+@router.patch("/logs/{uuid}", **updated(LOGS))
+async def update_log(uuid: str, body: LogUpdate, write: Write) -> Response:
+    """Change some fields of an intervention (JSON merge patch): null clears one."""
+    return answers.written("/logs", await write.update(LOGS, uuid, body))
+
+
+@router.delete("/logs/{uuid}", **deleted(LOGS))
+async def delete_log(uuid: str, write: Write) -> Response:
+    """Delete an intervention. It leaves every list, its history stays."""
+    await write.delete(LOGS, uuid)
+    return Response(status_code=204)
+
+
+@router.get("/logs/{uuid}/history", **listed(HISTORY))
+async def list_log_history(
+    request: Request, uuid: str, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
+) -> Response:
+    """List what was changed on an intervention, newest first; also of a deleted one."""
+    return answers.page(request, await records.read_history(database, LOGS, uuid, listing))

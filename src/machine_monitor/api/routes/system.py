@@ -1,0 +1,70 @@
+"""The service itself: what it is, whether it lives, its documents."""
+
+from pathlib import Path
+from typing import Any
+
+import fastapi_offline
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import JSONResponse
+
+from machine_monitor.api.deps import Db
+from machine_monitor.api.documents import problems
+from machine_monitor.api.route import Route
+from machine_monitor.errors import PROBLEMS, NotFound
+from machine_monitor.services import health
+
+router = APIRouter(tags=["service"], route_class=Route)
+# Swagger UI itself comes from a package: the page works with no network beyond this machine.
+SWAGGER = Path(fastapi_offline.__file__).with_name("static")
+PLACES = ("machines", "logs", "log-types", "users")
+
+
+@router.get("/")
+async def describe_service(request: Request) -> dict[str, Any]:
+    """What this service is, and where its resources and documents are."""
+    settings = request.app.state.settings
+    return JSONResponse(
+        {
+            "name": request.app.title,
+            "version": request.app.version,
+            "timezone": settings.timezone,
+            "links": {name: f"/{name}" for name in (*PLACES, "docs", "openapi.json", "healthz", "readyz")},
+        }
+    )
+
+
+@router.get("/healthz")
+async def check_health() -> dict[str, str]:
+    """Whether the process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz", responses=problems(503))
+async def check_readiness(database: Db) -> dict[str, str]:
+    """Whether the database answers and has the schema of this version; 503 if not."""
+    await health.check(database)
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/problems/{code}", responses=problems(404))
+async def describe_problem(code: str) -> dict[str, Any]:
+    """What a problem's code means, and what to do."""
+    problem = PROBLEMS.get(code)
+    if problem is None:
+        raise NotFound(f"There is no such problem; there are {', '.join(PROBLEMS)}.")
+    return JSONResponse(
+        {"code": code, "title": problem.title, "status": problem.status, "explanation": problem.explanation}
+    )
+
+
+@router.get("/docs", include_in_schema=False)
+async def show_documents(request: Request) -> Response:
+    """Swagger UI."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=request.app.title,
+        swagger_js_url="/docs/static/swagger-ui-bundle.js",
+        swagger_css_url="/docs/static/swagger-ui.css",
+        swagger_favicon_url="/docs/static/favicon.png",
+    )

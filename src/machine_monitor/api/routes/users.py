@@ -1,0 +1,56 @@
+"""Users: who intervenes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+
+from machine_monitor.api import answers
+from machine_monitor.api.deps import Db, Known, Selection, Write, listing_of, selection_of
+from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.route import Route
+from machine_monitor.models import USERS
+from machine_monitor.models.user import UserCreate, UserReplace, UserUpdate
+from machine_monitor.query import pages
+from machine_monitor.query.grammar import Listing
+from machine_monitor.services import records
+
+router = APIRouter(tags=["users"], route_class=Route)
+
+
+@router.get("/users", **listed(USERS))
+async def list_users(request: Request, listing: Annotated[Listing, listing_of(USERS)], database: Db) -> Response:
+    """List the people."""
+    return answers.page(request, await pages.fetch(database, listing))
+
+
+@router.post("/users", **created(USERS))
+async def create_user(body: UserCreate, write: Write) -> Response:
+    """Add a person. The trigram is unique whatever the case of its letters, and never changes."""
+    return answers.written("/users", await write.create(USERS, body))
+
+
+@router.get("/users/{trigram}", **read(USERS))
+async def get_user(
+    trigram: str, selection: Annotated[Selection, selection_of(USERS)], known: Known, database: Db
+) -> Response:
+    """Read a person's entry."""
+    return answers.record(await records.read(database, USERS, trigram, *selection), known)
+
+
+@router.put("/users/{trigram}", **replaced(USERS))
+async def replace_user(trigram: str, body: UserReplace, write: Write) -> Response:
+    """Create the user, or replace it: a field that is absent takes its default."""
+    return answers.written("/users", await write.replace(USERS, trigram, body))
+
+
+@router.patch("/users/{trigram}", **updated(USERS))
+async def update_user(trigram: str, body: UserUpdate, write: Write) -> Response:
+    """Change some fields of a user (JSON merge patch); `active: false` keeps them from new logs."""
+    return answers.written("/users", await write.update(USERS, trigram, body))
+
+
+@router.delete("/users/{trigram}", **deleted(USERS))
+async def delete_user(trigram: str, write: Write) -> Response:
+    """Delete a user that no log names."""
+    await write.delete(USERS, trigram)
+    return Response(status_code=204)

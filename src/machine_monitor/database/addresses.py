@@ -1,0 +1,65 @@
+"""Where a database is: any spelling of an SQLite or PostgreSQL URL, made into one form."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
+from machine_monitor.errors import BadSetting
+
+# The part before `+` names the engine; the driver that a URL asks for is ours to choose.
+ENGINES = {"sqlite": SQLITE, "sqlite3": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
+# asyncpg and psycopg name the same wish differently.
+POSTGRESQL_OPTIONS = {"ssl": "sslmode"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A database's place; `path` for SQLite, `conninfo` for PostgreSQL, `shown` without its password."""
+
+    engine: Engine
+    url: URL
+    shown: str
+
+    @property
+    def path(self) -> Path:
+        """The file of an SQLite database."""
+        return Path(self.url.database or "")
+
+    @property
+    def conninfo(self) -> str:
+        """What libpq connects with."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def parse(text: str) -> Address:
+    """Read a database URL; raises `BadSetting` that names what is wrong and never shows a password."""
+    try:
+        url = make_url(text.strip())
+    except (ArgumentError, ValueError):
+        message = "MM_DATABASE_URL is not a database URL: write sqlite:///file.db or postgresql://user@host/name."
+        raise BadSetting(message) from None
+    engine = ENGINES.get(url.drivername.partition("+")[0].lower())
+    if engine is None:
+        message = f"MM_DATABASE_URL begins with '{url.drivername}': only sqlite and postgresql are known."
+        raise BadSetting(message)
+    url = _sqlite(url) if engine is SQLITE else _postgresql(url)
+    return Address(engine, url, url.render_as_string(hide_password=True))
+
+
+def _sqlite(url: URL) -> URL:
+    name = (url.database or "").removeprefix("file:")
+    if name in ("", ":memory:"):
+        message = "MM_DATABASE_URL names no file: records must outlive the process. Write sqlite:///file.db."
+        raise BadSetting(message)
+    if url.host:
+        message = f"MM_DATABASE_URL has two slashes before '{url.host}': write sqlite:///{url.host} for a file."
+        raise BadSetting(message)
+    return URL.create("sqlite+aiosqlite", database=str(Path(name).expanduser().absolute()))
+
+
+def _postgresql(url: URL) -> URL:
+    query = {POSTGRESQL_OPTIONS.get(name, name): value for name, value in url.query.items()}
+    return url.set(drivername="postgresql+psycopg", query=query)

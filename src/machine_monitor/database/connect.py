@@ -1,0 +1,120 @@
+"""A database as the rest of the product sees it: `fetch` to read, `write` to change."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from machine_monitor.database import addresses
+from machine_monitor.database.addresses import Address
+from machine_monitor.database.engines import SQLITE, Engine
+from machine_monitor.database.postgresql import PostgresqlDriver
+from machine_monitor.database.sqlite import SqliteDriver
+from machine_monitor.database.statements import Statement
+from machine_monitor.errors import Conflict
+
+# A unit that met a race (a key taken, a reference gone) sees the winner when it runs again.
+ATTEMPTS = 3
+T = TypeVar("T")
+
+
+class Cursor(Protocol):
+    """What both drivers' cursors can do."""
+
+    description: Any
+
+    def execute(self, sql: Any, values: Any = ..., /) -> Any:
+        """Run a statement."""
+
+    def executemany(self, sql: Any, values: Any, /) -> Any:
+        """Run a statement for each row of values."""
+
+    def fetchall(self) -> list[Any]:
+        """The rows of the last statement."""
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One unit of work: every statement in it takes effect together, or none does."""
+
+    engine: Engine
+    cursor: Cursor
+
+    def run(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+        """Run one statement; its rows, if it yields any."""
+        self.cursor.execute(statement.sql, statement.bind(values))
+        return self.cursor.fetchall() if self.cursor.description else []
+
+    def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run one statement for each row of values."""
+        self.cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
+
+
+class Database:
+    """One database; `open` before the first `fetch`, `close` at the end."""
+
+    def __init__(self, url: str, query_timeout: float = 5.0) -> None:
+        self.address: Address = addresses.parse(url)
+        self.engine = self.address.engine
+        self._driver = (
+            SqliteDriver(self.address.path, query_timeout)
+            if self.engine is SQLITE
+            else PostgresqlDriver(self.address.conninfo, query_timeout)
+        )
+        self._threads = ThreadPoolExecutor(self._driver.writers, thread_name_prefix="write")
+
+    async def open(self) -> None:
+        """Open the connections that read; those that write open when they are needed."""
+        with self._errors():
+            await self._driver.open()
+
+    async def close(self) -> None:
+        """Finish the writes under way and close every connection."""
+        self._threads.shutdown()
+        await self._driver.close()
+
+    def close_writer(self) -> None:
+        """What a command that only wrote has to close."""
+        self._threads.shutdown()
+        self._driver.close_writer()
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+        """The rows of one statement; raises `QueryTimeout` past the limit, `DatabaseBusy` if it can't be asked."""
+        with self._errors():
+            return await self._driver.fetch(statement, values)
+
+    async def write(self, unit: Callable[[Transaction], T]) -> T:
+        """`transact` in a thread of its own; when it returns, what it wrote is on disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.transact, unit)
+
+    def transact(self, unit: Callable[[Transaction], T]) -> T:
+        """Run a unit of work and commit it; any error takes all of it back."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._transact_once(unit)
+            except _Raced:
+                continue
+        return self._transact_once(unit)
+
+    def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
+        with self._errors(), self._driver.transaction() as cursor:
+            return unit(Transaction(self.engine, cursor))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn a driver's error into the problem it is."""
+        try:
+            yield
+        except self._driver.failures as error:
+            problem = self._driver.problem(error)
+            if problem is None:
+                raise
+            if type(problem) is Conflict:
+                raise _Raced from error
+            raise problem from error
+
+
+class _Raced(Conflict):
+    """Another write was in the way; the unit may run again."""

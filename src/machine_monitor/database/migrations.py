@@ -1,0 +1,161 @@
+"""The schema of a database: where it stands, and how it is brought to where the code is."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event, pool, text
+from sqlalchemy.exc import OperationalError
+
+from machine_monitor.database import sqlite
+from machine_monitor.database.addresses import Address
+from machine_monitor.database.engines import SQLITE
+from machine_monitor.errors import DatabaseBusy, SchemaMismatch
+
+# Any number that nothing else locks; two migrations of one PostgreSQL database wait for each other on it.
+LOCK_KEY = 7_262_353
+LOCK_SECONDS = 600
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What `upgrade` did: the revisions before and after, and the copy that it made of an SQLite file."""
+
+    before: str | None
+    after: str | None
+    copy: Path | None = None
+
+
+def location() -> Path:
+    """The folder of the migrations: inside the package where it is installed, at the top of a checkout."""
+    installed = _PACKAGE / "alembic"
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / "alembic"
+
+
+def newest() -> str:
+    """The revision that this code works with."""
+    return ScriptDirectory(str(location())).get_current_head() or ""
+
+
+def current(address: Address) -> str | None:
+    """The revision that the database is at; None if it is empty or not there yet."""
+    if address.engine is SQLITE and not address.path.exists():
+        return None
+    with _connected(address) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def prepare(address: Address) -> None:
+    """Set up an empty database; raises `SchemaMismatch` if it is behind or ahead of the code."""
+    found = current(address)
+    if found is None:
+        upgrade(address)
+    elif found != newest():
+        raise _mismatch(found)
+
+
+def upgrade(address: Address, revision: str = "head") -> Migration:
+    """Bring the schema to the code; safe to run twice, and for two at once. An SQLite file is copied first."""
+    with locked(address) as connection:
+        before = _known(connection)
+        copy = None
+        if before is not None and before != newest() and address.engine is SQLITE:
+            copy = _copy(address.path, before)
+        command.upgrade(_config(connection), revision)
+        return Migration(before, _known(connection), copy)
+
+
+def downgrade(address: Address, revision: str) -> Migration:
+    """Take migrations back; an SQLite file is copied first."""
+    with locked(address) as connection:
+        before = _known(connection)
+        copy = _copy(address.path, before) if address.engine is SQLITE and before else None
+        command.downgrade(_config(connection), revision)
+        return Migration(before, _known(connection), copy)
+
+
+def check(address: Address) -> None:
+    """Raise Alembic's error if the tables are not those of the models."""
+    with locked(address) as connection:
+        command.check(_config(connection))
+
+
+@contextmanager
+def locked(address: Address) -> Iterator[Connection]:
+    """A connection in a transaction that no other migration shares; committed at the end if references hold."""
+    with _connected(address) as connection, connection.begin():
+        if address.engine is SQLITE:
+            yield connection
+            if broken := connection.execute(text("PRAGMA foreign_key_check")).fetchall():
+                message = f"The migration would leave {len(broken)} records that refer to nothing; it was taken back."
+                raise SchemaMismatch(message)
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+            yield connection
+
+
+def _known(connection: Connection) -> str | None:
+    """The database's revision; raises `SchemaMismatch` if this code has never heard of it."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
+    if found is not None and found not in known:
+        raise _mismatch(found)
+    return found
+
+
+def _mismatch(found: str) -> SchemaMismatch:
+    known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
+    if found in known:
+        return SchemaMismatch(f"The database is at revision {found}, behind this version: run `mm migrate`.")
+    return SchemaMismatch(
+        f"The database is at revision {found}, ahead of this version: install the newer version, "
+        "`pip install --upgrade machine-monitor`."
+    )
+
+
+@contextmanager
+def _connected(address: Address) -> Iterator[Connection]:
+    url = "sqlite://" if address.engine is SQLITE else address.url
+    creator = {"creator": lambda: _sqlite(address.path)} if address.engine is SQLITE else {}
+    engine = create_engine(url, poolclass=pool.NullPool, hide_parameters=True, **creator)
+    if address.engine is SQLITE:
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        message = f"The database {address.shown} cannot be used: {str(error.orig).strip()}"
+        raise DatabaseBusy(message) from error
+    finally:
+        engine.dispose()
+
+
+def _sqlite(path: Path) -> sqlite3.Connection:
+    connection = sqlite.connect(path, LOCK_SECONDS)
+    # A table that is rebuilt would take its children along, or be refused.
+    connection.execute("PRAGMA foreign_keys=OFF")
+    return connection
+
+
+def _copy(path: Path, revision: str) -> Path:
+    """Copy the database as it is committed to a file beside it, which appears when it is whole."""
+    target = path.with_name(f"{path.name}.{revision}.backup")
+    partial = target.with_name(f"{target.name}.partial")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
+        source.backup(copy)
+    partial.replace(target)
+    return target
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(location()))
+    config.attributes["connection"] = connection
+    return config

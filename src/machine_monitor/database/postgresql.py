@@ -1,0 +1,87 @@
+"""PostgreSQL: a pool of asynchronous connections for reading, a pool of blocking ones for writing."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from machine_monitor.database.statements import Statement
+from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
+
+READERS = 8
+WRITERS = 4
+BUSY_SECONDS = 5.0
+# The first row that fits decides: psycopg's errors are a tree with OperationalError near its root.
+PROBLEMS: tuple[tuple[type[psycopg.Error], type[Problem]], ...] = (
+    (errors.QueryCanceled, QueryTimeout),
+    (errors.DiskFull, StorageFull),
+    (errors.SerializationFailure, Conflict),
+    (errors.DeadlockDetected, Conflict),
+    (psycopg.IntegrityError, Conflict),
+    (psycopg.OperationalError, DatabaseBusy),
+    (psycopg.InterfaceError, DatabaseBusy),
+)
+
+
+def _options(**settings: int) -> str:
+    return " ".join(["-c TimeZone=UTC", *[f"-c {name}={value}" for name, value in settings.items()]])
+
+
+class PostgresqlDriver:
+    """Reads and writes through pools that open a connection when one is first needed."""
+
+    writers = WRITERS
+    failures = psycopg.Error
+
+    def __init__(self, conninfo: str, query_timeout: float) -> None:
+        self._reads = AsyncConnectionPool(
+            conninfo,
+            min_size=1,
+            max_size=READERS,
+            open=False,
+            timeout=BUSY_SECONDS,
+            check=None,
+            kwargs={"autocommit": True, "options": _options(statement_timeout=int(query_timeout * 1000))},
+        )
+        self._writes = ConnectionPool(
+            conninfo,
+            min_size=0,
+            max_size=WRITERS,
+            open=False,
+            timeout=BUSY_SECONDS,
+            kwargs={"options": _options(lock_timeout=int(BUSY_SECONDS * 1000))},
+        )
+
+    async def open(self) -> None:
+        """Start the reading pool; it connects in the background."""
+        await self._reads.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._reads.close()
+        self.close_writer()
+
+    def close_writer(self) -> None:
+        """Close the writing connections."""
+        self._writes.close()
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+        """Run one statement; the server stops it after the time limit."""
+        async with self._reads.connection() as connection:
+            cursor = await connection.execute(statement.sql, statement.bind(values), prepare=statement.prepare)  # ty: ignore[no-matching-overload] -- the text comes from the compiler
+            return await cursor.fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Cursor]:
+        """A cursor inside a transaction; committed at the end, rolled back on any error."""
+        self._writes.open()
+        with self._writes.connection() as connection, connection.cursor() as cursor:
+            yield cursor
+
+    def problem(self, error: Exception) -> Problem | None:
+        """What the API says of a driver's error; None if it is a fault of ours."""
+        kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
+        return kind() if kind else None

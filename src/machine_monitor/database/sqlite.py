@@ -1,0 +1,126 @@
+"""SQLite: a few read-only connections for lists, one connection that writes."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from machine_monitor.database.statements import Statement
+from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
+
+READERS = 4
+BUSY_SECONDS = 5.0
+# Primary result codes, https://www.sqlite.org/rescode.html
+PROBLEMS: dict[int, type[Problem]] = {
+    sqlite3.SQLITE_BUSY: DatabaseBusy,
+    sqlite3.SQLITE_LOCKED: DatabaseBusy,
+    sqlite3.SQLITE_IOERR: DatabaseBusy,
+    sqlite3.SQLITE_CANTOPEN: DatabaseBusy,
+    sqlite3.SQLITE_READONLY: DatabaseBusy,
+    sqlite3.SQLITE_INTERRUPT: QueryTimeout,
+    sqlite3.SQLITE_FULL: StorageFull,
+    sqlite3.SQLITE_CONSTRAINT: Conflict,
+}
+
+
+def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A connection that commits when told to and holds what a 2xx promises: on disk, references intact."""
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        connection.close()
+        message = f"{path} cannot keep a write-ahead log there ({mode}): put the file on a local disk."
+        raise SchemaMismatch(message)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One connection for reading: its thread, and the raw handle that a timer may interrupt."""
+
+    connection: aiosqlite.Connection
+    raw: sqlite3.Connection
+
+
+async def _open_reader(path: Path) -> Reader:
+    opened: list[sqlite3.Connection] = []
+
+    def connector() -> sqlite3.Connection:
+        raw = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        raw.execute("PRAGMA query_only=ON")
+        opened.append(raw)
+        return raw
+
+    connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
+    return Reader(connection, opened[0])
+
+
+class SqliteDriver:
+    """Reads by a pool of threads, one hop each; writes one after another."""
+
+    writers = 1
+    failures = sqlite3.Error
+
+    def __init__(self, path: Path, query_timeout: float) -> None:
+        self._path = path
+        self._query_timeout = query_timeout
+        self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
+        self._writer: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Open the reading connections."""
+        for _ in range(READERS):
+            self._idle.put_nowait(await _open_reader(self._path))
+
+    async def close(self) -> None:
+        """Close every connection; without this the reading threads keep the process alive."""
+        while not self._idle.empty():
+            await self._idle.get_nowait().connection.close()
+        self.close_writer()
+
+    def close_writer(self) -> None:
+        """Close the writing connection."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+        """Run one statement in one hop; it is interrupted after the time limit."""
+        reader = await self._idle.get()
+        timer = asyncio.get_running_loop().call_later(self._query_timeout, reader.raw.interrupt)
+        try:
+            return list(await reader.connection.execute_fetchall(statement.sql, statement.bind(values)))
+        except asyncio.CancelledError:
+            reader.raw.interrupt()
+            raise
+        finally:
+            timer.cancel()
+            self._idle.put_nowait(reader)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Cursor]:
+        """A cursor inside BEGIN IMMEDIATE; committed at the end, rolled back on any error."""
+        if self._writer is None:
+            self._writer = connect(self._path)
+        cursor = self._writer.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield cursor
+            cursor.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
+
+    def problem(self, error: Exception) -> Problem | None:
+        """What the API says of a driver's error; None if it is a fault of ours."""
+        code = getattr(error, "sqlite_errorcode", None)
+        kind = PROBLEMS.get(code & 0xFF) if code is not None else None
+        return kind() if kind else None

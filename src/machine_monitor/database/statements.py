@@ -1,0 +1,33 @@
+"""Statements compiled once: the text that goes to the driver, and the names of its positional values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from machine_monitor.database.engines import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A finished statement; `prepare` says whether the server should keep its plan (PostgreSQL)."""
+
+    sql: str
+    names: tuple[str, ...]
+    constants: Mapping[str, Any]
+    prepare: bool
+
+    def bind(self, values: Mapping[str, Any]) -> list[Any]:
+        """The positional values, in the order of the text."""
+        constants = self.constants
+        return [values[name] if name in values else constants[name] for name in self.names]
+
+
+def compile_statement(engine: Engine, clause: Executable, *, prepare: bool = True) -> Statement:
+    """Compile for the engine's driver; costs milliseconds, so callers keep what it gives."""
+    compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[unresolved-attribute] -- every Executable compiles
+    assert isinstance(compiled, SQLCompiler)
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, prepare)

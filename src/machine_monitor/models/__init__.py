@@ -1,0 +1,14 @@
+"""One page a resource: its table, its schemas, and what a list of it can be asked for."""
+
+from sqlmodel import SQLModel
+
+from machine_monitor.models.history import HISTORY
+from machine_monitor.models.log import LOGS
+from machine_monitor.models.log_type import LOG_TYPES
+from machine_monitor.models.machine import MACHINES
+from machine_monitor.models.user import USERS
+
+RESOURCES = (MACHINES, LOGS, LOG_TYPES, USERS)
+METADATA = SQLModel.metadata
+
+__all__ = ["HISTORY", "LOGS", "LOG_TYPES", "MACHINES", "METADATA", "RESOURCES", "USERS"]

@@ -1,0 +1,194 @@
+"""What a field holds: the types that the schemas of all resources are made of, and the rules of their values.
+
+A `Kind` in the annotation is what the query engine reads; the validators are what a body must pass.
+"""
+
+import re
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError, PydanticUndefined
+from sqlmodel import Field, SQLModel
+
+from machine_monitor.database import instants
+from machine_monitor.database.kinds import (
+    BOOLEAN,
+    CODE,
+    INTEGER,
+    OBJECT,
+    TEXT,
+    TIME,
+    UUID,
+    Kind,
+    choice,
+    rank,
+)
+from machine_monitor.query.times import EARLIEST, INSTANT_PATTERN, LATEST, BadTime, parse_instant
+from machine_monitor.query.values import MAX_INTEGER
+
+SEVERITY = rank("info", "minor", "major", "critical")
+ROLE = rank("viewer", "operator", "lead", "supervisor", "admin")
+STATUS = choice("open", "in_progress", "done", "cancelled")
+
+MAX_ATTRIBUTES = 64
+MAX_ATTRIBUTE_KEY = 64
+MAX_ATTRIBUTE_TEXT = 1_000
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Schema(SQLModel):
+    """A body: JSON types are strict, and what is not known is refused."""
+
+    # A PATCH says nothing of what it leaves out; rules between fields ask this.
+    partial: ClassVar[bool] = False
+
+    model_config = ConfigDict(strict=True, extra="forbid")  # ty: ignore[invalid-assignment] -- SQLModel narrows it to its own subtype
+
+
+def stored(kind: Kind, description: str, default: Any = PydanticUndefined, **options: Any) -> Any:
+    """A field that is a column of `kind` where its class is a table."""
+    return Field(default=default, sa_type=kind.column_type, description=description, **options)
+
+
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        code, message = "text", "A text has no NUL and no lone surrogate."
+        raise PydanticCustomError(code, message)
+    return text
+
+
+def _machine_name(name: str) -> str:
+    bad = "/" in name or name != name.strip() or name in (".", "..")
+    if bad or any(unicodedata.category(character) == "Cc" for character in name):
+        code = "machine_name"
+        message = "A machine's name has no '/', no control character and no blank at its ends, and is not '.' or '..'."
+        raise PydanticCustomError(code, message)
+    return name
+
+
+def _instant(value: object, info: ValidationInfo) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    zone = (info.context or {}).get("zone") or ZoneInfo("UTC")
+    try:
+        if isinstance(value, str):
+            return parse_instant(value, zone)
+    except BadTime as error:
+        code = "time"
+        raise PydanticCustomError(code, str(error)) from None  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
+    code, message = "time", "A time is a text, such as 2025-07-25T13:18:25Z."
+    raise PydanticCustomError(code, message)
+
+
+def _attributes(value: object) -> dict[str, Any]:
+    return _checked_attributes(value, removable=False)
+
+
+def _attributes_patch(value: object) -> dict[str, Any]:
+    return _checked_attributes(value, removable=True)
+
+
+def _checked_attributes(value: object, *, removable: bool) -> dict[str, Any]:
+    code = "attributes"
+    if not isinstance(value, dict) or len(value) > MAX_ATTRIBUTES:
+        message = f"Attributes are an object of at most {MAX_ATTRIBUTES} keys."
+        raise PydanticCustomError(code, message)
+    for key, content in value.items():
+        fault = _key_fault(key) or _content_fault(content, removable=removable)
+        if fault:
+            raise PydanticCustomError(code, fault)  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
+        if isinstance(content, str):
+            _storable(content)
+    return value
+
+
+def _key_fault(key: str) -> str | None:
+    if not 1 <= len(key) <= MAX_ATTRIBUTE_KEY or "." in key or "__" in key:
+        return f"A key of the attributes has 1 to {MAX_ATTRIBUTE_KEY} characters, no '.' and no '__'."
+    _storable(key)
+    return None
+
+
+def _content_fault(content: object, *, removable: bool) -> str | None:
+    if isinstance(content, str):
+        return "A text among the attributes has at most 1,000 characters." if len(content) > MAX_ATTRIBUTE_TEXT else None
+    if isinstance(content, int) and not isinstance(content, bool) and abs(content) > MAX_INTEGER:
+        return "An integer has at most 53 bits."
+    if isinstance(content, int | float) or (content is None and removable):
+        return None
+    return "A value among the attributes is a text, a number, true or false."
+
+
+def _code(length: int) -> StringConstraints:
+    return StringConstraints(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{length - 1}}}$", max_length=length)
+
+
+_ATTRIBUTE_VALUE = [
+    {"type": "string", "maxLength": MAX_ATTRIBUTE_TEXT},
+    {"type": "number"},
+    {"type": "boolean"},
+]
+
+
+def _attributes_schema(values: list[dict[str, Any]]) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_ATTRIBUTES,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_ATTRIBUTE_KEY},
+            "additionalProperties": {"anyOf": values},
+        }
+    )
+
+
+Name = Annotated[str, TEXT, StringConstraints(min_length=1, max_length=120), AfterValidator(_machine_name), AfterValidator(_storable)]
+ShortText = Annotated[str, TEXT, StringConstraints(max_length=200), AfterValidator(_storable)]
+LongText = Annotated[str, TEXT, StringConstraints(max_length=20_000), AfterValidator(_storable)]
+Code = Annotated[str, CODE, _code(40)]
+Trigram = Annotated[str, CODE, _code(12)]
+Severity = Annotated[Literal["info", "minor", "major", "critical"], SEVERITY]
+Status = Annotated[Literal["open", "in_progress", "done", "cancelled"], STATUS]
+Role = Annotated[Literal["viewer", "operator", "lead", "supervisor", "admin"], ROLE]
+Identity = Annotated[int, INTEGER]
+Year = Annotated[int, INTEGER, Field(ge=1900, le=2100)]
+Flag = Annotated[bool, BOOLEAN]
+Instant = Annotated[
+    datetime,
+    TIME,
+    BeforeValidator(_instant),
+    PlainSerializer(instants.text),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": INSTANT_PATTERN}, mode="validation"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+Uuid = Annotated[
+    str,
+    UUID,
+    StringConstraints(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"),
+    AfterValidator(str.lower),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+]
+Attributes = Annotated[dict[str, Any], OBJECT, BeforeValidator(_attributes), _attributes_schema(_ATTRIBUTE_VALUE)]
+AttributesPatch = Annotated[
+    dict[str, Any],
+    OBJECT,
+    BeforeValidator(_attributes_patch),
+    _attributes_schema([*_ATTRIBUTE_VALUE, {"type": "null"}]),
+]

@@ -1,0 +1,61 @@
+"""History: an entry for each change of a record, written with it and never changed."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from sqlalchemy import CheckConstraint, Index
+from sqlmodel import Field, SQLModel
+
+from machine_monitor.database.kinds import CODE, EVIDENCE, INTEGER, TEXT, TIME, choice
+from machine_monitor.models.fields import Identity, Instant, LongText, Schema, stored
+from machine_monitor.query.vocabulary import Resource
+
+OPERATION = choice("create", "update", "delete", "restore", "rename", "import")
+Operation = Annotated[Literal["create", "update", "delete", "restore", "rename", "import"], OPERATION]
+Changes = Annotated[dict[str, list[Any]], EVIDENCE]
+Word = Annotated[str, CODE]
+
+
+class HistoryRead(Schema):
+    """One change of one record."""
+
+    seq: Identity = stored(INTEGER, "The entry's number; later entries have higher ones.")
+    at: Instant = stored(TIME, "When it happened.")
+    user: Word | None = stored(CODE, "Who did it, by trigram.", None)
+    via: Word = stored(CODE, "How it came: anonymous, sync, migrate.")
+    op: Operation = stored(OPERATION, "What was done.")
+    version: Identity = stored(INTEGER, "The record's version after it.")
+    changes: Changes = stored(EVIDENCE, "For each field that changed, its value before and after.")
+    note: LongText | None = stored(TEXT, "Why, in the words of who did it.", None)
+
+
+class History(HistoryRead, table=True):
+    """The table of entries; `record_id` is the id of a row of the table `resource`."""
+
+    __tablename__ = "history"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint(
+            "op IN ('create', 'update', 'delete', 'restore', 'rename', 'import')", name="op"
+        ),
+        Index(None, "resource", "record_id", "seq"),
+        {"sqlite_autoincrement": True},
+    )
+
+    seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
+    resource: str = Field(sa_type=CODE.column_type)
+    record_id: int = Field(sa_type=INTEGER.column_type)
+    key: str = Field(sa_type=TEXT.column_type)
+
+
+HISTORY = Resource(
+    name="history",
+    noun="entry",
+    table=SQLModel.metadata.tables["history"],
+    read=HistoryRead,
+    create=HistoryRead,
+    key="seq",
+    find_by="seq",
+    unique_by="seq",
+    sort="-seq",
+    ties=("seq",),
+    scope=("resource", "record_id"),
+)

@@ -1,0 +1,156 @@
+"""A log: one intervention on one machine."""
+
+import secrets
+import time
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Self
+from uuid import UUID as StandardUuid
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from machine_monitor.database import instants
+from machine_monitor.database.kinds import CODE, INTEGER, OBJECT, TEXT, TIME, UUID
+from machine_monitor.models.fields import (
+    SEVERITY,
+    STATUS,
+    Attributes,
+    Code,
+    Instant,
+    LongText,
+    Name,
+    Schema,
+    Severity,
+    ShortText,
+    Status,
+    Trigram,
+    Uuid,
+    stored,
+)
+from machine_monitor.models.log_type import LOG_TYPES
+from machine_monitor.models.machine import MACHINES
+from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.models.user import USERS
+from machine_monitor.query.vocabulary import Related, Resource, folded_table
+
+
+def new_uuid() -> str:
+    """A UUIDv7 (RFC 9562): the milliseconds since 1970, then 74 random bits; inserts stay close together."""
+    milliseconds = time.time_ns() // 1_000_000
+    bits = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    return str(StandardUuid(int=bits))
+
+
+class LogNames(Schema):
+    """What identifies an intervention: the log, the machine, the type."""
+
+    uuid: Uuid = stored(UUID, "The log's identity; make your own and a retry is harmless.", default_factory=new_uuid)
+    machine: Annotated[Name, Related(MACHINES, on="machine_id", to="id")] = stored(TEXT, "The machine, by its name.")
+    type: Annotated[Code, Related(LOG_TYPES, on="type", to="code")] = stored(CODE, "The type, by its code.")
+
+
+class LogFields(Schema):
+    """What people say of an intervention."""
+
+    severity: Severity = stored(SEVERITY, "How bad it is: info, minor, major or critical.", default="info")
+    status: Status = stored(STATUS, "How far it is: open, in_progress, done or cancelled.", default="done")
+    comment: LongText | None = stored(TEXT, "What was seen.", None)
+    cause: LongText | None = stored(TEXT, "Why it happened.", None)
+    action: LongText | None = stored(TEXT, "What was done.", None)
+    project: ShortText | None = stored(TEXT, "The project or order it belongs to.", None)
+    user: Annotated[Trigram, Related(USERS, on="user", to="trigram")] | None = stored(
+        CODE, "The author, by trigram; set when the log is created and never again.", None
+    )
+    started_at: Instant = stored(
+        TIME, "When the intervention began; now if it is absent.", default_factory=instants.now
+    )
+    ended_at: Instant | None = stored(TIME, "When it ended.", None)
+    down_from: Instant | None = stored(TIME, "When the machine stopped.", None)
+    down_to: Instant | None = stored(TIME, "When the machine ran again; null while it stands.", None)
+    attributes: Attributes = stored(OBJECT, "Facts of your own: texts, numbers, true or false.", default_factory=dict)
+
+
+class Log(LogFields, Versioned, table=True):
+    """The table of logs; `id` is the order of writing and never changes."""
+
+    __tablename__ = "logs"
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("uuid"),
+        ForeignKeyConstraint(["machine_id"], ["machines.id"], ondelete="RESTRICT"),
+        ForeignKeyConstraint(["type"], ["log_types.code"], ondelete="RESTRICT"),
+        ForeignKeyConstraint(["user"], ["users.trigram"], ondelete="RESTRICT"),
+        CheckConstraint("severity BETWEEN 0 AND 3", name="severity"),
+        CheckConstraint("status IN ('open', 'in_progress', 'done', 'cancelled')", name="status"),
+        CheckConstraint("ended_at >= started_at", name="ended_at"),
+        CheckConstraint("down_to IS NULL OR down_from IS NOT NULL AND down_to >= down_from", name="down_to"),
+        CheckConstraint("version >= 1", name="version"),
+        Index(None, "started_at", "id"),
+        Index(None, "machine_id", "started_at", "id"),
+        Index(None, "type", "started_at", "id"),
+        Index(None, "machine_id", "type", "started_at", "id"),
+        Index(None, "user", "started_at", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
+    uuid: str = Field(sa_type=UUID.column_type)
+    machine_id: int = Field(sa_type=INTEGER.column_type)
+    type: str = Field(sa_type=CODE.column_type)
+    deleted_at: Instant | None = Field(default=None, sa_type=TIME.column_type)
+
+
+class LogCreate(LogFields, LogNames):
+    """A new log."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        silent = self.partial and "down_from" not in self.model_fields_set
+        if _earlier(self.ended_at, self.started_at):
+            _refuse("ended_at", "An intervention does not end before it starts.")
+        if self.down_to is not None and self.down_from is None and not silent:
+            _refuse("down_to", "'down_to' needs 'down_from'.")
+        if _earlier(self.down_to, self.down_from):
+            _refuse("down_to", "A machine does not run again before it stops.")
+        return self
+
+
+def _earlier(end: datetime | None, start: datetime | None) -> bool:
+    return end is not None and start is not None and end < start
+
+
+def _refuse(field: str, message: str) -> None:
+    raise PydanticCustomError("order", message, {"field": field})  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
+
+
+class LogRead(Versioned, LogFields, LogNames):
+    """A log as it is."""
+
+    uuid: Uuid = stored(UUID, "The log's identity.")
+
+
+KEPT = frozenset({"uuid", "started_at", "user"})
+LogReplace = replacement(LogCreate, LogRead, KEPT)
+LogUpdate = patch(LogReplace)
+
+LOGS = Resource(
+    name="logs",
+    noun="log",
+    table=SQLModel.metadata.tables["logs"],
+    folded=folded_table(SQLModel.metadata.tables["logs"], LogRead),
+    read=LogRead,
+    create=LogCreate,
+    key="uuid",
+    find_by="uuid",
+    unique_by="uuid",
+    normalise=str.lower,
+    uniform=str.lower,
+    # The machine comes first: a rename exchanges the beginning of the words.
+    searched=("machine", "comment", "cause", "action", "project", "user"),
+    kept=KEPT,
+    sort="-started_at",
+    ties=("started_at", "id"),
+    immutable=frozenset({"uuid", "user"}),
+    soft_delete=True,
+)

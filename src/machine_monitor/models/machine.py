@@ -1,0 +1,81 @@
+"""A machine: what people intervene on."""
+
+import unicodedata
+from typing import Any, ClassVar
+
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from machine_monitor.database.kinds import BOOLEAN, EXACT_TEXT, INTEGER, OBJECT, TEXT
+from machine_monitor.models.fields import Attributes, Flag, Identity, LongText, Name, Schema, ShortText, Year, stored
+from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.query.vocabulary import Resource, folded_table
+
+
+def name_key(name: str) -> str:
+    """What two spellings of one machine's name have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+class MachineFields(Schema):
+    """What people say of a machine."""
+
+    name: Name = stored(TEXT, "What people call it; unique, whatever the case of its letters.")
+    sector: ShortText | None = stored(TEXT, "Where it stands.", None)
+    usage: ShortText | None = stored(TEXT, "What it is for.", None)
+    manufacturer: ShortText | None = stored(TEXT, "Who built it.", None)
+    model: ShortText | None = stored(TEXT, "The manufacturer's name for it.", None)
+    serial_number: ShortText | None = stored(TEXT, "The manufacturer's number; need not be unique.", None)
+    year_of_acquisition: Year | None = stored(INTEGER, "The year in which it came, 1900 to 2100.", None)
+    in_service: Flag | None = stored(BOOLEAN, "Whether it is in use; null if nobody knows.", default=True)
+    comment: LongText | None = stored(TEXT, "Anything else worth knowing.", None)
+    attributes: Attributes = stored(OBJECT, "Facts of your own: texts, numbers, true or false.", default_factory=dict)
+
+
+class Machine(MachineFields, Versioned, table=True):
+    """The table of machines."""
+
+    __tablename__ = "machines"
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("name"),
+        UniqueConstraint("name_key"),
+        CheckConstraint("in_service IN (false, true)", name="in_service"),
+        CheckConstraint("version >= 1", name="version"),
+        {"sqlite_autoincrement": True},  # an id is never given out again
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
+    name_key: str = Field(sa_type=EXACT_TEXT)
+
+
+class MachineCreate(MachineFields):
+    """A new machine."""
+
+
+class MachineRead(Versioned, MachineFields):
+    """A machine as it is."""
+
+    id: Identity = stored(INTEGER, "The machine's number; it outlives a change of name and is never reused.")
+
+
+KEPT = frozenset({"name"})
+MachineReplace = replacement(MachineCreate, MachineRead, KEPT)
+MachineUpdate = patch(MachineReplace)
+
+MACHINES = Resource(
+    name="machines",
+    noun="machine",
+    table=SQLModel.metadata.tables["machines"],
+    folded=folded_table(SQLModel.metadata.tables["machines"], MachineRead),
+    read=MachineRead,
+    create=MachineCreate,
+    key="name",
+    find_by="name_key",
+    unique_by="name_key",
+    normalise=name_key,
+    uniform=name_key,
+    searched=("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
+    kept=KEPT,
+    sort="name",
+    ties=("name",),
+)

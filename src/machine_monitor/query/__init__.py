@@ -1,0 +1,1 @@
+"""Grammar -> vocabulary -> statement -> page: what can be read can be asked for, by the same names."""

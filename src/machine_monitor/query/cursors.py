@@ -1,0 +1,62 @@
+"""Cursors: a place in an order, sealed so that any alteration shows."""
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from machine_monitor.database.engines import canonical_json
+from machine_monitor.errors import BadCursor
+
+# Not a secret: the seal tells a damaged cursor from a whole one. A new layout takes a new name.
+_SEAL = b"machine-monitor cursor 1"
+_SEAL_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The record that a page begins after (or at, if `inclusive`), by its values in the list's order.
+
+    `basis` identifies the filters and the sort; `now` is the instant of the first page if a filter is relative.
+    """
+
+    basis: str
+    values: tuple[Any, ...]
+    backward: bool = False
+    inclusive: bool = False
+    now: str | None = None
+
+
+def basis(*parts: Any) -> str:
+    """A short fingerprint of what a cursor belongs to."""
+    return hashlib.blake2b(canonical_json(parts).encode(), digest_size=8).hexdigest()
+
+
+def encode(cursor: Cursor) -> str:
+    """The cursor as opaque URL-safe text."""
+    flags = cursor.backward + 2 * cursor.inclusive
+    payload = canonical_json([cursor.basis, flags, cursor.now, *cursor.values]).encode()
+    return base64.urlsafe_b64encode(_seal(payload) + payload).rstrip(b"=").decode()
+
+
+def decode(text: str) -> Cursor:
+    """The cursor of a text that `encode` wrote; raises `BadCursor` for any other."""
+    try:
+        sealed = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    except (UnicodeEncodeError, binascii.Error, ValueError):
+        raise BadCursor from None
+    seal, payload = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
+    if seal != _seal(payload):
+        raise BadCursor
+    basis, flags, now, *values = json.loads(payload)
+    cursor = Cursor(basis, tuple(values), bool(flags & 1), bool(flags & 2), now)
+    # Base64 has several spellings that decode alike, and the decoder passes over foreign signs.
+    if encode(cursor) != text:
+        raise BadCursor
+    return cursor
+
+
+def _seal(payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, digest_size=_SEAL_BYTES, key=_SEAL).digest()

@@ -1,0 +1,292 @@
+"""The grammar of a query string: `field__op=value`, `q`, `sort`, paging. Every fault is found, none is ignored."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from machine_monitor.database import instants
+from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid
+from machine_monitor.query import cursors, values, words
+from machine_monitor.query.cursors import Cursor
+from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, OPERATORS, Operator
+from machine_monitor.query.times import Clock
+from machine_monitor.query.values import BadValue, Value
+from machine_monitor.query.vocabulary import Field, Resource
+
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 50
+MAX_OFFSET = 10_000
+COUNTS = ("none", "capped", "exact")
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One filter: a field, an operator, the values."""
+
+    field: Field
+    operator: Operator
+    values: tuple[Value, ...]
+
+
+@dataclass
+class Listing:
+    """A list as it was asked for, checked; `terms` is None where `q` can find nothing."""
+
+    resource: Resource
+    order: tuple[tuple[str, bool], ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    terms: tuple[words.Term, ...] | None = ()
+    limit: int = DEFAULT_LIMIT
+    offset: int | None = None
+    count: str = "none"
+    fields: tuple[str, ...] = ()
+    expand: tuple[str, ...] = ()
+    cursor: Cursor | None = None
+    basis: str = ""
+    relative_to: str | None = None
+    scope: dict[str, Any] = field(default_factory=dict)
+
+
+def read_pairs(query_string: bytes) -> Pairs:
+    """The names and values of a query string; raises `BadRequest` if they are not UTF-8."""
+    try:
+        # By way of Latin-1, so that UTF-8 is read alike whether a client percent-encoded it or not.
+        pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+        return [(name.encode("latin-1").decode(), value.encode("latin-1").decode()) for name, value in pairs]
+    except UnicodeDecodeError:
+        message = "The query string is not UTF-8."
+        raise BadRequest(message) from None
+
+
+def read_list(resource: Resource, pairs: Pairs, clock: Clock, about: str = "") -> Listing:
+    """What a list's query string asks for; raises the 400 or 422 that names every fault of it.
+
+    `about` tells apart lists of one resource, such as the histories of two records: their cursors don't fit each other.
+    """
+    return _Reader(resource, pairs, clock).listing(about)
+
+
+def read_selection(resource: Resource, pairs: Pairs) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`fields` and `expand` of a single record; raises the 422 that names every fault."""
+    reader = _Reader(resource, pairs, None)
+    selection = reader.selection()
+    reader.raise_faults()
+    return selection
+
+
+class _Reader:
+    """Takes the parameters one by one and keeps the faults."""
+
+    def __init__(self, resource: Resource, pairs: Pairs, clock: Clock | None) -> None:
+        self.resource = resource
+        self.clock = clock
+        self.faults: list[Fault] = []
+        self.single: dict[str, str] = {}
+        self.filters: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._sort_in(name, value)
+
+    def _sort_in(self, name: str, value: str) -> None:
+        if "\0" in value:
+            self._fault(name, "A value has no NUL.")
+        elif name not in PARAMETERS or (self.clock is None and name not in SELECTION):
+            self.filters.setdefault(name, []).append(value)
+        elif name in self.single:
+            self._fault(name, f"'{name}' is given twice.")
+        else:
+            self.single[name] = value
+
+    def listing(self, about: str) -> Listing:
+        assert self.clock is not None
+        cursor = cursors.decode(self.single["cursor"]) if "cursor" in self.single else None
+        if cursor is not None and cursor.now is not None:
+            self.clock = replace(self.clock, now=datetime.fromisoformat(cursor.now))
+        listing = Listing(self.resource, cursor=cursor)
+        listing.fields, listing.expand = self.selection(selecting=False)
+        self._read_filters(listing, self.clock)
+        listing.order = total_order(self.resource, self._take("sort", self._sort, self.resource.sort))
+        listing.terms = self._take("q", self._terms, "")
+        listing.limit = self._take("limit", _bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
+        listing.offset = self._take("offset", _bounded(0, MAX_OFFSET), None)
+        listing.count = self._take("count", _one_of(COUNTS), "none")
+        if cursor is not None and "offset" in self.single:
+            self._fault("offset", "'offset' does not go with 'cursor'.")
+        self.raise_faults()
+        self._seal(listing, about)
+        return listing
+
+    def selection(self, *, selecting: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        if selecting:
+            for name in self.filters:
+                self._unknown(name, tuple(SELECTION))
+        fields = self._take("fields", self._names(tuple(self.resource.own_fields)), None)
+        expand = self._take("expand", self._names(tuple(self.resource.relations)), None)
+        return fields or tuple(self.resource.own_fields), expand or ()
+
+    def _seal(self, listing: Listing, about: str) -> None:
+        """Tie the list's cursors to its filters, and check the one that was given."""
+        filters = sorted((name, value) for name, values_ in self.filters.items() for value in values_)
+        listing.basis = cursors.basis(
+            self.resource.name, about, filters, self.single.get("q", ""), listing.order
+        )
+        if listing.cursor is not None and listing.cursor.basis != listing.basis:
+            raise CursorMismatch
+        kinds = {condition.field.name: condition.field.kind.name for condition in listing.conditions}
+        relative = any(
+            kinds.get(name.partition("__")[0]) == "time" and any(map(values.is_relative, value.split(",")))
+            for name, value in filters
+        )
+        listing.relative_to = instants.text(self.clock.now) if relative and self.clock else None
+
+    def _read_filters(self, listing: Listing, clock: Clock) -> None:
+        conditions = []
+        for name, texts in self.filters.items():
+            field_name, _, operator_name = name.partition("__")
+            known = self.resource.fields.get(field_name)
+            operator = OPERATORS.get(operator_name) if operator_name or "__" not in name else None
+            if known is None or operator is None or not operator.fits(known.kind, folded=known.folded is not None):
+                self._unknown(name, _allowed(self.resource, known))
+                continue
+            try:
+                conditions += _conditions(known, operator, texts, clock)
+            except BadValue as error:
+                self._fault(name, f"'{name}': {error}", error.allowed)
+        listing.conditions = tuple(conditions)
+
+    def _sort(self, text: str) -> tuple[tuple[str, bool], ...]:
+        order: dict[str, bool] = {}
+        for part in text.split(","):
+            name = part.removeprefix("-")
+            known = self.resource.fields.get(name)
+            if known is None or not EQUAL.fits(known.kind, folded=False):
+                near = _nearest(name, _sortable(self.resource))
+                message = f"'sort': there is no field '{name}' to sort by.{near}"
+                raise BadValue(message, _sortable(self.resource))
+            if name in order:
+                message = f"'sort': '{name}' is given twice."
+                raise BadValue(message)
+            order[name] = part.startswith("-")
+        return tuple(order.items())
+
+    def _terms(self, text: str) -> tuple[words.Term, ...] | None:
+        try:
+            return words.parse(text)
+        except words.TooManyWords as error:
+            raise BadValue(str(error)) from None
+
+    def _names(self, allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+        def read(text: str) -> tuple[str, ...]:
+            names = tuple(dict.fromkeys(text.split(",")))
+            for name in names:
+                if name not in allowed:
+                    message = f"There is no '{name}' to choose.{_nearest(name, allowed)}"
+                    raise BadValue(message, allowed)
+            return names
+
+        return read
+
+    def _take(self, name: str, read: Callable[[str], Any], default: str | None) -> Any:
+        text = self.single.get(name, default)
+        if text is None:
+            return None
+        try:
+            return read(text)
+        except BadValue as error:
+            self._fault(name, str(error) if "'" in str(error) else f"'{name}': {error}", error.allowed)
+            return read(default) if default is not None else None
+
+    def _unknown(self, name: str, allowed: tuple[str, ...]) -> None:
+        near = _nearest(name, allowed)
+        self.faults.append(
+            Fault(f"There is no parameter '{name}'.{near}", "unknown", parameter=name, allowed=allowed)
+        )
+
+    def _fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
+        self.faults.append(Fault(message, parameter=name, allowed=tuple(allowed)))
+
+    def raise_faults(self) -> None:
+        """Raise the 422 of what was found, if anything was."""
+        if self.faults:
+            raise invalid(self.faults)
+
+
+SELECTION = frozenset({"fields", "expand"})
+PARAMETERS = SELECTION | {"q", "sort", "limit", "offset", "cursor", "count"}
+
+
+def total_order(resource: Resource, order: tuple[tuple[str, bool], ...]) -> tuple[tuple[str, bool], ...]:
+    """The order with the ties that make it total, in the direction of its last field."""
+    named = dict(order)
+    last = order[-1][1]
+    return (*order, *((tie, last) for tie in resource.ties if tie not in named))
+
+
+def filters_of(resource: Resource) -> dict[str, tuple[Field, Operator]]:
+    """Every filter that a resource takes, by its parameter's name."""
+    return {
+        known.name + (f"__{operator.name}" if operator.name else ""): (known, operator)
+        for known in resource.fields.values()
+        for operator in OPERATORS.values()
+        if operator.fits(known.kind, folded=known.folded is not None)
+    }
+
+
+def _conditions(known: Field, operator: Operator, texts: list[str], clock: Clock) -> list[Condition]:
+    """`field=a&field=b` is one condition, any of them; of another operator each must hold."""
+    if operator.takes == "boolean":
+        kinds = [IS_NULL if values.read_boolean(text) else IS_NOT_NULL for text in texts]
+        return [Condition(known, kind, ()) for kind in kinds]
+    read = [values.read(text, known.kind, operator, clock) for text in texts]
+    if operator is EQUAL:
+        return [Condition(known, operator, tuple(dict.fromkeys(value for group in read for value in group)))]
+    return [Condition(known, operator, group) for group in read]
+
+
+def _allowed(resource: Resource, known: Field | None) -> tuple[str, ...]:
+    """What could have been meant: a known field's own filters, or all names."""
+    names = filters_of(resource)
+    if known is not None:
+        return tuple(name for name, (field_, _) in names.items() if field_ is known)
+    return (*sorted(PARAMETERS), *(name for name in names if "__" not in name))
+
+
+def _sortable(resource: Resource) -> tuple[str, ...]:
+    return tuple(name for name, known in resource.fields.items() if EQUAL.fits(known.kind, folded=False))
+
+
+def _nearest(name: str, allowed: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _bounded(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = values.read_integer(text)
+        if not low <= number <= high:
+            message = f"Write an integer from {low} to {high}."
+            raise BadValue(message)
+        return number
+
+    return read
+
+
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in names:
+            message = f"Write one of {', '.join(names)}."
+            raise BadValue(message, names)
+        return text
+
+    return read
+
+
+def refuse_all(pairs: Pairs) -> None:
+    """For what takes no query: raise the 422 that names each parameter."""
+    if pairs:
+        names = dict.fromkeys(name for name, _ in pairs)
+        raise invalid([Fault(f"There is no parameter '{name}' here.", "unknown", parameter=name) for name in names])

@@ -1,0 +1,116 @@
+"""The operators of a filter, one row each: which kinds take it, what it compares, what a person reads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_
+
+from machine_monitor.database.kinds import Kind
+
+ORDERED = frozenset({"text", "code", "choice", "integer", "time", "rank"})
+TEXTUAL = frozenset({"text", "code", "choice"})
+ANY = ORDERED | {"boolean", "uuid"}
+MAX_VALUES = 200
+
+
+@dataclass(frozen=True)
+class Between:
+    """A whole day as an operand: from `start`, up to but not including `end`."""
+
+    start: BindParameter
+    end: BindParameter
+
+
+Operand = BindParameter | Between
+Build = Callable[[ColumnElement, Sequence[Operand]], ColumnElement]
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One operator; `takes` says how its value is read: as the field's kind, as text to fold, or as a bool."""
+
+    name: str
+    sentence: str
+    kinds: frozenset[str]
+    build: Build
+    takes: Literal["value", "values", "folded", "boolean"] = "value"
+    keeps_null: bool = False
+
+    def fits(self, kind: Kind, *, folded: bool) -> bool:
+        """Whether a field of this kind, with or without a folded text, takes the operator."""
+        return kind.name in self.kinds and (folded or self.takes != "folded")
+
+
+def _equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
+    instants = [operand for operand in operands if isinstance(operand, BindParameter)]
+    days = [
+        and_(column >= operand.start, column < operand.end) for operand in operands if isinstance(operand, Between)
+    ]
+    if not days:
+        return column == instants[0] if len(instants) == 1 else column.in_(instants)
+    return or_(*days, *([column.in_(instants)] if instants else []))
+
+
+def _not_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
+    return or_(column.is_(None), not_(_equal(column, operands)))
+
+
+def _less(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
+    (operand,) = operands
+    return column < (operand.start if isinstance(operand, Between) else operand)
+
+
+def _less_or_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
+    (operand,) = operands
+    return column < operand.end if isinstance(operand, Between) else column <= operand
+
+
+def _greater(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
+    (operand,) = operands
+    return column >= operand.end if isinstance(operand, Between) else column > operand
+
+
+def _greater_or_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
+    (operand,) = operands
+    return column >= (operand.start if isinstance(operand, Between) else operand)
+
+
+def _like(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
+    (operand,) = operands
+    return column.like(operand, escape="\\")
+
+
+def _is_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnElement:
+    return column.is_(None)
+
+
+def _is_not_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnElement:
+    return column.is_not(None)
+
+
+EQUAL = Operator("", "equals; given again: any of them", ANY, _equal)
+IS_NULL = Operator("isnull", "`true`: has no value; `false`: has one", ANY, _is_null, "boolean", keeps_null=True)
+IS_NOT_NULL = Operator("isnull", IS_NULL.sentence, ANY, _is_not_null, "boolean")
+
+OPERATORS = {
+    operator.name: operator
+    for operator in (
+        EQUAL,
+        Operator("ne", "differs, or has no value", ANY, _not_equal, keeps_null=True),
+        Operator("lt", "is less, or earlier", ORDERED, _less),
+        Operator("lte", "is less, earlier or equal", ORDERED, _less_or_equal),
+        Operator("gt", "is greater, or later", ORDERED, _greater),
+        Operator("gte", "is greater, later or equal", ORDERED, _greater_or_equal),
+        Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values"),
+        Operator(
+            "nin", "is none of 1 to 200 values, or has no value", ANY, _not_equal, "values", keeps_null=True
+        ),
+        Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded"),
+        Operator("startswith", "begins with the text; case and accents do not matter", TEXTUAL, _like, "folded"),
+        Operator("endswith", "ends with the text; case and accents do not matter", TEXTUAL, _like, "folded"),
+        IS_NULL,
+    )
+}
+# LIKE patterns around a text whose own `%`, `_` and `\` are escaped.
+PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}

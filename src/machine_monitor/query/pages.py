@@ -1,0 +1,122 @@
+"""A list, asked and answered: one statement, one hop, finished bytes."""
+
+from dataclasses import dataclass, replace
+
+from machine_monitor.database.connect import Database
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.statements import Statement
+from machine_monitor.query import cursors
+from machine_monitor.query.cursors import Cursor
+from machine_monitor.query.grammar import Listing
+from machine_monitor.query.statements import COUNT_CAP, Filter, Shape, list_statement
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, as the JSON text that goes out, and what its headers say."""
+
+    body: bytes
+    next: str | None
+    previous: str | None
+    total: int | None
+
+
+async def fetch(database: Database, listing: Listing) -> Page:
+    """The page that a list's query string asks for."""
+    statement, values = prepare(database.engine, listing)
+    rows = await database.fetch(statement, values)
+    return _page(database.engine, listing, rows)
+
+
+def prepare(engine: Engine, listing: Listing) -> tuple[Statement, dict]:
+    """The statement of a list, and its values."""
+    cursor = listing.cursor
+    terms = listing.terms
+    shape = Shape(
+        listing.resource,
+        tuple(
+            Filter(
+                condition.field,
+                condition.operator,
+                "".join("d" if isinstance(value, tuple) else "v" for value in condition.values),
+            )
+            for condition in listing.conditions
+        ),
+        None if terms is None else tuple(term.excluded for term in terms),
+        listing.order,
+        listing.fields,
+        listing.expand,
+        keyset=None if cursor is None else tuple(value is None for value in cursor.values),
+        backward=cursor is not None and cursor.backward,
+        inclusive=cursor is not None and cursor.inclusive,
+        count=listing.count,
+        offset=listing.offset is not None,
+    )
+    return list_statement(engine, shape), _values(engine, listing)
+
+
+def _values(engine: Engine, listing: Listing) -> dict:
+    # One row more than the page tells whether there is another page.
+    values = {"limit": listing.limit + 1, "offset": listing.offset}
+    values |= {f"s_{name}": value for name, value in listing.scope.items()}
+    for i, condition in enumerate(listing.conditions):
+        folded = condition.operator.takes == "folded"
+        for j, value in enumerate(condition.values):
+            if isinstance(value, tuple):
+                values[f"f{i}_{j}_start"], values[f"f{i}_{j}_end"] = (
+                    engine.store(part, condition.field.kind) for part in value
+                )
+            else:
+                values[f"f{i}_{j}"] = value if folded else engine.store(value, condition.field.kind)
+    values |= {f"q{i}": term.pattern for i, term in enumerate(listing.terms or ())}
+    if listing.cursor is not None:
+        for i, (name, value) in enumerate(zip((name for name, _ in listing.order), listing.cursor.values, strict=True)):
+            values[f"k{i}"] = engine.store(value, listing.resource.orderable[name].kind)
+    return values
+
+
+def _page(engine: Engine, listing: Listing, rows: list[tuple]) -> Page:
+    total = rows[0][1] if rows and listing.count != "none" else None
+    rows = [row for row in rows if row[0] is not None]
+    more = len(rows) > listing.limit
+    rows = rows[: listing.limit]
+    backward = listing.cursor is not None and listing.cursor.backward
+    if backward:
+        rows.reverse()
+    first, last = _ends(engine, listing, rows)
+    before = more if backward else listing.cursor is not None or bool(listing.offset)
+    after = backward or more
+    following = cursors.encode(last) if last and after else None
+    preceding = cursors.encode(first) if first and before else None
+    capped = listing.count == "capped" and total is not None and total > COUNT_CAP
+    total = COUNT_CAP if capped else total
+    body = (
+        f'{{"items":[{",".join([row[0] for row in rows])}],"next":{_text(following)},"previous":{_text(preceding)},'
+        f'"total":{"null" if total is None else total},"total_capped":{"true" if capped else "false"}}}'
+    )
+    return Page(body.encode(), following, preceding, total)
+
+
+def _ends(engine: Engine, listing: Listing, rows: list[tuple]) -> tuple[Cursor | None, Cursor | None]:
+    """Where the page before and the page after begin."""
+    if rows:
+        return (
+            Cursor(listing.basis, _place(engine, listing, rows[0]), backward=True, now=listing.relative_to),
+            Cursor(listing.basis, _place(engine, listing, rows[-1]), now=listing.relative_to),
+        )
+    if listing.cursor is None:
+        return None, None
+    # All that was there has gone since: the way back includes the record that this page came from.
+    place = replace(listing.cursor, inclusive=not listing.cursor.inclusive)
+    return replace(place, backward=True), replace(place, backward=False)
+
+
+def _place(engine: Engine, listing: Listing, row: tuple) -> tuple:
+    return tuple(
+        engine.load(value, listing.resource.orderable[name].kind)
+        for (name, _), value in zip(listing.order, row[2:], strict=True)
+    )
+
+
+def _text(cursor: str | None) -> str:
+    return "null" if cursor is None else f'"{cursor}"'

@@ -1,0 +1,131 @@
+"""The vocabulary as documentation: the parameters that OpenAPI declares, and a table of all the others."""
+
+from typing import Any
+
+from machine_monitor.query.grammar import COUNTS, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
+from machine_monitor.query.times import MOMENT_PATTERN
+from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.query.vocabulary import Field, Resource
+
+# Operators that OpenAPI declares beside equality, by kind; the rest of the vocabulary stands in the table.
+DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
+DECLARED_RELATED = ("machine.sector",)
+BOOLEAN = {"type": "boolean"}
+TEXT = {"type": "string"}
+
+
+def list_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """The OpenAPI parameters of a list."""
+    filters = [
+        _filter(known, operator)
+        for known in resource.fields.values()
+        for operator in OPERATORS.values()
+        if _is_declared(known, operator)
+    ]
+    return [*_paging(resource), *selection_parameters(resource), *filters]
+
+
+def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """The OpenAPI parameters of `fields` and `expand`."""
+    chosen = [_parameter("fields", "Only these fields, separated by commas.", _names(resource.own_fields))]
+    if resource.relations:
+        chosen.append(
+            _parameter("expand", "Related records to add under `expanded`.", _names(resource.relations))
+        )
+    return chosen
+
+
+def vocabulary_table(resource: Resource) -> str:
+    """The whole vocabulary in Markdown: each field with its operators, each operator with its sentence."""
+    rows = [
+        f"| `{known.name}` | {_kind(known)} | {' '.join(f'`{name}`' for name in _operators(known) if name)} |"
+        for known in resource.fields.values()
+        if EQUAL.fits(known.kind, folded=False)
+    ]
+    sentences = [f"- `{operator.name}`: {operator.sentence}" for operator in OPERATORS.values() if operator.name]
+    return "\n".join(
+        [
+            "\n\n**Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any",
+            "other comparison, and all of them must hold. Every field below can be filtered and sorted by.",
+            "",
+            "| field | kind | operators |",
+            "|---|---|---|",
+            *rows,
+            "",
+            *sentences,
+        ]
+    )
+
+
+def _paging(resource: Resource) -> list[dict[str, Any]]:
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    offset = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
+    searched = ", ".join(resource.searched)
+    search = [_parameter("q", f"Words to find in {searched}.", TEXT)] if searched else []
+    return [
+        *search,
+        _parameter("sort", f"Fields, `-` before one descends; default `{resource.sort}`.", TEXT),
+        _parameter("limit", "How many records a page has.", limit),
+        _parameter("cursor", "Where the page begins: `next` or `previous` of another page of the same list.", TEXT),
+        _parameter("offset", "How many records to pass over; not with `cursor`.", offset),
+        _parameter(
+            "count",
+            "Whether to count all that match; `capped` stops at 10,000.",
+            {"type": "string", "enum": list(COUNTS), "default": "none"},
+        ),
+    ]
+
+
+def _is_declared(known: Field, operator: Operator) -> bool:
+    if not operator.fits(known.kind, folded=known.folded is not None):
+        return False
+    if known.relation is not None and known.name != known.relation:
+        return known.name in DECLARED_RELATED and operator is EQUAL
+    if operator.name == "isnull":
+        return known.nullable
+    return operator is EQUAL or operator.name in DECLARED.get(known.kind.name, ())
+
+
+def _filter(known: Field, operator: Operator) -> dict[str, Any]:
+    name = known.name + (f"__{operator.name}" if operator.name else "")
+    sentence = f"{known.description} {operator.sentence[0].upper()}{operator.sentence[1:]}."
+    if operator.name:
+        return _parameter(name, sentence, BOOLEAN if operator.takes == "boolean" else _value_schema(known, operator))
+    # Repeated, it is any of the values.
+    return {
+        **_parameter(name, sentence, {"type": "array", "items": _value_schema(known, operator)}),
+        "style": "form",
+        "explode": True,
+    }
+
+
+def _value_schema(known: Field, operator: Operator) -> dict[str, Any]:
+    if operator.takes == "folded":
+        return TEXT
+    if known.kind.choices:
+        return {"type": "string", "enum": list(known.kind.choices)}
+    return {
+        "integer": {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
+        "boolean": BOOLEAN,
+        "time": {"type": "string", "pattern": MOMENT_PATTERN},
+        "uuid": {"type": "string", "format": "uuid"},
+    }.get(known.kind.name, TEXT)
+
+
+def _kind(known: Field) -> str:
+    values = f" ({' < '.join(known.kind.choices)})" if known.kind.choices else ""
+    return known.kind.name + values
+
+
+def _operators(known: Field) -> list[str]:
+    return [name for name, operator in OPERATORS.items() if operator.fits(known.kind, folded=known.folded is not None)]
+
+
+def _names(names: Any) -> dict[str, Any]:
+    one = "|".join(name.replace(".", r"\.") for name in names)
+    return {"type": "string", "pattern": f"^({one})(,({one}))*$"}
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

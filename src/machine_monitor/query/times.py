@@ -1,0 +1,151 @@
+"""Times as people and programs write them: RFC 3339, the site's local time, days, and times ago."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2101, 1, 1, tzinfo=UTC)
+# One source for the parser and for OpenAPI, where a pattern says more than `format: date-time`.
+INSTANT_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?$"
+)
+MOMENT_PATTERN = (
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+    r"([Zz]|[+ -][0-9]{2}:[0-9]{2})?)?|today|yesterday|now|-[0-9]{1,6}[hdwmy])$"
+)
+_INSTANT = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<hour>\d\d):(?P<minute>\d\d)"
+    r"(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
+    r"(?P<offset>[Zz]|(?P<sign>[+-])(?P<hours>\d\d):(?P<minutes>\d\d))?",
+    re.ASCII,
+)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_AGO = re.compile(r"-(\d{1,6})([hdwmy])", re.ASCII)
+# In a query string a `+` that was not encoded arrives as a blank.
+_BLANK_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:\d\d)$", re.ASCII)
+
+Shift = Literal["ambiguous", "skipped"]
+
+
+class BadTime(ValueError):
+    """The text is no time; the message says why."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a relative or local time is relative to."""
+
+    zone: ZoneInfo
+    now: datetime
+
+
+class Span(NamedTuple):
+    """A whole day: from `start`, up to but not including `end`."""
+
+    start: datetime
+    end: datetime
+
+
+def localize(local: datetime, zone: ZoneInfo) -> tuple[datetime, Shift | None]:
+    """The UTC instant of a clock time: the earlier of two, moved on by the gap if the clock jumped over it."""
+    # fold=0 is the earlier of two; in a gap it takes the offset before the jump, which moves on by the gap.
+    instant = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) != local:
+        return instant, "skipped"
+    if instant != local.replace(tzinfo=zone, fold=1).astimezone(UTC):
+        return instant, "ambiguous"
+    return instant, None
+
+
+def parse_instant(text: str, zone: ZoneInfo) -> datetime:
+    """The UTC instant of an RFC 3339 text, taken in `zone` if it has no offset; raises `BadTime`."""
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        message = "Write a time as RFC 3339, such as 2025-07-25T13:18:25Z."
+        raise BadTime(message)
+    part = match.groupdict()
+    try:
+        local = datetime.combine(
+            date.fromisoformat(part["day"]),
+            time(
+                int(part["hour"]),
+                int(part["minute"]),
+                int(part["second"] or 0),
+                int((part["fraction"] or "")[:6].ljust(6, "0")),
+            ),
+        )
+        return _in_range(_with_offset(local, part, zone))
+    except (ValueError, OverflowError):
+        message = "There is no such time between 1970 and 2100."
+        raise BadTime(message) from None
+
+
+def _with_offset(local: datetime, part: dict[str, str | None], zone: ZoneInfo) -> datetime:
+    if part["offset"] is None:
+        return localize(local, zone)[0]
+    if part["sign"] is None:
+        return local.replace(tzinfo=UTC)
+    hours, minutes = int(part["hours"] or 0), int(part["minutes"] or 0)
+    time(hours, minutes)  # an offset is a time of day: 24:00 and 01:60 are none
+    offset = timedelta(hours=hours, minutes=minutes) * (-1 if part["sign"] == "-" else 1)
+    return local.replace(tzinfo=timezone(offset)).astimezone(UTC)
+
+
+def _in_range(instant: datetime) -> datetime:
+    if not EARLIEST <= instant < LATEST:
+        message = "out of range"
+        raise ValueError(message)
+    return instant
+
+
+def parse_moment(text: str, clock: Clock) -> datetime | Span:
+    """What a filter may say: an instant, a day, `today`, `yesterday`, `now`, `-12h`, `-7d -2w -3m -1y`."""
+    if text == "now":
+        return clock.now
+    today = clock.now.astimezone(clock.zone).date()
+    if text in ("today", "yesterday"):
+        return _span(today - timedelta(days=text == "yesterday"), clock.zone)
+    if match := _AGO.fullmatch(text):
+        return _ago(int(match[1]), match[2], clock)
+    if _DAY.fullmatch(text):
+        try:
+            day = date.fromisoformat(text)
+            _in_range(datetime.combine(day, time(), UTC))
+        except ValueError:
+            message = "There is no such day between 1970 and 2100."
+            raise BadTime(message) from None
+        return _span(day, clock.zone)
+    return parse_instant(_BLANK_OFFSET.sub(r"\1+\2", text), clock.zone)
+
+
+def _span(day: date, zone: ZoneInfo) -> Span:
+    start = localize(datetime.combine(day, time()), zone)[0]
+    end = localize(datetime.combine(day + timedelta(days=1), time()), zone)[0]
+    return Span(start, end)
+
+
+def _ago(count: int, unit: str, clock: Clock) -> datetime:
+    try:
+        if unit == "h":
+            return _in_range(clock.now - timedelta(hours=count))
+        local = clock.now.astimezone(clock.zone).replace(tzinfo=None)
+        if unit in "dw":
+            earlier = local - timedelta(days=count * (7 if unit == "w" else 1))
+        else:
+            earlier = _months_before(local, count * (12 if unit == "y" else 1))
+        return _in_range(localize(earlier, clock.zone)[0])
+    except (ValueError, OverflowError):
+        message = "That is before 1970."
+        raise BadTime(message) from None
+
+
+def _months_before(local: datetime, count: int) -> datetime:
+    """The same day `count` months earlier, or the last of that month."""
+    year, month0 = divmod(local.year * 12 + local.month - 1 - count, 12)
+    first = local.replace(year=year, month=month0 + 1, day=1)
+    last_day = ((first + timedelta(days=31)).replace(day=1) - timedelta(days=1)).day
+    return first.replace(day=min(local.day, last_day))

@@ -1,0 +1,109 @@
+"""A filter's values: the text of a query string, read as its field's kind."""
+
+import csv
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from machine_monitor.database import instants
+from machine_monitor.database.kinds import Kind
+from machine_monitor.query.operators import MAX_VALUES, PATTERNS, Operator
+from machine_monitor.query.times import BadTime, Clock, Span, parse_moment
+from machine_monitor.query.words import fold
+
+# What a double holds exactly, and so what every JSON reader agrees on.
+MAX_INTEGER = 2**53 - 1
+_INTEGER = re.compile(r"-?[0-9]{1,16}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BOOLEANS = {"true": True, "false": False}
+
+Value = str | int | bool | tuple[str, str]  # a pair is a day: its start and its end
+
+
+class BadValue(ValueError):
+    """The text is not what the field holds; the message is for a person, `allowed` lists a closed set."""
+
+    def __init__(self, message: str, allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+def read(text: str, kind: Kind, operator: Operator, clock: Clock) -> tuple[Value, ...]:
+    """The values of one filter; raises `BadValue`."""
+    if operator.takes == "folded":
+        escaped = re.sub(r"([\\%_])", r"\\\1", fold(text))
+        return (PATTERNS[operator.name].format(escaped),)
+    if operator.takes == "values":
+        return tuple(_PARSERS[kind.name](part, kind, clock) for part in _split(text))
+    return (_PARSERS[kind.name](text, kind, clock),)
+
+
+def read_boolean(text: str) -> bool:
+    """`true` or `false`; raises `BadValue`."""
+    if text not in _BOOLEANS:
+        message = "Write true or false."
+        raise BadValue(message, tuple(_BOOLEANS))
+    return _BOOLEANS[text]
+
+
+def read_integer(text: str) -> int:
+    """An integer within 53 bits; raises `BadValue`."""
+    if not _INTEGER.fullmatch(text) or abs(int(text)) > MAX_INTEGER:
+        message = "Write an integer of at most 53 bits."
+        raise BadValue(message)
+    return int(text)
+
+
+def is_relative(text: str) -> bool:
+    """Whether a time means another instant tomorrow."""
+    return text in ("now", "today", "yesterday") or text.startswith("-")
+
+
+def _split(text: str) -> list[str]:
+    """The parts of a comma-separated list, quoted as in CSV."""
+    try:
+        rows = list(csv.reader([text], strict=True))
+    except csv.Error:
+        message = "The list is not CSV: close the quotes."
+        raise BadValue(message) from None
+    parts = rows[0] if rows and rows[0] else [""]
+    if len(rows) > 1 or len(parts) > MAX_VALUES:
+        message = f"Write 1 to {MAX_VALUES} values, separated by commas."
+        raise BadValue(message)
+    return parts
+
+
+def _time(text: str, clock: Clock) -> Value:
+    try:
+        moment: datetime | Span = parse_moment(text, clock)
+    except BadTime as error:
+        raise BadValue(str(error)) from None
+    if isinstance(moment, Span):
+        return instants.text(moment.start), instants.text(moment.end)
+    return instants.text(moment)
+
+
+def _uuid(text: str) -> str:
+    if not _UUID.fullmatch(text.lower()):
+        message = "Write a UUID with its hyphens."
+        raise BadValue(message)
+    return text.lower()
+
+
+def _choice(text: str, kind: Kind) -> str:
+    if text not in kind.choices:
+        message = f"There is no such value; there are {', '.join(kind.choices)}."
+        raise BadValue(message, kind.choices)
+    return text
+
+
+_PARSERS: dict[str, Callable[[str, Kind, Clock], Value]] = {
+    "text": lambda text, *_: text,
+    "code": lambda text, *_: text,
+    "choice": lambda text, kind, _: _choice(text, kind),
+    "rank": lambda text, kind, _: _choice(text, kind),
+    "integer": lambda text, *_: read_integer(text),
+    "boolean": lambda text, *_: read_boolean(text),
+    "uuid": lambda text, *_: _uuid(text),
+    "time": lambda text, _, clock: _time(text, clock),
+}

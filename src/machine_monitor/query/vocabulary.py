@@ -1,0 +1,148 @@
+"""What can be asked of a resource, derived from its read schema: names, kinds, columns, related fields."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any, get_args, get_origin
+
+from sqlalchemy import Column, ColumnElement, ForeignKey, Table, func, select
+from sqlmodel import SQLModel
+
+from machine_monitor.database.kinds import CODE, EXACT_TEXT, INTEGER, TEXT, Kind
+
+
+@dataclass(frozen=True, eq=False)
+class Related:
+    """Marks a read field that names a record of another resource: our column `on` holds their column `to`."""
+
+    resource: "Resource"
+    on: str
+    to: str
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One name that can be read, filtered and sorted by; `relation` is how its column is reached."""
+
+    name: str
+    kind: Kind
+    nullable: bool
+    column: ColumnElement
+    relation: str | None
+    folded: ColumnElement | None
+    description: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """One resource, declared once: its table, its schemas, and how its lists are searched and ordered.
+
+    `key` is the read field in the record's path, `find_by` the column that finds it after `normalise`;
+    `unique_by` and `uniform` say what must be unique. A PUT keeps the stored value of `kept` where it is silent,
+    `immutable` fields are set at creation only. `ties` make every order total.
+    """
+
+    name: str
+    noun: str
+    table: Table
+    read: type[SQLModel]
+    key: str
+    sort: str
+    ties: tuple[str, ...]
+    create: type[SQLModel]
+    folded: Table | None = None
+    searched: tuple[str, ...] = ()
+    find_by: str = ""
+    normalise: Callable[[str], str] = str
+    unique_by: str = ""
+    uniform: Callable[[str], str] = str
+    immutable: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    soft_delete: bool = False
+    scope: tuple[str, ...] = ()
+
+    @cached_property
+    def relations(self) -> dict[str, Related]:
+        """The fields that name another resource's record, which are also what `expand` takes."""
+        found = {name: _describe(field)[2] for name, field in self.read.model_fields.items()}
+        return {name: related for name, related in found.items() if related is not None}
+
+    @cached_property
+    def own_fields(self) -> dict[str, Field]:
+        """The fields of the record itself, in the schema's order."""
+        return {name: self._own_field(name) for name in self.read.model_fields}
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """Every name of the vocabulary: own fields, then those of related records as `machine.sector`."""
+        related = [
+            replace(
+                theirs,
+                name=f"{name}.{theirs.name}",
+                relation=name,
+                nullable=theirs.nullable or self.own_fields[name].nullable,
+            )
+            for name, relation in self.relations.items()
+            for theirs in relation.resource.own_fields.values()
+        ]
+        return {**self.own_fields, **{field.name: field for field in related}}
+
+    @cached_property
+    def orderable(self) -> dict[str, Field]:
+        """What an order is made of: the vocabulary, and the order of writing where it is not shown."""
+        writing = Field("id", INTEGER, nullable=False, column=self.table.c[self.ties[-1]], relation=None, folded=None)
+        return {self.ties[-1]: writing, **self.fields}
+
+    def _own_field(self, name: str) -> Field:
+        info = self.read.model_fields[name]
+        kind, nullable, related = _describe(info)
+        schema = self.read.model_json_schema()["properties"][name]
+        if related is not None and related.resource.key != related.to:
+            theirs = related.resource.own_fields[related.resource.key]
+            return Field(
+                name, kind, nullable, theirs.column, name, theirs.folded, info.description or "", schema
+            )
+        column = self.table.c[name]
+        return Field(
+            name, kind, nullable, column, None, self._folded(name, column, kind), info.description or "", schema
+        )
+
+    def _folded(self, name: str, column: ColumnElement, kind: Kind) -> ColumnElement | None:
+        """The text that `contains` and its like compare."""
+        if kind.name in ("code", "choice"):
+            return func.lower(column)
+        if self.folded is None or name not in self.folded.c:
+            return None
+        return select(self.folded.c[name]).where(self.folded.c.id == self.table.c.id).scalar_subquery()
+
+
+def folded_table(table: Table, read: type[SQLModel]) -> Table:
+    """The table beside `table` with its folded texts and its words, one row a record."""
+    names = [
+        name
+        for name, info in read.model_fields.items()
+        if _describe(info)[0] is TEXT and name in table.c
+    ]
+    return Table(
+        f"{table.name}_folded",
+        table.metadata,
+        Column("id", INTEGER.column_type, ForeignKey(table.c.id, ondelete="RESTRICT"), primary_key=True, autoincrement=False),
+        *[Column(name, EXACT_TEXT) for name in names],
+        Column("words", EXACT_TEXT, nullable=False),
+    )
+
+
+def _describe(info: Any) -> tuple[Kind, bool, Related | None]:
+    """Kind, nullability and relation of a read field, from its annotation and the metadata in it."""
+    marks = [*info.metadata, *_marks(info.annotation)]
+    kind = next(mark for mark in marks if isinstance(mark, Kind))
+    related = next((mark for mark in marks if isinstance(mark, Related)), None)
+    return kind, type(None) in get_args(info.annotation), related
+
+
+def _marks(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        return [*marks, *_marks(inner)]
+    return [mark for part in get_args(annotation) for mark in _marks(part)]

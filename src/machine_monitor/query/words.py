@@ -1,0 +1,82 @@
+"""Full text: how a text is folded and cut into words, and what `q` means. Both engines get the same words.
+
+A record's words are kept as one document, `" bucket tooth \\ue000 engine "`: folded words between single
+blanks, fields divided by a word of their own, so that a phrase never reaches from one field into the next.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MAX_WORD = 64
+MAX_WORDS = 32
+DIVIDER = "\ue000"
+# A word is a run of what `str.isalnum` calls a letter or a digit; `_` is in `\w` and is none.
+_WORD = re.compile(r"[^\W_]+")
+_TERM = re.compile(r'(?P<minus>-?)"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>[^\s"]+)')
+
+
+def fold(text: str) -> str:
+    """The text as searches compare it: NFKD, case folded, without marks."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(character for character in folded if not unicodedata.combining(character))
+
+
+def cut(text: str) -> list[str]:
+    """The words of a text, in order, folded, each at most 64 characters."""
+    return [word[:MAX_WORD] for word in _WORD.findall(fold(text))]
+
+
+def segment(text: str) -> str:
+    """One field's part of a document."""
+    return "".join(f"{word} " for word in cut(text)) + DIVIDER + " "
+
+
+def document(texts: Iterable[str | None]) -> str:
+    """The words of a record: a segment for each text that is there."""
+    return " " + "".join(segment(text) for text in texts if text is not None)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One thing that must occur, or must not: words that follow each other in one field."""
+
+    words: tuple[str, ...]
+    prefix: bool = False
+    excluded: bool = False
+
+    @property
+    def pattern(self) -> str:
+        """The term as a LIKE pattern over a document; words have no sign that LIKE knows."""
+        return f"% {' '.join(self.words)}{'' if self.prefix else ' '}%"
+
+
+class TooManyWords(ValueError):
+    """A search has more than 32 words."""
+
+
+def parse(text: str) -> tuple[Term, ...] | None:
+    """The terms of a `q`; empty if it filters nothing, None if it has text but no word, which finds nothing."""
+    terms = [term for match in _TERM.finditer(text) if (term := _term(match)) is not None]
+    if sum(len(term.words) for term in terms) > MAX_WORDS:
+        message = f"A search has at most {MAX_WORDS} words."
+        raise TooManyWords(message)
+    if not terms and text:
+        return None
+    return tuple(terms)
+
+
+def _term(match: re.Match[str]) -> Term | None:
+    bare = match["bare"]
+    if bare is None:
+        words = cut(match["quoted"])
+        return Term(tuple(words), excluded=bool(match["minus"])) if words else None
+    excluded = bare.startswith("-")
+    words = cut(bare)
+    if not words:
+        return None
+    prefix = bare.endswith("*") and fold(bare[:-1])[-1:].isalnum()
+    return Term(tuple(words), prefix, excluded)

@@ -1,0 +1,84 @@
+"""History: each change adds its entry in the record's own transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, insert
+
+from machine_monitor.database import instants
+from machine_monitor.database.connect import Transaction
+from machine_monitor.database.engines import Engine, canonical_json
+from machine_monitor.database.kinds import EVIDENCE, TIME
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.models import HISTORY
+from machine_monitor.query.vocabulary import Resource
+
+Changes = Mapping[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who changes something, by what way, when and why."""
+
+    via: str
+    user: str | None = None
+    note: str | None = None
+    at: str = field(default_factory=lambda: instants.text(instants.now()))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The record that an entry is about, as it is after the change."""
+
+    resource: Resource
+    id: int
+    key: str
+    version: int
+
+
+def record(tx: Transaction, op: str, subject: Subject, changes: Changes, author: Author) -> None:
+    """Add one entry."""
+    entry = {
+        "resource": subject.resource.name,
+        "record_id": subject.id,
+        "key": subject.key,
+        "version": subject.version,
+        "at": tx.engine.store(author.at, TIME),
+        "user": author.user,
+        "via": author.via,
+        "op": op,
+        "changes": tx.engine.store(changes, EVIDENCE),
+        "note": author.note,
+    }
+    tx.run(_insert(tx.engine), entry)
+
+
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The fields that differ, each with its value before and after; null where there is none."""
+    names = dict.fromkeys([*before, *after])
+    return {
+        name: [before.get(name), after.get(name)]
+        for name in names
+        if not _same(before.get(name), after.get(name))
+    }
+
+
+def _same(one: object, other: object) -> bool:
+    """As JSON: `true` is not 1, members have no order."""
+    if type(one) is type(other) and not isinstance(one, dict):
+        return one == other
+    return canonical_json(_sorted(one)) == canonical_json(_sorted(other))
+
+
+def _sorted(value: object) -> object:
+    return dict(sorted(value.items())) if isinstance(value, dict) else value
+
+
+@cache
+def _insert(engine: Engine) -> Statement:
+    columns = [column for column in HISTORY.table.columns if column.name != "seq"]
+    return compile_statement(
+        engine, insert(HISTORY.table).values({column: bindparam(column.name, type_=column.type) for column in columns})
+    )

@@ -1,0 +1,215 @@
+"""Records: read one, create, replace, update, delete; each change with its history in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.errors import Conflict, Fault, Gone, InUse, MachineHasLogs, NotFound, VersionConflict, invalid
+from machine_monitor.models import MACHINES
+from machine_monitor.models.fields import Schema
+from machine_monitor.models.schemas import READ_ONLY
+from machine_monitor.query import pages
+from machine_monitor.query.grammar import Listing
+from machine_monitor.query.pages import Page
+from machine_monitor.query.statements import record_statement
+from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services import history, references, storage, validation
+from machine_monitor.services.conditions import Conditions
+from machine_monitor.services.history import Author, Subject
+from machine_monitor.services.storage import Stored
+
+
+@dataclass(frozen=True)
+class Written:
+    """A record after a write, as the JSON that a GET of it gives."""
+
+    created: bool
+    key: str
+    version: int
+    body: str
+
+
+async def read(
+    database: Database, resource: Resource, key: str, fields: tuple[str, ...], expand: tuple[str, ...] = ()
+) -> Stored:
+    """One record by its key; raises `NotFound` or `Gone`."""
+    statement = record_statement(database.engine, resource, resource.find_by, fields, expand)
+    rows = await database.fetch(statement, {"key": find_key(resource, key)})
+    return _living(resource, Stored(*rows[0]) if rows else None)
+
+
+async def read_history(database: Database, resource: Resource, key: str, listing: Listing) -> Page:
+    """A page of a record's history, also of a deleted log's; raises `NotFound`."""
+    statement = record_statement(database.engine, resource, resource.find_by, (resource.key,))
+    rows = await database.fetch(statement, {"key": find_key(resource, key)})
+    if not rows:
+        raise _not_found(resource)
+    listing.scope = {"resource": resource.name, "record_id": rows[0][1]}
+    return await pages.fetch(database, listing)
+
+
+def create(tx: Transaction, resource: Resource, body: Schema, author: Author) -> Written:
+    """Add a record; raises `Conflict` if its key is taken."""
+    values = body.model_dump(mode="json")
+    if storage.taken(tx, resource, values[resource.key]) is not None:
+        raise _taken(resource)
+    return insert(tx, resource, values, author)
+
+
+def replace(tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author) -> Written:
+    """Make the record at `key` what `body` says, creating it if there is none."""
+    given = body.model_dump(mode="json", exclude_unset=True)
+    _check_key(resource, key, given)
+    stored = storage.find(tx, resource, find_key(resource, key))
+    if stored is None:
+        conditions.check_absent()
+        return _create_at(tx, resource, key, given, author)
+    _living(resource, stored)
+    conditions.check(stored)
+    kept = {name: stored.values[name] for name in resource.kept}
+    return _change_to(tx, resource, stored, given, {**kept, **_writable(given)}, author)
+
+
+def update(tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author) -> Written:
+    """Apply a JSON merge patch (RFC 7396) to the record at `key`."""
+    given = body.model_dump(mode="json", exclude_unset=True)
+    _check_key(resource, key, given)
+    stored = _living(resource, storage.find(tx, resource, find_key(resource, key)))
+    conditions.check(stored)
+    merged = {name: stored.values[name] for name in resource.create.model_fields} | _writable(given)
+    if "attributes" in given:
+        attributes = stored.values["attributes"] | given["attributes"]
+        merged["attributes"] = {name: value for name, value in attributes.items() if value is not None}
+    return _change_to(tx, resource, stored, given, merged, author)
+
+
+def delete(tx: Transaction, resource: Resource, key: str, conditions: Conditions, author: Author) -> None:
+    """Delete the record at `key`: a log can be restored, others must not be named by any log."""
+    stored = _living(resource, storage.find(tx, resource, find_key(resource, key)))
+    conditions.check(stored)
+    if references.named_by_logs(tx, resource, stored):
+        raise MachineHasLogs if resource is MACHINES else InUse
+    if resource.soft_delete:
+        storage.mark_deleted(tx, resource, stored, author.at)
+    else:
+        storage.remove(tx, resource, stored.id)
+    subject = Subject(resource, stored.id, str(stored.values[resource.key]), stored.version + 1)
+    history.record(tx, "delete", subject, history.changes_between(_shown(resource, stored.values), {}), author)
+
+
+def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author, op: str = "create") -> Written:
+    """Add a record of checked values whose key is free; raises 422 if it names what is not there."""
+    found = references.resolve(tx, resource, values, creating=True)
+    values = {**values, **found.names}
+    identity = storage.insert(tx, resource, values, found.columns, author.at)
+    subject = Subject(resource, identity, values[resource.key], 1)
+    history.record(tx, op, subject, history.changes_between({}, values), author)
+    return _written(tx, resource, values[resource.key], created=True)
+
+
+def change(
+    tx: Transaction, resource: Resource, stored: Stored, values: Mapping[str, Any], author: Author, op: str = "update"
+) -> Written:
+    """Make a stored record's writable values these; the same values leave no trace."""
+    found = references.resolve(tx, resource, values, creating=False)
+    values = {**values, **found.names}
+    before = _shown(resource, stored.values)
+    changes = history.changes_between(before, values)
+    key = values[resource.key]
+    if not changes:
+        return Written(created=False, key=key, version=stored.version, body=stored.body)
+    renamed = resource.key in changes
+    storage.update(tx, resource, stored, {**values, **found.columns}, author.at)
+    if renamed:
+        references.follow_rename(tx, stored, before[resource.key], key, author.at)
+    subject = Subject(resource, stored.id, key, stored.version + 1)
+    history.record(tx, "rename" if renamed else op, subject, changes, author)
+    return _written(tx, resource, key, created=False)
+
+
+def find_key(resource: Resource, key: str) -> str:
+    """What to look for; a key that cannot exist is not found."""
+    if validation.key_faults(resource, key):
+        raise _not_found(resource)
+    return resource.normalise(key)
+
+
+def _create_at(tx: Transaction, resource: Resource, key: str, given: dict[str, Any], author: Author) -> Written:
+    faults = [
+        Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}") for name in given if name in READ_ONLY
+    ]
+    if resource.normalise(given.get(resource.key, key)) != resource.normalise(key):
+        faults.append(Fault("There is no such record to rename: the body has another name than the path.", pointer=f"/{resource.key}"))
+    if faults:
+        raise invalid(faults)
+    values = _validated(resource, {resource.key: key, **given})
+    if storage.taken(tx, resource, values[resource.key]) is not None:
+        raise _taken(resource)
+    return insert(tx, resource, values, author)
+
+
+def _change_to(
+    tx: Transaction, resource: Resource, stored: Stored, given: dict[str, Any], desired: dict[str, Any], author: Author
+) -> Written:
+    if given.get("version", stored.version) != stored.version:
+        raise VersionConflict(current=stored.values)
+    values = _validated(resource, desired)
+    taken = storage.taken(tx, resource, values[resource.key])
+    if taken not in (None, stored.id):
+        raise _taken(resource)
+    fixed = [name for name in given if name in READ_ONLY or name in resource.immutable]
+    faults = [
+        Fault(f"'{name}' does not change.", "read-only", pointer=f"/{name}")
+        for name in fixed
+        if given[name] != stored.values[name]
+    ]
+    if faults:
+        raise invalid(faults)
+    return change(tx, resource, stored, values, author)
+
+
+def _check_key(resource: Resource, key: str, given: Mapping[str, Any]) -> None:
+    """A key that never changes is the path's."""
+    named = given.get(resource.key, key)
+    if resource.key in resource.immutable and resource.normalise(named) != resource.normalise(key):
+        raise invalid([Fault(f"'{resource.key}' is not the path's.", pointer=f"/{resource.key}")])
+
+
+def _validated(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return resource.create.model_validate(values).model_dump(mode="json")
+    except ValidationError as error:
+        raise invalid(validation.faults(error)) from None
+
+
+def _writable(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in READ_ONLY}
+
+
+def _shown(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in resource.create.model_fields}
+
+
+def _written(tx: Transaction, resource: Resource, key: str, *, created: bool) -> Written:
+    stored = storage.find(tx, resource, resource.normalise(key))
+    assert stored is not None
+    return Written(created, key, stored.version, stored.body)
+
+
+def _living(resource: Resource, stored: Stored | None) -> Stored:
+    if stored is None:
+        raise _not_found(resource)
+    if stored.deleted:
+        raise Gone
+    return stored
+
+
+def _not_found(resource: Resource) -> NotFound:
+    return NotFound(f"There is no such {resource.noun}.")
+
+
+def _taken(resource: Resource) -> Conflict:
+    return Conflict(f"There is a {resource.noun} with this {resource.key} already.")

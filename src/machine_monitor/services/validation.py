@@ -1,0 +1,44 @@
+"""What a body's values must be, told as faults that point into it."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from machine_monitor.errors import Fault
+from machine_monitor.models.schemas import READ_ONLY
+from machine_monitor.query.vocabulary import Resource
+
+CODES = {"missing": "required", "extra_forbidden": "unknown"}
+MESSAGES = {"missing": "This field is required.", "extra_forbidden": "There is no such field."}
+
+
+def faults(error: ValidationError) -> list[Fault]:
+    """The faults of a body, without a word of what it held."""
+    return [_fault(dict(detail)) for detail in error.errors(include_url=False, include_input=False)]
+
+
+def _fault(detail: dict[str, Any]) -> Fault:
+    kind = detail["type"]
+    # A rule between fields names the one that a person would mend.
+    path = detail["loc"] or (detail.get("ctx") or {}).get("field", "")
+    path = (path,) if isinstance(path, str) else path
+    pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path if part != "")
+    if kind == "extra_forbidden" and path[-1] in READ_ONLY:
+        return Fault(f"'{path[-1]}' is read-only.", "read-only", pointer=pointer)
+    return Fault(MESSAGES.get(kind, detail["msg"]), CODES.get(kind, "invalid"), pointer=pointer)
+
+
+def key_faults(resource: Resource, key: str) -> list[Fault]:
+    """What keeps `key` from being a key of the resource; empty if nothing does."""
+    try:
+        _key_type(resource).validate_python(key, strict=True)
+    except ValidationError as error:
+        return [Fault(detail["msg"], pointer=f"/{resource.key}") for detail in error.errors(include_url=False)]
+    return []
+
+
+@cache
+def _key_type(resource: Resource) -> TypeAdapter[Any]:
+    info = resource.create.model_fields[resource.key]
+    return TypeAdapter(info.rebuild_annotation())
