@@ -1,6 +1,7 @@
 """How Alembic runs here: on the connection that `mm migrate` hands over, or on one to the configured database."""
 
 from alembic import context
+
 from machine_monitor import config
 from machine_monitor.database import addresses, migrations
 from machine_monitor.models import METADATA

@@ -43,16 +43,12 @@ class Settings(BaseSettings):
         description="Where the records are: any spelling of an SQLite or PostgreSQL URL.",
     )
     host: str = Field(default="127.0.0.1", description="The address that `serve` listens on.")
-    port: int = Field(
-        default=8000, ge=0, le=65535, description="The port that `serve` listens on."
-    )
+    port: int = Field(default=8000, ge=0, le=65535, description="The port that `serve` listens on.")
     timezone: Annotated[str, BeforeValidator(_zone_name)] = Field(
         default="UTC",
         description="The site's time zone, by its IANA name: for times without an offset and for days.",
     )
-    query_timeout: float = Field(
-        default=5.0, gt=0, le=3600, description="Seconds after which a query is stopped."
-    )
+    query_timeout: float = Field(default=5.0, gt=0, le=3600, description="Seconds after which a query is stopped.")
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
         default=[],
         description="Origins of web frontends that may call the API, separated by commas.",

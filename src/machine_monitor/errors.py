@@ -167,9 +167,7 @@ class UnsupportedMediaType(Problem):
     """415."""
 
     status, code, title = 415, "unsupported-media-type", "Unsupported media type"
-    explanation = (
-        "A body comes with `Content-Type: application/json`; PATCH also takes `application/merge-patch+json`."
-    )
+    explanation = "A body comes with `Content-Type: application/json`; PATCH also takes `application/merge-patch+json`."
 
 
 class Invalid(Problem):

@@ -3,7 +3,6 @@
 A `Kind` in the annotation is what the query engine reads; the validators are what a body must pass.
 """
 
-import re
 import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,7 +33,7 @@ from machine_monitor.database.kinds import (
     choice,
     rank,
 )
-from machine_monitor.query.times import EARLIEST, INSTANT_PATTERN, LATEST, BadTime, parse_instant
+from machine_monitor.query.times import INSTANT_PATTERN, BadTime, parse_instant
 from machine_monitor.query.values import MAX_INTEGER
 
 SEVERITY = rank("info", "minor", "major", "critical")
@@ -129,7 +128,9 @@ def _key_fault(key: str) -> str | None:
 
 def _content_fault(content: object, *, removable: bool) -> str | None:
     if isinstance(content, str):
-        return "A text among the attributes has at most 1,000 characters." if len(content) > MAX_ATTRIBUTE_TEXT else None
+        return (
+            "A text among the attributes has at most 1,000 characters." if len(content) > MAX_ATTRIBUTE_TEXT else None
+        )
     if isinstance(content, int) and not isinstance(content, bool) and abs(content) > MAX_INTEGER:
         return "An integer has at most 53 bits."
     if isinstance(content, int | float) or (content is None and removable):
@@ -159,7 +160,9 @@ def _attributes_schema(values: list[dict[str, Any]]) -> WithJsonSchema:
     )
 
 
-Name = Annotated[str, TEXT, StringConstraints(min_length=1, max_length=120), AfterValidator(_machine_name), AfterValidator(_storable)]
+Name = Annotated[
+    str, TEXT, StringConstraints(min_length=1, max_length=120), AfterValidator(_machine_name), AfterValidator(_storable)
+]
 ShortText = Annotated[str, TEXT, StringConstraints(max_length=200), AfterValidator(_storable)]
 LongText = Annotated[str, TEXT, StringConstraints(max_length=20_000), AfterValidator(_storable)]
 Code = Annotated[str, CODE, _code(40)]

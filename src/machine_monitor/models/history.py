@@ -33,9 +33,7 @@ class History(HistoryRead, table=True):
 
     __tablename__ = "history"
     __table_args__: ClassVar[Any] = (
-        CheckConstraint(
-            "op IN ('create', 'update', 'delete', 'restore', 'rename', 'import')", name="op"
-        ),
+        CheckConstraint("op IN ('create', 'update', 'delete', 'restore', 'rename', 'import')", name="op"),
         Index(None, "resource", "record_id", "seq"),
         {"sqlite_autoincrement": True},
     )

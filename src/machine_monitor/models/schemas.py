@@ -67,4 +67,6 @@ def read_part(read: type[Schema]) -> type[Schema]:
     noun = read.__name__.removesuffix("Read")
     fields: dict[str, Any] = {name: _optional(info) for name, info in read.model_fields.items()}
     fields["expanded"] = (dict[str, Any], Field(default_factory=dict, description="The records that `expand` names."))
-    return create_model(f"{noun}Part", __base__=Schema, __doc__="A record, or the fields of it that were asked for.", **fields)
+    return create_model(
+        f"{noun}Part", __base__=Schema, __doc__="A record, or the fields of it that were asked for.", **fields
+    )

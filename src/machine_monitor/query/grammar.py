@@ -131,9 +131,7 @@ class _Reader:
     def _seal(self, listing: Listing, about: str) -> None:
         """Tie the list's cursors to its filters, and check the one that was given."""
         filters = sorted((name, value) for name, values_ in self.filters.items() for value in values_)
-        listing.basis = cursors.basis(
-            self.resource.name, about, filters, self.single.get("q", ""), listing.order
-        )
+        listing.basis = cursors.basis(self.resource.name, about, filters, self.single.get("q", ""), listing.order)
         if listing.cursor is not None and listing.cursor.basis != listing.basis:
             raise CursorMismatch
         kinds = {condition.field.name: condition.field.kind.name for condition in listing.conditions}
@@ -202,9 +200,7 @@ class _Reader:
 
     def _unknown(self, name: str, allowed: tuple[str, ...]) -> None:
         near = _nearest(name, allowed)
-        self.faults.append(
-            Fault(f"There is no parameter '{name}'.{near}", "unknown", parameter=name, allowed=allowed)
-        )
+        self.faults.append(Fault(f"There is no parameter '{name}'.{near}", "unknown", parameter=name, allowed=allowed))
 
     def _fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
         self.faults.append(Fault(message, parameter=name, allowed=tuple(allowed)))

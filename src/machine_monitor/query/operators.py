@@ -44,9 +44,7 @@ class Operator:
 
 def _equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     instants = [operand for operand in operands if isinstance(operand, BindParameter)]
-    days = [
-        and_(column >= operand.start, column < operand.end) for operand in operands if isinstance(operand, Between)
-    ]
+    days = [and_(column >= operand.start, column < operand.end) for operand in operands if isinstance(operand, Between)]
     if not days:
         return column == instants[0] if len(instants) == 1 else column.in_(instants)
     return or_(*days, *([column.in_(instants)] if instants else []))
@@ -103,9 +101,7 @@ OPERATORS = {
         Operator("gt", "is greater, or later", ORDERED, _greater),
         Operator("gte", "is greater, later or equal", ORDERED, _greater_or_equal),
         Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values"),
-        Operator(
-            "nin", "is none of 1 to 200 values, or has no value", ANY, _not_equal, "values", keeps_null=True
-        ),
+        Operator("nin", "is none of 1 to 200 values, or has no value", ANY, _not_equal, "values", keeps_null=True),
         Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded"),
         Operator("startswith", "begins with the text; case and accents do not matter", TEXTUAL, _like, "folded"),
         Operator("endswith", "ends with the text; case and accents do not matter", TEXTUAL, _like, "folded"),

@@ -30,9 +30,7 @@ def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
     """The OpenAPI parameters of `fields` and `expand`."""
     chosen = [_parameter("fields", "Only these fields, separated by commas.", _names(resource.own_fields))]
     if resource.relations:
-        chosen.append(
-            _parameter("expand", "Related records to add under `expanded`.", _names(resource.relations))
-        )
+        chosen.append(_parameter("expand", "Related records to add under `expanded`.", _names(resource.relations)))
     return chosen
 
 

@@ -82,14 +82,23 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
     else:
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
     merged = merged.order_by(
-        *[_direction(column, known, shape, descending) for column, (known, descending) in zip(columns, order, strict=True)]
+        *[
+            _direction(column, known, shape, descending)
+            for column, (known, descending) in zip(columns, order, strict=True)
+        ]
     ).limit(bindparam("limit", type_=INTEGER.column_type))
     return compile_statement(engine, merged, prepare=not shape.terms)
 
 
 @lru_cache(maxsize=256)
 def record_statement(
-    engine: Engine, resource: Resource, find_by: str, fields: tuple[str, ...], expand: tuple[str, ...] = (), *, lock: bool = False
+    engine: Engine,
+    resource: Resource,
+    find_by: str,
+    fields: tuple[str, ...],
+    expand: tuple[str, ...] = (),
+    *,
+    lock: bool = False,
 ) -> Statement:
     """One record by the column `find_by`: (document, id, version, whether it is deleted)."""
     table = resource.table
@@ -103,9 +112,7 @@ def record_statement(
     return compile_statement(engine, query.with_for_update(of=table) if lock else query)
 
 
-def _page(
-    engine: Engine, shape: Shape, where: list[ColumnElement], order: list[tuple[Field, bool]]
-) -> Select:
+def _page(engine: Engine, shape: Shape, where: list[ColumnElement], order: list[tuple[Field, bool]]) -> Select:
     shown = [shape.resource.fields[name] for name in shape.fields]
     item = as_text(_document(engine, shape.resource, shape.fields, shape.expand)).label("item")
     keys = [known.column.label(f"k{i}") for i, (known, _) in enumerate(order)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 from sqlalchemy import Column, ColumnElement, ForeignKey, Table, func, select
 from sqlmodel import SQLModel
 
-from machine_monitor.database.kinds import CODE, EXACT_TEXT, INTEGER, TEXT, Kind
+from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT, Kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +100,7 @@ class Resource:
         schema = self.read.model_json_schema()["properties"][name]
         if related is not None and related.resource.key != related.to:
             theirs = related.resource.own_fields[related.resource.key]
-            return Field(
-                name, kind, nullable, theirs.column, name, theirs.folded, info.description or "", schema
-            )
+            return Field(name, kind, nullable, theirs.column, name, theirs.folded, info.description or "", schema)
         column = self.table.c[name]
         return Field(
             name, kind, nullable, column, None, self._folded(name, column, kind), info.description or "", schema
@@ -119,15 +117,17 @@ class Resource:
 
 def folded_table(table: Table, read: type[SQLModel]) -> Table:
     """The table beside `table` with its folded texts and its words, one row a record."""
-    names = [
-        name
-        for name, info in read.model_fields.items()
-        if _describe(info)[0] is TEXT and name in table.c
-    ]
+    names = [name for name, info in read.model_fields.items() if _describe(info)[0] is TEXT and name in table.c]
     return Table(
         f"{table.name}_folded",
         table.metadata,
-        Column("id", INTEGER.column_type, ForeignKey(table.c.id, ondelete="RESTRICT"), primary_key=True, autoincrement=False),
+        Column(
+            "id",
+            INTEGER.column_type,
+            ForeignKey(table.c.id, ondelete="RESTRICT"),
+            primary_key=True,
+            autoincrement=False,
+        ),
         *[Column(name, EXACT_TEXT) for name in names],
         Column("words", EXACT_TEXT, nullable=False),
     )

@@ -58,11 +58,7 @@ def record(tx: Transaction, op: str, subject: Subject, changes: Changes, author:
 def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The fields that differ, each with its value before and after; null where there is none."""
     names = dict.fromkeys([*before, *after])
-    return {
-        name: [before.get(name), after.get(name)]
-        for name in names
-        if not _same(before.get(name), after.get(name))
-    }
+    return {name: [before.get(name), after.get(name)] for name in names if not _same(before.get(name), after.get(name))}
 
 
 def _same(one: object, other: object) -> bool:

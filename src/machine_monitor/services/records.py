@@ -59,7 +59,9 @@ def create(tx: Transaction, resource: Resource, body: Schema, author: Author) ->
     return insert(tx, resource, values, author)
 
 
-def replace(tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author) -> Written:
+def replace(
+    tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author
+) -> Written:
     """Make the record at `key` what `body` says, creating it if there is none."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(resource, key, given)
@@ -73,7 +75,9 @@ def replace(tx: Transaction, resource: Resource, key: str, body: Schema, conditi
     return _change_to(tx, resource, stored, given, {**kept, **_writable(given)}, author)
 
 
-def update(tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author) -> Written:
+def update(
+    tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author
+) -> Written:
     """Apply a JSON merge patch (RFC 7396) to the record at `key`."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(resource, key, given)
@@ -100,7 +104,9 @@ def delete(tx: Transaction, resource: Resource, key: str, conditions: Conditions
     history.record(tx, "delete", subject, history.changes_between(_shown(resource, stored.values), {}), author)
 
 
-def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author, op: str = "create") -> Written:
+def insert(
+    tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author, op: str = "create"
+) -> Written:
     """Add a record of checked values whose key is free; raises 422 if it names what is not there."""
     found = references.resolve(tx, resource, values, creating=True)
     values = {**values, **found.names}
@@ -138,11 +144,14 @@ def find_key(resource: Resource, key: str) -> str:
 
 
 def _create_at(tx: Transaction, resource: Resource, key: str, given: dict[str, Any], author: Author) -> Written:
-    faults = [
-        Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}") for name in given if name in READ_ONLY
-    ]
+    faults = [Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}") for name in given if name in READ_ONLY]
     if resource.normalise(given.get(resource.key, key)) != resource.normalise(key):
-        faults.append(Fault("There is no such record to rename: the body has another name than the path.", pointer=f"/{resource.key}"))
+        faults.append(
+            Fault(
+                "There is no such record to rename: the body has another name than the path.",
+                pointer=f"/{resource.key}",
+            )
+        )
     if faults:
         raise invalid(faults)
     values = _validated(resource, {resource.key: key, **given})

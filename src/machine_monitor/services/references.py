@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Text, bindparam, func, literal_column, select, true, update
+from sqlalchemy import Integer, Text, bindparam, func, literal_column, select, true, update
 
 from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
@@ -110,10 +110,12 @@ def _follow(engine: Engine) -> tuple[Statement, Statement]:
     versions = (
         update(table)
         .where(table.c.machine_id == machine)
-        .values(version=table.c.version + literal_column("1"), updated_at=bindparam("at", type_=table.c.updated_at.type))
+        .values(
+            version=table.c.version + literal_column("1"), updated_at=bindparam("at", type_=table.c.updated_at.type)
+        )
     )
     # The machine's words are the beginning of each document.
-    rest = func.substr(folded.c.words, bindparam("rest", type_=INTEGER.column_type))
+    rest = func.substr(folded.c.words, bindparam("rest", type_=Integer()))
     words = (
         update(folded)
         .where(folded.c.id.in_(select(table.c.id).where(table.c.machine_id == machine)))

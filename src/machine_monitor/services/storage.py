@@ -49,9 +49,7 @@ def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
     return rows[0][0] if rows else None
 
 
-def insert(
-    tx: Transaction, resource: Resource, values: Mapping[str, Any], columns: Mapping[str, Any], at: str
-) -> int:
+def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], columns: Mapping[str, Any], at: str) -> int:
     """Add a row, with its folded texts; its id. `columns` holds what the related records' columns get."""
     row = _row(tx.engine, resource, values) | columns
     written = tx.engine.store(at, TIME)
@@ -66,7 +64,9 @@ def insert(
 def update(tx: Transaction, resource: Resource, stored: Stored, values: Mapping[str, Any], at: str) -> None:
     """Change a row to these values, with its folded texts."""
     columns = {name: value for name, value in values.items() if name in resource.table.c}
-    row = _row(tx.engine, resource, values) | {name: columns[name] for name in columns if name not in resource.own_fields}
+    row = _row(tx.engine, resource, values) | {
+        name: columns[name] for name in columns if name not in resource.own_fields
+    }
     row |= {"version": stored.version + 1, "updated_at": tx.engine.store(at, TIME), "row_id": stored.id}
     tx.run(_update(tx.engine, resource.table, tuple(row)), row)
     if resource.folded is not None:

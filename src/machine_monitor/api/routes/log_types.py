@@ -18,7 +18,9 @@ router = APIRouter(tags=["log types"], route_class=Route)
 
 
 @router.get("/log-types", **listed(LOG_TYPES))
-async def list_log_types(request: Request, listing: Annotated[Listing, listing_of(LOG_TYPES)], database: Db) -> Response:
+async def list_log_types(
+    request: Request, listing: Annotated[Listing, listing_of(LOG_TYPES)], database: Db
+) -> Response:
     """List the kinds of intervention."""
     return answers.page(request, await pages.fetch(database, listing))
 

