@@ -36,7 +36,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory) -> Iterator[str]:
+def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server: the one that MM_TEST_DATABASE_URL names, or one of our own."""
     if given := os.environ.get("MM_TEST_DATABASE_URL"):
         yield given

@@ -210,9 +210,10 @@ def _ship_types() -> None:
 
 
 SHIP = (
-    "INSERT INTO log_types (id, code, code_key, label, counts_as_failure, active, version, created_at, updated_at) "
-    "VALUES (:id, :code, :code, :code, :failure, true, 1, :at, :at)",
-    "INSERT INTO log_types_folded (id, label, words) VALUES (:id, :code, :words)",
-    "INSERT INTO history (resource, record_id, key, at, via, op, version, changes) "
-    "VALUES ('log_types', :id, :code, :at, 'migrate', 'create', 1, :changes)",
+    """INSERT INTO log_types
+    (id, code, code_key, label, counts_as_failure, active, version, created_at, updated_at)
+    VALUES (:id, :code, :code, :code, :failure, true, 1, :at, :at)""",
+    """INSERT INTO log_types_folded (id, label, words) VALUES (:id, :code, :words)""",
+    """INSERT INTO history (resource, record_id, key, at, via, op, version, changes)
+    VALUES ('log_types', :id, :code, :at, 'migrate', 'create', 1, :changes)""",
 )

@@ -63,8 +63,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     database: Database = app.state.database
     migrations.prepare(database.address)
     await database.open()
-    yield
-    await database.close()
+    try:
+        yield
+    finally:
+        await database.close()
 
 
 def _document(app: FastAPI) -> None:

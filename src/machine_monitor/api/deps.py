@@ -1,10 +1,9 @@
 """What an endpoint can ask for in its signature; each is a plain function of the request."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Request
@@ -14,18 +13,16 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.grammar import Listing, read_list, read_pairs, read_selection, refuse_all
+from machine_monitor.query.statements import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import records
 from machine_monitor.services.conditions import Conditions
 from machine_monitor.services.history import Author
-from machine_monitor.services.records import Written
+from machine_monitor.services.records import Target, Written
 
 MAX_NOTE = 500
 _TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
-
-T = TypeVar("T")
-Selection = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -43,19 +40,20 @@ class Writing:
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> Written:
         """Make the record at `key` what the body says."""
-        return await self._change(records.replace, resource, key, body=body)
+        unit = partial(records.replace, target=self._target(resource, key), body=body, author=self.author)
+        return await self.database.write(unit)
 
     async def update(self, resource: Resource, key: str, body: Schema) -> Written:
         """Apply a merge patch to the record at `key`."""
-        return await self._change(records.update, resource, key, body=body)
+        unit = partial(records.update, target=self._target(resource, key), body=body, author=self.author)
+        return await self.database.write(unit)
 
     async def delete(self, resource: Resource, key: str) -> None:
         """Delete the record at `key`."""
-        await self._change(records.delete, resource, key)
+        await self.database.write(partial(records.delete, target=self._target(resource, key), author=self.author))
 
-    async def _change(self, verb: Callable[..., T], resource: Resource, key: str, **body: Schema) -> T:
-        about = {"resource": resource, "key": key, "conditions": self.conditions, "author": self.author}
-        return await self.database.write(partial(verb, **about, **body))
+    def _target(self, resource: Resource, key: str) -> Target:
+        return Target(resource, key, self.conditions)
 
 
 def database_of(request: Request) -> Database:

@@ -133,6 +133,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of these statuses."""
     return {
         status: {"model": Problem, "description": _titles(status), "content": {PROBLEM_TYPE: {}}}
         for status in sorted(set(statuses))

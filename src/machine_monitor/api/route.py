@@ -1,8 +1,8 @@
 """The route class: an endpoint's signature is its specification, and is resolved without FastAPI's machinery.
 
 FastAPI reads the signature for OpenAPI; what it would do at each request to honour it costs more than the database.
-Parameters may be: the request, a name of the path, a body (one `Schema`), or `Annotated[..., Depends(f)]` where `f` is a plain
-function of the request. Anything else is refused when the route is made. `dependency_overrides` do not apply.
+Parameters may be: the request, a name of the path, a body (one `Schema`), or `Annotated[..., Depends(f)]` where `f` is
+a plain function of the request. Anything else is refused when the route is made. `dependency_overrides` do not apply.
 """
 
 import inspect

@@ -2,9 +2,9 @@
 
 import secrets
 import time
+import uuid as uuids
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
-from uuid import UUID as StandardUuid
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
@@ -40,7 +40,7 @@ def new_uuid() -> str:
     """A UUIDv7 (RFC 9562): the milliseconds since 1970, then 74 random bits; inserts stay close together."""
     milliseconds = time.time_ns() // 1_000_000
     bits = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
-    return str(StandardUuid(int=bits))
+    return str(uuids.UUID(int=bits))
 
 
 class LogNames(Schema):

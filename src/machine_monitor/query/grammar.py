@@ -12,6 +12,7 @@ from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid
 from machine_monitor.query import cursors, values, words
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, OPERATORS, Operator
+from machine_monitor.query.statements import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.values import BadValue, Value
 from machine_monitor.query.vocabulary import Field, Resource
@@ -71,7 +72,7 @@ def read_list(resource: Resource, pairs: Pairs, clock: Clock, about: str = "") -
     return _Reader(resource, pairs, clock).listing(about)
 
 
-def read_selection(resource: Resource, pairs: Pairs) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def read_selection(resource: Resource, pairs: Pairs) -> Selection:
     """`fields` and `expand` of a single record; raises the 422 that names every fault."""
     reader = _Reader(resource, pairs, None)
     selection = reader.selection()
@@ -120,7 +121,7 @@ class _Reader:
         self._seal(listing, about)
         return listing
 
-    def selection(self, *, selecting: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def selection(self, *, selecting: bool = True) -> Selection:
         if selecting:
             for name in self.filters:
                 self._unknown(name, tuple(SELECTION))

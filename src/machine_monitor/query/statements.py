@@ -34,6 +34,9 @@ from machine_monitor.query.vocabulary import Field, Resource
 
 COUNT_CAP = 10_000
 
+# The fields of a document, and the related records to add to it.
+Selection = tuple[tuple[str, ...], tuple[str, ...]]
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -83,7 +86,7 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
     merged = merged.order_by(
         *[
-            _direction(column, known, shape, descending)
+            _direction(column, known, shape, descending=descending)
             for column, (known, descending) in zip(columns, order, strict=True)
         ]
     ).limit(bindparam("limit", type_=INTEGER.column_type))
@@ -92,15 +95,10 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
 
 @lru_cache(maxsize=256)
 def record_statement(
-    engine: Engine,
-    resource: Resource,
-    find_by: str,
-    fields: tuple[str, ...],
-    expand: tuple[str, ...] = (),
-    *,
-    lock: bool = False,
+    engine: Engine, resource: Resource, find_by: str, selection: Selection, *, lock: bool = False
 ) -> Statement:
     """One record by the column `find_by`: (document, id, version, whether it is deleted)."""
+    fields, expand = selection
     table = resource.table
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     shown = [resource.fields[name] for name in fields]
@@ -120,13 +118,13 @@ def _page(engine: Engine, shape: Shape, where: list[ColumnElement], order: list[
         select(item, null().label("total"), *keys)
         .select_from(_source(shape.resource, [*shown, *[known for known, _ in order]], shape.expand))
         .where(*where)
-        .order_by(*[_direction(known.column, known, shape, descending) for known, descending in order])
+        .order_by(*[_direction(known.column, known, shape, descending=descending) for known, descending in order])
         .limit(bindparam("limit", type_=INTEGER.column_type))
     )
     return page.offset(bindparam("offset", type_=INTEGER.column_type)) if shape.offset else page
 
 
-def _direction(column: ColumnElement, known: Field, shape: Shape, descending: bool) -> ColumnElement:
+def _direction(column: ColumnElement, known: Field, shape: Shape, *, descending: bool) -> ColumnElement:
     """Nulls come last in either direction, and so first on the way back."""
     directed = column.desc() if descending else column.asc()
     if not known.nullable:

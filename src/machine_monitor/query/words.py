@@ -1,6 +1,6 @@
 """Full text: how a text is folded and cut into words, and what `q` means. Both engines get the same words.
 
-A record's words are kept as one document, `" bucket tooth \\ue000 engine "`: folded words between single
+A record's words are kept as one document, ` bucket tooth U+E000 engine U+E000 `: folded words between single
 blanks, fields divided by a word of their own, so that a phrase never reaches from one field into the next.
 """
 

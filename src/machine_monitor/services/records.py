@@ -1,7 +1,7 @@
 """Records: read one, create, replace, update, delete; each change with its history in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,12 +14,31 @@ from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.pages import Page
-from machine_monitor.query.statements import record_statement
+from machine_monitor.query.statements import Selection, record_statement
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, references, storage, validation
 from machine_monitor.services.conditions import Conditions
 from machine_monitor.services.history import Author, Subject
 from machine_monitor.services.storage import Stored
+
+
+@dataclass(frozen=True)
+class Target:
+    """The record that a write is about: where it is, and what must be true of it."""
+
+    resource: Resource
+    key: str
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def find(self, tx: Transaction) -> Stored | None:
+        """The record, deleted or not, locked until the end."""
+        return storage.find(tx, self.resource, find_key(self.resource, self.key))
+
+    def find_living(self, tx: Transaction) -> Stored:
+        """The record, as the conditions want it; raises 404, 410, 428 or 412."""
+        stored = _living(self.resource, self.find(tx))
+        self.conditions.check(stored)
+        return stored
 
 
 @dataclass(frozen=True)
@@ -32,18 +51,16 @@ class Written:
     body: str
 
 
-async def read(
-    database: Database, resource: Resource, key: str, fields: tuple[str, ...], expand: tuple[str, ...] = ()
-) -> Stored:
+async def read(database: Database, resource: Resource, key: str, selection: Selection) -> Stored:
     """One record by its key; raises `NotFound` or `Gone`."""
-    statement = record_statement(database.engine, resource, resource.find_by, fields, expand)
+    statement = record_statement(database.engine, resource, resource.find_by, selection)
     rows = await database.fetch(statement, {"key": find_key(resource, key)})
-    return _living(resource, Stored(*rows[0]) if rows else None)
+    return _living(resource, Stored(resource, *rows[0]) if rows else None)
 
 
 async def read_history(database: Database, resource: Resource, key: str, listing: Listing) -> Page:
     """A page of a record's history, also of a deleted log's; raises `NotFound`."""
-    statement = record_statement(database.engine, resource, resource.find_by, (resource.key,))
+    statement = record_statement(database.engine, resource, resource.find_by, ((resource.key,), ()))
     rows = await database.fetch(statement, {"key": find_key(resource, key)})
     if not rows:
         raise _not_found(resource)
@@ -59,49 +76,41 @@ def create(tx: Transaction, resource: Resource, body: Schema, author: Author) ->
     return insert(tx, resource, values, author)
 
 
-def replace(
-    tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author
-) -> Written:
-    """Make the record at `key` what `body` says, creating it if there is none."""
+def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Written:
+    """Make the record what `body` says, creating it if there is none."""
     given = body.model_dump(mode="json", exclude_unset=True)
-    _check_key(resource, key, given)
-    stored = storage.find(tx, resource, find_key(resource, key))
-    if stored is None:
-        conditions.check_absent()
-        return _create_at(tx, resource, key, given, author)
-    _living(resource, stored)
-    conditions.check(stored)
-    kept = {name: stored.values[name] for name in resource.kept}
-    return _change_to(tx, resource, stored, given, {**kept, **_writable(given)}, author)
+    _check_key(target, given)
+    if target.find(tx) is None:
+        target.conditions.check_absent()
+        return _create_at(tx, target, given, author)
+    stored = target.find_living(tx)
+    kept = {name: stored.values[name] for name in target.resource.kept}
+    return _change_to(tx, stored, given, {**kept, **_writable(given)}, author)
 
 
-def update(
-    tx: Transaction, resource: Resource, key: str, body: Schema, conditions: Conditions, author: Author
-) -> Written:
-    """Apply a JSON merge patch (RFC 7396) to the record at `key`."""
+def update(tx: Transaction, target: Target, body: Schema, author: Author) -> Written:
+    """Apply a JSON merge patch (RFC 7396) to the record."""
     given = body.model_dump(mode="json", exclude_unset=True)
-    _check_key(resource, key, given)
-    stored = _living(resource, storage.find(tx, resource, find_key(resource, key)))
-    conditions.check(stored)
-    merged = {name: stored.values[name] for name in resource.create.model_fields} | _writable(given)
+    _check_key(target, given)
+    stored = target.find_living(tx)
+    merged = _shown(stored) | _writable(given)
     if "attributes" in given:
         attributes = stored.values["attributes"] | given["attributes"]
         merged["attributes"] = {name: value for name, value in attributes.items() if value is not None}
-    return _change_to(tx, resource, stored, given, merged, author)
+    return _change_to(tx, stored, given, merged, author)
 
 
-def delete(tx: Transaction, resource: Resource, key: str, conditions: Conditions, author: Author) -> None:
-    """Delete the record at `key`: a log can be restored, others must not be named by any log."""
-    stored = _living(resource, storage.find(tx, resource, find_key(resource, key)))
-    conditions.check(stored)
-    if references.named_by_logs(tx, resource, stored):
-        raise MachineHasLogs if resource is MACHINES else InUse
-    if resource.soft_delete:
-        storage.mark_deleted(tx, resource, stored, author.at)
+def delete(tx: Transaction, target: Target, author: Author) -> None:
+    """Delete the record: a log can be restored, others must not be named by any log."""
+    stored = target.find_living(tx)
+    if references.named_by_logs(tx, stored):
+        raise MachineHasLogs if target.resource is MACHINES else InUse
+    if target.resource.soft_delete:
+        storage.mark_deleted(tx, stored, author.at)
     else:
-        storage.remove(tx, resource, stored.id)
-    subject = Subject(resource, stored.id, str(stored.values[resource.key]), stored.version + 1)
-    history.record(tx, "delete", subject, history.changes_between(_shown(resource, stored.values), {}), author)
+        storage.remove(tx, stored)
+    subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.record(tx, "delete", subject, history.changes_between(_shown(stored), {}), author)
 
 
 def insert(
@@ -116,19 +125,18 @@ def insert(
     return _written(tx, resource, values[resource.key], created=True)
 
 
-def change(
-    tx: Transaction, resource: Resource, stored: Stored, values: Mapping[str, Any], author: Author, op: str = "update"
-) -> Written:
+def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: Author, op: str = "update") -> Written:
     """Make a stored record's writable values these; the same values leave no trace."""
+    resource = stored.resource
     found = references.resolve(tx, resource, values, creating=False)
     values = {**values, **found.names}
-    before = _shown(resource, stored.values)
+    before = _shown(stored)
     changes = history.changes_between(before, values)
     key = values[resource.key]
     if not changes:
         return Written(created=False, key=key, version=stored.version, body=stored.body)
     renamed = resource.key in changes
-    storage.update(tx, resource, stored, {**values, **found.columns}, author.at)
+    storage.update(tx, stored, {**values, **found.columns}, author.at)
     if renamed:
         references.follow_rename(tx, stored, before[resource.key], key, author.at)
     subject = Subject(resource, stored.id, key, stored.version + 1)
@@ -143,31 +151,28 @@ def find_key(resource: Resource, key: str) -> str:
     return resource.normalise(key)
 
 
-def _create_at(tx: Transaction, resource: Resource, key: str, given: dict[str, Any], author: Author) -> Written:
+def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: Author) -> Written:
+    resource = target.resource
     faults = [Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}") for name in given if name in READ_ONLY]
-    if resource.normalise(given.get(resource.key, key)) != resource.normalise(key):
-        faults.append(
-            Fault(
-                "There is no such record to rename: the body has another name than the path.",
-                pointer=f"/{resource.key}",
-            )
-        )
+    if resource.normalise(given.get(resource.key, target.key)) != resource.normalise(target.key):
+        message = f"There is no such {resource.noun} to rename, and a new one has the path's {resource.key}."
+        faults.append(Fault(message, pointer=f"/{resource.key}"))
     if faults:
         raise invalid(faults)
-    values = _validated(resource, {resource.key: key, **given})
+    values = _validated(resource, {resource.key: target.key, **given})
     if storage.taken(tx, resource, values[resource.key]) is not None:
         raise _taken(resource)
     return insert(tx, resource, values, author)
 
 
 def _change_to(
-    tx: Transaction, resource: Resource, stored: Stored, given: dict[str, Any], desired: dict[str, Any], author: Author
+    tx: Transaction, stored: Stored, given: dict[str, Any], desired: dict[str, Any], author: Author
 ) -> Written:
+    resource = stored.resource
     if given.get("version", stored.version) != stored.version:
         raise VersionConflict(current=stored.values)
     values = _validated(resource, desired)
-    taken = storage.taken(tx, resource, values[resource.key])
-    if taken not in (None, stored.id):
+    if storage.taken(tx, resource, values[resource.key]) not in (None, stored.id):
         raise _taken(resource)
     fixed = [name for name in given if name in READ_ONLY or name in resource.immutable]
     faults = [
@@ -177,14 +182,14 @@ def _change_to(
     ]
     if faults:
         raise invalid(faults)
-    return change(tx, resource, stored, values, author)
+    return change(tx, stored, values, author)
 
 
-def _check_key(resource: Resource, key: str, given: Mapping[str, Any]) -> None:
+def _check_key(target: Target, given: Mapping[str, Any]) -> None:
     """A key that never changes is the path's."""
-    named = given.get(resource.key, key)
-    if resource.key in resource.immutable and resource.normalise(named) != resource.normalise(key):
-        raise invalid([Fault(f"'{resource.key}' is not the path's.", pointer=f"/{resource.key}")])
+    key, resource = target.resource.key, target.resource
+    if key in resource.immutable and resource.normalise(given.get(key, target.key)) != resource.normalise(target.key):
+        raise invalid([Fault(f"'{key}' is not the path's.", pointer=f"/{key}")])
 
 
 def _validated(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,8 +203,9 @@ def _writable(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in READ_ONLY}
 
 
-def _shown(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in resource.create.model_fields}
+def _shown(stored: Stored) -> dict[str, Any]:
+    """What of a record can be written."""
+    return {name: stored.values[name] for name in stored.resource.create.model_fields}
 
 
 def _written(tx: Transaction, resource: Resource, key: str, *, created: bool) -> Written:

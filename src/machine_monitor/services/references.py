@@ -50,9 +50,9 @@ def resolve(tx: Transaction, resource: Resource, values: Mapping[str, Any], *, c
     return found
 
 
-def named_by_logs(tx: Transaction, resource: Resource, stored: Stored) -> bool:
+def named_by_logs(tx: Transaction, stored: Stored) -> bool:
     """Whether any log, deleted ones included, names the record."""
-    naming = [related for related in LOGS.relations.values() if related.resource is resource]
+    naming = [related for related in LOGS.relations.values() if related.resource is stored.resource]
     return any(tx.run(_naming(tx.engine, related), {"key": _their_key(related, stored)}) for related in naming)
 
 

@@ -23,6 +23,7 @@ from machine_monitor.query.words import document, fold
 class Stored:
     """A record as the database has it: its JSON, and what decides about it."""
 
+    resource: Resource
     body: str
     id: int
     version: int
@@ -37,10 +38,10 @@ class Stored:
 def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = None) -> Stored | None:
     """The record whose column `find_by` (its path key's, if not told) is `key`, locked until the end."""
     statement = record_statement(
-        tx.engine, resource, find_by or resource.find_by, tuple(resource.own_fields), lock=True
+        tx.engine, resource, find_by or resource.find_by, (tuple(resource.own_fields), ()), lock=True
     )
     rows = tx.run(statement, {"key": key})
-    return Stored(*rows[0]) if rows else None
+    return Stored(resource, *rows[0]) if rows else None
 
 
 def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
@@ -61,8 +62,9 @@ def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], colum
     return identity
 
 
-def update(tx: Transaction, resource: Resource, stored: Stored, values: Mapping[str, Any], at: str) -> None:
+def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], at: str) -> None:
     """Change a row to these values, with its folded texts."""
+    resource = stored.resource
     columns = {name: value for name, value in values.items() if name in resource.table.c}
     row = _row(tx.engine, resource, values) | {
         name: columns[name] for name in columns if name not in resource.own_fields
@@ -74,24 +76,24 @@ def update(tx: Transaction, resource: Resource, stored: Stored, values: Mapping[
         tx.run(_update(tx.engine, resource.folded, tuple(folded)), folded)
 
 
-def mark_deleted(tx: Transaction, resource: Resource, stored: Stored, at: str) -> None:
+def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
     """Take a record out of every list; its row stays."""
     written = tx.engine.store(at, TIME)
     row = {"version": stored.version + 1, "updated_at": written, "deleted_at": written, "row_id": stored.id}
-    tx.run(_update(tx.engine, resource.table, tuple(row)), row)
+    tx.run(_update(tx.engine, stored.resource.table, tuple(row)), row)
 
 
-def remove(tx: Transaction, resource: Resource, identity: int) -> None:
+def remove(tx: Transaction, stored: Stored) -> None:
     """Delete a row and its folded texts."""
-    for table in (resource.folded, resource.table):
+    for table in (stored.resource.folded, stored.resource.table):
         if table is not None:
-            tx.run(_delete(tx.engine, table), {"row_id": identity})
+            tx.run(_delete(tx.engine, table), {"row_id": stored.id})
 
 
 def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str | None]:
     """The folded texts of a record, and its words."""
     assert resource.folded is not None
-    texts = {name: values[name] for name in resource.folded.c.keys() if name in values}
+    texts = {name: value for name, value in values.items() if name in resource.folded.c}
     row = {name: None if value is None else fold(value) for name, value in texts.items()}
     row["words"] = document(values[name] for name in resource.searched)
     return row

@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Selection, Write, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import LOG_TYPES
 from machine_monitor.models.log_type import LogTypeCreate, LogTypeReplace, LogTypeUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
+from machine_monitor.query.statements import Selection
 from machine_monitor.services import records
 
 router = APIRouter(tags=["log types"], route_class=Route)
@@ -36,7 +37,7 @@ async def get_log_type(
     code: str, selection: Annotated[Selection, selection_of(LOG_TYPES)], known: Known, database: Db
 ) -> Response:
     """Read a kind of intervention."""
-    return answers.record(await records.read(database, LOG_TYPES, code, *selection), known)
+    return answers.record(await records.read(database, LOG_TYPES, code, selection), known)
 
 
 @router.put("/log-types/{code}", **replaced(LOG_TYPES))

@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Selection, Write, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import HISTORY, LOGS
 from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
+from machine_monitor.query.statements import Selection
 from machine_monitor.services import records
 
 router = APIRouter(tags=["logs"], route_class=Route)
@@ -19,8 +20,9 @@ router = APIRouter(tags=["logs"], route_class=Route)
 
 @router.get("/logs", **listed(LOGS))
 async def list_logs(request: Request, listing: Annotated[Listing, listing_of(LOGS)], database: Db) -> Response:
-    """List interventions, newest first: filter by any field of the log, of its machine, type and user,
-    search with `q`, sort, page by cursor.
+    """List interventions, newest first.
+
+    Filter by any field of the log, of its machine, type and user, search with `q`, sort, page by cursor.
     """
     return answers.page(request, await pages.fetch(database, listing))
 
@@ -36,7 +38,7 @@ async def get_log(
     uuid: str, selection: Annotated[Selection, selection_of(LOGS)], known: Known, database: Db
 ) -> Response:
     """Read an intervention; 410 if it was deleted."""
-    return answers.record(await records.read(database, LOGS, uuid, *selection), known)
+    return answers.record(await records.read(database, LOGS, uuid, selection), known)
 
 
 @router.put("/logs/{uuid}", **replaced(LOGS))

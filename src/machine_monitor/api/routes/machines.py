@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Selection, Write, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.machine import MachineCreate, MachineReplace, MachineUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
+from machine_monitor.query.statements import Selection
 from machine_monitor.services import records
 
 router = APIRouter(tags=["machines"], route_class=Route)
@@ -34,7 +35,7 @@ async def get_machine(
     name: str, selection: Annotated[Selection, selection_of(MACHINES)], known: Known, database: Db
 ) -> Response:
     """Read a machine, found by its name whatever the case of its letters."""
-    return answers.record(await records.read(database, MACHINES, name, *selection), known)
+    return answers.record(await records.read(database, MACHINES, name, selection), known)
 
 
 @router.put("/machines/{name}", **replaced(MACHINES))

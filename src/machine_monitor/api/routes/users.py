@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Selection, Write, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import USERS
 from machine_monitor.models.user import UserCreate, UserReplace, UserUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
+from machine_monitor.query.statements import Selection
 from machine_monitor.services import records
 
 router = APIRouter(tags=["users"], route_class=Route)
@@ -34,7 +35,7 @@ async def get_user(
     trigram: str, selection: Annotated[Selection, selection_of(USERS)], known: Known, database: Db
 ) -> Response:
     """Read a person's entry."""
-    return answers.record(await records.read(database, USERS, trigram, *selection), known)
+    return answers.record(await records.read(database, USERS, trigram, selection), known)
 
 
 @router.put("/users/{trigram}", **replaced(USERS))
