@@ -77,6 +77,15 @@ def load() -> Settings:
         raise BadSetting("; ".join(faults)) from None
 
 
+def zone(name: str) -> ZoneInfo:
+    """The time zone of this name; raises `BadSetting` that names the nearest."""
+    try:
+        _zone_name(name)
+    except ValueError as error:
+        raise BadSetting(f"{name}: {error}") from None
+    return ZoneInfo(name)
+
+
 def _refuse_unknown_names() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | FOREIGN_NAMES
     given = {*os.environ, *dotenv_values(ENV_FILE)}

@@ -1,6 +1,6 @@
 """The application: its routes, its envelope, and the database that it lives with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -59,7 +59,7 @@ def serve() -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
     migrations.prepare(database.address)
     await database.open()

@@ -23,7 +23,6 @@ CONDITIONS = {
     "If-None-Match": "`*`: only if there is no such record yet.",
 }
 NOTE = {"X-Change-Note": "Why, for the history; at most 500 characters, percent-encoded UTF-8."}
-KNOWN = {"If-None-Match": "An ETag that the client has; 304 if it is still the record's."}
 # What each verb can answer beside its success. 400 is a query string that is not UTF-8, or a body that is not JSON.
 ANYWHERE = (400, 414, 500, 503)
 WRITES = (*ANYWHERE, 422, 507)
@@ -77,12 +76,12 @@ def created(resource: Resource) -> dict[str, Any]:
 
 def read(resource: Resource) -> dict[str, Any]:
     """The decorator's arguments for a GET of one record."""
-    not_modified = {304: {"description": "The client has it.", "headers": ETAG}}
+    not_modified = {304: {"description": "The ETag in `If-None-Match` is still the record's.", "headers": ETAG}}
     gone = [410] if resource.soft_delete else []
     return {
         "response_model": read_part(resource.read),
         "responses": {200: {"headers": ETAG}, **not_modified, **problems(*ANYWHERE, 404, 412, 422, *gone)},
-        "openapi_extra": {"parameters": [*selection_parameters(resource), *_headers(KNOWN)]},
+        "openapi_extra": {"parameters": selection_parameters(resource)},
     }
 
 
@@ -124,6 +123,9 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
             if method == "patch":
                 content = operation["requestBody"]["content"]
                 content["application/merge-patch+json"] = content["application/json"]
+            # FastAPI's own 422, where an operation has none.
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
             for status, response in operation["responses"].items():
                 if status >= "400" and "content" in response:
                     response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}

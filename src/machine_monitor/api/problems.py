@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -26,15 +27,14 @@ def render(problem: Problem, path: str, request_id: str) -> Response:
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
-        "instance": path,
+        "instance": quote(path),
         "request_id": request_id,
     }
     if problem.faults:
         document["errors"] = [fault.document() for fault in problem.faults]
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     return Response(
-        # Escaped: a path may hold what is not text.
-        json.dumps(document | problem.members),
+        json.dumps(document | problem.members, ensure_ascii=False),
         problem.status,
         headers,
         MEDIA_TYPE,

@@ -1,11 +1,11 @@
 """A database as the rest of the product sees it: `fetch` to read, `write` to change."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from machine_monitor.database import addresses
 from machine_monitor.database.addresses import Address
@@ -20,29 +20,14 @@ ATTEMPTS = 3
 T = TypeVar("T")
 
 
-class Cursor(Protocol):
-    """What both drivers' cursors can do."""
-
-    description: Any
-
-    def execute(self, sql: Any, values: Any = ..., /) -> Any:
-        """Run a statement."""
-
-    def executemany(self, sql: Any, values: Any, /) -> Any:
-        """Run a statement for each row of values."""
-
-    def fetchall(self) -> list[Any]:
-        """The rows of the last statement."""
-
-
 @dataclass(frozen=True)
 class Transaction:
     """One unit of work: every statement in it takes effect together, or none does."""
 
     engine: Engine
-    cursor: Cursor
+    cursor: Any  # sqlite3's or psycopg's: what is used of them is alike
 
-    def run(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+    def run(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; its rows, if it yields any."""
         self.cursor.execute(statement.sql, statement.bind(values))
         return self.cursor.fetchall() if self.cursor.description else []
@@ -80,7 +65,7 @@ class Database:
         self._threads.shutdown()
         self._driver.close_writer()
 
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """The rows of one statement; raises `QueryTimeout` past the limit, `DatabaseBusy` if it can't be asked."""
         with self._errors():
             return await self._driver.fetch(statement, values)
@@ -103,7 +88,7 @@ class Database:
             return unit(Transaction(self.engine, cursor))
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self) -> Generator[None]:
         """Turn a driver's error into the problem it is."""
         try:
             yield

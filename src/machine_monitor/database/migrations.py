@@ -1,7 +1,7 @@
 """The schema of a database: where it stands, and how it is brought to where the code is."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ def prepare(address: Address) -> None:
     if found is None:
         upgrade(address)
     elif found != newest():
-        raise _mismatch(found)
+        raise SchemaMismatch(advice(found))
 
 
 def upgrade(address: Address, revision: str = "head") -> Migration:
@@ -88,7 +88,7 @@ def check(address: Address) -> None:
 
 
 @contextmanager
-def locked(address: Address) -> Iterator[Connection]:
+def locked(address: Address) -> Generator[Connection]:
     """A connection in a transaction that no other migration shares; committed at the end if references hold."""
     with _connected(address) as connection, connection.begin():
         if address.engine is SQLITE:
@@ -106,22 +106,23 @@ def _known(connection: Connection) -> str | None:
     found = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
     if found is not None and found not in known:
-        raise _mismatch(found)
+        raise SchemaMismatch(advice(found))
     return found
 
 
-def _mismatch(found: str) -> SchemaMismatch:
+def advice(found: str) -> str:
+    """What to do about a database whose revision is not that of the code."""
     known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
     if found in known:
-        return SchemaMismatch(f"The database is at revision {found}, behind this version: run `mm migrate`.")
-    return SchemaMismatch(
+        return f"The database is at revision {found}, behind this version: run `mm migrate`."
+    return (
         f"The database is at revision {found}, ahead of this version: install the newer version, "
         "`pip install --upgrade machine-monitor`."
     )
 
 
 @contextmanager
-def _connected(address: Address) -> Iterator[Connection]:
+def _connected(address: Address) -> Generator[Connection]:
     url = "sqlite://" if address.engine is SQLITE else address.url
     creator = {"creator": lambda: _sqlite(address.path)} if address.engine is SQLITE else {}
     engine = create_engine(url, poolclass=pool.NullPool, hide_parameters=True, **creator)

@@ -1,6 +1,6 @@
 """PostgreSQL: a pool of asynchronous connections for reading, a pool of blocking ones for writing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,14 +68,14 @@ class PostgresqlDriver:
         """Close the writing connections."""
         self._writes.close()
 
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; the server stops it after the time limit."""
         async with self._reads.connection() as connection:
-            cursor = await connection.execute(statement.sql, statement.bind(values), prepare=statement.prepare)  # ty: ignore[no-matching-overload] -- the text comes from the compiler
+            cursor = await connection.execute(statement.sql, statement.bind(values), prepare=statement.prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Cursor]:
+    def transaction(self) -> Generator[psycopg.Cursor]:
         """A cursor inside a transaction; committed at the end, rolled back on any error."""
         self._writes.open()
         with self._writes.connection() as connection, connection.cursor() as cursor:

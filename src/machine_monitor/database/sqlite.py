@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,7 @@ class SqliteDriver:
             self._writer.close()
             self._writer = None
 
-    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple]:
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement in one hop; it is interrupted after the time limit."""
         reader = await self._idle.get()
         timer = asyncio.get_running_loop().call_later(self._query_timeout, reader.raw.interrupt)
@@ -105,7 +105,7 @@ class SqliteDriver:
             self._idle.put_nowait(reader)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Cursor]:
+    def transaction(self) -> Generator[sqlite3.Cursor]:
         """A cursor inside BEGIN IMMEDIATE; committed at the end, rolled back on any error."""
         if self._writer is None:
             self._writer = connect(self._path)

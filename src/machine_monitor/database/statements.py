@@ -27,7 +27,7 @@ class Statement:
 
 def compile_statement(engine: Engine, clause: Executable, *, prepare: bool = True) -> Statement:
     """Compile for the engine's driver; costs milliseconds, so callers keep what it gives."""
-    compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[unresolved-attribute] -- every Executable compiles
+    compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[missing-attribute] -- every Executable compiles
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, prepare)

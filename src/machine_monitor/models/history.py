@@ -38,7 +38,7 @@ class History(HistoryRead, table=True):
         {"sqlite_autoincrement": True},
     )
 
-    seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
+    seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)  # ty: ignore[incompatible-attribute-override] -- the database gives it
     resource: str = Field(sa_type=CODE.column_type)
     record_id: int = Field(sa_type=INTEGER.column_type)
     key: str = Field(sa_type=TEXT.column_type)

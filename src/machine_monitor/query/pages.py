@@ -1,6 +1,7 @@
 """A list, asked and answered: one statement, one hop, finished bytes."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
@@ -8,6 +9,7 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.query import cursors
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.grammar import Listing
+from machine_monitor.query.keysets import ABBREVIATED, Keyset
 from machine_monitor.query.statements import COUNT_CAP, Filter, Shape, list_statement
 
 
@@ -46,18 +48,16 @@ def prepare(engine: Engine, listing: Listing) -> tuple[Statement, dict]:
         listing.order,
         listing.fields,
         listing.expand,
-        keyset=None if cursor is None else tuple(value is None for value in cursor.values),
-        backward=cursor is not None and cursor.backward,
-        inclusive=cursor is not None and cursor.inclusive,
+        keyset=None if cursor is None else Keyset(_forms(cursor), cursor.backward, cursor.inclusive),
         count=listing.count,
         offset=listing.offset is not None,
     )
     return list_statement(engine, shape), _values(engine, listing)
 
 
-def _values(engine: Engine, listing: Listing) -> dict:
+def _values(engine: Engine, listing: Listing) -> dict[str, Any]:
     # One row more than the page tells whether there is another page.
-    values = {"limit": listing.limit + 1, "offset": listing.offset}
+    values: dict[str, Any] = {"limit": listing.limit + 1, "offset": listing.offset}
     values |= {f"s_{name}": value for name, value in listing.scope.items()}
     for i, condition in enumerate(listing.conditions):
         folded = condition.operator.takes == "folded"
@@ -71,11 +71,12 @@ def _values(engine: Engine, listing: Listing) -> dict:
     values |= {f"q{i}": term.pattern for i, term in enumerate(listing.terms or ())}
     if listing.cursor is not None:
         for i, (name, value) in enumerate(zip((name for name, _ in listing.order), listing.cursor.values, strict=True)):
-            values[f"k{i}"] = engine.store(value, listing.resource.orderable[name].kind)
+            kind = listing.resource.orderable[name].kind
+            values[f"k{i}"] = value[0] if isinstance(value, list) else engine.store(value, kind)
     return values
 
 
-def _page(engine: Engine, listing: Listing, rows: list[tuple]) -> Page:
+def _page(engine: Engine, listing: Listing, rows: list[Any]) -> Page:
     total = rows[0][1] if rows and listing.count != "none" else None
     rows = [row for row in rows if row[0] is not None]
     more = len(rows) > listing.limit
@@ -97,7 +98,7 @@ def _page(engine: Engine, listing: Listing, rows: list[tuple]) -> Page:
     return Page(body.encode(), following, preceding, total)
 
 
-def _ends(engine: Engine, listing: Listing, rows: list[tuple]) -> tuple[Cursor | None, Cursor | None]:
+def _ends(engine: Engine, listing: Listing, rows: list[Any]) -> tuple[Cursor | None, Cursor | None]:
     """Where the page before and the page after begin."""
     if rows:
         return (
@@ -113,9 +114,18 @@ def _ends(engine: Engine, listing: Listing, rows: list[tuple]) -> tuple[Cursor |
 
 def _place(engine: Engine, listing: Listing, row: tuple) -> tuple:
     return tuple(
-        engine.load(value, listing.resource.orderable[name].kind)
+        _abbreviated(engine.load(value, listing.resource.orderable[name].kind))
         for (name, _), value in zip(listing.order, row[2:], strict=True)
     )
+
+
+def _abbreviated(value: Any) -> Any:
+    """A long text as a list of its beginning alone, which no other value is."""
+    return [value[:ABBREVIATED]] if isinstance(value, str) and len(value) > ABBREVIATED else value
+
+
+def _forms(cursor: Cursor) -> str:
+    return "".join("n" if value is None else "a" if isinstance(value, list) else "v" for value in cursor.values)
 
 
 def _text(cursor: str | None) -> str:

@@ -1,6 +1,5 @@
 """One statement a list, one a record: built and compiled once for each shape, then only bound."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +10,6 @@ from sqlalchemy import (
     FromClause,
     Select,
     Text,
-    and_,
     bindparam,
     exists,
     false,
@@ -21,7 +19,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
     union_all,
 )
 from sqlalchemy.sql.expression import case
@@ -29,6 +26,7 @@ from sqlalchemy.sql.expression import case
 from machine_monitor.database.engines import Engine, as_text
 from machine_monitor.database.kinds import INTEGER, OBJECT
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.query.keysets import Keyset, Order, branches
 from machine_monitor.query.operators import EQUAL, Between, Operand, Operator
 from machine_monitor.query.vocabulary import Field, Resource
 
@@ -51,8 +49,7 @@ class Filter:
 class Shape:
     """All that a list's statement depends on; values are bound later.
 
-    `terms` says of each word whether it is excluded, None that nothing can be found. `keyset` says of each value
-    of a cursor whether it is null, None that there is no cursor.
+    `terms` says of each word whether it is excluded, None that nothing can be found.
     """
 
     resource: Resource
@@ -61,11 +58,14 @@ class Shape:
     order: tuple[tuple[str, bool], ...]
     fields: tuple[str, ...]
     expand: tuple[str, ...]
-    keyset: tuple[bool, ...] | None = None
-    backward: bool = False
-    inclusive: bool = False
+    keyset: Keyset | None = None
     count: str = "none"
     offset: bool = False
+
+    @property
+    def backward(self) -> bool:
+        """Whether the page is read against the list's order."""
+        return self.keyset is not None and self.keyset.backward
 
 
 @lru_cache(maxsize=1024)
@@ -73,7 +73,7 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
     """One page: rows of (document, total, value of each field of the order); without rows one of nulls if counted."""
     where = _filters(shape)
     order = [(shape.resource.orderable[name], descending != shape.backward) for name, descending in shape.order]
-    pages = [_page(engine, shape, [*where, *branch], order) for branch in _branches(shape, order)]
+    pages = [_page(engine, shape, [*where, branch], order) for branch in branches(shape.resource, shape.keyset, order)]
     keys = [f"k{i}" for i in range(len(order))]
     if len(pages) == 1 and shape.count == "none":
         return compile_statement(engine, pages[0], prepare=not shape.terms)
@@ -104,19 +104,32 @@ def record_statement(
     shown = [resource.fields[name] for name in fields]
     query = (
         select(as_text(_document(engine, resource, fields, expand)), table.c.id, table.c.version, deleted)
-        .select_from(_source(resource, shown, expand))
+        .select_from(resource.source(shown, expand))
         .where(table.c[find_by] == bindparam("key", type_=table.c[find_by].type))
     )
     return compile_statement(engine, query.with_for_update(of=table) if lock else query)
 
 
-def _page(engine: Engine, shape: Shape, where: list[ColumnElement], order: list[tuple[Field, bool]]) -> Select:
+@lru_cache(maxsize=64)
+def every_statement(engine: Engine, resource: Resource) -> Statement:
+    """Every living record in the order of writing: (document, id, version)."""
+    table, fields = resource.table, tuple(resource.own_fields)
+    query = (
+        select(as_text(_document(engine, resource, fields, ())), table.c.id, table.c.version)
+        .select_from(resource.source(resource.own_fields.values()))
+        .where(table.c.deleted_at.is_(None) if resource.soft_delete else true())
+        .order_by(table.c.id)
+    )
+    return compile_statement(engine, query)
+
+
+def _page(engine: Engine, shape: Shape, where: list[ColumnElement], order: Order) -> Select:
     shown = [shape.resource.fields[name] for name in shape.fields]
     item = as_text(_document(engine, shape.resource, shape.fields, shape.expand)).label("item")
     keys = [known.column.label(f"k{i}") for i, (known, _) in enumerate(order)]
     page = (
         select(item, null().label("total"), *keys)
-        .select_from(_source(shape.resource, [*shown, *[known for known, _ in order]], shape.expand))
+        .select_from(shape.resource.source([*shown, *[known for known, _ in order]], shape.expand))
         .where(*where)
         .order_by(*[_direction(known.column, known, shape, descending=descending) for known, descending in order])
         .limit(bindparam("limit", type_=INTEGER.column_type))
@@ -130,17 +143,6 @@ def _direction(column: ColumnElement, known: Field, shape: Shape, *, descending:
     if not known.nullable:
         return directed
     return directed.nulls_first() if shape.backward else directed.nulls_last()
-
-
-def _source(resource: Resource, shown: Iterable[Field], expand: tuple[str, ...]) -> FromClause:
-    """The table with those of the related records that are shown or ordered by."""
-    source: FromClause = resource.table
-    needed = {known.relation for known in shown} | set(expand)
-    for name, related in resource.relations.items():
-        if name in needed:
-            ours, theirs = resource.table.c[related.on], related.resource.table.c[related.to]
-            source = source.join(related.resource.table, ours == theirs, isouter=bool(ours.nullable))
-    return source
 
 
 def _document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand: tuple[str, ...]) -> ColumnElement:
@@ -219,51 +221,3 @@ def _operand(field: Field, form: str, name: str, operator: Operator) -> Operand:
 
 def _bind(field: Field, name: str) -> BindParameter[Any]:
     return bindparam(name, type_=field.kind.column_type)
-
-
-def _branches(shape: Shape, order: list[tuple[Field, bool]]) -> list[list[ColumnElement]]:
-    """What lies past the cursor, as ranges of an index that follow each other.
-
-    Where all fields go one way and none is null that is one range, a row comparison. Else one condition with `or`
-    would scan from the start: the rest of the first field's value, the values past it, and its nulls are a range each.
-    """
-    if shape.keyset is None:
-        return [[]]
-    if _comparable(order):
-        return [[_past(shape, order, 0)]]
-    same = [_same(shape, order, 0), _past(shape, order, 1)]
-    return [same, *[[clause] for clause in _beyond(shape, order, 0)]]
-
-
-def _comparable(order: list[tuple[Field, bool]]) -> bool:
-    return len({descending for _, descending in order}) == 1 and not any(known.nullable for known, _ in order)
-
-
-def _past(shape: Shape, order: list[tuple[Field, bool]], start: int) -> ColumnElement:
-    """Past the cursor by the fields from `start` on, whose values before it are the same."""
-    rest = order[start:]
-    if _comparable(rest):
-        columns = tuple_(*[known.column for known, _ in rest])
-        values = tuple_(*[_bind(known, f"k{start + i}") for i, (known, _) in enumerate(rest)])
-        if rest[0][1]:
-            return columns <= values if shape.inclusive else columns < values
-        return columns >= values if shape.inclusive else columns > values
-    beyond = _beyond(shape, order, start)
-    return or_(*beyond, and_(_same(shape, order, start), _past(shape, order, start + 1)))
-
-
-def _same(shape: Shape, order: list[tuple[Field, bool]], i: int) -> ColumnElement:
-    assert shape.keyset is not None
-    known = order[i][0]
-    return known.column.is_(None) if shape.keyset[i] else known.column == _bind(known, f"k{i}")
-
-
-def _beyond(shape: Shape, order: list[tuple[Field, bool]], i: int) -> list[ColumnElement]:
-    """The values of one field that come after the cursor's, nulls apart."""
-    assert shape.keyset is not None
-    known, descending = order[i]
-    if shape.keyset[i]:
-        return [known.column.is_not(None)] if shape.backward else []
-    value = _bind(known, f"k{i}")
-    past = [known.column < value if descending else known.column > value]
-    return [*past, known.column.is_(None)] if known.nullable and not shape.backward else past

@@ -1,11 +1,11 @@
 """What can be asked of a resource, derived from its read schema: names, kinds, columns, related fields."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin
 
-from sqlalchemy import Column, ColumnElement, ForeignKey, Table, func, select
+from sqlalchemy import Column, ColumnElement, ForeignKey, FromClause, Table, func, select
 from sqlmodel import SQLModel
 
 from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT, Kind
@@ -93,6 +93,16 @@ class Resource:
         """What an order is made of: the vocabulary, and the order of writing where it is not shown."""
         writing = Field("id", INTEGER, nullable=False, column=self.table.c[self.ties[-1]], relation=None, folded=None)
         return {self.ties[-1]: writing, **self.fields}
+
+    def source(self, shown: Iterable[Field], expand: Iterable[str] = ()) -> FromClause:
+        """The table, joined with those of the related records that are shown or ordered by."""
+        source: FromClause = self.table
+        needed = {known.relation for known in shown} | set(expand)
+        for name, related in self.relations.items():
+            if name in needed:
+                ours, theirs = self.table.c[related.on], related.resource.table.c[related.to]
+                source = source.join(related.resource.table, ours == theirs, isouter=bool(ours.nullable))
+        return source
 
     def _own_field(self, name: str) -> Field:
         info = self.read.model_fields[name]

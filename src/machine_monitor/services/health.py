@@ -1,11 +1,17 @@
 """Whether the database answers and is what this version of the code works with."""
 
+import platform
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
 from sqlalchemy import column, select, table
 
-from machine_monitor.database import migrations
+from machine_monitor.config import Settings
+from machine_monitor.database import addresses, migrations
 from machine_monitor.database.connect import Database
 from machine_monitor.database.statements import compile_statement
-from machine_monitor.errors import DatabaseBusy
+from machine_monitor.errors import DatabaseBusy, MonitorError
 
 _REVISION = select(column("version_num")).select_from(table("alembic_version"))
 
@@ -16,3 +22,42 @@ async def check(database: Database) -> None:
     if [tuple(row) for row in rows] != [(migrations.newest(),)]:
         message = "The database has the schema of another version: run `mm migrate`."
         raise DatabaseBusy(message)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What `doctor` found: settings with secrets masked, facts, and what needs mending."""
+
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+    faults: list[str]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing needs mending."""
+        return not self.faults
+
+    def document(self) -> dict[str, Any]:
+        """The findings as JSON."""
+        return {"settings": self.settings, "database": self.facts, "faults": self.faults}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The findings, a line each."""
+        members = [*self.settings.items(), *self.facts.items()]
+        return [*[(name, str(value)) for name, value in members], *[("fault", fault) for fault in self.faults]]
+
+
+def examine(settings: Settings) -> Examination:
+    """Look at a deployment; never raises for what it finds."""
+    shown = {f"MM_{name.upper()}": value for name, value in settings.model_dump().items()}
+    facts: dict[str, Any] = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    shown["MM_DATABASE_URL"] = "***"
+    try:
+        address = addresses.parse(settings.database_url)
+        shown["MM_DATABASE_URL"] = address.shown
+        found = migrations.current(address)
+        facts |= {"engine": address.engine.name, "revision": found, "newest revision": migrations.newest()}
+        fault = [] if found in (None, migrations.newest()) else [migrations.advice(found)]
+        return Examination(shown, facts, fault)
+    except MonitorError as error:
+        return Examination(shown, facts, [error.detail])

@@ -1,5 +1,6 @@
 """Records: read one, create, replace, update, delete; each change with its history in one transaction."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.pages import Page
-from machine_monitor.query.statements import Selection, record_statement
+from machine_monitor.query.statements import Selection, every_statement, record_statement
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, references, storage, validation
 from machine_monitor.services.conditions import Conditions
@@ -68,6 +69,11 @@ async def read_history(database: Database, resource: Resource, key: str, listing
     return await pages.fetch(database, listing)
 
 
+def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
+    """Every living record of a resource, in the order of writing."""
+    return [json.loads(row[0]) for row in tx.run(every_statement(tx.engine, resource), {})]
+
+
 def create(tx: Transaction, resource: Resource, body: Schema, author: Author) -> Written:
     """Add a record; raises `Conflict` if its key is taken."""
     values = body.model_dump(mode="json")
@@ -78,6 +84,8 @@ def create(tx: Transaction, resource: Resource, body: Schema, author: Author) ->
 
 def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Written:
     """Make the record what `body` says, creating it if there is none."""
+    if faults := validation.key_faults(target.resource, target.key):
+        raise invalid(faults)
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
     if target.find(tx) is None:

@@ -52,7 +52,7 @@ def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
 
 def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], columns: Mapping[str, Any], at: str) -> int:
     """Add a row, with its folded texts; its id. `columns` holds what the related records' columns get."""
-    row = _row(tx.engine, resource, values) | columns
+    row = {**_row(tx.engine, resource, values), **columns}
     written = tx.engine.store(at, TIME)
     row |= {"version": 1, "created_at": written, "updated_at": written}
     ((identity,),) = tx.run(_insert(tx.engine, resource.table, tuple(row), returning=True), row)

@@ -9,6 +9,7 @@ from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import LOG_TYPES
+from machine_monitor.models.fields import Code
 from machine_monitor.models.log_type import LogTypeCreate, LogTypeReplace, LogTypeUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
@@ -34,26 +35,26 @@ async def create_log_type(body: LogTypeCreate, write: Write) -> Response:
 
 @router.get("/log-types/{code}", **read(LOG_TYPES))
 async def get_log_type(
-    code: str, selection: Annotated[Selection, selection_of(LOG_TYPES)], known: Known, database: Db
+    code: Code, selection: Annotated[Selection, selection_of(LOG_TYPES)], known: Known, database: Db
 ) -> Response:
     """Read a kind of intervention."""
     return answers.record(await records.read(database, LOG_TYPES, code, selection), known)
 
 
 @router.put("/log-types/{code}", **replaced(LOG_TYPES))
-async def replace_log_type(code: str, body: LogTypeReplace, write: Write) -> Response:
+async def replace_log_type(code: Code, body: LogTypeReplace, write: Write) -> Response:
     """Create the type, or replace it: a field that is absent takes its default."""
     return answers.written("/log-types", await write.replace(LOG_TYPES, code, body))
 
 
 @router.patch("/log-types/{code}", **updated(LOG_TYPES))
-async def update_log_type(code: str, body: LogTypeUpdate, write: Write) -> Response:
+async def update_log_type(code: Code, body: LogTypeUpdate, write: Write) -> Response:
     """Change some fields of a type (JSON merge patch); `active: false` keeps it from new logs."""
     return answers.written("/log-types", await write.update(LOG_TYPES, code, body))
 
 
 @router.delete("/log-types/{code}", **deleted(LOG_TYPES))
-async def delete_log_type(code: str, write: Write) -> Response:
+async def delete_log_type(code: Code, write: Write) -> Response:
     """Delete a type that no log names."""
     await write.delete(LOG_TYPES, code)
     return Response(status_code=204)

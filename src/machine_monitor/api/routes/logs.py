@@ -9,6 +9,7 @@ from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import HISTORY, LOGS
+from machine_monitor.models.fields import Uuid
 from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
@@ -35,14 +36,14 @@ async def create_log(body: LogCreate, write: Write) -> Response:
 
 @router.get("/logs/{uuid}", **read(LOGS))
 async def get_log(
-    uuid: str, selection: Annotated[Selection, selection_of(LOGS)], known: Known, database: Db
+    uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], known: Known, database: Db
 ) -> Response:
     """Read an intervention; 410 if it was deleted."""
     return answers.record(await records.read(database, LOGS, uuid, selection), known)
 
 
 @router.put("/logs/{uuid}", **replaced(LOGS))
-async def replace_log(uuid: str, body: LogReplace, write: Write) -> Response:
+async def replace_log(uuid: Uuid, body: LogReplace, write: Write) -> Response:
     """Record an intervention under a UUID of your own, or replace it; to send it again is harmless.
 
     A field that is absent takes its default, but `started_at` and `user` stay as they are stored.
@@ -51,13 +52,13 @@ async def replace_log(uuid: str, body: LogReplace, write: Write) -> Response:
 
 
 @router.patch("/logs/{uuid}", **updated(LOGS))
-async def update_log(uuid: str, body: LogUpdate, write: Write) -> Response:
+async def update_log(uuid: Uuid, body: LogUpdate, write: Write) -> Response:
     """Change some fields of an intervention (JSON merge patch): null clears one."""
     return answers.written("/logs", await write.update(LOGS, uuid, body))
 
 
 @router.delete("/logs/{uuid}", **deleted(LOGS))
-async def delete_log(uuid: str, write: Write) -> Response:
+async def delete_log(uuid: Uuid, write: Write) -> Response:
     """Delete an intervention. It leaves every list, its history stays."""
     await write.delete(LOGS, uuid)
     return Response(status_code=204)
@@ -65,7 +66,7 @@ async def delete_log(uuid: str, write: Write) -> Response:
 
 @router.get("/logs/{uuid}/history", **listed(HISTORY))
 async def list_log_history(
-    request: Request, uuid: str, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
+    request: Request, uuid: Uuid, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
 ) -> Response:
     """List what was changed on an intervention, newest first; also of a deleted one."""
     return answers.page(request, await records.read_history(database, LOGS, uuid, listing))

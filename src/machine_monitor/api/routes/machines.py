@@ -9,6 +9,7 @@ from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import HISTORY, MACHINES
+from machine_monitor.models.fields import Name
 from machine_monitor.models.machine import MachineCreate, MachineReplace, MachineUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
@@ -32,14 +33,14 @@ async def create_machine(body: MachineCreate, write: Write) -> Response:
 
 @router.get("/machines/{name}", **read(MACHINES))
 async def get_machine(
-    name: str, selection: Annotated[Selection, selection_of(MACHINES)], known: Known, database: Db
+    name: Name, selection: Annotated[Selection, selection_of(MACHINES)], known: Known, database: Db
 ) -> Response:
     """Read a machine, found by its name whatever the case of its letters."""
     return answers.record(await records.read(database, MACHINES, name, selection), known)
 
 
 @router.put("/machines/{name}", **replaced(MACHINES))
-async def replace_machine(name: str, body: MachineReplace, write: Write) -> Response:
+async def replace_machine(name: Name, body: MachineReplace, write: Write) -> Response:
     """Create the machine, or replace it: a field that is absent takes its default.
 
     Another `name` in the body renames it, and its logs follow.
@@ -48,13 +49,13 @@ async def replace_machine(name: str, body: MachineReplace, write: Write) -> Resp
 
 
 @router.patch("/machines/{name}", **updated(MACHINES))
-async def update_machine(name: str, body: MachineUpdate, write: Write) -> Response:
+async def update_machine(name: Name, body: MachineUpdate, write: Write) -> Response:
     """Change some fields of a machine (JSON merge patch): null clears one, another `name` renames it."""
     return answers.written("/machines", await write.update(MACHINES, name, body))
 
 
 @router.delete("/machines/{name}", **deleted(MACHINES))
-async def delete_machine(name: str, write: Write) -> Response:
+async def delete_machine(name: Name, write: Write) -> Response:
     """Delete a machine for good. One that has logs stays: take it out of service instead."""
     await write.delete(MACHINES, name)
     return Response(status_code=204)
@@ -62,7 +63,7 @@ async def delete_machine(name: str, write: Write) -> Response:
 
 @router.get("/machines/{name}/history", **listed(HISTORY))
 async def list_machine_history(
-    request: Request, name: str, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
+    request: Request, name: Name, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
 ) -> Response:
     """List what was changed on a machine, newest first, also under its earlier names."""
     return answers.page(request, await records.read_history(database, MACHINES, name, listing))

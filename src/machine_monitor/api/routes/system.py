@@ -1,7 +1,6 @@
 """The service itself: what it is, whether it lives, its documents."""
 
 from pathlib import Path
-from typing import Any
 
 import fastapi_offline
 from fastapi import APIRouter, Request, Response
@@ -15,13 +14,14 @@ from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services import health
 
 router = APIRouter(tags=["service"], route_class=Route)
+
 # Swagger UI itself comes from a package: the page works with no network beyond this machine.
 SWAGGER = Path(fastapi_offline.__file__).with_name("static")
 PLACES = ("machines", "logs", "log-types", "users")
 
 
 @router.get("/")
-async def describe_service(request: Request) -> dict[str, Any]:
+async def describe_service(request: Request) -> Response:
     """What this service is, and where its resources and documents are."""
     settings = request.app.state.settings
     return JSONResponse(
@@ -35,20 +35,20 @@ async def describe_service(request: Request) -> dict[str, Any]:
 
 
 @router.get("/healthz")
-async def check_health() -> dict[str, str]:
+async def check_health() -> Response:
     """Whether the process answers."""
     return JSONResponse({"status": "ok"})
 
 
 @router.get("/readyz", responses=problems(503))
-async def check_readiness(database: Db) -> dict[str, str]:
+async def check_readiness(database: Db) -> Response:
     """Whether the database answers and has the schema of this version; 503 if not."""
     await health.check(database)
     return JSONResponse({"status": "ready"})
 
 
 @router.get("/problems/{code}", responses=problems(404))
-async def describe_problem(code: str) -> dict[str, Any]:
+async def describe_problem(code: str) -> Response:
     """What a problem's code means, and what to do."""
     problem = PROBLEMS.get(code)
     if problem is None:

@@ -9,6 +9,7 @@ from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import Route
 from machine_monitor.models import USERS
+from machine_monitor.models.fields import Trigram
 from machine_monitor.models.user import UserCreate, UserReplace, UserUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
@@ -32,26 +33,26 @@ async def create_user(body: UserCreate, write: Write) -> Response:
 
 @router.get("/users/{trigram}", **read(USERS))
 async def get_user(
-    trigram: str, selection: Annotated[Selection, selection_of(USERS)], known: Known, database: Db
+    trigram: Trigram, selection: Annotated[Selection, selection_of(USERS)], known: Known, database: Db
 ) -> Response:
     """Read a person's entry."""
     return answers.record(await records.read(database, USERS, trigram, selection), known)
 
 
 @router.put("/users/{trigram}", **replaced(USERS))
-async def replace_user(trigram: str, body: UserReplace, write: Write) -> Response:
+async def replace_user(trigram: Trigram, body: UserReplace, write: Write) -> Response:
     """Create the user, or replace it: a field that is absent takes its default."""
     return answers.written("/users", await write.replace(USERS, trigram, body))
 
 
 @router.patch("/users/{trigram}", **updated(USERS))
-async def update_user(trigram: str, body: UserUpdate, write: Write) -> Response:
+async def update_user(trigram: Trigram, body: UserUpdate, write: Write) -> Response:
     """Change some fields of a user (JSON merge patch); `active: false` keeps them from new logs."""
     return answers.written("/users", await write.update(USERS, trigram, body))
 
 
 @router.delete("/users/{trigram}", **deleted(USERS))
-async def delete_user(trigram: str, write: Write) -> Response:
+async def delete_user(trigram: Trigram, write: Write) -> Response:
     """Delete a user that no log names."""
     await write.delete(USERS, trigram)
     return Response(status_code=204)

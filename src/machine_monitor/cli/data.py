@@ -1,0 +1,113 @@
+"""Commands about the records: the schema they live in, the folder they come from, the people."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from machine_monitor.config import Settings
+    from machine_monitor.database.connect import Database
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def migrate() -> None:
+    """Bring the database to the schema of this version; safe to run twice, an SQLite file is copied first."""
+    from machine_monitor import config
+    from machine_monitor.database import addresses, migrations
+
+    address = addresses.parse(config.load().database_url)
+    done = migrations.upgrade(address)
+    if done.copy is not None:
+        typer.echo(f"The file as it was: {done.copy}", err=True)
+    before = "nothing" if done.before is None else done.before
+    moved = f"from {before} to {done.after}" if done.before != done.after else f"already at {done.after}"
+    typer.echo(f"{address.shown}: {moved}")
+
+
+def sync(
+    source: Annotated[Path, typer.Argument(help="The legacy folder, or the legacy SQLite file.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the same, write nothing.")] = False,
+    timezone: Annotated[str | None, typer.Option(help="The zone of the legacy clock; MM_TIMEZONE if absent.")] = None,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Import unsaved drafts too, as open logs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Import a legacy folder or database; a second run changes nothing, conflicts are reported, not overwritten."""
+    from machine_monitor.cli import reports
+    from machine_monitor.cli.progress import bar
+    from machine_monitor.services import legacy
+
+    with _database() as (settings, database):
+        zone = _zone(timezone, settings)
+        with bar("Reading") as progress:
+            report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
+    else:
+        reports.print_sync(report.document(), dry_run=dry_run)
+    raise typer.Exit(0 if report.clean else 1)
+
+
+def export(
+    target: Annotated[Path, typer.Argument(help="A folder that is not there yet, or empty.", show_default=False)],
+    legacy_shape: Annotated[bool, typer.Option("--legacy", help="Write the legacy folder.")] = False,
+    timezone: Annotated[str | None, typer.Option(help="The zone of the legacy clock; MM_TIMEZONE if absent.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the records as the legacy folder; what that shape cannot hold is counted."""
+    from machine_monitor.cli import reports
+    from machine_monitor.errors import UsageError
+    from machine_monitor.services import legacy
+
+    if not legacy_shape:
+        message = "Say --legacy: the legacy folder is the one form that this version exports."
+        raise UsageError(message)
+    with _database() as (settings, database):
+        report = legacy.export(database, target, _zone(timezone, settings))
+    if as_json:
+        typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
+    else:
+        reports.print_export(report.document())
+
+
+def list_users(as_json: Json = False) -> None:
+    """List the people."""
+    from machine_monitor.cli import reports
+    from machine_monitor.models import USERS
+    from machine_monitor.services import records
+
+    with _database() as (_, database):
+        found = database.transact(lambda tx: records.read_all(tx, USERS))
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    else:
+        reports.print_users(found)
+
+
+@contextmanager
+def _database() -> "Generator[tuple[Settings, Database]]":
+    """The configured database, set up if it is empty."""
+    from machine_monitor import config
+    from machine_monitor.database import migrations
+    from machine_monitor.database.connect import Database
+
+    settings = config.load()
+    database = Database(settings.database_url, settings.query_timeout)
+    migrations.prepare(database.address)
+    try:
+        yield settings, database
+    finally:
+        database.close_writer()
+
+
+def _zone(name: str | None, settings: "Settings") -> "ZoneInfo":
+    """The zone of that name, checked as the setting is."""
+    from machine_monitor import config
+
+    return settings.zone if name is None else config.zone(name)

@@ -1,0 +1,42 @@
+"""What a person reads of a command's result."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+OUTCOMES = ("created", "updated", "unchanged", "conflict", "rejected")
+LEVELS = {"error": "red", "note": "yellow"}
+
+
+def print_sync(report: dict[str, Any], *, dry_run: bool) -> None:
+    """The outcomes of a sync, and its problems."""
+    console = Console()
+    table = Table("", *OUTCOMES, title="What would be done" if dry_run else None, title_justify="left")
+    for name in ("machines", "logs", "users", "log_types"):
+        table.add_row(name.replace("_", " "), *[str(report[name][outcome]) for outcome in OUTCOMES])
+    console.print(table)
+    if report["ignored"]:
+        console.print(f"{report['ignored']} files ignored")
+    for problem in report["problems"]:
+        place = problem["file"] + (f" ({problem['field']})" if problem["field"] else "")
+        line = Text.assemble((problem["level"], LEVELS[problem["level"]]), f" {place}: {problem['message']}")
+        console.print(line, soft_wrap=True)
+
+
+def print_export(report: dict[str, Any]) -> None:
+    """What an export wrote, and what it could not hold."""
+    console = Console()
+    console.print(", ".join(f"{report[name]} {name}" for name in ("machines", "logs", "users")) + " written")
+    for what, count in report["not_held"].items():
+        console.print(f"not held by that shape: {what}: {count}")
+
+
+def print_users(users: list[dict[str, Any]]) -> None:
+    """The people, one a line."""
+    table = Table("trigram", "first name", "last name", "role", "active")
+    for user in users:
+        names = [user["first_name"] or "", user["last_name"] or ""]
+        table.add_row(user["trigram"], *names, user["role"], "yes" if user["active"] else "no")
+    Console().print(table)

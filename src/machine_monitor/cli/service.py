@@ -1,0 +1,111 @@
+"""Commands about the service: run it, try it, look at it."""
+
+import json
+from ipaddress import ip_address
+from typing import Annotated
+
+import typer
+
+from machine_monitor.errors import UsageError
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on; MM_HOST if absent.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; MM_PORT if absent.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Listen beyond this machine although anyone may then read and write.")
+    ] = False,
+) -> None:
+    """Serve the API."""
+    import uvicorn
+
+    from machine_monitor import config
+    from machine_monitor.database import addresses, migrations
+
+    settings = config.load()
+    host, port = host or settings.host, settings.port if port is None else port
+    if not open_ and not _is_loopback(host):
+        message = (
+            f"{host} can be reached from other machines and there are no accounts yet: add --open if that is meant."
+        )
+        raise UsageError(message)
+    # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
+    migrations.prepare(addresses.parse(settings.database_url))
+    uvicorn.run(
+        "machine_monitor.api.app:serve",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=False,
+        server_header=False,
+    )
+
+
+def demo(
+    port: Port = None,
+    machines: Annotated[int, typer.Option(min=1, max=500, help="How many machines.")] = 40,
+    logs: Annotated[int, typer.Option(min=0, max=200_000, help="How many logs.")] = 5_000,
+) -> None:
+    """Fill a throw-away database with a believable plant, and serve it on this machine."""
+    import tempfile
+    from pathlib import Path
+
+    import uvicorn
+
+    from machine_monitor import config
+    from machine_monitor.api.app import create_app
+    from machine_monitor.cli.progress import bar
+    from machine_monitor.database import migrations
+    from machine_monitor.database.connect import Database
+    from machine_monitor.services import demo as plant
+
+    settings = config.load()
+    with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
+        chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
+        database = Database(chosen.database_url)
+        migrations.prepare(database.address)
+        with bar("Filling a plant") as progress:
+            plant.fill(database, machines=machines, logs=logs, progress=progress)
+        database.close_writer()
+        number = settings.port if port is None else port
+        typer.echo(
+            f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: http://127.0.0.1:{number}/docs"
+        )
+        uvicorn.run(create_app(chosen), host="127.0.0.1", port=number, access_log=False, server_header=False)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Print the settings and the state of the database; exit 1 if something needs mending."""
+    from machine_monitor import config
+    from machine_monitor.services import health
+
+    report = health.examine(config.load())
+    if as_json:
+        typer.echo(json.dumps(report.document(), indent=2))
+    else:
+        for name, value in report.lines():
+            typer.echo(f"{name:24} {value}")
+    raise typer.Exit(0 if report.healthy else 1)
+
+
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from machine_monitor.api.app import create_app
+    from machine_monitor.config import Settings
+
+    # Of the product, not of this site: the document does not depend on settings.
+    document = create_app(Settings.model_construct()).openapi()
+    typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
