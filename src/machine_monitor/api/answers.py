@@ -49,4 +49,4 @@ def _with_cursor(request: Request, cursor: str) -> str:
     """The address of a neighbouring page: the same list, at another place."""
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True, encoding="latin-1")
     kept = [(name, value) for name, value in query if name not in ("cursor", "offset")]
-    return f"{quote(request.url.path)}?{urlencode([*kept, ('cursor', cursor)], encoding='latin-1')}"
+    return f"{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', cursor)], encoding='latin-1')}"

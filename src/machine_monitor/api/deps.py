@@ -68,9 +68,11 @@ def conditions_of(request: Request) -> Conditions:
 
 
 def writing_of(request: Request) -> Writing:
-    """What a write needs; raises the 422 of a query string, for a write has none."""
-    refuse_all(read_pairs(request.scope["query_string"]))
-    author = Author(via="anonymous", note=_note(request))
+    """What a write needs; raises the 422 of its note, and of a query string, for a write has none."""
+    faults = refuse_all(read_pairs(request.scope["query_string"]))
+    author = Author(via="anonymous", note=_note(request, faults))
+    if faults:
+        raise invalid(faults)
     return Writing(database_of(request), author, conditions_of(request))
 
 
@@ -103,12 +105,11 @@ def _tags(request: Request, header: str) -> tuple[str, ...] | None:
     return tuple(_TAG.findall(",".join(values))) if values else None
 
 
-def _note(request: Request) -> str | None:
+def _note(request: Request, faults: list[Fault]) -> str | None:
     """`X-Change-Note`: UTF-8, percent-encoded where the client can't send it."""
     header = request.headers.get("x-change-note")
     if header is None:
         return None
-    faults: list[Fault] = []
     note = ""
     try:
         note = unquote_to_bytes(header.encode("latin-1")).decode()
@@ -116,6 +117,4 @@ def _note(request: Request) -> str | None:
         faults.append(Fault("X-Change-Note is not UTF-8.", parameter="X-Change-Note"))
     if len(note) > MAX_NOTE or "\0" in note:
         faults.append(Fault(f"X-Change-Note has at most {MAX_NOTE} characters and no NUL.", parameter="X-Change-Note"))
-    if faults:
-        raise invalid(faults)
     return note

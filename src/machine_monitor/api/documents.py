@@ -12,6 +12,7 @@ from machine_monitor.query.parameters import list_parameters, selection_paramete
 from machine_monitor.query.vocabulary import Resource
 
 PROBLEM_TYPE = "application/problem+json"
+TABLE = "x-vocabulary"
 ETAG = {"ETag": {"description": "The record's version, in quotes.", "schema": {"type": "string"}}}
 LOCATION = {"Location": {"description": "Where the record is.", "schema": {"type": "string"}}}
 LIST_HEADERS = {
@@ -57,10 +58,10 @@ def listed(resource: Resource) -> dict[str, Any]:
     """The decorator's arguments for a list."""
     history = bool(resource.scope)
     return {
-        "response_model": _page(read_part(resource.read)),
+        "response_model": _page(_part(resource)),
         "responses": {200: {"headers": LIST_HEADERS}, **problems(*ANYWHERE, 422, *([404] if history else []))},
-        "openapi_extra": {"parameters": list_parameters(resource)},
-        "description": vocabulary_table(resource),
+        # `finish` puts the table behind the sentences of the docstring.
+        "openapi_extra": {"parameters": list_parameters(resource), TABLE: vocabulary_table(resource)},
     }
 
 
@@ -79,7 +80,7 @@ def read(resource: Resource) -> dict[str, Any]:
     not_modified = {304: {"description": "The ETag in `If-None-Match` is still the record's.", "headers": ETAG}}
     gone = [410] if resource.soft_delete else []
     return {
-        "response_model": read_part(resource.read),
+        "response_model": _part(resource),
         "responses": {200: {"headers": ETAG}, **not_modified, **problems(*ANYWHERE, 404, 412, 422, *gone)},
         "openapi_extra": {"parameters": selection_parameters(resource)},
     }
@@ -120,6 +121,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     """Complete FastAPI's document: merge patches have a media type of their own, problems have theirs."""
     for path in document["paths"].values():
         for method, operation in path.items():
+            operation["description"] += operation.pop(TABLE, "")
             if method == "patch":
                 content = operation["requestBody"]["content"]
                 content["application/merge-patch+json"] = content["application/json"]
@@ -136,10 +138,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of these statuses."""
-    return {
-        status: {"model": Problem, "description": _titles(status), "content": {PROBLEM_TYPE: {}}}
-        for status in sorted(set(statuses))
-    }
+    return {status: {"model": Problem, "description": _titles(status)} for status in sorted(set(statuses))}
 
 
 def _titles(status: int) -> str:
@@ -152,6 +151,10 @@ def _headers(sentences: dict[str, str]) -> list[dict[str, Any]]:
         {"name": name, "in": "header", "required": False, "description": sentence, "schema": {"type": "string"}}
         for name, sentence in sentences.items()
     ]
+
+
+def _part(resource: Resource) -> type[Schema]:
+    return read_part(resource.read, expandable=bool(resource.relations))
 
 
 @cache

@@ -34,7 +34,8 @@ def render(problem: Problem, path: str, request_id: str) -> Response:
         document["errors"] = [fault.document() for fault in problem.faults]
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     return Response(
-        json.dumps(document | problem.members, ensure_ascii=False),
+        # Escaped: the name of a field that is not known may hold what is no text.
+        json.dumps(document | problem.members),
         problem.status,
         headers,
         MEDIA_TYPE,

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, get_args, get_origin
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 
@@ -48,6 +48,11 @@ class Route(APIRoute):
             return await endpoint(**arguments)
 
         return handle
+
+
+def tagged(tag: str) -> APIRouter:
+    """A router of such routes; an operation is named by its function."""
+    return APIRouter(tags=[tag], route_class=Route, generate_unique_id_function=lambda route: route.name)
 
 
 async def _collect(faults: list[Fault], pending: Awaitable[Schema]) -> Schema | None:

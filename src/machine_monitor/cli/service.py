@@ -54,6 +54,7 @@ def demo(
 ) -> None:
     """Fill a throw-away database with a believable plant, and serve it on this machine."""
     import tempfile
+    from datetime import datetime
     from pathlib import Path
 
     import uvicorn
@@ -71,7 +72,7 @@ def demo(
         database = Database(chosen.database_url)
         migrations.prepare(database.address)
         with bar("Filling a plant") as progress:
-            plant.fill(database, machines=machines, logs=logs, progress=progress)
+            plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
         database.close_writer()
         number = settings.port if port is None else port
         typer.echo(

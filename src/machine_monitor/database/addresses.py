@@ -13,6 +13,7 @@ from machine_monitor.errors import BadSetting
 ENGINES = {"sqlite": SQLITE, "sqlite3": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
 # asyncpg and psycopg name the same wish differently.
 POSTGRESQL_OPTIONS = {"ssl": "sslmode"}
+SECRETS = {"password", "sslpassword"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def parse(text: str) -> Address:
         message = f"MM_DATABASE_URL begins with '{url.drivername}': only sqlite and postgresql are known."
         raise BadSetting(message)
     url = _sqlite(url) if engine is SQLITE else _postgresql(url)
-    return Address(engine, url, url.render_as_string(hide_password=True))
+    masked = {name: "***" if name in SECRETS else value for name, value in url.query.items()}
+    return Address(engine, url, url.set(query=masked).render_as_string(hide_password=True))
 
 
 def _sqlite(url: URL) -> URL:

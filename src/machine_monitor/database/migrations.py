@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, pool, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from machine_monitor.database import sqlite
 from machine_monitor.database.addresses import Address
@@ -131,7 +131,7 @@ def _connected(address: Address) -> Generator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except OperationalError as error:
+    except DatabaseError as error:
         message = f"The database {address.shown} cannot be used: {str(error.orig).strip()}"
         raise DatabaseBusy(message) from error
     finally:

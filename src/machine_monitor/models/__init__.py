@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from machine_monitor.models.history import HISTORY
+from machine_monitor.models.legacy_import import LEGACY_IMPORTS
 from machine_monitor.models.log import LOGS
 from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
@@ -11,4 +12,4 @@ from machine_monitor.models.user import USERS
 RESOURCES = (MACHINES, LOGS, LOG_TYPES, USERS)
 METADATA = SQLModel.metadata
 
-__all__ = ["HISTORY", "LOGS", "LOG_TYPES", "MACHINES", "METADATA", "RESOURCES", "USERS"]
+__all__ = ["HISTORY", "LEGACY_IMPORTS", "LOGS", "LOG_TYPES", "MACHINES", "METADATA", "RESOURCES", "USERS"]

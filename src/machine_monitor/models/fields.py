@@ -40,6 +40,7 @@ SEVERITY = rank("info", "minor", "major", "critical")
 ROLE = rank("viewer", "operator", "lead", "supervisor", "admin")
 STATUS = choice("open", "in_progress", "done", "cancelled")
 
+MAX_NAME = 120
 MAX_ATTRIBUTES = 64
 MAX_ATTRIBUTE_KEY = 64
 MAX_ATTRIBUTE_TEXT = 1_000
@@ -83,6 +84,12 @@ def _machine_name(name: str) -> str:
     return name
 
 
+def _composed_name(name: str) -> str:
+    if len(unicodedata.normalize("NFC", name)) > MAX_NAME:
+        raise PydanticCustomError("machine_name", "A machine's name has at most 120 characters.")
+    return _machine_name(name)
+
+
 def _instant(value: object, info: ValidationInfo) -> datetime:
     if isinstance(value, datetime):
         return value
@@ -107,7 +114,8 @@ def _attributes_patch(value: object) -> dict[str, Any]:
 
 def _checked_attributes(value: object, *, removable: bool) -> dict[str, Any]:
     code = "attributes"
-    if not isinstance(value, dict) or len(value) > MAX_ATTRIBUTES:
+    # A patch may remove as many as it adds.
+    if not isinstance(value, dict) or (len(value) > MAX_ATTRIBUTES and not removable):
         message = f"Attributes are an object of at most {MAX_ATTRIBUTES} keys."
         raise PydanticCustomError(code, message)
     for key, content in value.items():
@@ -149,11 +157,11 @@ _ATTRIBUTE_VALUE = [
 ]
 
 
-def _attributes_schema(values: list[dict[str, Any]]) -> WithJsonSchema:
+def _attributes_schema(values: list[dict[str, Any]], **bounds: int) -> WithJsonSchema:
     return WithJsonSchema(
         {
             "type": "object",
-            "maxProperties": MAX_ATTRIBUTES,
+            **bounds,
             "propertyNames": {"minLength": 1, "maxLength": MAX_ATTRIBUTE_KEY},
             "additionalProperties": {"anyOf": values},
         }
@@ -161,7 +169,19 @@ def _attributes_schema(values: list[dict[str, Any]]) -> WithJsonSchema:
 
 
 Name = Annotated[
-    str, TEXT, StringConstraints(min_length=1, max_length=120), AfterValidator(_machine_name), AfterValidator(_storable)
+    str,
+    TEXT,
+    StringConstraints(min_length=1, max_length=MAX_NAME),
+    AfterValidator(_machine_name),
+    AfterValidator(_storable),
+]
+# A name that another record gives: composed otherwise, the same name may be up to four times as long.
+NamedMachine = Annotated[
+    str,
+    TEXT,
+    StringConstraints(min_length=1, max_length=4 * MAX_NAME),
+    AfterValidator(_composed_name),
+    AfterValidator(_storable),
 ]
 ShortText = Annotated[str, TEXT, StringConstraints(max_length=200), AfterValidator(_storable)]
 LongText = Annotated[str, TEXT, StringConstraints(max_length=20_000), AfterValidator(_storable)]
@@ -188,7 +208,12 @@ Uuid = Annotated[
     AfterValidator(str.lower),
     WithJsonSchema({"type": "string", "format": "uuid"}),
 ]
-Attributes = Annotated[dict[str, Any], OBJECT, BeforeValidator(_attributes), _attributes_schema(_ATTRIBUTE_VALUE)]
+Attributes = Annotated[
+    dict[str, Any],
+    OBJECT,
+    BeforeValidator(_attributes),
+    _attributes_schema(_ATTRIBUTE_VALUE, maxProperties=MAX_ATTRIBUTES),
+]
 AttributesPatch = Annotated[
     dict[str, Any],
     OBJECT,

@@ -42,6 +42,7 @@ class History(HistoryRead, table=True):
     resource: str = Field(sa_type=CODE.column_type)
     record_id: int = Field(sa_type=INTEGER.column_type)
     key: str = Field(sa_type=TEXT.column_type)
+    note_folded: str | None = Field(default=None, sa_type=TEXT.column_type)
 
 
 HISTORY = Resource(

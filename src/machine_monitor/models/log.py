@@ -20,7 +20,7 @@ from machine_monitor.models.fields import (
     Code,
     Instant,
     LongText,
-    Name,
+    NamedMachine,
     Schema,
     Severity,
     ShortText,
@@ -47,7 +47,9 @@ class LogNames(Schema):
     """What identifies an intervention: the log, the machine, the type."""
 
     uuid: Uuid = stored(UUID, "The log's identity; make your own and a retry is harmless.", default_factory=new_uuid)
-    machine: Annotated[Name, Related(MACHINES, on="machine_id", to="id")] = stored(TEXT, "The machine, by its name.")
+    machine: Annotated[NamedMachine, Related(MACHINES, on="machine_id", to="id")] = stored(
+        TEXT, "The machine, by its name."
+    )
     type: Annotated[Code, Related(LOG_TYPES, on="type", to="code")] = stored(CODE, "The type, by its code.")
 
 

@@ -43,7 +43,8 @@ class LogTypeCreate(LogTypeFields):
 
     @model_validator(mode="after")
     def _label_is_code(self) -> Self:
-        if "label" not in self.model_fields_set:
+        # A PUT may leave the code to its path; the label is asked again when the record is whole.
+        if not self.partial and self.code is not None and "label" not in self.model_fields_set:
             self.label = self.code
         return self
 

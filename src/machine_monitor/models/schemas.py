@@ -62,11 +62,15 @@ def _optional(info: FieldInfo) -> tuple[Any, FieldInfo]:
 
 
 @cache
-def read_part(read: type[Schema]) -> type[Schema]:
+def read_part(read: type[Schema], *, expandable: bool) -> type[Schema]:
     """What a GET answers: the fields that `fields` names, all of them if it is absent."""
     noun = read.__name__.removesuffix("Read")
     fields: dict[str, Any] = {name: _optional(info) for name, info in read.model_fields.items()}
-    fields["expanded"] = (dict[str, Any], Field(default_factory=dict, description="The records that `expand` names."))
+    if expandable:
+        fields["expanded"] = (
+            dict[str, Any],
+            Field(default_factory=dict, description="The records that `expand` names."),
+        )
     return create_model(
         f"{noun}Part", __base__=Schema, __doc__="A record, or the fields of it that were asked for.", **fields
     )

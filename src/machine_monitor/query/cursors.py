@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from machine_monitor.database.engines import canonical_json
@@ -13,6 +13,9 @@ from machine_monitor.errors import BadCursor
 # Not a secret: the seal tells a damaged cursor from a whole one. A new layout takes a new name.
 _SEAL = b"machine-monitor cursor 1"
 _SEAL_BYTES = 8
+# Half of what a URL may have; the filters need the rest.
+MAX_LENGTH = 4 * 1024
+ABBREVIATED = 200
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,11 @@ def basis(*parts: Any) -> str:
 
 
 def encode(cursor: Cursor) -> str:
-    """The cursor as opaque URL-safe text."""
-    flags = cursor.backward + 2 * cursor.inclusive
-    payload = canonical_json([cursor.basis, flags, cursor.now, *cursor.values]).encode()
-    return base64.urlsafe_b64encode(_seal(payload) + payload).rstrip(b"=").decode()
+    """The cursor as opaque URL-safe text; of long texts, only the beginning if all of them would not fit a URL."""
+    text = _encode(cursor)
+    if len(text) > MAX_LENGTH:
+        text = _encode(replace(cursor, values=tuple(map(_abbreviated, cursor.values))))
+    return text
 
 
 def decode(text: str) -> Cursor:
@@ -53,9 +57,20 @@ def decode(text: str) -> Cursor:
     basis, flags, now, *values = json.loads(payload)
     cursor = Cursor(basis, tuple(values), bool(flags & 1), bool(flags & 2), now)
     # Base64 has several spellings that decode alike, and the decoder passes over foreign signs.
-    if encode(cursor) != text:
+    if _encode(cursor) != text:
         raise BadCursor
     return cursor
+
+
+def _encode(cursor: Cursor) -> str:
+    flags = cursor.backward + 2 * cursor.inclusive
+    payload = canonical_json([cursor.basis, flags, cursor.now, *cursor.values]).encode()
+    return base64.urlsafe_b64encode(_seal(payload) + payload).rstrip(b"=").decode()
+
+
+def _abbreviated(value: Any) -> Any:
+    """A long text as a list of its beginning alone, which no other value is."""
+    return [value[:ABBREVIATED]] if isinstance(value, str) and len(value) > ABBREVIATED else value
 
 
 def _seal(payload: bytes) -> bytes:

@@ -21,6 +21,8 @@ MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
 MAX_OFFSET = 10_000
 COUNTS = ("none", "capped", "exact")
+SELECTION = frozenset({"fields", "expand"})
+PARAMETERS = SELECTION | {"q", "sort", "limit", "offset", "cursor", "count"}
 
 Pairs = list[tuple[str, str]]
 
@@ -69,81 +71,92 @@ def read_list(resource: Resource, pairs: Pairs, clock: Clock, about: str = "") -
 
     `about` tells apart lists of one resource, such as the histories of two records: their cursors don't fit each other.
     """
-    return _Reader(resource, pairs, clock).listing(about)
+    return _Reader(resource, pairs, _parameters(resource)).listing(clock, about)
 
 
 def read_selection(resource: Resource, pairs: Pairs) -> Selection:
     """`fields` and `expand` of a single record; raises the 422 that names every fault."""
-    reader = _Reader(resource, pairs, None)
-    selection = reader.selection()
-    reader.raise_faults()
-    return selection
+    return _Reader(resource, pairs, SELECTION).selection()
+
+
+def refuse_all(pairs: Pairs) -> list[Fault]:
+    """The faults of a query string where there is none."""
+    names = dict.fromkeys(name for name, _ in pairs)
+    return [Fault(f"There is no parameter '{name}' here.", "unknown", parameter=name) for name in names]
 
 
 class _Reader:
     """Takes the parameters one by one and keeps the faults."""
 
-    def __init__(self, resource: Resource, pairs: Pairs, clock: Clock | None) -> None:
+    def __init__(self, resource: Resource, pairs: Pairs, parameters: frozenset[str]) -> None:
         self.resource = resource
-        self.clock = clock
         self.faults: list[Fault] = []
         self.single: dict[str, str] = {}
         self.filters: dict[str, list[str]] = {}
         for name, value in pairs:
-            self._sort_in(name, value)
+            if "\0" in value:
+                self._fault(name, "A value has no NUL.")
+            elif name not in parameters:
+                self.filters.setdefault(name, []).append(value)
+            elif name in self.single:
+                self._fault(name, f"'{name}' is given twice.")
+            else:
+                self.single[name] = value
 
-    def _sort_in(self, name: str, value: str) -> None:
-        if "\0" in value:
-            self._fault(name, "A value has no NUL.")
-        elif name not in PARAMETERS or (self.clock is None and name not in SELECTION):
-            self.filters.setdefault(name, []).append(value)
-        elif name in self.single:
-            self._fault(name, f"'{name}' is given twice.")
-        else:
-            self.single[name] = value
-
-    def listing(self, about: str) -> Listing:
-        assert self.clock is not None
-        cursor = cursors.decode(self.single["cursor"]) if "cursor" in self.single else None
+    def listing(self, clock: Clock, about: str) -> Listing:
+        listing = Listing(self.resource, basis=self._basis(about))
+        cursor = listing.cursor = self._cursor(listing.basis)
         if cursor is not None and cursor.now is not None:
-            self.clock = replace(self.clock, now=datetime.fromisoformat(cursor.now))
-        listing = Listing(self.resource, cursor=cursor)
-        listing.fields, listing.expand = self.selection(selecting=False)
-        self._read_filters(listing, self.clock)
+            clock = replace(clock, now=datetime.fromisoformat(cursor.now))
+        listing.conditions = self._conditions(clock)
         listing.order = total_order(self.resource, self._take("sort", self._sort, self.resource.sort))
-        listing.terms = self._take("q", self._terms, "")
+        listing.terms = self._take("q", _terms, "")
         listing.limit = self._take("limit", _bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
         listing.offset = self._take("offset", _bounded(0, MAX_OFFSET), None)
         listing.count = self._take("count", _one_of(COUNTS), "none")
         if cursor is not None and "offset" in self.single:
             self._fault("offset", "'offset' does not go with 'cursor'.")
-        self.raise_faults()
-        self._seal(listing, about)
+        listing.fields, listing.expand = self._selected()
+        self._raise_faults()
+        listing.relative_to = instants.text(clock.now) if self._is_relative() else None
         return listing
 
-    def selection(self, *, selecting: bool = True) -> Selection:
-        if selecting:
-            for name in self.filters:
-                self._unknown(name, tuple(SELECTION))
-        fields = self._take("fields", self._names(tuple(self.resource.own_fields)), None)
-        expand = self._take("expand", self._names(tuple(self.resource.relations)), None)
+    def selection(self) -> Selection:
+        for name in self.filters:
+            self._unknown(name, tuple(sorted(SELECTION)))
+        selection = self._selected()
+        self._raise_faults()
+        return selection
+
+    def _selected(self) -> Selection:
+        fields = self._take("fields", _names(tuple(self.resource.own_fields)), None)
+        expand = self._take("expand", _names(tuple(self.resource.relations)), None)
         return fields or tuple(self.resource.own_fields), expand or ()
 
-    def _seal(self, listing: Listing, about: str) -> None:
-        """Tie the list's cursors to its filters, and check the one that was given."""
-        filters = sorted((name, value) for name, values_ in self.filters.items() for value in values_)
-        listing.basis = cursors.basis(self.resource.name, about, filters, self.single.get("q", ""), listing.order)
-        if listing.cursor is not None and listing.cursor.basis != listing.basis:
-            raise CursorMismatch
-        kinds = {condition.field.name: condition.field.kind.name for condition in listing.conditions}
-        relative = any(
-            kinds.get(name.partition("__")[0]) == "time" and any(map(values.is_relative, value.split(",")))
-            for name, value in filters
-        )
-        listing.relative_to = instants.text(self.clock.now) if relative and self.clock else None
+    def _basis(self, about: str) -> str:
+        """What the list's cursors belong to: its filters in any order, its search, its sort."""
+        filters = sorted((name, value) for name, given in self.filters.items() for value in given)
+        sort = self.single.get("sort", self.resource.sort)
+        return cursors.basis(self.resource.name, about, filters, self.single.get("q", ""), sort)
 
-    def _read_filters(self, listing: Listing, clock: Clock) -> None:
-        conditions = []
+    def _cursor(self, basis: str) -> Cursor | None:
+        if "cursor" not in self.single:
+            return None
+        cursor = cursors.decode(self.single["cursor"])
+        if cursor.basis != basis:
+            raise CursorMismatch
+        return cursor
+
+    def _is_relative(self) -> bool:
+        """Whether a filter means another instant tomorrow."""
+        times = {name for name, known in self.resource.fields.items() if known.kind.name == "time"}
+        return any(
+            name.partition("__")[0] in times and any(map(values.is_relative, given))
+            for name, given in self.filters.items()
+        )
+
+    def _conditions(self, clock: Clock) -> tuple[Condition, ...]:
+        conditions: list[Condition] = []
         for name, texts in self.filters.items():
             field_name, _, operator_name = name.partition("__")
             known = self.resource.fields.get(field_name)
@@ -155,7 +168,7 @@ class _Reader:
                 conditions += _conditions(known, operator, texts, clock)
             except BadValue as error:
                 self._fault(name, f"'{name}': {error}", error.allowed)
-        listing.conditions = tuple(conditions)
+        return tuple(conditions)
 
     def _sort(self, text: str) -> tuple[tuple[str, bool], ...]:
         order: dict[str, bool] = {}
@@ -171,23 +184,6 @@ class _Reader:
                 raise BadValue(message)
             order[name] = part.startswith("-")
         return tuple(order.items())
-
-    def _terms(self, text: str) -> tuple[words.Term, ...] | None:
-        try:
-            return words.parse(text)
-        except words.TooManyWords as error:
-            raise BadValue(str(error)) from None
-
-    def _names(self, allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-        def read(text: str) -> tuple[str, ...]:
-            names = tuple(dict.fromkeys(text.split(",")))
-            for name in names:
-                if name not in allowed:
-                    message = f"There is no '{name}' to choose.{_nearest(name, allowed)}"
-                    raise BadValue(message, allowed)
-            return names
-
-        return read
 
     def _take(self, name: str, read: Callable[[str], Any], default: str | None) -> Any:
         text = self.single.get(name, default)
@@ -206,21 +202,24 @@ class _Reader:
     def _fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
         self.faults.append(Fault(message, parameter=name, allowed=tuple(allowed)))
 
-    def raise_faults(self) -> None:
-        """Raise the 422 of what was found, if anything was."""
+    def _raise_faults(self) -> None:
         if self.faults:
             raise invalid(self.faults)
 
 
-SELECTION = frozenset({"fields", "expand"})
-PARAMETERS = SELECTION | {"q", "sort", "limit", "offset", "cursor", "count"}
+def _parameters(resource: Resource) -> frozenset[str]:
+    """What a list takes beside filters."""
+    return PARAMETERS if resource.searched else PARAMETERS - {"q"}
 
 
 def total_order(resource: Resource, order: tuple[tuple[str, bool], ...]) -> tuple[tuple[str, bool], ...]:
     """The order with the ties that make it total, in the direction of its last field."""
-    named = dict(order)
+    names = [name for name, _ in order]
+    if resource.ties[-1] in names:
+        # What follows a unique field orders nothing.
+        return order[: names.index(resource.ties[-1]) + 1]
     last = order[-1][1]
-    return (*order, *((tie, last) for tie in resource.ties if tie not in named))
+    return (*order, *((tie, last) for tie in resource.ties if tie not in names))
 
 
 def filters_of(resource: Resource) -> dict[str, tuple[Field, Operator]]:
@@ -249,7 +248,7 @@ def _allowed(resource: Resource, known: Field | None) -> tuple[str, ...]:
     names = filters_of(resource)
     if known is not None:
         return tuple(name for name, (field_, _) in names.items() if field_ is known)
-    return (*sorted(PARAMETERS), *(name for name in names if "__" not in name))
+    return (*sorted(_parameters(resource)), *(name for name in names if "__" not in name))
 
 
 def _sortable(resource: Resource) -> tuple[str, ...]:
@@ -259,6 +258,25 @@ def _sortable(resource: Resource) -> tuple[str, ...]:
 def _nearest(name: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _terms(text: str) -> tuple[words.Term, ...] | None:
+    try:
+        return words.parse(text)
+    except words.TooManyWords as error:
+        raise BadValue(str(error)) from None
+
+
+def _names(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(text.split(",")))
+        for name in names:
+            if name not in allowed:
+                message = f"There is no '{name}' to choose.{_nearest(name, allowed)}"
+                raise BadValue(message, allowed)
+        return names
+
+    return read
 
 
 def _bounded(low: int, high: int) -> Callable[[str], int]:
@@ -280,10 +298,3 @@ def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
         return text
 
     return read
-
-
-def refuse_all(pairs: Pairs) -> None:
-    """For what takes no query: raise the 422 that names each parameter."""
-    if pairs:
-        names = dict.fromkeys(name for name, _ in pairs)
-        raise invalid([Fault(f"There is no parameter '{name}' here.", "unknown", parameter=name) for name in names])

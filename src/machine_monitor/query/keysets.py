@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, case, func, or_, select, true, tuple_
 
+from machine_monitor.query.cursors import ABBREVIATED
 from machine_monitor.query.vocabulary import Field, Resource
-
-# A longer text is not carried in a cursor, which must fit into a URL: the record it was read from is asked again.
-ABBREVIATED = 200
 
 # The fields that a page is ordered by, and whether each descends.
 Order = list[tuple[Field, bool]]
@@ -48,10 +46,22 @@ class _Past:
     order: Order
 
     def from_field(self, start: int) -> ColumnElement:
-        """Past the cursor by the fields from `start` on, where those before it are the same."""
+        """Past the cursor by the fields from `start` on, where those before it are the same.
+
+        One level deep whatever the number of fields: SQLite's parser has a stack of a hundred.
+        """
+        alternatives: list[ColumnElement] = []
+        same: list[ColumnElement] = []
+        for i in range(start, len(self.order)):
+            if _comparable(self.order[i:]):
+                alternatives.append(and_(*same, self._row_comparison(i)))
+                break
+            alternatives += [and_(*same, clause) for clause in self.beyond(i)]
+            same.append(self.same(i))
+        return or_(*alternatives)
+
+    def _row_comparison(self, start: int) -> ColumnElement:
         rest = self.order[start:]
-        if not _comparable(rest):
-            return or_(*self.beyond(start), and_(self.same(start), self.from_field(start + 1)))
         columns = tuple_(*[known.column for known, _ in rest])
         values = tuple_(*[self._value(i) for i in range(start, len(self.order))])
         if rest[0][1]:
@@ -88,6 +98,7 @@ class _Past:
             .correlate(None)
             .scalar_subquery()
         )
-        # If the record is gone or has another text since, its beginning is the nearest place.
+        # The cursor has only the beginning: the record that it was read from is asked again. If that is gone or has
+        # another text since, the beginning is the nearest place.
         beginning = bindparam(f"k{i}", type_=Text())
         return case((func.substr(whole, 1, ABBREVIATED) == beginning, whole), else_=beginning)

@@ -9,7 +9,7 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.query import cursors
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.grammar import Listing
-from machine_monitor.query.keysets import ABBREVIATED, Keyset
+from machine_monitor.query.keysets import Keyset
 from machine_monitor.query.statements import COUNT_CAP, Filter, Shape, list_statement
 
 
@@ -114,14 +114,9 @@ def _ends(engine: Engine, listing: Listing, rows: list[Any]) -> tuple[Cursor | N
 
 def _place(engine: Engine, listing: Listing, row: tuple) -> tuple:
     return tuple(
-        _abbreviated(engine.load(value, listing.resource.orderable[name].kind))
+        engine.load(value, listing.resource.orderable[name].kind)
         for (name, _), value in zip(listing.order, row[2:], strict=True)
     )
-
-
-def _abbreviated(value: Any) -> Any:
-    """A long text as a list of its beginning alone, which no other value is."""
-    return [value[:ABBREVIATED]] if isinstance(value, str) and len(value) > ABBREVIATED else value
 
 
 def _forms(cursor: Cursor) -> str:

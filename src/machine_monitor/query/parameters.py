@@ -112,7 +112,8 @@ def _value_schema(known: Field, operator: Operator) -> dict[str, Any]:
 
 
 def _kind(known: Field) -> str:
-    values = f" ({' < '.join(known.kind.choices)})" if known.kind.choices else ""
+    between = " < " if known.kind.name == "rank" else ", "
+    values = f" ({between.join(known.kind.choices)})" if known.kind.choices else ""
     return known.kind.name + values
 
 

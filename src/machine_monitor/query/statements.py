@@ -94,9 +94,7 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
 
 
 @lru_cache(maxsize=256)
-def record_statement(
-    engine: Engine, resource: Resource, find_by: str, selection: Selection, *, lock: bool = False
-) -> Statement:
+def record_statement(engine: Engine, resource: Resource, find_by: str, selection: Selection) -> Statement:
     """One record by the column `find_by`: (document, id, version, whether it is deleted)."""
     fields, expand = selection
     table = resource.table
@@ -107,7 +105,7 @@ def record_statement(
         .select_from(resource.source(shown, expand))
         .where(table.c[find_by] == bindparam("key", type_=table.c[find_by].type))
     )
-    return compile_statement(engine, query.with_for_update(of=table) if lock else query)
+    return compile_statement(engine, query)
 
 
 @lru_cache(maxsize=64)

@@ -55,8 +55,8 @@ def read_integer(text: str) -> int:
 
 
 def is_relative(text: str) -> bool:
-    """Whether a time means another instant tomorrow."""
-    return text in ("now", "today", "yesterday") or text.startswith("-")
+    """Whether a time, or one of a list, means another instant tomorrow."""
+    return any(part.strip('"').startswith(("now", "today", "yesterday", "-")) for part in text.split(","))
 
 
 def _split(text: str) -> list[str]:

@@ -120,6 +120,8 @@ class Resource:
         """The text that `contains` and its like compare."""
         if kind.name in ("code", "choice"):
             return func.lower(column)
+        if f"{name}_folded" in self.table.c:
+            return self.table.c[f"{name}_folded"]
         if self.folded is None or name not in self.folded.c:
             return None
         return select(self.folded.c[name]).where(self.folded.c.id == self.table.c.id).scalar_subquery()

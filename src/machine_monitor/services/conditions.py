@@ -18,7 +18,8 @@ class Conditions:
 
     def check(self, stored: Stored) -> None:
         """Raise `PreconditionRequired` or `VersionConflict` unless the record is the one that was meant."""
-        if self.required and self.if_match is None and self.if_none_match is None:
+        creating = self.if_none_match is not None and ANY in self.if_none_match
+        if self.required and self.if_match is None and not creating:
             raise PreconditionRequired
         self.check_current(stored)
         if self.is_known(stored.version):

@@ -14,6 +14,7 @@ from machine_monitor.database.kinds import EVIDENCE, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import HISTORY
 from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.words import fold
 
 Changes = Mapping[str, list[Any]]
 
@@ -51,6 +52,7 @@ def record(tx: Transaction, op: str, subject: Subject, changes: Changes, author:
         "op": op,
         "changes": tx.engine.store(changes, EVIDENCE),
         "note": author.note,
+        "note_folded": None if author.note is None else fold(author.note),
     }
     tx.run(_insert(tx.engine), entry)
 

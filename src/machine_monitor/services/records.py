@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.kinds import UUID
 from machine_monitor.errors import Conflict, Fault, Gone, InUse, MachineHasLogs, NotFound, VersionConflict, invalid
 from machine_monitor.models import MACHINES
 from machine_monitor.models.fields import Schema
@@ -33,7 +34,8 @@ class Target:
 
     def find(self, tx: Transaction) -> Stored | None:
         """The record, deleted or not, locked until the end."""
-        return storage.find(tx, self.resource, find_key(self.resource, self.key))
+        key = find_key(self.resource, self.key)
+        return None if key is None else storage.find(tx, self.resource, key)
 
     def find_living(self, tx: Transaction) -> Stored:
         """The record, as the conditions want it; raises 404, 410, 428 or 412."""
@@ -54,19 +56,25 @@ class Written:
 
 async def read(database: Database, resource: Resource, key: str, selection: Selection) -> Stored:
     """One record by its key; raises `NotFound` or `Gone`."""
-    statement = record_statement(database.engine, resource, resource.find_by, selection)
-    rows = await database.fetch(statement, {"key": find_key(resource, key)})
-    return _living(resource, Stored(resource, *rows[0]) if rows else None)
+    return _living(resource, await _fetch(database, resource, key, selection))
 
 
 async def read_history(database: Database, resource: Resource, key: str, listing: Listing) -> Page:
     """A page of a record's history, also of a deleted log's; raises `NotFound`."""
-    statement = record_statement(database.engine, resource, resource.find_by, ((resource.key,), ()))
-    rows = await database.fetch(statement, {"key": find_key(resource, key)})
-    if not rows:
+    stored = await _fetch(database, resource, key, ((resource.key,), ()))
+    if stored is None:
         raise _not_found(resource)
-    listing.scope = {"resource": resource.name, "record_id": rows[0][1]}
+    listing.scope = {"resource": resource.name, "record_id": stored.id}
     return await pages.fetch(database, listing)
+
+
+async def _fetch(database: Database, resource: Resource, key: str, selection: Selection) -> Stored | None:
+    found = find_key(resource, key)
+    if found is None:
+        return None
+    statement = record_statement(database.engine, resource, resource.find_by, selection)
+    rows = await database.fetch(statement, {"key": found})
+    return Stored(resource, *rows[0]) if rows else None
 
 
 def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
@@ -84,11 +92,11 @@ def create(tx: Transaction, resource: Resource, body: Schema, author: Author) ->
 
 def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Written:
     """Make the record what `body` says, creating it if there is none."""
-    if faults := validation.key_faults(target.resource, target.key):
-        raise invalid(faults)
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
     if target.find(tx) is None:
+        if faults := validation.key_faults(target.resource, target.key):
+            raise invalid(faults)
         target.conditions.check_absent()
         return _create_at(tx, target, given, author)
     stored = target.find_living(tx)
@@ -125,7 +133,7 @@ def insert(
     tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author, op: str = "create"
 ) -> Written:
     """Add a record of checked values whose key is free; raises 422 if it names what is not there."""
-    found = references.resolve(tx, resource, values, creating=True)
+    found = references.resolve(tx, resource, values)
     values = {**values, **found.names}
     identity = storage.insert(tx, resource, values, found.columns, author.at)
     subject = Subject(resource, identity, values[resource.key], 1)
@@ -135,10 +143,9 @@ def insert(
 
 def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: Author, op: str = "update") -> Written:
     """Make a stored record's writable values these; the same values leave no trace."""
-    resource = stored.resource
-    found = references.resolve(tx, resource, values, creating=False)
+    resource, before = stored.resource, _shown(stored)
+    found = references.resolve(tx, resource, values, before)
     values = {**values, **found.names}
-    before = _shown(stored)
     changes = history.changes_between(before, values)
     key = values[resource.key]
     if not changes:
@@ -152,10 +159,11 @@ def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: A
     return _written(tx, resource, key, created=False)
 
 
-def find_key(resource: Resource, key: str) -> str:
-    """What to look for; a key that cannot exist is not found."""
-    if validation.key_faults(resource, key):
-        raise _not_found(resource)
+def find_key(resource: Resource, key: str) -> str | None:
+    """What to look for; None if no database can be asked for it."""
+    # Not every spelling of a name is a name: composed otherwise it may be longer.
+    if "\0" in key or (resource.own_fields[resource.key].kind is UUID and validation.key_faults(resource, key)):
+        return None
     return resource.normalise(key)
 
 
@@ -179,9 +187,9 @@ def _change_to(
     resource = stored.resource
     if given.get("version", stored.version) != stored.version:
         raise VersionConflict(current=stored.values)
-    values = _validated(resource, desired)
-    if storage.taken(tx, resource, values[resource.key]) not in (None, stored.id):
+    if storage.taken(tx, resource, desired[resource.key]) not in (None, stored.id):
         raise _taken(resource)
+    values = _validated(resource, desired)
     fixed = [name for name in given if name in READ_ONLY or name in resource.immutable]
     faults = [
         Fault(f"'{name}' does not change.", "read-only", pointer=f"/{name}")

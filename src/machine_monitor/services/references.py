@@ -30,18 +30,25 @@ class Found:
     names: dict[str, str] = field(default_factory=dict)
 
 
-def resolve(tx: Transaction, resource: Resource, values: Mapping[str, Any], *, creating: bool) -> Found:
-    """Find the records that `values` names; raises the 422 that lists those which are not there or not active."""
+def resolve(
+    tx: Transaction, resource: Resource, values: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> Found:
+    """Find the records that `values` names, but for those it named `before`.
+
+    Raises the 422 that lists those which are not there, or not active where the record is new.
+    """
     found, faults = Found(), []
     for name, related in resource.relations.items():
         value = values[name]
+        if before is not None and value == before[name]:
+            continue
         if value is None:
             found.columns[related.on] = None
             continue
         rows = tx.run(_find(tx.engine, related), {"key": related.resource.normalise(value)})
         if not rows:
             faults.append(_unknown(tx, name, related, value))
-        elif creating and not rows[0][2]:
+        elif before is None and not rows[0][2]:
             faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", pointer=f"/{name}"))
         else:
             found.columns[related.on], found.names[name] = rows[0][0], rows[0][1]
@@ -84,7 +91,8 @@ def _find(engine: Engine, related: Related) -> Statement:
     query = select(table.c[related.to], table.c[theirs.key], active).where(
         column == bindparam("key", type_=column.type)
     )
-    return compile_statement(engine, query)
+    # A rename waits for those who just read the old name: their words would keep it.
+    return compile_statement(engine, query.with_for_update(read=True, key_share=True))
 
 
 @cache

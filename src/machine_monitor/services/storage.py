@@ -11,7 +11,7 @@ from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from machine_monitor.database.connect import Transaction
-from machine_monitor.database.engines import Engine
+from machine_monitor.database.engines import POSTGRESQL, Engine
 from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query.statements import record_statement
@@ -37,9 +37,11 @@ class Stored:
 
 def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = None) -> Stored | None:
     """The record whose column `find_by` (its path key's, if not told) is `key`, locked until the end."""
-    statement = record_statement(
-        tx.engine, resource, find_by or resource.find_by, (tuple(resource.own_fields), ()), lock=True
-    )
+    find_by = find_by or resource.find_by
+    if tx.engine is POSTGRESQL:
+        # A statement of its own: who waits for the lock must then see what the other wrote, related records included.
+        tx.run(_lock(tx.engine, resource.table, find_by), {"key": key})
+    statement = record_statement(tx.engine, resource, find_by, (tuple(resource.own_fields), ()))
     rows = tx.run(statement, {"key": key})
     return Stored(resource, *rows[0]) if rows else None
 
@@ -107,6 +109,12 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
     }
     row[resource.unique_by] = resource.uniform(values[resource.key])
     return row
+
+
+@cache
+def _lock(engine: Engine, table: Table, column: str) -> Statement:
+    query = select(table.c.id).where(table.c[column] == bindparam("key", type_=table.c[column].type))
+    return compile_statement(engine, query.with_for_update())
 
 
 @cache

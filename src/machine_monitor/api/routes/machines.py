@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
-from machine_monitor.api.route import Route
+from machine_monitor.api.route import tagged
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.fields import Name
 from machine_monitor.models.machine import MachineCreate, MachineReplace, MachineUpdate
@@ -16,7 +16,7 @@ from machine_monitor.query.grammar import Listing
 from machine_monitor.query.statements import Selection
 from machine_monitor.services import records
 
-router = APIRouter(tags=["machines"], route_class=Route)
+router = tagged("machines")
 
 
 @router.get("/machines", **listed(MACHINES))

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import fastapi_offline
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse
 
 from machine_monitor.api.deps import Db
 from machine_monitor.api.documents import problems
-from machine_monitor.api.route import Route
+from machine_monitor.api.route import tagged
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services import health
 
-router = APIRouter(tags=["service"], route_class=Route)
+router = tagged("service")
 
 # Swagger UI itself comes from a package: the page works with no network beyond this machine.
 SWAGGER = Path(fastapi_offline.__file__).with_name("static")

@@ -1,0 +1,54 @@
+# PYTHON names another interpreter: `make setup PYTHON=python3.13`; ARGS goes to `mm` or to pytest: `make test ARGS=-x`.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+STAMP := .venv/installed
+UV := $(shell uv --version 2>/dev/null)
+COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+.PHONY: help setup demo run test check fix lock fuzz
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## Make .venv from the lock, with uv if it is there, else with pip
+
+demo: $(STAMP) ## Serve a believable plant on this machine until Ctrl-C
+	$(BIN)/mm demo $(ARGS)
+
+run: $(STAMP) ## Serve the configured database
+	$(BIN)/mm serve $(ARGS)
+
+test: $(STAMP) ## Run all tests on SQLite and PostgreSQL, with coverage
+	$(BIN)/python -m pytest -n 2 --cov $(ARGS)
+
+check: $(STAMP) ## Lint, format, types, and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/ty check
+	$(BIN)/lint-imports
+
+fix: $(STAMP) ## Mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+fuzz: $(STAMP) ## Search for requests that break the contract
+	$(BIN)/python -m pytest tests/fuzz_*.py -q $(ARGS)
+
+lock: ## Write the locks from pyproject.toml with uv; ARGS=--upgrade takes the newest versions
+	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev
+	$(COMPILE) $(ARGS) --output-file requirements.lock --constraint requirements-dev.lock
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11'; exit 1; }
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python $(PYTHON) .venv
+	uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+else
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+endif
+	@touch $@

@@ -1,0 +1,57 @@
+"""A plant to try the product on: machines, people, and three years of interventions in French and English."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any, NamedTuple
+
+from machine_monitor.database import instants
+from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
+from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services import records
+from machine_monitor.services.demo import plant
+from machine_monitor.services.demo.work import PERIOD, Diary
+from machine_monitor.services.history import Author
+
+Progress = Callable[[int, int], None]
+
+
+class Entry(NamedTuple):
+    """A record, and when it was written."""
+
+    at: str
+    resource: Resource
+    values: dict[str, Any]
+
+
+def plan(machines: int = 40, logs: int = 5_000, seed: int = 1, until: datetime | None = None) -> list[Entry]:
+    """A plant's three years before `until`, whose time zone people work by; the same seed gives the same records."""
+    rng = Random(seed)  # noqa: S311 -- made to be repeatable
+    until = (until or instants.now()).replace(second=0, microsecond=0)
+    start = until - PERIOD
+    built = plant.machines(rng, machines, start.year)
+    entries = [_entry(start, LOG_TYPES, values) for values in plant.TYPES]
+    entries += [_entry(start, USERS, values) for values in plant.people()]
+    entries += [_entry(start, MACHINES, machine.values) for machine in built]
+    for log in Diary(rng, built, until).tell(logs):
+        written = (log["ended_at"] or log["started_at"]) + timedelta(minutes=rng.randint(1, 20))
+        entries.append(_entry(min(written, until), LOGS, log))
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def fill(database: Database, entries: Sequence[Entry], progress: Progress | None = None) -> None:
+    """Write what was planned to an empty database, all of it or nothing; `progress` is told how many of how many."""
+    database.transact(partial(_write, entries=entries, progress=progress))
+
+
+def _entry(at: datetime, resource: Resource, values: dict[str, Any]) -> Entry:
+    return Entry(instants.text(at), resource, resource.create.model_validate(values).model_dump(mode="json"))
+
+
+def _write(tx: Transaction, entries: Sequence[Entry], progress: Progress | None) -> None:
+    for done, entry in enumerate(entries, 1):
+        records.insert(tx, entry.resource, entry.values, Author(via="demo", at=entry.at))
+        if progress is not None and (done % 100 == 0 or done == len(entries)):
+            progress(done, len(entries))

@@ -1,0 +1,135 @@
+"""Single values as the legacy tool wrote them; what cannot be read is a `ValueError` with one sentence."""
+
+import ast
+import hashlib
+import json
+import math
+import re
+import unicodedata
+import warnings
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from machine_monitor.database import instants
+from machine_monitor.models import LOG_TYPES, USERS
+from machine_monitor.models.fields import MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_TEXT
+from machine_monitor.query.times import EARLIEST, LATEST, Shift, localize
+from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.services import validation
+
+TIME_FORMAT = "%Y_%m_%d__%H_%M_%S"
+FLAGS = dict.fromkeys(("oui", "o", "yes", "y", "true", "1"), True)
+FLAGS |= dict.fromkeys(("non", "n", "no", "false", "0"), False)
+RELOAD = "empty consumable & reload"
+MAX_EDITS_TEXT = 100_000
+
+
+class Edit(NamedTuple):
+    """A change that the legacy tool noted: when, and by whom."""
+
+    at: str
+    user: str | None
+
+
+def year(value: Any) -> int | None:
+    """A year, a number or its digits."""
+    if isinstance(value, str):
+        value = value.strip()
+        if re.fullmatch(r"[0-9]{1,9}", value):
+            return int(value)
+    if value in ("", None):
+        return None
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return int(value)
+    raise ValueError("A year is a number such as 2019.")
+
+
+def flag(value: Any) -> bool | None:
+    """Yes or no in the words of the legacy tool; null if it says nothing."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    text = str(value).strip().lower()
+    if isinstance(value, str | bool | int) and text in FLAGS:
+        return FLAGS[text]
+    raise ValueError("It is one of oui, o, yes, y, true, 1, non, n, no, false, 0.")
+
+
+def instant(value: Any, zone: ZoneInfo) -> tuple[str, Shift | None]:
+    """The instant of a clock time such as 2025_07_25__15_18_25, and what is peculiar about it."""
+    try:
+        found, shift = localize(datetime.strptime(value, TIME_FORMAT), zone)  # noqa: DTZ007 -- the zone follows
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("A time is written as 2025_07_25__15_18_25, and this is none.") from None
+    if not EARLIEST <= found < LATEST:
+        raise ValueError("A time is between 1970 and 2100.")
+    return instants.text(found), shift
+
+
+def clock(at: str, zone: ZoneInfo) -> str:
+    """An instant as the legacy tool wrote it."""
+    return datetime.fromisoformat(at).astimezone(zone).strftime(TIME_FORMAT)
+
+
+def type_code(text: str) -> tuple[str, str | None]:
+    """The code of a legacy type, and its label if the code had to be made."""
+    if text.lower() == RELOAD:
+        return "reload", None
+    if not validation.key_faults(LOG_TYPES, text):
+        return text, None
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    made = re.sub(r"[^A-Za-z0-9_.-]+", "-", letters).strip("-_.")[:40].rstrip("-_.")
+    return made or f"type-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}", text
+
+
+def entries(value: Any) -> list[Any]:
+    """The edits of a log: a list, or the text of one in Python's notation, which is parsed and never run."""
+    if value in ("", None):
+        return []
+    if isinstance(value, str):
+        if len(value) > MAX_EDITS_TEXT:
+            raise ValueError("The list of edits is too long to be read; it is left out.")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            raise ValueError("The list of edits cannot be read; it is left out.") from None
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise ValueError("The edits are no list; they are left out.")
+
+
+def edit(entry: Any, zone: ZoneInfo) -> Edit:
+    """One edit, a time and a trigram."""
+    if not isinstance(entry, list | tuple) or len(entry) != 2:
+        raise ValueError("An edit is a time and a trigram; this one is left out.")
+    at, user = entry
+    if user not in ("", None) and (not isinstance(user, str) or validation.key_faults(USERS, user)):
+        raise ValueError("The author of an edit is no trigram; the edit is left out.")
+    return Edit(instant(at, zone)[0], user or None)
+
+
+def attribute_key(key: str, taken: AbstractSet[str]) -> str:
+    """A key that an attribute may have, and that no other has if it had to be made."""
+    if 1 <= len(key) <= MAX_ATTRIBUTE_KEY and "." not in key and "__" not in key:
+        return key
+    made = re.sub(r"[._]+", "_", key)[:MAX_ATTRIBUTE_KEY] or "_"
+    name, number = made, 1
+    while name in taken:
+        number += 1
+        name = f"{made[: MAX_ATTRIBUTE_KEY - 8].rstrip('_')}_{number}"
+    return name
+
+
+def attribute_content(value: Any) -> tuple[Any, str | None]:
+    """What an attribute may hold of a value, and how it was adjusted."""
+    adjusted = None
+    if isinstance(value, dict | list):
+        value, adjusted = json.dumps(value, ensure_ascii=False), "A value with parts is kept as its JSON text."
+    elif (isinstance(value, float) and not math.isfinite(value)) or (type(value) is int and abs(value) > MAX_INTEGER):
+        value, adjusted = str(value), "A number that is out of range is kept as a text."
+    if isinstance(value, str) and len(value) > MAX_ATTRIBUTE_TEXT:
+        value, adjusted = value[:MAX_ATTRIBUTE_TEXT], "A text of more than 1,000 characters is cut."
+    return value, adjusted

@@ -1,0 +1,3 @@
+from query.conftest import seeded, seeded_url
+
+__all__ = ["seeded", "seeded_url"]

@@ -1,0 +1,149 @@
+from urllib.parse import quote
+
+import pytest
+
+from api.kinds import LOGS, MACHINES, create, entries
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+both = pytest.mark.parametrize("kind", [LOGS, MACHINES], ids=lambda kind: kind.path)
+READ_ONLY = {"id", "version", "created_at", "updated_at"}
+
+
+@both
+async def test_a_create_lists_every_value_that_is_not_null(seeded, kind):
+    key, record = await create(seeded, kind, attributes={"a": 1.5, "b": False}, comment="")
+    (entry,) = await entries(seeded, kind, key)
+    assert entry["changes"] == {
+        name: [None, value] for name, value in record.items() if name not in READ_ONLY and value is not None
+    }
+    assert (entry["op"], entry["version"], entry["user"], entry["note"]) == ("create", 1, None, None)
+    assert entry["at"] == record["created_at"]
+    assert entry.keys() == {"seq", "at", "user", "via", "op", "version", "changes", "note"}
+
+
+@both
+async def test_each_change_is_an_entry_and_no_change_is_none(seeded, kind):
+    key, record = await create(seeded, kind, comment="a", attributes={"k": 1})
+    await seeded.patch(kind.at(key), json={"comment": "b", "attributes": {"k": 2, "l": True}})
+    await seeded.patch(kind.at(key), json={"comment": "b"})
+    await seeded.put(kind.at(key), json=kind.least | {"comment": None})
+    await seeded.put(kind.at(key), json=kind.least)
+    last = (await seeded.get(kind.at(key))).json()
+    newest, middle, first = await entries(seeded, kind, key)
+    assert middle["changes"] == {"comment": ["a", "b"], "attributes": [{"k": 1}, {"k": 2, "l": True}]}
+    assert newest["changes"] == {"comment": ["b", None], "attributes": [{"k": 2, "l": True}, {}]}
+    assert [entry["op"] for entry in (newest, middle, first)] == ["update", "update", "create"]
+    assert [entry["version"] for entry in (newest, middle, first)] == [3, 2, 1]
+    assert newest["seq"] > middle["seq"] > first["seq"]
+    assert (newest["at"], first["at"]) == (last["updated_at"], record["created_at"])
+
+
+async def test_a_refused_write_leaves_no_entry(seeded):
+    key, _ = await create(seeded, LOGS)
+    await seeded.patch(LOGS.at(key), json={"machine": "nothing like it"})
+    await seeded.patch(LOGS.at(key), json={"ended_at": "1980-01-01T00:00:00Z"})
+    await seeded.patch(LOGS.at(key), json={"comment": "x"}, headers={"If-Match": '"5"'})
+    assert len(await entries(seeded, LOGS, key)) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "note"),
+    [
+        (b"because", "because"),
+        ("déjà 🛠".encode(), "déjà 🛠"),
+        (quote("déjà 🛠 100%").encode(), "déjà 🛠 100%"),
+        (b"50% off", "50% off"),
+        (b"a+b%2Bc", "a+b+c"),
+        (quote("é" * 500).encode(), "é" * 500),
+        ("🛠".encode() * 500, "🛠" * 500),
+    ],
+)
+async def test_a_note_is_kept_with_the_change(seeded, header, note):
+    headers = {b"X-Change-Note": header}
+    key = LOGS.new_key()
+    assert (await seeded.put(LOGS.at(key), json=LOGS.least, headers=headers)).status_code == 201
+    assert (await seeded.patch(LOGS.at(key), json=LOGS.change, headers=headers)).status_code == 200
+    assert (await seeded.delete(LOGS.at(key), headers=headers)).status_code == 204
+    assert [(entry["op"], entry["note"]) for entry in await entries(seeded, LOGS, key)] == [
+        ("delete", note),
+        ("update", note),
+        ("create", note),
+    ]
+
+
+@pytest.mark.parametrize("header", [b"x" * 501, b"\xff\xfe", b"%FF", b"%ED%A0%80", b"a%00b", ("é" * 501).encode()])
+async def test_a_note_that_cannot_be_kept_is_refused_with_all_other_faults(seeded, header):
+    key = LOGS.new_key()
+    body = LOGS.least | {"severity": "bad"}
+    answer = await seeded.put(LOGS.at(key), json=body, headers={b"X-Change-Note": header})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 2
+    assert (await seeded.get(LOGS.at(key))).status_code == 404
+
+
+async def test_a_deleted_log_keeps_its_history(seeded):
+    key, record = await create(seeded, LOGS, comment="x")
+    assert (await seeded.delete(LOGS.at(key))).status_code == 204
+    deleted, _ = await entries(seeded, LOGS, key)
+    assert (deleted["op"], deleted["version"]) == ("delete", 2)
+    assert deleted["changes"]["comment"] == ["x", None]
+    assert record["version"] == 1
+
+
+@both
+async def test_a_history_is_paged_filtered_and_sorted_like_a_list(seeded, kind):
+    # A name with signs that a link has to encode.
+    key = kind.new_key() if kind is LOGS else "a?b #c%25&d=é"
+    await seeded.put(kind.at(key), json=kind.least)
+    for number in range(4):
+        assert (await seeded.patch(kind.at(key), json={"comment": str(number)})).status_code == 200
+    everything = await entries(seeded, kind, key)
+    url = f"{kind.at(key)}/history"
+    answer = await seeded.get(url, params={"limit": 2, "count": "exact"})
+    assert (answer.json()["total"], answer.json()["previous"]) == (5, None)
+    walked = answer.json()["items"]
+    while "next" in answer.links:
+        answer = await seeded.get(answer.links["next"]["url"])
+        assert answer.status_code == 200, answer.text
+        walked += answer.json()["items"]
+    assert walked == everything
+    for parameters, expected in (
+        ({"op": "create"}, everything[4:]),
+        ({"version__gt": 3}, everything[:2]),
+        ({"sort": "seq"}, everything[::-1]),
+        ({"at__gte": "today", "note__isnull": "true"}, everything),
+        ({"fields": "seq", "offset": 4}, [{"seq": everything[4]["seq"]}]),
+    ):
+        assert (await seeded.get(url, params=parameters)).json()["items"] == expected
+
+
+@both
+async def test_histories_do_not_take_each_others_cursors(seeded, kind):
+    (one, _), (other, _) = await create(seeded, kind), await create(seeded, kind)
+    for key in (one, other):
+        await seeded.patch(kind.at(key), json=kind.change)
+    cursor = (await seeded.get(f"{kind.at(one)}/history", params={"limit": 1})).json()["next"]
+    answer = await seeded.get(f"{kind.at(other)}/history", params={"limit": 1, "cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (400, "cursor-mismatch")
+
+
+@both
+async def test_a_search_in_a_history_is_not_ignored(seeded, kind):
+    key, _ = await create(seeded, kind)
+    answer = await seeded.get(f"{kind.at(key)}/history", params={"q": "wordthatisnowhere"})
+    assert answer.status_code == 422 or answer.json()["items"] == []
+
+
+@both
+@pytest.mark.parametrize("query", ["", "?limit=1"])
+async def test_what_never_was_has_no_history(seeded, kind, query):
+    for key in (kind.new_key(), "abc"):
+        assert (await seeded.get(f"{kind.at(key)}/history{query}")).status_code == 404
+
+
+async def test_a_note_is_filtered_like_any_text(seeded):
+    key, _ = await create(seeded, LOGS)
+    await seeded.patch(LOGS.at(key), json=LOGS.change, headers={"X-Change-Note": "Usure%20d%C3%A9tect%C3%A9e"})
+    for operator, value in (("contains", "DETECT"), ("startswith", "usure"), ("endswith", "ee"), ("gte", "U")):
+        answer = await seeded.get(f"{LOGS.at(key)}/history", params={f"note__{operator}": value})
+        assert (answer.status_code, len(answer.json().get("items", []))) == (200, 1), operator

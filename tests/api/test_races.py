@@ -1,0 +1,169 @@
+import asyncio
+import sqlite3
+import threading
+from functools import partial
+
+import psycopg
+import pytest
+
+from api.kinds import LOGS, MACHINES, create
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.database import addresses, sqlite
+from machine_monitor.database.statements import Statement
+from machine_monitor.query import pages
+from machine_monitor.services import history, storage
+from query import samples
+
+SLOW = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(60)",
+}
+
+
+@pytest.fixture
+async def filled(client):
+    await samples.seed(client)
+    return client
+
+
+def change(database_url: str, *statements: str) -> list[tuple]:
+    """Run statements behind the application's back; the rows of the last."""
+    address = addresses.parse(database_url)
+    if address.engine.name == "sqlite":
+        with sqlite3.connect(address.path, isolation_level=None) as connection:
+            rows = [connection.execute(statement).fetchall() for statement in statements]
+        connection.close()
+        return rows[-1]
+    with psycopg.connect(address.conninfo, autocommit=True) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def test_a_machine_deleted_while_logs_are_added_leaves_no_orphan(filled, database_url):
+    for number in range(6):
+        name = f"short-lived {number}"
+        await filled.post("/machines", json={"name": name})
+        adding = [filled.post("/logs", json=LOGS.least | {"machine": name}) for _ in range(4)]
+        answers = await asyncio.gather(*adding[:2], filled.delete(f"/machines/{name}"), *adding[2:])
+        deletion, logs = answers.pop(2), answers
+        assert deletion.status_code in (204, 409)
+        assert {answer.status_code for answer in logs} <= {201, 422}
+        if deletion.status_code == 204:
+            assert {answer.json()["code"] for answer in logs} == {"unknown-machine"}
+    orphans = "SELECT count(*) FROM logs WHERE machine_id NOT IN (SELECT id FROM machines)"
+    assert tuple(change(database_url, orphans)[0]) == (0,)
+
+
+@pytest.mark.parametrize(("path", "field"), [("log-types", "type"), ("users", "user")])
+async def test_what_is_deleted_while_logs_name_it_leaves_no_orphan(filled, path, field):
+    for number in range(4):
+        key = f"K{number}"
+        await filled.put(f"/{path}/{key}", json={"label": key} if field == "type" else {})
+        adding = [filled.post("/logs", json=LOGS.least | {field: key}) for _ in range(4)]
+        answers = await asyncio.gather(*adding[:2], filled.delete(f"/{path}/{key}"), *adding[2:])
+        deletion = answers.pop(2).status_code
+        assert deletion in (204, 409)
+        assert {answer.status_code for answer in answers} <= {201, 422}
+        named = (await filled.get("/logs", params={field: key, "expand": field})).json()["items"]
+        assert all(log["expanded"][field] for log in named)
+        assert bool(named) == (deletion == 409)
+
+
+def pause(monkeypatch, module, name, when=lambda *_: True):
+    """Let a function wait, in its thread, before it does its work: (it has been reached, it may go on)."""
+    reached, released, original = threading.Event(), threading.Event(), getattr(module, name)
+
+    def waiting(*arguments, **named):
+        if when(*arguments) and not reached.is_set():
+            reached.set()
+            released.wait(10)
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(module, name, waiting)
+    return reached, released
+
+
+async def test_a_log_added_while_its_machine_is_renamed_is_found_by_the_new_name(filled, monkeypatch):
+    reached, released = pause(monkeypatch, storage, "insert")
+    adding = asyncio.create_task(filled.post("/logs", json=LOGS.least | {"comment": "added late"}))
+    await asyncio.to_thread(reached.wait, 10)
+    renaming = asyncio.create_task(filled.patch("/machines/pelle 2", json={"name": "Grand Renamed"}))
+    # SQLite lets the rename wait for the log; PostgreSQL may finish it first.
+    await asyncio.wait({renaming}, timeout=1)
+    released.set()
+    added, renamed = await asyncio.gather(adding, renaming)
+    assert (added.status_code, renamed.status_code) in ((201, 200), (422, 200))
+    if added.status_code == 201:
+        for query in ("added late", "grand renamed late", '"grand renamed" "added late" -pelle'):
+            found = (await filled.get("/logs", params={"q": query})).json()["items"]
+            assert [log["machine"] for log in found] == ["Grand Renamed"], query
+
+
+async def test_a_log_changed_while_its_machine_is_renamed_keeps_its_machine(filled, monkeypatch):
+    key, _ = await create(filled, LOGS)
+    # The rename has changed the rows of the machine and of the log when the change of the log comes to wait for them.
+    reached, released = pause(monkeypatch, history, "record", when=lambda _, op, *__: op == "rename")
+    renaming = asyncio.create_task(filled.patch("/machines/pelle 2", json={"name": "Grand Renamed"}))
+    await asyncio.to_thread(reached.wait, 10)
+    changing = asyncio.create_task(filled.patch(LOGS.at(key), json={"comment": "changed"}))
+    await asyncio.sleep(0.6)
+    released.set()
+    renamed, changed = await asyncio.gather(renaming, changing)
+    assert (renamed.status_code, changed.status_code) == (200, 200), changed.text
+    log = (await filled.get(LOGS.at(key))).json()
+    assert (log["machine"], log["comment"], log["version"]) == ("Grand Renamed", "changed", 3)
+    for query in ("grand renamed changed", '"grand renamed" changed -pelle'):
+        assert len((await filled.get("/logs", params={"q": query})).json()["items"]) == 1
+
+
+async def test_two_renames_to_one_name_leave_one_machine_with_it(filled):
+    keys = [(await create(filled, MACHINES))[0] for _ in range(4)]
+    answers = await asyncio.gather(*[filled.patch(MACHINES.at(key), json={"name": "The One"}) for key in keys])
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+
+
+async def test_many_writers_lose_nothing(filled):
+    key, _ = await create(filled, LOGS)
+    writes = [filled.patch(LOGS.at(key), json={"attributes": {f"k{number}": number}}) for number in range(24)]
+    answers = await asyncio.gather(*writes)
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.headers["ETag"] for answer in answers}) == 24
+    log = (await filled.get(LOGS.at(key))).json()
+    assert (log["version"], log["attributes"]) == (25, {f"k{number}": number for number in range(24)})
+    found = (await filled.get(f"{LOGS.at(key)}/history")).json()["items"]
+    assert [entry["version"] for entry in found] == list(range(25, 0, -1))
+
+
+async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlite_database_url, monkeypatch):
+    async with serving(Settings(database_url=sqlite_database_url)) as client:
+        monkeypatch.setattr(sqlite, "connect", partial(sqlite.connect, busy_seconds=0.05))
+        other = sqlite3.connect(addresses.parse(sqlite_database_url).path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        for method, url, body in (("POST", "/users", {"trigram": "A"}), ("DELETE", "/log-types/info", None)):
+            answer = await client.request(method, url, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
+            assert int(answer.headers["Retry-After"]) > 0
+        assert (await client.get("/log-types")).status_code == 200
+        other.execute("ROLLBACK")
+        other.close()
+        assert (await client.post("/users", json={"trigram": "A"})).status_code == 201
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_slow_query_is_stopped_and_the_next_is_answered(database_url, monkeypatch, cancelled):
+    async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(pages, "prepare", lambda engine, _: (Statement(SLOW[engine.name], (), {}, prepare=False), {}))
+            asked = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
+            await asyncio.sleep(0.1)
+            if cancelled:
+                for task in asked:
+                    task.cancel()
+            for answer in await asyncio.gather(*asked, return_exceptions=cancelled):
+                if not cancelled:
+                    assert (answer.status_code, answer.json()["code"]) == (503, "query-timeout")
+                    assert int(answer.headers["Retry-After"]) > 0
+        answers = await asyncio.gather(*[client.get("/log-types") for _ in range(10)])
+        assert {answer.status_code for answer in answers} == {200}

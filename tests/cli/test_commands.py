@@ -1,0 +1,176 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import uvicorn
+
+from machine_monitor.cli import main
+from machine_monitor.database import addresses, migrations
+
+
+@pytest.fixture
+def mm(monkeypatch, capsys):
+    """Runs a command in process: its exit code, stdout and stderr."""
+    for name in [name for name in os.environ if name.startswith("MM_")]:
+        monkeypatch.delenv(name)
+
+    def run(*words, **settings):
+        for name, value in settings.items():
+            monkeypatch.setenv(f"MM_{name.upper()}", str(value))
+        monkeypatch.setattr(sys, "argv", ["mm", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main.main()
+        said = capsys.readouterr()
+        return stopped.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_help_imports_neither_the_database_nor_the_api():
+    probe = "import sys; from machine_monitor.cli import main; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"sqlalchemy", "fastapi", "pydantic", "psycopg"} & set(modules)
+
+
+def test_help_names_every_command(mm):
+    code, out, _ = mm("--help")
+    assert code == 0
+    assert all(name in out for name in ("serve", "migrate", "sync", "export", "demo", "user", "doctor", "openapi"))
+
+
+def test_version_is_that_of_the_package(mm):
+    assert mm("--version")[1].startswith("machine-monitor 0.")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "workshop.local"])  # noqa: S104 -- refused
+def test_serve_refuses_an_address_beyond_this_machine(mm, elsewhere, host):
+    code, _, err = mm("serve", "--host", host)
+    assert code == 2
+    assert "--open" in err
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "expected"),
+    [
+        ([], {}, ("127.0.0.1", 8000, 1)),
+        (["--port", "0", "--workers", "3"], {"host": "::1"}, ("::1", 0, 3)),
+        (["--open"], {"host": "0.0.0.0", "port": "9"}, ("0.0.0.0", 9, 1)),  # noqa: S104 -- not listened on
+        (["--host", "localhost"], {}, ("localhost", 8000, 1)),
+    ],
+)
+def test_serve_listens_where_it_is_told(mm, elsewhere, monkeypatch, words, settings, expected):
+    calls = []
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
+    assert mm("serve", *words, **settings)[0] == 0
+    assert [(call["host"], call["port"], call["workers"]) for call in calls] == [expected]
+    assert (elsewhere / "machine-monitor.db").exists()
+
+
+def test_migrate_may_run_twice(mm, empty_url):
+    assert mm("migrate", database_url=empty_url)[1].endswith("from nothing to 0001\n")
+    assert mm("migrate", database_url=empty_url)[1].endswith("already at 0001\n")
+
+
+@pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])
+def test_a_database_of_another_version_stops_every_command(mm, database_url, revision, advice):
+    address = addresses.parse(database_url)
+    with migrations.locked(address) as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+    for words in (["user", "list"], ["serve"], ["migrate"]):
+        code, _, err = mm(*words, database_url=database_url)
+        assert code == 2
+        assert advice in err
+    code, out, _ = mm("doctor", database_url=database_url)
+    assert code == 1
+    assert advice in out
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"timezone": "Europe/Pari"}, "Did you mean 'Europe/Paris'?"),
+        ({"timezon": "UTC"}, "Did you mean MM_TIMEZONE?"),
+        ({"port": "many"}, "MM_PORT"),
+        ({"database_url": "mysql://host/name"}, "only sqlite and postgresql"),
+        ({"database_url": "sqlite://"}, "names no file"),
+        ({"database_url": "sqlite:////no/such/folder/file.db"}, "cannot be used"),
+        ({"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"}, "cannot be used"),
+    ],
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_a_bad_setting_is_one_sentence_and_no_traceback(mm, settings, said):
+    code, out, err = mm("user", "list", **settings)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert "secret-word" not in out + err
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_debug_shows_the_traceback(mm):
+    assert "Traceback" in mm("--debug", "user", "list", port="many")[2]
+    main.State.debug = False
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_doctor_shows_settings_without_secrets(mm):
+    code, out, _ = mm("doctor", "--json", timezone="Europe/Paris")
+    report = json.loads(out)
+    assert (code, report["settings"]["MM_TIMEZONE"]) == (0, "Europe/Paris")
+    assert report["database"]["revision"] is None
+    url = "postgresql://someone:secret-word@127.0.0.1:1/none"
+    code, out, _ = mm("doctor", database_url=url)
+    assert code == 1
+    assert "secret-word" not in out
+
+
+def test_openapi_prints_the_document(mm, elsewhere):
+    code, out, _ = mm("openapi")
+    assert code == 0
+    assert json.loads(out)["openapi"].startswith("3.")
+    assert list(elsewhere.iterdir()) == []
+
+
+def write(folder, name, record):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+
+
+def test_sync_and_export_end_as_what_they_did(mm, elsewhere, database_url):
+    log = {"machineName": "Lathe", "type": "info", "timeStamp": "2025_07_25__15_18_25", "userName": "nr"}
+    write(elsewhere, "old/machines/Lathe.json", {"sector": "1A"})
+    write(elsewhere, "old/logs/00000000-0000-4000-8000-000000000001.json", log)
+    code, out, err = mm("sync", "old", "--json", "--timezone", "Europe/Paris", database_url=database_url)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["logs"] == {"created": 1, "updated": 0, "unchanged": 0, "conflict": 0, "rejected": 0}
+    assert mm("sync", "old", "--dry-run", "--timezone", "Europe/Paris")[0] == 0
+    write(elsewhere, "old/logs/bad.json", {"machineName": "Lathe", "type": "info"})
+    code, out, _ = mm("sync", "old", "--timezone", "Europe/Paris")
+    assert code == 1
+    assert "logs/bad.json" in out
+    assert mm("export", "new")[0] == 2
+    assert mm("export", "new", "--legacy", "--timezone", "Europe/Paris")[0] == 0
+    exported = json.loads((elsewhere / "new/logs/00000000-0000-4000-8000-000000000001.json").read_text())
+    assert exported["timeStamp"] == "2025_07_25__15_18_25"
+    assert mm("export", "new", "--legacy")[0] == 2
+    assert json.loads(mm("user", "list", "--json")[1])[0]["trigram"] == "nr"
+    assert "nr" in mm("user", "list")[1]
+
+
+@pytest.mark.parametrize("source", ["missing", "empty", "file.txt"])
+def test_sync_of_what_is_no_legacy_data_is_usage(mm, elsewhere, source):
+    (elsewhere / "empty").mkdir()
+    (elsewhere / "file.txt").write_text("no database")
+    code, _, err = mm("sync", source)
+    assert code == 2
+    assert err.count("\n") <= 3

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+
+from machine_monitor.database import addresses, migrations
+from machine_monitor.database.connect import Database
+from machine_monitor.errors import BadSetting, MonitorError
+
+SQLITE = [
+    ("sqlite:///file.db", "file.db"),
+    ("sqlite:///a/b c/é.db", "a/b c/é.db"),
+    ("sqlite:////abs/file.db", "/abs/file.db"),
+    ("sqlite+aiosqlite:///file.db", "file.db"),
+    ("sqlite+pysqlite:////abs/file.db", "/abs/file.db"),
+    ("SQLite:///file.db", "file.db"),
+    ("  sqlite:///file.db\n", "file.db"),
+]
+POSTGRESQL = [
+    "postgresql://u:s3cr3t@host:5433/base",
+    "postgres://u:s3cr3t@host:5433/base",
+    "postgresql+psycopg://u:s3cr3t@host:5433/base",
+    "postgresql+asyncpg://u:s3cr3t@host:5433/base",
+    "postgresql+psycopg2://u:s3cr3t@host:5433/base",
+]
+WITH_OPTIONS = [
+    ("postgresql://h/b?sslmode=require", {"sslmode": "require"}),
+    ("postgresql+asyncpg://h/b?ssl=require", {"sslmode": "require"}),
+    ("postgresql://postgres@/b?host=/run/x&application_name=a", {"host": "/run/x", "application_name": "a"}),
+]
+SECRETS = [
+    "postgresql://u:s3cr3t@host/base",
+    "postgresql://u:s3cr3t@host/base?sslmode=require",
+    "postgresql://u@host/base?password=s3cr3t",
+    "postgresql://host/base?user=u&password=s3cr3t&sslpassword=s3cr3t",
+    "postgresql://u:s3cr3t%40%2F@host/base",
+]
+REFUSED = [
+    "",
+    "file.db",
+    "/abs/file.db",
+    "u:s3cr3t@host/base",
+    "mysql://u:s3cr3t@host/base",
+    "mssql+pyodbc://u:s3cr3t@host/base",
+    "http://u:s3cr3t@host/base",
+    "sqlite://",
+    "sqlite:///",
+    "sqlite:///:memory:",
+    "sqlite://file.db",
+    "sqlite://folder/file.db",
+    "postgresql://u:s3cr3t@host:port/base",
+]
+
+
+@pytest.mark.parametrize(("text", "path"), SQLITE)
+def test_any_spelling_of_an_sqlite_file_is_understood(text, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    address = addresses.parse(text)
+    assert (address.engine.name, address.path) == ("sqlite", Path(tmp_path) / path)
+
+
+@pytest.mark.parametrize("text", POSTGRESQL)
+def test_any_spelling_of_a_postgresql_url_is_understood(text):
+    address = addresses.parse(text)
+    assert (address.engine.name, address.conninfo) == ("postgresql", "postgresql://u:s3cr3t@host:5433/base")
+    assert address.url.drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(("text", "options"), WITH_OPTIONS)
+def test_options_reach_the_driver_by_its_own_names(text, options):
+    assert addresses.parse(text).url.query == options
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_an_address_is_shown_without_its_secrets(text):
+    address = addresses.parse(text)
+    assert "s3cr3t" not in address.shown
+    assert "s3cr3t" in address.conninfo
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_names_no_database_of_ours_is_refused_in_a_sentence(text):
+    with pytest.raises(BadSetting) as refused:
+        addresses.parse(text)
+    assert "s3cr3t" not in str(refused.value)
+    assert "MM_DATABASE_URL" in str(refused.value)
+
+
+@pytest.mark.parametrize("query", ["", "?password=s3cr3t"])
+def test_a_server_that_does_not_answer_is_told_without_a_password(query, tmp_path):
+    url = f"postgresql://u:s3cr3t@/base{query or '?'}&host={tmp_path}&connect_timeout=1".replace("?&", "?")
+    with pytest.raises(MonitorError) as refused:
+        migrations.prepare(addresses.parse(url))
+    assert "s3cr3t" not in str(refused.value)
+
+
+async def test_a_folder_that_is_not_there_is_a_sentence_and_not_a_crash(tmp_path):
+    url = f"sqlite:///{tmp_path}/nowhere/file.db"
+    with pytest.raises(MonitorError):
+        migrations.prepare(addresses.parse(url))
+    database = Database(url)
+    with pytest.raises(MonitorError):
+        await database.open()
+    await database.close()

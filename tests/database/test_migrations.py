@@ -1,0 +1,190 @@
+import sqlite3
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.database import addresses, migrations
+from machine_monitor.errors import MonitorError, SchemaMismatch
+from query import samples
+
+SET_UP = """
+import sys
+from machine_monitor.database import addresses, migrations
+migrations.{}(addresses.parse(sys.argv[1]))
+"""
+
+
+def execute(url: str, *statements: str) -> list[tuple]:
+    address = addresses.parse(url)
+    if address.engine.name == "sqlite":
+        connection = sqlite3.connect(address.path, isolation_level=None)
+    else:
+        connection = psycopg.connect(address.conninfo, autocommit=True)
+    try:
+        for statement in statements:
+            cursor = connection.execute(statement)
+        return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+    finally:
+        connection.close()
+
+
+def files(url: str) -> set[str]:
+    """The files beside an SQLite database that are not its own."""
+    address = addresses.parse(url)
+    if address.engine.name != "sqlite":
+        return set()
+    own = {f"{address.path.name}{tail}" for tail in ("", "-wal", "-shm")}
+    return {path.name for path in address.path.parent.iterdir()} - own
+
+
+def counts(url: str) -> dict[str, int]:
+    tables = ("machines", "logs", "log_types", "users", "machines_folded", "logs_folded", "history")
+    return {table: execute(url, f"SELECT count(*) FROM {table}")[0][0] for table in tables}
+
+
+async def fill(url: str) -> list[dict]:
+    async with serving(Settings(database_url=url)) as client:
+        await samples.seed(client)
+        return await samples.collect(client, "logs", expand="machine,type,user")
+
+
+def test_an_empty_database_is_brought_to_the_code_and_no_further(empty_url):
+    address = addresses.parse(empty_url)
+    assert migrations.current(address) is None
+    done = migrations.upgrade(address)
+    assert (done.before, done.after, done.copy) == (None, migrations.newest(), None)
+    assert migrations.current(address) == migrations.newest()
+    again = migrations.upgrade(address)
+    assert (again.before, again.after, again.copy) == (migrations.newest(), migrations.newest(), None)
+    migrations.prepare(address)
+    migrations.check(address)
+    assert files(empty_url) == set()
+    assert counts(empty_url)["log_types"] == 7
+
+
+async def test_down_and_up_again_with_rows_in_place(empty_url):
+    address = addresses.parse(empty_url)
+    await fill(empty_url)
+    before = counts(empty_url)
+    down = migrations.downgrade(address, "base")
+    assert (down.before, down.after, migrations.current(address)) == (migrations.newest(), None, None)
+    if address.engine.name == "sqlite":
+        assert down.copy is not None
+        assert counts(f"sqlite:///{down.copy}") == before
+        assert execute(f"sqlite:///{down.copy}", "PRAGMA integrity_check") == [("ok",)]
+        assert files(empty_url) == {down.copy.name}
+    migrations.upgrade(address)
+    migrations.check(address)
+    assert counts(empty_url)["logs"] == 0
+    assert len(await fill(empty_url)) == len(samples.LOGS)
+
+
+async def test_a_second_upgrade_touches_no_row(empty_url):
+    logs = await fill(empty_url)
+    migrations.upgrade(addresses.parse(empty_url))
+    assert files(empty_url) == set()
+    async with serving(Settings(database_url=empty_url)) as client:
+        assert await samples.collect(client, "logs", expand="machine,type,user") == logs
+
+
+@pytest.mark.parametrize("verb", ["upgrade", "prepare"])
+def test_several_processes_at_once_set_up_one_database(empty_url, verb):
+    command = [sys.executable, "-c", SET_UP.format(verb), empty_url]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    told = [process.communicate(timeout=60)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], told
+    assert counts(empty_url)["log_types"] == 7
+    migrations.check(addresses.parse(empty_url))
+
+
+def test_a_database_of_a_newer_version_is_refused_with_the_way_out(empty_url):
+    address = addresses.parse(empty_url)
+    migrations.upgrade(address)
+    execute(empty_url, "UPDATE alembic_version SET version_num = 'ffff'")
+    for refuse in (migrations.prepare, migrations.upgrade, lambda place: migrations.downgrade(place, "base")):
+        with pytest.raises(SchemaMismatch) as refused:
+            refuse(address)
+        assert "ffff" in str(refused.value)
+        assert "pip install --upgrade" in str(refused.value)
+    assert counts(empty_url)["log_types"] == 7
+    assert files(empty_url) == set()
+
+
+def test_a_database_of_an_older_version_is_refused_with_the_command(empty_url, monkeypatch):
+    address = addresses.parse(empty_url)
+    migrations.upgrade(address)
+    monkeypatch.setattr(migrations, "newest", lambda: "9999")
+    with pytest.raises(SchemaMismatch, match="mm migrate"):
+        migrations.prepare(address)
+    if address.engine.name == "sqlite":
+        done = migrations.upgrade(address)
+        assert done.copy is not None
+        assert counts(f"sqlite:///{done.copy}")["log_types"] == 7
+
+
+async def test_an_api_does_not_start_on_another_schema(empty_url):
+    migrations.upgrade(addresses.parse(empty_url))
+    execute(empty_url, "UPDATE alembic_version SET version_num = 'ffff'")
+    with pytest.raises(SchemaMismatch, match="pip install"):
+        async with serving(Settings(database_url=empty_url)):
+            pass
+
+
+async def test_an_api_is_not_ready_on_another_schema(database_url):
+    async with serving(Settings(database_url=database_url)) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        execute(database_url, "UPDATE alembic_version SET version_num = 'ffff'")
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
+        assert (await client.get("/healthz")).status_code == 200
+
+
+ORPHAN = """
+INSERT INTO logs
+(uuid, machine_id, type, severity, status, started_at, attributes, version, created_at, updated_at) VALUES
+('x', 999, 'info', 0, 'done', '2025-01-01T00:00:00', '{}', 1, '2025-01-01T00:00:00', '2025-01-01T00:00:00')
+"""
+
+
+def test_a_migration_that_would_leave_orphans_is_taken_back(sqlite_database_url):
+    address = addresses.parse(sqlite_database_url)
+    with pytest.raises(SchemaMismatch, match="taken back"), migrations.locked(address) as connection:
+        connection.exec_driver_sql(ORPHAN)
+    assert counts(sqlite_database_url)["logs"] == 0
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(database_url):
+    address = addresses.parse(database_url)
+    before = counts(database_url)
+
+    def fail() -> None:
+        with migrations.locked(address) as connection:
+            connection.exec_driver_sql("DELETE FROM log_types_folded")
+            connection.exec_driver_sql("ALTER TABLE history ADD COLUMN extra TEXT")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert counts(database_url) == before
+    migrations.check(address)
+
+
+@pytest.mark.parametrize("statement", [ORPHAN, "DELETE FROM log_types WHERE code = 'info'"])
+async def test_the_database_itself_refuses_orphans(database, statement):
+    async def refused():
+        await database.write(lambda tx: tx.cursor.execute(statement.replace("'x'", f"'{samples.uuid_of(1)}'")))
+
+    with pytest.raises(MonitorError):
+        await refused()
+
+
+def test_a_file_that_is_no_database_is_a_sentence_and_is_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, " * 100)
+    with pytest.raises(MonitorError):
+        migrations.prepare(addresses.parse(f"sqlite:///{path}"))
+    assert path.read_text() == "not a database, " * 100

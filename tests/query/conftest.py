@@ -1,0 +1,32 @@
+import shutil
+import uuid
+
+import pytest
+import pytest_asyncio
+
+from conftest import ENGINES, _execute, _named, serving
+from machine_monitor.config import Settings
+from query import samples
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def seeded_url(request, tmp_path_factory):
+    """A database of the module's own, since reading changes nothing."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("seeded") / "test.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgresql_url")
+    template, name = request.getfixturevalue("postgresql_template"), f"mm_{uuid.uuid4().hex[:12]}"
+    _execute(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield _named(server, name)
+    _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def seeded(seeded_url):
+    """A client of an API in Paris that holds the samples; for tests that only read."""
+    async with serving(Settings(database_url=seeded_url, timezone="Europe/Paris")) as client:
+        await samples.seed(client)
+        yield client

@@ -1,0 +1,148 @@
+import csv
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from query import oracle, samples
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ORDERED = ("", "ne", "lt", "lte", "gt", "gte", "in", "nin", "isnull")
+TEXTUAL = (*ORDERED, "contains", "startswith", "endswith")
+EXACT = ("", "ne", "in", "nin", "isnull")
+TEXTS = ("", "E", "é", "huile", "1A", "%", "_", "P,1", 'P"1', "\\", "ABC", "z", "🛠", "\uffff", " ")
+DAYS = ("2025-07-25", "2025-07-24", "2025-03-30", "2025-10-26", "2024-02-29", "1970-01-01", "2100-12-31")
+LOG_FIELDS = {
+    **dict.fromkeys(
+        [
+            "machine",
+            "type",
+            "status",
+            "comment",
+            "cause",
+            "project",
+            "user",
+            "machine.name",
+            "machine.sector",
+            "machine.model",
+            "user.first_name",
+            "user.trigram",
+            "type.label",
+        ],
+        (TEXTUAL, TEXTS),
+    ),
+    **dict.fromkeys(("severity",), (ORDERED, oracle.RANKS["severity"])),
+    **dict.fromkeys(("user.role",), (ORDERED, oracle.RANKS["role"])),
+    **dict.fromkeys(("started_at", "ended_at", "down_from", "down_to"), (ORDERED, DAYS)),
+    **dict.fromkeys(
+        ("machine.year_of_acquisition", "machine.id", "version"), (ORDERED, (1900, 2015, 0, -1, 2**53 - 1))
+    ),
+    **dict.fromkeys(("machine.in_service", "type.counts_as_failure", "user.active"), (EXACT, (True, False))),
+    "uuid": (EXACT, (samples.uuid_of(99),)),
+}
+MACHINE_FIELDS = {
+    **dict.fromkeys(("name", "sector", "model", "comment"), (TEXTUAL, TEXTS)),
+    "year_of_acquisition": (ORDERED, (1900, 2015, -1)),
+    "in_service": (EXACT, (True, False)),
+}
+LISTS = {
+    "logs": (LOG_FIELDS, ("started_at",), {"expand": "machine,type,user"}),
+    "machines": (MACHINE_FIELDS, ("name",), {}),
+}
+SEARCHES = ("huile", "moteur", "pn 0042", "use", "godet", "pelle", "abc", "e", "fuite d huile", "100", "a b", "nichts")
+
+
+def raw(record: dict, name: str):
+    *path, last = name.split(".")
+    for part in path:
+        record = record["expanded"][part] or {}
+    return record.get(last)
+
+
+def spell(value) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def spell_list(values) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([spell(value) for value in values])
+    return text.getvalue()
+
+
+@st.composite
+def conditions(draw, fields, records):
+    name = draw(st.sampled_from(sorted(fields)))
+    operators, beyond = fields[name]
+    operator = draw(st.sampled_from(operators))
+    if operator == "isnull":
+        chosen = [draw(st.booleans())]
+        return name, operator, chosen, [spell(chosen[0])]
+    there = [found for record in records if (found := raw(record, name)) is not None]
+    values = st.sampled_from([*there, *beyond])
+    if operator in ("contains", "startswith", "endswith"):
+        whole = draw(values)
+        if whole in ("open", "in_progress", "done", "cancelled") or draw(st.booleans()):
+            start = draw(st.integers(0, len(whole)))
+            whole = whole[start : draw(st.integers(start, len(whole)))]
+        return name, operator, [whole], [whole]
+    if name == "status":
+        values = st.sampled_from(["open", "in_progress", "done", "cancelled"])
+    several = operator in ("", "in", "nin")
+    chosen = draw(st.lists(values, min_size=1, max_size=4 if several else 1))
+    return name, operator, chosen, [spell_list(chosen)] if operator in ("in", "nin") else [spell(v) for v in chosen]
+
+
+@st.composite
+def searches(draw):
+    terms = draw(st.lists(st.tuples(st.sampled_from(SEARCHES), st.booleans(), st.booleans()), max_size=2))
+    spelled = [
+        f"{'-' * excluded}{text}*" if prefix and " " not in text else f'{"-" * excluded}"{text}"'
+        for text, prefix, excluded in terms
+    ]
+    return terms, " ".join(spelled)
+
+
+def found_by(record, resource, term) -> bool:
+    text, prefix, excluded = term
+    return oracle.occurs(record, resource, text.split(), prefix=prefix and " " not in text) != excluded
+
+
+@pytest.mark.parametrize("resource", LISTS)
+@settings(max_examples=100)
+@given(data=st.data())
+async def test_any_filters_and_any_sort_agree_with_the_oracle(seeded, resource, data):
+    fields, ties, more = LISTS[resource]
+    # Machines come by their number, logs by the order in which they were written.
+    written = await samples.collect(seeded, resource, **more, sort="id" if resource == "machines" else "started_at")
+    if resource == "logs":
+        written = sorted(written, key=lambda record: record["uuid"])
+    chosen = data.draw(st.lists(conditions(fields, written), max_size=3), label="conditions")
+    terms, q = data.draw(searches(), label="q")
+    names = data.draw(st.lists(st.sampled_from(sorted(fields)), min_size=1, max_size=3, unique=True), label="sort")
+    sort = ",".join(data.draw(st.sampled_from(["", "-"])) + name for name in names)
+    parameters = [
+        (name + (operator and f"__{operator}"), text) for name, operator, _, spelled in chosen for text in spelled
+    ]
+    together = {}
+    for name, operator, values, _ in chosen:
+        # Equality given again is any of the values; another operator given again holds each time.
+        if operator:
+            together[len(together), name, operator] = values
+        else:
+            together.setdefault((0, name, ""), []).extend(values)
+    expected = oracle.order(
+        [
+            record
+            for record in written
+            if all(oracle.holds(record, name, operator, values) for (_, name, operator), values in together.items())
+            and all(found_by(record, resource, term) for term in terms)
+        ],
+        sort,
+        ties,
+    )
+    query = [*parameters, ("q", q), ("sort", sort), ("limit", "500"), *more.items()]
+    answer = await seeded.get(f"/{resource}", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["items"] == expected

@@ -1,0 +1,86 @@
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME, UUID, rank
+from machine_monitor.query import values
+from machine_monitor.query.operators import OPERATORS
+from machine_monitor.query.times import Clock
+from machine_monitor.query.values import BadValue
+
+CLOCK = Clock(ZoneInfo("Europe/Paris"), datetime(2025, 3, 31, 10, 30, tzinfo=UTC))
+LEVEL = rank("low", "high")
+READ = [
+    (TEXT, "", "", ("",)),
+    (TEXT, "", "a,b", ("a,b",)),
+    (TEXT, "in", "a,b", ("a", "b")),
+    (TEXT, "in", "", ("",)),
+    (TEXT, "in", "a,", ("a", "")),
+    (TEXT, "in", '"a,b",c', ("a,b", "c")),
+    (TEXT, "in", '"say ""hi""",c', ('say "hi"', "c")),
+    (TEXT, "in", '"a\nb"', ("a\nb",)),
+    (TEXT, "in", '""', ("",)),
+    (TEXT, "in", " a , b ", (" a ", " b ")),
+    (TEXT, "nin", ",".join(["x"] * 200), ("x",) * 200),
+    (TEXT, "contains", "50%_\\É", ("%50\\%\\_\\\\e%",)),
+    (TEXT, "startswith", "É", ("e%",)),
+    (TEXT, "endswith", "É", ("%e",)),
+    (CODE, "", "", ("",)),
+    (INTEGER, "", "0", (0,)),
+    (INTEGER, "", "-5", (-5,)),
+    (INTEGER, "", str(2**53 - 1), (2**53 - 1,)),
+    (INTEGER, "", str(1 - 2**53), (1 - 2**53,)),
+    (INTEGER, "in", "1,2", (1, 2)),
+    (BOOLEAN, "", "true", (True,)),
+    (BOOLEAN, "in", "true,false", (True, False)),
+    (LEVEL, "gte", "high", ("high",)),
+    (UUID, "", "0190AAAA-0000-7000-8000-000000000000", ("0190aaaa-0000-7000-8000-000000000000",)),
+    (TIME, "", "2025-07-25", (("2025-07-24T22:00:00Z", "2025-07-25T22:00:00Z"),)),
+    (TIME, "in", "now,2025-07-25T00:00Z", ("2025-03-31T10:30:00Z", "2025-07-25T00:00:00Z")),
+]
+REFUSED = [
+    (TEXT, "in", '"a'),
+    (TEXT, "in", '"a"b,c'),
+    (TEXT, "in", ",".join(["x"] * 201)),
+    *[
+        (INTEGER, "", text)
+        for text in (
+            "",
+            " 1",
+            "1 ",
+            "1.0",
+            "1e3",
+            "0x10",
+            "1_000",
+            "٣",
+            "abc",
+            "true",
+            "--1",
+            str(2**53),
+            str(2**63),
+            "9" * 400,
+        )
+    ],
+    (INTEGER, "in", ""),
+    (INTEGER, "in", "1,,2"),
+    *[(BOOLEAN, "", text) for text in ("", "1", "0", "True", "yes", "null")],
+    *[(LEVEL, "gte", text) for text in ("", "High", "0", "medium")],
+    *[
+        (UUID, "", text)
+        for text in ("", "abc", "0190aaaa000070008000000000000000", "{0190aaaa-0000-7000-8000-000000000000}", "g" * 36)
+    ],
+    *[(TIME, "", text) for text in ("", "soon", "2025-02-30", "1e12", "0001-01-01T00:00:00+14:00")],
+    (TIME, "in", "now,"),
+]
+
+
+@pytest.mark.parametrize(("kind", "operator", "text", "expected"), READ)
+def test_a_value_is_read_as_its_kind(kind, operator, text, expected):
+    assert values.read(text, kind, OPERATORS[operator], CLOCK) == expected
+
+
+@pytest.mark.parametrize(("kind", "operator", "text"), REFUSED)
+def test_a_value_of_another_kind_is_refused(kind, operator, text):
+    with pytest.raises(BadValue):
+        values.read(text, kind, OPERATORS[operator], CLOCK)

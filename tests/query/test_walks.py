@@ -1,0 +1,160 @@
+import asyncio
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from query import oracle, samples
+
+SORTABLE = [
+    "started_at",
+    "ended_at",
+    "severity",
+    "status",
+    "type",
+    "user",
+    "project",
+    "machine",
+    "machine.sector",
+    "machine.in_service",
+    "version",
+    "machine.year_of_acquisition",
+    "user.first_name",
+    "user.role",
+    "type.counts_as_failure",
+    "machine.id",
+    "down_from",
+    "uuid",
+    "comment",
+]
+SORTS = st.lists(st.sampled_from(SORTABLE), min_size=1, max_size=3, unique=True).flatmap(
+    lambda names: st.tuples(*[st.sampled_from([name, f"-{name}"]) for name in names]).map(",".join)
+)
+TYPES, USERS = ("error", "info", "X-1.a"), (None, "ABC", "DEF", "gh.1")
+INSTANTS = ("2025-01-01T00:00:00.000000Z", "2025-01-01T00:00:00.000001Z", "2025-01-02T00:00:00Z")
+INSTANTS_OR_NONE = (*INSTANTS, None, None)
+
+
+def random_log(number: int, chance: random.Random) -> dict:
+    """A log with few different values, so that most orders are made of ties and nulls."""
+    started = chance.choice(INSTANTS)
+    ended = chance.choice(INSTANTS_OR_NONE)
+    return {
+        "uuid": samples.uuid_of(number),
+        "machine": chance.choice(samples.MACHINES)["name"],
+        "type": chance.choice(TYPES),
+        "severity": chance.choice(oracle.RANKS["severity"]),
+        "status": chance.choice(["open", "done"]),
+        "user": chance.choice(USERS),
+        "started_at": started,
+        "ended_at": ended if ended and ended >= started else None,
+        "down_from": chance.choice(INSTANTS_OR_NONE),
+        "project": chance.choice([None, "", "a", "é", "Z"]),
+        "comment": chance.choice([None, "", "huile"]),
+    }
+
+
+@pytest.fixture
+async def filled(client):
+    """Forty logs on the samples' machines, and the chance that made them."""
+    chance = random.Random(7)
+    for path, records in (("machines", samples.MACHINES), ("log-types", samples.TYPES), ("users", samples.USERS)):
+        for record in records:
+            await client.post(f"/{path}", json=record)
+    for number in range(40):
+        answer = await client.post("/logs", json=random_log(number, chance))
+        assert answer.status_code == 201, answer.text
+    return client
+
+
+async def page(client, **parameters) -> dict:
+    answer = await client.get("/logs", params={"expand": "machine,type,user", **parameters})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def keys(items) -> list[str]:
+    return [item["uuid"] for item in items]
+
+
+async def ordered(client, numbers, sort) -> list[str]:
+    """What the oracle makes of the logs with these numbers."""
+    there = {item["uuid"]: item for item in (await page(client, limit=500))["items"]}
+    written = [there[samples.uuid_of(number)] for number in sorted(numbers) if samples.uuid_of(number) in there]
+    return keys(oracle.order(written, sort, ("started_at",)))
+
+
+@settings(max_examples=20)
+@given(sort=SORTS, seed=st.integers(0, 2**32))
+async def test_a_walk_meets_every_untouched_row_once_in_order_while_others_write(filled, sort, seed):
+    chance = random.Random(seed)
+    present = {item["uuid"] for item in (await page(filled, limit=500))["items"]}
+    untouched = {number for number in range(40) if samples.uuid_of(number) in present and number % 4}
+    victims = [key for key in present if int(key[:8], 16) % 4 == 0 or int(key[:8], 16) >= 40]
+    chance.shuffle(victims)
+    fresh = max(int(key[:8], 16) for key in present) + 1
+
+    async def disturb():
+        nonlocal fresh
+        if chance.random() < 0.5:
+            await filled.post("/logs", json=random_log(max(fresh, 40), chance))
+            fresh = max(fresh, 40) + 1
+        elif victims:
+            await filled.delete(f"/logs/{victims.pop()}")
+
+    expected = await ordered(filled, untouched, sort)
+    wanted = set(expected)
+    found = await page(filled, sort=sort, limit=chance.randint(1, 9))
+    assert found["previous"] is None
+    forward, steps = keys(found["items"]), 1
+    while found["next"] is not None:
+        await disturb()
+        found = await page(filled, sort=sort, cursor=found["next"], limit=chance.randint(1, 9))
+        forward += keys(found["items"])
+        steps += 1
+        assert steps < 100
+    assert [key for key in forward if key in wanted] == expected
+    assert len(set(forward)) == len(forward)
+    backward = keys(found["items"])
+    while found["previous"] is not None:
+        await disturb()
+        found = await page(filled, sort=sort, cursor=found["previous"], limit=chance.randint(1, 9))
+        backward = keys(found["items"]) + backward
+        steps += 1
+        assert steps < 200
+    assert [key for key in backward if key in wanted] == expected
+    assert len(set(backward)) == len(backward)
+
+
+@settings(max_examples=20)
+@given(sort=SORTS, limit=st.integers(1, 41), data=st.data())
+async def test_offset_cursor_and_oracle_agree_and_ends_are_null(filled, sort, limit, data):
+    expected = await ordered(filled, range(40), sort)
+    assert keys((await page(filled, sort=sort, limit=500))["items"]) == expected
+    offset = data.draw(st.integers(0, 39), label="offset")
+    first = await page(filled, sort=sort, limit=limit, offset=offset)
+    assert keys(first["items"]) == expected[offset : offset + limit]
+    assert (first["previous"] is None) == (offset == 0)
+    assert (first["next"] is None) == (offset + limit >= 40)
+    if first["next"]:
+        following = await page(filled, sort=sort, limit=limit, cursor=first["next"])
+        assert keys(following["items"]) == expected[offset + limit : offset + 2 * limit]
+        back = await page(filled, sort=sort, limit=limit, cursor=following["previous"])
+        assert keys(back["items"]) == expected[offset : offset + limit]
+        assert (back["previous"] is None) == (offset == 0)
+    if first["previous"]:
+        preceding = await page(filled, sort=sort, limit=limit, cursor=first["previous"])
+        assert keys(preceding["items"]) == expected[max(0, offset - limit) : offset]
+        assert preceding["next"] is not None
+        assert (preceding["previous"] is None) == (limit >= offset)
+
+
+async def test_a_walk_that_lost_all_its_rows_finds_its_way_back(filled):
+    first = await page(filled, limit=30)
+    rest = (await page(filled, limit=30, cursor=first["next"]))["items"]
+    await asyncio.gather(*[filled.delete(f"/logs/{key}") for key in keys(rest)])
+    empty = await page(filled, limit=30, cursor=first["next"])
+    assert (empty["items"], empty["next"]) == ([], None)
+    back = await page(filled, limit=30, cursor=empty["previous"])
+    assert (keys(back["items"]), back["previous"]) == (keys(first["items"]), None)

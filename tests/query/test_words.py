@@ -1,0 +1,132 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from machine_monitor.query import words
+from machine_monitor.query.words import MAX_WORD, MAX_WORDS, TooManyWords
+
+FOLDED = [
+    ("Écluse", "ecluse"),
+    ("E\u0301cluse", "ecluse"),
+    ("STRASSE", "strasse"),
+    ("Straße", "strasse"),
+    ("İstanbul", "istanbul"),
+    ("ﬁltre", "filtre"),
+    ("\uff21\uff22\uff23\uff11\uff12", "abc12"),
+    ("N² ½", "n2 1\u20442"),
+    ("Ωmega Жук", "ωmega жук"),
+    ("Œuvre", "œuvre"),
+    ("ÅÄÖ ñ ç", "aao n c"),
+    ("100%_\\", "100%_\\"),
+    ("🛠 ok", "🛠 ok"),
+    ("", ""),
+]
+CUT = [
+    ("PN-0042", ["pn", "0042"]),
+    ("machine-outil", ["machine", "outil"]),
+    ("l'huile d'abord", ["l", "huile", "d", "abord"]),
+    ("a_b", ["a", "b"]),
+    ("12.5", ["12", "5"]),
+    ("a/b", ["a", "b"]),
+    ("x@y.fr", ["x", "y", "fr"]),
+    ("Dépôt—nº 3", ["depot", "no", "3"]),
+    ("  \t\n ", []),
+    ("%_*\"'🛠", []),
+    ("ключ 鍵", ["ключ", "鍵"]),
+    ("a" * 65, ["a" * 64]),
+    ("é" * 70 + " b", ["e" * 64, "b"]),
+    ("Straße", ["strasse"]),
+]
+# What a search means: a list of (words, is a prefix, is excluded); None finds nothing.
+PARSED = [
+    ("", []),
+    ("   ", None),
+    ("-", None),
+    ('""', None),
+    ("*", None),
+    ("- '.' \"-\"", None),
+    ("Huile", [("huile", False, False)]),
+    ("huile  PELLE", [("huile", False, False), ("pelle", False, False)]),
+    ("PN-0042", [("pn 0042", False, False)]),
+    ("a_b", [("a b", False, False)]),
+    ("a:b", [("a b", False, False)]),
+    ("-huile", [("huile", False, True)]),
+    ("-PN-0042", [("pn 0042", False, True)]),
+    ('"Fuite d\'huile"', [("fuite d huile", False, False)]),
+    ('-"fuite huile"', [("fuite huile", False, True)]),
+    ("hui*", [("hui", True, False)]),
+    ("-hui*", [("hui", True, True)]),
+    ("PN-00*", [("pn 00", True, False)]),
+    ('"fuite hui', [("fuite hui", False, False)]),
+    ('a "b c', [("a", False, False), ("b c", False, False)]),
+    ('-"b c', [("b c", False, True)]),
+    ("a AND b", [("a", False, False), ("and", False, False), ("b", False, False)]),
+    ("a OR b", [("a", False, False), ("or", False, False), ("b", False, False)]),
+    ("a NEAR b", [("a", False, False), ("near", False, False), ("b", False, False)]),
+    ("a - b", [("a", False, False), ("b", False, False)]),
+    ("x" * 70, [("x" * 64, False, False)]),
+]
+
+
+@pytest.mark.parametrize(("text", "folded"), FOLDED)
+def test_folding_drops_case_marks_and_compatibility(text, folded):
+    assert words.fold(text) == folded
+
+
+@pytest.mark.parametrize(("text", "cut"), CUT)
+def test_words_are_runs_of_letters_and_digits(text, cut):
+    assert words.cut(text) == cut
+
+
+@pytest.mark.parametrize(("text", "terms"), PARSED)
+def test_a_search_means(text, terms):
+    parsed = words.parse(text)
+    found = parsed and [(" ".join(term.words), term.prefix, term.excluded) for term in parsed]
+    assert (found if parsed is None else list(found)) == terms
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        (" ".join(["a"] * MAX_WORDS), True),
+        (" ".join(["a"] * (MAX_WORDS + 1)), False),
+        ('"' + "a " * MAX_WORDS + '"', True),
+        ('"' + "a " * (MAX_WORDS + 1) + '"', False),
+        ("a-" * (MAX_WORDS + 1), False),
+        ("-a " * MAX_WORDS + "b", False),
+        ("- " * 100 + "a", True),
+    ],
+)
+def test_a_search_has_at_most_32_words(text, allowed):
+    if allowed:
+        assert words.parse(text)
+    else:
+        with pytest.raises(TooManyWords):
+            words.parse(text)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_cut_into_words_that_a_pattern_can_hold(text):
+    for word in words.cut(text):
+        assert 0 < len(word) <= MAX_WORD
+        assert not set(word) & set(string.whitespace + "%_\\" + words.DIVIDER)
+
+
+@given(st.text(max_size=60))
+def test_any_search_is_read(text):
+    words.parse(text)
+
+
+@given(st.text(max_size=60))
+def test_case_makes_no_difference_to_ascii(text):
+    plain = text.encode("ascii", "ignore").decode()
+    assert words.cut(plain.upper()) == words.cut(plain.lower())
+
+
+@given(st.lists(st.none() | st.text(max_size=30), max_size=4))
+def test_a_phrase_never_reaches_into_the_next_field(texts):
+    document = words.document(texts)
+    segments = [segment.split() for segment in document.split(words.DIVIDER)]
+    assert segments == [*[words.cut(text) for text in texts if text is not None], []]

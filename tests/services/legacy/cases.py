@@ -1,0 +1,76 @@
+"""What the tests of the legacy tool's records share: small verbs on a database and on a folder."""
+
+import json
+from zoneinfo import ZoneInfo
+
+from machine_monitor.models import LOGS, MACHINES, RESOURCES
+from machine_monitor.models.log import LogUpdate
+from machine_monitor.models.machine import MachineUpdate
+from machine_monitor.models.schemas import READ_ONLY
+from machine_monitor.services import records
+from machine_monitor.services.history import Author
+from machine_monitor.services.records import Target
+
+PARIS = ZoneInfo("Europe/Paris")
+UUID = "00000000-0000-4000-8000-0000000000{:02}"
+AT = "2025_07_25__15_18_25"
+UPDATES = {LOGS: LogUpdate, MACHINES: MachineUpdate}
+OUTCOMES = ("created", "updated", "unchanged", "conflict", "rejected")
+
+
+def counts(**outcomes):
+    return dict.fromkeys(OUTCOMES, 0) | outcomes
+
+
+def rows(target, query):
+    def unit(tx):
+        tx.cursor.execute(query)
+        return tx.cursor.fetchall()
+
+    return target.transact(unit)
+
+
+def read_all(target, resource):
+    found = target.transact(lambda tx: records.read_all(tx, resource))
+    return {record[resource.key]: record for record in found}
+
+
+def everything(target):
+    """All that can be written of every record."""
+    return {
+        resource.name: {
+            key: {name: value for name, value in record.items() if name not in READ_ONLY}
+            for key, record in read_all(target, resource).items()
+        }
+        for resource in RESOURCES
+    }
+
+
+def history(target, resource, key):
+    """The entries of a record, oldest first."""
+    columns = 'op, version, "user", via, changes, note, at'
+    where = f"resource = '{resource.name}' AND \"key\" = '{key}'"
+    return rows(target, f"SELECT {columns} FROM history WHERE {where} ORDER BY seq")
+
+
+def create(target, resource, **values):
+    body = resource.create.model_validate(values)
+    target.transact(lambda tx: records.create(tx, resource, body, Author("anonymous")))
+
+
+def patch(target, resource, key, **values):
+    body = UPDATES[resource].model_validate(values)
+    target.transact(lambda tx: records.update(tx, Target(resource, key), body, Author("anonymous")))
+
+
+def delete(target, resource, key):
+    target.transact(lambda tx: records.delete(tx, Target(resource, key), Author("anonymous")))
+
+
+def found(report, file):
+    return [(p["field"], p["level"], p["code"]) for p in report["problems"] if p["file"] == file]
+
+
+def write(path, **members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(members), encoding="utf-8")

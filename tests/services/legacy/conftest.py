@@ -1,0 +1,23 @@
+"""A database that commands write to, and a legacy folder that a test may change."""
+
+import shutil
+
+import pytest
+
+from machine_monitor.database.connect import Database
+
+
+@pytest.fixture
+def target(database_url):
+    opened = Database(database_url)
+    yield opened
+    opened.close_writer()
+
+
+@pytest.fixture
+def folder(tmp_path, shared):
+    copy = tmp_path / "legacy"
+    shutil.copytree(shared / "data/legacy-tricky", copy, copy_function=shutil.copyfile)
+    for path in [copy, *copy.rglob("*")]:
+        path.chmod(0o755)
+    return copy

@@ -1,0 +1,119 @@
+"""The demonstration plant: the same each time, valid, and worth searching."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from machine_monitor.models import LOGS, MACHINES, USERS
+from machine_monitor.models.log import LogCreate
+from machine_monitor.query import pages
+from machine_monitor.query.grammar import read_list
+from machine_monitor.query.times import Clock
+from machine_monitor.services import demo
+from machine_monitor.services.demo.plant import KINDS, PEOPLE
+from machine_monitor.services.demo.texts import FAULTS, spoken
+
+UNTIL = datetime(2026, 7, 1, 10, 0, tzinfo=UTC)
+SHIPPED = {"info", "error", "reload", "maintenance", "inspection", "cleaning", "setting"}
+time = datetime.fromisoformat
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return demo.plan(until=UNTIL)
+
+
+@pytest.fixture(scope="module")
+def logs(entries):
+    return sorted(planned(entries, LOGS), key=lambda log: log["started_at"])
+
+
+def planned(entries, resource):
+    return [entry.values for entry in entries if entry.resource is resource]
+
+
+def test_the_same_seed_and_end_give_the_same_records(entries):
+    assert demo.plan(40, 5_000, 1, UNTIL) == entries
+    assert demo.plan(40, 5_000, 2, UNTIL) != entries
+
+
+@pytest.mark.parametrize(("machines", "logs"), [(1, 0), (1, 30), (2, 30), (12, 1), (40, 5_000), (130, 200)])
+def test_there_is_as_much_as_was_asked_for(machines, logs):
+    entries = demo.plan(machines, logs, 3, UNTIL)
+    assert len({machine["name"] for machine in planned(entries, MACHINES)}) == machines
+    assert len({log["uuid"] for log in planned(entries, LOGS)}) == len(planned(entries, LOGS)) == logs
+    assert len(planned(entries, USERS)) == 12
+
+
+def test_records_are_written_in_order_soon_after_the_event(entries):
+    assert [time(entry.at) for entry in entries] == sorted(time(entry.at) for entry in entries)
+    for entry in entries:
+        if entry.resource is LOGS:
+            delay = time(entry.at) - time(entry.values["ended_at"] or entry.values["started_at"])
+            assert timedelta(0) <= delay < timedelta(minutes=30)
+
+
+def test_a_log_passes_the_schema_and_has_whole_minutes_of_the_three_years(logs):
+    for log in logs:
+        assert LogCreate.model_validate(log).model_dump(mode="json") == log
+        times = [time(log[name]) for name in ("started_at", "ended_at", "down_from", "down_to") if log[name]]
+        assert all(UNTIL - demo.PERIOD <= at <= UNTIL and at.second == 0 for at in times)
+
+
+def test_a_machine_that_stands_still_is_not_visited_and_its_spindle_never_runs_back(logs):
+    free_at, hours = {}, {}
+    for log in logs:
+        assert free_at.get(log["machine"], "") <= log["started_at"]
+        if log["down_from"]:
+            free_at[log["machine"]] = log["down_to"] or "3"
+        run = log["attributes"].get("spindle_hours", hours.get(log["machine"], 0))
+        assert hours.get(log["machine"], 0) <= run
+        hours[log["machine"]] = run
+
+
+def test_everybody_keeps_one_language(logs):
+    languages = {row[2]: name for name in ("en", "fr") for rows in FAULTS.values() for row in spoken(rows, name)}
+    told = {(log["user"], languages[log["action"]]) for log in logs if log["user"] and log["action"] in languages}
+    assert told == {(person.trigram, person.language) for person in PEOPLE if person.role != "viewer"}
+
+
+def test_nights_and_sundays_are_quiet_by_the_clock_of_the_plant():
+    zone = ZoneInfo("America/Montreal")
+    logs = planned(demo.plan(logs=2_000, until=UNTIL.astimezone(zone)), LOGS)
+    starts = [time(log["started_at"]).astimezone(zone) for log in logs]
+    assert 0 < sum(start.hour < 6 for start in starts) < 200
+    assert 0 < sum(start.weekday() == 6 for start in starts) < 60
+
+
+def test_most_is_done_and_a_few_machines_fail_most(logs):
+    status = Counter(log["status"] for log in logs)
+    assert status["done"] > 4_900
+    assert all(0 < status[name] < 60 for name in ("open", "in_progress", "cancelled"))
+    assert 3 <= len([log for log in logs if log["down_from"] and not log["down_to"]]) <= 6
+    faults = Counter(log["machine"] for log in logs if log["type"] == "error")
+    assert sum(count for _, count in faults.most_common(8)) > faults.total() / 2
+
+
+def test_every_field_type_severity_and_fault_is_used(logs):
+    assert all(any(log[name] for log in logs) for name in LogCreate.model_fields)
+    assert {log["type"] for log in logs} == SHIPPED | {"calibration", "safety"}
+    assert {log["severity"] for log in logs} == {"info", "minor", "major", "critical"}
+    assert {fault for kind in KINDS for fault in kind.faults.split()} == set(FAULTS)
+
+
+async def test_a_filled_database_finds_what_was_planned(database):
+    told, entries = [], demo.plan(26, 600, until=UNTIL)
+    demo.fill(database, entries, lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(entries), len(entries))
+    assert await total(database, LOGS) == 600
+    assert await total(database, MACHINES, in_service="false") == 2
+    causes = Counter((log["machine"], log["cause"]) for log in planned(entries, LOGS) if log["cause"])
+    [((machine, cause), count)] = causes.most_common(1)
+    assert await total(database, LOGS, q=f'"{machine}" "{cause}"') == count > 3
+
+
+async def total(database, resource, **asked):
+    pairs = [*asked.items(), ("count", "exact")]
+    return (await pages.fetch(database, read_list(resource, pairs, Clock(ZoneInfo("UTC"), UNTIL)))).total

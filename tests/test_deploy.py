@@ -1,0 +1,251 @@
+"""The files of packaging and deployment agree with the code and with each other."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from machine_monitor import config
+
+ROOT = Path(__file__).parents[1]
+MAKE_TARGETS = {"help", "setup", "demo", "run", "test", "check", "fix", "lock", "fuzz"}
+# Addresses of registries, options that hold one, and folders of somebody's machine.
+FOREIGN = re.compile(
+    r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|file:///(?:opt)|--(?:extra-)?index-url|--find[-]links"
+    r"|(?<![\w.}])/(?:root|work|tmp/w)/"
+)
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+# Locks
+
+
+def pins(name: str) -> dict[str, tuple[str, set[str]]]:
+    """The version and the hashes of each package in a lock."""
+    blocks = re.split(r"\n(?=[a-z])", text(name).replace("\\\n", " ").strip())
+    found = {}
+    for block in blocks:
+        pin, version = re.match(r"([a-z0-9-]+)==(\S+)", block).groups()
+        found[pin] = (version, set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", block)))
+    return found
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_pin_of_a_lock_has_a_hash(name):
+    assert [pin for pin, (_, hashes) in pins(name).items() if not hashes] == []
+
+
+def test_locks_hold_what_pyproject_asks_for():
+    project = tomllib.loads(text("pyproject.toml"))
+    runtime, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    for lock, wanted in (
+        (runtime, project["project"]["dependencies"]),
+        (dev, project["dependency-groups"]["dev"] + project["build-system"]["requires"]),
+    ):
+        for requirement in map(Requirement, wanted):
+            assert requirement.specifier.contains(lock[requirement.name][0]), f"{requirement}: run `make lock`"
+
+
+def test_tests_run_on_the_versions_that_are_deployed():
+    runtime, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    assert {name: dev.get(name) for name in runtime} == runtime
+
+
+# Commands
+
+
+def test_make_alone_lists_every_target():
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    said = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- whichever make there is
+    assert set(re.findall(r"^make (\w+) ", said, re.MULTILINE)) == MAKE_TARGETS
+
+
+def test_ci_run_can_be_executed():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+# Settings
+
+
+def test_example_env_shows_every_setting_with_its_default(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith(config.PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    lines = re.sub(r"^# (?=MM_)", "", text(".env.example"), flags=re.MULTILINE)
+    (tmp_path / ".env").write_text(lines)
+    names = re.findall(r"^(MM_\w+)=", lines, re.MULTILINE)
+    assert sorted(names) == sorted(config.PREFIX + name.upper() for name in config.Settings.model_fields)
+    assert config.load() == config.Settings.model_construct()
+
+
+def test_example_env_holds_no_password():
+    assert re.findall(r"PASSWORD=.*", text(".env.example")) == ["PASSWORD="]
+
+
+# Containers
+
+
+@pytest.fixture(scope="module")
+def services() -> dict:
+    return yaml.safe_load(text("docker-compose.yml"))["services"]
+
+
+def test_app_waits_for_a_migration_that_waits_for_a_healthy_database(services):
+    assert services["app"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    assert services["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}
+    assert services["migrate"]["command"] == ["mm", "migrate"]
+    assert services["migrate"]["restart"] == "no"
+    assert "pg_isready" in services["db"]["healthcheck"]["test"]
+
+
+def test_database_of_compose_keeps_its_data_in_a_volume(services):
+    assert services["db"]["image"] == "postgres:18"
+    assert services["db"]["volumes"] == ["db:/var/lib/postgresql"]
+    assert "ports" not in services["db"]
+
+
+def test_compose_holds_no_password_and_demands_one(services):
+    for service, name in (("db", "POSTGRES_PASSWORD"), ("migrate", "PGPASSWORD"), ("app", "PGPASSWORD")):
+        assert services[service]["environment"][name].startswith("${POSTGRES_PASSWORD:?")
+    assert not re.search(r"://\w+:", text("docker-compose.yml"))
+
+
+def test_compose_sets_only_settings_that_exist(services):
+    given = {name for service in services.values() for name in service["environment"] if name.startswith(config.PREFIX)}
+    assert given <= {config.PREFIX + name.upper() for name in config.Settings.model_fields}
+
+
+def test_compose_publishes_to_this_machine_unless_told_otherwise(services):
+    assert services["app"]["ports"] == ["${MM_HOST:-127.0.0.1}:${MM_PORT:-8000}:8000"]
+    assert services["app"]["environment"]["MM_PORT"] == "8000"
+
+
+@pytest.fixture(scope="module")
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile as pairs of instruction and argument, continued lines joined as Docker joins them."""
+    lines = [line for line in text("Dockerfile").splitlines() if not line.lstrip().startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", "")
+    return [tuple(line.split(maxsplit=1)) for line in joined.splitlines() if line.strip()]
+
+
+def test_image_builds_with_all_that_the_backend_needs():
+    needed, names = set(), ["hatchling"]
+    while names:
+        name = names.pop()
+        needed.add(name)
+        wanted = map(Requirement, metadata.requires(name) or [])
+        names += [
+            each.name for each in wanted if each.name not in needed and (not each.marker or each.marker.evaluate())
+        ]
+    (listed,) = re.findall(r"\^\(([a-z|-]+)\)==", text("Dockerfile"))
+    assert set(listed.split("|")) == needed
+
+
+def test_image_runs_as_a_numbered_user_who_is_not_root(instructions):
+    last = [argument for name, argument in instructions if name == "USER"][-1]
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", last)
+
+
+def test_image_is_built_from_files_that_exist_and_enter_the_context(instructions):
+    allowed = {line[1:] for line in text(".dockerignore").splitlines() if line.startswith("!")}
+    copied = {
+        source
+        for name, argument in instructions
+        if name == "COPY" and "--from=" not in argument
+        for source in argument.split()[:-1]
+    }
+    assert copied == allowed
+    assert [source for source in copied if not (ROOT / source).exists()] == []
+
+
+def test_image_serves_with_settings_that_exist(instructions):
+    given = re.findall(r"\bMM_\w+(?==)", " ".join(argument for name, argument in instructions if name == "ENV"))
+    assert set(given) <= {config.PREFIX + name.upper() for name in config.Settings.model_fields}
+    assert json.loads(instructions[-1][1]) == ["mm", "serve", "--open"]
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of a server whose /healthz answers 200, and all else 404."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_health_check_of_the_image_tells_health(instructions, port):
+    (argument,) = [argument for name, argument in instructions if name == "HEALTHCHECK"]
+    command = json.loads(argument[argument.index("[") :])
+
+    def status(number: int) -> int:
+        environment = {"PATH": os.environ["PATH"], "MM_PORT": str(number), "http_proxy": "http://127.0.0.1:1"}
+        return subprocess.run(
+            [sys.executable, *command[1:]], env=environment, capture_output=True, check=False
+        ).returncode
+
+    assert command[0] == "python"
+    assert status(port) == 0
+    assert status(1) == 1
+
+
+# Workflow and files
+
+
+def test_workflow_runs_only_what_make_and_the_package_offer():
+    workflow = yaml.safe_load(text(".github/workflows/ci.yml"))
+    assert set(workflow["jobs"]) == {"check", "test", "migrate", "wheel", "image"}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all(re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
+    runs = "\n".join(step["run"] for step in steps if "run" in step)
+    assert set(re.findall(r"^make (\w+)", runs, re.MULTILINE)) <= MAKE_TARGETS
+    assert re.findall(r"(?:mm migrate|alembic downgrade base)$", runs, re.MULTILINE) == [
+        "mm migrate",
+        "alembic downgrade base",
+        "mm migrate",
+    ]
+
+
+def test_no_file_names_a_registry_or_a_folder_of_one_machine():
+    try:
+        listed = subprocess.run(
+            ["git", "-c", "safe.directory=*", "ls-files", "-z"],  # noqa: S607 -- whichever git there is
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("needs a git checkout")
+    found = []
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path.is_file() and (match := FOREIGN.search(path.read_bytes().decode(errors="replace"))):
+            found.append(f"{name}: {match[0]}")
+    assert found == []

@@ -1,0 +1,102 @@
+"""What the documents say is what there is; the README's transcript is typed and its answers are compared."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+from typer.main import get_command
+
+from machine_monitor.api.app import create_app
+from machine_monitor.cli.main import app as commands
+from machine_monitor.config import Settings
+from machine_monitor.errors import PROBLEMS
+from machine_monitor.query.operators import OPERATORS
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = (ROOT / "docs/reference.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+def rows(title):
+    """The rows of the reference's table whose header begins with `title`, as their cells."""
+    table = REFERENCE[REFERENCE.index(f"| {title} |") :].split("\n\n")[0]
+    return [[cell.strip(" `") for cell in row.strip("|").split(" | ")] for row in table.splitlines()[2:]]
+
+
+def test_the_operators_are_those_documented():
+    documented = {name: (sentence, kinds) for name, sentence, kinds in rows("operator")}
+    assert documented == {
+        operator.name: (operator.sentence.strip("`"), ", ".join(sorted(operator.kinds)))
+        for operator in OPERATORS.values()
+        if operator.name
+    }
+
+
+def test_the_problems_are_those_documented():
+    assert {(int(status), code, title) for status, code, title in rows("status")} == {
+        (problem.status, code, problem.title) for code, problem in PROBLEMS.items()
+    }
+
+
+def test_the_settings_are_those_documented():
+    documented = {name: description for name, _, description in rows("setting")}
+    assert documented == {f"MM_{name.upper()}": info.description for name, info in Settings.model_fields.items()}
+
+
+def test_the_commands_are_those_documented():
+    top = get_command(commands).commands
+    known = {f"mm {name}" for name in top if name != "user"} | {f"mm user {name}" for name in top["user"].commands}
+    assert {command.strip("`") for command, _ in rows("command")} == known
+
+
+def test_the_openapi_document_is_fresh():
+    committed = json.loads((ROOT / "docs/openapi.json").read_text())
+    assert committed == create_app(Settings.model_construct()).openapi(), "run `make openapi`"
+
+
+def test_every_operation_is_named_by_its_function():
+    document = create_app(Settings.model_construct()).openapi()
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the README's transcript is typed with")
+def test_the_readme_s_transcript_is_what_happens(tmp_path, unused_tcp_port):
+    transcript = README.split("```console\n")[1].split("```")[0].replace("\\\n>", " ")
+    steps = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", transcript, re.MULTILINE)
+    assert steps[0][0] == "mm serve &"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "machine_monitor.cli.main", "serve", "--port", str(unused_tcp_port)],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MM_")},
+    )
+    try:
+        wait(f"http://127.0.0.1:{unused_tcp_port}/readyz")
+        for command, expected in steps[1:]:
+            words = [word.replace(":8000/", f":{unused_tcp_port}/") for word in shlex.split(command)]
+            said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
+            assert re.fullmatch(pattern, said, re.DOTALL), said
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait(address):
+    for _ in range(150):
+        try:
+            httpx2.get(address).raise_for_status()
+        except httpx2.HTTPError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the server does not answer")
