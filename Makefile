@@ -6,10 +6,10 @@ STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo run test check fix lock fuzz
+.PHONY: help setup demo run test check fix fuzz openapi lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## Make .venv from the lock, with uv if it is there, else with pip
 
@@ -34,6 +34,9 @@ fix: $(STAMP) ## Mend what ruff can mend
 
 fuzz: $(STAMP) ## Search for requests that break the contract
 	$(BIN)/python -m pytest tests/fuzz_*.py -q $(ARGS)
+
+openapi: $(STAMP) ## Write docs/openapi.json, which a test holds fresh
+	$(BIN)/mm openapi > docs/openapi.json
 
 lock: ## Write the locks from pyproject.toml with uv; ARGS=--upgrade takes the newest versions
 	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev

@@ -14,6 +14,8 @@ from machine_monitor.services import validation
 
 MAX_BODY = 1024 * 1024
 MAX_DEPTH = 32
+# Python refuses to read more than 4,300; what a field may hold its schema says.
+MAX_DIGITS = 1_000
 MEDIA_TYPES = {
     "POST": {"application/json"},
     "PUT": {"application/json"},
@@ -41,6 +43,7 @@ def parse(raw: bytes) -> Any:
             object_pairs_hook=_unique,
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_integer,
         )
     except UnicodeDecodeError:
         message = "The body is not UTF-8."
@@ -97,6 +100,13 @@ def _finite(text: str) -> float:
         message = "A number is larger than a double can hold."
         raise ValueError(message)
     return number
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        message = f"An integer has more than {MAX_DIGITS} digits."
+        raise ValueError(message)
+    return int(text)
 
 
 def _sentence(error: ValueError) -> str:

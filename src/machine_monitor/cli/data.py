@@ -45,7 +45,7 @@ def sync(
 
     with _database() as (settings, database):
         zone = _zone(timezone, settings)
-        with bar("Reading") as progress:
+        with bar("Importing") as progress:
             report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))

@@ -18,7 +18,7 @@ def print_sync(report: dict[str, Any], *, dry_run: bool) -> None:
         table.add_row(name.replace("_", " "), *[str(report[name][outcome]) for outcome in OUTCOMES])
     console.print(table)
     if report["ignored"]:
-        console.print(f"{report['ignored']} files ignored")
+        console.print(f"files ignored: {report['ignored']}")
     for problem in report["problems"]:
         place = problem["file"] + (f" ({problem['field']})" if problem["field"] else "")
         line = Text.assemble((problem["level"], LEVELS[problem["level"]]), f" {place}: {problem['message']}")

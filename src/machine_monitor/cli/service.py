@@ -1,6 +1,7 @@
 """Commands about the service: run it, try it, look at it."""
 
 import json
+import sys
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -53,6 +54,7 @@ def demo(
     logs: Annotated[int, typer.Option(min=0, max=200_000, help="How many logs.")] = 5_000,
 ) -> None:
     """Fill a throw-away database with a believable plant, and serve it on this machine."""
+    import signal
     import tempfile
     from datetime import datetime
     from pathlib import Path
@@ -67,6 +69,8 @@ def demo(
     from machine_monitor.services import demo as plant
 
     settings = config.load()
+    # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
         database = Database(chosen.database_url)

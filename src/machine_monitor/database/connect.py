@@ -20,6 +20,10 @@ ATTEMPTS = 3
 T = TypeVar("T")
 
 
+class Raced(Conflict):
+    """Another write was in the way: the unit runs again, and this is its answer if that does not help."""
+
+
 @dataclass(frozen=True)
 class Transaction:
     """One unit of work: every statement in it takes effect together, or none does."""
@@ -79,7 +83,7 @@ class Database:
         for _ in range(ATTEMPTS - 1):
             try:
                 return self._transact_once(unit)
-            except _Raced:
+            except Raced:
                 continue
         return self._transact_once(unit)
 
@@ -97,9 +101,5 @@ class Database:
             if problem is None:
                 raise
             if type(problem) is Conflict:
-                raise _Raced from error
+                raise Raced from error
             raise problem from error
-
-
-class _Raced(Conflict):
-    """Another write was in the way; the unit may run again."""

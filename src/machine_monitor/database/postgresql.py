@@ -44,7 +44,7 @@ class PostgresqlDriver:
             open=False,
             timeout=BUSY_SECONDS,
             check=None,
-            kwargs={"autocommit": True, "options": _options(statement_timeout=int(query_timeout * 1000))},
+            kwargs={"autocommit": True, "options": _options(statement_timeout=max(1, round(query_timeout * 1000)))},
         )
         self._writes = ConnectionPool(
             conninfo,

@@ -50,16 +50,10 @@ class Reader:
 
 
 async def _open_reader(path: Path) -> Reader:
-    opened: list[sqlite3.Connection] = []
-
-    def connector() -> sqlite3.Connection:
-        raw = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        raw.execute("PRAGMA query_only=ON")
-        opened.append(raw)
-        return raw
-
-    connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
-    return Reader(connection, opened[0])
+    # Before the thread starts: one whose connection fails in it would outlive the event loop.
+    raw = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    raw.execute("PRAGMA query_only=ON")
+    return Reader(await aiosqlite.Connection(lambda: raw, iter_chunk_size=64), raw)
 
 
 class SqliteDriver:

@@ -190,7 +190,7 @@ Trigram = Annotated[str, CODE, _code(12)]
 Severity = Annotated[Literal["info", "minor", "major", "critical"], SEVERITY]
 Status = Annotated[Literal["open", "in_progress", "done", "cancelled"], STATUS]
 Role = Annotated[Literal["viewer", "operator", "lead", "supervisor", "admin"], ROLE]
-Identity = Annotated[int, INTEGER]
+Identity = Annotated[int, INTEGER, Field(ge=0, le=MAX_INTEGER)]
 Year = Annotated[int, INTEGER, Field(ge=1900, le=2100)]
 Flag = Annotated[bool, BOOLEAN]
 Instant = Annotated[

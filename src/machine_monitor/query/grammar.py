@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from machine_monitor.database import instants
+from machine_monitor.database.kinds import TIME
 from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid
 from machine_monitor.query import cursors, values, words
 from machine_monitor.query.cursors import Cursor
-from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, OPERATORS, Operator
+from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, Operator
 from machine_monitor.query.statements import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.values import BadValue, Value
@@ -111,9 +112,9 @@ class _Reader:
         listing.conditions = self._conditions(clock)
         listing.order = total_order(self.resource, self._take("sort", self._sort, self.resource.sort))
         listing.terms = self._take("q", _terms, "")
-        listing.limit = self._take("limit", _bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
-        listing.offset = self._take("offset", _bounded(0, MAX_OFFSET), None)
-        listing.count = self._take("count", _one_of(COUNTS), "none")
+        listing.limit = self._take("limit", values.bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
+        listing.offset = self._take("offset", values.bounded(0, MAX_OFFSET), None)
+        listing.count = self._take("count", values.one_of(COUNTS), "none")
         if cursor is not None and "offset" in self.single:
             self._fault("offset", "'offset' does not go with 'cursor'.")
         listing.fields, listing.expand = self._selected()
@@ -149,23 +150,19 @@ class _Reader:
 
     def _is_relative(self) -> bool:
         """Whether a filter means another instant tomorrow."""
-        times = {name for name, known in self.resource.fields.items() if known.kind.name == "time"}
         return any(
-            name.partition("__")[0] in times and any(map(values.is_relative, given))
+            self.resource.filters[name][0].kind is TIME and any(map(values.is_relative, given))
             for name, given in self.filters.items()
         )
 
     def _conditions(self, clock: Clock) -> tuple[Condition, ...]:
         conditions: list[Condition] = []
         for name, texts in self.filters.items():
-            field_name, _, operator_name = name.partition("__")
-            known = self.resource.fields.get(field_name)
-            operator = OPERATORS.get(operator_name) if operator_name or "__" not in name else None
-            if known is None or operator is None or not operator.fits(known.kind, folded=known.folded is not None):
-                self._unknown(name, _allowed(self.resource, known))
+            if name not in self.resource.filters:
+                self._unknown(name, _allowed(self.resource, name))
                 continue
             try:
-                conditions += _conditions(known, operator, texts, clock)
+                conditions += _conditions(*self.resource.filters[name], texts, clock)
             except BadValue as error:
                 self._fault(name, f"'{name}': {error}", error.allowed)
         return tuple(conditions)
@@ -174,13 +171,11 @@ class _Reader:
         order: dict[str, bool] = {}
         for part in text.split(","):
             name = part.removeprefix("-")
-            known = self.resource.fields.get(name)
-            if known is None or not EQUAL.fits(known.kind, folded=False):
-                near = _nearest(name, _sortable(self.resource))
-                message = f"'sort': there is no field '{name}' to sort by.{near}"
-                raise BadValue(message, _sortable(self.resource))
+            if name not in self.resource.sortable:
+                message = f"there is no field '{name}' to sort by.{_nearest(name, self.resource.sortable)}"
+                raise BadValue(message, self.resource.sortable)
             if name in order:
-                message = f"'sort': '{name}' is given twice."
+                message = f"'{name}' is given twice."
                 raise BadValue(message)
             order[name] = part.startswith("-")
         return tuple(order.items())
@@ -192,7 +187,7 @@ class _Reader:
         try:
             return read(text)
         except BadValue as error:
-            self._fault(name, str(error) if "'" in str(error) else f"'{name}': {error}", error.allowed)
+            self._fault(name, f"'{name}': {error}", error.allowed)
             return read(default) if default is not None else None
 
     def _unknown(self, name: str, allowed: tuple[str, ...]) -> None:
@@ -222,16 +217,6 @@ def total_order(resource: Resource, order: tuple[tuple[str, bool], ...]) -> tupl
     return (*order, *((tie, last) for tie in resource.ties if tie not in names))
 
 
-def filters_of(resource: Resource) -> dict[str, tuple[Field, Operator]]:
-    """Every filter that a resource takes, by its parameter's name."""
-    return {
-        known.name + (f"__{operator.name}" if operator.name else ""): (known, operator)
-        for known in resource.fields.values()
-        for operator in OPERATORS.values()
-        if operator.fits(known.kind, folded=known.folded is not None)
-    }
-
-
 def _conditions(known: Field, operator: Operator, texts: list[str], clock: Clock) -> list[Condition]:
     """`field=a&field=b` is one condition, any of them; of another operator each must hold."""
     if operator.takes == "boolean":
@@ -243,16 +228,11 @@ def _conditions(known: Field, operator: Operator, texts: list[str], clock: Clock
     return [Condition(known, operator, group) for group in read]
 
 
-def _allowed(resource: Resource, known: Field | None) -> tuple[str, ...]:
-    """What could have been meant: a known field's own filters, or all names."""
-    names = filters_of(resource)
-    if known is not None:
-        return tuple(name for name, (field_, _) in names.items() if field_ is known)
-    return (*sorted(_parameters(resource)), *(name for name in names if "__" not in name))
-
-
-def _sortable(resource: Resource) -> tuple[str, ...]:
-    return tuple(name for name, known in resource.fields.items() if EQUAL.fits(known.kind, folded=False))
+def _allowed(resource: Resource, name: str) -> tuple[str, ...]:
+    """What could have been meant: the filters of the same field, or all fields."""
+    field_name = name.partition("__")[0]
+    same = tuple(other for other, (known, _) in resource.filters.items() if known.name == field_name)
+    return same or (*sorted(_parameters(resource)), *resource.sortable)
 
 
 def _nearest(name: str, allowed: Iterable[str]) -> str:
@@ -275,26 +255,5 @@ def _names(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
                 message = f"There is no '{name}' to choose.{_nearest(name, allowed)}"
                 raise BadValue(message, allowed)
         return names
-
-    return read
-
-
-def _bounded(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        number = values.read_integer(text)
-        if not low <= number <= high:
-            message = f"Write an integer from {low} to {high}."
-            raise BadValue(message)
-        return number
-
-    return read
-
-
-def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in names:
-            message = f"Write one of {', '.join(names)}."
-            raise BadValue(message, names)
-        return text
 
     return read

@@ -18,9 +18,8 @@ TEXT = {"type": "string"}
 def list_parameters(resource: Resource) -> list[dict[str, Any]]:
     """The OpenAPI parameters of a list."""
     filters = [
-        _filter(known, operator)
-        for known in resource.fields.values()
-        for operator in OPERATORS.values()
+        _filter(name, known, operator)
+        for name, (known, operator) in resource.filters.items()
         if _is_declared(known, operator)
     ]
     return [*_paging(resource), *selection_parameters(resource), *filters]
@@ -36,11 +35,11 @@ def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 def vocabulary_table(resource: Resource) -> str:
     """The whole vocabulary in Markdown: each field with its operators, each operator with its sentence."""
-    rows = [
-        f"| `{known.name}` | {_kind(known)} | {' '.join(f'`{name}`' for name in _operators(known) if name)} |"
-        for known in resource.fields.values()
-        if EQUAL.fits(known.kind, folded=False)
-    ]
+    operators: dict[str, list[str]] = {name: [] for name in resource.sortable}
+    for known, operator in resource.filters.values():
+        if operator.name:
+            operators[known.name].append(f"`{operator.name}`")
+    rows = [f"| `{name}` | {_kind(resource.fields[name])} | {' '.join(given)} |" for name, given in operators.items()]
     sentences = [f"- `{operator.name}`: {operator.sentence}" for operator in OPERATORS.values() if operator.name]
     return "\n".join(
         [
@@ -76,8 +75,6 @@ def _paging(resource: Resource) -> list[dict[str, Any]]:
 
 
 def _is_declared(known: Field, operator: Operator) -> bool:
-    if not operator.fits(known.kind, folded=known.folded is not None):
-        return False
     if known.relation is not None and known.name != known.relation:
         return known.name in DECLARED_RELATED and operator is EQUAL
     if operator.name == "isnull":
@@ -85,8 +82,7 @@ def _is_declared(known: Field, operator: Operator) -> bool:
     return operator is EQUAL or operator.name in DECLARED.get(known.kind.name, ())
 
 
-def _filter(known: Field, operator: Operator) -> dict[str, Any]:
-    name = known.name + (f"__{operator.name}" if operator.name else "")
+def _filter(name: str, known: Field, operator: Operator) -> dict[str, Any]:
     sentence = f"{known.description} {operator.sentence[0].upper()}{operator.sentence[1:]}."
     if operator.name:
         return _parameter(name, sentence, BOOLEAN if operator.takes == "boolean" else _value_schema(known, operator))
@@ -115,10 +111,6 @@ def _kind(known: Field) -> str:
     between = " < " if known.kind.name == "rank" else ", "
     values = f" ({between.join(known.kind.choices)})" if known.kind.choices else ""
     return known.kind.name + values
-
-
-def _operators(known: Field) -> list[str]:
-    return [name for name, operator in OPERATORS.items() if operator.fits(known.kind, folded=known.folded is not None)]
 
 
 def _names(names: Any) -> dict[str, Any]:

@@ -54,6 +54,31 @@ def read_integer(text: str) -> int:
     return int(text)
 
 
+def bounded(low: int, high: int) -> Callable[[str], int]:
+    """A reader of integers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        number = read_integer(text)
+        if not low <= number <= high:
+            message = f"Write an integer from {low} to {high}."
+            raise BadValue(message)
+        return number
+
+    return read
+
+
+def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    """A reader of one of these words."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            message = f"Write one of {', '.join(names)}."
+            raise BadValue(message, names)
+        return text
+
+    return read
+
+
 def is_relative(text: str) -> bool:
     """Whether a time, or one of a list, means another instant tomorrow."""
     return any(part.strip('"').startswith(("now", "today", "yesterday", "-")) for part in text.split(","))

@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, ForeignKey, FromClause, Table, fun
 from sqlmodel import SQLModel
 
 from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT, Kind
+from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +94,21 @@ class Resource:
         """What an order is made of: the vocabulary, and the order of writing where it is not shown."""
         writing = Field("id", INTEGER, nullable=False, column=self.table.c[self.ties[-1]], relation=None, folded=None)
         return {self.ties[-1]: writing, **self.fields}
+
+    @cached_property
+    def filters(self) -> dict[str, tuple[Field, Operator]]:
+        """Every filter, by its parameter's name."""
+        return {
+            known.name + (f"__{operator.name}" if operator.name else ""): (known, operator)
+            for known in self.fields.values()
+            for operator in OPERATORS.values()
+            if operator.fits(known.kind, folded=known.folded is not None)
+        }
+
+    @cached_property
+    def sortable(self) -> tuple[str, ...]:
+        """The fields that a list can be sorted by: those that can be compared."""
+        return tuple(known.name for known, operator in self.filters.values() if operator is EQUAL)
 
     def source(self, shown: Iterable[Field], expand: Iterable[str] = ()) -> FromClause:
         """The table, joined with those of the related records that are shown or ordered by."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database, Raced, Transaction
 from machine_monitor.database.kinds import UUID
 from machine_monitor.errors import Conflict, Fault, Gone, InUse, MachineHasLogs, NotFound, VersionConflict, invalid
 from machine_monitor.models import MACHINES
@@ -177,7 +177,8 @@ def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: A
         raise invalid(faults)
     values = _validated(resource, {resource.key: target.key, **given})
     if storage.taken(tx, resource, values[resource.key]) is not None:
-        raise _taken(resource)
+        # It was not there a moment ago: what another write just created is replaced when this runs again.
+        raise Raced(_taken(resource).detail)
     return insert(tx, resource, values, author)
 
 

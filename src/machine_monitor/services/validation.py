@@ -21,9 +21,9 @@ def faults(error: ValidationError) -> list[Fault]:
 def _fault(detail: dict[str, Any]) -> Fault:
     kind = detail["type"]
     # A rule between fields names the one that a person would mend.
-    path = detail["loc"] or (detail.get("ctx") or {}).get("field", "")
-    path = (path,) if isinstance(path, str) else path
-    pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path if part != "")
+    field = (detail.get("ctx") or {}).get("field")
+    path: tuple[Any, ...] = detail["loc"] or (() if field is None else (field,))
+    pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
     if kind == "extra_forbidden" and path[-1] in READ_ONLY:
         return Fault(f"'{path[-1]}' is read-only.", "read-only", pointer=pointer)
     return Fault(MESSAGES.get(kind, detail["msg"]), CODES.get(kind, "invalid"), pointer=pointer)
