@@ -63,10 +63,9 @@ async def test_what_logs_name_stays_even_if_they_are_deleted(seeded, kind, field
     assert stale.status_code == 412
 
 
-@pytest.mark.parametrize(("kind", "field", "code"), NAMED, ids=str)
+# An author never changes.
+@pytest.mark.parametrize(("kind", "field", "code"), [row for row in NAMED if row[1] != "user"], ids=str)
 async def test_a_record_that_no_log_names_any_more_is_deleted(seeded, kind, field, code):
-    if field == "user":
-        pytest.skip("an author never changes")
     key, _ = await create(seeded, kind)
     log, _ = await create(seeded, LOGS, **{field: key})
     assert (await seeded.delete(kind.at(key))).json()["code"] == code

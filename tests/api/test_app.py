@@ -1,0 +1,106 @@
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from conftest import serving
+from machine_monitor.api.envelope import Envelope
+from machine_monitor.api.route import tagged
+from machine_monitor.config import Settings
+from machine_monitor.database.connect import Database
+
+
+async def test_a_crash_is_a_problem_without_its_reason(client, monkeypatch, caplog):
+    async def crash(*_):
+        raise RuntimeError("secret-reason")
+
+    monkeypatch.setattr(Database, "fetch", crash)
+    answer = await client.get("/logs", headers={"X-Request-ID": "mine-1"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["request_id"]) == (500, "internal", "mine-1")
+    assert answer.headers["X-Request-ID"] == "mine-1"
+    assert "secret-reason" not in answer.text
+    assert "secret-reason" in caplog.text
+
+
+async def test_a_crash_after_the_answer_began_is_not_answered_twice():
+    async def half(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    with pytest.raises(RuntimeError):
+        await Envelope(half)({"type": "http", "method": "GET", "path": "/", "headers": []}, None, send)
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é"])
+async def test_a_request_id_that_is_no_plain_word_is_replaced(client, given):
+    answer = await client.get("/healthz", headers={"X-Request-ID": given.encode()})
+    assert answer.headers["X-Request-ID"] not in ("", given)
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/docs", "/openapi.json", "/problems/gone", "/logs"])
+async def test_head_is_get_without_its_body(client, path):
+    got, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Length"] == got.headers["Content-Length"]
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+async def test_the_service_describes_itself_by_links_that_work(client):
+    described = (await client.get("/")).json()
+    assert (described["name"], described["timezone"]) == ("Machine Monitor", "UTC")
+    for link in described["links"].values():
+        assert (await client.get(link)).status_code == 200
+
+
+async def test_swagger_needs_no_other_host(client):
+    page = (await client.get("/docs")).text
+    assert "http://" not in page
+    assert "https://" not in page
+    for file in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
+        assert f"/docs/static/{file}" in page
+        assert (await client.get(f"/docs/static/{file}")).status_code == 200
+
+
+async def test_a_database_of_another_version_is_not_ready(client, monkeypatch):
+    monkeypatch.setattr("machine_monitor.database.migrations.newest", lambda: "9999")
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "database-busy", "1")
+
+
+async def test_a_web_frontend_of_a_named_origin_may_read_the_headers(sqlite_database_url):
+    settings = Settings(database_url=sqlite_database_url, cors_origins="https://one.example, https://two.example")
+    async with serving(settings) as client:
+        answer = await client.get("/machines", headers={"Origin": "https://two.example"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://two.example"
+        exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+        assert set(exposed) == {"ETag", "Link", "Location", "X-Total-Count", "X-Request-ID"}
+        asked = {"Origin": "https://one.example", "Access-Control-Request-Method": "PATCH"}
+        preflight = await client.options("/machines/x", headers=asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["X-Request-ID"]
+        other = await client.get("/machines", headers={"Origin": "https://other.example"})
+        assert "Access-Control-Allow-Origin" not in other.headers
+
+
+def test_a_signature_that_the_route_does_not_understand_is_refused_when_it_is_made():
+    with pytest.raises(TypeError, match="unheard"):
+
+        @tagged("test").get("/test")
+        async def endpoint(unheard: int) -> None: ...
+
+
+async def test_what_is_no_request_passes_by():
+    app = FastAPI()
+    async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=httpx2.ASGITransport(Envelope(app))):
+        seen = []
+
+        async def inner(scope, *_):
+            seen.append(scope["type"])
+
+        await Envelope(inner)({"type": "lifespan"}, None, None)
+        assert seen == ["lifespan"]
