@@ -1,17 +1,16 @@
 """Settings: environment variables `MM_*`, or the same names in a file `.env`."""
 
-import difflib
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from machine_monitor.errors import BadSetting
+from machine_monitor.errors import BadSetting, nearest
 
 PREFIX = "MM_"
 ENV_FILE = Path(".env")
@@ -22,9 +21,7 @@ FOREIGN_NAMES = {"MM_TEST_DATABASE_URL"}
 def _zone_name(name: object) -> object:
     if name in available_timezones():
         return name
-    near = difflib.get_close_matches(str(name), sorted(available_timezones()), n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    message = f"there is no such time zone.{hint}"
+    message = f"there is no such time zone.{nearest(str(name), sorted(available_timezones()))}"
     raise ValueError(message)
 
 
@@ -52,6 +49,10 @@ class Settings(BaseSettings):
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
         default=[],
         description="Origins of web frontends that may call the API, separated by commas.",
+    )
+    anonymous: Literal["off", "read"] = Field(
+        default="off",
+        description="Whether anyone may read without an account, once there are accounts: off or read.",
     )
     require_if_match: bool = Field(
         default=False,
@@ -91,7 +92,4 @@ def _refuse_unknown_names() -> None:
     given = {*os.environ, *dotenv_values(ENV_FILE)}
     for name in sorted(given):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            message = f"There is no setting {name}.{hint}"
-            raise BadSetting(message)
+            raise BadSetting(f"There is no setting {name}.{nearest(name.upper(), sorted(known))}")

@@ -3,9 +3,16 @@
 Each class with a `code` is one problem of the API; `PROBLEMS` lists them, `/problems/{code}` prints them.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question that names the most similar of the known names, after a blank; empty if none is similar."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 class MonitorError(Exception):
@@ -223,7 +230,7 @@ class DatabaseBusy(Problem):
     """503."""
 
     status, code, title = 503, "database-busy", "Database busy"
-    explanation = "The database cannot be reached or is busy; nothing was written. Try again."
+    explanation = "The database cannot be reached or is busy. Try again; a write may be repeated by PUT."
     retry_after = 1
 
 
@@ -254,8 +261,14 @@ def _tree(root: type[Problem]) -> dict[str, type[Problem]]:
 PROBLEMS = _tree(Problem)
 
 
+# As many as anyone reads.
+MAX_FAULTS = 100
+
+
 def invalid(faults: Sequence[Fault]) -> Invalid:
     """The 422 of a request with these faults: of their own kind if they are all of one, else `validation`."""
+    if len(faults) > MAX_FAULTS:
+        faults = [*faults[:MAX_FAULTS], Fault(f"There are {len(faults) - MAX_FAULTS} more faults.", "more")]
     kinds = {_kind(fault) for fault in faults}
     problem = kinds.pop() if len(kinds) == 1 else Invalid
     return problem(faults=faults)

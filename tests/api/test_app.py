@@ -1,6 +1,7 @@
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
 
 from conftest import serving
 from machine_monitor.api.envelope import Envelope
@@ -104,3 +105,44 @@ async def test_what_is_no_request_passes_by():
 
         await Envelope(inner)({"type": "lifespan"}, None, None)
         assert seen == ["lifespan"]
+
+
+async def test_a_path_that_is_not_utf_8_is_no_name(client):
+    answer = await client.put("/machines/%FF", json={})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+
+
+async def test_a_problem_stays_short_whatever_is_sent(client):
+    answers = [
+        await client.post("/machines", json={f"field {number}": 1 for number in range(20_000)}),
+        await client.get("/logs?" + "&".join(f"unheard{number}=" for number in range(500))),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert len(answer.text) < 100_000
+
+
+async def test_what_a_related_record_says_is_not_told_by_the_version(client):
+    await client.put("/machines/Saw", json={})
+    log = (await client.post("/logs", json={"machine": "Saw", "type": "info"})).json()["uuid"]
+    headers = {"If-None-Match": '"1"'}
+    assert (await client.get(f"/logs/{log}", headers=headers)).status_code == 304
+    await client.patch("/machines/Saw", json={"sector": "2B"})
+    answer = await client.get(f"/logs/{log}?expand=machine", headers=headers)
+    assert (answer.status_code, answer.json()["expanded"]["machine"]["sector"]) == (200, "2B")
+
+
+async def test_who_finds_no_reader_is_told_that_the_database_is_busy(sqlite_database_url, monkeypatch):
+    monkeypatch.setattr("machine_monitor.database.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("machine_monitor.database.sqlite.READERS", 0)
+    async with serving(Settings(database_url=sqlite_database_url)) as client:
+        answer = await client.get("/logs")
+        assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
+
+
+async def test_a_client_that_goes_away_is_no_failure(caplog):
+    async def gone(*_):
+        raise ClientDisconnect
+
+    await Envelope(gone)({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)
+    assert caplog.text == ""

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -98,8 +99,9 @@ def test_a_database_of_another_version_stops_every_command(mm, database_url, rev
     ("settings", "said"),
     [
         ({"timezone": "Europe/Pari"}, "Did you mean 'Europe/Paris'?"),
-        ({"timezon": "UTC"}, "Did you mean MM_TIMEZONE?"),
+        ({"timezon": "UTC"}, "Did you mean 'MM_TIMEZONE'?"),
         ({"port": "many"}, "MM_PORT"),
+        ({"anonymous": "write"}, "MM_ANONYMOUS"),
         ({"database_url": "mysql://host/name"}, "only sqlite and postgresql"),
         ({"database_url": "sqlite://"}, "names no file"),
         ({"database_url": "sqlite:////no/such/folder/file.db"}, "cannot be used"),
@@ -174,3 +176,12 @@ def test_sync_of_what_is_no_legacy_data_is_usage(mm, elsewhere, source):
     code, _, err = mm("sync", source)
     assert code == 2
     assert err.count("\n") <= 3
+
+
+def test_a_port_that_is_taken_is_a_sentence(mm, elsewhere, unused_tcp_port):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", unused_tcp_port))
+        code, _, err = mm("serve", "--port", unused_tcp_port)
+    assert code == 2
+    assert f"127.0.0.1:{unused_tcp_port}" in err
+    assert (elsewhere / "machine-monitor.db").exists()

@@ -1,6 +1,8 @@
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from machine_monitor.database import addresses, migrations
 from machine_monitor.database.connect import Database
@@ -61,7 +63,8 @@ def test_any_spelling_of_an_sqlite_file_is_understood(text, path, tmp_path, monk
 @pytest.mark.parametrize("text", POSTGRESQL)
 def test_any_spelling_of_a_postgresql_url_is_understood(text):
     address = addresses.parse(text)
-    assert (address.engine.name, address.conninfo) == ("postgresql", "postgresql://u:s3cr3t@host:5433/base")
+    parts = {"host": "host", "port": "5433", "user": "u", "password": "s3cr3t", "dbname": "base"}
+    assert (address.engine.name, conninfo_to_dict(address.conninfo)) == ("postgresql", parts)
     assert address.url.drivername == "postgresql+psycopg"
 
 
@@ -101,3 +104,16 @@ async def test_a_folder_that_is_not_there_is_a_sentence_and_not_a_crash(tmp_path
     with pytest.raises(MonitorError):
         await database.open()
     await database.close()
+
+
+@pytest.mark.parametrize("password", ["p w", "a/b@c:d", "100%", "'quoted'"])
+def test_a_password_reaches_the_server_as_it_is(password):
+    address = addresses.parse(f"postgresql://u:{quote(password, safe='')}@host/base?application_name=my%20app")
+    parts = conninfo_to_dict(address.conninfo)
+    assert (parts["password"], parts["application_name"]) == (password, "my app")
+
+
+def test_an_at_sign_that_is_not_encoded_is_refused_without_showing_it():
+    with pytest.raises(BadSetting) as refused:
+        addresses.parse("postgresql://u:se@cret@host/base")
+    assert "cret" not in str(refused.value)

@@ -188,3 +188,18 @@ def test_a_file_that_is_no_database_is_a_sentence_and_is_left_alone(tmp_path):
     with pytest.raises(MonitorError):
         migrations.prepare(addresses.parse(f"sqlite:///{path}"))
     assert path.read_text() == "not a database, " * 100
+
+
+def test_the_tables_of_another_program_are_left_alone(empty_url):
+    address = addresses.parse(empty_url)
+    with migrations.locked(address) as connection:
+        connection.exec_driver_sql("CREATE TABLE customers (id integer)")
+    for attempt in (migrations.current, migrations.prepare, migrations.upgrade):
+        with pytest.raises(SchemaMismatch, match="customers"):
+            attempt(address)
+
+
+def test_the_revision_is_read_while_another_writes(sqlite_database_url):
+    address = addresses.parse(sqlite_database_url)
+    with migrations.locked(address):
+        assert migrations.current(address) == migrations.newest()

@@ -1,10 +1,12 @@
 """Answers: finished bytes with the headers that the contract promises."""
 
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 
+from machine_monitor.query.grammar import read_pairs
 from machine_monitor.query.pages import Page
+from machine_monitor.query.statements import Selection
 from machine_monitor.services.conditions import Conditions, etag
 from machine_monitor.services.records import Written
 from machine_monitor.services.storage import Stored
@@ -27,11 +29,15 @@ def page(request: Request, found: Page) -> Response:
     return Response(found.body, media_type=JSON, headers=headers)
 
 
-def record(stored: Stored, conditions: Conditions) -> Response:
-    """One record with its ETag; 304 without it if the client has this version already."""
+def record(stored: Stored, conditions: Conditions, selection: Selection) -> Response:
+    """One record with its ETag; 304 without it if the client has this version already.
+
+    Not where related records are shown: their changes do not change the version.
+    """
     conditions.check_current(stored)
     headers = {"ETag": etag(stored.version)}
-    if conditions.is_known(stored.version):
+    expand = selection[1]
+    if not expand and conditions.is_known(stored.version):
         return Response(status_code=304, headers=headers)
     return Response(stored.body, media_type=JSON, headers=headers)
 
@@ -47,6 +53,7 @@ def written(path: str, result: Written) -> Response:
 
 def _with_cursor(request: Request, cursor: str) -> str:
     """The address of a neighbouring page: the same list, at another place."""
-    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True, encoding="latin-1")
-    kept = [(name, value) for name, value in query if name not in ("cursor", "offset")]
-    return f"{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', cursor)], encoding='latin-1')}"
+    kept = [
+        (name, value) for name, value in read_pairs(request.scope["query_string"]) if name not in ("cursor", "offset")
+    ]
+    return f"{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', cursor)])}"

@@ -61,8 +61,8 @@ def serve() -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
     migrations.prepare(database.address)
-    await database.open()
     try:
+        await database.open()
         yield
     finally:
         await database.close()

@@ -1,9 +1,9 @@
 """What an endpoint can ask for in its signature; each is a plain function of the request."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Request
@@ -22,38 +22,37 @@ from machine_monitor.services.history import Author
 from machine_monitor.services.records import Target, Written
 
 MAX_NOTE = 500
+T = TypeVar("T")
 _TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 
 
 @dataclass(frozen=True)
 class Writing:
-    """All that a write needs beside its body: where, by whom, and under which conditions."""
+    """All that a write needs beside its body: where, why, and under which conditions."""
 
     database: Database
-    author: Author
+    note: str | None
     conditions: Conditions
 
     async def create(self, resource: Resource, body: Schema) -> Written:
         """Add a record."""
-        unit = partial(records.create, resource=resource, body=body, author=self.author)
-        return await self.database.write(unit)
+        return await self._write(records.create, resource, body)
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> Written:
         """Make the record at `key` what the body says."""
-        unit = partial(records.replace, target=self._target(resource, key), body=body, author=self.author)
-        return await self.database.write(unit)
+        return await self._write(records.replace, Target(resource, key, self.conditions), body)
 
     async def update(self, resource: Resource, key: str, body: Schema) -> Written:
         """Apply a merge patch to the record at `key`."""
-        unit = partial(records.update, target=self._target(resource, key), body=body, author=self.author)
-        return await self.database.write(unit)
+        return await self._write(records.update, Target(resource, key, self.conditions), body)
 
     async def delete(self, resource: Resource, key: str) -> None:
         """Delete the record at `key`."""
-        await self.database.write(partial(records.delete, target=self._target(resource, key), author=self.author))
+        await self._write(records.delete, Target(resource, key, self.conditions))
 
-    def _target(self, resource: Resource, key: str) -> Target:
-        return Target(resource, key, self.conditions)
+    async def _write(self, verb: Callable[..., T], *about: Any) -> T:
+        # The author is made inside the unit: who waits for another write is dated after it.
+        return await self.database.write(lambda tx: verb(tx, *about, Author(via="anonymous", note=self.note)))
 
 
 def database_of(request: Request) -> Database:
@@ -70,10 +69,10 @@ def conditions_of(request: Request) -> Conditions:
 def writing_of(request: Request) -> Writing:
     """What a write needs; raises the 422 of its note, and of a query string, for a write has none."""
     faults = refuse_all(read_pairs(request.scope["query_string"]))
-    author = Author(via="anonymous", note=_note(request, faults))
+    note = _note(request, faults)
     if faults:
         raise invalid(faults)
-    return Writing(database_of(request), author, conditions_of(request))
+    return Writing(database_of(request), note, conditions_of(request))
 
 
 def listing_of(resource: Resource) -> Any:

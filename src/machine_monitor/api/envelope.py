@@ -5,6 +5,7 @@ import re
 import secrets
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from machine_monitor.api.problems import render
@@ -41,6 +42,8 @@ class Envelope:
 
         try:
             await self.app(scope, receive, wrapped)
+        except ClientDisconnect:
+            return
         except Exception:
             logger.exception("request %s failed", request_id)
             if started:

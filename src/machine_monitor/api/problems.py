@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Mount
 
 from machine_monitor.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Problem
 
@@ -48,7 +49,7 @@ async def _problem(request: Request, problem: Exception) -> Response:
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
-    """What the framework raises by itself: no such path, no such method, a client that went away."""
+    """What the framework raises by itself: no such path, no such method."""
     assert isinstance(error, HTTPException)
     kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 400: BadRequest}
     response = await _problem(request, kinds.get(error.status_code, InternalError)())
@@ -65,4 +66,5 @@ def _allowed(request: Request) -> list[str]:
 
 def _is_routed(request: Request, method: str) -> bool:
     scope = {**request.scope, "method": method}
-    return any(route.matches(scope)[0].name == "FULL" for route in request.app.routes)
+    routes = [route for route in request.app.routes if method == "GET" or not isinstance(route, Mount)]
+    return any(route.matches(scope)[0].name == "FULL" for route in routes)

@@ -8,13 +8,14 @@ a plain function of the request. Anything else is refused when the route is made
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, get_args, get_origin
+from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 
 from machine_monitor.api.bodies import read_body
-from machine_monitor.errors import Fault, Invalid, UriTooLong, invalid
+from machine_monitor.errors import BadRequest, Fault, Invalid, UriTooLong, invalid
 from machine_monitor.models.fields import Schema
 
 MAX_URL = 8 * 1024
@@ -83,5 +84,11 @@ def _resolver(parameter: inspect.Parameter, path: str) -> Resolver:
 
 def _check_url(request: Request) -> None:
     scope = request.scope
-    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) + 1 > MAX_URL:
+    raw_path = scope.get("raw_path") or b""
+    if len(raw_path) + len(scope["query_string"]) + 1 > MAX_URL:
         raise UriTooLong
+    try:
+        # The server puts a sign of its own for what is no UTF-8: different keys would become one.
+        unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The path is not UTF-8.") from None

@@ -83,7 +83,7 @@ def list_users(as_json: Json = False) -> None:
     from machine_monitor.services import records
 
     with _database() as (_, database):
-        found = database.transact(lambda tx: records.read_all(tx, USERS))
+        found = database.snapshot(lambda tx: records.read_all(tx, USERS))
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
     else:

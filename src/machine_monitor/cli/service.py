@@ -3,7 +3,7 @@
 import json
 import sys
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +23,6 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API."""
-    import uvicorn
-
     from machine_monitor import config
     from machine_monitor.database import addresses, migrations
 
@@ -37,15 +35,7 @@ def serve(
         raise UsageError(message)
     # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
     migrations.prepare(addresses.parse(settings.database_url))
-    uvicorn.run(
-        "machine_monitor.api.app:serve",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        access_log=False,
-        server_header=False,
-    )
+    _run("machine_monitor.api.app:serve", factory=True, host=host, port=port, workers=workers)
 
 
 def demo(
@@ -58,8 +48,6 @@ def demo(
     import tempfile
     from datetime import datetime
     from pathlib import Path
-
-    import uvicorn
 
     from machine_monitor import config
     from machine_monitor.api.app import create_app
@@ -82,7 +70,7 @@ def demo(
         typer.echo(
             f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: http://127.0.0.1:{number}/docs"
         )
-        uvicorn.run(create_app(chosen), host="127.0.0.1", port=number, access_log=False, server_header=False)
+        _run(create_app(chosen), host="127.0.0.1", port=number)
 
 
 def doctor(as_json: Json = False) -> None:
@@ -107,6 +95,19 @@ def openapi() -> None:
     # Of the product, not of this site: the document does not depend on settings.
     document = create_app(Settings.model_construct()).openapi()
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def _run(app: Any, **options: Any) -> None:
+    """Serve until told to stop; raises `UsageError` if the server cannot start."""
+    import uvicorn
+
+    try:
+        uvicorn.run(app, access_log=False, server_header=False, **options)
+    except SystemExit as stopped:
+        if stopped.code:
+            message = f"The server did not start on {options['host']}:{options['port']}: the lines above say why."
+            raise UsageError(message) from None
+        raise
 
 
 def _is_loopback(host: str) -> bool:

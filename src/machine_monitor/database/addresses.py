@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -32,7 +33,8 @@ class Address:
     @property
     def conninfo(self) -> str:
         """What libpq connects with."""
-        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        parts = self.url.translate_connect_args(database="dbname", username="user")
+        return make_conninfo(**parts, **{name: str(value) for name, value in self.url.query.items()})
 
 
 def parse(text: str) -> Address:
@@ -46,9 +48,11 @@ def parse(text: str) -> Address:
     if engine is None:
         message = f"MM_DATABASE_URL begins with '{url.drivername}': only sqlite and postgresql are known."
         raise BadSetting(message)
+    if "@" in (url.host or ""):
+        raise BadSetting("MM_DATABASE_URL has an @ too many: write %40 for one in a password.")
     url = _sqlite(url) if engine is SQLITE else _postgresql(url)
     masked = {name: "***" if name in SECRETS else value for name, value in url.query.items()}
-    return Address(engine, url, url.set(query=masked).render_as_string(hide_password=True))
+    return Address(engine, url, url.set(drivername=engine.name, query=masked).render_as_string(hide_password=True))
 
 
 def _sqlite(url: URL) -> URL:

@@ -87,6 +87,11 @@ class Database:
                 continue
         return self._transact_once(unit)
 
+    def snapshot(self, unit: Callable[[Transaction], T]) -> T:
+        """Run a unit that only reads: it sees one moment, and holds up no write."""
+        with self._errors(), self._driver.transaction(snapshot=True) as cursor:
+            return unit(Transaction(self.engine, cursor))
+
     def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
         with self._errors(), self._driver.transaction() as cursor:
             return unit(Transaction(self.engine, cursor))

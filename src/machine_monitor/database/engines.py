@@ -24,11 +24,15 @@ Convert = Callable[[Any, Kind], Any]
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """One engine; the tables are keyed by `Kind.name`, a kind that is missing needs no conversion."""
+    """One engine; `position` tells where a text begins in another.
+
+    The tables are keyed by `Kind.name`, a kind that is missing needs no conversion.
+    """
 
     name: str
     dialect: Dialect
     build_object: Callable[[Mapping[str, ColumnElement]], ColumnElement]
+    position: Callable[[ColumnElement, ColumnElement], ColumnElement]
     shows: Mapping[str, Show]
     stores: Mapping[str, Convert]
     loads: Mapping[str, Convert]
@@ -83,6 +87,7 @@ SQLITE = Engine(
     name="sqlite",
     dialect=sqlite.dialect(paramstyle="qmark"),
     build_object=_sqlite_object,
+    position=func.instr,
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: column.concat(literal_column("'Z'")),
@@ -113,6 +118,7 @@ POSTGRESQL = Engine(
     name="postgresql",
     dialect=psycopg.dialect(paramstyle="format"),
     build_object=_postgresql_object,
+    position=func.strpos,
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: func.replace(

@@ -4,13 +4,14 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, pool, text
+from sqlalchemy import Connection, create_engine, event, inspect, pool, text
 from sqlalchemy.exc import DatabaseError
 
 from machine_monitor.database import sqlite
@@ -39,17 +40,18 @@ def location() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parents[1] / "alembic"
 
 
+@cache
 def newest() -> str:
     """The revision that this code works with."""
     return ScriptDirectory(str(location())).get_current_head() or ""
 
 
 def current(address: Address) -> str | None:
-    """The revision that the database is at; None if it is empty or not there yet."""
+    """The revision that the database is at; None if it is empty or not there yet. Waits for no writer."""
     if address.engine is SQLITE and not address.path.exists():
         return None
-    with _connected(address) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    with _connected(address, reading=True) as connection:
+        return _revision(connection)
 
 
 def prepare(address: Address) -> None:
@@ -101,9 +103,19 @@ def locked(address: Address) -> Generator[Connection]:
             yield connection
 
 
+def _revision(connection: Connection) -> str | None:
+    """The database's revision; raises `SchemaMismatch` if it has none but holds the tables of something else."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    tables = {*inspect(connection).get_table_names()} - {"alembic_version"} if found is None else set()
+    if tables:
+        message = f"The database holds tables of another program ({', '.join(sorted(tables)[:3])}): name an empty one."
+        raise SchemaMismatch(message)
+    return found
+
+
 def _known(connection: Connection) -> str | None:
     """The database's revision; raises `SchemaMismatch` if this code has never heard of it."""
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = _revision(connection)
     known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
     if found is not None and found not in known:
         raise SchemaMismatch(advice(found))
@@ -122,11 +134,12 @@ def advice(found: str) -> str:
 
 
 @contextmanager
-def _connected(address: Address) -> Generator[Connection]:
+def _connected(address: Address, *, reading: bool = False) -> Generator[Connection]:
     url = "sqlite://" if address.engine is SQLITE else address.url
-    creator = {"creator": lambda: _sqlite(address.path)} if address.engine is SQLITE else {}
+    connect = _read_sqlite if reading else _sqlite
+    creator = {"creator": lambda: connect(address.path)} if address.engine is SQLITE else {}
     engine = create_engine(url, poolclass=pool.NullPool, hide_parameters=True, **creator)
-    if address.engine is SQLITE:
+    if address.engine is SQLITE and not reading:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
         with engine.connect() as connection:
@@ -143,6 +156,10 @@ def _sqlite(path: Path) -> sqlite3.Connection:
     # A table that is rebuilt would take its children along, or be refused.
     connection.execute("PRAGMA foreign_keys=OFF")
     return connection
+
+
+def _read_sqlite(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=sqlite.BUSY_SECONDS, uri=True)
 
 
 def _copy(path: Path, revision: str) -> Path:

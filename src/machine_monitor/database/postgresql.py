@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from machine_monitor.database.statements import Statement
@@ -26,8 +27,10 @@ PROBLEMS: tuple[tuple[type[psycopg.Error], type[Problem]], ...] = (
 )
 
 
-def _options(**settings: int) -> str:
-    return " ".join(["-c TimeZone=UTC", *[f"-c {name}={value}" for name, value in settings.items()]])
+def _options(conninfo: str, **settings: int) -> str:
+    """The connection's own options, then ours."""
+    given = str(conninfo_to_dict(conninfo).get("options") or "")
+    return " ".join([given, "-c TimeZone=UTC", *[f"-c {name}={value}" for name, value in settings.items()]]).strip()
 
 
 class PostgresqlDriver:
@@ -44,7 +47,10 @@ class PostgresqlDriver:
             open=False,
             timeout=BUSY_SECONDS,
             check=None,
-            kwargs={"autocommit": True, "options": _options(statement_timeout=max(1, round(query_timeout * 1000)))},
+            kwargs={
+                "autocommit": True,
+                "options": _options(conninfo, statement_timeout=max(1, round(query_timeout * 1000))),
+            },
         )
         self._writes = ConnectionPool(
             conninfo,
@@ -52,7 +58,7 @@ class PostgresqlDriver:
             max_size=WRITERS,
             open=False,
             timeout=BUSY_SECONDS,
-            kwargs={"options": _options(lock_timeout=int(BUSY_SECONDS * 1000))},
+            kwargs={"options": _options(conninfo, lock_timeout=int(BUSY_SECONDS * 1000))},
         )
 
     async def open(self) -> None:
@@ -75,10 +81,12 @@ class PostgresqlDriver:
             return await cursor.fetchall()
 
     @contextmanager
-    def transaction(self) -> Generator[psycopg.Cursor]:
-        """A cursor inside a transaction; committed at the end, rolled back on any error."""
+    def transaction(self, *, snapshot: bool = False) -> Generator[psycopg.Cursor]:
+        """A cursor inside a transaction, one that sees a single moment if asked; rolled back on any error."""
         self._writes.open()
         with self._writes.connection() as connection, connection.cursor() as cursor:
+            if snapshot:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield cursor
 
     def problem(self, error: Exception) -> Problem | None:

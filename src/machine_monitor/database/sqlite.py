@@ -65,18 +65,21 @@ class SqliteDriver:
     def __init__(self, path: Path, query_timeout: float) -> None:
         self._path = path
         self._query_timeout = query_timeout
+        self._readers: list[Reader] = []
         self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         self._writer: sqlite3.Connection | None = None
 
     async def open(self) -> None:
         """Open the reading connections."""
         for _ in range(READERS):
-            self._idle.put_nowait(await _open_reader(self._path))
+            reader = await _open_reader(self._path)
+            self._readers.append(reader)
+            self._idle.put_nowait(reader)
 
     async def close(self) -> None:
         """Close every connection; without this the reading threads keep the process alive."""
-        while not self._idle.empty():
-            await self._idle.get_nowait().connection.close()
+        while self._readers:
+            await self._readers.pop().connection.close()
         self.close_writer()
 
     def close_writer(self) -> None:
@@ -87,7 +90,11 @@ class SqliteDriver:
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement in one hop; it is interrupted after the time limit."""
-        reader = await self._idle.get()
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                reader = await self._idle.get()
+        except TimeoutError:
+            raise DatabaseBusy from None
         timer = asyncio.get_running_loop().call_later(self._query_timeout, reader.raw.interrupt)
         try:
             return list(await reader.connection.execute_fetchall(statement.sql, statement.bind(values)))
@@ -99,12 +106,12 @@ class SqliteDriver:
             self._idle.put_nowait(reader)
 
     @contextmanager
-    def transaction(self) -> Generator[sqlite3.Cursor]:
-        """A cursor inside BEGIN IMMEDIATE; committed at the end, rolled back on any error."""
+    def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
+        """A cursor inside a transaction, one that only sees a single moment if asked; rolled back on any error."""
         if self._writer is None:
             self._writer = connect(self._path)
         cursor = self._writer.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("BEGIN" if snapshot else "BEGIN IMMEDIATE")
         try:
             yield cursor
             cursor.execute("COMMIT")

@@ -21,7 +21,7 @@ class HistoryRead(Schema):
     seq: Identity = stored(INTEGER, "The entry's number; later entries have higher ones.")
     at: Instant = stored(TIME, "When it happened.")
     user: Word | None = stored(CODE, "Who did it, by trigram.", None)
-    via: Word = stored(CODE, "How it came: anonymous, sync, migrate.")
+    via: Word = stored(CODE, "By what way it came, such as anonymous or sync.")
     op: Operation = stored(OPERATION, "What was done.")
     version: Identity = stored(INTEGER, "The record's version after it.")
     changes: Changes = stored(EVIDENCE, "For each field that changed, its value before and after.")

@@ -1,6 +1,5 @@
 """The grammar of a query string: `field__op=value`, `q`, `sort`, paging. Every fault is found, none is ignored."""
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import TIME
-from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid
+from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid, nearest
 from machine_monitor.query import cursors, values, words
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, Operator
@@ -21,6 +20,7 @@ from machine_monitor.query.vocabulary import Field, Resource
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
 MAX_OFFSET = 10_000
+MAX_SUGGESTIONS = 10
 COUNTS = ("none", "capped", "exact")
 SELECTION = frozenset({"fields", "expand"})
 PARAMETERS = SELECTION | {"q", "sort", "limit", "offset", "cursor", "count"}
@@ -59,9 +59,7 @@ class Listing:
 def read_pairs(query_string: bytes) -> Pairs:
     """The names and values of a query string; raises `BadRequest` if they are not UTF-8."""
     try:
-        # By way of Latin-1, so that UTF-8 is read alike whether a client percent-encoded it or not.
-        pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
-        return [(name.encode("latin-1").decode(), value.encode("latin-1").decode()) for name, value in pairs]
+        return parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         message = "The query string is not UTF-8."
         raise BadRequest(message) from None
@@ -95,7 +93,7 @@ class _Reader:
         self.single: dict[str, str] = {}
         self.filters: dict[str, list[str]] = {}
         for name, value in pairs:
-            if "\0" in value:
+            if "\0" in value and name != "cursor":
                 self._fault(name, "A value has no NUL.")
             elif name not in parameters:
                 self.filters.setdefault(name, []).append(value)
@@ -138,7 +136,7 @@ class _Reader:
         """What the list's cursors belong to: its filters in any order, its search, its sort."""
         filters = sorted((name, value) for name, given in self.filters.items() for value in given)
         sort = self.single.get("sort", self.resource.sort)
-        return cursors.basis(self.resource.name, about, filters, self.single.get("q", ""), sort)
+        return cursors.basis(self.resource.name, self.resource.ties, about, filters, self.single.get("q", ""), sort)
 
     def _cursor(self, basis: str) -> Cursor | None:
         if "cursor" not in self.single:
@@ -172,7 +170,7 @@ class _Reader:
         for part in text.split(","):
             name = part.removeprefix("-")
             if name not in self.resource.sortable:
-                message = f"there is no field '{name}' to sort by.{_nearest(name, self.resource.sortable)}"
+                message = f"there is no field '{name}' to sort by.{nearest(name, self.resource.sortable)}"
                 raise BadValue(message, self.resource.sortable)
             if name in order:
                 message = f"'{name}' is given twice."
@@ -191,8 +189,10 @@ class _Reader:
             return read(default) if default is not None else None
 
     def _unknown(self, name: str, allowed: tuple[str, ...]) -> None:
-        near = _nearest(name, allowed)
-        self.faults.append(Fault(f"There is no parameter '{name}'.{near}", "unknown", parameter=name, allowed=allowed))
+        # The search for a near name is dear, and the list of all is long: the first faults have them.
+        allowed = allowed if len(self.faults) < MAX_SUGGESTIONS else ()
+        message = f"There is no parameter '{name}'.{nearest(name, allowed)}"
+        self.faults.append(Fault(message, "unknown", parameter=name, allowed=allowed))
 
     def _fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
         self.faults.append(Fault(message, parameter=name, allowed=tuple(allowed)))
@@ -235,11 +235,6 @@ def _allowed(resource: Resource, name: str) -> tuple[str, ...]:
     return same or (*sorted(_parameters(resource)), *resource.sortable)
 
 
-def _nearest(name: str, allowed: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
-    return f" Did you mean '{near[0]}'?" if near else ""
-
-
 def _terms(text: str) -> tuple[words.Term, ...] | None:
     try:
         return words.parse(text)
@@ -252,7 +247,7 @@ def _names(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
         names = tuple(dict.fromkeys(text.split(",")))
         for name in names:
             if name not in allowed:
-                message = f"There is no '{name}' to choose.{_nearest(name, allowed)}"
+                message = f"There is no '{name}' to choose.{nearest(name, allowed)}"
                 raise BadValue(message, allowed)
         return names
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import Kind
+from machine_monitor.errors import nearest
 from machine_monitor.query.operators import MAX_VALUES, PATTERNS, Operator
 from machine_monitor.query.times import BadTime, Clock, Span, parse_moment
 from machine_monitor.query.words import fold
@@ -72,7 +73,7 @@ def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in names:
-            message = f"Write one of {', '.join(names)}."
+            message = f"Write one of {', '.join(names)}.{nearest(text, names)}"
             raise BadValue(message, names)
         return text
 
@@ -89,7 +90,7 @@ def _split(text: str) -> list[str]:
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error:
-        message = "The list is not CSV: close the quotes."
+        message = "The list is not CSV: quote a value that holds a comma, a quote or a line break."
         raise BadValue(message) from None
     parts = rows[0] if rows and rows[0] else [""]
     if len(rows) > 1 or len(parts) > MAX_VALUES:
@@ -117,7 +118,7 @@ def _uuid(text: str) -> str:
 
 def _choice(text: str, kind: Kind) -> str:
     if text not in kind.choices:
-        message = f"There is no such value; there are {', '.join(kind.choices)}."
+        message = f"There is no such value; there are {', '.join(kind.choices)}.{nearest(text, kind.choices)}"
         raise BadValue(message, kind.choices)
     return text
 

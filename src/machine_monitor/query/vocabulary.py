@@ -1,7 +1,7 @@
 """What can be asked of a resource, derived from its read schema: names, kinds, columns, related fields."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin
 
@@ -32,7 +32,6 @@ class Field:
     relation: str | None
     folded: ColumnElement | None
     description: str = ""
-    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,14 +122,11 @@ class Resource:
     def _own_field(self, name: str) -> Field:
         info = self.read.model_fields[name]
         kind, nullable, related = _describe(info)
-        schema = self.read.model_json_schema()["properties"][name]
         if related is not None and related.resource.key != related.to:
             theirs = related.resource.own_fields[related.resource.key]
-            return Field(name, kind, nullable, theirs.column, name, theirs.folded, info.description or "", schema)
+            return Field(name, kind, nullable, theirs.column, name, theirs.folded, info.description or "")
         column = self.table.c[name]
-        return Field(
-            name, kind, nullable, column, None, self._folded(name, column, kind), info.description or "", schema
-        )
+        return Field(name, kind, nullable, column, None, self._folded(name, column, kind), info.description or "")
 
     def _folded(self, name: str, column: ColumnElement, kind: Kind) -> ColumnElement | None:
         """The text that `contains` and its like compare."""

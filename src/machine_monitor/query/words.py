@@ -22,7 +22,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(character for character in folded if not unicodedata.combining(character))
+    return "".join(character for character in folded if unicodedata.category(character)[0] != "M")
 
 
 def cut(text: str) -> list[str]:

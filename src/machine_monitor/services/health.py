@@ -3,6 +3,7 @@
 import platform
 import sqlite3
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import column, select, table
@@ -10,15 +11,19 @@ from sqlalchemy import column, select, table
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses, migrations
 from machine_monitor.database.connect import Database
-from machine_monitor.database.statements import compile_statement
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import DatabaseBusy, MonitorError
 
-_REVISION = select(column("version_num")).select_from(table("alembic_version"))
+
+@cache
+def _revision(engine: Engine) -> Statement:
+    return compile_statement(engine, select(column("version_num")).select_from(table("alembic_version")))
 
 
 async def check(database: Database) -> None:
     """Raise `DatabaseBusy` unless the database answers at the revision of this code."""
-    rows = await database.fetch(compile_statement(database.engine, _REVISION), {})
+    rows = await database.fetch(_revision(database.engine), {})
     if [tuple(row) for row in rows] != [(migrations.newest(),)]:
         message = "The database has the schema of another version: run `mm migrate`."
         raise DatabaseBusy(message)

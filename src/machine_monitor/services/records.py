@@ -39,7 +39,11 @@ class Target:
 
     def find_living(self, tx: Transaction) -> Stored:
         """The record, as the conditions want it; raises 404, 410, 428 or 412."""
-        stored = _living(self.resource, self.find(tx))
+        return self.check(self.find(tx))
+
+    def check(self, found: Stored | None) -> Stored:
+        """What was found, if it is as the conditions want it; raises 404, 410, 428 or 412."""
+        stored = _living(self.resource, found)
         self.conditions.check(stored)
         return stored
 
@@ -94,12 +98,13 @@ def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Wr
     """Make the record what `body` says, creating it if there is none."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
-    if target.find(tx) is None:
+    stored = target.find(tx)
+    if stored is None:
         if faults := validation.key_faults(target.resource, target.key):
             raise invalid(faults)
         target.conditions.check_absent()
         return _create_at(tx, target, given, author)
-    stored = target.find_living(tx)
+    target.check(stored)
     kept = {name: stored.values[name] for name in target.resource.kept}
     return _change_to(tx, stored, given, {**kept, **_writable(given)}, author)
 
@@ -153,7 +158,7 @@ def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: A
     renamed = resource.key in changes
     storage.update(tx, stored, {**values, **found.columns}, author.at)
     if renamed:
-        references.follow_rename(tx, stored, before[resource.key], key, author.at)
+        references.follow_rename(tx, stored, key, author.at)
     subject = Subject(resource, stored.id, key, stored.version + 1)
     history.record(tx, "rename" if renamed else op, subject, changes, author)
     return _written(tx, resource, key, created=False)

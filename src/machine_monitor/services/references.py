@@ -1,25 +1,24 @@
 """What records say of each other: a log names a machine, a type and a user, and follows them."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Integer, Text, bindparam, func, literal_column, select, true, update
+from sqlalchemy import Text, bindparam, func, literal_column, select, true, update
 
 from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.errors import Fault, invalid
+from machine_monitor.errors import Fault, invalid, nearest
 from machine_monitor.models import LOGS
 from machine_monitor.query.vocabulary import Related, Resource
-from machine_monitor.query.words import segment
+from machine_monitor.query.words import DIVIDER, cut
 from machine_monitor.services.storage import Stored
 
-# More names than this are not searched for one that resembles.
-MAX_NAMES = 2_000
+# One that resembles is looked for among so many: the search is slow, and others wait to write.
+MAX_NAMES = 500
 
 
 @dataclass
@@ -63,10 +62,10 @@ def named_by_logs(tx: Transaction, stored: Stored) -> bool:
     return any(tx.run(_naming(tx.engine, related), {"key": _their_key(related, stored)}) for related in naming)
 
 
-def follow_rename(tx: Transaction, stored: Stored, before: str, after: str, at: str) -> None:
+def follow_rename(tx: Transaction, stored: Stored, name: str, at: str) -> None:
     """Let a machine's logs follow its new name: their version, and the words they are found by."""
-    values = {"machine_id": stored.id, "at": tx.engine.store(at, TIME)}
-    values |= {"segment": " " + segment(after), "rest": len(segment(before)) + 2}
+    words = " ".join(["", *cut(name), ""])
+    values = {"machine_id": stored.id, "at": tx.engine.store(at, TIME), "words": words, "divider": DIVIDER}
     for statement in _follow(tx.engine):
         tx.run(statement, values)
 
@@ -77,9 +76,9 @@ def _their_key(related: Related, stored: Stored) -> Any:
 
 def _unknown(tx: Transaction, name: str, related: Related, value: str) -> Fault:
     names = [row[0] for row in tx.run(_names(tx.engine, related.resource), {"limit": MAX_NAMES})]
-    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return Fault(f"There is no {related.resource.noun} '{value}'.{hint}", f"unknown-{name}", pointer=f"/{name}")
+    return Fault(
+        f"There is no {related.resource.noun} '{value}'.{nearest(value, names)}", f"unknown-{name}", pointer=f"/{name}"
+    )
 
 
 @cache
@@ -122,11 +121,11 @@ def _follow(engine: Engine) -> tuple[Statement, Statement]:
             version=table.c.version + literal_column("1"), updated_at=bindparam("at", type_=table.c.updated_at.type)
         )
     )
-    # The machine's words are the beginning of each document.
-    rest = func.substr(folded.c.words, bindparam("rest", type_=Integer()))
+    # The machine's words are what each document has before its first divider.
+    rest = func.substr(folded.c.words, engine.position(folded.c.words, bindparam("divider", type_=Text())))
     words = (
         update(folded)
         .where(folded.c.id.in_(select(table.c.id).where(table.c.machine_id == machine)))
-        .values(words=bindparam("segment", type_=Text()).concat(rest))
+        .values(words=bindparam("words", type_=Text()).concat(rest))
     )
     return compile_statement(engine, versions), compile_statement(engine, words)

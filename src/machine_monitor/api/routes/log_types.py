@@ -38,7 +38,7 @@ async def get_log_type(
     code: Code, selection: Annotated[Selection, selection_of(LOG_TYPES)], known: Known, database: Db
 ) -> Response:
     """Read a kind of intervention."""
-    return answers.record(await records.read(database, LOG_TYPES, code, selection), known)
+    return answers.record(await records.read(database, LOG_TYPES, code, selection), known, selection)
 
 
 @router.put("/log-types/{code}", **replaced(LOG_TYPES))

@@ -39,7 +39,7 @@ async def get_log(
     uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], known: Known, database: Db
 ) -> Response:
     """Read an intervention; 410 if it was deleted."""
-    return answers.record(await records.read(database, LOGS, uuid, selection), known)
+    return answers.record(await records.read(database, LOGS, uuid, selection), known, selection)
 
 
 @router.put("/logs/{uuid}", **replaced(LOGS))

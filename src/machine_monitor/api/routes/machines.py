@@ -36,7 +36,7 @@ async def get_machine(
     name: Name, selection: Annotated[Selection, selection_of(MACHINES)], known: Known, database: Db
 ) -> Response:
     """Read a machine, found by its name whatever the case of its letters."""
-    return answers.record(await records.read(database, MACHINES, name, selection), known)
+    return answers.record(await records.read(database, MACHINES, name, selection), known, selection)
 
 
 @router.put("/machines/{name}", **replaced(MACHINES))

@@ -36,7 +36,7 @@ async def get_user(
     trigram: Trigram, selection: Annotated[Selection, selection_of(USERS)], known: Known, database: Db
 ) -> Response:
     """Read a person's entry."""
-    return answers.record(await records.read(database, USERS, trigram, selection), known)
+    return answers.record(await records.read(database, USERS, trigram, selection), known, selection)
 
 
 @router.put("/users/{trigram}", **replaced(USERS))

@@ -55,7 +55,8 @@ class Writing:
         resource, _ = translate.CONVERSIONS[kind]
         stem = record[resource.key]
         path = self.target / kind / f"{stem}.json"
-        if len(path.name.encode()) > MAX_FILE_NAME:
+        # A sign that some system takes for a folder's would lead out of the target there.
+        if len(path.name.encode()) > MAX_FILE_NAME or path.parent != self.target / kind:
             self.report.lose(resource, [resource.key])
             return
         path.write_text(json.dumps(members, ensure_ascii=False, indent=2), encoding="utf-8")
@@ -85,8 +86,7 @@ def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
             raise UsageError(f"{target} is there already and is not an empty folder.")
         for kind in translate.CONVERSIONS:
             (target / kind).mkdir(parents=True, exist_ok=True)
-        # The files are written after the transaction, which keeps other writers waiting.
-        return _export(database.transact(_living), Writing(target, zone))
+        return _export(database.snapshot(_living), Writing(target, zone))
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}.") from error
 

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services import history
 from machine_monitor.services.legacy.report import Finding, Outcome, Report
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
 from machine_monitor.services.storage import Stored
+from machine_monitor.services.validation import faults as faults_of
 
 # What others name comes before what names it.
 ORDER = (USERS, LOG_TYPES, MACHINES, LOGS)
@@ -120,11 +123,19 @@ def decide(record: Record, known: Known, names: Names) -> Step:
     elif faults:
         step = Step(record, "rejected", findings=tuple(faults))
     else:
-        body = record.resource.create.model_validate(values)
-        step = Step(record, "created", values=body.model_dump(mode="json"))
+        step = _create(record, values)
     # Of a record that nobody declares there is nothing to tell but that it was created.
     notes = record.notes if record.declared or step.outcome == "created" else ()
     return replace(step, findings=(*notes, *step.findings))
+
+
+def _create(record: Record, values: Mapping[str, Any]) -> Step:
+    try:
+        body = record.resource.create.model_validate(values)
+    except ValidationError as error:
+        found = [Finding(record.file, fault.pointer, "error", fault.code, fault.message) for fault in faults_of(error)]
+        return Step(record, "rejected", findings=tuple(found))
+    return Step(record, "created", values=body.model_dump(mode="json"))
 
 
 def _compare(record: Record, stored: Stored, imported: Import | None, values: Mapping[str, Any]) -> Step:
