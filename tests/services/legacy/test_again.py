@@ -43,6 +43,21 @@ def test_a_dry_run_reports_the_same_and_writes_nothing(target, shared):
     assert legacy.sync(target, source, PARIS).document() == dry
 
 
+def test_an_edit_that_the_legacy_tool_noted_later_is_kept(target, folder):
+    legacy.sync(target, folder, PARIS)
+    path = folder / f"logs/{UUID.format(7)}.json"
+    members = json.loads(path.read_text())
+    members["modified"].append(["2025_08_01__10_00_00", "mdu"])
+    write(path, **members)
+    assert legacy.sync(target, folder, PARIS).document()["logs"] == counts(unchanged=12, updated=1, rejected=3)
+    assert history(target, LOGS, UUID.format(7))[-1][:3] == ("update", 1, "mdu")
+    assert legacy.sync(target, folder, PARIS).document()["logs"] == counts(unchanged=13, rejected=3)
+    patch(target, LOGS, UUID.format(7), severity="major")
+    members["modified"].append(["2025_08_02__10_00_00", "pma"])
+    write(path, **members)
+    assert legacy.sync(target, folder, PARIS).document()["logs"] == counts(unchanged=12, conflict=1, rejected=3)
+
+
 def test_a_file_that_changed_updates_what_nobody_edited(target, folder):
     legacy.sync(target, folder, PARIS)
     path = folder / f"logs/{UUID.format(7)}.json"

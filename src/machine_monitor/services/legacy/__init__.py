@@ -39,7 +39,7 @@ def _sync(tx: Transaction, dossier: Dossier, options: Options) -> Report:
     progress, done = options.get("progress"), 0
     for batch in _batches(dossier):
         resource = batch[0].resource
-        known = imports.known(tx, resource, [record.key for record in batch])
+        known = imports.known(tx, resource, batch)
         steps = [plan.decide(record, known[record.key], names) for record in batch]
         if not options.get("dry_run", False):
             imports.apply(tx, steps, author)

@@ -15,18 +15,21 @@ from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, records, references, storage
 from machine_monitor.services.history import Author, Subject
 from machine_monitor.services.legacy.plan import Import, Known, Step
+from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
+from machine_monitor.services.storage import Stored
 
 BATCH = 500
 VIA = "sync"
 EDIT_NOTE = "An edit made in the legacy tool, which did not keep what it changed."
 
 
-def known(tx: Transaction, resource: Resource, keys: Sequence[str]) -> dict[str, Known]:
+def known(tx: Transaction, resource: Resource, batch: Sequence[Record]) -> dict[str, Known]:
     """What the database holds of each of up to `BATCH` legacy keys; the records are locked until the end."""
+    keys = [record.key for record in batch]
     values = {"resource": resource.name} | {f"k{i}": keys[i] if i < len(keys) else None for i in range(BATCH)}
     found = {key: Import(*rest) for key, *rest in tx.run(_imports(tx.engine), values)}
-    return {key: _known(tx, resource, key, found.get(key)) for key in keys}
+    return {record.key: _known(tx, record, found.get(record.key)) for record in batch}
 
 
 def edits(tx: Transaction) -> dict[int, list[Edit]]:
@@ -53,10 +56,17 @@ def apply(tx: Transaction, steps: Iterable[Step], author: Author) -> None:
         tx.run_many(_renew(tx.engine), changed)
 
 
-def _known(tx: Transaction, resource: Resource, key: str, imported: Import | None) -> Known:
+def _known(tx: Transaction, record: Record, imported: Import | None) -> Known:
+    resource = record.resource
     stored = storage.find(tx, resource, imported.record_id, "id") if imported else None
     # One that was deleted for good may have been made again.
-    return Known(imported, stored or storage.find(tx, resource, key, resource.unique_by))
+    stored = stored or storage.find(tx, resource, record.key, resource.unique_by)
+    return Known(imported, stored, _edits_of(tx, stored) if stored and record.edits else frozenset())
+
+
+def _edits_of(tx: Transaction, stored: Stored) -> frozenset[Edit]:
+    rows = tx.run(_edits(tx.engine, of_one=True), {"record_id": stored.id})
+    return frozenset(Edit(tx.engine.load(at, TIME), user) for _, at, user in rows)
 
 
 def _create(tx: Transaction, step: Step, author: Author) -> int:
@@ -75,8 +85,7 @@ def _update(tx: Transaction, step: Step, author: Author) -> tuple[int, int]:
     stored, resource = step.stored, step.record.resource
     assert stored is not None
     if step.record.edits:
-        rows = tx.run(_edits(tx.engine, of_one=True), {"record_id": stored.id})
-        before = {Edit(tx.engine.load(at, TIME), user) for _, at, user in rows}
+        before = _edits_of(tx, stored)
         subject = Subject(resource, stored.id, stored.values[resource.key], stored.version)
         _record_edits(tx, subject, [edit for edit in step.record.edits if edit not in before])
     return stored.id, records.change(tx, stored, step.values, author, op="import").version

@@ -10,6 +10,7 @@ from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services import history
 from machine_monitor.services.legacy.report import Finding, Outcome, Report
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
+from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.storage import Stored
 from machine_monitor.services.validation import faults as faults_of
 
@@ -47,8 +48,9 @@ class Import(NamedTuple):
 class Known(NamedTuple):
     """What the database holds of a legacy key."""
 
-    imported: Import | None
-    stored: Stored | None
+    imported: Import | None = None
+    stored: Stored | None = None
+    edits: frozenset[Edit] = frozenset()
 
 
 class Name(NamedTuple):
@@ -117,8 +119,8 @@ def decide(record: Record, known: Known, names: Names) -> Step:
     """The outcome of one record."""
     values, faults = _resolve(record, names)
     if known.stored is not None and not known.stored.deleted:
-        step = _compare(record, known.stored, known.imported, values)
-    elif known != (None, None):
+        step = _compare(record, known, known.stored, values)
+    elif known != Known():
         step = Step(record, "conflict", findings=(_conflict(record, None, "It was deleted here."),))
     elif faults:
         step = Step(record, "rejected", findings=tuple(faults))
@@ -138,10 +140,13 @@ def _create(record: Record, values: Mapping[str, Any]) -> Step:
     return Step(record, "created", values=body.model_dump(mode="json"))
 
 
-def _compare(record: Record, stored: Stored, imported: Import | None, values: Mapping[str, Any]) -> Step:
+def _compare(record: Record, known: Known, stored: Stored, values: Mapping[str, Any]) -> Step:
     """The outcome of a record that is here already."""
-    resource = record.resource
+    resource, imported = record.resource, known.imported
     differing = _differing(record, stored, values)
+    if imported is not None and not known.edits.issuperset(record.edits):
+        # The legacy tool noted an edit since: it belongs into the history, even if nothing else differs.
+        differing.append("modified")
     if not differing:
         return Step(record, "unchanged", stored, remembered=imported is not None)
     if imported is not None and not imported.edited and imported.record_id == stored.id:
