@@ -24,7 +24,7 @@ MAKE_TARGETS = {"help", "setup", "demo", "run", "test", "check", "fix", "lock", 
 # Addresses of registries, options that hold one, and folders of somebody's machine.
 FOREIGN = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|file:///(?:opt)|--(?:extra-)?index-url|--find[-]links"
-    r"|(?<![\w.}])/(?:root|work|tmp/w)/"
+    r"|(?<![\w.}])/(?:root|work)/"
 )
 
 
