@@ -156,7 +156,7 @@ def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: A
     if not changes:
         return Written(created=False, key=key, version=stored.version, body=stored.body)
     renamed = resource.key in changes
-    storage.update(tx, stored, {**values, **found.columns}, author.at)
+    storage.update(tx, stored, values, found.columns, author.at)
     if renamed:
         references.follow_rename(tx, stored, key, author.at)
     subject = Subject(resource, stored.id, key, stored.version + 1)
@@ -231,7 +231,7 @@ def _shown(stored: Stored) -> dict[str, Any]:
 
 
 def _written(tx: Transaction, resource: Resource, key: str, *, created: bool) -> Written:
-    stored = storage.find(tx, resource, resource.normalise(key))
+    stored = storage.read(tx, resource, resource.normalise(key), resource.find_by)
     assert stored is not None
     return Written(created, key, stored.version, stored.body)
 

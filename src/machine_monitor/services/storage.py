@@ -41,6 +41,11 @@ def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = No
     if tx.engine is POSTGRESQL:
         # A statement of its own: who waits for the lock must then see what the other wrote, related records included.
         tx.run(_lock(tx.engine, resource.table, find_by), {"key": key})
+    return read(tx, resource, key, find_by)
+
+
+def read(tx: Transaction, resource: Resource, key: Any, find_by: str) -> Stored | None:
+    """The record whose column `find_by` is `key`, as this transaction sees it."""
     statement = record_statement(tx.engine, resource, find_by, (tuple(resource.own_fields), ()))
     rows = tx.run(statement, {"key": key})
     return Stored(resource, *rows[0]) if rows else None
@@ -64,13 +69,10 @@ def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], colum
     return identity
 
 
-def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], at: str) -> None:
-    """Change a row to these values, with its folded texts."""
+def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: Mapping[str, Any], at: str) -> None:
+    """Change a row to these values, with its folded texts; `columns` as in `insert`."""
     resource = stored.resource
-    columns = {name: value for name, value in values.items() if name in resource.table.c}
-    row = _row(tx.engine, resource, values) | {
-        name: columns[name] for name in columns if name not in resource.own_fields
-    }
+    row = {**_row(tx.engine, resource, values), **columns}
     row |= {"version": stored.version + 1, "updated_at": tx.engine.store(at, TIME), "row_id": stored.id}
     tx.run(_update(tx.engine, resource.table, tuple(row)), row)
     if resource.folded is not None:
