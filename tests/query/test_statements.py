@@ -3,7 +3,8 @@ from itertools import product
 import pytest
 
 from machine_monitor.database.connect import Database
-from machine_monitor.query.statements import list_statement, record_statement
+from machine_monitor.query.statements.documents import record_statement
+from machine_monitor.query.statements.lists import list_statement
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from machine_monitor.query.grammar import read_pairs
 from machine_monitor.query.pages import Page
-from machine_monitor.query.statements import Selection
+from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.services.conditions import Conditions, etag
 from machine_monitor.services.records import Written
 from machine_monitor.services.storage import Stored

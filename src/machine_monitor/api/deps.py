@@ -13,7 +13,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.grammar import Listing, read_list, read_pairs, read_selection, refuse_all
-from machine_monitor.query.statements import Selection
+from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import records

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from machine_monitor.database import addresses
@@ -30,6 +30,7 @@ class Transaction:
 
     engine: Engine
     cursor: Any  # sqlite3's or psycopg's: what is used of them is alike
+    _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; its rows, if it yields any."""
@@ -39,6 +40,17 @@ class Transaction:
     def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each row of values."""
         self.cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
+
+    def defer(self, work: "Callable[[Transaction, list[Any]], None]", item: Any) -> None:
+        """Let `work` have the item, with all others deferred to it, before the transaction ends."""
+        self._deferred.setdefault(work, []).append(item)
+
+    def settle(self) -> None:
+        """Do what was deferred."""
+        while self._deferred:
+            work, items = next(iter(self._deferred.items()))
+            del self._deferred[work]
+            work(self, items)
 
 
 class Database:
@@ -94,7 +106,10 @@ class Database:
 
     def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
         with self._errors(), self._driver.transaction() as cursor:
-            return unit(Transaction(self.engine, cursor))
+            tx = Transaction(self.engine, cursor)
+            result = unit(tx)
+            tx.settle()
+            return result
 
     @contextmanager
     def _errors(self) -> Generator[None]:

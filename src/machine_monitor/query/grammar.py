@@ -12,7 +12,7 @@ from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid, n
 from machine_monitor.query import cursors, values, words
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, Operator
-from machine_monitor.query.statements import Selection
+from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.values import BadValue, Value
 from machine_monitor.query.vocabulary import Field, Resource

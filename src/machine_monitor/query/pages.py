@@ -6,11 +6,12 @@ from typing import Any
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement
-from machine_monitor.query import cursors
+from machine_monitor.query import cursors, matching
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.grammar import Listing
-from machine_monitor.query.keysets import Keyset
-from machine_monitor.query.statements import COUNT_CAP, Filter, Shape, list_statement
+from machine_monitor.query.statements.keysets import Keyset
+from machine_monitor.query.statements.lists import COUNT_CAP, list_statement
+from machine_monitor.query.statements.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,8 @@ async def fetch(database: Database, listing: Listing) -> Page:
 def prepare(engine: Engine, listing: Listing) -> tuple[Statement, dict]:
     """The statement of a list, and its values."""
     cursor = listing.cursor
-    terms = listing.terms
     shape = Shape(
-        listing.resource,
-        tuple(
-            Filter(
-                condition.field,
-                condition.operator,
-                "".join("d" if isinstance(value, tuple) else "v" for value in condition.values),
-            )
-            for condition in listing.conditions
-        ),
-        None if terms is None else tuple(term.excluded for term in terms),
+        matching.shape(listing.resource, listing.conditions, listing.terms),
         listing.order,
         listing.fields,
         listing.expand,
@@ -59,16 +50,7 @@ def _values(engine: Engine, listing: Listing) -> dict[str, Any]:
     # One row more than the page tells whether there is another page.
     values: dict[str, Any] = {"limit": listing.limit + 1, "offset": listing.offset}
     values |= {f"s_{name}": value for name, value in listing.scope.items()}
-    for i, condition in enumerate(listing.conditions):
-        folded = condition.operator.takes == "folded"
-        for j, value in enumerate(condition.values):
-            if isinstance(value, tuple):
-                values[f"f{i}_{j}_start"], values[f"f{i}_{j}_end"] = (
-                    engine.store(part, condition.field.kind) for part in value
-                )
-            else:
-                values[f"f{i}_{j}"] = value if folded else engine.store(value, condition.field.kind)
-    values |= {f"q{i}": term.pattern for i, term in enumerate(listing.terms or ())}
+    values |= matching.values(engine, listing.conditions, listing.terms)
     if listing.cursor is not None:
         for i, (name, value) in enumerate(zip((name for name, _ in listing.order), listing.cursor.values, strict=True)):
             kind = listing.resource.orderable[name].kind

@@ -16,7 +16,8 @@ from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.pages import Page
-from machine_monitor.query.statements import Selection, every_statement, record_statement
+from machine_monitor.query.statements.documents import every_statement, record_statement
+from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, references, storage, validation
 from machine_monitor.services.conditions import Conditions

@@ -14,7 +14,7 @@ from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import POSTGRESQL, Engine
 from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.query.statements import record_statement
+from machine_monitor.query.statements.documents import record_statement
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import document, fold
 

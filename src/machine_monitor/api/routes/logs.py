@@ -13,7 +13,7 @@ from machine_monitor.models.fields import Uuid
 from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
-from machine_monitor.query.statements import Selection
+from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.services import records
 
 router = tagged("logs")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
-from machine_monitor.query.statements import every_statement
+from machine_monitor.query.statements.documents import every_statement
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, records, validation
 from machine_monitor.services.legacy import imports, translate, values

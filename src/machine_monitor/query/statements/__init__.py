@@ -1,0 +1,1 @@
+"""Statements: from a shape to the text that the engine gets."""

@@ -1,0 +1,56 @@
+"""A record's JSON as the engine builds it, and the statements that read records one by one or all."""
+
+from functools import lru_cache
+
+from sqlalchemy import ColumnElement, bindparam, case, false, select, true
+
+from machine_monitor.database.engines import Engine, as_text
+from machine_monitor.database.kinds import OBJECT
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query.vocabulary import Resource
+
+
+@lru_cache(maxsize=256)
+def record_statement(engine: Engine, resource: Resource, find_by: str, selection: Selection) -> Statement:
+    """One record by the column `find_by`: (document, id, version, whether it is deleted)."""
+    fields, expand = selection
+    table = resource.table
+    deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
+    shown = [resource.fields[name] for name in fields]
+    query = (
+        select(as_text(document(engine, resource, fields, expand)), table.c.id, table.c.version, deleted)
+        .select_from(resource.source(shown, expand))
+        .where(table.c[find_by] == bindparam("key", type_=table.c[find_by].type))
+    )
+    return compile_statement(engine, query)
+
+
+@lru_cache(maxsize=64)
+def every_statement(engine: Engine, resource: Resource) -> Statement:
+    """Every living record in the order of writing: (document, id, version)."""
+    table, fields = resource.table, tuple(resource.own_fields)
+    query = (
+        select(as_text(document(engine, resource, fields, ())), table.c.id, table.c.version)
+        .select_from(resource.source(resource.own_fields.values()))
+        .where(table.c.deleted_at.is_(None) if resource.soft_delete else true())
+        .order_by(table.c.id)
+    )
+    return compile_statement(engine, query)
+
+
+def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand: tuple[str, ...]) -> ColumnElement:
+    """The record's JSON as the engine builds it."""
+    members = {name: engine.show(known.column, known.kind) for name in fields for known in [resource.fields[name]]}
+    if expand:
+        members["expanded"] = engine.build_object({name: _expanded(engine, resource, name) for name in expand})
+    return engine.build_object(members)
+
+
+def _expanded(engine: Engine, resource: Resource, name: str) -> ColumnElement:
+    related = resource.relations[name]
+    theirs = related.resource
+    whole = document(engine, theirs, tuple(theirs.own_fields), ())
+    if not resource.table.c[related.on].nullable:
+        return whole
+    return engine.show(case((theirs.table.c[related.to].is_not(None), whole)), OBJECT)

@@ -1,0 +1,84 @@
+"""A page of a list: one statement for each shape, built and compiled once, then only bound."""
+
+from functools import lru_cache
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    union_all,
+)
+
+from machine_monitor.database.engines import Engine, as_text
+from machine_monitor.database.kinds import INTEGER
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.query.statements.conditions import where
+from machine_monitor.query.statements.documents import document
+from machine_monitor.query.statements.keysets import Order, branches
+from machine_monitor.query.statements.shapes import Shape
+from machine_monitor.query.vocabulary import Field
+
+COUNT_CAP = 10_000
+
+
+@lru_cache(maxsize=1024)
+def list_statement(engine: Engine, shape: Shape) -> Statement:
+    """One page: rows of (document, total, value of each field of the order); without rows one of nulls if counted."""
+    conditions = where(shape.matching)
+    order = [(shape.resource.orderable[name], descending != shape.backward) for name, descending in shape.order]
+    pages = [
+        _page(engine, shape, [*conditions, branch], order) for branch in branches(shape.resource, shape.keyset, order)
+    ]
+    keys = [f"k{i}" for i in range(len(order))]
+    if len(pages) == 1 and shape.count == "none":
+        return compile_statement(engine, pages[0], prepare=not shape.matching.terms)
+    rows = (pages[0] if len(pages) == 1 else union_all(*[select(page.subquery()) for page in pages])).subquery("page")
+    columns = [rows.c[key] for key in keys]
+    total = _total(shape, conditions) if shape.count != "none" else None
+    if total is None:
+        merged = select(rows)
+    else:
+        merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
+    merged = merged.order_by(
+        *[
+            _direction(column, known, shape, descending=descending)
+            for column, (known, descending) in zip(columns, order, strict=True)
+        ]
+    ).limit(bindparam("limit", type_=INTEGER.column_type))
+    return compile_statement(engine, merged, prepare=not shape.matching.terms)
+
+
+def _page(engine: Engine, shape: Shape, conditions: list[ColumnElement], order: Order) -> Select:
+    shown = [shape.resource.fields[name] for name in shape.fields]
+    item = as_text(document(engine, shape.resource, shape.fields, shape.expand)).label("item")
+    keys = [known.column.label(f"k{i}") for i, (known, _) in enumerate(order)]
+    page = (
+        select(item, null().label("total"), *keys)
+        .select_from(shape.resource.source([*shown, *[known for known, _ in order]], shape.expand))
+        .where(*conditions)
+        .order_by(*[_direction(known.column, known, shape, descending=descending) for known, descending in order])
+        .limit(bindparam("limit", type_=INTEGER.column_type))
+    )
+    return page.offset(bindparam("offset", type_=INTEGER.column_type)) if shape.offset else page
+
+
+def _direction(column: ColumnElement, known: Field, shape: Shape, *, descending: bool) -> ColumnElement:
+    """Nulls come last in either direction, and so first on the way back."""
+    directed = column.desc() if descending else column.asc()
+    if not known.nullable:
+        return directed
+    return directed.nulls_first() if shape.backward else directed.nulls_last()
+
+
+def _total(shape: Shape, conditions: list[ColumnElement]) -> FromClause:
+    table = shape.resource.table
+    if shape.count == "exact":
+        return select(func.count().label("total")).select_from(table).where(*conditions).subquery("counted")
+    rows = select(literal_column("1")).select_from(table).where(*conditions).limit(literal_column(str(COUNT_CAP + 1)))
+    return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")

@@ -1,0 +1,51 @@
+"""What a statement depends on, apart from its values: one shape, one compiled statement."""
+
+from dataclasses import dataclass
+
+from machine_monitor.query.operators import Operator
+from machine_monitor.query.statements.keysets import Keyset
+from machine_monitor.query.vocabulary import Field, Resource
+
+# The fields of a document, and the related records to add to it.
+Selection = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The shape of one condition: `operands` has a `d` for each day among its values, else a `v`."""
+
+    field: Field
+    operator: Operator
+    operands: str
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which records are meant; `terms` says of each term whether it is excluded, None that nothing can be found."""
+
+    resource: Resource
+    filters: tuple[Filter, ...] = ()
+    terms: tuple[bool, ...] | None = ()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that a list's statement depends on."""
+
+    matching: Matching
+    order: tuple[tuple[str, bool], ...]
+    fields: tuple[str, ...]
+    expand: tuple[str, ...]
+    keyset: Keyset | None = None
+    count: str = "none"
+    offset: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        """The resource whose records are listed."""
+        return self.matching.resource
+
+    @property
+    def backward(self) -> bool:
+        """Whether the page is read against the list's order."""
+        return self.keyset is not None and self.keyset.backward
