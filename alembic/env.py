@@ -7,9 +7,14 @@ from machine_monitor.database import addresses, migrations
 from machine_monitor.models import METADATA
 
 
+def is_ours(name: str | None, kind: str, _parents: dict) -> bool:
+    """Whether a table is one of the models': search indexes are the engines' own, FTS5 brings tables with it."""
+    return kind != "table" or name is None or "_search" not in name
+
+
 def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose type nothing here needs
     """Run what the command asked for in the connection's transaction."""
-    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True)
+    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, include_name=is_ours)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -16,8 +16,9 @@ from psycopg import sql
 
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses, migrations
+from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
+from machine_monitor.services import derived
 
 SHARED = Path(__file__).parents[2] / "shared"
 ENGINES = ("sqlite", "postgresql")
@@ -62,7 +63,7 @@ def postgresql_template(postgresql_url) -> Iterator[str]:
     """The name of a migrated database that others are copied from."""
     name = f"mm_template_{uuid.uuid4().hex[:8]}"
     _execute(postgresql_url, "CREATE DATABASE {}", name)
-    migrations.upgrade(addresses.parse(_named(postgresql_url, name)))
+    prepare(_named(postgresql_url, name))
     yield name
     _execute(postgresql_url, "DROP DATABASE {} WITH (FORCE)", name)
 
@@ -71,7 +72,7 @@ def postgresql_template(postgresql_url) -> Iterator[str]:
 def sqlite_template(tmp_path_factory) -> Path:
     """A migrated file that others are copied from."""
     path = tmp_path_factory.mktemp("template") / "template.db"
-    migrations.upgrade(addresses.parse(f"sqlite:///{path}"))
+    prepare(f"sqlite:///{path}")
     return path
 
 
@@ -139,6 +140,12 @@ async def serving(chosen: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://machine-monitor") as opened,
     ):
         yield opened
+
+
+def prepare(url: str) -> None:
+    database = Database(url)
+    derived.prepare(database)
+    database.close_writer()
 
 
 def _named(url: str, name: str) -> str:

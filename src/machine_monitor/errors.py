@@ -160,7 +160,7 @@ class PayloadTooLarge(Problem):
     """413."""
 
     status, code, title = 413, "payload-too-large", "Body too large"
-    explanation = "A body has at most 1 MiB."
+    explanation = "A body has at most 1 MiB, that of a bulk call 8 MiB."
 
 
 class UriTooLong(Problem):

@@ -1,9 +1,13 @@
 import string
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from machine_monitor.database import instants
+from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, bounded, place
+from machine_monitor.models import USERS
 from machine_monitor.query import words
 from machine_monitor.query.words import MAX_WORD, MAX_WORDS, TooManyWords
 
@@ -111,7 +115,7 @@ def test_a_search_has_at_most_32_words(text, allowed):
 def test_any_text_is_cut_into_words_that_a_pattern_can_hold(text):
     for word in words.cut(text):
         assert 0 < len(word) <= MAX_WORD
-        assert not set(word) & set(string.whitespace + "%_\\" + words.DIVIDER)
+        assert not set(word) & set(string.whitespace + "%_\\" + DIVIDER)
 
 
 @given(st.text(max_size=60))
@@ -125,8 +129,34 @@ def test_case_makes_no_difference_to_ascii(text):
     assert words.cut(plain.upper()) == words.cut(plain.lower())
 
 
-@given(st.lists(st.none() | st.text(max_size=30), max_size=4))
+@given(st.lists(st.none() | st.text(max_size=30), min_size=3, max_size=3))
 def test_a_phrase_never_reaches_into_the_next_field(texts):
-    document = words.document(texts)
-    segments = [segment.split() for segment in document.split(words.DIVIDER)]
-    assert segments == [*[words.cut(text) for text in texts if text is not None], []]
+    values = dict(zip(USERS.searched, texts, strict=True))
+    segments = " ".join(words.document(USERS, values)).split(DIVIDER)
+    assert [segment.split() for segment in segments[:-1]] == [words.cut(text) for text in texts if text is not None]
+
+
+@pytest.mark.parametrize(
+    ("given_words", "kept"),
+    [
+        (["a"] * 300, ["a"] * 255 + [DIVIDER] * 45),
+        (["a", *["b"] * 255, "b", "a"], ["a", *["b"] * 255, DIVIDER, "a"]),
+        (
+            [*map(str, range(MAX_POSITION)), "0", "x", "y", "x"],
+            [*map(str, range(MAX_POSITION)), DIVIDER, "x", DIVIDER, "y"],
+        ),
+    ],
+    ids=["many of one", "a gap among others", "past the last position"],
+)
+def test_beyond_what_an_index_keeps_words_count_and_phrases_do_not(given_words, kept):
+    assert bounded(given_words) == kept
+
+
+@given(st.lists(st.integers(0, 130 * 365 * 86_400 * 10**6), min_size=2, max_size=2), st.integers(1, 9))
+def test_places_follow_time_by_whole_seconds(microseconds, identity):
+    first, later = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=n) for n in sorted(microseconds)]
+    places = [place(identity, instants.text(moment)) for moment in (first, later)]
+    assert 0 < places[0] <= places[1] < 2**63
+    assert places[0] & (2**30 - 1) == identity
+    if first.replace(microsecond=0) < later.replace(microsecond=0):
+        assert places[0] < places[1]

@@ -1,17 +1,24 @@
 """Answers: finished bytes with the headers that the contract promises."""
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import get_args
 from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 
+from machine_monitor.api import problems
 from machine_monitor.query.grammar import read_pairs
 from machine_monitor.query.pages import Page
 from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.services.bulk import Outcome, Status
 from machine_monitor.services.conditions import Conditions, etag
 from machine_monitor.services.records import Written
 from machine_monitor.services.storage import Stored
 
 JSON = "application/json"
+STATUSES = get_args(Status)
 
 
 def page(request: Request, found: Page) -> Response:
@@ -49,6 +56,22 @@ def written(path: str, result: Written) -> Response:
         return Response(result.body, media_type=JSON, headers=headers)
     headers["Location"] = f"{path}/{quote(result.key, safe='')}"
     return Response(result.body, status_code=201, media_type=JSON, headers=headers)
+
+
+def bulk(outcomes: Sequence[Outcome]) -> Response:
+    """What became of each log of a bulk call."""
+    results = [
+        {
+            "index": outcome.index,
+            "uuid": outcome.key,
+            "status": outcome.status,
+            "version": outcome.version,
+            "problem": None if outcome.problem is None else problems.document(outcome.problem),
+        }
+        for outcome in outcomes
+    ]
+    found = Counter(outcome.status for outcome in outcomes)
+    return JSONResponse({"results": results, "counts": {status: found[status] for status in STATUSES}})
 
 
 def _with_cursor(request: Request, cursor: str) -> str:

@@ -14,8 +14,8 @@ from machine_monitor.api import documents, problems
 from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.routes import log_types, logs, machines, system, users
 from machine_monitor.config import Settings
-from machine_monitor.database import migrations
 from machine_monitor.database.connect import Database
+from machine_monitor.services import derived
 
 ROUTERS = (machines.router, logs.router, log_types.router, users.router, system.router)
 EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
@@ -60,7 +60,7 @@ def serve() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
-    migrations.prepare(database.address)
+    derived.prepare(database)
     try:
         await database.open()
         yield

@@ -12,7 +12,6 @@ from machine_monitor.errors import BadJson, Fault, PayloadTooLarge, UnsupportedM
 from machine_monitor.models.fields import Schema
 from machine_monitor.services import validation
 
-MAX_BODY = 1024 * 1024
 MAX_DEPTH = 32
 # Far beyond any schema: to tell each of a hundred thousand that are not known would hold everybody up.
 MAX_MEMBERS = 100
@@ -28,7 +27,7 @@ S = TypeVar("S", bound=Schema)
 
 async def read_body(request: Request, schema: type[S]) -> S:
     """The request's body, checked; raises 413, 415, 400 or 422, in this order."""
-    raw = await _receive(request)
+    raw = await _receive(request, schema.max_bytes)
     _check_media_type(request)
     document = parse(raw)
     if isinstance(document, dict) and len(document) > MAX_MEMBERS:
@@ -61,14 +60,14 @@ def parse(raw: bytes) -> Any:
     return value
 
 
-async def _receive(request: Request) -> bytes:
+async def _receive(request: Request, max_bytes: int) -> bytes:
     length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > MAX_BODY:
+    if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > max_bytes:
         raise PayloadTooLarge
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BODY:
+        if size > max_bytes:
             raise PayloadTooLarge
         parts.append(part)
     return b"".join(parts)

@@ -1,22 +1,24 @@
 """What an endpoint can ask for in its signature; each is a plain function of the request."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Database
+from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.grammar import Listing, read_list, read_pairs, read_selection, refuse_all
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.vocabulary import Resource
-from machine_monitor.services import records
+from machine_monitor.services import bulk, records
+from machine_monitor.services.bulk import Outcome, Put
 from machine_monitor.services.conditions import Conditions
 from machine_monitor.services.history import Author
 from machine_monitor.services.records import Target, Written
@@ -33,6 +35,7 @@ class Writing:
     database: Database
     note: str | None
     conditions: Conditions
+    zone: ZoneInfo
 
     async def create(self, resource: Resource, body: Schema) -> Written:
         """Add a record."""
@@ -49,6 +52,14 @@ class Writing:
     async def delete(self, resource: Resource, key: str) -> None:
         """Delete the record at `key`."""
         await self._write(records.delete, Target(resource, key, self.conditions))
+
+    async def put_all(self, resource: Resource, items: Sequence[Mapping[str, Any]], *, atomic: bool) -> list[Outcome]:
+        """Create or replace a record for each item, all or none of them if `atomic`."""
+
+        def put(tx: Transaction, author: Author) -> list[Outcome]:
+            return bulk.put_each(tx, Put(resource, author, self.zone), items, atomic=atomic)
+
+        return await self._write(put)
 
     async def _write(self, verb: Callable[..., T], *about: Any) -> T:
         # The author is made inside the unit: who waits for another write is dated after it.
@@ -72,7 +83,7 @@ def writing_of(request: Request) -> Writing:
     note = _note(request, faults)
     if faults:
         raise invalid(faults)
-    return Writing(database_of(request), note, conditions_of(request))
+    return Writing(database_of(request), note, conditions_of(request), request.app.state.settings.zone)
 
 
 def listing_of(resource: Resource) -> Any:

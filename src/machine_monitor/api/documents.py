@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from machine_monitor.errors import PROBLEMS
+from machine_monitor.models.bulk import BulkAnswer
 from machine_monitor.models.fields import Schema
 from machine_monitor.models.schemas import read_part
 from machine_monitor.query.parameters import list_parameters, selection_parameters, vocabulary_table
@@ -71,6 +72,15 @@ def created(resource: Resource) -> dict[str, Any]:
         "status_code": 201,
         "response_model": resource.read,
         "responses": {201: {"headers": {**ETAG, **LOCATION}}, **problems(*BODIES, 409)},
+        "openapi_extra": {"parameters": _headers(NOTE)},
+    }
+
+
+def put_together() -> dict[str, Any]:
+    """The decorator's arguments for a bulk call."""
+    return {
+        "response_model": BulkAnswer,
+        "responses": problems(*BODIES),
         "openapi_extra": {"parameters": _headers(NOTE)},
     }
 

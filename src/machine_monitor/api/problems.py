@@ -22,25 +22,29 @@ def install(app: FastAPI) -> None:
 
 def render(problem: Problem, path: str, request_id: str) -> Response:
     """The answer that a problem is."""
-    document: dict[str, Any] = {
+    place = {"instance": quote(path), "request_id": request_id}
+    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    return Response(
+        # Escaped: the name of a field that is not known may hold what is no text.
+        json.dumps(document(problem) | place | problem.members),
+        problem.status,
+        headers,
+        MEDIA_TYPE,
+    )
+
+
+def document(problem: Problem) -> dict[str, Any]:
+    """What a problem says of itself."""
+    members: dict[str, Any] = {
         "type": f"/problems/{problem.code}",
         "title": problem.title,
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
-        "instance": quote(path),
-        "request_id": request_id,
     }
     if problem.faults:
-        document["errors"] = [fault.document() for fault in problem.faults]
-    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
-    return Response(
-        # Escaped: the name of a field that is not known may hold what is no text.
-        json.dumps(document | problem.members),
-        problem.status,
-        headers,
-        MEDIA_TYPE,
-    )
+        members["errors"] = [fault.document() for fault in problem.faults]
+    return members
 
 
 async def _problem(request: Request, problem: Exception) -> Response:

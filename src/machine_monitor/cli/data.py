@@ -1,18 +1,17 @@
 """Commands about the records: the schema they live in, the folder they come from, the people."""
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from machine_monitor.cli.opened import database
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from machine_monitor.config import Settings
-    from machine_monitor.database.connect import Database
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -21,9 +20,14 @@ def migrate() -> None:
     """Bring the database to the schema of this version; safe to run twice, an SQLite file is copied first."""
     from machine_monitor import config
     from machine_monitor.database import addresses, migrations
+    from machine_monitor.database.connect import Database
+    from machine_monitor.services import derived
 
     address = addresses.parse(config.load().database_url)
     done = migrations.upgrade(address)
+    database = Database(address.url.render_as_string(hide_password=False))
+    derived.refresh(database)
+    database.close_writer()
     if done.copy is not None:
         typer.echo(f"The file as it was: {done.copy}", err=True)
     before = "nothing" if done.before is None else done.before
@@ -43,10 +47,10 @@ def sync(
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import legacy
 
-    with _database() as (settings, database):
+    with database() as (settings, opened):
         zone = _zone(timezone, settings)
         with bar("Importing") as progress:
-            report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
+            report = legacy.sync(opened, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
     else:
@@ -68,8 +72,8 @@ def export(
     if not legacy_shape:
         message = "Say --legacy: the legacy folder is the one form that this version exports."
         raise UsageError(message)
-    with _database() as (settings, database):
-        report = legacy.export(database, target, _zone(timezone, settings))
+    with database() as (settings, opened):
+        report = legacy.export(opened, target, _zone(timezone, settings))
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
     else:
@@ -82,28 +86,12 @@ def list_users(as_json: Json = False) -> None:
     from machine_monitor.models import USERS
     from machine_monitor.services import records
 
-    with _database() as (_, database):
-        found = database.snapshot(lambda tx: records.read_all(tx, USERS))
+    with database() as (_, opened):
+        found = opened.snapshot(lambda tx: records.read_all(tx, USERS))
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         reports.print_users(found)
-
-
-@contextmanager
-def _database() -> "Generator[tuple[Settings, Database]]":
-    """The configured database, set up if it is empty."""
-    from machine_monitor import config
-    from machine_monitor.database import migrations
-    from machine_monitor.database.connect import Database
-
-    settings = config.load()
-    database = Database(settings.database_url, settings.query_timeout)
-    migrations.prepare(database.address)
-    try:
-        yield settings, database
-    finally:
-        database.close_writer()
 
 
 def _zone(name: str | None, settings: "Settings") -> "ZoneInfo":

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from machine_monitor.cli.opened import database
 from machine_monitor.errors import UsageError
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; MM_HOST if absent.")]
@@ -24,7 +25,8 @@ def serve(
 ) -> None:
     """Serve the API."""
     from machine_monitor import config
-    from machine_monitor.database import addresses, migrations
+    from machine_monitor.database.connect import Database
+    from machine_monitor.services import derived
 
     settings = config.load()
     host, port = host or settings.host, settings.port if port is None else port
@@ -34,7 +36,9 @@ def serve(
         )
         raise UsageError(message)
     # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
-    migrations.prepare(addresses.parse(settings.database_url))
+    database = Database(settings.database_url)
+    derived.prepare(database)
+    database.close_writer()
     _run("machine_monitor.api.app:serve", factory=True, host=host, port=port, workers=workers)
 
 
@@ -52,9 +56,9 @@ def demo(
     from machine_monitor import config
     from machine_monitor.api.app import create_app
     from machine_monitor.cli.progress import bar
-    from machine_monitor.database import migrations
     from machine_monitor.database.connect import Database
     from machine_monitor.services import demo as plant
+    from machine_monitor.services import derived
 
     settings = config.load()
     # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
@@ -62,7 +66,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
         database = Database(chosen.database_url)
-        migrations.prepare(database.address)
+        derived.prepare(database)
         with bar("Filling a plant") as progress:
             plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
         database.close_writer()
@@ -73,11 +77,20 @@ def demo(
         _run(create_app(chosen), host="127.0.0.1", port=number)
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    rebuild_search: Annotated[
+        bool, typer.Option("--rebuild-search", help="First make the search index again from the records.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Print the settings and the state of the database; exit 1 if something needs mending."""
     from machine_monitor import config
-    from machine_monitor.services import health
+    from machine_monitor.cli.progress import bar
+    from machine_monitor.services import derived, health
 
+    if rebuild_search:
+        with database() as (_, opened), bar("Indexing") as progress:
+            opened.transact(lambda tx: derived.rebuild_search(tx, progress))
     report = health.examine(config.load())
     if as_json:
         typer.echo(json.dumps(report.document(), indent=2))
@@ -85,6 +98,18 @@ def doctor(as_json: Json = False) -> None:
         for name, value in report.lines():
             typer.echo(f"{name:24} {value}")
     raise typer.Exit(0 if report.healthy else 1)
+
+
+def verify() -> None:
+    """Compare what is derived from the records, as the search index, with the records; exit 1 if they differ."""
+    from machine_monitor.cli.progress import bar
+    from machine_monitor.services import verify
+
+    with database() as (_, opened), bar("Verifying") as progress:
+        faults = verify.verify(opened, progress)
+    for fault in faults or ["Everything is as the records say."]:
+        typer.echo(fault)
+    raise typer.Exit(1 if faults else 0)
 
 
 def openapi() -> None:

@@ -1,7 +1,7 @@
 """A database as the rest of the product sees it: `fetch` to read, `write` to change."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from machine_monitor.database import addresses
 from machine_monitor.database.addresses import Address
+from machine_monitor.database.batches import Batches, Outcomes, Unit
 from machine_monitor.database.engines import SQLITE, Engine
 from machine_monitor.database.postgresql import PostgresqlDriver
 from machine_monitor.database.sqlite import SqliteDriver
@@ -41,6 +42,10 @@ class Transaction:
         """Run one statement for each row of values."""
         self.cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
 
+    def next_ids(self, table: str, count: int) -> list[int]:
+        """So many ids for new rows of a table, never given before."""
+        return self.engine.next_ids(self.cursor, table, count)
+
     def defer(self, work: "Callable[[Transaction, list[Any]], None]", item: Any) -> None:
         """Let `work` have the item, with all others deferred to it, before the transaction ends."""
         self._deferred.setdefault(work, []).append(item)
@@ -51,6 +56,27 @@ class Transaction:
             work, items = next(iter(self._deferred.items()))
             del self._deferred[work]
             work(self, items)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether SQLite still has the transaction: a full disk makes it take everything back by itself."""
+        return self.cursor.connection.in_transaction
+
+    @contextmanager
+    def part(self) -> "Generator[None]":
+        """A part of an SQLite transaction that an error takes back alone, with what it deferred."""
+        before = {work: [*items] for work, items in self._deferred.items()}
+        self.cursor.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self.is_open:
+                self.cursor.execute("ROLLBACK TO part")
+                self.cursor.execute("RELEASE part")
+            self._deferred.clear()
+            self._deferred.update(before)
+            raise
+        self.cursor.execute("RELEASE part")
 
 
 class Database:
@@ -65,6 +91,7 @@ class Database:
             else PostgresqlDriver(self.address.conninfo, query_timeout)
         )
         self._threads = ThreadPoolExecutor(self._driver.writers, thread_name_prefix="write")
+        self._batches = Batches(self._transact_batch, self._threads)
 
     async def open(self) -> None:
         """Open the connections that read; those that write open when they are needed."""
@@ -87,17 +114,21 @@ class Database:
             return await self._driver.fetch(statement, values)
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
-        """`transact` in a thread of its own; when it returns, what it wrote is on disk."""
+        """Run a unit of work and commit it, in a thread; when it returns, what it wrote is on disk.
+
+        On SQLite, where one writes at a time, the units that wait share a transaction, each with an outcome of its own.
+        """
+        if self.engine is SQLITE:
+            return await self._batches.submit(unit)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.transact, unit)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and commit it; any error takes all of it back."""
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return self._transact_once(unit)
-            except Raced:
-                continue
-        return self._transact_once(unit)
+        return _insistently(self._transact_once, unit)
+
+    def analyze(self) -> None:
+        """Let the planner count what is there: after a large import it would still think of what was."""
+        self.transact(lambda tx: tx.cursor.execute("ANALYZE"))
 
     def snapshot(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit that only reads: it sees one moment, and holds up no write."""
@@ -111,6 +142,24 @@ class Database:
             tx.settle()
             return result
 
+    def _transact_batch(self, units: Sequence[Unit]) -> Outcomes:
+        if len(units) == 1:
+            return [_outcome(self.transact, units[0])]
+        with self._errors(), self._driver.transaction() as cursor:
+            tx = Transaction(self.engine, cursor)
+            outcomes = []
+            for unit in units:
+                result, failure = _outcome(_insistently, self._transact_part, tx, unit)
+                if failure is not None and not tx.is_open:
+                    raise failure
+                outcomes.append((result, failure))
+            tx.settle()
+        return outcomes
+
+    def _transact_part(self, tx: Transaction, unit: Callable[[Transaction], T]) -> T:
+        with self._errors(), tx.part():
+            return unit(tx)
+
     @contextmanager
     def _errors(self) -> Generator[None]:
         """Turn a driver's error into the problem it is."""
@@ -123,3 +172,20 @@ class Database:
             if type(problem) is Conflict:
                 raise Raced from error
             raise problem from error
+
+
+def _insistently(run: Callable[..., T], *arguments: Any) -> T:
+    """Run it again where another write was in the way."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return run(*arguments)
+        except Raced:
+            continue
+    return run(*arguments)
+
+
+def _outcome(run: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
+    try:
+        return run(*arguments), None
+    except Exception as error:  # noqa: BLE001 -- it is raised again where the unit came from
+        return None, error

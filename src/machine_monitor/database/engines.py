@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, case, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal_column, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import JSON
+from sqlalchemy.types import JSON, TypeEngine
 
 from machine_monitor.database import instants
+from machine_monitor.database.fulltext import FTS5, TSVECTOR, Index
 from machine_monitor.database.kinds import Kind
 
 Show = Callable[[ColumnElement, Kind], ColumnElement]
@@ -24,15 +26,19 @@ Convert = Callable[[Any, Kind], Any]
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """One engine; `position` tells where a text begins in another.
+    """One engine.
 
-    The tables are keyed by `Kind.name`, a kind that is missing needs no conversion.
+    `index` is how it keeps full text, `next_ids` (cursor, table, count) draws ids for new rows, `values_of` makes rows
+    of a type out of a JSON array of texts. The other tables are keyed by `Kind.name`: one that is missing needs no
+    conversion.
     """
 
     name: str
     dialect: Dialect
     build_object: Callable[[Mapping[str, ColumnElement]], ColumnElement]
-    position: Callable[[ColumnElement, ColumnElement], ColumnElement]
+    index: Index
+    next_ids: Callable[[Any, str, int], list[int]]
+    values_of: Callable[[ColumnElement, TypeEngine], Select]
     shows: Mapping[str, Show]
     stores: Mapping[str, Convert]
     loads: Mapping[str, Convert]
@@ -83,11 +89,37 @@ def _loaded_rank(value: Any, kind: Kind) -> str:
     return kind.choices[value]
 
 
+def _sqlite_ids(cursor: Any, table: str, count: int) -> list[int]:
+    # Who writes is alone: what follows the highest id ever given is free.
+    found = cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", [table]).fetchone()
+    first = found[0] + 1 if found else 1
+    return list(range(first, first + count))
+
+
+def _postgresql_ids(cursor: Any, table: str, count: int) -> list[int]:
+    cursor.execute("SELECT nextval(%s) FROM generate_series(1, %s)", [f"{table}_id_seq", count])
+    return [row[0] for row in cursor.fetchall()]
+
+
+class _SqliteCompiler(SQLiteCompiler):
+    """SQLAlchemy's, which keeps `INDEXED BY` and `NOT INDEXED` behind a table."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        """The hint as it was given."""
+        del table
+        return text
+
+
+_SQLITE_DIALECT = sqlite.dialect(paramstyle="qmark")
+_SQLITE_DIALECT.statement_compiler = _SqliteCompiler
+
 SQLITE = Engine(
     name="sqlite",
-    dialect=sqlite.dialect(paramstyle="qmark"),
+    dialect=_SQLITE_DIALECT,
     build_object=_sqlite_object,
-    position=func.instr,
+    index=FTS5,
+    next_ids=_sqlite_ids,
+    values_of=lambda texts, _: select(func.json_each(texts).table_valued("value").c.value),
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: column.concat(literal_column("'Z'")),
@@ -118,7 +150,11 @@ POSTGRESQL = Engine(
     name="postgresql",
     dialect=psycopg.dialect(paramstyle="format"),
     build_object=_postgresql_object,
-    position=func.strpos,
+    index=TSVECTOR,
+    next_ids=_postgresql_ids,
+    values_of=lambda texts, kind: select(
+        cast(func.json_array_elements_text(cast(texts, JSON)).column_valued("value"), kind)
+    ),
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: func.replace(

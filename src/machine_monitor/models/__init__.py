@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+from machine_monitor.models.derived import DERIVED
 from machine_monitor.models.history import HISTORY
 from machine_monitor.models.legacy_import import LEGACY_IMPORTS
 from machine_monitor.models.log import LOGS
@@ -12,4 +13,4 @@ from machine_monitor.models.user import USERS
 RESOURCES = (MACHINES, LOGS, LOG_TYPES, USERS)
 METADATA = SQLModel.metadata
 
-__all__ = ["HISTORY", "LEGACY_IMPORTS", "LOGS", "LOG_TYPES", "MACHINES", "METADATA", "RESOURCES", "USERS"]
+__all__ = ["DERIVED", "HISTORY", "LEGACY_IMPORTS", "LOGS", "LOG_TYPES", "MACHINES", "METADATA", "RESOURCES", "USERS"]

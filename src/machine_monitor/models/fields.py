@@ -59,6 +59,7 @@ class Schema(SQLModel):
 
     # A PATCH says nothing of what it leaves out; rules between fields ask this.
     partial: ClassVar[bool] = False
+    max_bytes: ClassVar[int] = 1024 * 1024
 
     model_config = ConfigDict(strict=True, extra="forbid")  # ty: ignore[invalid-assignment] -- SQLModel narrows it to its own subtype
 

@@ -148,8 +148,8 @@ LOGS = Resource(
     unique_by="uuid",
     normalise=str.lower,
     uniform=str.lower,
-    # The machine comes first: a rename exchanges the beginning of the words.
     searched=("machine", "comment", "cause", "action", "project", "user"),
+    facets=("machine", "type"),
     kept=KEPT,
     sort="-started_at",
     ties=("started_at", "id"),

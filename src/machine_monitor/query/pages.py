@@ -49,12 +49,17 @@ def prepare(engine: Engine, listing: Listing) -> tuple[Statement, dict]:
 def _values(engine: Engine, listing: Listing) -> dict[str, Any]:
     # One row more than the page tells whether there is another page.
     values: dict[str, Any] = {"limit": listing.limit + 1, "offset": listing.offset}
+    values["reach"] = listing.limit + 1 + (listing.offset or 0)
     values |= {f"s_{name}": value for name, value in listing.scope.items()}
-    values |= matching.values(engine, listing.conditions, listing.terms)
+    values |= matching.values(engine, listing.resource, listing.conditions, listing.terms)
     if listing.cursor is not None:
         for i, (name, value) in enumerate(zip((name for name, _ in listing.order), listing.cursor.values, strict=True)):
             kind = listing.resource.orderable[name].kind
             values[f"k{i}"] = value[0] if isinstance(value, list) else engine.store(value, kind)
+        if listing.terms and listing.resource.is_in_order_of_search(listing.order):
+            instant, identity = listing.cursor.values
+            descending = listing.order[0][1] != listing.cursor.backward
+            matching.begin(values, (instant, identity), descending=descending)
     return values
 
 

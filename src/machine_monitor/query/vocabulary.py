@@ -1,6 +1,6 @@
 """What can be asked of a resource, derived from its read schema: names, kinds, columns, related fields."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin
@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 from sqlalchemy import Column, ColumnElement, ForeignKey, FromClause, Table, func, select
 from sqlmodel import SQLModel
 
-from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT, Kind
+from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT, TIME, Kind
 from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
 
 
@@ -40,7 +40,8 @@ class Resource:
 
     `key` is the read field in the record's path, `find_by` the column that finds it after `normalise`;
     `unique_by` and `uniform` say what must be unique. A PUT keeps the stored value of `kept` where it is silent,
-    `immutable` fields are set at creation only. `ties` make every order total.
+    `immutable` fields are set at creation only. `ties` make every order total; the search index follows time where
+    the first of them is one, and has a word for each value of `facets`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Resource:
     create: type[SQLModel]
     folded: Table | None = None
     searched: tuple[str, ...] = ()
+    facets: tuple[str, ...] = ()
     find_by: str = ""
     normalise: Callable[[str], str] = str
     unique_by: str = ""
@@ -87,6 +89,16 @@ class Resource:
             for theirs in relation.resource.own_fields.values()
         ]
         return {**self.own_fields, **{field.name: field for field in related}}
+
+    @cached_property
+    def searched_in_order(self) -> bool:
+        """Whether the search index holds the records in the order of `ties`."""
+        return self.table.c[self.ties[0]].type is TIME.column_type
+
+    def is_in_order_of_search(self, order: Sequence[tuple[str, bool]]) -> bool:
+        """Whether this order is the one in which the search index holds the records, or its reverse."""
+        same = [name for name, _ in order] == [*self.ties] and len({descending for _, descending in order}) == 1
+        return self.searched_in_order and same
 
     @cached_property
     def orderable(self) -> dict[str, Field]:
@@ -140,7 +152,7 @@ class Resource:
 
 
 def folded_table(table: Table, read: type[SQLModel]) -> Table:
-    """The table beside `table` with its folded texts and its words, one row a record."""
+    """The table beside `table` with its folded texts, one row a record."""
     names = [name for name, info in read.model_fields.items() if _describe(info)[0] is TEXT and name in table.c]
     return Table(
         f"{table.name}_folded",
@@ -153,7 +165,6 @@ def folded_table(table: Table, read: type[SQLModel]) -> Table:
             autoincrement=False,
         ),
         *[Column(name, EXACT_TEXT) for name in names],
-        Column("words", EXACT_TEXT, nullable=False),
     )
 
 

@@ -1,17 +1,15 @@
-"""Full text: how a text is folded and cut into words, and what `q` means. Both engines get the same words.
-
-A record's words are kept as one document, ` bucket tooth U+E000 engine U+E000 `: folded words between single
-blanks, fields divided by a word of their own, so that a phrase never reaches from one field into the next.
-"""
+"""Full text: how a text is folded and cut into words, and what `q` means. Both engines get the same words."""
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
+
+from machine_monitor.database.fulltext import DIVIDER, Term, bounded
+from machine_monitor.query.vocabulary import Resource
 
 MAX_WORD = 64
 MAX_WORDS = 32
-DIVIDER = "\ue000"
 # A word is a run of what `str.isalnum` calls a letter or a digit; `_` is in `\w` and is none.
 _WORD = re.compile(r"[^\W_]+")
 _TERM = re.compile(r'(?P<minus>-?)"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>[^\s"]+)')
@@ -30,28 +28,21 @@ def cut(text: str) -> list[str]:
     return [word[:MAX_WORD] for word in _WORD.findall(fold(text))]
 
 
-def segment(text: str) -> str:
-    """One field's part of a document."""
-    return "".join(f"{word} " for word in cut(text)) + DIVIDER + " "
+def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
+    """The words of a record for its search index: those of each field, divided, then a word for each facet.
+
+    The divider keeps a phrase from reaching from one field into the next.
+    """
+    words = []
+    for name in resource.searched:
+        if values[name] is not None:
+            words += [*cut(values[name]), DIVIDER]
+    return bounded([*words, *(facet_word(name, values[name]) for name in resource.facets)])
 
 
-def document(texts: Iterable[str | None]) -> str:
-    """The words of a record: a segment for each text that is there."""
-    return " " + "".join(segment(text) for text in texts if text is not None)
-
-
-@dataclass(frozen=True)
-class Term:
-    """One thing that must occur, or must not: words that follow each other in one field."""
-
-    words: tuple[str, ...]
-    prefix: bool = False
-    excluded: bool = False
-
-    @property
-    def pattern(self) -> str:
-        """The term as a LIKE pattern over a document; words have no sign that LIKE knows."""
-        return f"% {' '.join(self.words)}{'' if self.prefix else ' '}%"
+def facet_word(name: str, value: str) -> str:
+    """The one word that stands for a field's value, so that a filter on it narrows a search; others may share it."""
+    return (DIVIDER + name[0] + "".join(cut(value)))[:MAX_WORD]
 
 
 class TooManyWords(ValueError):

@@ -1,6 +1,6 @@
 """History: each change adds its entry in the record's own transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -39,22 +39,28 @@ class Subject:
     version: int
 
 
-def record(tx: Transaction, op: str, subject: Subject, changes: Changes, author: Author) -> None:
-    """Add one entry."""
-    entry = {
-        "resource": subject.resource.name,
-        "record_id": subject.id,
-        "key": subject.key,
-        "version": subject.version,
+def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]], author: Author) -> None:
+    """Add an entry for each of the records."""
+    shared = {
         "at": tx.engine.store(author.at, TIME),
         "user": author.user,
         "via": author.via,
         "op": op,
-        "changes": tx.engine.store(changes, EVIDENCE),
         "note": author.note,
         "note_folded": None if author.note is None else fold(author.note),
     }
-    tx.run(_insert(tx.engine), entry)
+    entries = [
+        {
+            **shared,
+            "resource": subject.resource.name,
+            "record_id": subject.id,
+            "key": subject.key,
+            "version": subject.version,
+            "changes": tx.engine.store(changes, EVIDENCE),
+        }
+        for subject, changes in changed
+    ]
+    tx.run_many(_insert(tx.engine), entries)
 
 
 def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -1,7 +1,7 @@
 """Records: read one, create, replace, update, delete; each change with its history in one transaction."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, references, storage, validation
 from machine_monitor.services.conditions import Conditions
 from machine_monitor.services.history import Author, Subject
-from machine_monitor.services.storage import Stored
+from machine_monitor.services.storage import New, Stored
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,27 @@ def delete(tx: Transaction, target: Target, author: Author) -> None:
     else:
         storage.remove(tx, stored)
     subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.record(tx, "delete", subject, history.changes_between(_shown(stored), {}), author)
+    history.record(tx, "delete", [(subject, history.changes_between(_shown(stored), {}))], author)
 
 
-def insert(
-    tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author, op: str = "create"
-) -> Written:
+def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author) -> Written:
     """Add a record of checked values whose key is free; raises 422 if it names what is not there."""
     found = references.resolve(tx, resource, values)
-    values = {**values, **found.names}
-    identity = storage.insert(tx, resource, values, found.columns, author.at)
-    subject = Subject(resource, identity, values[resource.key], 1)
-    history.record(tx, op, subject, history.changes_between({}, values), author)
+    insert_all(tx, resource, [New({**values, **found.names}, found.columns)], author)
     return _written(tx, resource, values[resource.key], created=True)
+
+
+def insert_all(
+    tx: Transaction, resource: Resource, many: Sequence[New], author: Author, op: str = "create"
+) -> list[int]:
+    """Add records of checked values, with their history; their ids."""
+    ids = storage.insert(tx, resource, many, author.at)
+    subjects = [
+        Subject(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
+    ]
+    changes = [history.changes_between({}, new.values) for new in many]
+    history.record(tx, op, list(zip(subjects, changes, strict=True)), author)
+    return ids
 
 
 def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: Author, op: str = "update") -> Written:
@@ -161,8 +169,19 @@ def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: A
     if renamed:
         references.follow_rename(tx, stored, key, author.at)
     subject = Subject(resource, stored.id, key, stored.version + 1)
-    history.record(tx, "rename" if renamed else op, subject, changes, author)
+    history.record(tx, "rename" if renamed else op, [(subject, changes)], author)
     return _written(tx, resource, key, created=False)
+
+
+def check_fixed(resource: Resource, given: Mapping[str, Any], stored: Stored) -> None:
+    """Raise the 422 of fields that never change where these values differ from what is stored."""
+    faults = [
+        Fault(f"'{name}' of a {resource.noun} does not change.", "read-only", pointer=f"/{name}")
+        for name, value in given.items()
+        if value != stored.values[name]
+    ]
+    if faults:
+        raise invalid(faults)
 
 
 def find_key(resource: Resource, key: str) -> str | None:
@@ -197,14 +216,8 @@ def _change_to(
     if storage.taken(tx, resource, desired[resource.key]) not in (None, stored.id):
         raise _taken(resource)
     values = _validated(resource, desired)
-    fixed = [name for name in given if name in READ_ONLY or name in resource.immutable]
-    faults = [
-        Fault(f"'{name}' does not change.", "read-only", pointer=f"/{name}")
-        for name in fixed
-        if given[name] != stored.values[name]
-    ]
-    if faults:
-        raise invalid(faults)
+    fixed = {name: given[name] for name in given if name in READ_ONLY or name in resource.immutable}
+    check_fixed(resource, fixed, stored)
     return change(tx, stored, values, author)
 
 

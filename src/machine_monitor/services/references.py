@@ -1,11 +1,12 @@
 """What records say of each other: a log names a machine, a type and a user, and follows them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Text, bindparam, func, literal_column, select, true, update
+from sqlalchemy import bindparam, literal_column, select, true, update
 
 from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
@@ -13,12 +14,19 @@ from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import Fault, invalid, nearest
 from machine_monitor.models import LOGS
+from machine_monitor.query.statements.documents import all_records
 from machine_monitor.query.vocabulary import Related, Resource
-from machine_monitor.query.words import DIVIDER, cut
+from machine_monitor.services import search_index
+from machine_monitor.services.search_index import Change
 from machine_monitor.services.storage import Stored
 
 # One that resembles is looked for among so many: the search is slow, and others wait to write.
 MAX_NAMES = 500
+RENAMED_AT_ONCE = 1_000
+
+
+# By field and name: what our column gets, the name as it is stored, whether it is active; None if there is none.
+Names = dict[tuple[str, str], Any]
 
 
 @dataclass
@@ -30,13 +38,18 @@ class Found:
 
 
 def resolve(
-    tx: Transaction, resource: Resource, values: Mapping[str, Any], before: Mapping[str, Any] | None = None
+    tx: Transaction,
+    resource: Resource,
+    values: Mapping[str, Any],
+    before: Mapping[str, Any] | None = None,
+    names: Names | None = None,
 ) -> Found:
-    """Find the records that `values` names, but for those it named `before`.
+    """Find the records that `values` names, but for those it named `before`; `names` remembers what was found.
 
     Raises the 422 that lists those which are not there, or not active where the record is new.
     """
     found, faults = Found(), []
+    names = {} if names is None else names
     for name, related in resource.relations.items():
         value = values[name]
         if before is not None and value == before[name]:
@@ -44,13 +57,16 @@ def resolve(
         if value is None:
             found.columns[related.on] = None
             continue
-        rows = tx.run(_find(tx.engine, related), {"key": related.resource.normalise(value)})
-        if not rows:
+        if (name, value) not in names:
+            rows = tx.run(_find(tx.engine, related), {"key": related.resource.normalise(value)})
+            names[name, value] = rows[0] if rows else None
+        row = names[name, value]
+        if row is None:
             faults.append(_unknown(tx, name, related, value))
-        elif before is None and not rows[0][2]:
+        elif before is None and not row[2]:
             faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", pointer=f"/{name}"))
         else:
-            found.columns[related.on], found.names[name] = rows[0][0], rows[0][1]
+            found.columns[related.on], found.names[name] = row[0], row[1]
     if faults:
         raise invalid(faults)
     return found
@@ -64,10 +80,14 @@ def named_by_logs(tx: Transaction, stored: Stored) -> bool:
 
 def follow_rename(tx: Transaction, stored: Stored, name: str, at: str) -> None:
     """Let a machine's logs follow its new name: their version, and the words they are found by."""
-    words = " ".join(["", *cut(name), ""])
-    values = {"machine_id": stored.id, "at": tx.engine.store(at, TIME), "words": words, "divider": DIVIDER}
-    for statement in _follow(tx.engine):
-        tx.run(statement, values)
+    machine = {"machine_id": stored.id}
+    tx.run(_raise_versions(tx.engine), {**machine, "at": tx.engine.store(at, TIME)})
+    old, after = stored.values[stored.resource.key], 0
+    while logs := tx.run(_logs_of(tx.engine), {**machine, "after": after, "limit": RENAMED_AT_ONCE}):
+        for body, after, _ in logs:
+            now = {**json.loads(body), "machine": name}
+            search_index.follow(tx, Change(LOGS, after, {**now, "machine": old}, now))
+        tx.settle()
 
 
 def _their_key(related: Related, stored: Stored) -> Any:
@@ -110,22 +130,17 @@ def _naming(engine: Engine, related: Related) -> Statement:
 
 
 @cache
-def _follow(engine: Engine) -> tuple[Statement, Statement]:
-    table, folded = LOGS.table, LOGS.folded
-    assert folded is not None
-    machine = bindparam("machine_id", type_=INTEGER.column_type)
-    versions = (
-        update(table)
-        .where(table.c.machine_id == machine)
-        .values(
-            version=table.c.version + literal_column("1"), updated_at=bindparam("at", type_=table.c.updated_at.type)
-        )
-    )
-    # The machine's words are what each document has before its first divider.
-    rest = func.substr(folded.c.words, engine.position(folded.c.words, bindparam("divider", type_=Text())))
-    words = (
-        update(folded)
-        .where(folded.c.id.in_(select(table.c.id).where(table.c.machine_id == machine)))
-        .values(words=bindparam("words", type_=Text()).concat(rest))
-    )
-    return compile_statement(engine, versions), compile_statement(engine, words)
+def _raise_versions(engine: Engine) -> Statement:
+    table = LOGS.table
+    version = table.c.version + literal_column("1")
+    at = bindparam("at", type_=table.c.updated_at.type)
+    of_machine = table.c.machine_id == bindparam("machine_id", type_=INTEGER.column_type)
+    return compile_statement(engine, update(table).where(of_machine).values(version=version, updated_at=at))
+
+
+@cache
+def _logs_of(engine: Engine) -> Statement:
+    table = LOGS.table
+    bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("machine_id", "after", "limit")}
+    query = all_records(engine, LOGS).where(table.c.machine_id == bound["machine_id"], table.c.id > bound["after"])
+    return compile_statement(engine, query.limit(bound["limit"]))

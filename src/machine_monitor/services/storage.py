@@ -1,22 +1,24 @@
 """Rows: a record's values as the columns that keep them, with the folded texts beside them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import Table, Text, bindparam, delete, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from machine_monitor.database.connect import Transaction
-from machine_monitor.database.engines import POSTGRESQL, Engine
+from machine_monitor.database.engines import POSTGRESQL, Engine, canonical_json
 from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.query.statements.documents import record_statement
+from machine_monitor.query.statements.documents import chunk_statement, record_statement, several_statement
 from machine_monitor.query.vocabulary import Resource
-from machine_monitor.query.words import document, fold
+from machine_monitor.query.words import fold
+from machine_monitor.services import search_index
+from machine_monitor.services.search_index import Change
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,56 @@ def read(tx: Transaction, resource: Resource, key: Any, find_by: str) -> Stored 
     return Stored(resource, *rows[0]) if rows else None
 
 
+def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, Stored]:
+    """The records that have these keys, by what makes them unique; locked until the end."""
+    wanted = {"keys": canonical_json([resource.uniform(key) for key in keys])}
+    if tx.engine is POSTGRESQL:
+        tx.run(_lock_several(tx.engine, resource), wanted)
+    rows = tx.run(several_statement(tx.engine, resource), wanted)
+    return {str(key): Stored(resource, *rest) for *rest, key in rows}
+
+
 def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
     """The id of the record that has this key, or one that counts as the same."""
     rows = tx.run(_id_by(tx.engine, resource.table, resource.unique_by), {"key": resource.uniform(key)})
     return rows[0][0] if rows else None
 
 
-def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], columns: Mapping[str, Any], at: str) -> int:
-    """Add a row, with its folded texts; its id. `columns` holds what the related records' columns get."""
-    row = {**_row(tx.engine, resource, values), **columns}
+def chunks(tx: Transaction, resource: Resource, size: int = 1_000) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """All records, deleted ones too, as (id, values), so many at a time."""
+    after = 0
+    while rows := tx.run(chunk_statement(tx.engine, resource), {"after": after, "limit": size}):
+        yield [(identity, json.loads(body)) for body, identity, _ in rows]
+        after = rows[-1][1]
+
+
+class New(NamedTuple):
+    """A record to be written: its values as the API shows them, and what the related records' columns get."""
+
+    values: Mapping[str, Any]
+    columns: Mapping[str, Any]
+
+
+def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) -> list[int]:
+    """Add rows, with their folded texts and words; their ids."""
     written = tx.engine.store(at, TIME)
-    row |= {"version": 1, "created_at": written, "updated_at": written}
-    ((identity,),) = tx.run(_insert(tx.engine, resource.table, tuple(row), returning=True), row)
+    fixed = {"version": 1, "created_at": written, "updated_at": written}
+    ids = tx.next_ids(resource.table.name, len(many))
+    rows = [
+        {"id": identity, **fixed, **_row(tx.engine, resource, new.values), **new.columns}
+        for identity, new in zip(ids, many, strict=True)
+    ]
+    tx.run_many(_insert(tx.engine, resource.table, tuple(rows[0])), rows)
     if resource.folded is not None:
-        folded = folded_row(resource, values) | {"id": identity}
-        tx.run(_insert(tx.engine, resource.folded, tuple(folded)), folded)
-    return identity
+        folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
+        tx.run_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
+    for identity, new in zip(ids, many, strict=True):
+        search_index.follow(tx, Change(resource, identity, None, new.values))
+    return ids
 
 
 def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: Mapping[str, Any], at: str) -> None:
-    """Change a row to these values, with its folded texts; `columns` as in `insert`."""
+    """Change a row to these values, with its folded texts and words; `columns` as in `insert`."""
     resource = stored.resource
     row = {**_row(tx.engine, resource, values), **columns}
     row |= {"version": stored.version + 1, "updated_at": tx.engine.store(at, TIME), "row_id": stored.id}
@@ -78,29 +110,38 @@ def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: 
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
         tx.run(_update(tx.engine, resource.folded, tuple(folded)), folded)
+    search_index.follow(tx, Change(resource, stored.id, stored.values, values))
 
 
 def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
-    """Take a record out of every list; its row stays."""
+    """Take a record out of every list; its row stays, and so do its words."""
     written = tx.engine.store(at, TIME)
     row = {"version": stored.version + 1, "updated_at": written, "deleted_at": written, "row_id": stored.id}
     tx.run(_update(tx.engine, stored.resource.table, tuple(row)), row)
 
 
 def remove(tx: Transaction, stored: Stored) -> None:
-    """Delete a row and its folded texts."""
-    for table in (stored.resource.folded, stored.resource.table):
+    """Delete a row, its folded texts and its words."""
+    resource = stored.resource
+    search_index.follow(tx, Change(resource, stored.id, stored.values, None))
+    tx.settle()  # while the row is there that PostgreSQL's index refers to
+    for table in (resource.folded, resource.table):
         if table is not None:
             tx.run(_delete(tx.engine, table), {"row_id": stored.id})
 
 
+def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """Write the folded texts of these records anew."""
+    if resource.folded is not None:
+        rows = [{"row_id": identity, **folded_row(resource, values)} for identity, values in chunk]
+        tx.run_many(_update(tx.engine, resource.folded, tuple(rows[0])), rows)
+
+
 def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str | None]:
-    """The folded texts of a record, and its words."""
+    """The folded texts of a record."""
     assert resource.folded is not None
-    texts = {name: value for name, value in values.items() if name in resource.folded.c}
-    row = {name: None if value is None else fold(value) for name, value in texts.items()}
-    row["words"] = document(values[name] for name in resource.searched)
-    return row
+    names = [column.name for column in resource.folded.c if column.name != "id"]
+    return {name: None if values[name] is None else fold(values[name]) for name in names}
 
 
 def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,15 +161,23 @@ def _lock(engine: Engine, table: Table, column: str) -> Statement:
 
 
 @cache
+def _lock_several(engine: Engine, resource: Resource) -> Statement:
+    table, key = resource.table, resource.table.c[resource.unique_by]
+    among = key.in_(engine.values_of(bindparam("keys", type_=Text()), key.type))
+    # In the order of their ids: two that lock the same records never wait for each other.
+    return compile_statement(engine, select(table.c.id).where(among).order_by(table.c.id).with_for_update())
+
+
+@cache
 def _id_by(engine: Engine, table: Table, column: str) -> Statement:
     query = select(table.c.id).where(table.c[column] == bindparam("key", type_=table.c[column].type))
     return compile_statement(engine, query)
 
 
 @cache
-def _insert(engine: Engine, table: Table, columns: tuple[str, ...], *, returning: bool = False) -> Statement:
-    command = sql_insert(table).values({name: bindparam(name, type_=table.c[name].type) for name in columns})
-    return compile_statement(engine, command.returning(table.c.id) if returning else command)
+def _insert(engine: Engine, table: Table, columns: tuple[str, ...]) -> Statement:
+    values = {name: bindparam(name, type_=table.c[name].type) for name in columns}
+    return compile_statement(engine, sql_insert(table).values(values))
 
 
 @cache

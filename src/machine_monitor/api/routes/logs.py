@@ -6,9 +6,10 @@ from fastapi import Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
-from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.documents import created, deleted, listed, put_together, read, replaced, updated
 from machine_monitor.api.route import tagged
 from machine_monitor.models import HISTORY, LOGS
+from machine_monitor.models.bulk import LogBulk
 from machine_monitor.models.fields import Uuid
 from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import pages
@@ -32,6 +33,17 @@ async def list_logs(request: Request, listing: Annotated[Listing, listing_of(LOG
 async def create_log(body: LogCreate, write: Write) -> Response:
     """Record an intervention. Only `machine` and `type` are required."""
     return answers.written("/logs", await write.create(LOGS, body))
+
+
+@router.post("/logs/bulk", **put_together())
+async def put_logs(body: LogBulk, write: Write) -> Response:
+    """Create or replace up to 1,000 interventions at once, each as a PUT by its `uuid`.
+
+    `atomic` writes all of them or, if one is wrong, none (422 with all faults); `partial` writes those that are right.
+    Fields that only the product writes may stand in an item and say nothing.
+    """
+    items = [dict(item) for item in body.items]
+    return answers.bulk(await write.put_all(LOGS, items, atomic=body.mode == "atomic"))
 
 
 @router.get("/logs/{uuid}", **read(LOGS))

@@ -5,42 +5,33 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    FromClause,
     Text,
     bindparam,
-    exists,
     literal_column,
     or_,
     select,
 )
 
+from machine_monitor.database.engines import Engine
 from machine_monitor.query.operators import EQUAL, Between, Operand, Operator
+from machine_monitor.query.statements.search import is_found
 from machine_monitor.query.statements.shapes import Filter, Matching
 from machine_monitor.query.vocabulary import Field, Resource
 
 
-def where(matching: Matching) -> list[ColumnElement]:
-    """The conditions that all must hold."""
-    table = matching.resource.table
-    where = [table.c[name] == bindparam(f"s_{name}", type_=table.c[name].type) for name in matching.resource.scope]
-    if matching.resource.soft_delete:
-        where.append(table.c.deleted_at.is_(None))
-    where += [_filter(matching.resource, part, f"f{i}") for i, part in enumerate(matching.filters)]
-    if matching.terms is None:
-        where.append(literal_column("1") == literal_column("0"))
-    elif matching.terms and matching.resource.folded is not None:
-        where.append(_words(matching.resource.table, matching.resource.folded, matching.terms))
-    return where
-
-
-def _words(table: FromClause, folded: FromClause, terms: tuple[bool, ...]) -> ColumnElement:
-    """Each term is a LIKE over the record's words: it scans, and means the same on both engines."""
-    patterns = [bindparam(f"q{i}", type_=Text()) for i in range(len(terms))]
-    likes = [
-        folded.c.words.not_like(pattern) if excluded else folded.c.words.like(pattern)
-        for pattern, excluded in zip(patterns, terms, strict=True)
-    ]
-    return exists(select(literal_column("1")).select_from(folded).where(folded.c.id == table.c.id, *likes))
+def where(engine: Engine, matching: Matching, *, words: bool = True) -> list[ColumnElement]:
+    """The conditions that all must hold; without `words`, those of the fields alone."""
+    resource = matching.resource
+    table = resource.table
+    found = [table.c[name] == bindparam(f"s_{name}", type_=table.c[name].type) for name in resource.scope]
+    if resource.soft_delete:
+        found.append(table.c.deleted_at.is_(None))
+    found += [_filter(resource, part, f"f{i}") for i, part in enumerate(matching.filters)]
+    if matching.searched is None:
+        found.append(literal_column("1") == literal_column("0"))
+    elif matching.searched and words:
+        found.append(is_found(engine, resource))
+    return found
 
 
 def _filter(resource: Resource, part: Filter, name: str) -> ColumnElement:

@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, bindparam, case, false, select, true
+from sqlalchemy import ColumnElement, Select, Text, bindparam, case, false, select, true
 
 from machine_monitor.database.engines import Engine, as_text
-from machine_monitor.database.kinds import OBJECT
+from machine_monitor.database.kinds import INTEGER, OBJECT
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.vocabulary import Resource
@@ -27,16 +27,37 @@ def record_statement(engine: Engine, resource: Resource, find_by: str, selection
 
 
 @lru_cache(maxsize=64)
+def several_statement(engine: Engine, resource: Resource) -> Statement:
+    """The records whose `unique_by` is among the JSON array `keys`: (document, id, version, whether deleted, key)."""
+    table, key = resource.table, resource.table.c[resource.unique_by]
+    deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
+    query = all_records(engine, resource).add_columns(deleted, key)
+    return compile_statement(engine, query.where(key.in_(engine.values_of(bindparam("keys", type_=Text()), key.type))))
+
+
+@lru_cache(maxsize=64)
 def every_statement(engine: Engine, resource: Resource) -> Statement:
     """Every living record in the order of writing: (document, id, version)."""
+    living = resource.table.c.deleted_at.is_(None) if resource.soft_delete else true()
+    return compile_statement(engine, all_records(engine, resource).where(living))
+
+
+@lru_cache(maxsize=64)
+def chunk_statement(engine: Engine, resource: Resource) -> Statement:
+    """The records past the id `after`, deleted ones too, at most `limit`: (document, id, version)."""
+    bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit")}
+    query = all_records(engine, resource).where(resource.table.c.id > bound["after"]).limit(bound["limit"])
+    return compile_statement(engine, query)
+
+
+def all_records(engine: Engine, resource: Resource) -> Select:
+    """All records, deleted ones too, in the order of writing: (document, id, version)."""
     table, fields = resource.table, tuple(resource.own_fields)
-    query = (
+    return (
         select(as_text(document(engine, resource, fields, ())), table.c.id, table.c.version)
         .select_from(resource.source(resource.own_fields.values()))
-        .where(table.c.deleted_at.is_(None) if resource.soft_delete else true())
         .order_by(table.c.id)
     )
-    return compile_statement(engine, query)
 
 
 def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand: tuple[str, ...]) -> ColumnElement:

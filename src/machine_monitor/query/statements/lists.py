@@ -15,12 +15,13 @@ from sqlalchemy import (
     union_all,
 )
 
-from machine_monitor.database.engines import Engine, as_text
+from machine_monitor.database.engines import SQLITE, Engine, as_text
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query.statements.conditions import where
 from machine_monitor.query.statements.documents import document
 from machine_monitor.query.statements.keysets import Order, branches
+from machine_monitor.query.statements.search import first_found, follows_order, found
 from machine_monitor.query.statements.shapes import Shape
 from machine_monitor.query.vocabulary import Field
 
@@ -30,20 +31,17 @@ COUNT_CAP = 10_000
 @lru_cache(maxsize=1024)
 def list_statement(engine: Engine, shape: Shape) -> Statement:
     """One page: rows of (document, total, value of each field of the order); without rows one of nulls if counted."""
-    conditions = where(shape.matching)
+    prepare = not shape.matching.searched
     order = [(shape.resource.orderable[name], descending != shape.backward) for name, descending in shape.order]
-    pages = [
-        _page(engine, shape, [*conditions, branch], order) for branch in branches(shape.resource, shape.keyset, order)
-    ]
-    keys = [f"k{i}" for i in range(len(order))]
+    pages = _pages(engine, shape, order)
     if len(pages) == 1 and shape.count == "none":
-        return compile_statement(engine, pages[0], prepare=not shape.matching.terms)
+        return compile_statement(engine, pages[0], prepare=prepare)
     rows = (pages[0] if len(pages) == 1 else union_all(*[select(page.subquery()) for page in pages])).subquery("page")
-    columns = [rows.c[key] for key in keys]
-    total = _total(shape, conditions) if shape.count != "none" else None
-    if total is None:
+    columns = [rows.c[f"k{i}"] for i in range(len(order))]
+    if shape.count == "none":
         merged = select(rows)
     else:
+        total = _total(engine, shape)
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
     merged = merged.order_by(
         *[
@@ -51,17 +49,26 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
             for column, (known, descending) in zip(columns, order, strict=True)
         ]
     ).limit(bindparam("limit", type_=INTEGER.column_type))
-    return compile_statement(engine, merged, prepare=not shape.matching.terms)
+    return compile_statement(engine, merged, prepare=prepare)
 
 
-def _page(engine: Engine, shape: Shape, conditions: list[ColumnElement], order: Order) -> Select:
+def _pages(engine: Engine, shape: Shape, order: Order) -> list[Select]:
+    """The page, as one range of the order or several that follow each other."""
+    matching, ranges = shape.matching, branches(shape.resource, shape.keyset, order)
+    if not follows_order(engine, matching, shape.order):
+        conditions = where(engine, matching)
+        return [_page(engine, shape, order).where(*conditions, branch) for branch in ranges]
+    hits = first_found(shape.resource, [*where(engine, matching, words=False), *ranges], descending=order[0][1])
+    return [_page(engine, shape, order).where(shape.resource.table.c.id.in_(hits))]
+
+
+def _page(engine: Engine, shape: Shape, order: Order) -> Select:
     shown = [shape.resource.fields[name] for name in shape.fields]
     item = as_text(document(engine, shape.resource, shape.fields, shape.expand)).label("item")
     keys = [known.column.label(f"k{i}") for i, (known, _) in enumerate(order)]
     page = (
         select(item, null().label("total"), *keys)
         .select_from(shape.resource.source([*shown, *[known for known, _ in order]], shape.expand))
-        .where(*conditions)
         .order_by(*[_direction(known.column, known, shape, descending=descending) for known, descending in order])
         .limit(bindparam("limit", type_=INTEGER.column_type))
     )
@@ -76,9 +83,12 @@ def _direction(column: ColumnElement, known: Field, shape: Shape, *, descending:
     return directed.nulls_first() if shape.backward else directed.nulls_last()
 
 
-def _total(shape: Shape, conditions: list[ColumnElement]) -> FromClause:
-    table = shape.resource.table
-    if shape.count == "exact":
-        return select(func.count().label("total")).select_from(table).where(*conditions).subquery("counted")
-    rows = select(literal_column("1")).select_from(table).where(*conditions).limit(literal_column(str(COUNT_CAP + 1)))
+def _total(engine: Engine, shape: Shape) -> FromClause:
+    matching, resource = shape.matching, shape.resource
+    if engine is SQLITE and matching.searched:
+        rows = found(resource, where(engine, matching, words=False))
+    else:
+        rows = select(literal_column("1")).select_from(resource.table).where(*where(engine, matching))
+    if shape.count == "capped":
+        rows = rows.limit(literal_column(str(COUNT_CAP + 1)))
     return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")

@@ -21,11 +21,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class Matching:
-    """Which records are meant; `terms` says of each term whether it is excluded, None that nothing can be found."""
+    """Which records are meant; `searched` says whether words must be found too, None that none ever are."""
 
     resource: Resource
     filters: tuple[Filter, ...] = ()
-    terms: tuple[bool, ...] | None = ()
+    searched: bool | None = False
 
 
 @dataclass(frozen=True)

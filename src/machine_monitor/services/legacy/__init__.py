@@ -29,7 +29,10 @@ def sync(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Opt
     """Bring a legacy folder or SQLite file in, in one transaction; raises `UsageError` if it is neither."""
     found = read.records(source, drafts=options.get("drafts", False))
     dossier = plan.assemble(None if raw is None else translate.record(raw, zone) for raw in found)
-    return database.transact(lambda tx: _sync(tx, dossier, options))
+    report = database.transact(lambda tx: _sync(tx, dossier, options))
+    if not options.get("dry_run", False):
+        database.analyze()
+    return report
 
 
 def _sync(tx: Transaction, dossier: Dossier, options: Options) -> Report:

@@ -17,7 +17,7 @@ from machine_monitor.services.history import Author, Subject
 from machine_monitor.services.legacy.plan import Import, Known, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
-from machine_monitor.services.storage import Stored
+from machine_monitor.services.storage import New, Stored
 
 BATCH = 500
 VIA = "sync"
@@ -42,18 +42,17 @@ def edits(tx: Transaction) -> dict[int, list[Edit]]:
 
 def apply(tx: Transaction, steps: Iterable[Step], author: Author) -> None:
     """Write what was planned."""
-    new, changed = [], []
+    steps = list(steps)
+    new = _create(tx, [step for step in steps if step.outcome == "created"], author)
+    changed = [_row(tx, step, *_update(tx, step, author), author) for step in steps if step.outcome == "updated"]
     for step in steps:
-        if step.outcome == "created":
-            new.append(_row(tx, step, _create(tx, step, author), 1, author))
-        elif step.outcome == "updated":
-            changed.append(_row(tx, step, *_update(tx, step, author), author))
-        elif step.stored is not None and not step.remembered:
+        if step.outcome not in ("created", "updated") and step.stored is not None and not step.remembered:
             new.append(_row(tx, step, step.stored.id, step.stored.version, author))
     if new:
         tx.run_many(_remember(tx.engine), new)
     if changed:
         tx.run_many(_renew(tx.engine), changed)
+    tx.settle()
 
 
 def _known(tx: Transaction, record: Record, imported: Import | None) -> Known:
@@ -69,15 +68,21 @@ def _edits_of(tx: Transaction, stored: Stored) -> frozenset[Edit]:
     return frozenset(Edit(tx.engine.load(at, TIME), user) for _, at, user in rows)
 
 
-def _create(tx: Transaction, step: Step, author: Author) -> int:
-    """Add the record with the history that it brings along, oldest first; its id."""
-    resource, values = step.record.resource, step.values
-    found = references.resolve(tx, resource, values)
-    identity = storage.insert(tx, resource, values, found.columns, author.at)
-    subject = Subject(resource, identity, values[resource.key], 1)
-    _record_edits(tx, subject, step.record.edits)
-    history.record(tx, "import", subject, history.changes_between({}, values), author)
-    return identity
+def _create(tx: Transaction, steps: Sequence[Step], author: Author) -> list[dict[str, Any]]:
+    """Add the records, all of one resource, with the history that they bring along, oldest first."""
+    if not steps:
+        return []
+    resource, names = steps[0].record.resource, {}
+    many = [New(step.values, references.resolve(tx, resource, step.values, names=names).columns) for step in steps]
+    ids = storage.insert(tx, resource, many, author.at)
+    subjects = [
+        Subject(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
+    ]
+    for subject, step in zip(subjects, steps, strict=True):
+        _record_edits(tx, subject, step.record.edits)
+    changes = [history.changes_between({}, new.values) for new in many]
+    history.record(tx, "import", list(zip(subjects, changes, strict=True)), author)
+    return [_row(tx, step, identity, 1, author) for step, identity in zip(steps, ids, strict=True)]
 
 
 def _update(tx: Transaction, step: Step, author: Author) -> tuple[int, int]:
@@ -93,7 +98,7 @@ def _update(tx: Transaction, step: Step, author: Author) -> tuple[int, int]:
 
 def _record_edits(tx: Transaction, subject: Subject, made: Iterable[Edit]) -> None:
     for edit in made:
-        history.record(tx, "update", subject, {}, Author(VIA, edit.user, EDIT_NOTE, edit.at))
+        history.record(tx, "update", [(subject, {})], Author(VIA, edit.user, EDIT_NOTE, edit.at))
 
 
 def _row(tx: Transaction, step: Step, identity: int, version: int, author: Author) -> dict[str, Any]:

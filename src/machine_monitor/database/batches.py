@@ -1,0 +1,64 @@
+"""Group commit: the writes that wait share one transaction, and so one flush to the disk."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+from machine_monitor.errors import DatabaseBusy
+
+MAX_WAITING = 1_000
+MAX_BATCH = 64
+# Who was just answered writes again soon: a batch of many waits for them, a lone writer never does.
+LINGER_SECONDS = 0.002
+
+Unit = Callable[[Any], Any]
+# What became of each unit: its result, or the error that it failed with.
+Outcomes = Sequence[tuple[Any, BaseException | None]]
+
+
+class Batches:
+    """Collects units in the event loop and hands them, one batch after another, to a thread."""
+
+    def __init__(self, run: Callable[[Sequence[Unit]], Outcomes], threads: Executor) -> None:
+        self._run = run
+        self._threads = threads
+        self._waiting: list[tuple[Unit, asyncio.Future[Any]]] = []
+        self._busy = False
+        self._last = 1
+
+    async def submit(self, unit: Unit) -> Any:
+        """What the unit gives once its batch is on disk; raises `DatabaseBusy` if too many wait."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise DatabaseBusy
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append((unit, answer))
+        self._schedule()
+        return await answer
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._busy:
+            self._busy = True
+            asyncio.get_running_loop().call_later(LINGER_SECONDS if self._last > 1 else 0, self._start)
+
+    def _start(self) -> None:
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        self._last = len(batch)
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._threads, self._run, [unit for unit, _ in batch])
+        done.add_done_callback(partial(self._finish, [answer for _, answer in batch]))
+
+    def _finish(self, answers: Sequence[asyncio.Future[Any]], done: asyncio.Future[Outcomes]) -> None:
+        error = done.exception()
+        outcomes = [(None, error)] * len(answers) if error is not None else done.result()
+        for answer, (result, failure) in zip(answers, outcomes, strict=True):
+            # Whoever asked may have gone.
+            if answer.done():
+                continue
+            if failure is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(failure)
+        self._busy = False
+        self._schedule()

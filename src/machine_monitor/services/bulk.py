@@ -1,0 +1,131 @@
+"""Many records at once, each as a PUT by its key: checked one by one, written together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from machine_monitor.database.connect import Transaction
+from machine_monitor.errors import Fault, Gone, Problem, invalid
+from machine_monitor.models.schemas import READ_ONLY
+from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services import records, references, storage, validation
+from machine_monitor.services.history import Author
+from machine_monitor.services.references import Names
+from machine_monitor.services.storage import New, Stored
+
+MAX_MEMBERS = 100
+Status = Literal["created", "updated", "unchanged", "error"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one item; `problem` where it is an error."""
+
+    index: int
+    key: str | None
+    status: Status
+    version: int | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Put:
+    """How items are put: what they are, by whom, in whose clock, as which operation of the history."""
+
+    resource: Resource
+    author: Author
+    zone: ZoneInfo
+    op: str = "create"
+
+
+@dataclass
+class _Batch:
+    """The items of one call on their way into the database."""
+
+    tx: Transaction
+    put: Put
+    stored: Mapping[str, Stored]
+    names: Names = field(default_factory=dict)
+    new: list[tuple[int, New]] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def place(self, index: int, item: Mapping[str, Any]) -> Outcome:
+        """Change the record that an item is, or keep the item to be added with the others."""
+        resource = self.put.resource
+        key = _key(resource, item)
+        try:
+            if key in self.seen:
+                raise invalid([Fault(f"Another item is the same {resource.noun}.", "duplicate", f"/{resource.key}")])
+            if key is not None:
+                self.seen.add(key)
+            stored = None if key is None else self.stored.get(key)
+            values = self._values(item, stored)
+            if stored is None:
+                found = references.resolve(self.tx, resource, values, names=self.names)
+                self.new.append((index, New({**values, **found.names}, found.columns)))
+                return Outcome(index, values[resource.key], "created", 1)
+            written = records.change(self.tx, stored, values, self.put.author)
+        except Problem as problem:
+            return Outcome(index, key, "error", problem=problem)
+        status: Status = "unchanged" if written.version == stored.version else "updated"
+        return Outcome(index, written.key, status, written.version)
+
+    def _values(self, item: Mapping[str, Any], stored: Stored | None) -> dict[str, Any]:
+        """The whole record that an item means: what it leaves out takes its default, or is kept."""
+        resource = self.put.resource
+        if len(item) > MAX_MEMBERS:
+            raise invalid([Fault(f"An item has at most {MAX_MEMBERS} members.", pointer="")])
+        if stored is not None and stored.deleted:
+            raise Gone
+        kept = {} if stored is None else {name: stored.values[name] for name in resource.kept}
+        try:
+            body = resource.create.model_validate({**kept, **item}, context={"zone": self.put.zone})
+        except ValidationError as error:
+            raise invalid(validation.faults(error)) from None
+        values = body.model_dump(mode="json")
+        if stored is not None:
+            records.check_fixed(resource, {name: values[name] for name in resource.immutable}, stored)
+        return values
+
+
+def put_all(tx: Transaction, put: Put, items: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+    """Create or replace a record for each item; what it cannot be is told in its outcome, and writes nothing.
+
+    What the product itself writes may stand in an item, and says nothing.
+    """
+    items = [{name: value for name, value in item.items() if name not in READ_ONLY} for item in items]
+    keys = [key for item in items if (key := _key(put.resource, item)) is not None]
+    batch = _Batch(tx, put, storage.find_several(tx, put.resource, keys))
+    outcomes = [batch.place(index, item) for index, item in enumerate(items)]
+    if batch.new:
+        records.insert_all(tx, put.resource, [new for _, new in batch.new], put.author, put.op)
+    return outcomes
+
+
+def put_each(tx: Transaction, put: Put, items: Sequence[Mapping[str, Any]], *, atomic: bool) -> list[Outcome]:
+    """`put_all`, with faults that point into `/items`; if all or nothing is wanted, raises the 422 of all of them."""
+    outcomes = [_pointing(outcome) for outcome in put_all(tx, put, items)]
+    found = [fault for outcome in outcomes if outcome.problem is not None for fault in outcome.problem.faults]
+    if found and atomic:
+        raise invalid(found)
+    return outcomes
+
+
+def _pointing(outcome: Outcome) -> Outcome:
+    problem = outcome.problem
+    if problem is None:
+        return outcome
+    found = problem.faults or (Fault(problem.detail, problem.code),)
+    pointing = [replace(fault, pointer=f"/items/{outcome.index}{fault.pointer or ''}") for fault in found]
+    return replace(outcome, problem=type(problem)(problem.detail, pointing))
+
+
+def _key(resource: Resource, item: Mapping[str, Any]) -> str | None:
+    """What makes the item's record unique; None if the item has no key that could be one."""
+    key = item.get(resource.key)
+    if not isinstance(key, str) or validation.key_faults(resource, key):
+        return None
+    return resource.uniform(key)

@@ -1,0 +1,100 @@
+"""What follows from the records and is kept beside them: folded texts and search indexes; checked, and made again."""
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cache
+
+from sqlalchemy import bindparam, delete, func, insert, select
+
+from machine_monitor.database import migrations
+from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.engines import SQLITE, Engine
+from machine_monitor.database.fulltext import ID_MASK
+from machine_monitor.database.kinds import CODE
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.models import DERIVED, RESOURCES
+from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services import search_index, storage
+
+Progress = Callable[[int, int], None]
+UNICODE = "unicode"
+WRITTEN_AT_ONCE = 5_000
+
+
+def prepare(database: Database) -> None:
+    """Set up an empty database, and make again what was derived by other rules; raises `SchemaMismatch`."""
+    migrations.prepare(database.address)
+    refresh(database)
+
+
+def refresh(database: Database) -> None:
+    """Make the search index again if another version of Unicode folded and cut it: Python's differ."""
+    if not database.snapshot(_is_current):
+        database.transact(lambda tx: _is_current(tx) or rebuild_search(tx))
+
+
+def _is_current(tx: Transaction) -> bool:
+    return _value(tx, UNICODE) == unicodedata.unidata_version
+
+
+def rebuild_search(tx: Transaction, progress: Progress | None = None) -> None:
+    """Fold and index every record again; `progress` is told how many of how many."""
+    total, done = sum(_count(tx, resource) for resource in RESOURCES), 0
+    for resource in RESOURCES:
+        tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
+        for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
+            storage.fold_again(tx, resource, chunk)
+            for entry in sorted(search_index.entry(tx, resource, identity, values) for identity, values in chunk):
+                search_index.write(tx, entry)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, total)
+    _set(tx, UNICODE, unicodedata.unidata_version)
+
+
+def search_faults(tx: Transaction, resource: Resource) -> list[int]:
+    """The ids of records for which the search index holds something else than they say."""
+
+    def documents() -> Iterator[list[tuple[int, str]]]:
+        for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
+            entries = [search_index.entry(tx, resource, identity, values) for identity, values in chunk]
+            yield [(entry.key, entry.words) for entry in entries]
+
+    keys = tx.engine.index.differing(tx.cursor, resource.name, documents)
+    return sorted({key & ID_MASK for key in keys} if resource.searched_in_order and tx.engine is SQLITE else set(keys))
+
+
+def _value(tx: Transaction, name: str) -> str | None:
+    rows = tx.run(_read(tx.engine), {"name": name})
+    return rows[0][0] if rows else None
+
+
+def _set(tx: Transaction, name: str, value: str) -> None:
+    tx.run(_delete(tx.engine), {"name": name})
+    tx.run(_insert(tx.engine), {"name": name, "value": value})
+
+
+def _count(tx: Transaction, resource: Resource) -> int:
+    return tx.run(_counted(tx.engine, resource), {})[0][0]
+
+
+@cache
+def _read(engine: Engine) -> Statement:
+    name = bindparam("name", type_=CODE.column_type)
+    return compile_statement(engine, select(DERIVED.c.value).where(DERIVED.c.name == name))
+
+
+@cache
+def _delete(engine: Engine) -> Statement:
+    return compile_statement(engine, delete(DERIVED).where(DERIVED.c.name == bindparam("name", type_=CODE.column_type)))
+
+
+@cache
+def _insert(engine: Engine) -> Statement:
+    values = {name: bindparam(name, type_=CODE.column_type) for name in ("name", "value")}
+    return compile_statement(engine, insert(DERIVED).values(values))
+
+
+@cache
+def _counted(engine: Engine, resource: Resource) -> Statement:
+    return compile_statement(engine, select(func.count()).select_from(resource.table))

@@ -1,0 +1,64 @@
+"""The search index: each record's words, kept in the transaction that writes the record."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from machine_monitor.database.connect import Transaction
+from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.words import document
+
+
+class Change(NamedTuple):
+    """What a record said before, and what it says now; None where it was not there, or is no more."""
+
+    resource: Resource
+    id: int
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+class Entry(NamedTuple):
+    """A document that leaves an index, or comes in."""
+
+    index: str
+    key: int
+    added: bool
+    words: str
+
+
+def follow(tx: Transaction, change: Change) -> None:
+    """Let the index follow a change of a record before the transaction ends."""
+    tx.defer(_write_all, change)
+
+
+def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> Entry:
+    """The entry of a record that says this."""
+    instant = values[resource.ties[0]] if resource.searched_in_order else None
+    index = tx.engine.index
+    words = index.document(document(resource, values))
+    return Entry(resource.name, index.key_of(identity, instant), added=True, words=words)
+
+
+def write(tx: Transaction, found: Entry) -> None:
+    """Write one entry."""
+    text = tx.engine.index.add if found.added else tx.engine.index.remove
+    tx.cursor.execute(text.format(name=found.index), {"key": found.key, "words": found.words})
+
+
+def _write_all(tx: Transaction, changes: list[Change]) -> None:
+    first: dict[tuple[str, int], Change] = {}
+    last: dict[tuple[str, int], Change] = {}
+    for change in changes:
+        first.setdefault((change.resource.name, change.id), change)
+        last[change.resource.name, change.id] = change
+    entries = []
+    for key, change in last.items():
+        before, after = first[key].before, change.after
+        old = entry(tx, change.resource, change.id, before)._replace(added=False) if before else None
+        new = entry(tx, change.resource, change.id, after) if after else None
+        if old and new and old._replace(added=True) == new:
+            continue
+        entries += [found for found in (old, new) if found]
+    # In the order of the keys: FTS5 begins a segment of its own whenever a rowid is not the next.
+    for found in sorted(entries):
+        write(tx, found)

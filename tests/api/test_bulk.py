@@ -1,0 +1,132 @@
+"""Many logs in one call."""
+
+import pytest
+
+UUID = "018f0000-0000-7000-8000-{:012x}"
+
+
+def item(number: int, **more) -> dict:
+    return {"uuid": UUID.format(number), "machine": "Press", "type": "error", "comment": f"nr {number}", **more}
+
+
+@pytest.fixture
+async def press(client):
+    await client.post("/machines", json={"name": "Press"})
+    return client
+
+
+async def put(client, *items, mode=None, status=200):
+    answer = await client.post("/logs/bulk", json={"items": items} | ({"mode": mode} if mode else {}))
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def total(client) -> int:
+    return (await client.get("/logs?count=exact&limit=1")).json()["total"]
+
+
+async def test_items_are_created_then_unchanged_then_updated(press):
+    first = await put(press, item(1), item(2, started_at="2025-01-01T00:00:00Z"))
+    assert first["counts"] == {"created": 2, "updated": 0, "unchanged": 0, "error": 0}
+    assert first["results"][0] == {
+        "index": 0,
+        "uuid": UUID.format(1),
+        "status": "created",
+        "version": 1,
+        "problem": None,
+    }
+    again = await put(press, item(1), item(2, comment="another"), item(3))
+    assert [(result["status"], result["version"]) for result in again["results"]] == [
+        ("unchanged", 1),
+        ("updated", 2),
+        ("created", 1),
+    ]
+    stored = (await press.get(f"/logs/{UUID.format(2)}")).json()
+    assert (stored["comment"], stored["started_at"]) == ("another", "2025-01-01T00:00:00Z")
+    history = (await press.get(f"/logs/{UUID.format(2)}/history")).json()["items"]
+    assert [entry["op"] for entry in history] == ["update", "create"]
+    assert history[0]["changes"] == {"comment": ["nr 2", "another"]}
+
+
+async def test_an_item_without_uuid_is_created_and_told(press):
+    answer = await put(press, {"machine": "press", "type": "info"})
+    made = answer["results"][0]["uuid"]
+    assert (await press.get(f"/logs/{made}")).json()["machine"] == "Press"
+
+
+async def test_all_or_nothing_names_every_fault_and_writes_nothing(press):
+    problem = await put(press, item(1), item(2, machine="Pres"), item(3, severity="bad", type=None), status=422)
+    assert {(fault["pointer"], fault["code"]) for fault in problem["errors"]} == {
+        ("/items/1/machine", "unknown-machine"),
+        ("/items/2/severity", "invalid"),
+        ("/items/2/type", "invalid"),
+    }
+    assert await total(press) == 0
+    assert (await press.get("/logs?q=nr")).json()["items"] == []
+
+
+async def test_in_parts_what_is_right_is_written(press):
+    answer = await put(press, item(1), item(2, machine="Pres"), item(1), item(3), mode="partial")
+    assert [result["status"] for result in answer["results"]] == ["created", "error", "error", "created"]
+    assert answer["counts"] == {"created": 2, "updated": 0, "unchanged": 0, "error": 2}
+    unknown, double = answer["results"][1]["problem"], answer["results"][2]["problem"]
+    assert (unknown["code"], unknown["status"]) == ("unknown-machine", 422)
+    assert unknown["errors"][0]["pointer"] == "/items/1/machine"
+    assert double["errors"][0]["pointer"] == "/items/2/uuid"
+    assert [log["comment"] for log in (await press.get("/logs?q=nr&sort=comment")).json()["items"]] == ["nr 1", "nr 3"]
+
+
+async def test_what_the_product_writes_may_stand_in_an_item(press):
+    await put(press, item(1))
+    stored = (await press.get(f"/logs/{UUID.format(1)}")).json()
+    answer = await put(press, {**stored, "version": 99, "comment": "changed"})
+    assert answer["results"][0]["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"), [({"user": "XYZ"}, "/items/0/user"), ({"machin": 1}, "/items/0/machin")]
+)
+async def test_a_bad_item_of_a_stored_log_points_to_its_field(press, change, pointer):
+    await press.post("/users", json={"trigram": "XYZ"})
+    await put(press, item(1))
+    problem = await put(press, {**item(1), **change}, status=422)
+    assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+
+
+async def test_a_deleted_log_is_an_error_that_points_to_its_item(press):
+    await put(press, item(1))
+    assert (await press.delete(f"/logs/{UUID.format(1)}")).status_code == 204
+    problem = await put(press, item(2), item(1), status=422)
+    assert problem["errors"] == [{"pointer": "/items/1", "code": "gone", "message": problem["detail"]}], (
+        "a record that was deleted is not made again"
+    )
+    answer = await put(press, item(2), item(1), mode="partial")
+    assert answer["results"][1]["problem"]["code"] == "gone"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/items"),
+        ({"items": []}, "/items"),
+        ({"items": [{}] * 1001}, "/items"),
+        ({"items": [1]}, "/items"),
+        ({"items": {}}, "/items"),
+        ({"items": [{}], "mode": "some"}, "/mode"),
+        ({"items": [{"uuid": "abc", "machine": "Press", "type": "info"}]}, "/items/0/uuid"),
+        ({"items": [dict.fromkeys(map(str, range(101)))]}, "/items/0"),
+        ({"items": [item(1)], "more": 1}, "/more"),
+    ],
+)
+async def test_a_bad_body_is_refused(press, body, pointer):
+    answer = await press.post("/logs/bulk", json=body)
+    assert answer.status_code == 422, answer.text
+    assert pointer in [fault["pointer"] for fault in answer.json()["errors"]]
+    assert await total(press) == 0
+
+
+async def test_a_thousand_are_found_by_their_words_in_the_order_they_came(press):
+    at = "2025-01-01T00:00:00Z"
+    await put(press, *(item(number, started_at=at) for number in range(1, 1001)))
+    found = (await press.get("/logs?q=nr&limit=500&sort=started_at")).json()["items"]
+    assert [log["comment"] for log in found] == [f"nr {number}" for number in range(1, 501)]

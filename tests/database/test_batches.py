@@ -1,0 +1,120 @@
+"""Writes that wait share a transaction, and each has its own outcome."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from machine_monitor.database import batches
+from machine_monitor.database.connect import Database, Raced
+from machine_monitor.errors import DatabaseBusy, StorageFull
+
+
+@pytest.fixture
+async def opened(sqlite_database_url):
+    database = Database(sqlite_database_url)
+    await database.open()
+    yield database
+    await database.close()
+
+
+def insert(code: str):
+    return lambda tx: tx.cursor.execute("INSERT INTO derived VALUES (?, '')", [code]) and code
+
+
+def names(database) -> list[str]:
+    rows = database.snapshot(lambda tx: tx.cursor.execute("SELECT name FROM derived ORDER BY name").fetchall())
+    return [name for (name,) in rows if name != "unicode"]
+
+
+async def test_many_at_once_share_a_transaction(opened, monkeypatch):
+    begun = []
+    monkeypatch.setattr(
+        opened, "_transact_batch", lambda units, run=opened._transact_batch: begun.append(len(units)) or run(units)
+    )
+    opened._batches._run = opened._transact_batch
+    results = await asyncio.gather(*[opened.write(insert(f"n{number:02}")) for number in range(30)])
+    assert results == names(opened) == [f"n{number:02}" for number in range(30)]
+    assert sum(begun) == 30
+    assert len(begun) < 5
+
+
+async def test_one_that_fails_does_not_touch_its_neighbours(opened):
+    deferred = []
+
+    def fails(tx):
+        insert("bad")(tx)
+        tx.defer(lambda _, items: deferred.extend(items), "bad")
+        message = "no"
+        raise ValueError(message)
+
+    def defers(tx):
+        tx.defer(work, "good")
+        return insert("b")(tx)
+
+    def work(_, items):
+        deferred.extend(items)
+
+    outcomes = await asyncio.gather(
+        opened.write(insert("a")),
+        opened.write(fails),
+        opened.write(defers),
+        opened.write(insert("a")),
+        return_exceptions=True,
+    )
+    assert outcomes[0] == "a"
+    assert isinstance(outcomes[1], ValueError)
+    assert outcomes[2] == "b"
+    assert isinstance(outcomes[3], Raced)
+    assert names(opened) == ["a", "b"]
+    assert deferred == ["good"]
+
+
+async def test_what_a_failing_part_settled_of_others_is_done_again(opened):
+    done = []
+
+    def work(tx, items):
+        for item in items:
+            insert(item)(tx)
+        done.append(items)
+
+    def defers(tx):
+        tx.defer(work, "a")
+
+    def settles_and_fails(tx):
+        tx.settle()
+        message = "no"
+        raise ValueError(message)
+
+    await asyncio.gather(opened.write(defers), opened.write(settles_and_fails), return_exceptions=True)
+    assert names(opened) == ["a"]
+    assert done == [["a"], ["a"]]
+
+
+async def test_a_full_disk_takes_all_of_a_batch_back(opened):
+    def fails(tx):
+        tx.cursor.execute("ROLLBACK")  # as SQLite does by itself
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    outcomes = await asyncio.gather(
+        opened.write(insert("a")), opened.write(fails), opened.write(insert("b")), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [StorageFull] * 3
+    assert names(opened) == []
+    assert await opened.write(insert("c")) == "c"
+
+
+async def test_too_many_that_wait_are_told_so(opened, monkeypatch):
+    monkeypatch.setattr(batches, "MAX_WAITING", 3)
+    outcomes = await asyncio.gather(*[opened.write(insert(f"n{n}")) for n in range(5)], return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [str, str, str, DatabaseBusy, DatabaseBusy]
+
+
+async def test_who_does_not_wait_any_more_does_not_hold_up_the_others(opened):
+    gone = asyncio.create_task(opened.write(insert("gone")))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await opened.write(insert("here")) == "here"
+    assert names(opened) == ["gone", "here"]

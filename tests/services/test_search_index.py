@@ -1,0 +1,172 @@
+"""The search index follows every write, and what is wrong with it is found and mended."""
+
+import random
+import unicodedata
+
+import pytest
+
+from machine_monitor.database.connect import Database
+from machine_monitor.models import LOGS, MACHINES
+from machine_monitor.services import derived
+from machine_monitor.services.verify import verify
+
+WORDS = ("bucket", "tooth", "engine", "Écluse", "PN-0042", "straße", "oil", "🛠", "a.b")
+UUID = "018f0000-0000-7000-8000-{:012x}"
+
+
+@pytest.fixture
+def opened(database_url):
+    """The same database as the client's, from another process as it were."""
+    database = Database(database_url)
+    yield database
+    database.close_writer()
+
+
+async def found(client, q: str, **more) -> list[str]:
+    answer = await client.get("/logs", params={"q": q, **more})
+    assert answer.status_code == 200, answer.text
+    return [log["comment"] for log in answer.json()["items"]]
+
+
+async def test_the_index_follows_a_random_history_of_writes(client, opened):
+    rng = random.Random(7)
+    names = ["Press", "Lathe"]
+    for name in names:
+        await client.post("/machines", json={"name": name})
+    for step in range(150):
+        uuid = UUID.format(rng.randrange(30))
+        body = {
+            "machine": rng.choice(names),
+            "type": rng.choice(["info", "error"]),
+            "comment": " ".join(rng.choices(WORDS, k=rng.randrange(5))),
+            "started_at": f"2025-01-01T00:00:0{rng.randrange(3)}{rng.choice(['', '.5', '.25'])}Z",
+        }
+        match rng.randrange(6):
+            case 0:
+                await client.delete(f"/logs/{uuid}")
+            case 1:
+                await client.patch(f"/logs/{uuid}", json={"cause": rng.choice(WORDS), "started_at": body["started_at"]})
+            case 2 if step % 5 == 0:
+                place = rng.randrange(len(names))
+                renamed = f"{rng.choice(WORDS)} {step}"
+                assert (await client.patch(f"/machines/{names[place]}", json={"name": renamed})).status_code == 200
+                names[place] = renamed
+            case 3:
+                await client.post("/logs/bulk", json={"items": [{**body, "uuid": uuid}], "mode": "partial"})
+            case _:
+                await client.put(f"/logs/{uuid}", json=body)
+    await client.post("/users", json={"trigram": "ABC", "first_name": "Ana"})
+    await client.patch("/users/ABC", json={"last_name": "Ω"})
+    await client.delete("/users/ABC")
+    assert verify(opened) == []
+
+
+async def test_a_damaged_index_is_found_and_mended(client, opened):
+    await client.post("/machines", json={"name": "Press"})
+    for number in range(5):
+        await client.post("/logs", json={"machine": "Press", "type": "info", "comment": f"word{number}"})
+    opened.transact(lambda tx: tx.cursor.execute("UPDATE logs SET comment = 'other' WHERE id = 3"))
+    opened.transact(lambda tx: tx.cursor.execute("UPDATE machines SET sector = 'B' WHERE id = 1"))
+    assert opened.snapshot(lambda tx: derived.search_faults(tx, LOGS)) == [3]
+    assert opened.snapshot(lambda tx: derived.search_faults(tx, MACHINES)) == [1]
+    assert len(verify(opened)) == 2
+    opened.transact(derived.rebuild_search)
+    assert verify(opened) == []
+    assert await found(client, "other") == ["other"]
+    assert await found(client, "word2") == []
+
+
+async def test_entries_without_a_record_are_found(client, opened):
+    await client.post("/machines", json={"name": "Press"})
+    await client.post("/logs", json={"machine": "Press", "type": "info", "comment": "word"})
+    for table in ("logs_folded", "logs"):
+        opened.transact(
+            lambda tx, table=table: (
+                tx.cursor.execute("DELETE FROM logs_search WHERE id = 1")
+                if tx.engine.name == "postgresql"
+                else tx.cursor.execute(f"DELETE FROM {table}")
+            )
+        )
+    assert opened.snapshot(lambda tx: derived.search_faults(tx, LOGS)) == [1]
+
+
+async def test_texts_are_indexed_again_under_another_unicode(client, opened, monkeypatch):
+    await client.post("/machines", json={"name": "Press"})
+    await client.post("/logs", json={"machine": "Press", "type": "info", "comment": "word"})
+    opened.transact(lambda tx: tx.cursor.execute("UPDATE logs_folded SET comment = 'stale'"))
+    derived.prepare(opened)
+    assert (await client.get("/logs?comment__contains=word")).json()["items"] == []
+    monkeypatch.setattr(unicodedata, "unidata_version", "99.0.0")
+    derived.prepare(opened)
+    assert len((await client.get("/logs?comment__contains=word")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize("sort", ["-started_at", "started_at"])
+@pytest.mark.parametrize("limit", [1, 2, 7])
+async def test_hits_of_one_second_come_in_the_order_of_their_fractions(client, sort, limit):
+    await client.post("/machines", json={"name": "Press"})
+    rng = random.Random(3)
+    items = [
+        {
+            "machine": "Press",
+            "type": "info",
+            "comment": f"word {number}",
+            "started_at": f"2025-01-01T00:00:0{rng.randrange(2)}{rng.choice(['', '.5', '.250001', '.999999'])}Z",
+        }
+        for number in range(24)
+    ]
+    await client.post("/logs/bulk", json={"items": items})
+    expected = [log["comment"] for log in (await client.get(f"/logs?sort={sort}&limit=500")).json()["items"]]
+    walked, back, url = [], [], f"/logs?q=word&sort={sort}&limit={limit}"
+    page = (await client.get(url)).json()
+    while True:
+        walked += [log["comment"] for log in page["items"]]
+        if page["next"] is None:
+            break
+        page = (await client.get(f"{url}&cursor={page['next']}")).json()
+    while True:
+        back = [log["comment"] for log in page["items"]] + back
+        if page["previous"] is None:
+            break
+        page = (await client.get(f"{url}&cursor={page['previous']}")).json()
+    assert walked == back == expected
+    for offset in (0, 5, 23, 24):
+        page = (await client.get(f"{url}&offset={offset}&count=exact")).json()
+        assert [log["comment"] for log in page["items"]] == expected[offset : offset + limit]
+        assert page["total"] == 24
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"machine": "Press"}, ["a", "b"]),
+        ({"machine": ["Press", "Lathe"]}, ["a", "b", "c"]),
+        ({"machine": "press"}, []),
+        ({"type": "error"}, ["b", "c"]),
+        ({"type": "ERROR"}, []),
+        ({"type__in": "error,x-1"}, ["b", "c"]),
+        ({"type__ne": "error"}, ["a"]),
+        ({"started_at": "2025-01-02"}, ["b"]),
+        ({"started_at__lt": "2025-01-02T00:00:00.5Z"}, ["a", "b"]),
+        ({"started_at__gt": "2025-01-02T00:00:00Z"}, ["c"]),
+        ({"started_at": ["2025-01-01", "2025-01-03"]}, ["a", "c"]),
+        ({"user__isnull": "true", "sort": "comment"}, ["a", "b", "c"]),
+    ],
+)
+async def test_words_go_with_any_filter(client, filters, expected):
+    for name in ("Press", "Lathe"):
+        await client.post("/machines", json={"name": name})
+    rows = [("Press", "info", "a", 1), ("Press", "error", "b", 2), ("Lathe", "error", "c", 3)]
+    items = [
+        {
+            "machine": machine,
+            "type": kind,
+            "comment": comment,
+            "cause": "word",
+            "started_at": f"2025-01-0{day}T00:00:00Z",
+        }
+        for machine, kind, comment, day in rows
+    ]
+    await client.post("/logs/bulk", json={"items": items})
+    assert sorted(await found(client, "word", **filters)) == expected
+    assert sorted(await found(client, "-nothing", **filters)) == expected
