@@ -1,4 +1,7 @@
-"""Search indexes: FTS5 on SQLite, tsvector on PostgreSQL; filled when a command next opens the database."""
+"""Search indexes, FTS5 on SQLite and tsvector on PostgreSQL, and indexes of status and project.
+
+The search indexes are filled when a command next opens the database.
+"""
 
 import re
 
@@ -29,6 +32,8 @@ def upgrade() -> None:
         sa.Column("value", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_derived"),
     )
+    for column in ("status", "project"):
+        op.create_index(f"ix_logs_{column}_started_at_id", "logs", [column, "started_at", "id"])
     for name in RESOURCES:
         op.drop_column(f"{name}_folded", "words")
         if op.get_context().dialect.name == "sqlite":
@@ -56,6 +61,8 @@ def _create_vectors(name: str) -> None:
 
 
 def downgrade() -> None:
+    for column in ("status", "project"):
+        op.drop_index(f"ix_logs_{column}_started_at_id", "logs")
     for name, searched in RESOURCES.items():
         op.drop_table(f"{name}_search")
         op.add_column(f"{name}_folded", sa.Column("words", TEXT, nullable=False, server_default=""))

@@ -59,9 +59,13 @@ class Engine:
         return convert(value, kind) if convert and value is not None else value
 
 
+# Made once: `json.dumps` makes an encoder for each call.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def canonical_json(value: Any) -> str:
     """The one text of a JSON value that is stored: no blanks, members in their order, not escaped."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 def _name_of_rank(column: ColumnElement, kind: Kind) -> ColumnElement:

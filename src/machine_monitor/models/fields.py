@@ -3,6 +3,7 @@
 A `Kind` in the annotation is what the query engine reads; the validators are what a body must pass.
 """
 
+import re
 import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -45,6 +46,8 @@ MAX_ATTRIBUTES = 64
 MAX_ATTRIBUTE_KEY = 64
 MAX_ATTRIBUTE_TEXT = 1_000
 
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -70,7 +73,7 @@ def stored(kind: Kind, description: str, default: Any = PydanticUndefined, **opt
 
 
 def _storable(text: str) -> str:
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _NOT_STORABLE.search(text):
         code, message = "text", "A text has no NUL and no lone surrogate."
         raise PydanticCustomError(code, message)
     return text

@@ -56,7 +56,7 @@ def _values(engine: Engine, listing: Listing) -> dict[str, Any]:
         for i, (name, value) in enumerate(zip((name for name, _ in listing.order), listing.cursor.values, strict=True)):
             kind = listing.resource.orderable[name].kind
             values[f"k{i}"] = value[0] if isinstance(value, list) else engine.store(value, kind)
-        if listing.terms and listing.resource.is_in_order_of_search(listing.order):
+        if listing.terms and listing.resource.searched_in_order and listing.resource.is_in_order_of_ties(listing.order):
             instant, identity = listing.cursor.values
             descending = listing.order[0][1] != listing.cursor.backward
             matching.begin(values, (instant, identity), descending=descending)

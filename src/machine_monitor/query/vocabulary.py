@@ -41,7 +41,8 @@ class Resource:
     `key` is the read field in the record's path, `find_by` the column that finds it after `normalise`;
     `unique_by` and `uniform` say what must be unique. A PUT keeps the stored value of `kept` where it is silent,
     `immutable` fields are set at creation only. `ties` make every order total; the search index follows time where
-    the first of them is one, and has a word for each value of `facets`.
+    the first of them is one, and has a word for each value of `facets`. For each of `paths` there is an index of these
+    columns and the ties: the first that the filters fix is the one to read by.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Resource:
     folded: Table | None = None
     searched: tuple[str, ...] = ()
     facets: tuple[str, ...] = ()
+    paths: tuple[tuple[str, ...], ...] = ()
     find_by: str = ""
     normalise: Callable[[str], str] = str
     unique_by: str = ""
@@ -95,10 +97,9 @@ class Resource:
         """Whether the search index holds the records in the order of `ties`."""
         return self.table.c[self.ties[0]].type is TIME.column_type
 
-    def is_in_order_of_search(self, order: Sequence[tuple[str, bool]]) -> bool:
-        """Whether this order is the one in which the search index holds the records, or its reverse."""
-        same = [name for name, _ in order] == [*self.ties] and len({descending for _, descending in order}) == 1
-        return self.searched_in_order and same
+    def is_in_order_of_ties(self, order: Sequence[tuple[str, bool]]) -> bool:
+        """Whether this order is that of the ties alone, or its reverse."""
+        return [name for name, _ in order] == [*self.ties] and len({descending for _, descending in order}) == 1
 
     @cached_property
     def orderable(self) -> dict[str, Field]:

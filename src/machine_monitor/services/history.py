@@ -71,6 +71,8 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict
 
 def _same(one: object, other: object) -> bool:
     """As JSON: `true` is not 1, members have no order."""
+    if one is None or other is None:
+        return one is other
     if type(one) is type(other) and not isinstance(one, dict):
         return one == other
     return canonical_json(_sorted(one)) == canonical_json(_sorted(other))

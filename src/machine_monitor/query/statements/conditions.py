@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    Column,
     ColumnElement,
     Text,
     bindparam,
@@ -26,7 +27,7 @@ def where(engine: Engine, matching: Matching, *, words: bool = True) -> list[Col
     found = [table.c[name] == bindparam(f"s_{name}", type_=table.c[name].type) for name in resource.scope]
     if resource.soft_delete:
         found.append(table.c.deleted_at.is_(None))
-    found += [_filter(resource, part, f"f{i}") for i, part in enumerate(matching.filters)]
+    found += [condition(resource, part, f"f{i}") for i, part in enumerate(matching.filters)]
     if matching.searched is None:
         found.append(literal_column("1") == literal_column("0"))
     elif matching.searched and words:
@@ -34,22 +35,43 @@ def where(engine: Engine, matching: Matching, *, words: bool = True) -> list[Col
     return found
 
 
-def _filter(resource: Resource, part: Filter, name: str) -> ColumnElement:
+def condition(resource: Resource, part: Filter, name: str) -> ColumnElement:
+    """One filter, whose values are bound under names that begin with `name`."""
     field, operator = part.field, part.operator
     operands = [_operand(field, form, f"{name}_{i}", operator) for i, form in enumerate(part.operands)]
-    column = field.folded if operator.takes == "folded" else field.column
-    assert column is not None
-    clause = operator.build(column, operands)
     if field.relation is None:
-        return clause
+        return operator.build(_compared(field, operator), operands)
     related = resource.relations[field.relation]
-    ours, theirs = resource.table.c[related.on], related.resource.table.c[related.to]
-    found = select(theirs).where(clause).correlate(None)
-    if operator is EQUAL and len(operands) == 1 and field.column.name == related.resource.key:
-        # A key finds one record: compared as one value, the index on ours also gives the order.
+    ours, theirs = column_of(resource, field), related.resource.table.c[related.to]
+    if field.column is theirs and operator.takes != "folded":
+        return operator.build(ours, operands)
+    found = select(theirs).where(operator.build(_compared(field, operator), operands)).correlate(None)
+    if names_one(resource, part):
+        # Compared as one value: the index on ours also gives the order.
         return ours == found.scalar_subquery()
     reached = ours.in_(found)
     return or_(ours.is_(None), reached) if operator.keeps_null and ours.nullable else reached
+
+
+def column_of(resource: Resource, field: Field) -> Column:
+    """The column of the resource's own table that a filter on the field compares, or through which it is reached."""
+    return resource.table.c[field.column.name if field.relation is None else resource.relations[field.relation].on]
+
+
+def names_one(resource: Resource, part: Filter) -> bool:
+    """Whether a filter fixes its column to one value: equality, with a related record by what is unique of it."""
+    if part.operator is not EQUAL or part.operands != "v":
+        return False
+    if part.field.relation is None:
+        return True
+    related = resource.relations[part.field.relation]
+    return part.field.column.name in (related.resource.key, related.to)
+
+
+def _compared(field: Field, operator: Operator) -> ColumnElement:
+    column = field.folded if operator.takes == "folded" else field.column
+    assert column is not None
+    return column
 
 
 def _operand(field: Field, form: str, name: str, operator: Operator) -> Operand:

@@ -21,6 +21,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query.statements.conditions import where
 from machine_monitor.query.statements.documents import document
 from machine_monitor.query.statements.keysets import Order, branches
+from machine_monitor.query.statements.plans import follow, path_plan, plans
 from machine_monitor.query.statements.search import first_found, follows_order, found
 from machine_monitor.query.statements.shapes import Shape
 from machine_monitor.query.vocabulary import Field
@@ -53,13 +54,16 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
 
 
 def _pages(engine: Engine, shape: Shape, order: Order) -> list[Select]:
-    """The page, as one range of the order or several that follow each other."""
-    matching, ranges = shape.matching, branches(shape.resource, shape.keyset, order)
-    if not follows_order(engine, matching, shape.order):
-        conditions = where(engine, matching)
-        return [_page(engine, shape, order).where(*conditions, branch) for branch in ranges]
-    hits = first_found(shape.resource, [*where(engine, matching, words=False), *ranges], descending=order[0][1])
-    return [_page(engine, shape, order).where(shape.resource.table.c.id.in_(hits))]
+    """The page, as parts that follow each other or exclude each other: ranges of the order, ways to read them."""
+    matching, table, ranges = shape.matching, shape.resource.table, branches(shape.resource, shape.keyset, order)
+    page = _page(engine, shape, order)
+    if follows_order(engine, matching, shape.order):
+        conditions = [*where(engine, matching, words=False), *ranges]
+        return [page.where(table.c.id.in_(first_found(shape.resource, conditions, descending=order[0][1])))]
+    page = page.where(*where(engine, matching))
+    if matching.searched:
+        return [page.where(part) for part in ranges]
+    return [follow(page, table, plan).where(part) for plan in plans(engine, matching, shape.order) for part in ranges]
 
 
 def _page(engine: Engine, shape: Shape, order: Order) -> Select:
@@ -89,6 +93,7 @@ def _total(engine: Engine, shape: Shape) -> FromClause:
         rows = found(resource, where(engine, matching, words=False))
     else:
         rows = select(literal_column("1")).select_from(resource.table).where(*where(engine, matching))
+        rows = follow(rows, resource.table, path_plan(engine, matching))
     if shape.count == "capped":
         rows = rows.limit(literal_column(str(COUNT_CAP + 1)))
     return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")

@@ -32,7 +32,9 @@ def is_found(engine: Engine, resource: Resource) -> ColumnElement:
 
 def follows_order(engine: Engine, matching: Matching, order: Sequence[tuple[str, bool]]) -> bool:
     """Whether an index of words gives the records in this order."""
-    return bool(engine is SQLITE and matching.searched and matching.resource.is_in_order_of_search(order))
+    resource = matching.resource
+    in_order = resource.searched_in_order and resource.is_in_order_of_ties(order)
+    return bool(engine is SQLITE and matching.searched and in_order)
 
 
 def found(resource: Resource, conditions: Sequence[ColumnElement]) -> Select:
