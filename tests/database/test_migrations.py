@@ -83,6 +83,17 @@ async def test_down_and_up_again_with_rows_in_place(empty_url):
     assert len(await fill(empty_url)) == len(samples.LOGS)
 
 
+async def test_attributes_that_were_there_before_can_be_asked_for(empty_url):
+    await fill(empty_url)
+    address = addresses.parse(empty_url)
+    kept = [f"SELECT id, CAST(attributes AS text) FROM {table}_folded ORDER BY id" for table in ("logs", "machines")]
+    before = [execute(empty_url, query) for query in kept]
+    migrations.downgrade(address, "0003-1")
+    migrations.upgrade(address)
+    assert [execute(empty_url, query) for query in kept] == before
+    assert sum(document is not None for rows in before for _, document in rows) == 8
+
+
 async def test_a_second_upgrade_touches_no_row(empty_url):
     logs = await fill(empty_url)
     migrations.upgrade(addresses.parse(empty_url))

@@ -1,5 +1,7 @@
 """The contract's filters, search and order once more, in plain Python over the records as GET answers them."""
 
+import json
+import math
 import re
 import unicodedata
 from datetime import datetime, timedelta
@@ -26,12 +28,17 @@ def cut(text: str) -> list[str]:
     return [word[:64] for word in re.findall(r"[^\W_]+", fold(text))]
 
 
+def raw(record: dict, name: str):
+    """A field, one of a related record, or an attribute, as the API shows it."""
+    *path, last = name.split(".")
+    for part in path:
+        record = (record["attributes"] if part == "attributes" else record["expanded"][part]) or {}
+    return record.get(last)
+
+
 def value(record: dict, name: str):
     """A field in the form that orders it: times as instants, ranks as numbers."""
-    path, _, last = name.rpartition(".")
-    for part in filter(None, path.split(".")):
-        record = record["expanded"][part] or {}
-    return comparable(last, record.get(last))
+    return comparable(name, raw(record, name))
 
 
 def comparable(name: str, found):
@@ -61,18 +68,77 @@ def span(name: str, text: str):
     return one, one, False
 
 
+def resembles(found: str, operator: str, text: str) -> bool:
+    wanted, have = fold(text), fold(found)
+    return {"contains": wanted in have, "startswith": have.startswith(wanted), "endswith": have.endswith(wanted)}[
+        operator
+    ]
+
+
+def number(text: str) -> float | None:
+    """The double that a JSON number is, as Python's own reader of JSON has it."""
+    try:
+        read = json.loads(text, parse_constant=lambda _: None)
+    except ValueError:
+        return None
+    if type(read) not in (int, float) or text.strip() != text:
+        return None
+    try:
+        return float(read)
+    except OverflowError:
+        return math.inf if read > 0 else -math.inf
+
+
+def asked(text: str) -> bool | float | str:
+    """What the value of an attribute's filter means."""
+    if text in ("true", "false"):
+        return text == "true"
+    if (read := number(text)) is not None:
+        return read
+    return text[1:-1] if re.fullmatch(r'".*"', text, re.DOTALL) else text
+
+
+def is_accepted(operator: str, text: str) -> bool:
+    """Whether an attribute's filter takes the value: no infinite number, no order of true and false."""
+    if operator in ("contains", "startswith", "endswith"):
+        return True
+    wanted = asked(text)
+    ordered = operator in ("lt", "lte", "gt", "gte")
+    return not (ordered and isinstance(wanted, bool)) and wanted not in (math.inf, -math.inf)
+
+
+def attribute_holds(found, operator: str, operands: list) -> bool:
+    """Whether a condition holds of an attribute; the operands of a comparison are spelled as a query has them."""
+    if operator == "isnull":
+        return (found is None) == operands[0]
+    if operator in ("contains", "startswith", "endswith"):
+        return isinstance(found, str) and resembles(found, operator, operands[0])
+    pairs = []
+    for wanted in map(asked, operands):
+        have = found
+        if isinstance(wanted, float) and not isinstance(found, bool) and found is not None:
+            have = number(found) if isinstance(found, str) else float(found)
+        if type(have) is type(wanted):
+            pairs.append((have, wanted))
+    if operator in ("", "in", "ne", "nin"):
+        return any(have == wanted for have, wanted in pairs) == (operator in ("", "in"))
+    return any(
+        {"lt": have < wanted, "lte": have <= wanted, "gt": have > wanted, "gte": have >= wanted}[operator]
+        for have, wanted in pairs
+    )
+
+
 def holds(record: dict, name: str, operator: str, operands: list) -> bool:
-    """Whether one condition holds; `operands` are the values, not their spelling."""
+    """Whether one condition holds; `operands` are the values, not their spelling, but for attributes."""
+    if "attributes." in name:
+        return attribute_holds(raw(record, name), operator, operands)
     found = value(record, name)
     if operator == "isnull":
         return (found is None) == operands[0]
     if found is None:
         return operator in ("ne", "nin")
     if operator in ("contains", "startswith", "endswith"):
-        wanted, have = fold(operands[0]), fold(found)
-        return {"contains": wanted in have, "startswith": have.startswith(wanted), "endswith": have.endswith(wanted)}[
-            operator
-        ]
+        return resembles(found, operator, operands[0])
     spans = [span(name, operand) if isinstance(operand, str) else (operand, operand, False) for operand in operands]
     inside = any(low <= found < high if whole else found == low for low, high, whole in spans)
     low, high, whole = spans[0]

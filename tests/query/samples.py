@@ -1,10 +1,11 @@
 """Records that many tests ask for: nulls, accents, signs of LIKE, times on the borders of days in Paris."""
 
 MACHINES = (
-    {"name": "Pelle Nº1", "sector": "1A", "manufacturer": "Liebherr", "year_of_acquisition": 2010},
+    {"name": "Pelle Nº1", "sector": "1A", "manufacturer": "Liebherr", "year_of_acquisition": 2010}
+    | {"attributes": {"temp": 80, "n°": "1"}},
     {"name": "pelle 2", "sector": "1B", "usage": "carrière", "year_of_acquisition": 2020, "in_service": False},
     {"name": "Grue_100%", "sector": "1A", "model": "", "in_service": None},
-    {"name": "Écluse", "comment": "à côté du 100% neuf"},
+    {"name": "Écluse", "comment": "à côté du 100% neuf", "attributes": {"temp": "abc"}},
     {"name": "broyeur Ω 🛠", "sector": "Zone 2, nord", "serial_number": "SN-42", "year_of_acquisition": 1900},
 )
 TYPES = ({"code": "drain", "label": "Vidange"}, {"code": "X-1.a", "label": "", "counts_as_failure": True})
@@ -46,7 +47,12 @@ _ROWS = (
 _MORE = {
     1: {"cause": "joint usé", "action": "joint changé", "down_from": "2025-07-24T22:00:00Z"},
     5: {"cause": "huile", "down_from": "2025-03-30T01:00:00Z", "down_to": "2025-03-30T01:00:00Z"},
-    7: {"action": "huile", "attributes": {"temp": 80}},
+    7: {"action": "huile", "attributes": {"temp": 80, "note": "Été"}},
+    8: {"attributes": {"temp": "80", "note": "80"}},
+    9: {"attributes": {"temp": 80.00000000000001, "note": True}},
+    10: {"attributes": {"temp": "8E+1", "note": ""}},
+    11: {"attributes": {"temp": -0.0, "note": "true"}},
+    12: {"attributes": {"temp": "1e999", "note": False}},
     13: {
         "cause": "",
         "action": "huile\nmoteur",

@@ -26,6 +26,9 @@ SHAPES = [
     "/machines?sort=-year_of_acquisition&count=exact&q=?",
     "/users?role__in=lead,admin&first_name=?",
     "/log-types?label__startswith=?",
+    "/logs?attributes.?__gte=1",
+    "/logs?attributes.temp=?&attributes.temp=x&machine.attributes.?__nin=?,x",
+    "/machines?attributes.?__contains=x&attributes.?__isnull=true",
 ]
 PAGED = [
     f"/logs?limit=2&sort={sort}&{more}"

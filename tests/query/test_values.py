@@ -2,15 +2,19 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME, UUID, rank
-from machine_monitor.query import values
+from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, OBJECT, TEXT, TIME, UUID, rank
+from machine_monitor.query import attributes, values
+from machine_monitor.query.attributes import Asked
 from machine_monitor.query.operators import OPERATORS
 from machine_monitor.query.times import Clock
 from machine_monitor.query.values import BadValue
 
 CLOCK = Clock(ZoneInfo("Europe/Paris"), datetime(2025, 3, 31, 10, 30, tzinfo=UTC))
 LEVEL = rank("low", "high")
+EIGHTY = "c054000000000000"
 READ = [
     (TEXT, "", "", ("",)),
     (TEXT, "", "a,b", ("a,b",)),
@@ -36,6 +40,17 @@ READ = [
     (BOOLEAN, "in", "true,false", (True, False)),
     (LEVEL, "gte", "high", ("high",)),
     (UUID, "", "0190AAAA-0000-7000-8000-000000000000", ("0190aaaa-0000-7000-8000-000000000000",)),
+    (OBJECT, "", "80", (Asked("n", EIGHTY),)),
+    (OBJECT, "", '"80"', (Asked("t", "80"),)),
+    (OBJECT, "", '"', (Asked("t", '"'),)),
+    (OBJECT, "", '""', (Asked("t", ""),)),
+    (OBJECT, "", '"a"b"', (Asked("t", 'a"b'),)),
+    (OBJECT, "", "true", (Asked("b", "true"),)),
+    (OBJECT, "lt", '"true"', (Asked("t", "true"),)),
+    (OBJECT, "in", '8e1,abc,"""80""",', (Asked("n", EIGHTY), Asked("t", "abc"), Asked("t", "80"), Asked("t", ""))),
+    (OBJECT, "in", '"80",false', (Asked("n", EIGHTY), Asked("b", "false"))),
+    (OBJECT, "contains", "80", (Asked("f", "%80%"),)),
+    (OBJECT, "startswith", '"É', (Asked("f", '"e%'),)),
     (TIME, "", "2025-07-25", (("2025-07-24T22:00:00Z", "2025-07-25T22:00:00Z"),)),
     (TIME, "in", "now,2025-07-25T00:00Z", ("2025-03-31T10:30:00Z", "2025-07-25T00:00:00Z")),
 ]
@@ -72,6 +87,9 @@ REFUSED = [
     ],
     *[(TIME, "", text) for text in ("", "soon", "2025-02-30", "1e12", "0001-01-01T00:00:00+14:00")],
     (TIME, "in", "now,"),
+    *[(OBJECT, operator, "true") for operator in ("lt", "lte", "gt", "gte")],
+    *[(OBJECT, "", text) for text in ("1e999", "-1e309", "9" * 400)],
+    (OBJECT, "nin", "1,1e999"),
 ]
 
 
@@ -84,3 +102,9 @@ def test_a_value_is_read_as_its_kind(kind, operator, text, expected):
 def test_a_value_of_another_kind_is_refused(kind, operator, text):
     with pytest.raises(BadValue):
         values.read(text, kind, OPERATORS[operator], CLOCK)
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_a_number_s_text_sorts_as_the_number(one, other):
+    texts = attributes.sortable(one), attributes.sortable(other)
+    assert (texts[0] < texts[1], texts[0] == texts[1]) == (one < other, one == other)

@@ -10,6 +10,7 @@ from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, bounded, pl
 from machine_monitor.models import USERS
 from machine_monitor.query import words
 from machine_monitor.query.words import MAX_WORD, MAX_WORDS, TooManyWords
+from machine_monitor.services import search_index
 
 FOLDED = [
     ("Écluse", "ecluse"),
@@ -132,7 +133,7 @@ def test_case_makes_no_difference_to_ascii(text):
 @given(st.lists(st.none() | st.text(max_size=30), min_size=3, max_size=3))
 def test_a_phrase_never_reaches_into_the_next_field(texts):
     values = dict(zip(USERS.searched, texts, strict=True))
-    segments = " ".join(words.document(USERS, values)).split(DIVIDER)
+    segments = " ".join(search_index.document(USERS, values)).split(DIVIDER)
     assert [segment.split() for segment in segments[:-1]] == [words.cut(text) for text in texts if text is not None]
 
 

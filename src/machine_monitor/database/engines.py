@@ -29,8 +29,8 @@ class Engine:
     """One engine.
 
     `index` is how it keeps full text, `next_ids` (cursor, table, count) draws ids for new rows, `values_of` makes rows
-    of a type out of a JSON array of texts. The other tables are keyed by `Kind.name`: one that is missing needs no
-    conversion.
+    of a type out of a JSON array of texts, `member` gives an object's by its key. The other tables are keyed by
+    `Kind.name`: one that is missing needs no conversion.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Engine:
     index: Index
     next_ids: Callable[[Any, str, int], list[int]]
     values_of: Callable[[ColumnElement, TypeEngine], Select]
+    member: Callable[[ColumnElement, ColumnElement], ColumnElement]
     shows: Mapping[str, Show]
     stores: Mapping[str, Convert]
     loads: Mapping[str, Convert]
@@ -85,6 +86,12 @@ def _postgresql_object(members: Mapping[str, ColumnElement]) -> ColumnElement:
     return select(func.row_to_json(row.subquery("r").table_valued())).scalar_subquery()
 
 
+def _sqlite_member(document: ColumnElement, key: ColumnElement) -> ColumnElement:
+    # `->` takes a key such as `1` or `[0]` for a path.
+    each = func.json_each(document).table_valued("key", "value")
+    return select(each.c.value).where(each.c.key == key).scalar_subquery()
+
+
 def _stored_rank(value: Any, kind: Kind) -> int:
     return kind.choices.index(value)
 
@@ -124,6 +131,7 @@ SQLITE = Engine(
     index=FTS5,
     next_ids=_sqlite_ids,
     values_of=lambda texts, _: select(func.json_each(texts).table_valued("value").c.value),
+    member=_sqlite_member,
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: column.concat(literal_column("'Z'")),
@@ -159,6 +167,7 @@ POSTGRESQL = Engine(
     values_of=lambda texts, kind: select(
         cast(func.json_array_elements_text(cast(texts, JSON)).column_valued("value"), kind)
     ),
+    member=lambda document, key: document.op("->")(key),
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: func.replace(

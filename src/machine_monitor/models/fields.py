@@ -34,6 +34,7 @@ from machine_monitor.database.kinds import (
     choice,
     rank,
 )
+from machine_monitor.query import attributes
 from machine_monitor.query.times import INSTANT_PATTERN, BadTime, parse_instant
 from machine_monitor.query.values import MAX_INTEGER
 
@@ -43,7 +44,6 @@ STATUS = choice("open", "in_progress", "done", "cancelled")
 
 MAX_NAME = 120
 MAX_ATTRIBUTES = 64
-MAX_ATTRIBUTE_KEY = 64
 MAX_ATTRIBUTE_TEXT = 1_000
 
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
@@ -132,10 +132,8 @@ def _checked_attributes(value: object, *, removable: bool) -> dict[str, Any]:
 
 
 def _key_fault(key: str) -> str | None:
-    if not 1 <= len(key) <= MAX_ATTRIBUTE_KEY or "." in key or "__" in key:
-        return f"A key of the attributes has 1 to {MAX_ATTRIBUTE_KEY} characters, no '.' and no '__'."
     _storable(key)
-    return None
+    return None if attributes.is_key(key) else attributes.KEY_RULE
 
 
 def _content_fault(content: object, *, removable: bool) -> str | None:
@@ -166,7 +164,7 @@ def _attributes_schema(values: list[dict[str, Any]], **bounds: int) -> WithJsonS
         {
             "type": "object",
             **bounds,
-            "propertyNames": {"minLength": 1, "maxLength": MAX_ATTRIBUTE_KEY},
+            "propertyNames": {"minLength": 1, "maxLength": attributes.MAX_KEY},
             "additionalProperties": {"anyOf": values},
         }
     )

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from machine_monitor.database import instants
-from machine_monitor.database.kinds import TIME
+from machine_monitor.database.kinds import OBJECT, TIME
 from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid, nearest
-from machine_monitor.query import cursors, values, words
+from machine_monitor.query import attributes, cursors, values, words
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, Operator
 from machine_monitor.query.statements.shapes import Selection
@@ -30,11 +30,12 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Condition:
-    """One filter: a field, an operator, the values."""
+    """One filter: a field (of an attribute, with its key), an operator, the values."""
 
     field: Field
     operator: Operator
     values: tuple[Value, ...]
+    key: str | None = None
 
 
 @dataclass
@@ -151,16 +152,19 @@ class _Reader:
         return any(
             self.resource.filters[name][0].kind is TIME and any(map(values.is_relative, given))
             for name, given in self.filters.items()
+            if name in self.resource.filters
         )
 
     def _conditions(self, clock: Clock) -> tuple[Condition, ...]:
         conditions: list[Condition] = []
         for name, texts in self.filters.items():
-            if name not in self.resource.filters:
-                self._unknown(name, _allowed(self.resource, name))
+            found = self.resource.find_filter(name)
+            if found is None:
+                self._unknown(name, _allowed(self.resource, name), _key_rule(self.resource, name))
                 continue
+            known, operator, key = found
             try:
-                conditions += _conditions(*self.resource.filters[name], texts, clock)
+                conditions += [replace(condition, key=key) for condition in _conditions(known, operator, texts, clock)]
             except BadValue as error:
                 self._fault(name, f"'{name}': {error}", error.allowed)
         return tuple(conditions)
@@ -188,10 +192,10 @@ class _Reader:
             self._fault(name, f"'{name}': {error}", error.allowed)
             return read(default) if default is not None else None
 
-    def _unknown(self, name: str, allowed: tuple[str, ...]) -> None:
+    def _unknown(self, name: str, allowed: tuple[str, ...], rule: str = "") -> None:
         # The search for a near name is dear, and the list of all is long: the first faults have them.
         allowed = allowed if len(self.faults) < MAX_SUGGESTIONS else ()
-        message = f"There is no parameter '{name}'.{nearest(name, allowed)}"
+        message = f"There is no parameter '{name}'.{nearest(name, allowed)}{rule}"
         self.faults.append(Fault(message, "unknown", parameter=name, allowed=allowed))
 
     def _fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
@@ -229,10 +233,23 @@ def _conditions(known: Field, operator: Operator, texts: list[str], clock: Clock
 
 
 def _allowed(resource: Resource, name: str) -> tuple[str, ...]:
-    """What could have been meant: the filters of the same field, or all fields."""
+    """What could have been meant: the filters of the same field, or attribute, or all fields."""
     field_name = name.partition("__")[0]
-    same = tuple(other for other, (known, _) in resource.filters.items() if known.name == field_name)
-    return same or (*sorted(_parameters(resource)), *resource.sortable)
+    any_key, key = attributes.split(field_name)
+    own_key = key if any_key in resource.filters and attributes.is_key(key) else attributes.ANY_KEY
+    same = tuple(
+        other.replace(attributes.ANY_KEY, own_key)
+        for other, (known, _) in resource.filters.items()
+        if known.name == field_name or known.parameter == any_key
+    )
+    fields = [known.parameter for known, operator in resource.filters.values() if operator is EQUAL]
+    return same or (*sorted(_parameters(resource)), *fields)
+
+
+def _key_rule(resource: Resource, name: str) -> str:
+    """What a key must be, after a blank, if the name is meant for one."""
+    paths = [known.name for known in resource.fields.values() if known.kind is OBJECT]
+    return f" {attributes.KEY_RULE}" if any(name.startswith(f"{path}.") for path in paths) else ""
 
 
 def _terms(text: str) -> tuple[words.Term, ...] | None:

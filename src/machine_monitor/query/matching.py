@@ -5,8 +5,10 @@ from typing import Any
 
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.fulltext import HIGHEST_PLACE, Search, Term, place, second
+from machine_monitor.query.attributes import Asked
 from machine_monitor.query.grammar import Condition
 from machine_monitor.query.statements.shapes import Filter, Matching
+from machine_monitor.query.values import Value
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import facet_word
 
@@ -18,12 +20,7 @@ MAX_ALTERNATIVES = 32
 def shape(resource: Resource, conditions: Sequence[Condition], terms: Terms) -> Matching:
     """What of them a statement depends on."""
     filters = [
-        Filter(
-            condition.field,
-            condition.operator,
-            "".join("d" if isinstance(value, tuple) else "v" for value in condition.values),
-        )
-        for condition in conditions
+        Filter(condition.field, condition.operator, "".join(map(_form, condition.values))) for condition in conditions
     ]
     return Matching(resource, tuple(filters), None if terms is None else bool(terms))
 
@@ -35,12 +32,15 @@ def values(engine: Engine, resource: Resource, conditions: Sequence[Condition], 
         bound["q"] = engine.index.query(_search(resource, conditions, terms))
         bound["low"], bound["high"] = _span(resource, conditions)
     for i, condition in enumerate(conditions):
+        bound[f"f{i}_key"] = condition.key
         folded = condition.operator.takes == "folded"
         for j, value in enumerate(condition.values):
             if isinstance(value, tuple):
                 bound[f"f{i}_{j}_start"], bound[f"f{i}_{j}_end"] = (
                     engine.store(part, condition.field.kind) for part in value
                 )
+            elif isinstance(value, Asked):
+                bound[f"f{i}_{j}"] = value.text
             else:
                 bound[f"f{i}_{j}"] = value if folded else engine.store(value, condition.field.kind)
     return bound
@@ -88,3 +88,9 @@ def _span(resource: Resource, conditions: Sequence[Condition]) -> tuple[int, int
         if condition.operator.name in ("", "in", "lt", "lte"):
             high = min(high, max(last for _, last in places))
     return low, high
+
+
+def _form(value: Value) -> str:
+    if isinstance(value, Asked):
+        return value.aspect
+    return "d" if isinstance(value, tuple) else "v"

@@ -8,8 +8,9 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_
 
 from machine_monitor.database.kinds import Kind
 
-ORDERED = frozenset({"text", "code", "choice", "integer", "time", "rank"})
-TEXTUAL = frozenset({"text", "code", "choice"})
+# An object is its attributes, one by one.
+ORDERED = frozenset({"text", "code", "choice", "integer", "time", "rank", "object"})
+TEXTUAL = frozenset({"text", "code", "choice", "object"})
 ANY = ORDERED | {"boolean", "uuid"}
 MAX_VALUES = 200
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from machine_monitor.database.kinds import OBJECT
 from machine_monitor.query.grammar import COUNTS, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
 from machine_monitor.query.times import MOMENT_PATTERN
@@ -11,6 +12,12 @@ from machine_monitor.query.vocabulary import Field, Resource
 # Operators that OpenAPI declares beside equality, by kind; the rest of the vocabulary stands in the table.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
 DECLARED_RELATED = ("machine.sector",)
+ATTRIBUTES = (
+    "`attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares "
+    "with numbers and with texts that are one, `true` and `false` with booleans; "
+    '`"80"` in double quotes, and everything else, with texts. '
+    "`contains`, `startswith` and `endswith` always take texts."
+)
 BOOLEAN = {"type": "boolean"}
 TEXT = {"type": "string"}
 
@@ -35,22 +42,23 @@ def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 def vocabulary_table(resource: Resource) -> str:
     """The whole vocabulary in Markdown: each field with its operators, each operator with its sentence."""
-    operators: dict[str, list[str]] = {name: [] for name in resource.sortable}
+    operators: dict[Field, list[str]] = {}
     for known, operator in resource.filters.values():
-        if operator.name:
-            operators[known.name].append(f"`{operator.name}`")
-    rows = [f"| `{name}` | {_kind(resource.fields[name])} | {' '.join(given)} |" for name, given in operators.items()]
+        operators.setdefault(known, []).extend([f"`{operator.name}`"] if operator.name else [])
+    rows = [f"| `{known.parameter}` | {_kind(known)} | {' '.join(given)} |" for known, given in operators.items()]
     sentences = [f"- `{operator.name}`: {operator.sentence}" for operator in OPERATORS.values() if operator.name]
     return "\n".join(
         [
             "\n\n**Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any",
-            "other comparison, and all of them must hold. Every field below can be filtered and sorted by.",
+            "other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,",
+            "sorted by.",
             "",
             "| field | kind | operators |",
             "|---|---|---|",
             *rows,
             "",
             *sentences,
+            *(["", ATTRIBUTES] if any(known.kind is OBJECT for known in operators) else []),
         ]
     )
 
@@ -75,6 +83,8 @@ def _paging(resource: Resource) -> list[dict[str, Any]]:
 
 
 def _is_declared(known: Field, operator: Operator) -> bool:
+    if known.kind is OBJECT:
+        return False
     if known.relation is not None and known.name != known.relation:
         return known.name in DECLARED_RELATED and operator is EQUAL
     if operator.name == "isnull":
@@ -108,6 +118,8 @@ def _value_schema(known: Field, operator: Operator) -> dict[str, Any]:
 
 
 def _kind(known: Field) -> str:
+    if known.kind is OBJECT:
+        return "number, text, boolean"
     between = " < " if known.kind.name == "rank" else ", "
     values = f" ({between.join(known.kind.choices)})" if known.kind.choices else ""
     return known.kind.name + values

@@ -1,13 +1,16 @@
 """A filter's values: the text of a query string, read as its field's kind."""
 
 import csv
+import math
 import re
 from collections.abc import Callable
 from datetime import datetime
 
 from machine_monitor.database import instants
-from machine_monitor.database.kinds import Kind
+from machine_monitor.database.kinds import OBJECT, Kind
 from machine_monitor.errors import nearest
+from machine_monitor.query import attributes
+from machine_monitor.query.attributes import Asked
 from machine_monitor.query.operators import MAX_VALUES, PATTERNS, Operator
 from machine_monitor.query.times import BadTime, Clock, Span, parse_moment
 from machine_monitor.query.words import fold
@@ -18,7 +21,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,16}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOOLEANS = {"true": True, "false": False}
 
-Value = str | int | bool | tuple[str, str]  # a pair is a day: its start and its end
+Value = str | int | bool | Asked | tuple[str, str]  # a pair is a day: its start and its end
 
 
 class BadValue(ValueError):
@@ -33,10 +36,12 @@ def read(text: str, kind: Kind, operator: Operator, clock: Clock) -> tuple[Value
     """The values of one filter; raises `BadValue`."""
     if operator.takes == "folded":
         escaped = re.sub(r"([\\%_])", r"\\\1", fold(text))
-        return (PATTERNS[operator.name].format(escaped),)
-    if operator.takes == "values":
-        return tuple(_PARSERS[kind.name](part, kind, clock) for part in _split(text))
-    return (_PARSERS[kind.name](text, kind, clock),)
+        pattern = PATTERNS[operator.name].format(escaped)
+        return (Asked(attributes.FOLDED, pattern) if kind is OBJECT else pattern,)
+    parts = _split(text) if operator.takes == "values" else [text]
+    if kind is OBJECT:
+        return tuple(_attribute(part, operator) for part in parts)
+    return tuple(_PARSERS[kind.name](part, kind, clock) for part in parts)
 
 
 def read_boolean(text: str) -> bool:
@@ -121,6 +126,23 @@ def _choice(text: str, kind: Kind) -> str:
         message = f"There is no such value; there are {', '.join(kind.choices)}.{nearest(text, kind.choices)}"
         raise BadValue(message, kind.choices)
     return text
+
+
+def _attribute(text: str, operator: Operator) -> Asked:
+    """A value as attributes are compared with it: JSON's numbers, true and false; all else, and in quotes, is text."""
+    if text in _BOOLEANS:
+        if "boolean" not in operator.kinds:
+            message = f"{text} has no order; in double quotes it is a text."
+            raise BadValue(message)
+        return Asked(attributes.BOOLEAN, text)
+    number = attributes.number(text)
+    if number is None:
+        quoted = len(text) > 1 and text.startswith('"') and text.endswith('"')
+        return Asked(attributes.TEXT, text[1:-1] if quoted else text)
+    if math.isinf(number):
+        message = "Write a number that a double holds, or a text in double quotes."
+        raise BadValue(message)
+    return Asked(attributes.NUMBER, attributes.sortable(number))
 
 
 _PARSERS: dict[str, Callable[[str, Kind, Clock], Value]] = {

@@ -8,7 +8,8 @@ from typing import Annotated, Any, get_args, get_origin
 from sqlalchemy import Column, ColumnElement, ForeignKey, FromClause, Table, func, select
 from sqlmodel import SQLModel
 
-from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT, TIME, Kind
+from machine_monitor.database.kinds import INTEGER, OBJECT, TEXT, TIME, Kind
+from machine_monitor.query import attributes
 from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
 
 
@@ -32,6 +33,11 @@ class Field:
     relation: str | None
     folded: ColumnElement | None
     description: str = ""
+
+    @property
+    def parameter(self) -> str:
+        """The name of the filter that is its equality; `<key>` stands for any key of its attributes."""
+        return f"{self.name}.{attributes.ANY_KEY}" if self.kind is OBJECT else self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +115,9 @@ class Resource:
 
     @cached_property
     def filters(self) -> dict[str, tuple[Field, Operator]]:
-        """Every filter, by its parameter's name."""
+        """Every filter, by its parameter's name; `<key>` in it stands for any key."""
         return {
-            known.name + (f"__{operator.name}" if operator.name else ""): (known, operator)
+            known.parameter + (f"__{operator.name}" if operator.name else ""): (known, operator)
             for known in self.fields.values()
             for operator in OPERATORS.values()
             if operator.fits(known.kind, folded=known.folded is not None)
@@ -120,7 +126,16 @@ class Resource:
     @cached_property
     def sortable(self) -> tuple[str, ...]:
         """The fields that a list can be sorted by: those that can be compared."""
-        return tuple(known.name for known, operator in self.filters.values() if operator is EQUAL)
+        return tuple(
+            known.name for known, operator in self.filters.values() if operator is EQUAL and known.kind is not OBJECT
+        )
+
+    def find_filter(self, name: str) -> tuple[Field, Operator, str | None] | None:
+        """The filter that a parameter's name means, and the key of the attribute if it means one."""
+        any_key, key = attributes.split(name)
+        if any_key in self.filters:
+            return (*self.filters[any_key], key) if attributes.is_key(key) else None
+        return (*self.filters[name], None) if name in self.filters else None
 
     def source(self, shown: Iterable[Field], expand: Iterable[str] = ()) -> FromClause:
         """The table, joined with those of the related records that are shown or ordered by."""
@@ -142,19 +157,24 @@ class Resource:
         return Field(name, kind, nullable, column, None, self._folded(name, column, kind), info.description or "")
 
     def _folded(self, name: str, column: ColumnElement, kind: Kind) -> ColumnElement | None:
-        """The text that `contains` and its like compare."""
+        """The text that `contains` and its like compare; of an object, the aspects of its attributes."""
         if kind.name in ("code", "choice"):
             return func.lower(column)
         if f"{name}_folded" in self.table.c:
             return self.table.c[f"{name}_folded"]
         if self.folded is None or name not in self.folded.c:
             return None
-        return select(self.folded.c[name]).where(self.folded.c.id == self.table.c.id).scalar_subquery()
+        return (
+            select(self.folded.c[name])
+            .where(self.folded.c.id == self.table.c.id)
+            .correlate(self.table)
+            .scalar_subquery()
+        )
 
 
 def folded_table(table: Table, read: type[SQLModel]) -> Table:
-    """The table beside `table` with its folded texts, one row a record."""
-    names = [name for name, info in read.model_fields.items() if _describe(info)[0] is TEXT and name in table.c]
+    """The table beside `table` with its folded texts, and what its attributes are compared by, one row a record."""
+    kinds = {name: _describe(info)[0] for name, info in read.model_fields.items() if name in table.c}
     return Table(
         f"{table.name}_folded",
         table.metadata,
@@ -165,7 +185,7 @@ def folded_table(table: Table, read: type[SQLModel]) -> Table:
             primary_key=True,
             autoincrement=False,
         ),
-        *[Column(name, EXACT_TEXT) for name in names],
+        *[Column(name, kind.column_type) for name, kind in kinds.items() if kind in (TEXT, OBJECT)],
     )
 
 

@@ -2,11 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
 
-from machine_monitor.database.fulltext import DIVIDER, Term, bounded
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.database.fulltext import DIVIDER, Term
 
 MAX_WORD = 64
 MAX_WORDS = 32
@@ -26,18 +23,6 @@ def fold(text: str) -> str:
 def cut(text: str) -> list[str]:
     """The words of a text, in order, folded, each at most 64 characters."""
     return [word[:MAX_WORD] for word in _WORD.findall(fold(text))]
-
-
-def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
-    """The words of a record for its search index: those of each field, divided, then a word for each facet.
-
-    The divider keeps a phrase from reaching from one field into the next.
-    """
-    words = []
-    for name in resource.searched:
-        if values[name] is not None:
-            words += [*cut(values[name]), DIVIDER]
-    return bounded([*words, *(facet_word(name, values[name]) for name in resource.facets)])
 
 
 def facet_word(name: str, value: str) -> str:

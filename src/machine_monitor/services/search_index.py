@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from machine_monitor.database.connect import Transaction
+from machine_monitor.database.fulltext import DIVIDER, bounded
 from machine_monitor.query.vocabulary import Resource
-from machine_monitor.query.words import document
+from machine_monitor.query.words import cut, facet_word
 
 
 class Change(NamedTuple):
@@ -37,6 +38,18 @@ def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[st
     index = tx.engine.index
     words = index.document(document(resource, values))
     return Entry(resource.name, index.key_of(identity, instant), added=True, words=words)
+
+
+def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
+    """The words of a record: those of each field, divided, then a word for each facet.
+
+    The divider keeps a phrase from reaching from one field into the next.
+    """
+    words = []
+    for name in resource.searched:
+        if values[name] is not None:
+            words += [*cut(values[name]), DIVIDER]
+    return bounded([*words, *(facet_word(name, values[name]) for name in resource.facets)])
 
 
 def write(tx: Transaction, found: Entry) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy import update as sql_update
 
 from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import POSTGRESQL, Engine, canonical_json
-from machine_monitor.database.kinds import TIME
+from machine_monitor.database.kinds import OBJECT, TIME, Kind
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.query import attributes
 from machine_monitor.query.statements.documents import chunk_statement, record_statement, several_statement
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import fold
@@ -138,10 +139,16 @@ def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, M
 
 
 def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str | None]:
-    """The folded texts of a record."""
+    """The folded texts of a record, and what its attributes are compared by."""
     assert resource.folded is not None
     names = [column.name for column in resource.folded.c if column.name != "id"]
-    return {name: None if values[name] is None else fold(values[name]) for name in names}
+    return {name: _folded(values[name], resource.own_fields[name].kind) for name in names}
+
+
+def _folded(value: Any, kind: Kind) -> str | None:
+    if value is None:
+        return None
+    return attributes.document(value) if kind is OBJECT else fold(value)
 
 
 def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 import json
 from zoneinfo import ZoneInfo
 
+from machine_monitor.database import instants
 from machine_monitor.models import LOGS, MACHINES, RESOURCES
 from machine_monitor.models.log import LogUpdate
 from machine_monitor.models.machine import MachineUpdate
 from machine_monitor.models.schemas import READ_ONLY
+from machine_monitor.query import grammar, pages
+from machine_monitor.query.times import Clock
 from machine_monitor.services import records
 from machine_monitor.services.history import Author
 from machine_monitor.services.records import Target
@@ -28,6 +31,13 @@ def rows(target, query):
         return tx.cursor.fetchall()
 
     return target.transact(unit)
+
+
+def total(target, resource, query):
+    """How many records a filter finds."""
+    clock = Clock(PARIS, instants.now())
+    asked = grammar.read_list(resource, grammar.read_pairs(f"count=exact&limit=1&{query}".encode()), clock)
+    return target.snapshot(lambda tx: tx.run(*pages.prepare(tx.engine, asked)))[0][1]
 
 
 def read_all(target, resource):

@@ -12,7 +12,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.services import legacy
-from services.legacy.cases import PARIS, UUID, counts, found, history, patch, read_all, rows
+from services.legacy.cases import PARIS, UUID, counts, found, history, patch, read_all, rows, total
 
 NOT_A_UUID = "84e274e9-ab8e-5d97-9f73-33cca34de7f1"
 
@@ -35,6 +35,7 @@ def test_the_real_folder_is_whole_then_unchanged_then_one_conflict(target, share
     assert {log["user"] for log in logs.values()} == {"uwa"}
     costs = [float(log["attributes"]["cost"]) for log in logs.values() if "cost" in log["attributes"]]
     assert (sum(cost >= 1000 for cost in costs), sum(cost < 0 for cost in costs)) == (1522, 6)
+    assert [total(target, LOGS, f"attributes.cost__{asked}") for asked in ("gte=1000", "lt=0")] == [1522, 6]
     in_order = rows(target, "SELECT started_at FROM logs ORDER BY id")
     assert in_order == sorted(in_order)
     edited = next(iter(logs))

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Text,
+    and_,
     bindparam,
     literal_column,
     or_,
@@ -14,6 +15,7 @@ from sqlalchemy import (
 )
 
 from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import EXACT_TEXT, OBJECT
 from machine_monitor.query.operators import EQUAL, Between, Operand, Operator
 from machine_monitor.query.statements.search import is_found
 from machine_monitor.query.statements.shapes import Filter, Matching
@@ -27,7 +29,7 @@ def where(engine: Engine, matching: Matching, *, words: bool = True) -> list[Col
     found = [table.c[name] == bindparam(f"s_{name}", type_=table.c[name].type) for name in resource.scope]
     if resource.soft_delete:
         found.append(table.c.deleted_at.is_(None))
-    found += [condition(resource, part, f"f{i}") for i, part in enumerate(matching.filters)]
+    found += [condition(engine, resource, part, f"f{i}") for i, part in enumerate(matching.filters)]
     if matching.searched is None:
         found.append(literal_column("1") == literal_column("0"))
     elif matching.searched and words:
@@ -35,17 +37,16 @@ def where(engine: Engine, matching: Matching, *, words: bool = True) -> list[Col
     return found
 
 
-def condition(resource: Resource, part: Filter, name: str) -> ColumnElement:
+def condition(engine: Engine, resource: Resource, part: Filter, name: str) -> ColumnElement:
     """One filter, whose values are bound under names that begin with `name`."""
     field, operator = part.field, part.operator
-    operands = [_operand(field, form, f"{name}_{i}", operator) for i, form in enumerate(part.operands)]
     if field.relation is None:
-        return operator.build(_compared(field, operator), operands)
+        return _compared(engine, part, name, field.column)
     related = resource.relations[field.relation]
     ours, theirs = column_of(resource, field), related.resource.table.c[related.to]
     if field.column is theirs and operator.takes != "folded":
-        return operator.build(ours, operands)
-    found = select(theirs).where(operator.build(_compared(field, operator), operands)).correlate(None)
+        return _compared(engine, part, name, ours)
+    found = select(theirs).where(_compared(engine, part, name, field.column)).correlate(None)
     if names_one(resource, part):
         # Compared as one value: the index on ours also gives the order.
         return ours == found.scalar_subquery()
@@ -68,10 +69,30 @@ def names_one(resource: Resource, part: Filter) -> bool:
     return part.field.column.name in (related.resource.key, related.to)
 
 
-def _compared(field: Field, operator: Operator) -> ColumnElement:
-    column = field.folded if operator.takes == "folded" else field.column
-    assert column is not None
-    return column
+def _compared(engine: Engine, part: Filter, name: str, column: ColumnElement) -> ColumnElement:
+    if part.field.kind is OBJECT:
+        return _attribute(engine, part, name)
+    if part.operator.takes == "folded":
+        assert part.field.folded is not None
+        column = part.field.folded
+    operands = [_operand(part.field, form, f"{name}_{i}", part.operator) for i, form in enumerate(part.operands)]
+    return part.operator.build(column, operands)
+
+
+def _attribute(engine: Engine, part: Filter, name: str) -> ColumnElement:
+    """Each value is compared with its own aspect of the attribute: it is any of them, or none of them."""
+    assert part.field.folded is not None
+    member = engine.member(part.field.folded, bindparam(f"{name}_key", type_=Text()))
+    if part.operator.takes == "boolean":
+        return part.operator.build(member, ())
+    operands: dict[str, list[BindParameter]] = {}
+    for i, aspect in enumerate(part.operands):
+        operands.setdefault(aspect, []).append(bindparam(f"{name}_{i}", type_=EXACT_TEXT))
+    clauses = [
+        part.operator.build(member.op("->>", return_type=EXACT_TEXT)(literal_column(f"'{aspect}'")), asked)
+        for aspect, asked in operands.items()
+    ]
+    return and_(*clauses) if part.operator.keeps_null else or_(*clauses)
 
 
 def _operand(field: Field, form: str, name: str, operator: Operator) -> Operand:

@@ -41,7 +41,7 @@ def plans(engine: Engine, matching: Matching, order: Sequence[tuple[str, bool]])
     for column, part, name in filters:
         if (column,) in resource.paths and (_is_any_of(part) or _is_related(part)):
             index = _index(resource, (column,))
-            many = _are_many(resource, condition(resource, part, name), index)
+            many = _are_many(resource, condition(engine, resource, part, name), index)
             return [Plan(_index(resource, ()), many), Plan(index, not_(many))]
     return [Plan(_index(resource, ()))]
 

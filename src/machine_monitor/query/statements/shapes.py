@@ -12,7 +12,10 @@ Selection = tuple[tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Filter:
-    """The shape of one condition: `operands` has a `d` for each day among its values, else a `v`."""
+    """The shape of one condition: `operands` has the aspect of each value asked of an attribute, else `d` or `v`.
+
+    A `d` is a day, a `v` any other value.
+    """
 
     field: Field
     operator: Operator

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from machine_monitor.database import instants
 from machine_monitor.models import LOG_TYPES, USERS
-from machine_monitor.models.fields import MAX_ATTRIBUTE_KEY, MAX_ATTRIBUTE_TEXT
+from machine_monitor.models.fields import MAX_ATTRIBUTE_TEXT
+from machine_monitor.query.attributes import MAX_KEY, is_key
 from machine_monitor.query.times import EARLIEST, LATEST, Shift, localize
 from machine_monitor.query.values import MAX_INTEGER
 from machine_monitor.services import validation
@@ -113,13 +114,13 @@ def edit(entry: Any, zone: ZoneInfo) -> Edit:
 
 def attribute_key(key: str, taken: AbstractSet[str]) -> str:
     """A key that an attribute may have, and that no other has if it had to be made."""
-    if 1 <= len(key) <= MAX_ATTRIBUTE_KEY and "." not in key and "__" not in key:
+    if is_key(key):
         return key
-    made = re.sub(r"[._]+", "_", key)[:MAX_ATTRIBUTE_KEY] or "_"
+    made = re.sub(r"[._]+", "_", key)[:MAX_KEY] or "_"
     name, number = made, 1
     while name in taken:
         number += 1
-        name = f"{made[: MAX_ATTRIBUTE_KEY - 8].rstrip('_')}_{number}"
+        name = f"{made[: MAX_KEY - 8].rstrip('_')}_{number}"
     return name
 
 
