@@ -6,7 +6,7 @@ STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: help setup demo run test check fix fuzz openapi lock
+.PHONY: help setup demo run test check fix fuzz bench openapi lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ fix: $(STAMP) ## Mend what ruff can mend
 
 fuzz: $(STAMP) ## Search for requests that break the contract
 	$(BIN)/python -m pytest tests/fuzz_*.py -q $(ARGS)
+
+bench: $(STAMP) ## Measure beside a naive twin, the limit and peers; ROWS=10000000 for the claim
+	$(BIN)/python -m benchmarks $(ARGS)
 
 openapi: $(STAMP) ## Write docs/openapi.json, which a test holds fresh
 	$(BIN)/mm openapi > docs/openapi.json

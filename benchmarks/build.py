@@ -1,0 +1,103 @@
+"""Database files of so many logs, built once through the product's own writes and used again."""
+
+import json
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from benchmarks import data
+from benchmarks.options import Options
+from machine_monitor.database import migrations
+from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.models import LOGS, MACHINES, USERS
+from machine_monitor.services import records
+from machine_monitor.services.history import Author
+
+BATCH = 2_000
+
+
+def sqlite_file(options: Options, rows: int) -> Path:
+    """The file of so many logs; built unless one is there that fits the seed and the schema."""
+    path = options.folder / f"logs-{rows}.db"
+    wanted = manifest(rows)
+    note = path.with_suffix(".json")
+    if path.is_file() and note.is_file() and json.loads(note.read_text())["of"] == wanted:
+        return path
+    options.folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.db")
+    for old in (note, path, *path.parent.glob(f"{path.name}-*"), *partial.parent.glob(f"{partial.name}*")):
+        old.unlink(missing_ok=True)
+    seconds = fill(f"sqlite:///{partial}", rows)
+    with closing(sqlite3.connect(partial)) as connection:
+        connection.execute("ANALYZE")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    partial.rename(path)
+    note.write_text(json.dumps({"of": wanted, "seconds": round(seconds), "bytes": path.stat().st_size}))
+    return path
+
+
+def fill(url: str, rows: int) -> float:
+    """Migrate an empty database and write the plant to it; the seconds that the logs took."""
+    database = Database(url)
+    migrations.prepare(database.address)
+    database.transact(_write_plant)
+    source, done, start = data.logs(rows), 0, time.perf_counter()
+    while batch := list(islice(source, BATCH)):
+        author = Author("bench", at=max(log["started_at"] for log in batch))
+        database.transact(lambda tx, batch=batch, author=author: insert_logs(tx, batch, author))
+        done += len(batch)
+        _say(done, rows, time.perf_counter() - start)
+    database.close_writer()
+    return time.perf_counter() - start
+
+
+def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: Author) -> None:
+    """Write a batch of logs with all that belongs to each."""
+    for values in logs:
+        records.insert(tx, LOGS, values, author)
+
+
+@contextmanager
+def copied(path: Path) -> Iterator[Path]:
+    """A copy of a file, for writes; it is gone at the end."""
+    folder = path.parent / "copies"
+    folder.mkdir(exist_ok=True)
+    copy = folder / path.name
+    number = 0
+    while copy.exists():
+        number += 1
+        copy = folder / f"{number}-{path.name}"
+    shutil.copyfile(path, copy)
+    try:
+        yield copy
+    finally:
+        for part in folder.glob(f"{copy.name}*"):
+            part.unlink()
+
+
+def _write_plant(tx: Transaction) -> None:
+    author = Author("bench", at=data.text_of(data.START))
+    for resource, found in ((USERS, data.users()), (MACHINES, data.machines())):
+        for values in found:
+            records.insert(tx, resource, values, author)
+
+
+def manifest(rows: int) -> dict[str, Any]:
+    """What a file is made of: the records, and the migrations by their text."""
+    schema = blake2b(digest_size=8)
+    for script in sorted((migrations.location() / "versions").glob("*.py")):
+        schema.update(script.read_bytes())
+    return {"rows": rows, "records": data.fingerprint(rows), "schema": schema.hexdigest()}
+
+
+def _say(done: int, rows: int, seconds: float) -> None:
+    if sys.stderr.isatty() or done % 100_000 < BATCH or done == rows:
+        end = "\n" if done == rows or not sys.stderr.isatty() else ""
+        sys.stderr.write(f"\r{done:,} of {rows:,} logs, {done / seconds:,.0f} a second{end}")

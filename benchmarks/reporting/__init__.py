@@ -1,0 +1,1 @@
+"""What becomes of the numbers: kept as files, shown as a table and a picture."""

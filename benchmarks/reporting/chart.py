@@ -1,0 +1,93 @@
+"""The picture: latency over rows, two panels of lines on logarithmic axes, as SVG."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import ceil, floor, log10
+from typing import Any
+
+from benchmarks.reporting.figures import CASES, SERVERS
+
+Points = list[tuple[float, float]]
+COLOURS = ("#1b6ca8", "#2e8540", "#c05621", "#6b46c1", "#b83280", "#4a5568", "#975a16")
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 360, 60, 200, 40, 46
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One diagram: its title and its lines by name."""
+
+    title: str
+    lines: Mapping[str, Points]
+
+
+def picture(results: Sequence[Mapping[str, Any]]) -> str:
+    """Over HTTP, all servers; in the database, the product's questions."""
+
+    def collect(name: str, value: Callable[[Any], float]) -> Points:
+        found = [known for known in results if name in known["sections"]]
+        seen = [(known["rows"], value(known["sections"][name]["found"])) for known in found]
+        return [(rows, each) for rows, each in seen if each]
+
+    pages = {
+        server: collect("reads", lambda found, server=server: _p99(found["page"]["alone"].get(server)))
+        for server in SERVERS
+    }
+    cases = {
+        what.replace("`", ""): collect("statements", lambda found, case=case: _p99(found[case]))
+        for case, what in CASES.items()
+    }
+    cases["at any cursor"] = collect("statements", lambda found: _p99(found["walks"]["default sort"]["any"]))
+    panels = [
+        Panel("page of 50 newest over HTTP, one client, p99 in ms", pages),
+        Panel("product, in SQLite, p99 in ms", cases),
+    ]
+    parts = "".join(f'<g transform="translate({i * WIDTH},0)">{_panel(panel)}</g>' for i, panel in enumerate(panels))
+    size = f'width="{len(panels) * WIDTH}" height="{HEIGHT}" viewBox="0 0 {len(panels) * WIDTH} {HEIGHT}"'
+    style = '<rect width="100%" height="100%" fill="#fff"/>'
+    font = 'font-family="sans-serif" font-size="12"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font}>{style}{parts}</svg>\n'
+
+
+def _p99(seen: Mapping[str, float] | None) -> float:
+    return seen["p99_ms"] if seen else 0
+
+
+def _panel(panel: Panel) -> str:
+    lines = {name: points for name, points in panel.lines.items() if points}
+    xs = [log10(x) for points in lines.values() for x, _ in points]
+    ys = [log10(y) for points in lines.values() for _, y in points]
+    across = _scale(floor(min(xs)), max(ceil(max(xs)), floor(min(xs)) + 1), LEFT, WIDTH - RIGHT)
+    up = _scale(floor(min(ys)), max(ceil(max(ys)), floor(min(ys)) + 1), HEIGHT - BOTTOM, TOP)
+    parts = [f'<text x="{LEFT}" y="20" font-weight="bold">{escape(panel.title)}</text>']
+    for power in range(floor(min(xs)), ceil(max(xs)) + 1):
+        x = across(power)
+        parts.append(f'<path d="M{x:.0f},{TOP}V{HEIGHT - BOTTOM}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x:.0f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{10**power:,}</text>')
+    for power in range(floor(min(ys)), ceil(max(ys)) + 1):
+        y = up(power)
+        parts.append(f'<path d="M{LEFT},{y:.0f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{10.0**power:g}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">logs in the file</text>')
+    places = _spread([up(log10(points[-1][1])) for points in lines.values()])
+    for (name, points), colour, place in zip(lines.items(), COLOURS, places, strict=False):
+        path = " ".join(f"{across(log10(x)):.1f},{up(log10(y)):.1f}" for x, y in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [
+            f'<circle cx="{dot.split(",")[0]}" cy="{dot.split(",")[1]}" r="3" fill="{colour}"/>' for dot in path.split()
+        ]
+        parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{place + 4:.0f}" fill="{colour}">{escape(name)}</text>')
+    return "".join(parts)
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def _spread(places: Sequence[float], least: float = 15) -> list[float]:
+    """The same places, moved down where two labels would overlap."""
+    found, last = dict.fromkeys(range(len(places)), 0.0), -1000.0
+    for index in sorted(found, key=lambda index: places[index]):
+        last = found[index] = max(places[index], last + least)
+    return list(found.values())

@@ -1,0 +1,192 @@
+"""The figures of the issue, each with what was seen: a table of data for the report."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.targets import DATASETTE, DRF, LIMIT, LITESTAR, NAIVE, PRODUCT
+
+SERVERS = (PRODUCT, LIMIT, NAIVE, LITESTAR, DATASETTE, DRF)
+OF_LIMIT, TIMES = "{:.2f} of the limit", "{:.1f} x {}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A number that was seen, and the bound that it is to keep; `most` tells an upper bound from a lower."""
+
+    seen: float
+    shown: str
+    bound: float
+    wanted: str
+    most: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the bound is kept."""
+        return self.seen <= self.bound if self.most else self.seen >= self.bound
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A row of the report: what each server did, and the goals; `note` where there is nothing yet."""
+
+    what: str
+    cells: Mapping[str, str] = field(default_factory=dict)
+    goals: tuple[Goal, ...] = ()
+    note: str = ""
+
+
+def figures(sections: Mapping[str, Any]) -> Iterator[Figure]:
+    """All rows for what was measured."""
+    for name, rows in ROWS.items():
+        if name in sections:
+            yield from rows(sections[name]["found"])
+
+
+def _reads(found: Mapping[str, Any]) -> Iterator[Figure]:
+    for kind, (what, bounds) in READS.items():
+        for clients, also in CLIENTS.items():
+            yield _requests(f"{what}{also}", found[kind][clients], bounds)
+
+
+def _requests(what: str, seen: Mapping[str, Any], bounds: Mapping[str, float]) -> Figure:
+    """One kind of request: the limit's time by the product's, and the others' by the product's."""
+    cells = {name: _request_cell(each) for name, each in seen.items()}
+    ours, goals = seen[PRODUCT]["cpu_us"], []
+    for name, bound in bounds.items():
+        if name not in seen:
+            continue
+        ratio = seen[name]["cpu_us"] / ours
+        shown, wanted = (OF_LIMIT, "{:.2f}") if name == LIMIT else (TIMES, "{:g} x")
+        goals.append(Goal(ratio, shown.format(ratio, name), bound, wanted.format(bound)))
+    return Figure(what, cells, tuple(goals))
+
+
+def _request_cell(seen: Mapping[str, Any]) -> str:
+    failed = f", {seen['failed']} failed" if seen["failed"] else ""
+    return f"{seen['cpu_us']:,.0f} µs, {seen['per_second']:,.0f}/s, {_latency(seen)}{failed}"
+
+
+def _latency(seen: Mapping[str, Any]) -> str:
+    return f"{seen['p50_ms']:.2f} / {seen['p99_ms']:.2f} ms"
+
+
+def _statements(found: Mapping[str, Any], bounds: Mapping[str, float], where: str = "") -> Iterator[Figure]:
+    for case, bound in bounds.items():
+        seen = found[case]
+        left = "" if seen["count"] == seen["asked"] else f" ({seen['count']} of {seen['asked']} in time)"
+        goals = (
+            (Goal(seen["p99_ms"], f"p99 {seen['p99_ms']:.2f} ms", bound, f"< {bound:g} ms", most=True),)
+            if bound
+            else ()
+        )
+        yield Figure(f"in the database{where}: {CASES[case]}", {PRODUCT: _latency(seen) + left}, goals)
+
+
+def _sqlite_statements(found: Mapping[str, Any]) -> Iterator[Figure]:
+    yield from _statements(found, {"newest": 0, "filtered": 2, "sector": 3, "q_one": 10, "q_two": 20, "q_machine": 10})
+    for name, seen in found["walks"].items():
+        first, deep = seen["first"]["p50_ms"], max(seen[depth]["p50_ms"] for depth in ("10%", "50%", "90%"))
+        cell = f"{deep:.2f} ms, page one {first:.2f} ms; anywhere {_latency(seen['any'])}"
+        goal = Goal(deep / first, f"{deep / first:.2f} x page one", 1.2, "1.2 x", most=True)
+        yield Figure(f"in the database: a page by cursor, {name}", {PRODUCT: cell}, (goal,))
+
+
+def _aggregates(found: Mapping[str, Any]) -> Iterator[Figure]:
+    for kind, (what, bound) in AGGREGATES.items():
+        seen = found[kind]
+        if "missing" in seen:
+            yield Figure(what, note=seen["missing"])
+            continue
+        goals = (
+            (Goal(seen["p99_ms"], f"p99 {seen['p99_ms']:.1f} ms", bound, f"< {bound:g} ms", most=True),)
+            if bound
+            else ()
+        )
+        yield Figure(what, {PRODUCT: _request_cell(seen)}, goals)
+
+
+def _writes(found: Mapping[str, Any]) -> Iterator[Figure]:
+    ours, theirs = found[PRODUCT], found[NAIVE]
+    ratio = ours["per_second"] / theirs["per_second"]
+    goals = (
+        Goal(ratio, f"{ratio:.1f} x naive in logs a second", 5, "5 x"),
+        Goal(ours["p99_ms"], f"p99 {ours['p99_ms']:.0f} ms", 160, "< 160 ms", most=True),
+    )
+    what = f"durable POST, 16 clients, into {found['rows']:,} rows"
+    yield Figure(what, {PRODUCT: _request_cell(ours), NAIVE: _request_cell(theirs)}, goals)
+
+
+def _imports(found: Mapping[str, Any]) -> Iterator[Figure]:
+    for kind, what in (("bulk", "POST /logs/bulk, 1,000 items a call"), ("sync", "`mm sync` of a legacy folder")):
+        seen, named = found[kind], f"{what}, into {found['rows']:,} rows"
+        if "missing" in seen:
+            yield Figure(named, note=seen["missing"])
+            continue
+        goal = Goal(seen["per_second"], f"{seen['per_second']:,.0f} rows/s", 6_000, "6,000 rows/s")
+        yield Figure(named, {PRODUCT: f"{seen['cpu_us']:,.0f} µs a row"}, (goal,))
+
+
+def _exports(found: Mapping[str, Any]) -> Iterator[Figure]:
+    if "missing" in found:
+        yield Figure("GET /logs.ndjson", note=found["missing"])
+        return
+    speed, grown = found["per_second"], found["grown_mb"]
+    goals = (
+        Goal(speed, f"{speed:,.0f} rows/s", 70_000, "70,000 rows/s"),
+        Goal(grown, f"+{grown:.0f} MB", 20, "< 20 MB", most=True),
+    )
+    yield Figure(f"GET /logs.ndjson, {found['rows']:,} rows", {PRODUCT: f"{found['cpu_us']:.1f} µs a row"}, goals)
+
+
+def _idle(found: Mapping[str, Any]) -> Iterator[Figure]:
+    memory, seconds = found["resident_mb"], found["seconds_to_answer"]
+    goals = (
+        Goal(memory, f"{memory:.0f} MB", 90, "< 90 MB", most=True),
+        Goal(seconds, f"{seconds:.1f} s", 2, "< 2 s", most=True),
+    )
+    yield Figure("idle memory, time to the first answer", {}, goals)
+
+
+def _postgres(found: Mapping[str, Any]) -> Iterator[Figure]:
+    where = f" on PostgreSQL, {found['rows']:,} rows"
+    for kind, (what, _) in READS.items():
+        for clients, also in CLIENTS.items():
+            seen = found["reads"][kind][clients]
+            figure = _requests(f"{what}{where}{also}", seen, {NAIVE: 8} if kind == "page" else {})
+            ratio = seen[PRODUCT]["per_second"] / seen[LIMIT]["per_second"]
+            goal = Goal(ratio, f"{ratio:.2f} of SQLite's limit in requests/s", 0.6, "0.60")
+            yield Figure(figure.what, figure.cells, (goal, *figure.goals) if kind == "page" else ())
+    bounds = {"newest": 0, "filtered": 0, "sector": 0, "q_one": 100, "q_two": 100, "q_machine": 100}
+    yield from _statements(found["statements"], bounds, where)
+
+
+CLIENTS = {"alone": "", "together": ", 8 clients"}
+READS: dict[str, tuple[str, dict[str, float]]] = {
+    "one": ("GET one log", {LIMIT: 0.33, NAIVE: 6}),
+    "page": ("page of 50 newest", {LIMIT: 0.70, NAIVE: 7.5, DATASETTE: 7, DRF: 14}),
+    "filtered": ("page by type, machine, range", {LIMIT: 0.65, NAIVE: 6}),
+}
+CASES = {
+    "newest": "50 newest",
+    "filtered": "page by type, machine, range",
+    "sector": "page of a sector",
+    "q_one": "`q`, one word of any frequency",
+    "q_two": "`q`, two words",
+    "q_machine": "`q`, a word and a machine",
+}
+AGGREGATES = {
+    "facets": ("facets of type and machine under a filter", 50),
+    "stats": ("stats by type and month", 10),
+    "search": ("page by `q`, one word of any frequency", 0),
+}
+ROWS = {
+    "reads": _reads,
+    "statements": _sqlite_statements,
+    "aggregates": _aggregates,
+    "writes": _writes,
+    "imports": _imports,
+    "exports": _exports,
+    "idle": _idle,
+    "postgres": _postgres,
+}

@@ -1,0 +1,77 @@
+"""Many logs at once into a copy of the file: the bulk endpoint, and `mm sync` of a legacy folder."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import build, data, servers
+from benchmarks.load import ask, post, require
+from benchmarks.options import Missing, Options, Refused
+
+SEED = 4
+ITEMS = 1_000
+LOGS = {True: 2_000, False: 30_000}
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Rows a second, and the server's processor time a row."""
+    path = build.sqlite_file(options, options.write_rows)
+    count = LOGS[options.glance]
+    return {"rows": options.write_rows, "bulk": bulk(path, count), "sync": sync(path, count)}
+
+
+def bulk(path: Path, count: int) -> dict[str, Any]:
+    """POST /logs/bulk with a thousand items each, one call after another."""
+    logs = list(data.logs(count, SEED))
+    with build.copied(path) as copy, servers.running(servers.product(f"sqlite:///{copy}")) as server:
+        calls = [post("/logs/bulk", {"mode": "atomic", "items": logs[i : i + ITEMS]}) for i in range(0, count, ITEMS)]
+        try:
+            require(server, "/logs/bulk")
+        except Missing as missing:
+            return {"missing": str(missing)}
+        cpu, start = server.cpu_seconds(), time.perf_counter()
+        for call in calls:
+            ask(server, call)
+        return _speed(count, time.perf_counter() - start, server.cpu_seconds() - cpu)
+
+
+def sync(path: Path, count: int) -> dict[str, Any]:
+    """`mm sync` of a legacy folder, from the start of the command to its end."""
+    with build.copied(path) as copy, tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        _write_legacy(Path(folder), count)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
+        command = [str(Path(sys.executable).parent / "mm"), "sync", folder, "--timezone", "UTC", "--json"]
+        environment = {**inherited, "MM_DATABASE_URL": f"sqlite:///{copy}"}
+        before, start = os.times(), time.perf_counter()
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+        seconds, after = time.perf_counter() - start, os.times()
+        if done.returncode or json.loads(done.stdout)["logs"]["created"] != count:
+            raise Refused(f"sync: {done.returncode} {done.stdout[:500]} {done.stderr[-500:]}")
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        return _speed(count, seconds, cpu)
+
+
+def _speed(count: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
+    return {"count": count, "per_second": count / seconds, "cpu_us": cpu_seconds / count * 1e6}
+
+
+def _write_legacy(folder: Path, count: int) -> None:
+    """The logs in the shape of the legacy tool, a file each."""
+    (folder / "logs").mkdir()
+    for log in data.logs(count, SEED):
+        record = {
+            "machineName": log["machine"],
+            "type": log["type"],
+            "comment": log["comment"],
+            "project": log["project"] or "",
+            "timeStamp": datetime.fromisoformat(log["started_at"]).strftime("%Y_%m_%d__%H_%M_%S"),
+            "userName": log["user"] or "",
+            "cause": log["cause"] or "",
+        }
+        (folder / "logs" / f"{log['uuid']}.json").write_text(json.dumps(record), encoding="utf-8")

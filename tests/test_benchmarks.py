@@ -1,0 +1,75 @@
+"""The benchmark measures like with like: its data are valid, and the apps beside the product answer the same items."""
+
+from itertools import islice
+
+import httpx2
+import pytest
+from benchmarks import build, data
+from benchmarks.apps import limit, naive
+from benchmarks.questions import READS, Questions
+from benchmarks.sections import writes
+
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.models.log import LogCreate
+from machine_monitor.models.machine import MachineCreate
+from machine_monitor.models.user import UserCreate
+
+ROWS = 200
+
+
+def asked(app) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://bench")
+
+
+def items(answer) -> list:
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return body.get("items", [body])
+
+
+KINDS = [(MachineCreate, data.machines()), (UserCreate, data.users()), (LogCreate, data.logs(ROWS))]
+
+
+@pytest.fixture
+def seeded(sqlite_database_url) -> str:
+    """The URL of a database with a small plant."""
+    build.fill(sqlite_database_url, ROWS)
+    return sqlite_database_url
+
+
+@pytest.mark.parametrize(("schema", "records"), KINDS, ids=lambda value: getattr(value, "__name__", ""))
+def test_records_are_in_the_form_that_the_api_shows(schema, records):
+    for record in islice(records, ROWS):
+        assert schema.model_validate(record).model_dump(mode="json") == record
+
+
+def test_the_same_seed_gives_the_same_logs():
+    assert list(data.logs(ROWS)) == list(data.logs(ROWS))
+    assert [log["uuid"] for log in data.logs(ROWS)] != [log["uuid"] for log in data.logs(ROWS, seed=2)]
+
+
+def test_words_are_frequent_and_rare():
+    texts = [{*f"{log['comment']} {log['cause']} {log['action']}".split()} for log in data.logs(4_000)]
+    words = data.vocabulary()
+    shares = [sum(word in text for text in texts) / len(texts) for word in (words[0], words[299], words[-1])]
+    assert 0.3 < shares[0] < 0.5
+    assert 0.003 < shares[1] < 0.02
+    assert shares[2] < 0.002
+
+
+async def test_the_limit_and_the_naive_twin_answer_what_the_product_answers(seeded):
+    path = seeded.removeprefix("sqlite:///")
+    questions = Questions(path)
+    paths = [path for ask in READS.values() for path in ask(questions)[:5]]
+    async with serving(Settings(database_url=seeded)) as product:
+        wanted = [items(await product.get(path)) for path in paths]
+    twin = naive.create_app(f"sqlite+aiosqlite:///{path}")
+    for app in (limit.create_app(path), twin):
+        async with asked(app) as client:
+            assert [items(await client.get(path)) for path in paths] == wanted
+    assert len(wanted[5]) == 50
+    async with asked(twin) as client, twin.router.lifespan_context(twin):
+        answer = await client.post("/logs", json=writes.bodies(1)[0])
+    assert answer.status_code == 201
+    assert answer.json() | writes.bodies(1)[0] == answer.json()
