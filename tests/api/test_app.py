@@ -136,7 +136,7 @@ async def test_who_finds_no_reader_is_told_that_the_database_is_busy(sqlite_data
     monkeypatch.setattr("machine_monitor.database.sqlite.BUSY_SECONDS", 0.05)
     monkeypatch.setattr("machine_monitor.database.sqlite.READERS", 0)
     async with serving(Settings(database_url=sqlite_database_url)) as client:
-        answer = await client.get("/logs")
+        answer = await client.get("/logs?q=word")
         assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
 
 

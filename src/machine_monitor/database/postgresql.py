@@ -77,7 +77,8 @@ class PostgresqlDriver:
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; the server stops it after the time limit."""
         async with self._reads.connection() as connection:
-            cursor = await connection.execute(statement.sql, statement.bind(values), prepare=statement.prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+            prepare = not statement.searching
+            cursor = await connection.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""SQLite: a few read-only connections for lists, one connection that writes."""
+"""SQLite: a few read-only connections for lists, one for what is there at once, one that writes."""
 
 import asyncio
 import sqlite3
@@ -14,6 +14,8 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
 
 READERS = 4
+# Steps of SQLite's machine, under a millisecond or two: what takes more does not belong into the event loop.
+STEPS_AT_ONCE = 40_000
 BUSY_SECONDS = 5.0
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
@@ -41,6 +43,12 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
     return connection
 
 
+def _connect_reading(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
 @dataclass(frozen=True)
 class Reader:
     """One connection for reading: its thread, and the raw handle that a timer may interrupt."""
@@ -51,13 +59,12 @@ class Reader:
 
 async def _open_reader(path: Path) -> Reader:
     # Before the thread starts: one whose connection fails in it would outlive the event loop.
-    raw = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    raw.execute("PRAGMA query_only=ON")
+    raw = _connect_reading(path)
     return Reader(await aiosqlite.Connection(lambda: raw, iter_chunk_size=64), raw)
 
 
 class SqliteDriver:
-    """Reads by a pool of threads, one hop each; writes one after another."""
+    """Reads what is short in the event loop, all else by a pool of threads, one hop each; writes one after another."""
 
     writers = 1
     failures = sqlite3.Error
@@ -68,6 +75,7 @@ class SqliteDriver:
         self._readers: list[Reader] = []
         self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         self._writer: sqlite3.Connection | None = None
+        self._at_once: sqlite3.Connection | None = None
 
     async def open(self) -> None:
         """Open the reading connections."""
@@ -75,11 +83,15 @@ class SqliteDriver:
             reader = await _open_reader(self._path)
             self._readers.append(reader)
             self._idle.put_nowait(reader)
+        self._at_once = _connect_reading(self._path)
+        self._at_once.set_progress_handler(lambda: True, STEPS_AT_ONCE)
 
     async def close(self) -> None:
         """Close every connection; without this the reading threads keep the process alive."""
         while self._readers:
             await self._readers.pop().connection.close()
+        if self._at_once is not None:
+            self._at_once.close()
         self.close_writer()
 
     def close_writer(self) -> None:
@@ -89,7 +101,9 @@ class SqliteDriver:
             self._writer = None
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Run one statement in one hop; it is interrupted after the time limit."""
+        """Run one statement, at once if it is short, else in a thread, where it is stopped after the time limit."""
+        if not statement.searching and (rows := self._fetch_at_once(statement, values)) is not None:
+            return rows
         try:
             async with asyncio.timeout(BUSY_SECONDS):
                 reader = await self._idle.get()
@@ -104,6 +118,16 @@ class SqliteDriver:
         finally:
             timer.cancel()
             self._idle.put_nowait(reader)
+
+    def _fetch_at_once(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        """The rows, without the hop to a thread and back; None if they are not there after some steps."""
+        assert self._at_once is not None
+        try:
+            return self._at_once.execute(statement.sql, statement.bind(values)).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return None
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:

@@ -12,12 +12,15 @@ from machine_monitor.database.engines import Engine
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A finished statement; `prepare` says whether the server should keep its plan (PostgreSQL)."""
+    """A finished statement; one that is `searching` asks a full text index.
+
+    Its best plan depends on the words (PostgreSQL), and a single step of it may take long (SQLite).
+    """
 
     sql: str
     names: tuple[str, ...]
     constants: Mapping[str, Any]
-    prepare: bool
+    searching: bool
 
     def bind(self, values: Mapping[str, Any]) -> list[Any]:
         """The positional values, in the order of the text."""
@@ -25,9 +28,9 @@ class Statement:
         return [values[name] if name in values else constants[name] for name in self.names]
 
 
-def compile_statement(engine: Engine, clause: Executable, *, prepare: bool = True) -> Statement:
+def compile_statement(engine: Engine, clause: Executable, *, searching: bool = False) -> Statement:
     """Compile for the engine's driver; costs milliseconds, so callers keep what it gives."""
     compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[missing-attribute] -- every Executable compiles
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
-    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, prepare)
+    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, searching)

@@ -24,13 +24,13 @@ class Keyset:
 def branches(resource: Resource, keyset: Keyset | None, order: Order) -> list[ColumnElement]:
     """What lies past the cursor, as conditions that follow each other, each a range of an index.
 
-    Where all fields go one way and none is null one row comparison says it. Else one condition with `or` would scan
-    from the start: the rest of the first field's value, the values past it, and its nulls are a range each.
+    Where all fields are of one table, go one way and none is null one row comparison says it. Else one condition would
+    scan from the start: the rest of the first field's value, the values past it, and its nulls are a range each.
     """
     if keyset is None:
         return [true()]
     past = _Past(resource, keyset, order)
-    if _comparable(order):
+    if _comparable(order) and len({known.relation for known, _ in order}) == 1:
         return [past.from_field(0)]
     return [and_(past.same(0), past.from_field(1)), *past.beyond(0)]
 
