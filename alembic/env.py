@@ -3,7 +3,8 @@
 from alembic import context
 
 from machine_monitor import config
-from machine_monitor.database import addresses, migrations
+from machine_monitor.database import addresses
+from machine_monitor.database.schema import migrations
 from machine_monitor.models import METADATA
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks import data
 from benchmarks.options import Options
-from machine_monitor.database import migrations
 from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.schema import migrations
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.services import records
 from machine_monitor.services.history import Author

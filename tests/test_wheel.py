@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from machine_monitor.database import migrations
+from machine_monitor.database.schema import migrations
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,7 +8,8 @@ import pytest
 import uvicorn
 
 from machine_monitor.cli import main
-from machine_monitor.database import addresses, migrations
+from machine_monitor.database import addresses
+from machine_monitor.database.schema import migrations
 
 
 @pytest.fixture

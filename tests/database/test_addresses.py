@@ -4,8 +4,9 @@ from urllib.parse import quote
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from machine_monitor.database import addresses, migrations
+from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
+from machine_monitor.database.schema import migrations
 from machine_monitor.errors import BadSetting, MonitorError
 
 SQLITE = [

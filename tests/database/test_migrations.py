@@ -7,13 +7,15 @@ import pytest
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses, migrations
+from machine_monitor.database import addresses
+from machine_monitor.database.schema import migrations
 from machine_monitor.errors import MonitorError, SchemaMismatch
 from query import samples
 
 SET_UP = """
 import sys
-from machine_monitor.database import addresses, migrations
+from machine_monitor.database import addresses
+from machine_monitor.database.schema import migrations
 migrations.{}(addresses.parse(sys.argv[1]))
 """
 

@@ -19,8 +19,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def migrate() -> None:
     """Bring the database to the schema of this version; safe to run twice, an SQLite file is copied first."""
     from machine_monitor import config
-    from machine_monitor.database import addresses, migrations
+    from machine_monitor.database import addresses
     from machine_monitor.database.connect import Database
+    from machine_monitor.database.schema import migrations
     from machine_monitor.services import derived
 
     address = addresses.parse(config.load().database_url)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -33,6 +32,8 @@ class Address:
     @property
     def conninfo(self) -> str:
         """What libpq connects with."""
+        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
+
         parts = self.url.translate_connect_args(database="dbname", username="user")
         return make_conninfo(**parts, **{name: str(value) for name, value in self.url.query.items()})
 

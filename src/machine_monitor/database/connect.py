@@ -11,7 +11,6 @@ from machine_monitor.database import addresses
 from machine_monitor.database.addresses import Address
 from machine_monitor.database.batches import Batches, Outcomes, Unit
 from machine_monitor.database.engines import SQLITE, Engine
-from machine_monitor.database.postgresql import PostgresqlDriver
 from machine_monitor.database.sqlite import SqliteDriver
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import Conflict
@@ -85,11 +84,7 @@ class Database:
     def __init__(self, url: str, query_timeout: float = 5.0) -> None:
         self.address: Address = addresses.parse(url)
         self.engine = self.address.engine
-        self._driver = (
-            SqliteDriver(self.address.path, query_timeout)
-            if self.engine is SQLITE
-            else PostgresqlDriver(self.address.conninfo, query_timeout)
-        )
+        self._driver = _driver(self.address, query_timeout)
         self._threads = ThreadPoolExecutor(self._driver.writers, thread_name_prefix="write")
         self._batches = Batches(self._transact_batch, self._threads)
 
@@ -172,6 +167,16 @@ class Database:
             if type(problem) is Conflict:
                 raise Raced from error
             raise problem from error
+
+
+def _driver(address: Address, query_timeout: float) -> Any:
+    if address.engine is SQLITE:
+        return SqliteDriver(address.path, query_timeout)
+    from machine_monitor.database.postgresql import (  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
+        PostgresqlDriver,
+    )
+
+    return PostgresqlDriver(address.conninfo, query_timeout)
 
 
 def _insistently(run: Callable[..., T], *arguments: Any) -> T:

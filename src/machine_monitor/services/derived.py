@@ -6,7 +6,7 @@ from functools import cache
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
-from machine_monitor.database import migrations
+from machine_monitor.database import schema
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.database.engines import SQLITE, Engine
 from machine_monitor.database.fulltext import ID_MASK
@@ -14,7 +14,7 @@ from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query.vocabulary import Resource
-from machine_monitor.services import search_index, storage
+from machine_monitor.services import health, search_index, storage
 
 Progress = Callable[[int, int], None]
 UNICODE = "unicode"
@@ -23,8 +23,24 @@ WRITTEN_AT_ONCE = 5_000
 
 def prepare(database: Database) -> None:
     """Set up an empty database, and make again what was derived by other rules; raises `SchemaMismatch`."""
-    migrations.prepare(database.address)
+    if not _has_schema(database):
+        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a running service need not carry Alembic
+            migrations,
+        )
+
+        migrations.prepare(database.address)
     refresh(database)
+
+
+def _has_schema(database: Database) -> bool:
+    """Whether the database has the code's schema; false for whatever keeps it from telling."""
+    if database.engine is SQLITE and not database.address.path.exists():
+        return False
+    try:
+        rows = database.snapshot(lambda tx: tx.run(health.revision(tx.engine), {}))
+    except Exception:  # noqa: BLE001 -- whoever looks closer says what it is
+        return False
+    return [tuple(row) for row in rows] == [(schema.newest(),)]
 
 
 def refresh(database: Database) -> None:

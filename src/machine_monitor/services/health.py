@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import column, select, table
 
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses, migrations
+from machine_monitor.database import addresses, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
@@ -17,14 +17,15 @@ from machine_monitor.errors import DatabaseBusy, MonitorError
 
 
 @cache
-def _revision(engine: Engine) -> Statement:
+def revision(engine: Engine) -> Statement:
+    """What the database says of its schema."""
     return compile_statement(engine, select(column("version_num")).select_from(table("alembic_version")))
 
 
 async def check(database: Database) -> None:
     """Raise `DatabaseBusy` unless the database answers at the revision of this code."""
-    rows = await database.fetch(_revision(database.engine), {})
-    if [tuple(row) for row in rows] != [(migrations.newest(),)]:
+    rows = await database.fetch(revision(database.engine), {})
+    if [tuple(row) for row in rows] != [(schema.newest(),)]:
         message = "The database has the schema of another version: run `mm migrate`."
         raise DatabaseBusy(message)
 
@@ -54,6 +55,8 @@ class Examination:
 
 def examine(settings: Settings) -> Examination:
     """Look at a deployment; never raises for what it finds."""
+    from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a running service need not carry Alembic
+
     shown = {f"MM_{name.upper()}": value for name, value in settings.model_dump().items()}
     facts: dict[str, Any] = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
     shown["MM_DATABASE_URL"] = "***"
@@ -61,8 +64,8 @@ def examine(settings: Settings) -> Examination:
         address = addresses.parse(settings.database_url)
         shown["MM_DATABASE_URL"] = address.shown
         found = migrations.current(address)
-        facts |= {"engine": address.engine.name, "revision": found, "newest revision": migrations.newest()}
-        fault = [] if found in (None, migrations.newest()) else [migrations.advice(found)]
+        facts |= {"engine": address.engine.name, "revision": found, "newest revision": schema.newest()}
+        fault = [] if found in (None, schema.newest()) else [migrations.advice(found)]
         return Examination(shown, facts, fault)
     except MonitorError as error:
         return Examination(shown, facts, [error.detail])

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -17,12 +16,12 @@ from sqlalchemy.exc import DatabaseError
 from machine_monitor.database import sqlite
 from machine_monitor.database.addresses import Address
 from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.schema import location, newest
 from machine_monitor.errors import DatabaseBusy, SchemaMismatch
 
 # Any number that nothing else locks; two migrations of one PostgreSQL database wait for each other on it.
 LOCK_KEY = 7_262_353
 LOCK_SECONDS = 600
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,6 @@ class Migration:
     before: str | None
     after: str | None
     copy: Path | None = None
-
-
-def location() -> Path:
-    """The folder of the migrations: inside the package where it is installed, at the top of a checkout."""
-    installed = _PACKAGE / "alembic"
-    return installed if installed.is_dir() else _PACKAGE.parents[1] / "alembic"
-
-
-@cache
-def newest() -> str:
-    """The revision that this code works with."""
-    return ScriptDirectory(str(location())).get_current_head() or ""
 
 
 def current(address: Address) -> str | None:
