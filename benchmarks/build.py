@@ -14,11 +14,13 @@ from typing import Any
 
 from benchmarks import data
 from benchmarks.options import Options
+from machine_monitor.database import schema
 from machine_monitor.database.connect import Database, Transaction
-from machine_monitor.database.schema import migrations
 from machine_monitor.models import LOGS, MACHINES, USERS
-from machine_monitor.services import records
+from machine_monitor.services import derived, records, references
 from machine_monitor.services.history import Author
+from machine_monitor.services.references import Names
+from machine_monitor.services.storage import New
 
 BATCH = 2_000
 
@@ -46,7 +48,7 @@ def sqlite_file(options: Options, rows: int) -> Path:
 def fill(url: str, rows: int) -> float:
     """Migrate an empty database and write the plant to it; the seconds that the logs took."""
     database = Database(url)
-    migrations.prepare(database.address)
+    derived.prepare(database)
     database.transact(_write_plant)
     source, done, start = data.logs(rows), 0, time.perf_counter()
     while batch := list(islice(source, BATCH)):
@@ -60,8 +62,9 @@ def fill(url: str, rows: int) -> float:
 
 def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: Author) -> None:
     """Write a batch of logs with all that belongs to each."""
-    for values in logs:
-        records.insert(tx, LOGS, values, author)
+    names: Names = {}
+    found = [(values, references.resolve(tx, LOGS, values, names=names)) for values in logs]
+    records.insert_all(tx, LOGS, [New({**values, **named.names}, named.columns) for values, named in found], author)
 
 
 @contextmanager
@@ -91,10 +94,10 @@ def _write_plant(tx: Transaction) -> None:
 
 def manifest(rows: int) -> dict[str, Any]:
     """What a file is made of: the records, and the migrations by their text."""
-    schema = blake2b(digest_size=8)
-    for script in sorted((migrations.location() / "versions").glob("*.py")):
-        schema.update(script.read_bytes())
-    return {"rows": rows, "records": data.fingerprint(rows), "schema": schema.hexdigest()}
+    scripts = blake2b(digest_size=8)
+    for script in sorted((schema.location() / "versions").glob("*.py")):
+        scripts.update(script.read_bytes())
+    return {"rows": rows, "records": data.fingerprint(rows), "schema": scripts.hexdigest()}
 
 
 def _say(done: int, rows: int, seconds: float) -> None:
