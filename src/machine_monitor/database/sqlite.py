@@ -14,8 +14,8 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
 
 READERS = 4
-# Steps of SQLite's machine, under a millisecond or two: what takes more does not belong into the event loop.
-STEPS_AT_ONCE = 40_000
+# Steps of SQLite's machine, about a millisecond: what takes twice as many does not belong into the event loop.
+STEPS_AT_ONCE = 20_000
 BUSY_SECONDS = 5.0
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
@@ -76,6 +76,7 @@ class SqliteDriver:
         self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         self._writer: sqlite3.Connection | None = None
         self._at_once: sqlite3.Connection | None = None
+        self._ticks = 0
 
     async def open(self) -> None:
         """Open the reading connections."""
@@ -84,7 +85,7 @@ class SqliteDriver:
             self._readers.append(reader)
             self._idle.put_nowait(reader)
         self._at_once = _connect_reading(self._path)
-        self._at_once.set_progress_handler(lambda: True, STEPS_AT_ONCE)
+        self._at_once.set_progress_handler(self._is_long, STEPS_AT_ONCE)
 
     async def close(self) -> None:
         """Close every connection; without this the reading threads keep the process alive."""
@@ -122,12 +123,18 @@ class SqliteDriver:
     def _fetch_at_once(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
         """The rows, without the hop to a thread and back; None if they are not there after some steps."""
         assert self._at_once is not None
+        self._ticks = 0
         try:
             return self._at_once.execute(statement.sql, statement.bind(values)).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
             return None
+
+    def _is_long(self) -> bool:
+        """Whether a statement is to be stopped; SQLite goes on counting from the last time that it ran."""
+        self._ticks += 1
+        return self._ticks > 1
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
