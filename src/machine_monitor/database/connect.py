@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from machine_monitor.database import addresses
@@ -38,8 +39,9 @@ class Transaction:
         return self.cursor.fetchall() if self.cursor.description else []
 
     def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run one statement for each row of values."""
-        self.cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
+        """Run one statement, which holds no constants, for each row of values."""
+        bind = itemgetter(*statement.names)
+        self.cursor.executemany(statement.sql, [bind(row) for row in rows])
 
     def next_ids(self, table: str, count: int) -> list[int]:
         """So many ids for new rows of a table, never given before."""

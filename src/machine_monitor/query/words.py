@@ -9,6 +9,7 @@ MAX_WORD = 64
 MAX_WORDS = 32
 # A word is a run of what `str.isalnum` calls a letter or a digit; `_` is in `\w` and is none.
 _WORD = re.compile(r"[^\W_]+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _TERM = re.compile(r'(?P<minus>-?)"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>[^\s"]+)')
 
 
@@ -16,8 +17,12 @@ def fold(text: str) -> str:
     """The text as searches compare it: NFKD, case folded, without marks."""
     if text.isascii():
         return text.lower()
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(character for character in folded if unicodedata.category(character)[0] != "M")
+    # Signs of ASCII are no marks, and most signs are of ASCII.
+    return _BEYOND_ASCII.sub(_without_marks, unicodedata.normalize("NFKD", text).casefold())
+
+
+def _without_marks(found: re.Match[str]) -> str:
+    return "".join(character for character in found[0] if unicodedata.category(character)[0] != "M")
 
 
 def cut(text: str) -> list[str]:

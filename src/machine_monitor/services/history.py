@@ -63,6 +63,11 @@ def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]],
     tx.run_many(_insert(tx.engine), entries)
 
 
+def creation(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The fields of a new record that have a value."""
+    return {name: [None, value] for name, value in values.items() if value is not None}
+
+
 def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The fields that differ, each with its value before and after; null where there is none."""
     names = dict.fromkeys([*before, *after])

@@ -150,8 +150,8 @@ def insert_all(
     subjects = [
         Subject(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
     ]
-    changes = [history.changes_between({}, new.values) for new in many]
-    history.record(tx, op, list(zip(subjects, changes, strict=True)), author)
+    created = [(subject, history.creation(new.values)) for subject, new in zip(subjects, many, strict=True)]
+    history.record(tx, op, created, author)
     return ids
 
 

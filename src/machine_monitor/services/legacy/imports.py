@@ -80,8 +80,8 @@ def _create(tx: Transaction, steps: Sequence[Step], author: Author) -> list[dict
     ]
     for subject, step in zip(subjects, steps, strict=True):
         _record_edits(tx, subject, step.record.edits)
-    changes = [history.changes_between({}, new.values) for new in many]
-    history.record(tx, "import", list(zip(subjects, changes, strict=True)), author)
+    created = [(subject, history.creation(new.values)) for subject, new in zip(subjects, many, strict=True)]
+    history.record(tx, "import", created, author)
     return [_row(tx, step, identity, 1, author) for step, identity in zip(steps, ids, strict=True)]
 
 
