@@ -17,7 +17,8 @@ from benchmarks.options import Options
 from machine_monitor.database import schema
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.models import LOGS, MACHINES, USERS
-from machine_monitor.services import derived, records, references
+from machine_monitor.services import records, references
+from machine_monitor.services.derived import upkeep
 from machine_monitor.services.history import Author
 from machine_monitor.services.references import Names
 from machine_monitor.services.storage import New
@@ -48,7 +49,7 @@ def sqlite_file(options: Options, rows: int) -> Path:
 def fill(url: str, rows: int) -> float:
     """Migrate an empty database and write the plant to it; the seconds that the logs took."""
     database = Database(url)
-    derived.prepare(database)
+    upkeep.prepare(database)
     database.transact(_write_plant)
     source, done, start = data.logs(rows), 0, time.perf_counter()
     while batch := list(islice(source, BATCH)):

@@ -18,7 +18,7 @@ from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
-from machine_monitor.services import derived
+from machine_monitor.services.derived import upkeep
 
 SHARED = Path(__file__).parents[2] / "shared"
 ENGINES = ("sqlite", "postgresql")
@@ -144,7 +144,7 @@ async def serving(chosen: Settings) -> AsyncIterator[httpx2.AsyncClient]:
 
 def prepare(url: str) -> None:
     database = Database(url)
-    derived.prepare(database)
+    upkeep.prepare(database)
     database.close_writer()
 
 

@@ -155,7 +155,9 @@ async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlit
 async def test_a_slow_query_is_stopped_and_the_next_is_answered(database_url, monkeypatch, cancelled):
     async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(pages, "prepare", lambda engine, _: (Statement(SLOW[engine.name], (), {}, searching=True), {}))
+            patch.setattr(
+                pages, "prepare", lambda engine, _: (Statement(SLOW[engine.name], (), {}, searching=True), {})
+            )
             asked = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
             await asyncio.sleep(0.1)
             if cancelled:

@@ -1,5 +1,4 @@
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -12,30 +11,6 @@ from machine_monitor.database import addresses
 from machine_monitor.database.schema import migrations
 
 
-@pytest.fixture
-def mm(monkeypatch, capsys):
-    """Runs a command in process: its exit code, stdout and stderr."""
-    for name in [name for name in os.environ if name.startswith("MM_")]:
-        monkeypatch.delenv(name)
-
-    def run(*words, **settings):
-        for name, value in settings.items():
-            monkeypatch.setenv(f"MM_{name.upper()}", str(value))
-        monkeypatch.setattr(sys, "argv", ["mm", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main.main()
-        said = capsys.readouterr()
-        return stopped.value.code or 0, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_help_imports_neither_the_database_nor_the_api():
     probe = "import sys; from machine_monitor.cli import main; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
@@ -45,7 +20,9 @@ def test_help_imports_neither_the_database_nor_the_api():
 def test_help_names_every_command(mm):
     code, out, _ = mm("--help")
     assert code == 0
-    assert all(name in out for name in ("serve", "migrate", "sync", "export", "demo", "user", "doctor", "openapi"))
+    assert all(
+        name in out for name in ("serve", "migrate", "sync", "export", "import", "demo", "user", "doctor", "openapi")
+    )
 
 
 def test_version_is_that_of_the_package(mm):

@@ -10,7 +10,7 @@ from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, bounded, pl
 from machine_monitor.models import USERS
 from machine_monitor.query import words
 from machine_monitor.query.words import MAX_WORD, MAX_WORDS, TooManyWords
-from machine_monitor.services import search_index
+from machine_monitor.services.derived import search_index
 
 FOLDED = [
     ("Écluse", "ecluse"),

@@ -15,7 +15,7 @@ from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.routes import log_types, logs, machines, system, users
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.services import derived
+from machine_monitor.services.derived import upkeep
 
 ROUTERS = (machines.router, logs.router, log_types.router, users.router, system.router)
 EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
@@ -60,7 +60,7 @@ def serve() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
-    derived.prepare(database)
+    upkeep.prepare(database)
     try:
         await database.open()
         yield

@@ -13,7 +13,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
-from machine_monitor.query.grammar import Listing, read_list, read_pairs, read_selection, refuse_all
+from machine_monitor.query.grammar import Listing, read_export, read_list, read_pairs, read_selection, refuse_all
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.vocabulary import Resource
@@ -22,6 +22,7 @@ from machine_monitor.services.bulk import Outcome, Put
 from machine_monitor.services.conditions import Conditions
 from machine_monitor.services.history import Author
 from machine_monitor.services.records import Target, Written
+from machine_monitor.services.tabular.exports import Format
 
 MAX_NOTE = 500
 T = TypeVar("T")
@@ -71,6 +72,11 @@ def database_of(request: Request) -> Database:
     return request.app.state.database
 
 
+def clock_of(request: Request) -> Clock:
+    """The site's time zone, and what time it is."""
+    return Clock(request.app.state.settings.zone, instants.now())
+
+
 def conditions_of(request: Request) -> Conditions:
     """The request's If-Match and If-None-Match."""
     required = request.app.state.settings.require_if_match
@@ -90,8 +96,18 @@ def listing_of(resource: Resource) -> Any:
     """A dependency: the list of `resource` that a request asks for."""
 
     def read(request: Request) -> Listing:
-        clock = Clock(request.app.state.settings.zone, instants.now())
-        return read_list(resource, read_pairs(request.scope["query_string"]), clock, about=request.scope["path"])
+        pairs = read_pairs(request.scope["query_string"])
+        return read_list(resource, pairs, clock_of(request), about=request.scope["path"])
+
+    return Depends(read)
+
+
+def export_of(resource: Resource, form: Format) -> Any:
+    """A dependency: what of `resource` a request wants in a file of this format."""
+
+    def read(request: Request) -> Listing:
+        pairs = read_pairs(request.scope["query_string"])
+        return read_export(resource, pairs, clock_of(request), dialects=form.has_dialects)
 
     return Depends(read)
 
@@ -106,6 +122,7 @@ def selection_of(resource: Resource) -> Any:
 
 
 Db = Annotated[Database, Depends(database_of)]
+Now = Annotated[Clock, Depends(clock_of)]
 Known = Annotated[Conditions, Depends(conditions_of)]
 Write = Annotated[Writing, Depends(writing_of)]
 

@@ -3,19 +3,22 @@
 from functools import cache
 from typing import Any
 
+from fastapi import Response
 from pydantic import BaseModel, create_model
 
+from machine_monitor.api.parameters import export_parameters, list_parameters, selection_parameters, vocabulary_table
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.models.bulk import BulkAnswer
 from machine_monitor.models.fields import Schema
 from machine_monitor.models.schemas import read_part
-from machine_monitor.query.parameters import list_parameters, selection_parameters, vocabulary_table
 from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services.tabular.exports import Format
 
 PROBLEM_TYPE = "application/problem+json"
 TABLE = "x-vocabulary"
 ETAG = {"ETag": {"description": "The record's version, in quotes.", "schema": {"type": "string"}}}
 LOCATION = {"Location": {"description": "Where the record is.", "schema": {"type": "string"}}}
+DISPOSITION = {"Content-Disposition": {"description": "A name for the file.", "schema": {"type": "string"}}}
 LIST_HEADERS = {
     "Link": {"description": "The pages next to this one (RFC 8288).", "schema": {"type": "string"}},
     "X-Total-Count": {"description": "How many there are, if `count` asks.", "schema": {"type": "string"}},
@@ -63,6 +66,18 @@ def listed(resource: Resource) -> dict[str, Any]:
         "responses": {200: {"headers": LIST_HEADERS}, **problems(*ANYWHERE, 422, *([404] if history else []))},
         # `finish` puts the table behind the sentences of the docstring.
         "openapi_extra": {"parameters": list_parameters(resource), TABLE: vocabulary_table(resource)},
+    }
+
+
+def exported(resource: Resource, form: Format) -> dict[str, Any]:
+    """The decorator's arguments for an export."""
+    answer = {"content": {form.media_type: {"schema": {"type": "string"}}}, "headers": DISPOSITION}
+    return {
+        "summary": f"Export {resource.name} as {form.suffix}",
+        "description": f"Every {resource.noun} that matches, as of one moment: {form.sentence}.",
+        "response_class": Response,
+        "responses": {200: answer, **problems(*ANYWHERE, 422)},
+        "openapi_extra": {"parameters": export_parameters(resource, dialects=form.has_dialects)},
     }
 
 

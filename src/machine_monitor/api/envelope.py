@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from machine_monitor.api.problems import render
 from machine_monitor.errors import InternalError
 
+# Set in the scope of a HEAD, so that what is made part by part need not be made.
+HEADLESS = "headless"
+
 logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -28,7 +31,8 @@ class Envelope:
             return
         request_id = _request_id(scope)
         headless = scope["method"] == "HEAD"
-        scope = {**scope, "request_id": request_id, "method": "GET" if headless else scope["method"]}
+        method = "GET" if headless else scope["method"]
+        scope = {**scope, "request_id": request_id, "method": method, HEADLESS: headless}
         started = False
 
         async def wrapped(message: Message) -> None:

@@ -2,16 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from machine_monitor.cli.opened import database
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
-    from machine_monitor.config import Settings
+from machine_monitor.cli import site
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -22,12 +17,12 @@ def migrate() -> None:
     from machine_monitor.database import addresses
     from machine_monitor.database.connect import Database
     from machine_monitor.database.schema import migrations
-    from machine_monitor.services import derived
+    from machine_monitor.services.derived import upkeep
 
     address = addresses.parse(config.load().database_url)
     done = migrations.upgrade(address)
     database = Database(address.url.render_as_string(hide_password=False))
-    derived.refresh(database)
+    upkeep.refresh(database)
     database.close_writer()
     if done.copy is not None:
         typer.echo(f"The file as it was: {done.copy}", err=True)
@@ -48,37 +43,15 @@ def sync(
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import legacy
 
-    with database() as (settings, opened):
-        zone = _zone(timezone, settings)
+    with site.opened() as (settings, database):
+        zone = site.zone(timezone, settings)
         with bar("Importing") as progress:
-            report = legacy.sync(opened, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
+            report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
     else:
         reports.print_sync(report.document(), dry_run=dry_run)
     raise typer.Exit(0 if report.clean else 1)
-
-
-def export(
-    target: Annotated[Path, typer.Argument(help="A folder that is not there yet, or empty.", show_default=False)],
-    legacy_shape: Annotated[bool, typer.Option("--legacy", help="Write the legacy folder.")] = False,
-    timezone: Annotated[str | None, typer.Option(help="The zone of the legacy clock; MM_TIMEZONE if absent.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Write the records as the legacy folder; what that shape cannot hold is counted."""
-    from machine_monitor.cli import reports
-    from machine_monitor.errors import UsageError
-    from machine_monitor.services import legacy
-
-    if not legacy_shape:
-        message = "Say --legacy: the legacy folder is the one form that this version exports."
-        raise UsageError(message)
-    with database() as (settings, opened):
-        report = legacy.export(opened, target, _zone(timezone, settings))
-    if as_json:
-        typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
-    else:
-        reports.print_export(report.document())
 
 
 def list_users(as_json: Json = False) -> None:
@@ -87,16 +60,9 @@ def list_users(as_json: Json = False) -> None:
     from machine_monitor.models import USERS
     from machine_monitor.services import records
 
-    with database() as (_, opened):
-        found = opened.snapshot(lambda tx: records.read_all(tx, USERS))
+    with site.opened() as (_, database):
+        found = database.snapshot(lambda tx: records.read_all(tx, USERS))
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         reports.print_users(found)
-
-
-def _zone(name: str | None, settings: "Settings") -> "ZoneInfo":
-    """The zone of that name, checked as the setting is."""
-    from machine_monitor import config
-
-    return settings.zone if name is None else config.zone(name)

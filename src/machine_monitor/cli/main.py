@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from machine_monitor.cli import data, service
+from machine_monitor.cli import data, files, service
 from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -21,7 +21,8 @@ app.command()(service.serve)
 app.command()(service.demo)
 app.command()(data.migrate)
 app.command()(data.sync)
-app.command()(data.export)
+app.command()(files.export)
+app.command("import")(files.import_)
 app.command()(service.verify)
 app.command()(service.doctor)
 app.command()(service.openapi)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from machine_monitor.cli.opened import database
+from machine_monitor.cli import site
 from machine_monitor.errors import UsageError
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; MM_HOST if absent.")]
@@ -26,7 +26,7 @@ def serve(
     """Serve the API."""
     from machine_monitor import config
     from machine_monitor.database.connect import Database
-    from machine_monitor.services import derived
+    from machine_monitor.services.derived import upkeep
 
     settings = config.load()
     host, port = host or settings.host, settings.port if port is None else port
@@ -37,7 +37,7 @@ def serve(
         raise UsageError(message)
     # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
     database = Database(settings.database_url)
-    derived.prepare(database)
+    upkeep.prepare(database)
     database.close_writer()
     _run("machine_monitor.api.app:serve", factory=True, host=host, port=port, workers=workers)
 
@@ -58,7 +58,7 @@ def demo(
     from machine_monitor.cli.progress import bar
     from machine_monitor.database.connect import Database
     from machine_monitor.services import demo as plant
-    from machine_monitor.services import derived
+    from machine_monitor.services.derived import upkeep
 
     settings = config.load()
     # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
@@ -66,7 +66,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
         database = Database(chosen.database_url)
-        derived.prepare(database)
+        upkeep.prepare(database)
         with bar("Filling a plant") as progress:
             plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
         database.close_writer()
@@ -86,11 +86,12 @@ def doctor(
     """Print the settings and the state of the database; exit 1 if something needs mending."""
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
-    from machine_monitor.services import derived, health
+    from machine_monitor.services import health
+    from machine_monitor.services.derived import upkeep
 
     if rebuild_search:
-        with database() as (_, opened), bar("Indexing") as progress:
-            opened.transact(lambda tx: derived.rebuild_search(tx, progress))
+        with site.opened() as (_, database), bar("Indexing") as progress:
+            database.transact(lambda tx: upkeep.rebuild_search(tx, progress))
     report = health.examine(config.load())
     if as_json:
         typer.echo(json.dumps(report.document(), indent=2))
@@ -103,10 +104,10 @@ def doctor(
 def verify() -> None:
     """Compare what is derived from the records, as the search index, with the records; exit 1 if they differ."""
     from machine_monitor.cli.progress import bar
-    from machine_monitor.services import verify
+    from machine_monitor.services.derived import verify
 
-    with database() as (_, opened), bar("Verifying") as progress:
-        faults = verify.verify(opened, progress)
+    with site.opened() as (_, database), bar("Verifying") as progress:
+        faults = verify.verify(database, progress)
     for fault in faults or ["Everything is as the records say."]:
         typer.echo(fault)
     raise typer.Exit(1 if faults else 0)

@@ -1,9 +1,9 @@
 """A database as the rest of the product sees it: `fetch` to read, `write` to change."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from machine_monitor.database.batches import Batches, Outcomes, Unit
 from machine_monitor.database.engines import SQLITE, Engine
 from machine_monitor.database.sqlite import SqliteDriver
 from machine_monitor.database.statements import Statement
+from machine_monitor.database.streams import Streams
 from machine_monitor.errors import Conflict
 
 # A unit that met a race (a key taken, a reference gone) sees the winner when it runs again.
@@ -89,6 +90,7 @@ class Database:
         self._driver = _driver(self.address, query_timeout)
         self._threads = ThreadPoolExecutor(self._driver.writers, thread_name_prefix="write")
         self._batches = Batches(self._transact_batch, self._threads)
+        self._streams = Streams()
 
     async def open(self) -> None:
         """Open the connections that read; those that write open when they are needed."""
@@ -109,6 +111,15 @@ class Database:
         """The rows of one statement; raises `QueryTimeout` past the limit, `DatabaseBusy` if it can't be asked."""
         with self._errors():
             return await self._driver.fetch(statement, values)
+
+    def stream(
+        self, statement: Statement, values: Mapping[str, Any], make: Callable[[Iterable[list[Any]]], Iterable[T]]
+    ) -> AsyncGenerator[T]:
+        """What `make` makes, in a thread, of all rows of one statement as of one moment; a thousand come at a time.
+
+        The time limit is that of `fetch` for each thousand, not for the whole. Who asks for it closes it.
+        """
+        return self._streams.flow(self._parts(statement, values, make))
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and commit it, in a thread; when it returns, what it wrote is on disk.
@@ -131,6 +142,12 @@ class Database:
         """Run a unit that only reads: it sees one moment, and holds up no write."""
         with self._errors(), self._driver.transaction(snapshot=True) as cursor:
             return unit(Transaction(self.engine, cursor))
+
+    def _parts(
+        self, statement: Statement, values: Mapping[str, Any], make: Callable[[Iterable[list[Any]]], Iterable[T]]
+    ) -> Generator[T]:
+        with self._errors(), closing(self._driver.stream(statement, values)) as rows:
+            yield from make(rows)
 
     def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
         with self._errors(), self._driver.transaction() as cursor:

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from machine_monitor.database.statements import Statement
+from machine_monitor.database.streams import ROWS
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
 
 READERS = 8
@@ -40,6 +41,8 @@ class PostgresqlDriver:
     failures = psycopg.Error
 
     def __init__(self, conninfo: str, query_timeout: float) -> None:
+        self._conninfo = conninfo
+        self._read_options = _options(conninfo, statement_timeout=max(1, round(query_timeout * 1000)))
         self._reads = AsyncConnectionPool(
             conninfo,
             min_size=1,
@@ -47,10 +50,7 @@ class PostgresqlDriver:
             open=False,
             timeout=BUSY_SECONDS,
             check=None,
-            kwargs={
-                "autocommit": True,
-                "options": _options(conninfo, statement_timeout=max(1, round(query_timeout * 1000))),
-            },
+            kwargs={"autocommit": True, "options": self._read_options},
         )
         self._writes = ConnectionPool(
             conninfo,
@@ -80,6 +80,16 @@ class PostgresqlDriver:
             prepare = not statement.searching
             cursor = await connection.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
+
+    def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
+        """The rows of one statement, some at a time; each part is a statement to the server and its time limit."""
+        with psycopg.connect(self._conninfo, options=self._read_options) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            with connection.cursor(name="stream") as cursor:
+                cursor.execute(statement.sql, statement.bind(values))  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+                while rows := cursor.fetchmany(ROWS):
+                    yield rows
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[psycopg.Cursor]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from typing import Any
 import aiosqlite
 
 from machine_monitor.database.statements import Statement
+from machine_monitor.database.streams import ROWS
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
 
 READERS = 4
 # Steps of SQLite's machine, about a millisecond: what takes twice as many does not belong into the event loop.
 STEPS_AT_ONCE = 20_000
 BUSY_SECONDS = 5.0
+# How often a stream looks at the clock, in instructions of SQLite's machine: every few milliseconds.
+CLOCK_INTERVAL = 50_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
@@ -135,6 +139,18 @@ class SqliteDriver:
         """Whether a statement is to be stopped; SQLite goes on counting from the last time that it ran."""
         self._ticks += 1
         return self._ticks > 1
+
+    def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
+        """The rows of one statement, some at a time; a part that takes longer than the time limit is interrupted."""
+        with closing(_connect_reading(self._path)) as connection:
+            # One statement is one read transaction: it sees one moment.
+            cursor = connection.cursor()
+            deadline = time.monotonic() + self._query_timeout
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_INTERVAL)
+            cursor.execute(statement.sql, statement.bind(values))
+            while rows := cursor.fetchmany(ROWS):
+                yield rows
+                deadline = time.monotonic() + self._query_timeout
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:

@@ -1,5 +1,6 @@
 """The grammar of a query string: `field__op=value`, `q`, `sort`, paging. Every fault is found, none is ignored."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,10 +23,18 @@ DEFAULT_LIMIT = 50
 MAX_OFFSET = 10_000
 MAX_SUGGESTIONS = 10
 COUNTS = ("none", "capped", "exact")
+DIALECTS = ("rfc4180", "excel")
 SELECTION = frozenset({"fields", "expand"})
-PARAMETERS = SELECTION | {"q", "sort", "limit", "offset", "cursor", "count"}
+PAGING = frozenset({"limit", "offset", "cursor", "count"})
+PARAMETERS = SELECTION | PAGING | {"q", "sort"}
+# An export shows single attributes too, each as a field of its own.
+ATTRIBUTE = "attributes."
+ATTRIBUTE_PATTERN = r"attributes[.](?![^.,]*__)[^.,]{1,64}"
+
+_ATTRIBUTE = re.compile(ATTRIBUTE_PATTERN)
 
 Pairs = list[tuple[str, str]]
+Names = Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Listing:
     count: str = "none"
     fields: tuple[str, ...] = ()
     expand: tuple[str, ...] = ()
+    dialect: str = DIALECTS[0]
     cursor: Cursor | None = None
     basis: str = ""
     relative_to: str | None = None
@@ -74,6 +84,12 @@ def read_list(resource: Resource, pairs: Pairs, clock: Clock, about: str = "") -
     return _Reader(resource, pairs, _parameters(resource)).listing(clock, about)
 
 
+def read_export(resource: Resource, pairs: Pairs, clock: Clock, *, dialects: bool) -> Listing:
+    """What an export's query string asks for: a list without pages, whose fields may be related ones and attributes."""
+    parameters = (_parameters(resource) - PAGING) | ({"dialect"} if dialects else set())
+    return _Reader(resource, pairs, parameters, _names(tuple(resource.fields), _is_attribute)).listing(clock, "")
+
+
 def read_selection(resource: Resource, pairs: Pairs) -> Selection:
     """`fields` and `expand` of a single record; raises the 422 that names every fault."""
     return _Reader(resource, pairs, SELECTION).selection()
@@ -88,8 +104,12 @@ def refuse_all(pairs: Pairs) -> list[Fault]:
 class _Reader:
     """Takes the parameters one by one and keeps the faults."""
 
-    def __init__(self, resource: Resource, pairs: Pairs, parameters: frozenset[str]) -> None:
+    def __init__(
+        self, resource: Resource, pairs: Pairs, parameters: frozenset[str], read_fields: Names | None = None
+    ) -> None:
         self.resource = resource
+        self.parameters = parameters
+        self.read_fields = read_fields or _names(tuple(resource.own_fields))
         self.faults: list[Fault] = []
         self.single: dict[str, str] = {}
         self.filters: dict[str, list[str]] = {}
@@ -114,6 +134,7 @@ class _Reader:
         listing.limit = self._take("limit", values.bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
         listing.offset = self._take("offset", values.bounded(0, MAX_OFFSET), None)
         listing.count = self._take("count", values.one_of(COUNTS), "none")
+        listing.dialect = self._take("dialect", values.one_of(DIALECTS), DIALECTS[0])
         if cursor is not None and "offset" in self.single:
             self._fault("offset", "'offset' does not go with 'cursor'.")
         listing.fields, listing.expand = self._selected()
@@ -129,7 +150,7 @@ class _Reader:
         return selection
 
     def _selected(self) -> Selection:
-        fields = self._take("fields", _names(tuple(self.resource.own_fields)), None)
+        fields = self._take("fields", self.read_fields, None)
         expand = self._take("expand", _names(tuple(self.resource.relations)), None)
         return fields or tuple(self.resource.own_fields), expand or ()
 
@@ -160,7 +181,7 @@ class _Reader:
         for name, texts in self.filters.items():
             found = self.resource.find_filter(name)
             if found is None:
-                self._unknown(name, _allowed(self.resource, name), _key_rule(self.resource, name))
+                self._unknown(name, self._allowed(name), _key_rule(self.resource, name))
                 continue
             known, operator, key = found
             try:
@@ -198,6 +219,19 @@ class _Reader:
         message = f"There is no parameter '{name}'.{nearest(name, allowed)}{rule}"
         self.faults.append(Fault(message, "unknown", parameter=name, allowed=allowed))
 
+    def _allowed(self, name: str) -> tuple[str, ...]:
+        """What could have been meant: the filters of the same field, or attribute, or all fields."""
+        filters, field_name = self.resource.filters, name.partition("__")[0]
+        any_key, key = attributes.split(field_name)
+        own_key = key if any_key in filters and attributes.is_key(key) else attributes.ANY_KEY
+        same = tuple(
+            other.replace(attributes.ANY_KEY, own_key)
+            for other, (known, _) in filters.items()
+            if known.name == field_name or known.parameter == any_key
+        )
+        fields = [known.parameter for known, operator in filters.values() if operator is EQUAL]
+        return same or (*sorted(self.parameters), *fields)
+
     def _fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
         self.faults.append(Fault(message, parameter=name, allowed=tuple(allowed)))
 
@@ -232,20 +266,6 @@ def _conditions(known: Field, operator: Operator, texts: list[str], clock: Clock
     return [Condition(known, operator, group) for group in read]
 
 
-def _allowed(resource: Resource, name: str) -> tuple[str, ...]:
-    """What could have been meant: the filters of the same field, or attribute, or all fields."""
-    field_name = name.partition("__")[0]
-    any_key, key = attributes.split(field_name)
-    own_key = key if any_key in resource.filters and attributes.is_key(key) else attributes.ANY_KEY
-    same = tuple(
-        other.replace(attributes.ANY_KEY, own_key)
-        for other, (known, _) in resource.filters.items()
-        if known.name == field_name or known.parameter == any_key
-    )
-    fields = [known.parameter for known, operator in resource.filters.values() if operator is EQUAL]
-    return same or (*sorted(_parameters(resource)), *fields)
-
-
 def _key_rule(resource: Resource, name: str) -> str:
     """What a key must be, after a blank, if the name is meant for one."""
     paths = [known.name for known in resource.fields.values() if known.kind is OBJECT]
@@ -259,11 +279,15 @@ def _terms(text: str) -> tuple[words.Term, ...] | None:
         raise BadValue(str(error)) from None
 
 
-def _names(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+def _is_attribute(name: str) -> bool:
+    return _ATTRIBUTE.fullmatch(name) is not None
+
+
+def _names(allowed: tuple[str, ...], also: Callable[[str], bool] = lambda _: False) -> Names:
     def read(text: str) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(text.split(",")))
         for name in names:
-            if name not in allowed:
+            if name not in allowed and not also(name):
                 message = f"There is no '{name}' to choose.{nearest(name, allowed)}"
                 raise BadValue(message, allowed)
         return names

@@ -42,6 +42,11 @@ class Clock:
     zone: ZoneInfo
     now: datetime
 
+    @property
+    def today(self) -> date:
+        """The day that it is in the zone."""
+        return self.now.astimezone(self.zone).date()
+
 
 class Span(NamedTuple):
     """A whole day: from `start`, up to but not including `end`."""
@@ -106,9 +111,8 @@ def parse_moment(text: str, clock: Clock) -> datetime | Span:
     """What a filter may say: an instant, a day, `today`, `yesterday`, `now`, `-12h`, `-7d -2w -3m -1y`."""
     if text == "now":
         return clock.now
-    today = clock.now.astimezone(clock.zone).date()
     if text in ("today", "yesterday"):
-        return _span(today - timedelta(days=text == "yesterday"), clock.zone)
+        return _span(clock.today - timedelta(days=text == "yesterday"), clock.zone)
     if match := _AGO.fullmatch(text):
         return _ago(int(match[1]), match[2], clock)
     if _DAY.fullmatch(text):

@@ -33,12 +33,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Put:
-    """How items are put: what they are, by whom, in whose clock, as which operation of the history."""
+    """How items are put: what they are, by whom, in whose clock."""
 
     resource: Resource
     author: Author
     zone: ZoneInfo
-    op: str = "create"
 
 
 @dataclass
@@ -101,7 +100,7 @@ def put_all(tx: Transaction, put: Put, items: Sequence[Mapping[str, Any]]) -> li
     batch = _Batch(tx, put, storage.find_several(tx, put.resource, keys))
     outcomes = [batch.place(index, item) for index, item in enumerate(items)]
     if batch.new:
-        records.insert_all(tx, put.resource, [new for _, new in batch.new], put.author, put.op)
+        records.insert_all(tx, put.resource, [new for _, new in batch.new], put.author)
     return outcomes
 
 

@@ -16,8 +16,8 @@ from machine_monitor.errors import Fault, invalid, nearest
 from machine_monitor.models import LOGS
 from machine_monitor.query.statements.documents import all_records
 from machine_monitor.query.vocabulary import Related, Resource
-from machine_monitor.services import search_index
-from machine_monitor.services.search_index import Change
+from machine_monitor.services.derived import search_index
+from machine_monitor.services.derived.search_index import Change
 from machine_monitor.services.storage import Stored
 
 # One that resembles is looked for among so many: the search is slow, and others wait to write.

@@ -18,8 +18,8 @@ from machine_monitor.query import attributes
 from machine_monitor.query.statements.documents import chunk_statement, record_statement, several_statement
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import fold
-from machine_monitor.services import search_index
-from machine_monitor.services.search_index import Change
+from machine_monitor.services.derived import search_index
+from machine_monitor.services.derived.search_index import Change
 
 
 @dataclass(frozen=True)

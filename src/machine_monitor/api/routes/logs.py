@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from machine_monitor.api import answers
 from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, put_together, read, replaced, updated
+from machine_monitor.api.downloads import offer_exports
 from machine_monitor.api.route import tagged
 from machine_monitor.models import HISTORY, LOGS
 from machine_monitor.models.bulk import LogBulk
@@ -82,3 +83,6 @@ async def list_log_history(
 ) -> Response:
     """List what was changed on an intervention, newest first; also of a deleted one."""
     return answers.page(request, await records.read_history(database, LOGS, uuid, listing))
+
+
+offer_exports(router, LOGS)

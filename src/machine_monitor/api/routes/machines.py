@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from machine_monitor.api import answers
 from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
 from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.downloads import offer_exports
 from machine_monitor.api.route import tagged
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.fields import Name
@@ -67,3 +68,6 @@ async def list_machine_history(
 ) -> Response:
     """List what was changed on a machine, newest first, also under its earlier names."""
     return answers.page(request, await records.read_history(database, MACHINES, name, listing))
+
+
+offer_exports(router, MACHINES)

@@ -27,6 +27,7 @@ from machine_monitor.query.statements.shapes import Shape
 from machine_monitor.query.vocabulary import Field
 
 COUNT_CAP = 10_000
+LIMIT = bindparam("limit", type_=INTEGER.column_type)
 
 
 @lru_cache(maxsize=1024)
@@ -46,10 +47,10 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
     merged = merged.order_by(
         *[
-            _direction(column, known, shape, descending=descending)
+            direction(column, known, shape, descending=descending)
             for column, (known, descending) in zip(columns, order, strict=True)
         ]
-    ).limit(limit(Plan()))
+    ).limit(LIMIT)
     return compile_statement(engine, merged, searching=searching)
 
 
@@ -83,17 +84,17 @@ def _item(engine: Engine, shape: Shape, order: Order) -> Select:
 
 def _rows(query: Select, shape: Shape, order: Order, way: Plan) -> Select:
     """The rows of a page, of all that a query gives."""
-    page = _sorted(query, shape, order).limit(limit(way))
+    page = _sorted(query, shape, order).limit(limit(way, LIMIT))
     return page.offset(bindparam("offset", type_=INTEGER.column_type)) if shape.offset else page
 
 
 def _sorted(query: Select, shape: Shape, order: Order) -> Select:
     return query.order_by(
-        *[_direction(known.column, known, shape, descending=descending) for known, descending in order]
+        *[direction(known.column, known, shape, descending=descending) for known, descending in order]
     )
 
 
-def _direction(column: ColumnElement, known: Field, shape: Shape, *, descending: bool) -> ColumnElement:
+def direction(column: ColumnElement, known: Field, shape: Shape, *, descending: bool) -> ColumnElement:
     """Nulls come last in either direction, and so first on the way back."""
     directed = column.desc() if descending else column.asc()
     if not known.nullable:

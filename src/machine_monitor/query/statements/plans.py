@@ -8,10 +8,9 @@ PostgreSQL's planner sees the values and chooses by itself.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, case, func, literal_column, not_, select
+from sqlalchemy import ColumnElement, Select, Table, case, func, literal_column, not_, select
 
 from machine_monitor.database.engines import SQLITE, Engine
-from machine_monitor.database.kinds import INTEGER
 from machine_monitor.query.operators import EQUAL, OPERATORS
 from machine_monitor.query.statements.conditions import column_of, condition, names_one
 from machine_monitor.query.statements.shapes import Filter, Matching
@@ -61,9 +60,8 @@ def follow(query: Select, table: Table, plan: Plan) -> Select:
     return query if plan.index is None else query.with_hint(table, f"INDEXED BY {plan.index}", "sqlite")
 
 
-def limit(plan: Plan) -> ColumnElement:
-    """How many rows a page takes by this way: in a limit, SQLite asks once whether it is the one, else for each row."""
-    rows = bindparam("limit", type_=INTEGER.column_type)
+def limit(plan: Plan, rows: ColumnElement) -> ColumnElement:
+    """How many rows to take by this way: in a limit, SQLite asks once whether it is the one, else for each row."""
     return rows if plan.when is None else case((plan.when, rows), else_=literal_column("0"))
 
 

@@ -11,8 +11,8 @@ from machine_monitor.services.history import Author
 from machine_monitor.services.legacy import imports, plan, read, translate
 from machine_monitor.services.legacy.export import ExportReport, export
 from machine_monitor.services.legacy.plan import Dossier, Name, Step
-from machine_monitor.services.legacy.report import Finding, Report
 from machine_monitor.services.legacy.translate import Record
+from machine_monitor.services.reports import Finding, Report
 
 __all__ = ["ExportReport", "Finding", "Report", "export", "sync"]
 
@@ -51,6 +51,7 @@ def _sync(tx: Transaction, dossier: Dossier, options: Options) -> Report:
         done += len(batch)
         if progress is not None:
             progress(done, dossier.total)
+    report.problems.sort(key=lambda finding: finding.file)
     return report
 
 

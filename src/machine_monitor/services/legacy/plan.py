@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services import history
-from machine_monitor.services.legacy.report import Finding, Outcome, Report
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
 from machine_monitor.services.legacy.values import Edit
+from machine_monitor.services.reports import Finding, Outcome, Report
 from machine_monitor.services.storage import Stored
 from machine_monitor.services.validation import faults as faults_of
 

@@ -13,8 +13,8 @@ from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import validation
 from machine_monitor.services.legacy import values
 from machine_monitor.services.legacy.read import Raw
-from machine_monitor.services.legacy.report import Finding
 from machine_monitor.services.legacy.values import Edit
+from machine_monitor.services.reports import Finding
 
 # Any that nothing else uses: a file name that is no uuid gives the same one on every run.
 NAMESPACE = UUID("6c1f3a52-8d0e-5b7a-9f43-2e1c7d8a4b60")

@@ -1,4 +1,4 @@
-"""What a sync did: how many records of each kind, and what was adjusted, refused or in conflict."""
+"""What a sync or an import did: how many records of each kind, and what was adjusted, refused or in conflict."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -47,5 +47,4 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         """The report as `--json` prints it."""
-        problems = sorted(self.problems, key=lambda finding: finding.file)
-        return {**self.counts, "ignored": self.ignored, "problems": [asdict(finding) for finding in problems]}
+        return {**self.counts, "ignored": self.ignored, "problems": [asdict(finding) for finding in self.problems]}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.models import RESOURCES
-from machine_monitor.services import derived
+from machine_monitor.services.derived import upkeep
 
 Progress = Callable[[int, int], None]
 SHOWN = 5
@@ -18,7 +18,7 @@ def verify(database: Database, progress: Progress | None = None) -> list[str]:
 def _faults(tx: Transaction, progress: Progress | None) -> list[str]:
     found = []
     for done, resource in enumerate(RESOURCES, 1):
-        keys = derived.search_faults(tx, resource)
+        keys = upkeep.search_faults(tx, resource)
         if keys:
             shown = ", ".join(map(str, keys[:SHOWN])) + (", ..." if len(keys) > SHOWN else "")
             found.append(

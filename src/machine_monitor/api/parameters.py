@@ -1,9 +1,18 @@
 """The vocabulary as documentation: the parameters that OpenAPI declares, and a table of all the others."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from machine_monitor.database.kinds import OBJECT
-from machine_monitor.query.grammar import COUNTS, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+from machine_monitor.query.grammar import (
+    ATTRIBUTE_PATTERN,
+    COUNTS,
+    DEFAULT_LIMIT,
+    DIALECTS,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    PAGING,
+)
 from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
 from machine_monitor.query.times import MOMENT_PATTERN
 from machine_monitor.query.values import MAX_INTEGER
@@ -20,6 +29,7 @@ ATTRIBUTES = (
 )
 BOOLEAN = {"type": "boolean"}
 TEXT = {"type": "string"}
+DIALECT = {"type": "string", "enum": list(DIALECTS), "default": DIALECTS[0]}
 
 
 def list_parameters(resource: Resource) -> list[dict[str, Any]]:
@@ -30,6 +40,15 @@ def list_parameters(resource: Resource) -> list[dict[str, Any]]:
         if _is_declared(known, operator)
     ]
     return [*_paging(resource), *selection_parameters(resource), *filters]
+
+
+def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, Any]]:
+    """The OpenAPI parameters of an export: a list's without its pages, and more fields to choose."""
+    fields = _names(resource.fields, ATTRIBUTE_PATTERN)
+    described = "Only these fields, in this order; also those of related records, and `attributes.<key>`."
+    own = [parameter for parameter in list_parameters(resource) if parameter["name"] not in PAGING | {"fields"}]
+    dialect = [_parameter("dialect", "How CSV is written.", DIALECT)] if dialects else []
+    return [*dialect, _parameter("fields", described, fields), *own]
 
 
 def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
@@ -125,8 +144,8 @@ def _kind(known: Field) -> str:
     return known.kind.name + values
 
 
-def _names(names: Any) -> dict[str, Any]:
-    one = "|".join(name.replace(".", r"\.") for name in names)
+def _names(names: Iterable[str], *patterns: str) -> dict[str, Any]:
+    one = "|".join([*[name.replace(".", r"\.") for name in names], *patterns])
     return {"type": "string", "pattern": f"^({one})(,({one}))*$"}
 
 

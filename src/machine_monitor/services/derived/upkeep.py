@@ -1,4 +1,4 @@
-"""What follows from the records and is kept beside them: folded texts and search indexes; checked, and made again."""
+"""Upkeep of what is derived: set up with the database, made again where it was made by other rules."""
 
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query.vocabulary import Resource
-from machine_monitor.services import health, search_index, storage
+from machine_monitor.services import health, storage
+from machine_monitor.services.derived import search_index
 
 Progress = Callable[[int, int], None]
 UNICODE = "unicode"

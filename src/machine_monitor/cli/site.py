@@ -1,0 +1,37 @@
+"""What commands work on: the configured database, in the site's time zone."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from machine_monitor.config import Settings
+    from machine_monitor.database.connect import Database
+
+# A command holds up nobody: who waits for it stops it.
+PATIENCE_SECONDS = 24 * 3600.0
+
+
+@contextmanager
+def opened() -> "Generator[tuple[Settings, Database]]":
+    """The configured database, set up if it is empty."""
+    from machine_monitor import config
+    from machine_monitor.database.connect import Database
+    from machine_monitor.services.derived import upkeep
+
+    settings = config.load()
+    database = Database(settings.database_url, PATIENCE_SECONDS)
+    upkeep.prepare(database)
+    try:
+        yield settings, database
+    finally:
+        database.close_writer()
+
+
+def zone(name: str | None, settings: "Settings") -> "ZoneInfo":
+    """The zone of that name, checked as the setting is."""
+    from machine_monitor import config
+
+    return settings.zone if name is None else config.zone(name)

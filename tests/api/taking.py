@@ -1,0 +1,104 @@
+"""What the tests of downloads share: many logs, a client that takes what it is told to, a look at what is open."""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+
+import psycopg
+import pytest
+
+from machine_monitor.api.app import create_app
+from machine_monitor.config import Settings
+from machine_monitor.database import streams
+from machine_monitor.database.connect import Database
+from machine_monitor.models import LOGS, MACHINES
+from machine_monitor.services import records
+from machine_monitor.services.history import Author
+
+UUID = "00000000-0000-4000-8000-{:012x}"
+
+
+def fill(url, count, comment="as it was"):
+    """Logs 0 to `count` of one machine."""
+
+    def unit(tx):
+        author = Author("test")
+        machine = MACHINES.create.model_validate({"name": "Saw"})
+        records.insert(tx, MACHINES, machine.model_dump(mode="json"), author)
+        for number in range(count):
+            values = {"uuid": UUID.format(number), "machine": "Saw", "type": "info", "comment": comment}
+            body = LOGS.create.model_validate({**values, "started_at": "2025-01-01T00:00:00Z"})
+            records.insert(tx, LOGS, body.model_dump(mode="json"), author)
+
+    database = Database(url)
+    database.transact(unit)
+    database.close_writer()
+
+
+@contextlib.asynccontextmanager
+async def running(url, **settings):
+    app = create_app(Settings(database_url=url, **settings))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+class Client:
+    """A client that takes one message at a time, when it is told to."""
+
+    def __init__(self, app, path, method="GET"):
+        self.path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": self.path, "query_string": query.encode(), "headers": []}
+        self.messages = asyncio.Queue()
+        self.takes = asyncio.Semaphore(0)
+        self.gone = asyncio.Event()
+        self.answer = asyncio.create_task(app(scope, self.receive, self.send))
+
+    async def receive(self):
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message):
+        await self.takes.acquire()
+        self.messages.put_nowait(message)
+
+    async def take(self, count=1):
+        """So many further messages."""
+        for _ in range(count):
+            self.takes.release()
+        return [await self.messages.get() for _ in range(count)]
+
+    async def rest(self):
+        """The remaining body, and whether it came to its end."""
+        for _ in range(10_000):
+            self.takes.release()
+        await self.answer
+        found = [self.messages.get_nowait() for _ in range(self.messages.qsize())]
+        ended = bool(found) and not found[-1].get("more_body", False)
+        return b"".join(message.get("body", b"") for message in found), ended
+
+
+async def assert_given_back(app):
+    """No stream holds a turn, a thread or a transaction."""
+    database = app.state.database
+    assert database._streams._turns._value == streams.AT_ONCE
+    for _ in range(100):
+        if not [thread for thread in threading.enumerate() if thread.name.startswith("stream")]:
+            break
+        await asyncio.sleep(0.01)
+    else:
+        pytest.fail("a stream's thread lives on")
+    address = database.address
+    if address.engine.name == "postgresql":
+        with psycopg.connect(address.conninfo) as connection:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE '%in trans%'"
+            )
+            assert connection.execute(query).fetchall() == [(0,)]
+    else:
+        # It would be busy while anyone reads.
+        with contextlib.closing(sqlite3.connect(address.path)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS probe (x)")
+            connection.execute("INSERT INTO probe VALUES (1)")
+            connection.commit()
+            assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0

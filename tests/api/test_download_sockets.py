@@ -1,0 +1,49 @@
+"""Downloads over a socket, where a client may be slower than the server."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from api.taking import fill
+from machine_monitor.api import downloads
+from machine_monitor.api.app import create_app
+from machine_monitor.config import Settings
+from machine_monitor.database import streams
+
+
+@pytest.fixture
+def served(sqlite_database_url, unused_tcp_port, monkeypatch):
+    """An application that a server in a thread of its own serves, and the server's port."""
+    monkeypatch.setattr("machine_monitor.database.sqlite.ROWS", 10)
+    fill(sqlite_database_url, 600, comment="as it was " * 1_500)
+    app = create_app(Settings(database_url=sqlite_database_url))
+    server = uvicorn.Server(uvicorn.Config(app, port=unused_tcp_port, log_level="critical", access_log=False))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+    yield app, unused_tcp_port
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("patience", [0.2, 60])
+def test_over_a_socket_a_sleeper_gets_no_clean_end_and_a_reader_does(served, monkeypatch, patience):
+    monkeypatch.setattr(downloads, "PATIENCE_SECONDS", patience)
+    app, port = served
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.sendall(b"GET /logs.ndjson HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        time.sleep(1)
+        waiting = app.state.database._streams._turns._value
+        body = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    if patience < 1:
+        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.AT_ONCE, False)
+    else:
+        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.AT_ONCE - 1, True)

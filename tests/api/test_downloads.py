@@ -1,0 +1,190 @@
+"""Downloads: one moment, constant memory, and a connection that is given back whatever happens."""
+
+import asyncio
+import json
+import sqlite3
+import tracemalloc
+
+import pytest
+
+from api.taking import UUID, Client, assert_given_back, fill, running
+from machine_monitor.api import downloads
+from machine_monitor.database import addresses, streams
+from machine_monitor.database.statements import Statement
+from machine_monitor.errors import DatabaseBusy, QueryTimeout
+from machine_monitor.models import LOGS
+from machine_monitor.services import records
+from machine_monitor.services.history import Author
+
+
+@pytest.fixture(autouse=True)
+def _few_rows_at_once(monkeypatch):
+    for engine in ("sqlite", "postgresql"):
+        monkeypatch.setattr(f"machine_monitor.database.{engine}.ROWS", 10)
+
+
+async def test_an_export_shows_one_moment(database_url):
+    fill(database_url, 45)
+    async with running(database_url) as app:
+        client = Client(app, "/logs.ndjson?sort=started_at")
+        (start, first) = await client.take(2)
+
+        def change(tx):
+            for number in range(45):
+                target = records.Target(LOGS, UUID.format(number))
+                if number % 2:
+                    records.delete(tx, target, Author("test"))
+            values = LOGS.create.model_validate({"machine": "Saw", "type": "info"}).model_dump(mode="json")
+            records.insert(tx, LOGS, values, Author("test"))
+
+        await app.state.database.write(change)
+        rest, ended = await client.rest()
+        body = first["body"] + rest
+        assert (start["status"], first["body"].count(b"\n"), ended) == (200, 10, True)
+        assert [json.loads(line)["uuid"] for line in body.splitlines()] == [UUID.format(n) for n in range(45)]
+        await assert_given_back(app)
+
+
+@pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.csv?dialect=excel", "/logs.xlsx", "/machines.csv"])
+async def test_head_stops_after_the_first_part(database_url, path, monkeypatch):
+    fill(database_url, 45)
+    parts = []
+    async with running(database_url) as app:
+        driver = app.state.database._driver
+        whole = driver.stream
+
+        def stream(*arguments):
+            for rows in whole(*arguments):
+                parts.append(len(rows))
+                yield rows
+
+        monkeypatch.setattr(driver, "stream", stream)
+        client = Client(app, path, "HEAD")
+        (start,) = await client.take()
+        body, ended = await client.rest()
+        assert (start["status"], body, ended, len(parts)) == (200, b"", True, 1)
+        await assert_given_back(app)
+
+
+@pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.xlsx"])
+async def test_who_takes_nothing_is_cut(database_url, path, monkeypatch, caplog):
+    monkeypatch.setattr(downloads, "PATIENCE_SECONDS", 0.05)
+    fill(database_url, 45)
+    async with running(database_url) as app:
+        client = Client(app, path)
+        start, first = await client.take(2)
+        await client.answer
+        assert (start["status"], first["more_body"], client.messages.empty()) == (200, True, True)
+        await assert_given_back(app)
+    assert caplog.text == ""
+
+
+async def test_who_goes_away_gets_no_more(database_url):
+    fill(database_url, 45)
+    async with running(database_url) as app:
+        client = Client(app, "/logs.csv")
+        await client.take(2)
+        client.gone.set()
+        body, ended = await client.rest()
+        assert (body.count(b"\n") <= 20, ended) == (True, False)
+        await assert_given_back(app)
+
+
+@pytest.mark.parametrize("taken", [0, 2])
+async def test_an_answer_that_is_cancelled_gives_all_back(database_url, taken):
+    fill(database_url, 45)
+    async with running(database_url) as app:
+        client = Client(app, "/logs.ndjson")
+        await client.take(taken)
+        await asyncio.sleep(0)
+        client.answer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await client.answer
+        await assert_given_back(app)
+
+
+async def test_an_error_before_the_first_part_is_a_problem_and_a_later_one_cuts(database_url, monkeypatch, caplog):
+    fill(database_url, 45)
+    async with running(database_url) as app:
+        driver = app.state.database._driver
+        whole = driver.stream
+        for good in (0, 2):
+
+            def stream(*arguments, good=good):
+                for number, rows in enumerate(whole(*arguments)):
+                    if number == good:
+                        raise DatabaseBusy
+                    yield rows
+
+            monkeypatch.setattr(driver, "stream", stream)
+            client = Client(app, "/logs.csv")
+            if good:
+                with pytest.raises(RuntimeError):
+                    await client.rest()
+                found = [client.messages.get_nowait() for _ in range(client.messages.qsize())]
+                assert [message.get("more_body") for message in found] == [None, True, True]
+            else:
+                start, body = await client.take(2)
+                assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")
+                assert caplog.text == ""
+            await assert_given_back(app)
+
+
+async def test_the_time_limit_is_that_of_a_part(database_url):
+    fill(database_url, 45)
+    async with running(database_url, query_timeout=0.2) as app:
+        client = Client(app, "/logs.ndjson")
+        await client.take(2)
+        await asyncio.sleep(0.3)
+        body, ended = await client.rest()
+        assert (body.count(b"\n"), ended) == (35, True)
+
+
+async def test_a_part_that_takes_too_long_is_stopped(database_url):
+    sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000) SELECT count(*) FROM n"
+    async with running(database_url, query_timeout=0.2) as app:
+        parts = app.state.database.stream(Statement(sql, (), {}, searching=True), {}, list)
+        with pytest.raises(QueryTimeout):
+            await anext(parts)
+        await assert_given_back(app)
+
+
+async def test_a_few_flow_at_once_and_lists_go_on(database_url, monkeypatch):
+    monkeypatch.setattr(streams, "WAIT_SECONDS", 0.1)
+    fill(database_url, 45)
+    async with running(database_url) as app:
+        clients = [Client(app, "/logs.ndjson") for _ in range(streams.AT_ONCE)]
+        for client in clients:
+            await client.take(2)
+        late = Client(app, "/logs.csv")
+        start, body = await late.take(2)
+        assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")
+        listing = Client(app, "/logs?limit=1")
+        assert (await listing.take(2))[0]["status"] == 200
+        monkeypatch.setattr(streams, "WAIT_SECONDS", 5)
+        waiting = Client(app, "/logs.ndjson")
+        await asyncio.sleep(0.05)
+        for client in [*clients, waiting]:
+            assert (await client.rest())[1]
+        await assert_given_back(app)
+
+
+async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypatch):
+    monkeypatch.setattr("machine_monitor.database.sqlite.ROWS", 1_000)
+    fill(sqlite_database_url, 100)
+    with sqlite3.connect(addresses.parse(sqlite_database_url).path) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(logs)")]
+        chosen = {"id": "NULL", "uuid": "logs.uuid || '-' || n.x"}
+        columns = ", ".join(chosen.get(name, f'"{name}"') for name in names)
+        numbers = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) SELECT x FROM n)"
+        connection.execute(f"INSERT INTO logs SELECT {columns} FROM logs, {numbers} n")
+    async with running(sqlite_database_url) as app:
+        client = Client(app, "/logs.ndjson")
+        await client.take(2)
+        tracemalloc.start()
+        size = sum([len((await client.take())[0]["body"]) for _ in range(150)])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        client.gone.set()
+        await client.rest()
+        assert (size > 40_000_000, peak < 6_000_000) == (True, True)

@@ -1,0 +1,300 @@
+"""An export is the list without its pages; a table's cells are the list's values."""
+
+import csv
+import io
+import json
+import re
+from datetime import datetime
+from urllib.parse import urlencode
+
+import openpyxl
+import pytest
+
+from conftest import serving
+from machine_monitor.config import Settings
+from query import samples
+from query.samples import collect
+
+# The fixtures that live as long as a module need a loop that does.
+module = pytest.mark.asyncio(loop_scope="module")
+
+ASKED = (
+    {},
+    {"sort": "machine.sector,-severity"},
+    {"sort": "-ended_at,user"},
+    {"q": "huile -moteur"},
+    {"q": "?!"},
+    {"machine.sector": "1A", "severity__gte": "minor"},
+    {"started_at": "2025-07-25", "sort": "started_at"},
+    {"comment__contains": "50%"},
+    {"user__isnull": "true", "expand": "machine,type,user"},
+    {"fields": "comment,uuid", "expand": "machine"},
+    {"fields": "uuid,attributes,started_at"},
+)
+
+
+async def lines(client, path, **parameters):
+    answer = await client.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+async def table(client, path, delimiter=",", **parameters):
+    answer = await client.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    assert answer.text.endswith("\r\n")
+    return list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline=""), delimiter=delimiter))
+
+
+async def workbook(client, path, **parameters):
+    answer = await client.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
+    header, *rows = sheet.iter_rows()
+    return sheet, [{name.value: cell for name, cell in zip(header, row, strict=True)} for row in rows]
+
+
+def flat(record):
+    """A record as the cells of CSV, with the related records beside it."""
+    related = record.pop("expanded", {})
+    for name, theirs in related.items():
+        record |= {f"{name}.{field}": value for field, value in (theirs or {}).items()}
+    return {name: cell(value) for name, value in record.items()}
+
+
+def cell(value):
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@module
+@pytest.mark.parametrize("asked", ASKED, ids=urlencode)
+async def test_ndjson_has_the_items_of_the_list(seeded, asked):
+    assert await lines(seeded, "/logs.ndjson", **asked) == await collect(seeded, "logs", **asked)
+
+
+@module
+@pytest.mark.parametrize("asked", ASKED, ids=urlencode)
+@pytest.mark.parametrize(("dialect", "delimiter"), [("rfc4180", ","), ("excel", ";")])
+async def test_csv_has_the_items_of_the_list(seeded, asked, dialect, delimiter):
+    rows = await table(seeded, "/logs.csv", delimiter, dialect=dialect, **asked)
+    items = [flat(item) for item in await collect(seeded, "logs", **asked)]
+    # Of a related record that is not there, every cell is empty.
+    assert [{name: row[name] for name in row if row[name] or name in item} for row, item in zip(rows, items)] == items  # noqa: B905 -- the next line compares the numbers
+    assert len(rows) == len(items)
+
+
+@module
+async def test_ndjson_is_the_very_text_of_the_list(seeded):
+    answer = await seeded.get("/logs.ndjson", params={"sort": "machine"})
+    listed = await seeded.get("/logs", params={"sort": "machine", "limit": 500})
+    assert answer.text == "".join(f"{line}\n" for line in answer.text.splitlines())
+    assert '{"items":[' + ",".join(answer.text.splitlines()) + '],"next"' in listed.text
+
+
+@module
+async def test_machines_are_exported_too(seeded):
+    items = await collect(seeded, "machines", sort="-name")
+    assert await lines(seeded, "/machines.ndjson", sort="-name") == items
+    assert await table(seeded, "/machines.csv", sort="-name") == [flat(item) for item in items]
+    _, rows = await workbook(seeded, "/machines.xlsx", sort="-name")
+    assert [row["name"].value for row in rows] == [item["name"] for item in items]
+    assert {type(row["in_service"].value) for row in rows} == {bool, type(None)}
+
+
+@module
+async def test_fields_order_the_columns_and_reach_related_records_and_attributes(seeded):
+    fields = "attributes.temp,machine.sector,uuid,user.role,severity,attributes.none"
+    rows = await lines(seeded, "/logs.ndjson", fields=fields, expand="user")
+    whole = await collect(seeded, "logs", expand="machine,user")
+    assert rows == [
+        {
+            "attributes.temp": log["attributes"].get("temp"),
+            "machine.sector": log["expanded"]["machine"]["sector"],
+            "uuid": log["uuid"],
+            "user.role": log["expanded"]["user"] and log["expanded"]["user"]["role"],
+            "severity": log["severity"],
+            "attributes.none": None,
+            "expanded": {"user": log["expanded"]["user"]},
+        }
+        for log in whole
+    ]
+    header = (await seeded.get("/logs.csv", params={"fields": fields})).text.split("\r\n")[0]
+    assert header == fields
+    assert [row["attributes.temp"] for row in await table(seeded, "/logs.csv", fields=fields)].count("80") == 1
+
+
+@module
+async def test_csv_tells_null_from_the_empty_text_and_quotes_as_rfc_4180(seeded):
+    answer = await seeded.get("/logs.csv", params={"fields": "project,comment,attributes,cause,action", "sort": "uuid"})
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = answer.content.decode().split("\r\n")
+    assert rows[0] == "project,comment,attributes,cause,action"
+    assert rows[5] == ",,{},huile,"
+    assert rows[6] == '"","",{},,'
+    assert rows[7] == 'Pé,Vidange godet PN-0042,"{""temp"":80}",,huile'
+    assert rows[9] == '"P,1",PN-00421,{},,'
+    assert rows[10] == '"P""1",câble USÉ,{},,'
+    assert rows[13] == 'z,aXb,{},"","huile\nmoteur"'.replace("z,aXb,{}", rows[13].split(',"",')[0])
+
+
+async def test_excel_gets_its_dialect_and_runs_no_formula(client):
+    texts = ["=1+1", "+1", "-1", "@a", "\ttab", "\rcr", "'quoted", "a;b", 'a"b', "a,b", "", "plain", "x=1"]
+    for number, text in enumerate(texts):
+        name = f"M{number:02}"
+        body = {"comment": text, "attributes": {"key": text, "n": -1}, "year_of_acquisition": 2000}
+        assert (await client.put(f"/machines/{name}", json=body)).status_code == 201
+    fields = "comment,attributes.key,attributes.n,attributes,sector"
+    answer = await client.get("/machines.csv", params={"dialect": "excel", "fields": fields})
+    text = answer.content.decode()
+    assert text.startswith("\ufeff" + fields.replace(",", ";") + "\r\n")
+    rows = await table(client, "/machines.csv", ";", dialect="excel", fields=fields)
+    guarded = [f"'{text}" if re.match(r"[=+\-@\t\r']", text) else text for text in texts]
+    assert [row["comment"] for row in rows] == guarded == [row["attributes.key"] for row in rows]
+    assert {row["attributes.n"] for row in rows} == {"-1"}
+    assert [json.loads(row["attributes"])["key"] for row in rows] == texts
+    assert 'plain;plain;-1;"{""key"":""plain"",""n"":-1}";\r\n' in text
+    assert '"";"";-1;' in text
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Paris"])
+async def test_a_workbook_has_real_values_and_no_formula(client):
+    await client.put("/machines/Saw", json={"sector": "=1+1", "year_of_acquisition": 2019})
+    log = {
+        "machine": "Saw",
+        "type": "error",
+        "comment": "=HYPERLINK(A1)",
+        "cause": "",
+        "action": "https://workshop.example/manual",
+        "started_at": "2025-07-25T13:18:25Z",
+        "ended_at": "2025-12-25T13:18:25.5Z",
+        "attributes": {"cost": 12.5, "text": "12", "paid": True, "long": "x" * 1000},
+    }
+    assert (await client.post("/logs", json=log)).status_code == 201
+    fields = ",".join([*log, "version", "attributes.cost", "attributes.text", "attributes.paid", "down_to"])
+    sheet, (row,) = await workbook(client, "/logs.xlsx", fields=fields, expand="machine")
+    assert row["started_at"].value == datetime(2025, 7, 25, 15, 18, 25)  # noqa: DTZ001 -- Excel knows no zone
+    assert row["ended_at"].value == datetime(2025, 12, 25, 14, 18, 25, 500_000)  # noqa: DTZ001 -- the same
+    assert row["started_at"].number_format == "yyyy-mm-dd hh:mm:ss"
+    found = {name: (cell.value, cell.data_type) for name, cell in row.items()}
+    assert found["comment"] == ("=HYPERLINK(A1)", "s")
+    assert found["machine.sector"] == ("=1+1", "s")
+    assert found["action"] == ("https://workshop.example/manual", "s")
+    assert row["action"].hyperlink is None
+    assert found["attributes.cost"] == (12.5, "n")
+    assert found["attributes.text"] == ("12", "s")
+    assert found["attributes.paid"] == (True, "b")
+    assert found["version"] == (1, "n")
+    assert found["machine.year_of_acquisition"] == (2019, "n")
+    assert (found["cause"][0], found["down_to"]) == ("", (None, "n"))
+    assert json.loads(row["attributes"].value) == log["attributes"]
+    assert (sheet.title, sheet.freeze_panes, sheet.auto_filter.ref) == (
+        "logs",
+        "A2",
+        f"A1:{row['machine.id'].coordinate}",
+    )
+
+
+async def test_a_text_that_no_cell_holds_is_cut_and_the_file_stays_whole(client):
+    attributes = {f"key{number}": "\U0001f6e0" * 1000 for number in range(40)}
+    await client.put("/machines/Saw", json={"comment": "a\x01b\ufffe", "attributes": attributes})
+    _, (row,) = await workbook(client, "/machines.xlsx")
+    assert len(row["attributes"].value.encode("utf-16-le")) // 2 in (32_766, 32_767)
+    assert row["comment"].value.startswith("a")
+
+
+async def test_a_workbook_that_would_be_too_long_is_refused(client, monkeypatch):
+    monkeypatch.setattr("machine_monitor.services.tabular.xlsx.MAX_ROWS", 2)
+    for name in ("A", "B", "C"):
+        await client.put(f"/machines/{name}", json={})
+    answer = await client.get("/machines.xlsx")
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation")
+    assert answer.json()["errors"][0]["code"] == "too-many"
+    assert (await client.get("/machines.xlsx?name__ne=A")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.csv", "/logs.xlsx", "/machines.ndjson", "/machines.csv"])
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("limit=10", "unknown-parameter"),
+        ("offset=1", "unknown-parameter"),
+        ("count=exact", "unknown-parameter"),
+        ("cursor=x", "unknown-parameter"),
+        ("unheard=1", "unknown-parameter"),
+        ("fields=unheard", "validation"),
+        ("fields=attributes.", "validation"),
+        ("fields=attributes.a.b", "validation"),
+        ("fields=attributes.a__b", "validation"),
+        (f"fields=attributes.{'a' * 65}", "validation"),
+        ("fields=expanded", "validation"),
+        ("expand=unheard", "validation"),
+        ("sort=attributes", "validation"),
+        ("created_at__gte=never", "validation"),
+        ("q=a&q=b", "validation"),
+        ("dialect=unix", None),
+    ],
+)
+async def test_what_an_export_does_not_know_is_422(client, path, query, code):
+    answer = await client.get(f"{path}?{query}")
+    if code is None:
+        code = "validation" if path.endswith("csv") else "unknown-parameter"
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    names = answer.json()["errors"][0].get("allowed", [])
+    assert not {"limit", "cursor", "offset", "count"} & set(names)
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/logs.ndjson", "application/x-ndjson"),
+        ("/machines.csv", "text/csv; charset=utf-8"),
+        ("/logs.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ],
+)
+@pytest.mark.parametrize("timezone", ["Pacific/Kiritimati"])
+async def test_head_says_what_get_says_and_sends_nothing(client, path, media_type):
+    got, head = await client.get(path), await client.head(path)
+    for answer in (got, head):
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == media_type
+        name, day, suffix = re.fullmatch(
+            r'attachment; filename="(\w+)-(\d{4}-\d\d-\d\d)\.(\w+)"', answer.headers["Content-Disposition"]
+        ).groups()
+        assert (f"/{name}.{suffix}", datetime.fromisoformat(day).year > 2000) == (path, True)
+        assert "Content-Length" not in answer.headers
+    assert head.content == b""
+    assert (await client.head(f"{path}?unheard=1")).status_code == 422
+
+
+async def test_what_is_empty_is_a_file_all_the_same(client):
+    assert (await client.get("/logs.ndjson")).content == b""
+    assert (await client.get("/machines.csv?fields=name,attributes.a")).content == b"name,attributes.a\r\n"
+    sheet, rows = await workbook(client, "/machines.xlsx")
+    assert (rows, sheet["A1"].value) == ([], "name")
+
+
+async def test_deleted_logs_leave_exports(client):
+    await client.put("/machines/Saw", json={})
+    log = (await client.post("/logs", json={"machine": "Saw", "type": "info"})).json()["uuid"]
+    await client.delete(f"/logs/{log}")
+    assert (await client.get("/logs.ndjson")).content == b""
+
+
+async def test_more_attributes_than_a_function_of_the_engine_takes(client):
+    attributes = {f"k{number}": number for number in range(64)}
+    await client.put("/machines/Saw", json={"attributes": attributes})
+    named = [f"attributes.k{number}" for number in range(64)] + [f"attributes.'\"%({i}" for i in range(120)]
+    (row,) = await lines(client, "/machines.ndjson", fields=",".join(named))
+    assert {name: value for name, value in row.items() if value is not None} == {
+        f"attributes.{name}": value for name, value in attributes.items()
+    }
+    assert len(row) == len(named)
+
+
+async def test_the_site_s_zone_is_that_of_days(sqlite_database_url):
+    async with serving(Settings(database_url=sqlite_database_url, timezone="Europe/Paris")) as client:
+        await samples.seed(client)
+        asked = {"started_at": "2025-07-25", "fields": "uuid"}
+        assert await lines(client, "/logs.ndjson", **asked) == await collect(client, "logs", **asked)

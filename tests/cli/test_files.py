@@ -1,0 +1,150 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import openpyxl
+import pytest
+
+from machine_monitor.services.tabular import exports
+
+LOGS = [
+    {"uuid": f"00000000-0000-4000-8000-00000000000{number}", "machine": "Saw", "type": kind, "started_at": at}
+    for number, kind, at in (
+        (1, "error", "2025-07-25T13:18:25Z"),
+        (2, "info", "2025-07-24T13:18:25Z"),
+        (3, "error", "2025-07-25T13:18:25Z"),
+    )
+]
+
+
+@pytest.fixture
+def site(mm, elsewhere, database_url):
+    """Runs a command on a database that has three logs of a machine."""
+    (elsewhere / "given.ndjson").write_text("".join(json.dumps(log) + "\n" for log in LOGS))
+    assert mm("import", "given.ndjson", database_url=database_url)[0] == 0
+    return mm
+
+
+def uuids(path):
+    return [json.loads(line)["uuid"][-1] for line in path.read_text().splitlines()]
+
+
+def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(site, elsewhere):
+    assert site("export", "logs.ndjson") == (0, "3 logs written\n", "")
+    assert uuids(elsewhere / "logs.ndjson") == ["2", "1", "3"]
+    code, out, _ = site("export", "all.csv", "--json", "--query", "?type=error&sort=-started_at&fields=uuid,type")
+    assert (code, json.loads(out)) == (0, {"logs": 2})
+    assert (elsewhere / "all.csv").read_bytes() == b"".join(
+        line.encode() + b"\r\n" for line in ("uuid,type", f"{LOGS[2]['uuid']},error", f"{LOGS[0]['uuid']},error")
+    )
+    assert site("export", "m.csv", "--resource", "machines", "--dialect", "excel", "--query", "fields=name")[0] == 0
+    assert (elsewhere / "m.csv").read_text(encoding="utf-8") == "\ufeffname\nSaw\n"
+    assert site("export", "M.XLSX", "--timezone", "Europe/Paris")[0] == 0
+    sheet = openpyxl.load_workbook(elsewhere / "M.XLSX").active
+    assert (sheet.max_row, sheet["K2"].value.hour) == (4, 15)
+    assert not [path for path in elsewhere.iterdir() if path.name.endswith(".partial")]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["folder"], "--legacy"),
+        (["x.txt"], ".ndjson, .csv, .xlsx"),
+        (["given.ndjson"], "--force"),
+        (["folder.csv"], "--force"),
+        (["no/such/folder.csv"], "cannot be written"),
+        (["x.csv", "--query", "unheard=1"], "There is no parameter 'unheard'"),
+        (["x.csv", "--query", "limit=1"], "There is no parameter 'limit'"),
+        (["x.csv", "--query", "\udcff"], "not UTF-8"),
+        (["x.ndjson", "--dialect", "excel"], "There is no parameter 'dialect'"),
+        (["x.csv", "--dialect", "unix"], "rfc4180"),
+        (["x.csv", "--resource", "users"], "users"),
+        (["x.csv", "--timezone", "Mars"], "no such time zone"),
+        (["new", "--legacy", "--query", "type=error"], "goes with no"),
+    ],
+)
+def test_what_cannot_be_exported_is_usage_and_leaves_no_file(site, elsewhere, words, said):
+    (elsewhere / "folder.csv").mkdir()
+    before = {path for path in elsewhere.rglob("*") if "test.db" not in path.name}
+    code, out, err = site("export", *words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert {path for path in elsewhere.rglob("*") if "test.db" not in path.name} == before
+    assert (elsewhere / "given.ndjson").read_text().count("\n") == 3
+
+
+def test_force_replaces_a_file_when_the_new_one_is_whole(site, elsewhere, monkeypatch):
+    kept = (elsewhere / "given.ndjson").read_text()
+
+    def fail(_rows):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports.ndjson, "documents", fail)
+        code, _, err = site("export", "given.ndjson", "--force")
+    assert (code, "No space left" in err) == (2, True)
+    assert (elsewhere / "given.ndjson").read_text() == kept
+    assert not (elsewhere / "given.ndjson.partial").exists()
+    assert site("export", "given.ndjson", "--force")[0] == 0
+    assert uuids(elsewhere / "given.ndjson") == ["2", "1", "3"]
+
+
+def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url):
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
+    slow = (
+        "import sys, time; from machine_monitor.services.tabular import exports; from machine_monitor.cli import main; "
+        "exports.ndjson.documents = lambda _: print('begun', flush=True) or time.sleep(2) or b''; "
+        "sys.argv = ['mm', 'export', 'x.ndjson', '--resource', 'machines']; main.main()"
+    )
+    (elsewhere / "m.csv").write_text("name\nSaw\n")
+    command = [sys.executable, "-m", "machine_monitor.cli.main", "import", "m.csv"]
+    subprocess.run(command, check=True, env=settings | {"MM_DATABASE_URL": sqlite_database_url}, capture_output=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", slow],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=settings | {"MM_DATABASE_URL": sqlite_database_url},
+    ) as running:
+        assert running.stdout.readline() == b"begun\n"
+        assert (elsewhere / "x.ndjson.partial").exists()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) != 0
+    assert not [path for path in elsewhere.iterdir() if path.name.startswith("x.ndjson")]
+
+
+def test_import_ends_as_what_it_did(site, elsewhere):
+    text = json.dumps(LOGS[0] | {"comment": "new"}) + "\n" + "oops\n" + json.dumps(LOGS[1]) + "\n"
+    (elsewhere / "more.ndjson").write_text(text)
+    planned = site("import", "more.ndjson", "--dry-run", "--json")
+    code, out, err = site("import", "more.ndjson", "--json")
+    assert (code, err, out) == (1, "", planned[1])
+    report = json.loads(out)
+    assert report["logs"] == {"created": 0, "updated": 1, "unchanged": 1, "conflict": 0, "rejected": 1}
+    assert set(report) == {"machines", "logs", "users", "log_types", "ignored", "problems"}
+    (problem,) = report["problems"]
+    assert problem == {
+        "file": "more.ndjson:2",
+        "field": None,
+        "level": "error",
+        "code": "unreadable",
+        "message": "The line is not JSON: expecting value (line 1, column 1).",
+    }
+    code, out, _ = site("import", "more.ndjson")
+    assert (code, "more.ndjson:2" in out) == (1, True)
+    assert site("import", "given.ndjson")[0] == 0
+    assert "would" in site("import", "given.ndjson", "--dry-run")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [("x.csv", "name,sectr\n", "'sector'"), ("x.xlsx", "", ".ndjson"), ("missing.csv", None, "cannot be read")],
+)
+def test_what_cannot_be_imported_is_usage(mm, elsewhere, name, text, said):
+    if text is not None:
+        (elsewhere / name).write_text(text)
+    code, out, err = mm("import", name)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err

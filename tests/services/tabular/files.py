@@ -1,0 +1,58 @@
+"""What the tests of files share: small verbs on a database and on a file."""
+
+import asyncio
+import contextlib
+from zoneinfo import ZoneInfo
+
+from machine_monitor.database import instants
+from machine_monitor.database.connect import Database
+from machine_monitor.models import LOGS, MACHINES
+from machine_monitor.query.times import Clock
+from machine_monitor.services import bulk, records, tabular
+from machine_monitor.services.history import Author
+from services.legacy.cases import counts
+
+PARIS = ZoneInfo("Europe/Paris")
+UTC = ZoneInfo("UTC")
+UUID = "00000000-0000-4000-8000-{:012}"
+RESOURCES = {"logs": LOGS, "machines": MACHINES}
+
+__all__ = ["PARIS", "RESOURCES", "UTC", "UUID", "counts", "export", "opened", "put", "read", "stored"]
+
+
+@contextlib.contextmanager
+def opened(url):
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        database.close_writer()
+
+
+def put(url, resource, *items):
+    """Items put in their places, all of them."""
+    with opened(url) as database:
+        outcomes = database.transact(
+            lambda tx: bulk.put_all(tx, bulk.Put(RESOURCES[resource], Author("test"), UTC), items)
+        )
+    assert [outcome.problem for outcome in outcomes] == [None] * len(items)
+
+
+def export(url, path, resource="logs", **wish):
+    """A file of the records; how many they are."""
+    wish = tabular.Wish(path, RESOURCES[resource], replace=True, **wish)
+    return asyncio.run(tabular.save(Database(url), wish, Clock(UTC, instants.now()), lambda *_: None))
+
+
+def read(url, path, zone=UTC, **options):
+    """The report of an import."""
+    with opened(url) as database:
+        return tabular.import_file(database, path, zone, **options).document()
+
+
+def stored(url, resource, *dropped):
+    """The records in the order of writing, without what the product writes into them."""
+    with opened(url) as database:
+        found = database.transact(lambda tx: records.read_all(tx, RESOURCES[resource]))
+    dropped = {"id", "version", "created_at", "updated_at", *dropped}
+    return [{name: value for name, value in record.items() if name not in dropped} for record in found]

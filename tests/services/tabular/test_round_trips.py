@@ -1,0 +1,161 @@
+"""What is written to a file and read elsewhere is the same, whatever it says."""
+
+import json
+import unicodedata
+import uuid
+from datetime import datetime
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from machine_monitor.models import LOG_TYPES, USERS
+from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.services import legacy, records, storage
+from machine_monitor.services.history import Author
+from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored
+
+FORMS = [("ndjson", None), ("csv", None), ("csv", "excel")]
+
+nasty = st.text(
+    st.sampled_from("\",;'=+-@\t\r\n\\ \ufeff\x01\x85\u2028\ue000éa1")
+    | st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+    max_size=12,
+)
+texts = st.none() | nasty | st.sampled_from(["", "'=1", "''", "null", "true", "12", "2025-01-01", '""', "=", " "])
+keys = nasty.filter(lambda key: key and "." not in key and "__" not in key)
+attributes = st.dictionaries(
+    keys,
+    nasty | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.floats(allow_nan=False, allow_infinity=False),
+    max_size=4,
+)
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=8).filter(
+    lambda name: name == name.strip() and name not in (".", "..") and len(unicodedata.normalize("NFC", name)) < 100
+)
+times = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1)).map(  # noqa: DTZ001 -- texts
+    lambda moment: f"{moment.isoformat()}Z"
+)
+machines = st.fixed_dictionaries(
+    {"name": names},
+    optional={
+        "sector": texts,
+        "comment": texts,
+        "year_of_acquisition": st.none() | st.integers(1900, 2100),
+        "in_service": st.none() | st.booleans(),
+        "attributes": attributes,
+    },
+)
+logs = st.fixed_dictionaries(
+    {
+        "uuid": st.uuids().map(str),
+        "machine": st.sampled_from(["Saw", "=Lathe", '\'Écluse; "2"']),
+        "type": st.sampled_from(["info", "error", "PM-01"]),
+    },
+    optional={
+        "severity": st.sampled_from(["info", "minor", "major", "critical"]),
+        "status": st.sampled_from(["open", "done"]),
+        "comment": texts,
+        "cause": texts,
+        "action": texts,
+        "project": texts,
+        "user": st.none() | st.sampled_from(["ABC", "d-e"]),
+        "started_at": times,
+        "down_from": st.none() | times,
+        "attributes": attributes,
+    },
+)
+
+
+def sorted_by(key, found):
+    return sorted(
+        ({**record, "attributes": sorted_members(record)} for record in found), key=lambda record: record[key]
+    )
+
+
+def sorted_members(record):
+    return sorted((name, type(value).__name__, value) for name, value in record["attributes"].items())
+
+
+@pytest.mark.parametrize(("suffix", "dialect"), FORMS, ids=str)
+@settings(max_examples=25)
+@given(written=st.lists(logs, max_size=4, unique_by=lambda log: log["uuid"]))
+@example(written=[{"uuid": str(uuid.UUID(int=0)), "machine": "Saw", "type": "info", "comment": "", "cause": None}])
+def test_logs_are_the_same_elsewhere(urls, tmp_path, suffix, dialect, written):
+    source, target = urls
+    put(source, "machines", *[{"name": name} for name in ("Saw", "=Lathe", '\'Écluse; "2"')])
+    with opened(source) as database:
+        declare(database)
+    put(source, "logs", *written)
+    path = tmp_path / f"logs.{suffix}"
+    assert export(source, path, dialect=dialect) == len(stored(source, "logs"))
+    report = read(target, path)
+    assert report["logs"] == counts(
+        created=report["logs"]["created"], updated=report["logs"]["updated"], unchanged=report["logs"]["unchanged"]
+    )
+    assert sorted_by("uuid", stored(target, "logs")) == sorted_by("uuid", stored(source, "logs"))
+    again = read(target, path)
+    assert again["logs"] == counts(unchanged=len(stored(source, "logs")))
+
+
+def declare(database):
+    def unit(tx):
+        for resource, key in ((LOG_TYPES, "PM-01"), (USERS, "ABC"), (USERS, "d-e")):
+            if storage.taken(tx, resource, key) is None:
+                body = resource.create.model_validate({resource.key: key})
+                records.insert(tx, resource, body.model_dump(mode="json"), Author("test"))
+
+    database.transact(unit)
+
+
+@pytest.mark.parametrize(("suffix", "dialect"), FORMS, ids=str)
+@settings(max_examples=25)
+@given(written=st.lists(machines, max_size=4))
+def test_machines_are_the_same_elsewhere(urls, tmp_path, suffix, dialect, written):
+    source, target = urls
+    for machine in written:
+        put(source, "machines", machine)
+    path = tmp_path / f"machines.{suffix}"
+    export(source, path, "machines", dialect=dialect)
+    read(target, path)
+    assert sorted_by("name", stored(target, "machines")) == sorted_by("name", stored(source, "machines"))
+
+
+def test_the_excavators_are_the_same_elsewhere_in_the_same_order(urls, tmp_path, shared):
+    source, target = urls
+    with opened(source) as database:
+        legacy.sync(database, shared / "data/excavators-legacy", PARIS)
+    for resource, count, lines in (("machines", 5, 5), ("logs", 5485, 5485)):
+        path = tmp_path / f"{resource}.ndjson"
+        assert export(source, path, resource) == count
+        assert len(path.read_bytes().splitlines()) == lines
+        report = read(target, path)
+        assert report[resource] == counts(created=count)
+    assert (report["machines"], report["users"], report["log_types"]) == (
+        counts(),
+        counts(created=1),
+        counts(created=6),
+    )
+    assert stored(target, "logs") == stored(source, "logs")
+    assert stored(target, "machines") == stored(source, "machines")
+    for suffix, dialect in FORMS:
+        path = tmp_path / f"all.{suffix}"
+        export(source, path, dialect=dialect)
+        assert read(target, path)["logs"] == counts(unchanged=5485)
+        texts = []
+        for url in urls:
+            export(url, path, query="sort=-started_at&fields=uuid,comment,attributes")
+            texts.append(path.read_bytes())
+        assert texts[0] == texts[1]
+
+
+def test_what_an_export_shows_beside_the_record_is_left_out_again(urls, tmp_path):
+    source, target = urls
+    put(source, "machines", {"name": "Saw", "sector": "1A"})
+    put(source, "logs", {"uuid": str(uuid.UUID(int=7)), "machine": "Saw", "type": "info", "attributes": {"n": 1.5}})
+    for suffix in ("ndjson", "csv"):
+        path = tmp_path / f"logs.{suffix}"
+        fields = "uuid,machine,type,started_at,machine.sector,attributes,attributes.n,version"
+        export(source, path, query=f"fields={fields}&expand=machine,user")
+        assert read(target, path, UTC)["logs"]["rejected"] == 0
+        assert stored(target, "logs") == stored(source, "logs")
+    assert json.loads((tmp_path / "logs.ndjson").read_text())["expanded"]["machine"]["sector"] == "1A"

@@ -1,0 +1,77 @@
+"""CSV, written and read: RFC 4180, but null and the empty text are two."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from machine_monitor.database.kinds import TEXT
+from machine_monitor.query.exports import Column
+from machine_monitor.query.grammar import DIALECTS as NAMES
+from machine_monitor.services.tabular import lines
+from machine_monitor.services.tabular.separated import DIALECTS
+
+nasty = st.text(st.one_of(st.sampled_from("\",;'=+-@\t\r\n \ufeffa"), st.characters(exclude_categories=["Cs"])))
+tables = st.integers(1, 4).flatmap(
+    lambda width: st.lists(st.lists(st.none() | nasty, min_size=width, max_size=width), max_size=5)
+)
+
+
+def written(dialect, rows):
+    columns = [Column(f"c{i}", TEXT) for i in range(len(rows[0]) if rows else 1)]
+    return b"".join(dialect.writer(columns)([rows]))
+
+
+def parsed(dialect, data):
+    found = [
+        dialect.split(line.raw.decode().rstrip("\r\n")) for line in lines.records(io.BytesIO(data), dialect.goes_on)
+    ]
+    return [[None if cell is None else dialect.text(cell) for cell in row] for row in found[1:]]
+
+
+def test_the_dialects_are_those_of_the_grammar():
+    assert tuple(DIALECTS) == NAMES
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+@given(rows=tables)
+@example(rows=[["'", "''", "'=", "'a"], ["=", '"', ";", ","], ["", None, "", None], ["\r", "\n", "\r\n", '""']])
+def test_what_is_written_is_read_back(dialect, rows):
+    # A line of one null is an empty line, and no record of ours has no more than that.
+    rows = [row for row in rows if row != [None]]
+    assert parsed(dialect, written(dialect, rows)) == rows
+
+
+@given(rows=tables)
+def test_python_s_reader_reads_the_same_cells(rows):
+    rows = [row for row in rows if row != [None]]
+    data = written(DIALECTS["rfc4180"], rows).decode()
+    found = list(csv.reader(io.StringIO(data, newline=""), strict=True))
+    assert found[1:] == [[cell or "" for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("line", ['a"b,c', '"a"b,c', '"a,b', 'a,"', '"a" ,b', 'a,"b""'])
+def test_quotes_that_are_not_in_order_are_a_fault(line):
+    with pytest.raises(ValueError, match="quote"):
+        DIALECTS["rfc4180"].split(line)
+
+
+def test_a_stray_quote_costs_its_line_alone():
+    data = b'h\n5" pipe\nnext\n"two\nlines"\nlast\n'
+    found = [(line.number, line.raw) for line in lines.records(io.BytesIO(data), DIALECTS["rfc4180"].goes_on)]
+    assert found == [(1, b"h\n"), (2, b'5" pipe\n'), (3, b"next\n"), (4, b'"two\nlines"\n'), (6, b"last\n")]
+
+
+def test_a_line_without_end_is_cut_and_the_next_one_found():
+    long = b"x" * (3 * lines.MAX_LINE)
+    found = list(lines.records(io.BytesIO(long + b"\n\n \r\nshort")))
+    assert [(line.number, len(line.raw)) for line in found] == [(1, lines.MAX_LINE + 1), (4, 5)]
+
+
+def test_a_quote_that_is_never_closed_does_not_take_all():
+    data = b'"' + b"x\n" * lines.MAX_LINE + b"short\n"
+    found = list(lines.records(io.BytesIO(data), DIALECTS["rfc4180"].goes_on))
+    assert len(found[0].raw) == lines.MAX_LINE + 1
+    assert (found[-1].number, found[-1].raw) == (lines.MAX_LINE + 1, b"short\n")
