@@ -60,6 +60,17 @@ def test_migrate_may_run_twice(mm, empty_url):
     assert mm("migrate", database_url=empty_url)[1].endswith(f"already at {newest}\n")
 
 
+@pytest.mark.parametrize("command", [["migrate"], ["serve"]])
+def test_logs_are_counted_again_where_the_time_zone_is_another(mm, empty_url, monkeypatch, command):
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+    assert mm("migrate", database_url=empty_url)[2] == ""
+    code, out, _ = mm("doctor", database_url=empty_url, timezone="Europe/Paris")
+    assert code == 1
+    assert "counted by the calendar of UTC" in out
+    for words in (command, ["user", "list"], command, ["doctor"]):
+        assert mm(*words)[0] == 0
+
+
 @pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])
 def test_a_database_of_another_version_stops_every_command(mm, database_url, revision, advice):
     address = addresses.parse(database_url)

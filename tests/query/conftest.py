@@ -6,6 +6,7 @@ import pytest_asyncio
 
 from conftest import ENGINES, _execute, _named, serving
 from machine_monitor.config import Settings
+from machine_monitor.database.connect import Database
 from query import samples
 
 
@@ -30,3 +31,17 @@ async def seeded(seeded_url):
     async with serving(Settings(database_url=seeded_url, timezone="Europe/Paris")) as client:
         await samples.seed(client)
         yield client
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The statements that were sent."""
+    sent = []
+    fetch = Database.fetch
+
+    async def counted(self, statement, *rest, **named):
+        sent.append(statement)
+        return await fetch(self, statement, *rest, **named)
+
+    monkeypatch.setattr(Database, "fetch", counted)
+    return sent

@@ -2,7 +2,6 @@ from itertools import product
 
 import pytest
 
-from machine_monitor.database.connect import Database
 from machine_monitor.query.statements.documents import record_statement
 from machine_monitor.query.statements.lists import list_statement
 
@@ -37,20 +36,6 @@ PAGED = [
         ("", "count=exact", "count=capped&expand=machine,user&status=done"),
     )
 ]
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """The statements that were sent."""
-    sent = []
-    fetch = Database.fetch
-
-    async def counted(self, statement, *rest, **named):
-        sent.append(statement)
-        return await fetch(self, statement, *rest, **named)
-
-    monkeypatch.setattr(Database, "fetch", counted)
-    return sent
 
 
 async def read(client, url: str) -> dict:

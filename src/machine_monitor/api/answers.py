@@ -36,10 +36,15 @@ def page(request: Request, found: Page) -> Response:
     return Response(found.body, media_type=JSON, headers=headers)
 
 
+def document(body: bytes) -> Response:
+    """JSON that is finished, and has no version."""
+    return Response(body, media_type=JSON)
+
+
 def record(stored: Stored, conditions: Conditions, selection: Selection) -> Response:
     """One record with its ETag; 304 without it if the client has this version already.
 
-    Not where related records are shown: their changes do not change the version.
+    Not where anything is expanded: its changes do not change the version.
     """
     conditions.check_current(stored)
     headers = {"ETag": etag(stored.version)}

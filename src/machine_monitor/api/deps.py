@@ -15,6 +15,7 @@ from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.grammar import Listing, read_export, read_list, read_pairs, read_selection, refuse_all
 from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query.summaries.requests import Facets, Stats, read_facets, read_stats
 from machine_monitor.query.times import Clock
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import bulk, records
@@ -112,6 +113,24 @@ def export_of(resource: Resource, form: Format) -> Any:
     return Depends(read)
 
 
+def facets_of(resource: Resource) -> Any:
+    """A dependency: the facets of `resource` that a request asks for."""
+
+    def read(request: Request) -> Facets:
+        return read_facets(resource, read_pairs(request.scope["query_string"]), clock_of(request))
+
+    return Depends(read)
+
+
+def stats_of(resource: Resource) -> Any:
+    """A dependency: the stats of `resource` that a request asks for."""
+
+    def read(request: Request) -> Stats:
+        return read_stats(resource, read_pairs(request.scope["query_string"]), clock_of(request))
+
+    return Depends(read)
+
+
 def selection_of(resource: Resource) -> Any:
     """A dependency: the `fields` and `expand` that a request for one record names."""
 
@@ -125,6 +144,10 @@ Db = Annotated[Database, Depends(database_of)]
 Now = Annotated[Clock, Depends(clock_of)]
 Known = Annotated[Conditions, Depends(conditions_of)]
 Write = Annotated[Writing, Depends(writing_of)]
+
+
+def _clock(request: Request) -> Clock:
+    return Clock(request.app.state.settings.zone, instants.now())
 
 
 def _tags(request: Request, header: str) -> tuple[str, ...] | None:

@@ -6,7 +6,14 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, create_model
 
-from machine_monitor.api.parameters import export_parameters, list_parameters, selection_parameters, vocabulary_table
+from machine_monitor.api.parameters import (
+    export_parameters,
+    facets_parameters,
+    list_parameters,
+    selection_parameters,
+    stats_parameters,
+    vocabulary_table,
+)
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.models.bulk import BulkAnswer
 from machine_monitor.models.fields import Schema
@@ -56,6 +63,45 @@ class Problem(BaseModel):
     request_id: str
     errors: list[Fault] | None = None
     current: dict[str, Any] | None = None
+
+
+class FacetValue(BaseModel):
+    """A value of a field, null if it has none, and how often it occurs."""
+
+    value: str | None
+    count: int
+
+
+class FacetCounts(BaseModel):
+    """The most frequent values of each field; `capped` names fields that only the newest logs were counted by."""
+
+    facets: dict[str, list[FacetValue]]
+    capped: list[str]
+
+
+class Groups(BaseModel):
+    """A group for each combination of what `group_by` names; `truncated` says that there are more."""
+
+    groups: list[dict[str, str | float | None]]
+    truncated: bool
+
+
+def counted(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for facets."""
+    return _summary(resource, FacetCounts, facets_parameters(resource))
+
+
+def measured(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for stats."""
+    return _summary(resource, Groups, stats_parameters(resource))
+
+
+def _summary(resource: Resource, model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "response_model": model,
+        "responses": problems(*ANYWHERE, 422),
+        "openapi_extra": {"parameters": parameters, TABLE: vocabulary_table(resource)},
+    }
 
 
 def listed(resource: Resource) -> dict[str, Any]:
@@ -179,7 +225,7 @@ def _headers(sentences: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _part(resource: Resource) -> type[Schema]:
-    return read_part(resource.read, expandable=bool(resource.relations))
+    return read_part(resource.read, expandable=bool(resource.expandable))
 
 
 @cache

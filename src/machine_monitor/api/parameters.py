@@ -14,6 +14,15 @@ from machine_monitor.query.grammar import (
     PAGING,
 )
 from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
+from machine_monitor.query.summaries.buckets import UNITS
+from machine_monitor.query.summaries.requests import (
+    DEFAULT_METRICS,
+    DEFAULT_VALUES,
+    MAX_FACETS,
+    MAX_FIELDS,
+    MAX_VALUES,
+    METRICS,
+)
 from machine_monitor.query.times import MOMENT_PATTERN
 from machine_monitor.query.values import MAX_INTEGER
 from machine_monitor.query.vocabulary import Field, Resource
@@ -34,12 +43,38 @@ DIALECT = {"type": "string", "enum": list(DIALECTS), "default": DIALECTS[0]}
 
 def list_parameters(resource: Resource) -> list[dict[str, Any]]:
     """The OpenAPI parameters of a list."""
-    filters = [
-        _filter(name, known, operator)
-        for name, (known, operator) in resource.filters.items()
-        if _is_declared(known, operator)
+    return [*_search(resource), *_paging(resource), *selection_parameters(resource), *_filters(resource)]
+
+
+def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """The OpenAPI parameters of facets."""
+    fields = resource.summary.fields if resource.summary else ()
+    by = _parameter(
+        "by", f"Fields to count by, 1 to {MAX_FACETS}, separated by commas.", _names(fields, at_most=MAX_FACETS)
+    )
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_VALUES, "default": DEFAULT_VALUES}
+    return [
+        {**by, "required": True},
+        _parameter("limit", "How many values of each field.", limit),
+        *_search(resource),
+        *_filters(resource),
     ]
-    return [*_paging(resource), *selection_parameters(resource), *filters]
+
+
+def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """The OpenAPI parameters of stats."""
+    names = (*(resource.summary.fields if resource.summary else ()), *UNITS)
+    sentence = f"Up to {MAX_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas; one group if absent."
+    return [
+        _parameter("group_by", sentence, _names(names, at_most=MAX_FIELDS + 1)),
+        _parameter(
+            "metrics",
+            "What to measure, separated by commas.",
+            {**_names(METRICS, at_most=len(METRICS)), "default": DEFAULT_METRICS},
+        ),
+        *_search(resource),
+        *_filters(resource),
+    ]
 
 
 def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, Any]]:
@@ -54,8 +89,8 @@ def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, A
 def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
     """The OpenAPI parameters of `fields` and `expand`."""
     chosen = [_parameter("fields", "Only these fields, separated by commas.", _names(resource.own_fields))]
-    if resource.relations:
-        chosen.append(_parameter("expand", "Related records to add under `expanded`.", _names(resource.relations)))
+    if resource.expandable:
+        chosen.append(_parameter("expand", "What to add under `expanded`.", _names(resource.expandable)))
     return chosen
 
 
@@ -82,13 +117,23 @@ def vocabulary_table(resource: Resource) -> str:
     )
 
 
+def _search(resource: Resource) -> list[dict[str, Any]]:
+    searched = ", ".join(resource.searched)
+    return [_parameter("q", f"Words to find in {searched}.", TEXT)] if searched else []
+
+
+def _filters(resource: Resource) -> list[dict[str, Any]]:
+    return [
+        _filter(name, known, operator)
+        for name, (known, operator) in resource.filters.items()
+        if _is_declared(known, operator)
+    ]
+
+
 def _paging(resource: Resource) -> list[dict[str, Any]]:
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     offset = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
-    searched = ", ".join(resource.searched)
-    search = [_parameter("q", f"Words to find in {searched}.", TEXT)] if searched else []
     return [
-        *search,
         _parameter("sort", f"Fields, `-` before one descends; default `{resource.sort}`.", TEXT),
         _parameter("limit", "How many records a page has.", limit),
         _parameter("cursor", "Where the page begins: `next` or `previous` of another page of the same list.", TEXT),
@@ -144,9 +189,10 @@ def _kind(known: Field) -> str:
     return known.kind.name + values
 
 
-def _names(names: Iterable[str], *patterns: str) -> dict[str, Any]:
+def _names(names: Iterable[str], *patterns: str, at_most: int | None = None) -> dict[str, Any]:
     one = "|".join([*[name.replace(".", r"\.") for name in names], *patterns])
-    return {"type": "string", "pattern": f"^({one})(,({one}))*$"}
+    more = "*" if at_most is None else f"{{0,{at_most - 1}}}"
+    return {"type": "string", "pattern": f"^({one})(,({one})){more}$"}
 
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from urllib.parse import unquote_to_bytes
 from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from machine_monitor.api.bodies import read_body
 from machine_monitor.errors import BadRequest, Fault, Invalid, UriTooLong, invalid
@@ -23,8 +25,23 @@ MAX_URL = 8 * 1024
 Resolver = Callable[[Request], Any]
 
 
+# The paths without a name in braces; none of them is taken for a key.
+_plain_paths: set[str] = set()
+
+
 class Route(APIRoute):
     """Resolves an endpoint's parameters in order, and answers all their 422 at once."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if not self.param_convertors:
+            _plain_paths.add(path)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the route answers: PUT of `/logs/stats` is 405, not the PUT of a log of that name."""
+        if self.param_convertors and scope["path"] in _plain_paths:
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The function that answers a request."""

@@ -17,18 +17,22 @@ def migrate() -> None:
     from machine_monitor.database import addresses
     from machine_monitor.database.connect import Database
     from machine_monitor.database.schema import migrations
-    from machine_monitor.services.derived import upkeep
+    from machine_monitor.services.derived import counts, upkeep
 
-    address = addresses.parse(config.load().database_url)
+    settings = config.load()
+    address = addresses.parse(settings.database_url)
     done = migrations.upgrade(address)
-    database = Database(address.url.render_as_string(hide_password=False))
+    database = Database(settings.database_url)
     upkeep.refresh(database)
+    counted = counts.refresh(database, settings.zone)
     database.close_writer()
     if done.copy is not None:
         typer.echo(f"The file as it was: {done.copy}", err=True)
     before = "nothing" if done.before is None else done.before
     moved = f"from {before} to {done.after}" if done.before != done.after else f"already at {done.after}"
     typer.echo(f"{address.shown}: {moved}")
+    if counted:
+        typer.echo(f"Logs are now counted by the calendar of {settings.timezone}.", err=True)
 
 
 def sync(

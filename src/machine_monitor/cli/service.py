@@ -26,7 +26,7 @@ def serve(
     """Serve the API."""
     from machine_monitor import config
     from machine_monitor.database.connect import Database
-    from machine_monitor.services.derived import upkeep
+    from machine_monitor.services.derived import counts, upkeep
 
     settings = config.load()
     host, port = host or settings.host, settings.port if port is None else port
@@ -38,6 +38,7 @@ def serve(
     # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
     database = Database(settings.database_url)
     upkeep.prepare(database)
+    counts.refresh(database, settings.zone)
     database.close_writer()
     _run("machine_monitor.api.app:serve", factory=True, host=host, port=port, workers=workers)
 
@@ -58,7 +59,7 @@ def demo(
     from machine_monitor.cli.progress import bar
     from machine_monitor.database.connect import Database
     from machine_monitor.services import demo as plant
-    from machine_monitor.services.derived import upkeep
+    from machine_monitor.services.derived import counts, upkeep
 
     settings = config.load()
     # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
@@ -67,6 +68,7 @@ def demo(
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
         database = Database(chosen.database_url)
         upkeep.prepare(database)
+        counts.refresh(database, settings.zone)
         with bar("Filling a plant") as progress:
             plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
         database.close_writer()

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal_column, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import ColumnElement, Select, Table, Text, case, cast, func, literal_column, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Dialect
@@ -26,7 +26,10 @@ Convert = Callable[[Any, Kind], Any]
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """One engine.
+    """One engine; `insert` begins an upsert.
+
+    Of an instant, `day` gives the date as text by its offset from UTC in seconds, `microseconds` those since 1970;
+    `week` gives the ISO week of a date, `days_ago` the instant so many days before now.
 
     `index` is how it keeps full text, `next_ids` (cursor, table, count) draws ids for new rows, `values_of` makes rows
     of a type out of a JSON array of texts, `member` gives an object's by its key. The other tables are keyed by
@@ -40,6 +43,11 @@ class Engine:
     next_ids: Callable[[Any, str, int], list[int]]
     values_of: Callable[[ColumnElement, TypeEngine], Select]
     member: Callable[[ColumnElement, ColumnElement], ColumnElement]
+    insert: Callable[[Table], Any]
+    day: Callable[[ColumnElement, ColumnElement], ColumnElement]
+    week: Callable[[ColumnElement], ColumnElement]
+    microseconds: Callable[[ColumnElement], ColumnElement]
+    days_ago: Callable[[int], ColumnElement]
     shows: Mapping[str, Show]
     stores: Mapping[str, Convert]
     loads: Mapping[str, Convert]
@@ -132,6 +140,11 @@ SQLITE = Engine(
     next_ids=_sqlite_ids,
     values_of=lambda texts, _: select(func.json_each(texts).table_valued("value").c.value),
     member=_sqlite_member,
+    insert=sqlite.insert,
+    day=instants.sqlite_day,
+    week=instants.sqlite_week,
+    microseconds=instants.sqlite_microseconds,
+    days_ago=lambda days: literal_column(f"strftime('%Y-%m-%dT%H:%M:%f', 'now', '-{days} days')"),
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: column.concat(literal_column("'Z'")),
@@ -168,6 +181,11 @@ POSTGRESQL = Engine(
         cast(func.json_array_elements_text(cast(texts, JSON)).column_valued("value"), kind)
     ),
     member=lambda document, key: document.op("->")(key),
+    insert=postgresql.insert,
+    day=instants.postgresql_day,
+    week=instants.postgresql_week,
+    microseconds=instants.postgresql_microseconds,
+    days_ago=lambda days: literal_column(f"now() - INTERVAL '{days} days'"),
     shows={
         "rank": _name_of_rank,
         "time": lambda column, _: func.replace(

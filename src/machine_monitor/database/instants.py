@@ -1,6 +1,8 @@
-"""Instants as text: RFC 3339 in UTC, `2025-07-25T13:18:25Z`, six digits of fraction only if not zero."""
+"""Instants: as text, RFC 3339 in UTC, six digits of fraction only if not zero; and as statements take them apart."""
 
 from datetime import UTC, datetime
+
+from sqlalchemy import BigInteger, ColumnElement, Integer, cast, extract, func, literal_column
 
 
 def text(instant: datetime) -> str:
@@ -11,3 +13,45 @@ def text(instant: datetime) -> str:
 def now() -> datetime:
     """The instant that it is."""
     return datetime.now(UTC)
+
+
+def beginning_of(text: ColumnElement, length: int) -> ColumnElement:
+    """So many characters of a text, from its first; literals, so that it can be grouped by."""
+    return func.substr(text, literal_column("1"), literal_column(str(length)))
+
+
+def sqlite_day(column: ColumnElement, offset: ColumnElement) -> ColumnElement:
+    """The date of an instant as text, at an offset from UTC in seconds."""
+    # Only whole seconds: SQLite rounds a fraction.
+    return func.date(beginning_of(column, 19), offset.concat(literal_column("' seconds'")))
+
+
+def sqlite_week(day: ColumnElement) -> ColumnElement:
+    """The ISO week of a date."""
+    # A week belongs to the year of its Thursday; `%G-W%V` came with SQLite 3.46.
+    thursday = func.date(day, literal_column("'-3 days'"), literal_column("'weekday 4'"))
+    day_of_year = cast(func.strftime(literal_column("'%j'"), thursday), Integer)
+    number = (day_of_year + literal_column("6", Integer)) // literal_column("7", Integer)
+    return func.printf(literal_column("'%s-W%02d'"), beginning_of(thursday, 4), number)
+
+
+def sqlite_microseconds(column: ColumnElement) -> ColumnElement:
+    """The microseconds of an instant since 1970."""
+    seconds = cast(func.strftime(literal_column("'%s'"), beginning_of(column, 19)), Integer)
+    return seconds * literal_column("1000000") + cast(func.substr(column, literal_column("21")), Integer)
+
+
+def postgresql_day(column: ColumnElement, offset: ColumnElement) -> ColumnElement:
+    """The date of an instant as text, at an offset from UTC in seconds."""
+    local = func.timezone(literal_column("'UTC'"), column) + offset * literal_column("INTERVAL '1 second'")
+    return func.to_char(local, literal_column("'YYYY-MM-DD'"))
+
+
+def postgresql_week(day: ColumnElement) -> ColumnElement:
+    """The ISO week of a date."""
+    return func.to_char(func.to_date(day, literal_column("'YYYY-MM-DD'")), literal_column("""'IYYY-"W"IW'"""))
+
+
+def postgresql_microseconds(column: ColumnElement) -> ColumnElement:
+    """The microseconds of an instant since 1970."""
+    return cast(extract("epoch", column) * literal_column("1000000"), BigInteger)

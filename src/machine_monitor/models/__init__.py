@@ -6,6 +6,7 @@ from machine_monitor.models.derived import DERIVED
 from machine_monitor.models.history import HISTORY
 from machine_monitor.models.legacy_import import LEGACY_IMPORTS
 from machine_monitor.models.log import LOGS
+from machine_monitor.models.log_count import LOG_COUNTS
 from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
 from machine_monitor.models.user import USERS
@@ -13,4 +14,15 @@ from machine_monitor.models.user import USERS
 RESOURCES = (MACHINES, LOGS, LOG_TYPES, USERS)
 METADATA = SQLModel.metadata
 
-__all__ = ["DERIVED", "HISTORY", "LEGACY_IMPORTS", "LOGS", "LOG_TYPES", "MACHINES", "METADATA", "RESOURCES", "USERS"]
+__all__ = [
+    "DERIVED",
+    "HISTORY",
+    "LEGACY_IMPORTS",
+    "LOGS",
+    "LOG_COUNTS",
+    "LOG_TYPES",
+    "MACHINES",
+    "METADATA",
+    "RESOURCES",
+    "USERS",
+]

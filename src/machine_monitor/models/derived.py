@@ -7,7 +7,7 @@ from machine_monitor.models.fields import Schema
 
 
 class Derived(Schema, table=True):
-    """The table of such facts, as the version of Unicode that texts were folded by."""
+    """The table of such facts: the version of Unicode that texts were folded by, the zone that logs are counted in."""
 
     __tablename__ = "derived"
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import CODE, INTEGER, OBJECT, TEXT, TIME, UUID
+from machine_monitor.models.derived import DERIVED
 from machine_monitor.models.fields import (
     SEVERITY,
     STATUS,
@@ -29,11 +30,16 @@ from machine_monitor.models.fields import (
     Uuid,
     stored,
 )
+from machine_monitor.models.log_count import LOG_COUNTS
 from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
 from machine_monitor.models.schemas import Versioned, patch, replacement
 from machine_monitor.models.user import USERS
-from machine_monitor.query.vocabulary import Related, Resource, folded_table
+from machine_monitor.query.vocabulary import Related, Resource, Summary, folded_table
+
+# As statements ask, to the letter: SQLite compares the terms.
+UNFINISHED = "status IN ('open', 'in_progress') AND deleted_at IS NULL"
+STOPPED = "down_from IS NOT NULL AND deleted_at IS NULL"
 
 
 def new_uuid() -> str:
@@ -94,6 +100,15 @@ class Log(LogFields, Versioned, table=True):
         CheckConstraint("down_to IS NULL OR down_from IS NOT NULL AND down_to >= down_from", name="down_to"),
         CheckConstraint("version >= 1", name="version"),
         *[Index(None, *path, *TIES) for path in PATHS],
+        Index(None, "machine_id", sqlite_where=text(UNFINISHED), postgresql_where=text(UNFINISHED)),
+        Index(
+            None,
+            "machine_id",
+            "down_from",
+            "down_to",
+            sqlite_where=text(STOPPED),
+            postgresql_where=text(STOPPED),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -137,6 +152,17 @@ KEPT = frozenset({"uuid", "started_at", "user"})
 LogReplace = replacement(LogCreate, LogRead, KEPT)
 LogUpdate = patch(LogReplace)
 
+SUMMARY = Summary(
+    fields=("machine", "type", "severity", "status", "user", "project", "machine.sector"),
+    at="started_at",
+    failure="type.counts_as_failure",
+    stop=("down_from", "down_to"),
+    stopped="machine_id",
+    counts=LOG_COUNTS,
+    derived=DERIVED,
+    kept={"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()},
+)
+
 LOGS = Resource(
     name="logs",
     noun="log",
@@ -157,4 +183,5 @@ LOGS = Resource(
     paths=PATHS,
     immutable=frozenset({"uuid", "user"}),
     soft_delete=True,
+    summary=SUMMARY,
 )

@@ -1,12 +1,14 @@
 """A machine: what people intervene on."""
 
 import unicodedata
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, ColumnElement, UniqueConstraint, func, literal_column, select
 from sqlmodel import Field, SQLModel
 
-from machine_monitor.database.kinds import BOOLEAN, EXACT_TEXT, INTEGER, OBJECT, TEXT
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import BOOLEAN, EXACT_TEXT, INTEGER, OBJECT, TEXT, TIME
 from machine_monitor.models.fields import Attributes, Flag, Identity, LongText, Name, Schema, ShortText, Year, stored
 from machine_monitor.models.schemas import Versioned, patch, replacement
 from machine_monitor.query.vocabulary import Resource, folded_table
@@ -62,6 +64,24 @@ KEPT = frozenset({"name"})
 MachineReplace = replacement(MachineCreate, MachineRead, KEPT)
 MachineUpdate = patch(MachineReplace)
 
+
+def _activity(engine: Engine) -> Mapping[str, ColumnElement]:
+    """What a machine's logs say of it, each from an index of theirs."""
+    # By their names: the page of logs is made after this one.
+    machines, logs = (SQLModel.metadata.tables[name] for name in ("machines", "logs"))
+    own = [logs.c.machine_id == machines.c.id, logs.c.deleted_at.is_(None)]
+    newest = select(logs.c.started_at).where(*own).order_by(logs.c.started_at.desc(), logs.c.id.desc())
+    newest = newest.limit(literal_column("1")).correlate(machines)
+    counted = select(func.count()).select_from(logs).where(*own).correlate(machines)
+    unfinished = logs.c.status.in_([literal_column("'open'"), literal_column("'in_progress'")])
+    recent = logs.c.started_at.between(engine.days_ago(30), engine.days_ago(0))
+    return {
+        "last_log_at": engine.show(newest.scalar_subquery(), TIME),
+        "open_logs": counted.where(unfinished).scalar_subquery(),
+        "logs_30d": counted.where(recent).scalar_subquery(),
+    }
+
+
 MACHINES = Resource(
     name="machines",
     noun="machine",
@@ -78,4 +98,5 @@ MACHINES = Resource(
     kept=KEPT,
     sort="name",
     ties=("name",),
+    computed={"activity": _activity},
 )

@@ -69,7 +69,7 @@ def read_part(read: type[Schema], *, expandable: bool) -> type[Schema]:
     if expandable:
         fields["expanded"] = (
             dict[str, Any],
-            Field(default_factory=dict, description="The records that `expand` names."),
+            Field(default_factory=dict, description="What `expand` names."),
         )
     return create_model(
         f"{noun}Part", __base__=Schema, __doc__="A record, or the fields of it that were asked for.", **fields

@@ -81,18 +81,18 @@ def read_list(resource: Resource, pairs: Pairs, clock: Clock, about: str = "") -
 
     `about` tells apart lists of one resource, such as the histories of two records: their cursors don't fit each other.
     """
-    return _Reader(resource, pairs, _parameters(resource)).listing(clock, about)
+    return Reader(resource, pairs, _parameters(resource)).listing(clock, about)
 
 
 def read_export(resource: Resource, pairs: Pairs, clock: Clock, *, dialects: bool) -> Listing:
     """What an export's query string asks for: a list without pages, whose fields may be related ones and attributes."""
     parameters = (_parameters(resource) - PAGING) | ({"dialect"} if dialects else set())
-    return _Reader(resource, pairs, parameters, _names(tuple(resource.fields), _is_attribute)).listing(clock, "")
+    return Reader(resource, pairs, parameters, _names(tuple(resource.fields), _is_attribute)).listing(clock, "")
 
 
 def read_selection(resource: Resource, pairs: Pairs) -> Selection:
     """`fields` and `expand` of a single record; raises the 422 that names every fault."""
-    return _Reader(resource, pairs, SELECTION).selection()
+    return Reader(resource, pairs, SELECTION).selection()
 
 
 def refuse_all(pairs: Pairs) -> list[Fault]:
@@ -101,7 +101,7 @@ def refuse_all(pairs: Pairs) -> list[Fault]:
     return [Fault(f"There is no parameter '{name}' here.", "unknown", parameter=name) for name in names]
 
 
-class _Reader:
+class Reader:
     """Takes the parameters one by one and keeps the faults."""
 
     def __init__(
@@ -124,13 +124,13 @@ class _Reader:
                 self.single[name] = value
 
     def listing(self, clock: Clock, about: str) -> Listing:
+        """A list, checked."""
         listing = Listing(self.resource, basis=self._basis(about))
         cursor = listing.cursor = self._cursor(listing.basis)
         if cursor is not None and cursor.now is not None:
             clock = replace(clock, now=datetime.fromisoformat(cursor.now))
-        listing.conditions = self._conditions(clock)
+        listing.conditions, listing.terms = self._matching(clock)
         listing.order = total_order(self.resource, self._take("sort", self._sort, self.resource.sort))
-        listing.terms = self._take("q", _terms, "")
         listing.limit = self._take("limit", values.bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
         listing.offset = self._take("offset", values.bounded(0, MAX_OFFSET), None)
         listing.count = self._take("count", values.one_of(COUNTS), "none")
@@ -143,6 +143,7 @@ class _Reader:
         return listing
 
     def selection(self) -> Selection:
+        """`fields` and `expand`, checked."""
         for name in self.filters:
             self._unknown(name, tuple(sorted(SELECTION)))
         selection = self._selected()
@@ -151,7 +152,7 @@ class _Reader:
 
     def _selected(self) -> Selection:
         fields = self._take("fields", self.read_fields, None)
-        expand = self._take("expand", _names(tuple(self.resource.relations)), None)
+        expand = self._take("expand", _names(self.resource.expandable), None)
         return fields or tuple(self.resource.own_fields), expand or ()
 
     def _basis(self, about: str) -> str:
@@ -175,6 +176,9 @@ class _Reader:
             for name, given in self.filters.items()
             if name in self.resource.filters
         )
+
+    def _matching(self, clock: Clock) -> tuple[tuple[Condition, ...], tuple[words.Term, ...] | None]:
+        return self._conditions(clock), self._take("q", _terms, "")
 
     def _conditions(self, clock: Clock) -> tuple[Condition, ...]:
         conditions: list[Condition] = []

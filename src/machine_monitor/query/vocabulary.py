@@ -1,13 +1,14 @@
 """What can be asked of a resource, derived from its read schema: names, kinds, columns, related fields."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin
 
 from sqlalchemy import Column, ColumnElement, ForeignKey, FromClause, Table, func, select
 from sqlmodel import SQLModel
 
+from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER, OBJECT, TEXT, TIME, Kind
 from machine_monitor.query import attributes
 from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
@@ -41,6 +42,25 @@ class Field:
 
 
 @dataclass(frozen=True, eq=False)
+class Summary:
+    """How a resource's records are counted, by fields of its vocabulary.
+
+    `at` places a record in time, `failure` says whether it counts as one, `stop` is the span in which the record of the
+    column `stopped` stood still. `counts` is the table of counts that are kept, `derived` says in which zone; there is
+    one of all records for each value of the fields in `kept`, and one for each of the units of time named there.
+    """
+
+    fields: tuple[str, ...]
+    at: str
+    failure: str
+    stop: tuple[str, str]
+    stopped: str
+    counts: Table
+    derived: Table
+    kept: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
 class Resource:
     """One resource, declared once: its table, its schemas, and how its lists are searched and ordered.
 
@@ -48,7 +68,8 @@ class Resource:
     `unique_by` and `uniform` say what must be unique. A PUT keeps the stored value of `kept` where it is silent,
     `immutable` fields are set at creation only. `ties` make every order total; the search index follows time where
     the first of them is one, and has a word for each value of `facets`. For each of `paths` there is an index of these
-    columns and the ties: the first that the filters fix is the one to read by.
+    columns and the ties: the first that the filters fix is the one to read by. What `expand` may add beside related
+    records are the members of `computed`, as JSON.
     """
 
     name: str
@@ -71,12 +92,19 @@ class Resource:
     kept: frozenset[str] = frozenset()
     soft_delete: bool = False
     scope: tuple[str, ...] = ()
+    summary: Summary | None = None
+    computed: Mapping[str, Callable[[Engine], Mapping[str, ColumnElement]]] = field(default_factory=dict)
 
     @cached_property
     def relations(self) -> dict[str, Related]:
-        """The fields that name another resource's record, which are also what `expand` takes."""
-        found = {name: _describe(field)[2] for name, field in self.read.model_fields.items()}
+        """The fields that name another resource's record."""
+        found = {name: _describe(info)[2] for name, info in self.read.model_fields.items()}
         return {name: related for name, related in found.items() if related is not None}
+
+    @property
+    def expandable(self) -> tuple[str, ...]:
+        """What `expand` takes."""
+        return (*self.relations, *self.computed)
 
     @cached_property
     def own_fields(self) -> dict[str, Field]:
@@ -96,7 +124,7 @@ class Resource:
             for name, relation in self.relations.items()
             for theirs in relation.resource.own_fields.values()
         ]
-        return {**self.own_fields, **{field.name: field for field in related}}
+        return {**self.own_fields, **{theirs.name: theirs for theirs in related}}
 
     @cached_property
     def searched_in_order(self) -> bool:
@@ -146,6 +174,10 @@ class Resource:
                 ours, theirs = self.table.c[related.on], related.resource.table.c[related.to]
                 source = source.join(related.resource.table, ours == theirs, isouter=bool(ours.nullable))
         return source
+
+    def own_column(self, known: Field) -> ColumnElement:
+        """The column of this table that holds a field, or the key of the related record that does."""
+        return self.table.c[self.relations[known.relation].on] if known.relation else known.column
 
     def _own_field(self, name: str) -> Field:
         info = self.read.model_fields[name]

@@ -14,6 +14,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import DatabaseBusy, MonitorError
+from machine_monitor.services.derived import counts
 
 
 @cache
@@ -65,7 +66,20 @@ def examine(settings: Settings) -> Examination:
         shown["MM_DATABASE_URL"] = address.shown
         found = migrations.current(address)
         facts |= {"engine": address.engine.name, "revision": found, "newest revision": schema.newest()}
-        fault = [] if found in (None, schema.newest()) else [migrations.advice(found)]
-        return Examination(shown, facts, fault)
+        if found == schema.newest():
+            return Examination(shown, facts, _counted_elsewhere(settings))
+        return Examination(shown, facts, [] if found is None else [migrations.advice(found)])
     except MonitorError as error:
         return Examination(shown, facts, [error.detail])
+
+
+def _counted_elsewhere(settings: Settings) -> list[str]:
+    """What to mend if logs are counted by the months of another zone."""
+    database = Database(settings.database_url)
+    try:
+        zone = database.snapshot(counts.zone)
+    finally:
+        database.close_writer()
+    if zone == settings.timezone:
+        return []
+    return [f"Logs are counted by the calendar of {zone}, so stats are slow: run `mm migrate`."]

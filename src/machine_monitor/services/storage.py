@@ -18,7 +18,7 @@ from machine_monitor.query import attributes
 from machine_monitor.query.statements.documents import chunk_statement, record_statement, several_statement
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import fold
-from machine_monitor.services.derived import search_index
+from machine_monitor.services.derived import counts, search_index
 from machine_monitor.services.derived.search_index import Change
 
 
@@ -99,6 +99,7 @@ def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) ->
         tx.run_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
     for identity, new in zip(ids, many, strict=True):
         search_index.follow(tx, Change(resource, identity, None, new.values))
+        counts.change(tx, resource, None, {**new.values, **new.columns})
     return ids
 
 
@@ -112,6 +113,7 @@ def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: 
         folded = folded_row(resource, values) | {"row_id": stored.id}
         tx.run(_update(tx.engine, resource.folded, tuple(folded)), folded)
     search_index.follow(tx, Change(resource, stored.id, stored.values, values))
+    counts.change(tx, resource, stored.values, {**values, **columns})
 
 
 def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
@@ -119,6 +121,7 @@ def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
     written = tx.engine.store(at, TIME)
     row = {"version": stored.version + 1, "updated_at": written, "deleted_at": written, "row_id": stored.id}
     tx.run(_update(tx.engine, stored.resource.table, tuple(row)), row)
+    counts.change(tx, stored.resource, stored.values, None)
 
 
 def remove(tx: Transaction, stored: Stored) -> None:

@@ -5,8 +5,18 @@ from typing import Annotated
 from fastapi import Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
-from machine_monitor.api.documents import created, deleted, listed, put_together, read, replaced, updated
+from machine_monitor.api.deps import Db, Known, Write, facets_of, listing_of, selection_of, stats_of
+from machine_monitor.api.documents import (
+    counted,
+    created,
+    deleted,
+    listed,
+    measured,
+    put_together,
+    read,
+    replaced,
+    updated,
+)
 from machine_monitor.api.downloads import offer_exports
 from machine_monitor.api.route import tagged
 from machine_monitor.models import HISTORY, LOGS
@@ -16,6 +26,9 @@ from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query.summaries import facets as log_facets
+from machine_monitor.query.summaries import stats as log_stats
+from machine_monitor.query.summaries.requests import Facets, Stats
 from machine_monitor.services import records
 
 router = tagged("logs")
@@ -45,6 +58,26 @@ async def put_logs(body: LogBulk, write: Write) -> Response:
     """
     items = [dict(item) for item in body.items]
     return answers.bulk(await write.put_all(LOGS, items, atomic=body.mode == "atomic"))
+
+
+@router.get("/logs/facets", **counted(LOGS))
+async def count_logs(facets: Annotated[Facets, facets_of(LOGS)], database: Db) -> Response:
+    """Count interventions by the values of some fields, the most frequent first.
+
+    A facet ignores the filters of its own field. With a filter or `q`, one that more than 10,000 logs match counts the
+    10,000 newest, and `capped` names it.
+    """
+    return answers.document(await log_facets.fetch(database, facets))
+
+
+@router.get("/logs/stats", **measured(LOGS))
+async def measure_logs(stats: Annotated[Stats, stats_of(LOGS)], database: Db) -> Response:
+    """Count interventions and failures, and add up downtime, by up to three fields and one unit of the calendar.
+
+    `count` and `failures` place a log by `started_at`. `downtime` is in seconds: what the stops of one machine have in
+    common counts once, and a stop counts in each bucket that it overlaps, up to now if the machine still stands.
+    """
+    return answers.document(await log_stats.fetch(database, stats))
 
 
 @router.get("/logs/{uuid}", **read(LOGS))

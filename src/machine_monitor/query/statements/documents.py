@@ -69,6 +69,8 @@ def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand
 
 
 def _expanded(engine: Engine, resource: Resource, name: str) -> ColumnElement:
+    if name in resource.computed:
+        return engine.build_object(resource.computed[name](engine))
     related = resource.relations[name]
     theirs = related.resource
     whole = document(engine, theirs, tuple(theirs.own_fields), ())

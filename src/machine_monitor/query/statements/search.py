@@ -54,7 +54,7 @@ def first_found(resource: Resource, conditions: Sequence[ColumnElement], *, desc
     """The ids of the first `reach` hits in the order of time, and the others of the last second among them."""
     rows = found(resource, conditions)
     place = index_of(resource.name).c.rowid
-    page = rows.order_by(place.desc() if descending else place).limit(bindparam("reach")).cte("reached")
+    page = rows.order_by(place.desc() if descending else place).limit(bindparam("reach")).cte()
     last = select((func.min if descending else func.max)(page.c.place)).scalar_subquery()
     bucket = last.op(">>")(BITS)
     start = bucket.op("<<")(BITS)

@@ -1,0 +1,69 @@
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import bindparam, select
+
+from machine_monitor.database import instants
+from machine_monitor.database.kinds import TIME
+from machine_monitor.database.statements import compile_statement
+from machine_monitor.query.summaries import buckets
+from machine_monitor.query.summaries.buckets import UNITS
+from machine_monitor.query.times import EARLIEST, LATEST
+
+SECOND = timedelta(seconds=1)
+# Beside the usual: clocks put back past midnight, a day left out, months without summer time, odd seconds.
+ZONES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
+ZONES += ("Africa/Casablanca", "Africa/Monrovia", "America/Havana", "America/Sao_Paulo", "Australia/Lord_Howe")
+
+
+def changes(zone: ZoneInfo) -> list[datetime]:
+    """Instants around each change of the clock, and the ends of time."""
+    around = [start + step for start, _ in buckets._offsets(zone)[1:] for step in (-SECOND, timedelta(), SECOND)]
+    around += [start + timedelta(hours=hours) for start, _ in buckets._offsets(zone)[1:] for hours in (-3, -1, 1, 3)]
+    return sorted({EARLIEST, *around, LATEST - SECOND})
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_a_day_is_a_span_from_its_beginning_to_that_of_the_next(name):
+    zone = ZoneInfo(name)
+    days = [buckets.day(instant, zone) for instant in changes(zone)]
+    assert days == sorted(days)
+    for instant, day in zip(changes(zone), days, strict=True):
+        begin, end = buckets.beginning(day, zone), buckets.beginning(day + timedelta(days=1), zone)
+        assert begin <= buckets.microseconds(instant) < end
+
+
+@pytest.mark.parametrize("name", [name for name in ZONES if name != "America/St_Johns"])
+def test_a_day_is_what_the_clock_shows(name):
+    zone = ZoneInfo(name)
+    for instant in changes(zone):
+        assert buckets.day(instant, zone) == instant.astimezone(zone).date()
+
+
+@pytest.mark.parametrize("name", ZONES)
+async def test_both_engines_know_the_same_days_and_weeks(database, name):
+    zone, engine = ZoneInfo(name), database.engine
+    day = buckets.day_column(engine, bindparam("at", type_=TIME.column_type), zone)
+    statement = compile_statement(engine, select(*[unit.column(engine, day) for unit in UNITS.values()]))
+    moments = [*changes(zone)[::7], *[datetime(year, 12, 26, tzinfo=UTC) for year in range(1970, 2101)]]
+    moments += [moment + timedelta(days=7, microseconds=999_999) for moment in moments[-131:]]
+
+    def compare(tx):
+        for instant in moments:
+            at = engine.store(instants.text(instant), TIME)
+            found = buckets.day(instant, zone)
+            assert tuple(tx.run(statement, {"at": at})[0]) == tuple(unit.name(found) for unit in UNITS.values())
+
+    database.snapshot(compare)
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+def test_a_bucket_is_followed_by_the_next(unit):
+    first = unit.first_day(unit.name(date(1969, 12, 31)))
+    while first.year < 2102:
+        following = unit.following(first)
+        names = {unit.name(first + timedelta(days=day)) for day in range((following - first).days)}
+        assert names == {unit.name(first)}
+        assert unit.first_day(unit.name(first)) == first
+        first = following

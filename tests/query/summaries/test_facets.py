@@ -1,0 +1,120 @@
+import sqlite3
+from itertools import product
+
+import psycopg
+import pytest
+
+from machine_monitor.database import addresses
+from query import samples
+from query.summaries import brute
+
+# Conditions, words, and how both are asked.
+ASKED = [
+    ([], []),
+    ([("type", "", ["error", "info"])], []),
+    ([("machine", "ne", ["a"])], []),
+    ([("machine.sector", "", ["1A"]), ("severity", "gte", ["major"])], []),
+    ([("project", "isnull", [True]), ("type", "nin", ["reload"])], []),
+    ([("user", "ne", ["ABC"]), ("user", "isnull", [False]), ("status", "", ["open"])], [(["huile"], False)]),
+    ([("machine", "", ["Écluse"]), ("type", "", ["error"]), ("project", "contains", ["p"])], []),
+    ([("started_at", "gte", ["2025-03-29"]), ("started_at", "lt", ["2025-10-26"])], [(["moteur"], True)]),
+    ([("type", "", ["no-such"])], []),
+    ([], [(["huile", "moteur"], False)]),
+]
+
+
+def spelled(conditions, terms) -> list[tuple[str, str]]:
+    pairs = []
+    for name, operator, operands in conditions:
+        texts = ["true" if text is True else "false" if text is False else text for text in operands]
+        texts = [",".join(texts)] if operator == "nin" else texts
+        pairs += [(name + (operator and f"__{operator}"), text) for text in texts]
+    q = " ".join(f'{"-" * excluded}"{" ".join(words)}"' for words, excluded in terms)
+    return [*pairs, ("q", q)] if q else pairs
+
+
+@pytest.mark.parametrize("timezone", ["Europe/Paris"])
+@pytest.mark.parametrize("limit", [1, 3, 500])
+@pytest.mark.parametrize(("conditions", "terms"), ASKED, ids=range(len(ASKED)))
+async def test_facets_agree_with_brute_force(plant, logs, conditions, terms, limit):
+    for by in (brute.FACETS[:5], brute.FACETS[:1:-1]):
+        expected = {}
+        for name in by:
+            others = [condition for condition in conditions if condition[0] != name]
+            expected[name] = brute.facet([log for log in logs if brute.holds(log, others, terms)], name, limit)
+        asked = [("by", ",".join(by)), ("limit", limit), *spelled(conditions, terms)]
+        answer = await plant.get("/logs/facets", params=asked)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == {"facets": expected, "capped": []}
+        assert list(answer.json()["facets"]) == list(by)
+
+
+async def test_words_that_can_find_nothing_count_nothing(plant):
+    answer = await plant.get("/logs/facets", params={"by": "type,project", "q": "-"})
+    assert answer.json() == {"facets": {"type": [], "project": []}, "capped": []}
+
+
+MANY = 10_050
+OLD = 60
+INSERT = """
+INSERT INTO logs
+(uuid, machine_id, type, severity, status, project, started_at, attributes, version, created_at, updated_at)
+SELECT {uuid}, 1, CASE WHEN n <= {old} THEN 'reload' ELSE 'info' END, n % 2, 'done',
+CASE WHEN n % 3 = 0 THEN 'P' END, {time}, '{{}}', 1, {time}, {time} FROM {numbers}
+"""
+# The last one written is the oldest; the others are on one instant, in the order of writing.
+ROWS = {
+    "sqlite": {
+        "uuid": "printf('%08x-0000-7000-8000-000000000000', n)",
+        "time": f"CASE WHEN n = {MANY} THEN '2024-01-01T00:00:00' ELSE '2025-01-01T00:00:00' END",
+        "numbers": f"(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s WHERE n<{MANY}) SELECT n FROM s)",
+    },
+    "postgresql": {
+        "uuid": "gen_random_uuid()",
+        "time": f"CASE WHEN n = {MANY} THEN TIMESTAMPTZ '2024-01-01T00:00Z' ELSE TIMESTAMPTZ '2025-01-01T00:00Z' END",
+        "numbers": f"generate_series(1, {MANY}) AS s(n)",
+    },
+}
+
+
+async def test_with_a_filter_the_ten_thousand_newest_are_counted(client, database_url):
+    await client.post("/machines", json=samples.MACHINES[0])
+    address = addresses.parse(database_url)
+    sqlite = address.engine.name == "sqlite"
+    connection = sqlite3.connect(address.path) if sqlite else psycopg.connect(address.conninfo)
+    connection.execute(INSERT.format(old=OLD, **ROWS[address.engine.name]))
+    connection.commit()
+    connection.close()
+
+    async def facets(**asked) -> tuple[dict, list]:
+        answer = (await client.get("/logs/facets", params=asked)).json()
+        return {name: {row["value"]: row["count"] for row in rows} for name, rows in answer["facets"].items()}, answer[
+            "capped"
+        ]
+
+    # Left out: the oldest by time, and the first 49 of those that share an instant.
+    found, capped = await facets(by="type,project,machine", status="done")
+    assert capped == ["type", "project", "machine"]
+    assert found["type"] == {"info": 10_000 - 11, "reload": 11}
+    assert sum(found["project"].values()) == 10_000
+    assert found["machine"] == {samples.MACHINES[0]["name"]: 10_000}
+    # Each facet by itself: the one whose own filter is the only one counts all, as it is kept.
+    found, capped = await facets(by="status,severity,type", severity="info")
+    assert capped == []
+    assert (found["status"], sum(found["type"].values())) == ({"done": MANY // 2}, MANY // 2)
+    # Ten thousand exactly are not too many.
+    page = (await client.get("/logs", params={"limit": 500, "sort": "started_at", "fields": "uuid"})).json()
+    beyond = [item["uuid"] for item in page["items"][:50]]
+    uuids = [("uuid__nin", ",".join(part)) for part in (beyond[:25], beyond[25:])]
+    answer = (await client.get("/logs/facets", params=[("by", "type"), *uuids])).json()
+    assert (answer["capped"], sum(row["count"] for row in answer["facets"]["type"])) == ([], 10_000)
+    answer = (await client.get("/logs/facets", params=[("by", "type"), *uuids[:1]])).json()
+    assert (answer["capped"], sum(row["count"] for row in answer["facets"]["type"])) == (["type"], 10_000)
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(("type=info", "q=huile"), ("type=error", "q=moteur"))))
+async def test_facets_are_one_statement_of_one_shape(plant, asked, first, second):
+    for query in (first, second):
+        assert (await plant.get(f"/logs/facets?by=type,machine,user&status=done&{query}")).status_code == 200
+    assert len(asked) == 2
+    assert (asked[0] is asked[1]) == (first[0] == second[0])

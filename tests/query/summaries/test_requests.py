@@ -1,0 +1,87 @@
+import pytest
+
+# The query, and the parameter that is at fault.
+FACETS = [
+    ("", "by"),
+    *[(f"by={value}", "by") for value in ("", "no", "type,", "type,type", "Type", "month", "comment", "machine.name")],
+    ("by=machine,type,severity,status,user,project", "by"),
+    ("by=type&by=user", "by"),
+    ("by=type&q=%00", "q"),
+    *[(f"by=type&limit={value}", "limit") for value in ("", "0", "501", "x", "1.5")],
+    *[
+        (f"by=type&{name}={value}", name)
+        for name, value in (
+            ("sort", "type"),
+            ("cursor", "x"),
+            ("fields", "uuid"),
+            ("count", "exact"),
+            ("offset", "1"),
+            ("expand", "machine"),
+            ("group_by", "type"),
+            ("metrics", "count"),
+            ("machin", "x"),
+            ("severity", "bad"),
+            ("started_at", "soon"),
+        )
+    ],
+    ("by=type&q=" + "+".join("a" * 33), "q"),
+]
+STATS = [
+    *[
+        (f"group_by={value}", "group_by")
+        for value in ("", "no", "type,", "type,type", "hour", "day,month", "week,week")
+    ],
+    ("group_by=machine,type,user,project", "group_by"),
+    ("group_by=machine,type,user,day,month", "group_by"),
+    ("group_by=type&group_by=user", "group_by"),
+    ("group_by=%00", "group_by"),
+    *[(f"metrics={value}", "metrics") for value in ("", "no", "count,", "count,count", "Count")],
+    *[
+        (f"{name}={value}", name)
+        for name, value in (
+            ("sort", "type"),
+            ("cursor", "x"),
+            ("fields", "uuid"),
+            ("count", "exact"),
+            ("offset", "1"),
+            ("limit", "5"),
+            ("expand", "machine"),
+            ("by", "type"),
+            ("status", "bad"),
+        )
+    ],
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "parameter"),
+    [("facets", *row) for row in FACETS] + [("stats", *row) for row in STATS],
+)
+async def test_what_cannot_be_counted_is_refused_by_name(seeded, path, query, parameter):
+    answer = await seeded.get(f"/logs/{path}?{query}")
+    assert answer.status_code == 422
+    assert [fault["parameter"] for fault in answer.json()["errors"]] == [parameter]
+
+
+test_what_cannot_be_counted_is_refused_by_name = pytest.mark.asyncio(loop_scope="module")(
+    test_what_cannot_be_counted_is_refused_by_name
+)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_all_faults_are_told_at_once_with_the_nearest_name(seeded):
+    answer = await seeded.get("/logs/facets?by=typ&limit=0&machin=x")
+    told = {fault["parameter"]: fault for fault in answer.json()["errors"]}
+    assert told.keys() == {"by", "limit", "machin"}
+    assert "'type'" in told["by"]["message"]
+    assert "'machine'" in told["machin"]["message"]
+    assert "by" in told["machin"]["allowed"]
+    assert "sort" not in told["machin"]["allowed"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("path", ["/logs/facets", "/logs/stats"])
+async def test_only_get_and_head_are_allowed(seeded, path):
+    assert (await seeded.head(f"{path}?by=type" if path.endswith("facets") else path)).status_code == 200
+    answer = await seeded.post(path, json={})
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")

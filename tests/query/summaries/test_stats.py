@@ -1,0 +1,119 @@
+from itertools import combinations
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from machine_monitor.database.connect import Database
+from machine_monitor.query.summaries import stats
+from machine_monitor.services.derived import counts
+from query.summaries import brute
+from query.summaries.test_facets import ASKED, spelled
+
+ZONES = ("Europe/Paris", "America/New_York", "Asia/Kathmandu", "UTC")
+METRICS = ("count", "failures", "downtime")
+every_zone = pytest.mark.parametrize("timezone", ZONES)
+
+
+def groupings(rng: Random, how_many: int) -> list[tuple[str, ...]]:
+    """Fields and units in any order."""
+    found = [(), *[(unit,) for unit in brute.FORMATS]]
+    for _ in range(how_many):
+        names = rng.sample(brute.FACETS, rng.randrange(4)) + rng.sample(sorted(brute.FORMATS), rng.randrange(2))
+        found.append(tuple(rng.sample(names, len(names))))
+    return found
+
+
+async def measure(client, group_by, metrics, pairs=()) -> dict:
+    grouped = [("group_by", ",".join(group_by))] if group_by else []
+    answer = await client.get("/logs/stats", params=[*grouped, ("metrics", ",".join(metrics)), *pairs])
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(("number", "timezone"), [(number, ZONES[number % 4]) for number in range(len(ASKED))])
+async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
+    conditions, terms = ASKED[number]
+    if timezone != "Europe/Paris":
+        # The oracle's days are those of Paris.
+        conditions = [condition for condition in conditions if condition[0] != "started_at"]
+    matching = [log for log in logs if brute.holds(log, conditions, terms)]
+    rng = Random(number)
+    for group_by in groupings(rng, 12):
+        metrics = tuple(rng.sample(METRICS, rng.randint(1, 3)))
+        expected = brute.stats(matching, group_by, metrics, ZoneInfo(timezone))
+        found = await measure(plant, group_by, metrics, spelled(conditions, terms))
+        assert found == {"groups": expected, "truncated": False}
+        assert all(list(group) == [*group_by, *metrics] for group in found["groups"])
+
+
+@every_zone
+async def test_downtime_is_that_of_every_minute(plant, logs, timezone):
+    for fields in ((), ("machine",), ("type",), ("machine", "type"), ("machine.sector", "user")):
+        for unit in ((), *[(unit,) for unit in brute.FORMATS]):
+            expected = brute.stats(logs, (*unit, *fields), METRICS, ZoneInfo(timezone))
+            assert (await measure(plant, (*unit, *fields), METRICS))["groups"] == expected
+
+
+@every_zone
+async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, logs, plant_url, timezone, asked):
+    database = Database(plant_url)
+    units = ["", *brute.FORMATS]
+    kept = [(field, unit) for field in ("", "type") for unit in units]
+    kept += [("machine", unit) for unit in ("", "month", "year")] + [("machine.sector", "month"), ("severity", "")]
+    for zone in (timezone, "Pacific/Apia"):
+        counts.refresh(database, ZoneInfo(zone))
+        for field, unit in kept:
+            metrics = ("count", "failures") if field in ("", "type") else ("count",)
+            group_by = tuple(filter(None, (field, unit)))
+            asked.clear()
+            found = await measure(plant, group_by, metrics)
+            assert found["groups"] == brute.stats(logs, group_by, metrics, ZoneInfo(timezone))
+            assert len(asked) == (1 if zone == timezone or not unit else 2)
+            assert "log_counts" in asked[0].sql
+    database.close_writer()
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 30])
+@pytest.mark.parametrize("timezone", ["Europe/Paris"])
+async def test_beyond_ten_thousand_groups_the_answer_is_cut_and_says_so(plant, logs, monkeypatch, most):
+    monkeypatch.setattr(stats, "MAX_GROUPS", most)
+    orders = [("day",), ("day", "machine"), ("machine", "day"), ("type", "week", "machine"), ("machine", "type")]
+    for group_by in orders:
+        for metrics in (("count",), METRICS):
+            expected = brute.stats(logs, group_by, metrics, ZoneInfo("Europe/Paris"))
+            found = await measure(plant, group_by, metrics)
+            assert found == {"groups": expected[:most], "truncated": len(expected) > most}
+
+
+async def test_no_log_is_one_group_of_zeros_or_none(client):
+    for metrics in (m for length in (1, 2, 3) for m in combinations(METRICS, length)):
+        zeros = {"groups": [dict.fromkeys(metrics, 0)], "truncated": False}
+        assert await measure(client, (), metrics) == zeros
+        assert await measure(client, (), metrics, [("type", "info")]) == zeros
+        assert await measure(client, ("machine", "day"), metrics) == {"groups": [], "truncated": False}
+
+
+@pytest.mark.usefixtures("at_now")
+async def test_a_stop_counts_to_the_microsecond_and_not_before_it_begins(client):
+    await client.post("/machines", json={"name": "m"})
+    stops = [
+        ("2025-01-31T23:59:59.5Z", "2025-02-01T00:00:00.000001Z"),
+        ("2025-02-01T00:00:00Z", "2025-02-01T00:00:00Z"),
+        ("2025-11-03T08:59:00Z", None),
+        ("2025-11-03T09:00:00Z", None),
+        ("2030-01-01T00:00:00Z", None),
+        ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"),
+    ]
+    for start, end in stops:
+        log = {"machine": "m", "type": "info", "started_at": "2025-01-01T00:00Z", "down_from": start, "down_to": end}
+        assert (await client.post("/logs", json=log)).status_code == 201
+    assert await measure(client, ("month",), ("downtime", "count")) == {
+        "groups": [
+            {"month": "2025-01", "downtime": 0.5, "count": 6},
+            {"month": "2025-02", "downtime": 0.000001, "count": 0},
+            {"month": "2025-11", "downtime": 60, "count": 0},
+        ],
+        "truncated": False,
+    }
+    assert await measure(client, (), ("downtime",)) == {"groups": [{"downtime": 60.500001}], "truncated": False}
