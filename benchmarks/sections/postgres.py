@@ -41,7 +41,7 @@ def _statements(url: str, questions: Questions, options: Options) -> dict[str, A
 
         def run(statement: Statement, values: list[Any]) -> None:
             try:
-                connection.execute(statement.sql, values, prepare=statement.prepare).fetchall()
+                connection.execute(statement.sql, values, prepare=not statement.searching).fetchall()
             except errors.QueryCanceled:
                 return  # it counts as the time that it had
 

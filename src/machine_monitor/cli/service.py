@@ -81,7 +81,7 @@ def demo(
 
 def doctor(
     rebuild_search: Annotated[
-        bool, typer.Option("--rebuild-search", help="First make the search index again from the records.")
+        bool, typer.Option("--rebuild-search", help="First make the search index and the counts again.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -89,11 +89,12 @@ def doctor(
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import health
-    from machine_monitor.services.derived import upkeep
+    from machine_monitor.services.derived import counts, upkeep
 
     if rebuild_search:
-        with site.opened() as (_, database), bar("Indexing") as progress:
+        with site.opened() as (settings, database), bar("Indexing") as progress:
             database.transact(lambda tx: upkeep.rebuild_search(tx, progress))
+            database.transact(lambda tx: counts.rebuild(tx, settings.zone))
     report = health.examine(config.load())
     if as_json:
         typer.echo(json.dumps(report.document(), indent=2))
@@ -104,7 +105,7 @@ def doctor(
 
 
 def verify() -> None:
-    """Compare what is derived from the records, as the search index, with the records; exit 1 if they differ."""
+    """Compare the search index and the counts with the records; exit 1 if they differ."""
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.derived import verify
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, Text, case, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, LargeBinary, Select, Table, Text, case, cast, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
@@ -26,7 +26,7 @@ Convert = Callable[[Any, Kind], Any]
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """One engine; `insert` begins an upsert.
+    """One engine; `item` makes a document ready to be sent, `join` makes one body of many; `insert` begins an upsert.
 
     Of an instant, `day` gives the date as text by its offset from UTC in seconds, `microseconds` those since 1970;
     `week` gives the ISO week of a date, `days_ago` the instant so many days before now.
@@ -39,6 +39,8 @@ class Engine:
     name: str
     dialect: Dialect
     build_object: Callable[[Mapping[str, ColumnElement]], ColumnElement]
+    item: Callable[[ColumnElement], ColumnElement]
+    join: Callable[[list[Any]], bytes]
     index: Index
     next_ids: Callable[[Any, str, int], list[int]]
     values_of: Callable[[ColumnElement, TypeEngine], Select]
@@ -100,6 +102,11 @@ def _sqlite_member(document: ColumnElement, key: ColumnElement) -> ColumnElement
     return select(each.c.value).where(each.c.key == key).scalar_subquery()
 
 
+def as_text(document: ColumnElement) -> ColumnElement:
+    """The text of a JSON document: PostgreSQL's driver would parse the value otherwise."""
+    return cast(document, Text)
+
+
 def _stored_rank(value: Any, kind: Kind) -> int:
     return kind.choices.index(value)
 
@@ -136,6 +143,9 @@ SQLITE = Engine(
     name="sqlite",
     dialect=_SQLITE_DIALECT,
     build_object=_sqlite_object,
+    # As bytes: they would be decoded, only to be encoded again.
+    item=lambda document: cast(document, LargeBinary),
+    join=b",".join,
     index=FTS5,
     next_ids=_sqlite_ids,
     values_of=lambda texts, _: select(func.json_each(texts).table_valued("value").c.value),
@@ -175,6 +185,8 @@ POSTGRESQL = Engine(
     name="postgresql",
     dialect=psycopg.dialect(paramstyle="format"),
     build_object=_postgresql_object,
+    item=as_text,
+    join=lambda items: ",".join(items).encode(),
     index=TSVECTOR,
     next_ids=_postgresql_ids,
     values_of=lambda texts, kind: select(
@@ -209,8 +221,3 @@ POSTGRESQL = Engine(
         "uuid": lambda value, _: str(value),
     },
 )
-
-
-def as_text(document: ColumnElement) -> ColumnElement:
-    """The text of a JSON document: PostgreSQL's driver would parse the value otherwise."""
-    return cast(document, Text)

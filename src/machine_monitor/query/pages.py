@@ -78,11 +78,12 @@ def _page(engine: Engine, listing: Listing, rows: list[Any]) -> Page:
     preceding = cursors.encode(first) if first and before else None
     capped = listing.count == "capped" and total is not None and total > COUNT_CAP
     total = COUNT_CAP if capped else total
-    body = (
-        f'{{"items":[{",".join([row[0] for row in rows])}],"next":{_text(following)},"previous":{_text(preceding)},'
+    rest = (
+        f'],"next":{_text(following)},"previous":{_text(preceding)},'
         f'"total":{"null" if total is None else total},"total_capped":{"true" if capped else "false"}}}'
     )
-    return Page(body.encode(), following, preceding, total)
+    body = b'{"items":[' + engine.join([row[0] for row in rows]) + rest.encode()
+    return Page(body, following, preceding, total)
 
 
 def _ends(engine: Engine, listing: Listing, rows: list[Any]) -> tuple[Cursor | None, Cursor | None]:

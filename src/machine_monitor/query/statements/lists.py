@@ -15,7 +15,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from machine_monitor.database.engines import SQLITE, Engine, as_text
+from machine_monitor.database.engines import SQLITE, Engine
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query.statements.conditions import where
@@ -76,7 +76,7 @@ def _pages(engine: Engine, shape: Shape, order: Order) -> list[Select]:
 
 def _item(engine: Engine, shape: Shape, order: Order) -> Select:
     shown = [shape.resource.fields[name] for name in shape.fields]
-    item = as_text(document(engine, shape.resource, shape.fields, shape.expand)).label("item")
+    item = engine.item(document(engine, shape.resource, shape.fields, shape.expand)).label("item")
     keys = [known.column.label(f"k{i}") for i, (known, _) in enumerate(order)]
     source = shape.resource.source([*shown, *[known for known, _ in order]], shape.expand)
     return select(item, null().label("total"), *keys).select_from(source)

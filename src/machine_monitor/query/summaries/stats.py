@@ -2,9 +2,10 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -34,7 +35,7 @@ class Sums(NamedTuple):
 class Group(NamedTuple):
     """One group: its keys in the order that was asked, and what was measured; `downtime` in microseconds."""
 
-    keys: tuple[Any, ...]
+    keys: Sequence[Any]
     count: int
     failures: int
     downtime: int
@@ -74,23 +75,27 @@ def _grouping(stats: Stats) -> Grouping:
     )
 
 
-def _document(stats: Stats, grouping: Grouping, rows: Iterable[Sequence[Any]]) -> bytes:
-    width = len(stats.group_by)
-    sums = [(tuple(row[:width]), Sums(*[int(number or 0) for number in row[width:]])) for row in rows]
-    found = _groups(grouping, sums if sums or stats.group_by else [((), Sums())])
-    groups = [_shown(stats, group) for group in islice(found, MAX_GROUPS)]
+def _document(stats: Stats, grouping: Grouping, rows: Sequence[Sequence[Any]]) -> bytes:
+    found = _groups(grouping, rows if rows or stats.group_by else [(0,) * len(Sums._fields)])
+    groups = list(map(_shown(stats), islice(found, MAX_GROUPS)))
     return canonical_json({"groups": groups, "truncated": next(found, None) is not None}).encode()
 
 
-def _groups(grouping: Grouping, rows: Iterable[tuple[tuple, Sums]]) -> Iterator[Group]:
+def _groups(grouping: Grouping, rows: Iterable[Sequence[Any]]) -> Iterator[Group]:
     """The groups in their order, one by one: a long stop makes one of every day."""
-    if grouping.unit is None or grouping.zone is None or "downtime" not in grouping.metrics:
-        for keys, sums in rows:
+    width = len(grouping.names)
+    if "downtime" not in grouping.metrics:
+        for row in rows:
+            yield Group(row[:width], int(row[width] or 0), int(row[width + 1] or 0), 0)
+        return
+    found = [(tuple(row[:width]), Sums(*[int(number or 0) for number in row[width:]])) for row in rows]
+    if grouping.unit is None or grouping.zone is None:
+        for keys, sums in found:
             yield Group(keys, sums.count, sums.failures, -_moments(sums))
         return
     place, unit = grouping.names.index(grouping.unit), buckets.UNITS[grouping.unit]
     lines: dict[tuple[tuple, tuple], dict[date, Sums]] = {}
-    for keys, sums in rows:
+    for keys, sums in found:
         lines.setdefault((keys[:place], keys[place + 1 :]), {})[unit.first_day(keys[place])] = sums
     groups = [_line(unit, grouping.zone, around, line) for around, line in lines.items()]
     yield from heapq.merge(*groups, key=lambda group: [(key is None, key) for key in group.keys])
@@ -116,19 +121,33 @@ def _moments(sums: Sums) -> int:
     return sums.seconds * SECOND + sums.microseconds
 
 
-def _shown(stats: Stats, group: Group) -> dict[str, Any]:
-    keys = {name: _value(stats, name, key) for name, key in zip(stats.group_by, group.keys, strict=True)}
+def _seconds(group: Group) -> int | float:
     seconds, fraction = divmod(group.downtime, SECOND)
-    measured = {
-        "count": group.count,
-        "failures": group.failures,
-        "downtime": group.downtime / SECOND if fraction else seconds,
-    }
-    return keys | {name: measured[name] for name in stats.metrics}
+    return group.downtime / SECOND if fraction else seconds
 
 
-def _value(stats: Stats, name: str, key: Any) -> Any:
-    if name in buckets.UNITS or key is None:
-        return key
-    kind = stats.resource.fields[name].kind
-    return kind.choices[int(key)] if kind.name == "rank" else key
+MEASURES: dict[str, Callable[[Group], int | float]] = {
+    "count": attrgetter("count"),
+    "failures": attrgetter("failures"),
+    "downtime": _seconds,
+}
+
+
+def _shown(stats: Stats) -> Callable[[Group], dict[str, Any]]:
+    """What shows a group; made once, for there may be thousands."""
+    names, measures = [*stats.group_by, *stats.metrics], [MEASURES[name] for name in stats.metrics]
+    ranks = [
+        (i, stats.resource.fields[name].kind.choices) for i, name in enumerate(stats.group_by) if _is_rank(stats, name)
+    ]
+
+    def show(group: Group) -> dict[str, Any]:
+        keys = list(group.keys)
+        for i, choices in ranks:
+            keys[i] = choices[int(keys[i])]
+        return dict(zip(names, [*keys, *[measure(group) for measure in measures]], strict=True))
+
+    return show
+
+
+def _is_rank(stats: Stats, name: str) -> bool:
+    return name not in buckets.UNITS and stats.resource.fields[name].kind.name == "rank"

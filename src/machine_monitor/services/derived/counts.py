@@ -76,6 +76,26 @@ def rebuild(tx: Transaction, wanted: ZoneInfo) -> None:
     tx.run(compile_statement(tx.engine, stored.values(value=value)), {"zone": wanted.key})
 
 
+def differing(tx: Transaction) -> list[str]:
+    """The fields whose counts are not what the logs say."""
+    counted_in = ZoneInfo(zone(tx))
+    return [
+        field
+        for field, units in _summary().kept.items()
+        if any(_differ(tx, field, unit, counted_in) for unit in (EVER, *units))
+    ]
+
+
+def _differ(tx: Transaction, field: str, unit: str, counted_in: ZoneInfo) -> bool:
+    columns = [LOG_COUNTS.c[name] for name in ("period", "value", "count")]
+    kept = select(*columns).where(*rows_of(LOGS, field, unit), LOG_COUNTS.c.count != literal_column("0"))
+    counted = _from_logs(tx.engine, field, unit, counted_in)
+    for missing in (counted.except_(kept), kept.except_(counted)):
+        if tx.run(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
+            return True
+    return False
+
+
 def _apply(tx: Transaction, changes: Sequence[Change]) -> None:
     # The stored zone, whatever this process is set to: its months and days are the ones that are there.
     counted_in = ZoneInfo(tx.run(_zone(tx.engine, lock="share"), {})[0][0])

@@ -1,6 +1,8 @@
 """The search index: each record's words, kept in the transaction that writes the record."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from machine_monitor.database.connect import Transaction
@@ -52,10 +54,11 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
     return bounded([*words, *(facet_word(name, values[name]) for name in resource.facets)])
 
 
-def write(tx: Transaction, found: Entry) -> None:
-    """Write one entry."""
-    text = tx.engine.index.add if found.added else tx.engine.index.remove
-    tx.cursor.execute(text.format(name=found.index), {"key": found.key, "words": found.words})
+def write(tx: Transaction, entries: Iterable[Entry]) -> None:
+    """Write entries, in the order of their keys: FTS5 begins a segment of its own whenever a rowid is not the next."""
+    for (name, added), found in groupby(sorted(entries), key=itemgetter(0, 2)):
+        text = tx.engine.index.add if added else tx.engine.index.remove
+        tx.cursor.executemany(text.format(name=name), [{"key": entry.key, "words": entry.words} for entry in found])
 
 
 def _write_all(tx: Transaction, changes: list[Change]) -> None:
@@ -72,6 +75,4 @@ def _write_all(tx: Transaction, changes: list[Change]) -> None:
         if old and new and old._replace(added=True) == new:
             continue
         entries += [found for found in (old, new) if found]
-    # In the order of the keys: FTS5 begins a segment of its own whenever a rowid is not the next.
-    for found in sorted(entries):
-        write(tx, found)
+    write(tx, entries)

@@ -61,8 +61,7 @@ def rebuild_search(tx: Transaction, progress: Progress | None = None) -> None:
         tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
         for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
             storage.fold_again(tx, resource, chunk)
-            for entry in sorted(search_index.entry(tx, resource, identity, values) for identity, values in chunk):
-                search_index.write(tx, entry)
+            search_index.write(tx, [search_index.entry(tx, resource, identity, values) for identity, values in chunk])
             done += len(chunk)
             if progress is not None:
                 progress(done, total)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.models import RESOURCES
-from machine_monitor.services.derived import upkeep
+from machine_monitor.services.derived import counts, upkeep
 
 Progress = Callable[[int, int], None]
 SHOWN = 5
@@ -27,4 +27,8 @@ def _faults(tx: Transaction, progress: Progress | None) -> list[str]:
             )
         if progress is not None:
             progress(done, len(RESOURCES))
+    if differing := counts.differing(tx):
+        found.append(
+            f"The counts of logs by {', '.join(differing)} differ from the logs: run `mm doctor --rebuild-search`."
+        )
     return found
