@@ -142,16 +142,14 @@ def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], autho
     return _written(tx, resource, values[resource.key], created=True)
 
 
-def insert_all(
-    tx: Transaction, resource: Resource, many: Sequence[New], author: Author, op: str = "create"
-) -> list[int]:
+def insert_all(tx: Transaction, resource: Resource, many: Sequence[New], author: Author) -> list[int]:
     """Add records of checked values, with their history; their ids."""
     ids = storage.insert(tx, resource, many, author.at)
     subjects = [
         Subject(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
     ]
     created = [(subject, history.creation(new.values)) for subject, new in zip(subjects, many, strict=True)]
-    history.record(tx, op, created, author)
+    history.record(tx, "create", created, author)
     return ids
 
 
