@@ -67,7 +67,7 @@ def fill(url: str, rows: int) -> float:
 
 def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: Author) -> None:
     """Write a batch of logs with all that belongs to each."""
-    names: Names = {}
+    names = Names()
     found = [(values, references.resolve(tx, LOGS, values, names=names)) for values in logs]
     records.insert_all(tx, LOGS, [New({**values, **named.names}, named.columns) for values, named in found], author)
 

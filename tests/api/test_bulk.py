@@ -110,7 +110,8 @@ async def test_a_deleted_log_is_an_error_that_points_to_its_item(press):
         ({}, "/items"),
         ({"items": []}, "/items"),
         ({"items": [{}] * 1001}, "/items"),
-        ({"items": [1]}, "/items"),
+        ({"items": [1]}, "/items/0"),
+        ({"items": [item(1), None]}, "/items/1"),
         ({"items": {}}, "/items"),
         ({"items": [{}], "mode": "some"}, "/mode"),
         ({"items": [{"uuid": "abc", "machine": "Press", "type": "info"}]}, "/items/0/uuid"),
@@ -130,3 +131,17 @@ async def test_a_thousand_are_found_by_their_words_in_the_order_they_came(press)
     await put(press, *(item(number, started_at=at) for number in range(1, 1001)))
     found = (await press.get("/logs?q=nr&limit=500&sort=started_at")).json()["items"]
     assert [log["comment"] for log in found] == [f"nr {number}" for number in range(1, 501)]
+
+
+async def test_items_that_name_what_is_not_there_are_told_soon(press):
+    items = [item(number, machine=f"Pres {number}") for number in range(300)]
+    answer = await put(press, *items, mode="partial")
+    problems = [result["problem"]["detail"] for result in answer["results"]]
+    assert sum("Did you mean 'Press'?" in problem for problem in problems) == 10
+    assert all(problem.startswith("There is no machine") for problem in problems)
+
+
+async def test_a_body_of_nothing_but_lists_is_refused_before_it_is_read(client):
+    body = '{"items": [' + "[]," * 300_000 + "[]]}"
+    answer = await client.post("/logs/bulk", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-json")

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 
 import pytest
 
@@ -118,3 +119,15 @@ async def test_who_does_not_wait_any_more_does_not_hold_up_the_others(opened):
     gone.cancel()
     assert await opened.write(insert("here")) == "here"
     assert names(opened) == ["gone", "here"]
+
+
+async def test_what_waits_when_the_database_closes_is_answered(sqlite_database_url):
+    database = Database(sqlite_database_url)
+    await database.open()
+    slow = asyncio.create_task(database.write(lambda _: time.sleep(0.1)))
+    await asyncio.sleep(0.02)
+    waiting = asyncio.create_task(database.write(insert("late")))
+    await asyncio.sleep(0)
+    await database.close()
+    outcomes = await asyncio.wait_for(asyncio.gather(slow, waiting, return_exceptions=True), 5)
+    assert type(outcomes[1]) is DatabaseBusy

@@ -170,3 +170,19 @@ async def test_words_go_with_any_filter(client, filters, expected):
     await client.post("/logs/bulk", json={"items": items})
     assert sorted(await found(client, "word", **filters)) == expected
     assert sorted(await found(client, "-nothing", **filters)) == expected
+
+
+async def test_the_total_of_a_search_is_the_same_on_every_page(client):
+    await client.post("/machines", json={"name": "Press"})
+    items = [
+        {"machine": "Press", "type": "info", "comment": "word", "started_at": f"2025-01-01T00:00:{number:02}Z"}
+        for number in range(40)
+    ]
+    await client.post("/logs/bulk", json={"items": items})
+    for count in ("exact", "capped"):
+        page, totals = {"next": ""}, []
+        while page["next"] is not None:
+            cursor = f"&cursor={page['next']}" if page["next"] else ""
+            page = (await client.get(f"/logs?q=word&limit=7&count={count}{cursor}")).json()
+            totals.append(page["total"])
+        assert totals == [40] * 6

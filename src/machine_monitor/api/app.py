@@ -64,7 +64,7 @@ def serve() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
-    upkeep.prepare(database)
+    upkeep.prepare(database, app.state.settings.zone)
     try:
         await database.open()
         # What is there now stays; a request leaves no cycles worth looking for so often.

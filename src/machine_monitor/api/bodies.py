@@ -6,12 +6,14 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import ValidationError
 
-from machine_monitor.errors import Fault, PayloadTooLarge, UnsupportedMediaType, invalid
+from machine_monitor.errors import BadJson, Fault, PayloadTooLarge, UnsupportedMediaType, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.services import strict_json, validation
 
 # Far beyond any schema: to tell each of a hundred thousand that are not known would hold everybody up.
 MAX_MEMBERS = 100
+# Far beyond a thousand logs: a body of nothing but lists would keep everybody waiting for seconds.
+MAX_BRACKETS = 200_000
 MEDIA_TYPES = {
     "POST": {"application/json"},
     "PUT": {"application/json"},
@@ -24,6 +26,8 @@ async def read_body(request: Request, schema: type[S]) -> S:
     """The request's body, checked; raises 413, 415, 400 or 422, in this order."""
     raw = await _receive(request, schema.max_bytes)
     _check_media_type(request)
+    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
+        raise BadJson("The body has too many objects and lists.")
     document = strict_json.parse(raw)
     if isinstance(document, dict) and len(document) > MAX_MEMBERS:
         raise invalid([Fault(f"The body has more than {MAX_MEMBERS} fields.", pointer="")])

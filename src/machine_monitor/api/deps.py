@@ -1,7 +1,7 @@
 """What an endpoint can ask for in its signature; each is a plain function of the request."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -55,7 +55,7 @@ class Writing:
         """Delete the record at `key`."""
         await self._write(records.delete, Target(resource, key, self.conditions))
 
-    async def put_all(self, resource: Resource, items: Sequence[Mapping[str, Any]], *, atomic: bool) -> list[Outcome]:
+    async def put_all(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> list[Outcome]:
         """Create or replace a record for each item, all or none of them if `atomic`."""
 
         def put(tx: Transaction, author: Author) -> list[Outcome]:

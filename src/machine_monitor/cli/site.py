@@ -23,7 +23,7 @@ def opened() -> "Generator[tuple[Settings, Database]]":
 
     settings = config.load()
     database = Database(settings.database_url, PATIENCE_SECONDS)
-    upkeep.prepare(database)
+    upkeep.prepare(database, settings.zone)
     try:
         yield settings, database
     finally:

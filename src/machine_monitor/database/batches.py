@@ -45,13 +45,19 @@ class Batches:
     def _start(self) -> None:
         batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         self._last = len(batch)
-        loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(self._threads, self._run, [unit for unit, _ in batch])
-        done.add_done_callback(partial(self._finish, [answer for _, answer in batch]))
+        answers = [answer for _, answer in batch]
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._threads, self._run, [unit for unit, _ in batch])
+        except RuntimeError:  # the database is closed
+            self._tell(answers, [(None, DatabaseBusy())] * len(answers))
+        else:
+            done.add_done_callback(partial(self._finish, answers))
 
     def _finish(self, answers: Sequence[asyncio.Future[Any]], done: asyncio.Future[Outcomes]) -> None:
         error = done.exception()
-        outcomes = [(None, error)] * len(answers) if error is not None else done.result()
+        self._tell(answers, [(None, error)] * len(answers) if error is not None else done.result())
+
+    def _tell(self, answers: Sequence[asyncio.Future[Any]], outcomes: Outcomes) -> None:
         for answer, (result, failure) in zip(answers, outcomes, strict=True):
             # Whoever asked may have gone.
             if answer.done():

@@ -52,12 +52,14 @@ class Transaction:
         """Let `work` have the item, with all others deferred to it, before the transaction ends."""
         self._deferred.setdefault(work, []).append(item)
 
-    def settle(self) -> None:
-        """Do what was deferred."""
-        while self._deferred:
-            work, items = next(iter(self._deferred.items()))
-            del self._deferred[work]
-            work(self, items)
+    def deferred(self, work: "Callable[[Transaction, list[Any]], None]") -> list[Any]:
+        """What `work` is to have."""
+        return self._deferred.setdefault(work, [])
+
+    def settle(self, *works: "Callable[[Transaction, list[Any]], None]") -> None:
+        """Do what was deferred, or only these works."""
+        while due := [work for work in self._deferred if not works or work in works]:
+            due[0](self, self._deferred.pop(due[0]))
 
     @property
     def is_open(self) -> bool:

@@ -1,21 +1,14 @@
 """Many logs in one body, and what became of each."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import AfterValidator, SkipValidation
-from pydantic_core import PydanticCustomError
+from pydantic import SkipValidation
 from sqlmodel import Field
 
 from machine_monitor.models.fields import Schema
 from machine_monitor.models.log import LogReplace
 
 MAX_ITEMS = 1_000
-
-
-def _objects(items: list[Any]) -> list[Any]:
-    if not all(isinstance(item, dict) for item in items):
-        raise PydanticCustomError("items", "Each item is an object.")
-    return items
 
 
 class LogBulk(Schema):
@@ -27,7 +20,7 @@ class LogBulk(Schema):
         default="atomic", description="All or none of them, or each that is right."
     )
     # Documented as bodies of PUT, checked one by one where it is known what is stored.
-    items: Annotated[list[SkipValidation[LogReplace]], AfterValidator(_objects)] = Field(  # ty: ignore[invalid-type-form] -- derived from the schema of POST
+    items: list[SkipValidation[LogReplace]] = Field(  # ty: ignore[invalid-type-form] -- derived from the schema of POST
         min_length=1, max_length=MAX_ITEMS, description="The logs; one without `uuid` is created."
     )
 

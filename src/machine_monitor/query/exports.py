@@ -8,6 +8,7 @@ from typing import Any
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import EXACT_TEXT, Kind
 from machine_monitor.database.statements import Statement
+from machine_monitor.errors import Fault, invalid
 from machine_monitor.query import matching
 from machine_monitor.query.grammar import ATTRIBUTE, Listing
 from machine_monitor.query.statements.exports import cells_statement, count_statement, documents_statement
@@ -52,8 +53,14 @@ def is_flat(listing: Listing) -> bool:
 
 
 def columns(listing: Listing, expand: tuple[str, ...] = ()) -> tuple[Column, ...]:
-    """The columns of a table: the fields that were asked for, then all fields of the records that `expand` names."""
+    """The columns of a table: the fields that were asked for, then all fields of the records that `expand` names.
+
+    Raises the 422 of what `expand` may add to a document alone.
+    """
     known = listing.resource.fields
+    if computed := [name for name in expand if name in listing.resource.computed]:
+        message = f"A table has no columns for '{computed[0]}': leave it out, or take .ndjson."
+        raise invalid([Fault(message, parameter="expand")])
     related = [name for name in known if "." in name and name.partition(".")[0] in expand]
     names = dict.fromkeys([*listing.fields, *related])
     return tuple(Column(name, known[name].kind if name in known else VALUE) for name in names)

@@ -30,7 +30,8 @@ def values(engine: Engine, resource: Resource, conditions: Sequence[Condition], 
     bound: dict[str, Any] = {}
     if terms:
         bound["q"] = engine.index.query(_search(resource, conditions, terms))
-        bound["low"], bound["high"] = _span(resource, conditions)
+        low, high = _span(resource, conditions)
+        bound |= {"low": low, "high": high, "begin": low, "end": high}
     for i, condition in enumerate(conditions):
         bound[f"f{i}_key"] = condition.key
         folded = condition.operator.takes == "folded"
@@ -53,9 +54,9 @@ def begin(bound: dict[str, Any], marks: tuple[str, int], *, descending: bool) ->
     # The fractions of a second are in no order of their own.
     exact = "." not in instant
     if descending:
-        bound["high"] = min(bound["high"], place(identity, instant) if exact else last)
+        bound["end"] = min(bound["end"], place(identity, instant) if exact else last)
     else:
-        bound["low"] = max(bound["low"], place(identity, instant) if exact else first)
+        bound["begin"] = max(bound["begin"], place(identity, instant) if exact else first)
 
 
 def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Term, ...]) -> Search:

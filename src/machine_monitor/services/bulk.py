@@ -17,6 +17,7 @@ from machine_monitor.services.references import Names
 from machine_monitor.services.storage import New, Stored
 
 MAX_MEMBERS = 100
+EXPANDED = "expanded"
 Status = Literal["created", "updated", "unchanged", "error"]
 
 
@@ -47,15 +48,17 @@ class _Batch:
     tx: Transaction
     put: Put
     stored: Mapping[str, Stored]
-    names: Names = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
     new: list[tuple[int, New]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def place(self, index: int, item: Mapping[str, Any]) -> Outcome:
+    def place(self, index: int, item: Any) -> Outcome:
         """Change the record that an item is, or keep the item to be added with the others."""
         resource = self.put.resource
         key = _key(resource, item)
         try:
+            if not isinstance(item, dict):
+                raise invalid([Fault("An item is an object.", pointer="")])
             if key in self.seen:
                 raise invalid([Fault(f"Another item is the same {resource.noun}.", "duplicate", f"/{resource.key}")])
             if key is not None:
@@ -90,12 +93,12 @@ class _Batch:
         return values
 
 
-def put_all(tx: Transaction, put: Put, items: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+def put_all(tx: Transaction, put: Put, items: Sequence[Any]) -> list[Outcome]:
     """Create or replace a record for each item; what it cannot be is told in its outcome, and writes nothing.
 
     What the product itself writes may stand in an item, and says nothing.
     """
-    items = [{name: value for name, value in item.items() if name not in READ_ONLY} for item in items]
+    items = [_writable(item) for item in items]
     keys = [key for item in items if (key := _key(put.resource, item)) is not None]
     batch = _Batch(tx, put, storage.find_several(tx, put.resource, keys))
     outcomes = [batch.place(index, item) for index, item in enumerate(items)]
@@ -104,7 +107,7 @@ def put_all(tx: Transaction, put: Put, items: Sequence[Mapping[str, Any]]) -> li
     return outcomes
 
 
-def put_each(tx: Transaction, put: Put, items: Sequence[Mapping[str, Any]], *, atomic: bool) -> list[Outcome]:
+def put_each(tx: Transaction, put: Put, items: Sequence[Any], *, atomic: bool) -> list[Outcome]:
     """`put_all`, with faults that point into `/items`; if all or nothing is wanted, raises the 422 of all of them."""
     outcomes = [_pointing(outcome) for outcome in put_all(tx, put, items)]
     found = [fault for outcome in outcomes if outcome.problem is not None for fault in outcome.problem.faults]
@@ -122,9 +125,16 @@ def _pointing(outcome: Outcome) -> Outcome:
     return replace(outcome, problem=type(problem)(problem.detail, pointing))
 
 
-def _key(resource: Resource, item: Mapping[str, Any]) -> str | None:
+def _writable(item: Any) -> Any:
+    """An item without what the product writes into records, and what `expand` adds to them."""
+    if not isinstance(item, dict):
+        return item
+    return {name: value for name, value in item.items() if name not in READ_ONLY and name != EXPANDED}
+
+
+def _key(resource: Resource, item: Any) -> str | None:
     """What makes the item's record unique; None if the item has no key that could be one."""
-    key = item.get(resource.key)
+    key = item.get(resource.key) if isinstance(item, dict) else None
     if not isinstance(key, str) or validation.key_faults(resource, key):
         return None
     return resource.uniform(key)

@@ -25,8 +25,18 @@ MAX_NAMES = 500
 RENAMED_AT_ONCE = 1_000
 
 
-# By field and name: what our column gets, the name as it is stored, whether it is active; None if there is none.
-Names = dict[tuple[str, str], Any]
+MAX_SUGGESTIONS = 10
+
+
+@dataclass
+class Names:
+    """What was found of the names that many records give, and what is wrong with those that are not there.
+
+    By field and name: what our column gets, the name as it is stored, whether it is active; None if there is none.
+    """
+
+    rows: dict[tuple[str, str], Any] = field(default_factory=dict)
+    faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,7 +59,7 @@ def resolve(
     Raises the 422 that lists those which are not there, or not active where the record is new.
     """
     found, faults = Found(), []
-    names = {} if names is None else names
+    names = names or Names()
     for name, related in resource.relations.items():
         value = values[name]
         if before is not None and value == before[name]:
@@ -57,12 +67,12 @@ def resolve(
         if value is None:
             found.columns[related.on] = None
             continue
-        if (name, value) not in names:
+        if (name, value) not in names.rows:
             rows = tx.run(_find(tx.engine, related), {"key": related.resource.normalise(value)})
-            names[name, value] = rows[0] if rows else None
-        row = names[name, value]
+            names.rows[name, value] = rows[0] if rows else None
+        row = names.rows[name, value]
         if row is None:
-            faults.append(_unknown(tx, name, related, value))
+            faults.append(_unknown(tx, name, value, names))
         elif before is None and not row[2]:
             faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", pointer=f"/{name}"))
         else:
@@ -87,18 +97,23 @@ def follow_rename(tx: Transaction, stored: Stored, name: str, at: str) -> None:
         for body, after, _ in logs:
             now = {**json.loads(body), "machine": name}
             search_index.follow(tx, Change(LOGS, after, {**now, "machine": old}, now))
-        tx.settle()
+        tx.settle(search_index.write_all)
 
 
 def _their_key(related: Related, stored: Stored) -> Any:
     return stored.id if related.to == "id" else stored.values[related.to]
 
 
-def _unknown(tx: Transaction, name: str, related: Related, value: str) -> Fault:
-    names = [row[0] for row in tx.run(_names(tx.engine, related.resource), {"limit": MAX_NAMES})]
-    return Fault(
-        f"There is no {related.resource.noun} '{value}'.{nearest(value, names)}", f"unknown-{name}", pointer=f"/{name}"
-    )
+def _unknown(tx: Transaction, name: str, value: str, names: Names) -> Fault:
+    """The fault of a name that is not there; the first ones are told the nearest that is."""
+    if (name, value) not in names.faults:
+        theirs, hint = LOGS.relations[name].resource, ""
+        if len(names.faults) < MAX_SUGGESTIONS:
+            known = [row[0] for row in tx.run(_names(tx.engine, theirs), {"limit": MAX_NAMES})]
+            hint = nearest(value, known)
+        message = f"There is no {theirs.noun} '{value}'.{hint}"
+        names.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
+    return names.faults[name, value]
 
 
 @cache

@@ -134,6 +134,12 @@ def remove(tx: Transaction, stored: Stored) -> None:
             tx.run(_delete(tx.engine, table), {"row_id": stored.id})
 
 
+def relieve(tx: Transaction) -> None:
+    """In a transaction of very many records, let go of what is kept of those that are written."""
+    tx.settle(search_index.write_all)
+    counts.condense(tx)
+
+
 def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Write the folded texts of these records anew."""
     if resource.folded is not None:

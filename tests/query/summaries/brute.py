@@ -98,8 +98,7 @@ def stats(matching: list[dict], group_by: tuple, metrics: tuple, zone: ZoneInfo)
         key = keys(record, minute_of(record["started_at"]))
         counts[key] += 1
         failures[key] += record["expanded"]["type"]["counts_as_failure"]
-        # A stop that begins in the future counts nothing.
-        if "downtime" in metrics and record["down_from"] and oracle.instant(record["down_from"]) < NOW:
+        if "downtime" in metrics and record["down_from"]:
             for minute in range(minute_of(record["down_from"]), minute_of(record["down_to"])):
                 stood[keys(record, minute)].add((record["machine"], minute))
     groups = sorted(

@@ -56,8 +56,7 @@ async def put_logs(body: LogBulk, write: Write) -> Response:
     `atomic` writes all of them or, if one is wrong, none (422 with all faults); `partial` writes those that are right.
     Fields that only the product writes may stand in an item and say nothing.
     """
-    items = [dict(item) for item in body.items]
-    return answers.bulk(await write.put_all(LOGS, items, atomic=body.mode == "atomic"))
+    return answers.bulk(await write.put_all(LOGS, body.items, atomic=body.mode == "atomic"))
 
 
 @router.get("/logs/facets", **counted(LOGS))

@@ -17,6 +17,8 @@ from machine_monitor.query.statements.shapes import Matching
 from machine_monitor.query.vocabulary import Resource
 
 MASK = literal_column(str(ID_MASK), INTEGER.column_type)
+# Places between which the filters let a record be; the reach of a page begins at its cursor.
+SPAN, REACH = ("low", "high"), ("begin", "end")
 BITS = literal_column(str(ID_BITS), INTEGER.column_type)
 
 
@@ -37,7 +39,7 @@ def follows_order(engine: Engine, matching: Matching, order: Sequence[tuple[str,
     return bool(engine is SQLITE and matching.searched and in_order)
 
 
-def found(resource: Resource, conditions: Sequence[ColumnElement]) -> Select:
+def found(resource: Resource, conditions: Sequence[ColumnElement], between: tuple[str, str] = SPAN) -> Select:
     """The places of the records that the words find and the conditions let through, as SQLite's index holds them."""
     index, table = index_of(resource.name), resource.table
     place = index.c.rowid
@@ -46,13 +48,13 @@ def found(resource: Resource, conditions: Sequence[ColumnElement]) -> Select:
         .select_from(index.join(table, table.c.id == _identity(place)))
         # Else an index of the table might drive the search, which would ask for the words again for each record.
         .with_hint(table, "NOT INDEXED", "sqlite")
-        .where(_matches(resource), place.between(bindparam("low"), bindparam("high")), *conditions)
+        .where(_matches(resource), place.between(*map(bindparam, between)), *conditions)
     )
 
 
 def first_found(resource: Resource, conditions: Sequence[ColumnElement], *, descending: bool) -> Select:
     """The ids of the first `reach` hits in the order of time, and the others of the last second among them."""
-    rows = found(resource, conditions)
+    rows = found(resource, conditions, between=REACH)
     place = index_of(resource.name).c.rowid
     page = rows.order_by(place.desc() if descending else place).limit(bindparam("reach")).cte()
     last = select((func.min if descending else func.max)(page.c.place)).scalar_subquery()

@@ -169,7 +169,7 @@ def _pieces(engine: Engine, grouping: Grouping, matching: Matching) -> CTE:
             reached.label("reached"),
         )
         .select_from(_joined(resource, grouping.fields))
-        .where(*where(engine, matching), beginning < now, end > beginning)
+        .where(*where(engine, matching), end > beginning)
         .subquery("stops")
     )
     start = case((stops.c.reached > stops.c.beginning, stops.c.reached), else_=stops.c.beginning)

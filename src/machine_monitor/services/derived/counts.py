@@ -96,13 +96,27 @@ def _differ(tx: Transaction, field: str, unit: str, counted_in: ZoneInfo) -> boo
     return False
 
 
-def _apply(tx: Transaction, changes: Sequence[Change]) -> None:
+def condense(tx: Transaction) -> None:
+    """Add up the changes so far; they are written at the end, since whoever else writes a log waits for them."""
+    changes = tx.deferred(_apply)
+    changes[:] = [_differences(tx, changes)]
+
+
+def _differences(tx: Transaction, changes: Sequence[Change | Counter[Key]]) -> Counter[Key]:
     # The stored zone, whatever this process is set to: its months and days are the ones that are there.
     counted_in = ZoneInfo(tx.run(_zone(tx.engine, lock="share"), {})[0][0])
     differences: Counter[Key] = Counter()
     for made in changes:
+        if isinstance(made, Counter):
+            differences.update(made)
+            continue
         for key in _keys(made, counted_in):
             differences[key] += made.sign
+    return differences
+
+
+def _apply(tx: Transaction, changes: Sequence[Change | Counter[Key]]) -> None:
+    differences = _differences(tx, changes)
     # In one order for all: who waits for a row that another holds, holds none that the other wants.
     rows = [
         {"field": field, "unit": unit, "period": period, "value": value, "count": difference}

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 def follow(tx: Transaction, change: Change) -> None:
     """Let the index follow a change of a record before the transaction ends."""
-    tx.defer(_write_all, change)
+    tx.defer(write_all, change)
 
 
 def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> Entry:
@@ -61,7 +61,8 @@ def write(tx: Transaction, entries: Iterable[Entry]) -> None:
         tx.cursor.executemany(text.format(name=name), [{"key": entry.key, "words": entry.words} for entry in found])
 
 
-def _write_all(tx: Transaction, changes: list[Change]) -> None:
+def write_all(tx: Transaction, changes: list[Change]) -> None:
+    """Write what changes of these records make of the index."""
     first: dict[tuple[str, int], Change] = {}
     last: dict[tuple[str, int], Change] = {}
     for change in changes:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
@@ -15,21 +16,27 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import health, storage
-from machine_monitor.services.derived import search_index
+from machine_monitor.services.derived import counts, search_index
 
 Progress = Callable[[int, int], None]
 UNICODE = "unicode"
 WRITTEN_AT_ONCE = 5_000
 
 
-def prepare(database: Database) -> None:
-    """Set up an empty database, and make again what was derived by other rules; raises `SchemaMismatch`."""
+def prepare(database: Database, wanted: ZoneInfo | None = None) -> None:
+    """Set up an empty database, and make again what was derived by other rules; raises `SchemaMismatch`.
+
+    A new database counts in the zone `wanted`; one that is there goes on in its own.
+    """
     if not _has_schema(database):
         from machine_monitor.database.schema import (  # noqa: PLC0415 -- a running service need not carry Alembic
             migrations,
         )
 
+        new = migrations.current(database.address) is None
         migrations.prepare(database.address)
+        if new and wanted is not None:
+            counts.refresh(database, wanted)
     refresh(database)
 
 

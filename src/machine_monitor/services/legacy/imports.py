@@ -17,6 +17,7 @@ from machine_monitor.services.history import Author, Subject
 from machine_monitor.services.legacy.plan import Import, Known, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
+from machine_monitor.services.references import Names
 from machine_monitor.services.storage import New, Stored
 
 BATCH = 500
@@ -52,7 +53,7 @@ def apply(tx: Transaction, steps: Iterable[Step], author: Author) -> None:
         tx.run_many(_remember(tx.engine), new)
     if changed:
         tx.run_many(_renew(tx.engine), changed)
-    tx.settle()
+    storage.relieve(tx)
 
 
 def _known(tx: Transaction, record: Record, imported: Import | None) -> Known:
@@ -72,7 +73,7 @@ def _create(tx: Transaction, steps: Sequence[Step], author: Author) -> list[dict
     """Add the records, all of one resource, with the history that they bring along, oldest first."""
     if not steps:
         return []
-    resource, names = steps[0].record.resource, {}
+    resource, names = steps[0].record.resource, Names()
     many = [New(step.values, references.resolve(tx, resource, step.values, names=names).columns) for step in steps]
     ids = storage.insert(tx, resource, many, author.at)
     subjects = [

@@ -106,7 +106,7 @@ class _Arrival:
         put = Put(resource, self.author, self.zone)
         for outcome in bulk.put_all(self.tx, put, [entry.members for entry in whole]):
             self._count(whole[outcome.index], outcome)
-        self.tx.settle()
+        storage.relieve(self.tx)
         self.report.problems += [finding for _, finding in sorted(self.told, key=itemgetter(0))]
         self.told.clear()
 
