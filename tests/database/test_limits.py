@@ -1,7 +1,6 @@
 """A question that takes too long is stopped, and the others do not wait for it."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -42,9 +41,8 @@ async def test_an_endless_question_is_stopped_and_holds_up_no_other(hurried, sea
 async def test_many_endless_questions_leave_room_for_a_short_one(hurried):
     endless = [asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, searching=False), {})) for _ in range(4)]
     await asyncio.sleep(0.05)
-    began = time.monotonic()
     assert [tuple(row) for row in await hurried.fetch(SHORT, {})] == [(1,)]
     if hurried.engine is SQLITE:
-        assert not any(task.done() for task in endless), time.monotonic() - began
+        assert not any(task.done() for task in endless)
     outcomes = await asyncio.gather(*endless, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [QueryTimeout] * 4

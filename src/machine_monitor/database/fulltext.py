@@ -165,9 +165,9 @@ def _sums(cursor: Any, name: str, documents: Documents, group: Callable[[int], i
     sums: dict[int, int] = defaultdict(int)
     for chunk in documents():
         for key, words in chunk:
-            sums[group(key)] += sum(hash((key, word, place)) for place, word in enumerate(words.split(" ")))
-    for word, key, place in cursor.execute(f"SELECT term, doc, offset FROM temp.{name}_words"):
-        sums[group(key)] -= hash((key, word, place))
+            sums[group(key)] += sum(hash((key, word, position)) for position, word in enumerate(words.split(" ")))
+    for word, key, position in cursor.execute(f"SELECT term, doc, offset FROM temp.{name}_words"):
+        sums[group(key)] -= hash((key, word, position))
     return sums
 
 

@@ -47,8 +47,8 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
     return connection
 
 
-def _connect_reading(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+def _connect_reading(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON")
     return connection
 
@@ -88,7 +88,7 @@ class SqliteDriver:
             reader = await _open_reader(self._path)
             self._readers.append(reader)
             self._idle.put_nowait(reader)
-        self._at_once = _connect_reading(self._path)
+        self._at_once = _connect_reading(self._path, busy_seconds=0)
         self._at_once.set_progress_handler(self._is_long, STEPS_AT_ONCE)
 
     async def close(self) -> None:
@@ -125,13 +125,13 @@ class SqliteDriver:
             self._idle.put_nowait(reader)
 
     def _fetch_at_once(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
-        """The rows, without the hop to a thread and back; None if they are not there after some steps."""
+        """The rows, without the hop to a thread and back; None if that takes many steps, or has to wait for a lock."""
         assert self._at_once is not None
         self._ticks = 0
         try:
             return self._at_once.execute(statement.sql, statement.bind(values)).fetchall()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
                 raise
             return None
 

@@ -23,6 +23,8 @@ class Versioned(Schema):
 
 
 READ_ONLY = ("id", *Versioned.model_fields)
+# Where `expand` shows what belongs to others; nothing of it is ever written.
+EXPANDED = "expanded"
 
 
 def replacement(create: type[Schema], read: type[Schema], kept: Iterable[str]) -> type[Schema]:
@@ -67,7 +69,7 @@ def read_part(read: type[Schema], *, expandable: bool) -> type[Schema]:
     noun = read.__name__.removesuffix("Read")
     fields: dict[str, Any] = {name: _optional(info) for name, info in read.model_fields.items()}
     if expandable:
-        fields["expanded"] = (
+        fields[EXPANDED] = (
             dict[str, Any],
             Field(default_factory=dict, description="What `expand` names."),
         )

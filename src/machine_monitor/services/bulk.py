@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from machine_monitor.database.connect import Transaction
 from machine_monitor.errors import Fault, Gone, Problem, invalid
-from machine_monitor.models.schemas import READ_ONLY
+from machine_monitor.models.schemas import EXPANDED, READ_ONLY
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import records, references, storage, validation
 from machine_monitor.services.history import Author
@@ -17,7 +17,6 @@ from machine_monitor.services.references import Names
 from machine_monitor.services.storage import New, Stored
 
 MAX_MEMBERS = 100
-EXPANDED = "expanded"
 Status = Literal["created", "updated", "unchanged", "error"]
 
 

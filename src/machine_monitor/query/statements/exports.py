@@ -5,14 +5,13 @@ Compiled for each export: that costs little beside its rows, and anyone may name
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, union_all
+from sqlalchemy import ColumnElement, func, literal_column, select, union_all
 
 from machine_monitor.database.engines import Engine, as_text
-from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query.statements.conditions import where
 from machine_monitor.query.statements.documents import document
-from machine_monitor.query.statements.lists import direction
+from machine_monitor.query.statements.lists import LIMIT, direction, matches
 from machine_monitor.query.statements.plans import follow, limit, plans
 from machine_monitor.query.statements.shapes import Matching, Shape
 
@@ -32,11 +31,8 @@ def cells_statement(engine: Engine, shape: Shape) -> Statement:
 
 def count_statement(engine: Engine, matching: Matching) -> Statement:
     """How many records match, counted up to `limit`."""
-    most = bindparam("limit", type_=INTEGER.column_type)
-    rows = select(literal_column("1")).select_from(matching.resource.table).where(*where(engine, matching)).limit(most)
-    return compile_statement(
-        engine, select(func.count()).select_from(rows.subquery()), searching=bool(matching.searched)
-    )
+    rows = matches(engine, matching).limit(LIMIT).subquery()
+    return compile_statement(engine, select(func.count()).select_from(rows), searching=bool(matching.searched))
 
 
 def _statement(engine: Engine, shape: Shape, columns: list[ColumnElement]) -> Statement:

@@ -23,7 +23,7 @@ from machine_monitor.query.statements.documents import document
 from machine_monitor.query.statements.keysets import Order, branches
 from machine_monitor.query.statements.plans import Plan, follow, limit, path_plan, plans
 from machine_monitor.query.statements.search import first_found, follows_order, found
-from machine_monitor.query.statements.shapes import Shape
+from machine_monitor.query.statements.shapes import Matching, Shape
 from machine_monitor.query.vocabulary import Field
 
 COUNT_CAP = 10_000
@@ -102,13 +102,17 @@ def direction(column: ColumnElement, known: Field, shape: Shape, *, descending: 
     return directed.nulls_first() if shape.backward else directed.nulls_last()
 
 
-def _total(engine: Engine, shape: Shape) -> FromClause:
-    matching, resource = shape.matching, shape.resource
+def matches(engine: Engine, matching: Matching) -> Select:
+    """A row for each record that matches, in no order: to be counted."""
+    resource = matching.resource
     if engine is SQLITE and matching.searched:
-        rows = found(resource, where(engine, matching, words=False))
-    else:
-        rows = select(literal_column("1")).select_from(resource.table).where(*where(engine, matching))
-        rows = follow(rows, resource.table, path_plan(engine, matching))
+        return found(resource, where(engine, matching, words=False))
+    rows = select(literal_column("1")).select_from(resource.table).where(*where(engine, matching))
+    return follow(rows, resource.table, path_plan(engine, matching))
+
+
+def _total(engine: Engine, shape: Shape) -> FromClause:
+    rows = matches(engine, shape.matching)
     if shape.count == "capped":
         rows = rows.limit(literal_column(str(COUNT_CAP + 1)))
     return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")

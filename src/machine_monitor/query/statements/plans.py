@@ -87,8 +87,6 @@ def _index(resource: Resource, path: tuple[str, ...]) -> str:
 def _are_many(resource: Resource, clause: ColumnElement, index: str) -> ColumnElement:
     """Whether more than a few records fulfil a condition."""
     table = resource.table
-    some = (
-        select(literal_column("1")).select_from(table).with_hint(table, f"INDEXED BY {index}", "sqlite").where(clause)
-    )
+    some = follow(select(literal_column("1")).select_from(table).where(clause), table, Plan(index))
     counted = some.limit(literal_column(str(FEW + 1))).subquery()
     return select(func.count()).select_from(counted).scalar_subquery() > literal_column(str(FEW))

@@ -1,1 +1,1 @@
-"""What follows from the records and is kept beside them: folded texts, search indexes; written, checked, made again."""
+"""What follows from the records and is kept beside them (folded texts, words, counts): written, checked, made again."""

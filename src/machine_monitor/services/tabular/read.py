@@ -9,14 +9,12 @@ from typing import Any
 
 from machine_monitor.errors import BadJson, UsageError, nearest
 from machine_monitor.models import LOGS, MACHINES
-from machine_monitor.models.schemas import READ_ONLY
+from machine_monitor.models.schemas import EXPANDED, READ_ONLY
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import strict_json
 from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS, Dialect
 
-# What an export may show beside the record's own fields.
-EXPANDED = "expanded"
 BOOLEANS = {"true": True, "false": False}
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
 
