@@ -13,6 +13,7 @@ from benchmarks.sections import reads, statements
 from benchmarks.targets import LIMIT, NAIVE, PRODUCT, Target
 from machine_monitor.database import addresses
 from machine_monitor.database.engines import POSTGRESQL
+from machine_monitor.database.postgresql import reading_options
 from machine_monitor.database.statements import Statement
 
 
@@ -36,8 +37,9 @@ def measure(options: Options) -> dict[str, Any]:
 
 def _statements(url: str, questions: Questions, options: Options) -> dict[str, Any]:
     """Milliseconds from psycopg's call to the last row."""
-    settings = f"-c TimeZone=UTC -c statement_timeout={statements.TIMEOUT * 1000:.0f}"
-    with psycopg.connect(addresses.parse(url).conninfo, autocommit=True, options=settings) as connection:
+    conninfo = addresses.parse(url).conninfo
+    reading = reading_options(conninfo, statements.TIMEOUT)
+    with psycopg.connect(conninfo, autocommit=True, options=reading) as connection:
 
         def run(statement: Statement, values: list[Any]) -> None:
             try:

@@ -200,14 +200,7 @@ POSTGRESQL = Engine(
     days_ago=lambda days: literal_column(f"now() - INTERVAL '{days} days'"),
     shows={
         "rank": _name_of_rank,
-        "time": lambda column, _: func.replace(
-            func.to_char(
-                func.timezone(literal_column("'UTC'"), column),
-                literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""),
-            ),
-            literal_column("'.000000Z'"),
-            literal_column("'Z'"),
-        ),
+        "time": lambda column, _: instants.postgresql_text(column),
         "evidence": lambda column, _: cast(column, JSON),
     },
     stores={

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, cast, extract, func, literal_column
+from sqlalchemy import TIMESTAMP, BigInteger, ColumnElement, Integer, Text, case, cast, extract, func, literal_column
+from sqlalchemy.dialects import postgresql
 
 
 def text(instant: datetime) -> str:
@@ -39,6 +40,15 @@ def sqlite_microseconds(column: ColumnElement) -> ColumnElement:
     """The microseconds of an instant since 1970."""
     seconds = cast(func.strftime(literal_column("'%s'"), beginning_of(column, 19)), Integer)
     return seconds * literal_column("1000000") + cast(func.substr(column, literal_column("21")), Integer)
+
+
+def postgresql_text(column: ColumnElement) -> ColumnElement:
+    """An instant as `text` writes it, in a session whose zone is UTC and whose dates are ISO."""
+    # `to_char` costs as much as all else of a document: only fractions need its six digits.
+    whole = func.replace(cast(cast(column, TIMESTAMP), Text), literal_column("' '"), literal_column("'T'"))
+    fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
+    is_whole = cast(column, postgresql.TIMESTAMP(timezone=True, precision=0)) == column
+    return case((is_whole, whole.concat(literal_column("'Z'"))), else_=fractional)
 
 
 def postgresql_day(column: ColumnElement, offset: ColumnElement) -> ColumnElement:

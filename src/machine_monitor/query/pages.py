@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines import Engine
+from machine_monitor.database.engines import POSTGRESQL, Engine
 from machine_monitor.database.statements import Statement
 from machine_monitor.query import cursors, matching
 from machine_monitor.query.cursors import Cursor
@@ -42,6 +42,8 @@ def prepare(engine: Engine, listing: Listing) -> tuple[Statement, dict]:
         keyset=None if cursor is None else Keyset(_forms(cursor), cursor.backward, cursor.inclusive),
         count=listing.count,
         offset=listing.offset is not None,
+        # A plan for any number of rows costs PostgreSQL so much that it makes a new one each time.
+        limit=listing.limit + 1 if engine is POSTGRESQL else None,
     )
     return list_statement(engine, shape), _values(engine, listing)
 

@@ -50,28 +50,37 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
             direction(column, known, shape, descending=descending)
             for column, (known, descending) in zip(columns, order, strict=True)
         ]
-    ).limit(LIMIT)
+    ).limit(_limit(shape))
     return compile_statement(engine, merged, searching=searching)
 
 
 def _pages(engine: Engine, shape: Shape, order: Order) -> list[Select]:
-    """The page, as parts that follow each other or exclude each other: ranges of the order, ways to read them."""
+    """The page by each way to read it, of which one yields rows."""
     matching, table, ranges = shape.matching, shape.resource.table, branches(shape.resource, shape.keyset, order)
     if follows_order(engine, matching, shape.order):
         conditions = [*where(engine, matching, words=False), *ranges]
         hits = first_found(shape.resource, conditions, descending=order[0][1])
-        return [_rows(_item(engine, shape, order), shape, order, Plan()).where(table.c.id.in_(hits))]
-    conditions, found = where(engine, matching), []
-    for way in plans(engine, matching, shape.order):
-        for part in ranges:
-            page = _item(engine, shape, order)
-            if way.sorts:
-                chosen = select(table.c.id).select_from(shape.resource.source([known for known, _ in order]))
-                chosen = _rows(follow(chosen, table, way).where(*conditions, part), shape, order, way)
-                found.append(_sorted(page, shape, order).where(table.c.id.in_(chosen)))
-            else:
-                found.append(_rows(follow(page, table, way).where(*conditions, part), shape, order, way))
-    return found
+        page = _sorted(_item(engine, shape, order), shape, order)
+        return [_rows(page, shape, _limit(shape)).where(table.c.id.in_(hits))]
+    conditions = where(engine, matching)
+    parts = [[*conditions, part] for part in ranges]
+    return [_page(engine, shape, order, way, parts) for way in plans(engine, matching, shape.order)]
+
+
+def _page(engine: Engine, shape: Shape, order: Order, way: Plan, ranges: list[list[ColumnElement]]) -> Select:
+    """The page by one way; of several ranges, each takes only the rows that those before it leave room for."""
+    table, page, room = shape.resource.table, _item(engine, shape, order), _limit(shape)
+    if not way.sorts and len(ranges) == 1:
+        found = _sorted(follow(page, table, way).where(*ranges[0]), shape, order)
+        return _rows(found, shape, limit(way, room))
+    chosen = []
+    for conditions in ranges:
+        rows = select(table.c.id).select_from(shape.resource.source([known for known, _ in order]))
+        rows = _sorted(follow(rows, table, way).where(*conditions), shape, order)
+        ids = _rows(rows, shape, limit(way, room)).cte()
+        chosen.append(select(ids))
+        room -= select(func.count()).select_from(ids).scalar_subquery()
+    return _sorted(page, shape, order).where(table.c.id.in_(union_all(*chosen)))
 
 
 def _item(engine: Engine, shape: Shape, order: Order) -> Select:
@@ -82,10 +91,14 @@ def _item(engine: Engine, shape: Shape, order: Order) -> Select:
     return select(item, null().label("total"), *keys).select_from(source)
 
 
-def _rows(query: Select, shape: Shape, order: Order, way: Plan) -> Select:
-    """The rows of a page, of all that a query gives."""
-    page = _sorted(query, shape, order).limit(limit(way, LIMIT))
+def _rows(query: Select, shape: Shape, rows: ColumnElement) -> Select:
+    """So many rows of all that a query gives."""
+    page = query.limit(rows)
     return page.offset(bindparam("offset", type_=INTEGER.column_type)) if shape.offset else page
+
+
+def _limit(shape: Shape) -> ColumnElement:
+    return LIMIT if shape.limit is None else literal_column(str(shape.limit))
 
 
 def _sorted(query: Select, shape: Shape, order: Order) -> Select:

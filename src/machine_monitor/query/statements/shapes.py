@@ -33,7 +33,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Shape:
-    """All that a list's statement depends on."""
+    """All that a list's statement depends on; `limit` is a part of its text where the engine plans by it."""
 
     matching: Matching
     order: tuple[tuple[str, bool], ...]
@@ -42,6 +42,7 @@ class Shape:
     keyset: Keyset | None = None
     count: str = "none"
     offset: bool = False
+    limit: int | None = None
 
     @property
     def resource(self) -> Resource:
