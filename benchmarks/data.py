@@ -11,6 +11,7 @@ SEED = 1
 START = int(datetime(2005, 1, 1, tzinfo=UTC).timestamp())
 END = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp())
 DAY = 86_400
+INTERVAL = (END - START) / 1_000_000
 MACHINES = 500
 SECTORS = tuple(f"{number}{letter}" for number in range(1, 7) for letter in "AB")
 KINDS = ("Lathe", "Mill", "Press", "Robot", "Conveyor", "Oven", "Saw", "Grinder", "Pump", "Découpeuse")
@@ -82,6 +83,13 @@ def logs(rows: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
     step = (END - START) / rows
     for number in range(rows):
         yield pen.log(START + (number + pen.rng.random()) * step)
+
+
+def recent(rows: int, seed: int) -> Iterator[dict[str, Any]]:
+    """So many logs after all those, as often as a million of them in twenty years."""
+    pen = _Pen(rows, seed)
+    for number in range(rows):
+        yield pen.log(END + (number + pen.rng.random()) * INTERVAL)
 
 
 def fingerprint(rows: int) -> str:

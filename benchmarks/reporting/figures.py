@@ -117,8 +117,15 @@ def _writes(found: Mapping[str, Any]) -> Iterator[Figure]:
     yield Figure(what, {PRODUCT: _request_cell(ours), NAIVE: _request_cell(theirs)}, goals)
 
 
+IMPORTS = {
+    "bulk": "POST /logs/bulk, 1,000 items a call",
+    "bulk_old": "the same of logs from all of twenty years",
+    "sync": "`mm sync` of a legacy folder of twenty years",
+}
+
+
 def _imports(found: Mapping[str, Any]) -> Iterator[Figure]:
-    for kind, what in (("bulk", "POST /logs/bulk, 1,000 items a call"), ("sync", "`mm sync` of a legacy folder")):
+    for kind, what in IMPORTS.items():
         seen, named = found[kind], f"{what}, into {found['rows']:,} rows"
         if "missing" in seen:
             yield Figure(named, note=seen["missing"])

@@ -21,6 +21,10 @@ STEPS_AT_ONCE = 20_000
 BUSY_SECONDS = 5.0
 # How often a stream looks at the clock, in instructions of SQLite's machine: every few milliseconds.
 CLOCK_INTERVAL = 50_000
+# A thousand logs change four thousand pages of four KiB: the next thousand finds many of them here, and so does the
+# checkpoint that moves them from the write-ahead log to the file.
+CACHE_KIB = 64 * 1024
+LOG_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
@@ -44,6 +48,8 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
         raise SchemaMismatch(message)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
     return connection
 
 
