@@ -16,7 +16,7 @@ from machine_monitor.database.schema import migrations
 from machine_monitor.query.summaries.buckets import UNITS
 from machine_monitor.services import demo, health
 from machine_monitor.services.derived import counts
-from machine_monitor.services.derived.verify import verify
+from machine_monitor.services.verify import verify
 from query import oracle, samples
 
 KEPT = {"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()}
@@ -180,10 +180,10 @@ def test_doctor_tells_that_logs_are_counted_in_another_zone(database_url, writer
 
 async def test_wrong_counts_are_found_and_mended(client, writer):
     await samples.seed(client)
-    assert verify(writer) == []
+    assert verify(writer).faults == []
     writer.transact(lambda tx: tx.cursor.execute("UPDATE log_counts SET count = count + 1 WHERE unit = 'day'"))
     writer.transact(lambda tx: tx.cursor.execute("DELETE FROM log_counts WHERE field = 'status'"))
     assert writer.snapshot(counts.differing) == ["type", "status"]
-    assert "type, status" in verify(writer)[0]
+    assert "type, status" in verify(writer).faults[0]
     writer.transact(lambda tx: counts.rebuild(tx, ZoneInfo("UTC")))
-    assert verify(writer) == []
+    assert verify(writer).faults == []

@@ -104,16 +104,26 @@ def doctor(
     raise typer.Exit(0 if report.healthy else 1)
 
 
-def verify() -> None:
-    """Compare the search index and the counts with the records; exit 1 if they differ."""
-    from machine_monitor.cli.progress import bar
-    from machine_monitor.services.derived import verify
+def verify(
+    head: Annotated[
+        str | None, typer.Option(help="A head printed before, which the history must contain: its end may be cut.")
+    ] = None,
+) -> None:
+    """Check the chain of the history, and compare the search index and the counts with the records.
 
+    Prints the head of the history; exit 1 if something is not as it was written.
+    """
+    from machine_monitor.cli.progress import bar
+    from machine_monitor.services import verify
+    from machine_monitor.services.evidence import chain
+
+    known = None if head is None else chain.read_head(head)
     with site.opened() as (_, database), bar("Verifying") as progress:
-        faults = verify.verify(database, progress)
-    for fault in faults or ["Everything is as the records say."]:
+        verdict = verify.verify(database, known, progress)
+    for fault in verdict.faults or ["Everything is as it was written."]:
         typer.echo(fault)
-    raise typer.Exit(1 if faults else 0)
+    typer.echo(f"head {verdict.head}")
+    raise typer.Exit(1 if verdict.faults else 0)
 
 
 def openapi() -> None:

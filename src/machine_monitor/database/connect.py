@@ -1,6 +1,5 @@
 """A database as the rest of the product sees it: `fetch` to read, `write` to change."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 from machine_monitor.database import addresses
 from machine_monitor.database.addresses import Address
 from machine_monitor.database.batches import Batches, Outcomes, Unit
-from machine_monitor.database.engines import SQLITE, Engine
+from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
 from machine_monitor.database.sqlite import SqliteDriver
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import Streams
@@ -19,6 +18,8 @@ from machine_monitor.errors import Conflict
 
 # A unit that met a race (a key taken, a reference gone) sees the winner when it runs again.
 ATTEMPTS = 3
+# The key of PostgreSQL's lock that orders the writers of the history; any number that no other program takes.
+TURN = 5_263_474_915_822_071
 T = TypeVar("T")
 
 
@@ -33,6 +34,7 @@ class Transaction:
     engine: Engine
     cursor: Any  # sqlite3's or psycopg's: what is used of them is alike
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
+    _last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; its rows, if it yields any."""
@@ -52,6 +54,11 @@ class Transaction:
         """Let `work` have the item, with all others deferred to it, before the transaction ends."""
         self._deferred.setdefault(work, []).append(item)
 
+    def defer_to_end(self, work: "Callable[[Transaction, list[Any]], None]", item: Any) -> None:
+        """`defer`, after all else: what others wait for is done as late as possible."""
+        self._last.add(work)
+        self.defer(work, item)
+
     def deferred(self, work: "Callable[[Transaction, list[Any]], None]") -> list[Any]:
         """What `work` is to have."""
         return self._deferred.setdefault(work, [])
@@ -59,16 +66,23 @@ class Transaction:
     def settle(self, *works: "Callable[[Transaction, list[Any]], None]") -> None:
         """Do what was deferred, or only these works."""
         while due := [work for work in self._deferred if not works or work in works]:
-            due[0](self, self._deferred.pop(due[0]))
+            work = min(due, key=self._last.__contains__)
+            work(self, self._deferred.pop(work))
+
+    def take_turns(self) -> None:
+        """Wait for the transactions that took their turn before, and let later ones wait: SQLite's always do."""
+        if self.engine is POSTGRESQL:
+            self.cursor.execute(f"SELECT pg_advisory_xact_lock({TURN})")
 
     @property
     def is_open(self) -> bool:
-        """Whether SQLite still has the transaction: a full disk makes it take everything back by itself."""
-        return self.cursor.connection.in_transaction
+        """Whether the database still has the transaction: a full disk makes SQLite take everything back by itself."""
+        connection = self.cursor.connection
+        return connection.in_transaction if self.engine is SQLITE else not connection.closed
 
     @contextmanager
     def part(self) -> "Generator[None]":
-        """A part of an SQLite transaction that an error takes back alone, with what it deferred."""
+        """A part of the transaction that an error takes back alone, with what it deferred."""
         before = {work: [*items] for work, items in self._deferred.items()}
         self.cursor.execute("SAVEPOINT part")
         try:
@@ -90,7 +104,7 @@ class Database:
         self.address: Address = addresses.parse(url)
         self.engine = self.address.engine
         self._driver = _driver(self.address, query_timeout)
-        self._threads = ThreadPoolExecutor(self._driver.writers, thread_name_prefix="write")
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._batches = Batches(self._transact_batch, self._threads)
         self._streams = Streams()
 
@@ -126,11 +140,9 @@ class Database:
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and commit it, in a thread; when it returns, what it wrote is on disk.
 
-        On SQLite, where one writes at a time, the units that wait share a transaction, each with an outcome of its own.
+        The units that wait share a transaction, each with an outcome of its own.
         """
-        if self.engine is SQLITE:
-            return await self._batches.submit(unit)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.transact, unit)
+        return await self._batches.submit(unit)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and commit it; any error takes all of it back."""
@@ -161,6 +173,9 @@ class Database:
     def _transact_batch(self, units: Sequence[Unit]) -> Outcomes:
         if len(units) == 1:
             return [_outcome(self.transact, units[0])]
+        return _insistently(self._transact_together, units)
+
+    def _transact_together(self, units: Sequence[Unit]) -> Outcomes:
         with self._errors(), self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
             outcomes = []

@@ -47,7 +47,6 @@ def reading_options(conninfo: str, query_timeout: float) -> str:
 class PostgresqlDriver:
     """Reads and writes through pools that open a connection when one is first needed."""
 
-    writers = WRITERS
     failures = psycopg.Error
 
     def __init__(self, conninfo: str, query_timeout: float) -> None:

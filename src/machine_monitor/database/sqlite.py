@@ -76,7 +76,6 @@ async def _open_reader(path: Path) -> Reader:
 class SqliteDriver:
     """Reads what is short in the event loop, all else by a pool of threads, one hop each; writes one after another."""
 
-    writers = 1
     failures = sqlite3.Error
 
     def __init__(self, path: Path, query_timeout: float) -> None:

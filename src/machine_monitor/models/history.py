@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import CODE, EVIDENCE, INTEGER, TEXT, TIME, choice
@@ -29,7 +29,7 @@ class HistoryRead(Schema):
 
 
 class History(HistoryRead, table=True):
-    """The table of entries; `record_id` is the id of a row of the table `resource`."""
+    """The table of entries; `record_id` is the id of a row of the table `resource`, `hash` the link of the chain."""
 
     __tablename__ = "history"
     __table_args__: ClassVar[Any] = (
@@ -43,6 +43,8 @@ class History(HistoryRead, table=True):
     record_id: int = Field(sa_type=INTEGER.column_type)
     key: str = Field(sa_type=TEXT.column_type)
     note_folded: str | None = Field(default=None, sa_type=TEXT.column_type)
+    request_id: str | None = Field(default=None, sa_type=CODE.column_type)
+    hash: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 HISTORY = Resource(

@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
-
-from sqlalchemy import bindparam, insert
 
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Transaction
-from machine_monitor.database.engines import Engine, canonical_json
-from machine_monitor.database.kinds import EVIDENCE, TIME
-from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.models import HISTORY
+from machine_monitor.database.engines import canonical_json
 from machine_monitor.query.vocabulary import Resource
-from machine_monitor.query.words import fold
+from machine_monitor.services.evidence import chain
+from machine_monitor.services.evidence.chain import Entry
 
 Changes = Mapping[str, list[Any]]
 
@@ -27,6 +22,7 @@ class Author:
     user: str | None = None
     note: str | None = None
     at: str = field(default_factory=lambda: instants.text(instants.now()))
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,27 +36,22 @@ class Subject:
 
 
 def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]], author: Author) -> None:
-    """Add an entry for each of the records."""
-    shared = {
-        "at": tx.engine.store(author.at, TIME),
-        "user": author.user,
-        "via": author.via,
-        "op": op,
-        "note": author.note,
-        "note_folded": None if author.note is None else fold(author.note),
-    }
-    entries = [
-        {
-            **shared,
-            "resource": subject.resource.name,
-            "record_id": subject.id,
-            "key": subject.key,
-            "version": subject.version,
-            "changes": tx.engine.store(changes, EVIDENCE),
-        }
-        for subject, changes in changed
-    ]
-    tx.run_many(_insert(tx.engine), entries)
+    """Add an entry for each of the records before the transaction ends."""
+    for subject, changes in changed:
+        entry = Entry(
+            resource=subject.resource.name,
+            record_id=subject.id,
+            key=subject.key,
+            at=author.at,
+            user=author.user,
+            via=author.via,
+            request_id=author.request_id,
+            op=op,
+            version=subject.version,
+            note=author.note,
+            changes=canonical_json(changes),
+        )
+        tx.defer_to_end(chain.write, entry)
 
 
 def creation(values: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -85,11 +76,3 @@ def _same(one: object, other: object) -> bool:
 
 def _sorted(value: object) -> object:
     return dict(sorted(value.items())) if isinstance(value, dict) else value
-
-
-@cache
-def _insert(engine: Engine) -> Statement:
-    columns = [column for column in HISTORY.table.columns if column.name != "seq"]
-    return compile_statement(
-        engine, insert(HISTORY.table).values({column: bindparam(column.name, type_=column.type) for column in columns})
-    )

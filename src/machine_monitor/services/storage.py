@@ -11,7 +11,7 @@ from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from machine_monitor.database.connect import Transaction
-from machine_monitor.database.engines import POSTGRESQL, Engine, canonical_json
+from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine, canonical_json
 from machine_monitor.database.kinds import OBJECT, TIME, Kind
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query import attributes
@@ -20,6 +20,7 @@ from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import fold
 from machine_monitor.services.derived import counts, search_index
 from machine_monitor.services.derived.search_index import Change
+from machine_monitor.services.evidence import chain
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def remove(tx: Transaction, stored: Stored) -> None:
     """Delete a row, its folded texts and its words."""
     resource = stored.resource
     search_index.follow(tx, Change(resource, stored.id, stored.values, None))
-    tx.settle()  # while the row is there that PostgreSQL's index refers to
+    tx.settle(search_index.write_all)  # while the row is there that PostgreSQL's index refers to
     for table in (resource.folded, resource.table):
         if table is not None:
             tx.run(_delete(tx.engine, table), {"row_id": stored.id})
@@ -138,6 +139,9 @@ def relieve(tx: Transaction) -> None:
     """In a transaction of very many records, let go of what is kept of those that are written."""
     tx.settle(search_index.write_all)
     counts.condense(tx)
+    if tx.engine is SQLITE:
+        # Whoever writes waits for this transaction anyway.
+        tx.settle(chain.write)
 
 
 def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

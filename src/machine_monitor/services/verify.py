@@ -1,22 +1,33 @@
-"""Verification: whether what is derived from the records still says what they say."""
+"""Verification: whether the history is whole, and what is derived from the records still says what they say."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.models import RESOURCES
 from machine_monitor.services.derived import counts, upkeep
+from machine_monitor.services.evidence import chain
+from machine_monitor.services.evidence.chain import Head
 
 Progress = Callable[[int, int], None]
 SHOWN = 5
 
 
-def verify(database: Database, progress: Progress | None = None) -> list[str]:
-    """What is wrong, a sentence each; empty if nothing is. Reads one moment, and all of it."""
-    return database.snapshot(lambda tx: _faults(tx, progress))
+@dataclass(frozen=True)
+class Verdict:
+    """What is wrong, a sentence each, and where the history ends: the head that a later verification can be given."""
+
+    faults: list[str]
+    head: Head
 
 
-def _faults(tx: Transaction, progress: Progress | None) -> list[str]:
-    found = []
+def verify(database: Database, known: Head | None = None, progress: Progress | None = None) -> Verdict:
+    """Compare everything with the records; `known` is a head that the history must contain. Reads one moment."""
+    return database.snapshot(lambda tx: Verdict(_faults(tx, known, progress), chain.head(tx)))
+
+
+def _faults(tx: Transaction, known: Head | None, progress: Progress | None) -> list[str]:
+    found = chain.faults(tx, known, progress)
     for done, resource in enumerate(RESOURCES, 1):
         keys = upkeep.search_faults(tx, resource)
         if keys:

@@ -1,0 +1,69 @@
+"""The history becomes evidence: a hash chain over its entries, which nobody can change or remove any more."""
+
+import json
+from datetime import UTC
+from hashlib import sha256
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+LINKED_AT_ONCE = 5_000
+SAID = 'resource, record_id, "key", at, "user", via, request_id, op, version, note, changes'
+FORBIDDEN = "entries of the history are not changed or removed"
+SQLITE_TRIGGER = f"""CREATE TRIGGER history_{{0}} BEFORE {{0}} ON history
+BEGIN SELECT RAISE(ABORT, '{FORBIDDEN}'); END"""
+POSTGRESQL_FUNCTION = f"""CREATE FUNCTION history_forbidden() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION '{FORBIDDEN}'; END $$"""
+POSTGRESQL_TRIGGER = """CREATE TRIGGER history_forbidden BEFORE UPDATE OR DELETE OR TRUNCATE ON history
+FOR EACH STATEMENT EXECUTE FUNCTION history_forbidden()"""
+
+
+def upgrade() -> None:
+    op.add_column("history", sa.Column("request_id", TEXT))
+    op.add_column("history", sa.Column("hash", sa.LargeBinary()))
+    _link(op.get_bind())
+    if op.get_context().dialect.name == "sqlite":
+        for change in ("update", "delete"):
+            op.execute(SQLITE_TRIGGER.format(change))
+    else:
+        op.execute(POSTGRESQL_FUNCTION)
+        op.execute(POSTGRESQL_TRIGGER)
+
+
+def downgrade() -> None:
+    if op.get_context().dialect.name == "sqlite":
+        for change in ("update", "delete"):
+            op.execute(f"DROP TRIGGER history_{change}")
+    else:
+        op.execute("DROP TRIGGER history_forbidden ON history")
+        op.execute("DROP FUNCTION history_forbidden")
+    for column in ("hash", "request_id"):
+        op.drop_column("history", column)
+
+
+def _link(connection: sa.Connection) -> None:
+    """Give the entries that are there their hashes: of the entry before, then of what the entry says."""
+    after, link = 0, b""
+    some = sa.text(f"SELECT seq, {SAID} FROM history WHERE seq > :after ORDER BY seq LIMIT {LINKED_AT_ONCE}")
+    update = sa.text("UPDATE history SET hash = :hash WHERE seq = :seq")
+    while rows := connection.execute(some, {"after": after}).fetchall():
+        links = []
+        for after, *said in rows:
+            said[3] = _instant(said[3])
+            text = json.dumps([after, *said], ensure_ascii=False, separators=(",", ":"))
+            link = sha256(link + text.encode()).digest()
+            links.append({"seq": after, "hash": link})
+        connection.execute(update, links)
+
+
+def _instant(at: object) -> str:
+    """The API's text of a time: SQLite keeps it without its `Z`."""
+    if isinstance(at, str):
+        return f"{at}Z"
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"  # ty: ignore[unresolved-attribute] -- a datetime

@@ -1,0 +1,140 @@
+"""The history as evidence: whoever tampers with an entry, past the triggers that forbid it, is found."""
+
+import asyncio
+import random
+
+import psycopg
+import pytest
+
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.database.connect import Database
+from machine_monitor.errors import Conflict, UsageError
+from machine_monitor.services.evidence import chain
+from machine_monitor.services.verify import verify
+from query import samples
+
+TAMPERED = 100
+# Each with the values of another entry, or ones that look alike.
+CHANGED = {
+    "resource": "'machines'",
+    "record_id": "record_id + 1",
+    "key": "key || ' '",
+    "user": "coalesce(\"user\", '') || 'X'",
+    "via": "'session'",
+    "request_id": "coalesce(request_id, '') || '1'",
+    "op": "CASE op WHEN 'update' THEN 'create' ELSE 'update' END",
+    "version": "version + 1",
+    "note": "coalesce(note, '') || ' '",
+    "changes": "replace(changes, '{', '{ ')",
+    "seq": "seq + 1000000",
+    "hash": "NULL",
+}
+TIMES = {"sqlite": "at || '.5'", "postgresql": "at + INTERVAL '1 microsecond'"}
+UNLOCK = {
+    "sqlite": ("DROP TRIGGER history_update", "DROP TRIGGER history_delete"),
+    "postgresql": ("ALTER TABLE history DISABLE TRIGGER USER",),
+}
+
+
+@pytest.fixture
+def opened(database_url):
+    database = Database(database_url)
+    yield database
+    database.close_writer()
+
+
+async def write_history(client) -> None:
+    await samples.seed(client)
+    for log in (await client.get("/logs", params={"limit": 60})).json()["items"]:
+        note = {"X-Change-Note": "seen again"}
+        await client.patch(f"/logs/{log['uuid']}", json={"comment": "seen", "severity": "minor"}, headers=note)
+
+
+class Undone(Exception):
+    """Takes a transaction back."""
+
+
+def faults_after(database: Database, *statements: str, known: chain.Head | None = None) -> list[str]:
+    """What a verification finds after these, which are taken back."""
+    found = []
+
+    def tamper(tx):
+        for statement in (*UNLOCK[tx.engine.name], *statements):
+            tx.cursor.execute(statement)
+            assert tx.cursor.rowcount != 0, statement
+        found.extend(chain.faults(tx, known))
+        raise Undone
+
+    with pytest.raises(Undone):
+        database.transact(tamper)
+    return found
+
+
+async def test_entries_that_were_tampered_with_are_all_found(client, opened):
+    await write_history(client)
+    assert verify(opened).faults == []
+    seqs = [row[0] for row in opened.snapshot(lambda tx: rows(tx, "SELECT seq FROM history"))]
+    changed = CHANGED | {"at": TIMES[opened.engine.name]}
+    rng = random.Random(1)
+    for number in range(TAMPERED):
+        column, seq = list(changed)[number % len(changed)], rng.choice(seqs[:-1])
+        update = f'UPDATE history SET "{column}" = {changed[column]} WHERE seq = {seq}'
+        assert faults_after(opened, update) != [], update
+    assert verify(opened).faults == []
+
+
+async def test_entries_that_were_removed_or_reordered_are_found(client, opened):
+    await write_history(client)
+    seqs = [row[0] for row in opened.snapshot(lambda tx: rows(tx, "SELECT seq FROM history ORDER BY seq"))]
+    for seq in (seqs[0], seqs[len(seqs) // 2], seqs[-2]):
+        assert faults_after(opened, f"DELETE FROM history WHERE seq = {seq}") != []
+    one, other = seqs[10], seqs[11]
+    swap = [
+        f"UPDATE history SET seq = -1 WHERE seq = {one}",
+        f"UPDATE history SET seq = {one} WHERE seq = {other}",
+        f"UPDATE history SET seq = {other} WHERE seq = -1",
+    ]
+    assert faults_after(opened, *swap) != []
+
+
+async def test_an_end_that_was_cut_is_found_with_a_head_from_before(client, opened):
+    await write_history(client)
+    head = verify(opened).head
+    assert chain.read_head(str(head)) == head
+    cut = f"DELETE FROM history WHERE seq >= {head.seq - 3}"
+    assert faults_after(opened, cut) == []
+    assert faults_after(opened, cut, known=head) != []
+    await client.post("/machines", json={"name": "later"})
+    assert verify(opened, head).faults == []
+    assert verify(opened, head._replace(hash=bytes(32))).faults != []
+
+
+@pytest.mark.parametrize("text", ["", "1", "1:", ":", f"x:{'0' * 64}", f"1:{'0' * 63}", f"1:{'0' * 65}", "1:é"])
+def test_what_is_no_head_is_refused(text):
+    with pytest.raises(UsageError, match="hexadecimal"):
+        chain.read_head(text)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE history SET note = 'x'", "DELETE FROM history"])
+def test_the_database_itself_forbids_changes(opened, statement):
+    with pytest.raises((Conflict, psycopg.errors.RaiseException)):
+        opened.transact(lambda tx: tx.cursor.execute(statement))
+    assert verify(opened).faults == []
+
+
+async def test_the_chain_holds_while_many_write(database_url, opened):
+    async with serving(Settings(database_url=database_url)) as one, serving(Settings(database_url=database_url)) as two:
+        await one.post("/machines", json={"name": "Press"})
+        bodies = [{"machine": "Press", "type": "info", "comment": str(number)} for number in range(60)]
+        posts = [client.post("/logs", json=body) for client in (one, two) for body in bodies]
+        answers = await asyncio.gather(*posts)
+    assert {answer.status_code for answer in answers} == {201}
+    verdict = verify(opened)
+    assert verdict.faults == []
+    assert verdict.head.seq == 7 + 1 + 120
+
+
+def rows(tx, statement):
+    tx.cursor.execute(statement)
+    return tx.cursor.fetchall()
