@@ -1,4 +1,7 @@
-"""The history becomes evidence: a hash chain over its entries, which nobody can change or remove any more."""
+"""The history becomes evidence: a hash chain over its entries, which nobody can change or remove any more.
+
+Also an index of the deleted logs, and the answers that are kept for requests that are sent again.
+"""
 
 import json
 from datetime import UTC
@@ -28,6 +31,8 @@ def upgrade() -> None:
     op.add_column("history", sa.Column("request_id", TEXT))
     op.add_column("history", sa.Column("hash", sa.LargeBinary()))
     _link(op.get_bind())
+    deleted = sa.text("deleted_at IS NOT NULL")
+    op.create_index("ix_logs_deleted", "logs", ["started_at", "id"], sqlite_where=deleted, postgresql_where=deleted)
     if op.get_context().dialect.name == "sqlite":
         for change in ("update", "delete"):
             op.execute(SQLITE_TRIGGER.format(change))
@@ -43,6 +48,7 @@ def downgrade() -> None:
     else:
         op.execute("DROP TRIGGER history_forbidden ON history")
         op.execute("DROP FUNCTION history_forbidden")
+    op.drop_index("ix_logs_deleted", "logs")
     for column in ("hash", "request_id"):
         op.drop_column("history", column)
 

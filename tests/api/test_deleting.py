@@ -79,3 +79,57 @@ async def test_a_deletion_takes_no_parameters(seeded, kind):
     answer = await seeded.delete(kind.at(key), params={"force": "true"})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
     assert (await seeded.get(kind.at(key))).status_code == 200
+
+
+async def test_a_deleted_log_is_restored_as_it_was(seeded):
+    key, record = await create(seeded, LOGS, comment="once deleted", attributes={"a": 1})
+    path = f"{LOGS.at(key)}/restore"
+    assert (await seeded.post(path)).json()["code"] == "conflict"
+    await seeded.delete(LOGS.at(key))
+    stale = await seeded.post(path, headers={"If-Match": '"1"'})
+    assert (stale.status_code, stale.json()["current"]["version"]) == (412, 2)
+    before = (await seeded.get("/logs/facets", params={"by": "type"})).json()
+    answer = await seeded.post(path, headers={"X-Change-Note": "by mistake"})
+    restored = answer.json()
+    changed = {"version": 3, "updated_at": restored["updated_at"]}
+    assert (answer.status_code, answer.headers["etag"], restored) == (200, '"3"', record | changed)
+    assert (await seeded.get(LOGS.at(key))).content == answer.content
+    found = (await seeded.get("/logs", params={"q": "once deleted", "uuid": key})).json()["items"]
+    assert [log["uuid"] for log in found] == [key]
+    entry = (await seeded.get(f"{LOGS.at(key)}/history")).json()["items"][0]
+    assert (entry["op"], entry["version"], entry["note"]) == ("restore", 3, "by mistake")
+    assert entry["changes"]["comment"] == [None, "once deleted"]
+    after = (await seeded.get("/logs/facets", params={"by": "type"})).json()
+    counted = [{item["value"]: item["count"] for item in facets["facets"]["type"]} for facets in (before, after)]
+    assert counted[1][record["type"]] == counted[0].get(record["type"], 0) + 1
+
+
+async def test_what_was_never_there_is_not_restored(seeded):
+    assert (await seeded.post("/logs/00000000-0000-4000-8000-00000000dead/restore")).status_code == 404
+    assert (await seeded.post("/logs/abc/restore")).status_code == 404
+    assert (await seeded.get("/logs/abc/restore")).status_code == 405
+
+
+async def test_deleted_logs_have_a_list_of_their_own(seeded):
+    keys = [(await create(seeded, LOGS, comment=f"removed {number}", project="gone"))[0] for number in range(3)]
+    for key in keys[:2]:
+        await seeded.delete(LOGS.at(key))
+
+    async def listed(**query):
+        page = (await seeded.get("/logs", params={"project": "gone", "sort": "comment", **query})).json()
+        return [item["uuid"] for item in page["items"]]
+
+    assert await listed(deleted="true") == keys[:2]
+    assert await listed(deleted="false") == await listed() == keys[2:]
+    assert await listed(deleted="true", q="removed 1") == [keys[1]]
+    first = (await seeded.get("/logs", params={"deleted": "true", "project": "gone", "limit": 1})).json()
+    again = await seeded.get("/logs", params={"project": "gone", "cursor": first["next"]})
+    assert again.json()["code"] == "cursor-mismatch"
+    rest = await seeded.get("/logs", params={"deleted": "true", "project": "gone", "cursor": first["next"]})
+    assert [item["uuid"] for page in (first, rest.json()) for item in page["items"]] == [keys[1], keys[0]]
+
+
+@pytest.mark.parametrize("query", ["deleted=", "deleted=1", "deleted=yes", "deleted=true&deleted=true"])
+async def test_deleted_is_true_or_false_once(seeded, query):
+    answer = await seeded.get(f"/logs?{query}")
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "deleted")

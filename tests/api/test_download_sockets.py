@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from api.taking import fill
-from machine_monitor.api import downloads
+from machine_monitor.api import streaming
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 from machine_monitor.database import streams
@@ -33,7 +33,7 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
 
 @pytest.mark.parametrize("patience", [0.2, 60])
 def test_over_a_socket_a_sleeper_gets_no_clean_end_and_a_reader_does(served, monkeypatch, patience):
-    monkeypatch.setattr(downloads, "PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(streaming, "PATIENCE_SECONDS", patience)
     app, port = served
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from api.taking import UUID, Client, assert_given_back, fill, running
-from machine_monitor.api import downloads
+from machine_monitor.api import streaming
 from machine_monitor.database import addresses, streams
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseBusy, QueryTimeout
@@ -68,7 +68,7 @@ async def test_head_stops_after_the_first_part(database_url, path, monkeypatch):
 
 @pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.xlsx"])
 async def test_who_takes_nothing_is_cut(database_url, path, monkeypatch, caplog):
-    monkeypatch.setattr(downloads, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 0.05)
     fill(database_url, 45)
     async with running(database_url) as app:
         client = Client(app, path)

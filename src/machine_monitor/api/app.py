@@ -13,13 +13,13 @@ from starlette.middleware.cors import CORSMiddleware
 from machine_monitor import config
 from machine_monitor.api import documents, problems
 from machine_monitor.api.envelope import Envelope
-from machine_monitor.api.routes import log_types, logs, machines, system, users
+from machine_monitor.api.routes import changes, log_types, logs, machines, system, users
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.derived import upkeep
 
 # The first is found soonest.
-ROUTERS = (logs.router, machines.router, log_types.router, users.router, system.router)
+ROUTERS = (logs.router, machines.router, log_types.router, users.router, changes.router, system.router)
 # Objects more than are gone, before Python looks for cycles among them; its own 700 cost a tenth of a bulk call.
 GARBAGE = 20_000
 EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")

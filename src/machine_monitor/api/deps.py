@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 from zoneinfo import ZoneInfo
@@ -54,6 +54,12 @@ class Writing:
     async def delete(self, resource: Resource, key: str) -> None:
         """Delete the record at `key`."""
         await self._write(records.delete, Target(resource, key, self.conditions))
+
+    async def restore(self, resource: Resource, key: str) -> Written:
+        """Bring the deleted record at `key` back."""
+        # It takes nothing from anybody, so that no `If-Match` is needed.
+        conditions = replace(self.conditions, required=False)
+        return await self._write(records.restore, Target(resource, key, conditions))
 
     async def put_all(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> list[Outcome]:
         """Create or replace a record for each item, all or none of them if `atomic`."""

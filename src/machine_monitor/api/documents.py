@@ -7,6 +7,7 @@ from fastapi import Response
 from pydantic import BaseModel, create_model
 
 from machine_monitor.api.parameters import (
+    changes_parameters,
     export_parameters,
     facets_parameters,
     list_parameters,
@@ -115,6 +116,30 @@ def listed(resource: Resource) -> dict[str, Any]:
     }
 
 
+def fed(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a feed of changes."""
+    sentence, items = "Changes, and the number to ask from next.", (list[resource.read], ...)
+    return {
+        "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...)),
+        "responses": problems(*ANYWHERE, 422),
+        "openapi_extra": {"parameters": changes_parameters()},
+    }
+
+
+def streamed(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a stream of changes."""
+    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    last = {"Last-Event-ID": "The id of the last event that was seen."}
+    return {
+        "response_class": Response,
+        "responses": {
+            200: {"content": content, "description": f"An event for each {resource.noun}."},
+            **problems(*ANYWHERE, 422),
+        },
+        "openapi_extra": {"parameters": [changes_parameters()[0], *_headers(last)]},
+    }
+
+
 def exported(resource: Resource, form: Format) -> dict[str, Any]:
     """The decorator's arguments for an export."""
     answer = {"content": {form.media_type: {"schema": {"type": "string"}}}, "headers": DISPOSITION}
@@ -174,6 +199,15 @@ def updated(resource: Resource) -> dict[str, Any]:
     return {
         "response_model": resource.read,
         "responses": {200: {"headers": ETAG}, **problems(*BODIES, 404, 409, 412, 428, *gone)},
+        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+    }
+
+
+def restored(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for bringing a deleted record back."""
+    return {
+        "response_model": resource.read,
+        "responses": {200: {"headers": ETAG}, **problems(*WRITES, 404, 409, 412)},
         "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
     }
 

@@ -26,6 +26,7 @@ from machine_monitor.query.summaries.requests import (
 from machine_monitor.query.times import MOMENT_PATTERN
 from machine_monitor.query.values import MAX_INTEGER
 from machine_monitor.query.vocabulary import Field, Resource
+from machine_monitor.services.evidence.changes import DEFAULT_CHANGES, MAX_CHANGES
 
 # Operators that OpenAPI declares beside equality, by kind; the rest of the vocabulary stands in the table.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
@@ -43,7 +44,24 @@ DIALECT = {"type": "string", "enum": list(DIALECTS), "default": DIALECTS[0]}
 
 def list_parameters(resource: Resource) -> list[dict[str, Any]]:
     """The OpenAPI parameters of a list."""
-    return [*_search(resource), *_paging(resource), *selection_parameters(resource), *_filters(resource)]
+    deleted = _parameter("deleted", "Whether to list the deleted ones instead (supervisor).", BOOLEAN)
+    return [
+        *_search(resource),
+        *_paging(resource),
+        *selection_parameters(resource),
+        *([deleted] if resource.soft_delete else []),
+        *_filters(resource),
+    ]
+
+
+def changes_parameters() -> list[dict[str, Any]]:
+    """The OpenAPI parameters of the feed of changes; the first is that of the stream, too."""
+    since = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES}
+    return [
+        _parameter("since", "The number of the last change that is known already.", since),
+        _parameter("limit", "How many changes.", limit),
+    ]
 
 
 def facets_parameters(resource: Resource) -> list[dict[str, Any]]:

@@ -3,9 +3,9 @@
 from sqlmodel import SQLModel
 
 from machine_monitor.models.derived import DERIVED
-from machine_monitor.models.history import HISTORY
+from machine_monitor.models.history import CHANGES, HISTORY
 from machine_monitor.models.legacy_import import LEGACY_IMPORTS
-from machine_monitor.models.log import LOGS
+from machine_monitor.models.log import DELETED_LOGS, LOGS
 from machine_monitor.models.log_count import LOG_COUNTS
 from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
@@ -15,6 +15,8 @@ RESOURCES = (MACHINES, LOGS, LOG_TYPES, USERS)
 METADATA = SQLModel.metadata
 
 __all__ = [
+    "CHANGES",
+    "DELETED_LOGS",
     "DERIVED",
     "HISTORY",
     "LEGACY_IMPORTS",

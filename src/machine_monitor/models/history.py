@@ -1,5 +1,6 @@
 """History: an entry for each change of a record, written with it and never changed."""
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from sqlalchemy import CheckConstraint, Index, LargeBinary
@@ -26,6 +27,13 @@ class HistoryRead(Schema):
     version: Identity = stored(INTEGER, "The record's version after it.")
     changes: Changes = stored(EVIDENCE, "For each field that changed, its value before and after.")
     note: LongText | None = stored(TEXT, "Why, in the words of who did it.", None)
+
+
+class ChangeRead(HistoryRead):
+    """One change of any record of the base."""
+
+    resource: Word = stored(CODE, "What kind of record changed, such as logs.")
+    key: LongText = stored(TEXT, "Which one, by what stands in its path.")
 
 
 class History(HistoryRead, table=True):
@@ -60,3 +68,6 @@ HISTORY = Resource(
     ties=("seq",),
     scope=("resource", "record_id"),
 )
+
+# The whole history, for who follows all changes.
+CHANGES = replace(HISTORY, name="changes", noun="change", read=ChangeRead, create=ChangeRead, scope=(), sort="seq")

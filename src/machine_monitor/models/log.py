@@ -3,6 +3,7 @@
 import secrets
 import time
 import uuid as uuids
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
@@ -38,6 +39,7 @@ from machine_monitor.models.user import USERS
 from machine_monitor.query.vocabulary import Related, Resource, Summary, folded_table
 
 # As statements ask, to the letter: SQLite compares the terms.
+DELETED = "deleted_at IS NOT NULL"
 NAMED = "project IS NOT NULL"
 UNFINISHED = "status IN ('open', 'in_progress') AND deleted_at IS NULL"
 STOPPED = "down_from IS NOT NULL AND deleted_at IS NULL"
@@ -104,6 +106,7 @@ class Log(LogFields, Versioned, table=True):
         *[Index(None, *path, *TIES) for path in PATHS if path != PROJECT],
         # Most logs have none.
         Index(None, *PROJECT, *TIES, sqlite_where=text(NAMED), postgresql_where=text(NAMED)),
+        Index("ix_logs_deleted", *TIES, sqlite_where=text(DELETED), postgresql_where=text(DELETED)),
         Index(None, "machine_id", sqlite_where=text(UNFINISHED), postgresql_where=text(UNFINISHED)),
         Index(
             None,
@@ -189,3 +192,6 @@ LOGS = Resource(
     soft_delete=True,
     summary=SUMMARY,
 )
+
+# Those that lists leave out: few, in an index of their own.
+DELETED_LOGS = replace(LOGS, deleted=True, paths=())

@@ -69,7 +69,8 @@ class Resource:
     `immutable` fields are set at creation only. `ties` make every order total; the search index follows time where
     the first of them is one, and has a word for each value of `facets`. For each of `paths` there is an index of these
     columns and the ties: the first that the filters fix is the one to read by. What `expand` may add beside related
-    records are the members of `computed`, as JSON.
+    records are the members of `computed`, as JSON. Lists show the records that are not deleted, or only those that are
+    (`deleted`).
     """
 
     name: str
@@ -91,6 +92,7 @@ class Resource:
     immutable: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     soft_delete: bool = False
+    deleted: bool = False
     scope: tuple[str, ...] = ()
     summary: Summary | None = None
     computed: Mapping[str, Callable[[Engine], Mapping[str, ColumnElement]]] = field(default_factory=dict)

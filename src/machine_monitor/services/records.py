@@ -135,6 +135,20 @@ def delete(tx: Transaction, target: Target, author: Author) -> None:
     history.record(tx, "delete", [(subject, history.changes_between(_shown(stored), {}))], author)
 
 
+def restore(tx: Transaction, target: Target, author: Author) -> Written:
+    """Bring a deleted record back as it was; raises `Conflict` if it lives."""
+    stored = target.find(tx)
+    if stored is None:
+        raise _not_found(target.resource)
+    target.conditions.check(stored)
+    if not stored.deleted:
+        raise Conflict(f"The {target.resource.noun} is not deleted.")
+    storage.restore(tx, stored, author.at)
+    subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.record(tx, "restore", [(subject, history.creation(_shown(stored)))], author)
+    return _written(tx, target.resource, target.key, created=False)
+
+
 def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author) -> Written:
     """Add a record of checked values whose key is free; raises 422 if it names what is not there."""
     found = references.resolve(tx, resource, values)

@@ -119,10 +119,20 @@ def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: 
 
 def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
     """Take a record out of every list; its row stays, and so do its words."""
-    written = tx.engine.store(at, TIME)
-    row = {"version": stored.version + 1, "updated_at": written, "deleted_at": written, "row_id": stored.id}
-    tx.run(_update(tx.engine, stored.resource.table, tuple(row)), row)
+    _mark(tx, stored, at, deleted_at=tx.engine.store(at, TIME))
     counts.change(tx, stored.resource, stored.values, None)
+
+
+def restore(tx: Transaction, stored: Stored, at: str) -> None:
+    """Bring a deleted record back into the lists."""
+    _mark(tx, stored, at, deleted_at=None)
+    counts.change(tx, stored.resource, None, stored.values)
+
+
+def _mark(tx: Transaction, stored: Stored, at: str, deleted_at: Any) -> None:
+    row = {"version": stored.version + 1, "updated_at": tx.engine.store(at, TIME), "row_id": stored.id}
+    row["deleted_at"] = deleted_at
+    tx.run(_update(tx.engine, stored.resource.table, tuple(row)), row)
 
 
 def remove(tx: Transaction, stored: Stored) -> None:

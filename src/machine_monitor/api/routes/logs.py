@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Write, facets_of, listing_of, selection_of, stats_of
+from machine_monitor.api.deps import Db, Known, Write, clock_of, facets_of, listing_of, selection_of, stats_of
 from machine_monitor.api.documents import (
     counted,
     created,
@@ -15,16 +15,18 @@ from machine_monitor.api.documents import (
     put_together,
     read,
     replaced,
+    restored,
     updated,
 )
 from machine_monitor.api.downloads import offer_exports
 from machine_monitor.api.route import tagged
-from machine_monitor.models import HISTORY, LOGS
+from machine_monitor.errors import Fault, invalid
+from machine_monitor.models import DELETED_LOGS, HISTORY, LOGS
 from machine_monitor.models.bulk import LogBulk
 from machine_monitor.models.fields import Uuid
 from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import pages
-from machine_monitor.query.grammar import Listing
+from machine_monitor.query.grammar import Listing, read_list, read_pairs
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.summaries import facets as log_facets
 from machine_monitor.query.summaries import stats as log_stats
@@ -34,8 +36,22 @@ from machine_monitor.services import records
 router = tagged("logs")
 
 
+def logs_of(request: Request) -> Listing:
+    """The list of logs that a request asks for, or of deleted ones."""
+    pairs, clock, path = read_pairs(request.scope["query_string"]), clock_of(request), request.scope["path"]
+    asked = [value for name, value in pairs if name == "deleted"]
+    if not asked:
+        return read_list(LOGS, pairs, clock, about=path)
+    if asked not in (["true"], ["false"]):
+        raise invalid([Fault("'deleted': write true or false, once.", parameter="deleted", allowed=("true", "false"))])
+    pairs = [pair for pair in pairs if pair[0] != "deleted"]
+    if asked == ["false"]:
+        return read_list(LOGS, pairs, clock, about=path)
+    return read_list(DELETED_LOGS, pairs, clock, about=f"{path} deleted")
+
+
 @router.get("/logs", **listed(LOGS))
-async def list_logs(request: Request, listing: Annotated[Listing, listing_of(LOGS)], database: Db) -> Response:
+async def list_logs(request: Request, listing: Annotated[Listing, Depends(logs_of)], database: Db) -> Response:
     """List interventions, newest first.
 
     Filter by any field of the log, of its machine, type and user, search with `q`, sort, page by cursor.
@@ -107,6 +123,12 @@ async def delete_log(uuid: Uuid, write: Write) -> Response:
     """Delete an intervention. It leaves every list, its history stays."""
     await write.delete(LOGS, uuid)
     return Response(status_code=204)
+
+
+@router.post("/logs/{uuid}/restore", **restored(LOGS))
+async def restore_log(uuid: Uuid, write: Write) -> Response:
+    """Bring a deleted intervention back as it was; 409 if it is not deleted."""
+    return answers.written("/logs", await write.restore(LOGS, uuid))
 
 
 @router.get("/logs/{uuid}/history", **listed(HISTORY))

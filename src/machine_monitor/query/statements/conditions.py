@@ -28,7 +28,7 @@ def where(engine: Engine, matching: Matching, *, words: bool = True) -> list[Col
     table = resource.table
     found = [table.c[name] == bindparam(f"s_{name}", type_=table.c[name].type) for name in resource.scope]
     if resource.soft_delete:
-        found.append(table.c.deleted_at.is_(None))
+        found.append(table.c.deleted_at.is_not(None) if resource.deleted else table.c.deleted_at.is_(None))
     found += [condition(engine, resource, part, f"f{i}") for i, part in enumerate(matching.filters)]
     if matching.searched is None:
         found.append(literal_column("1") == literal_column("0"))

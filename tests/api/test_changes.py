@@ -1,0 +1,164 @@
+"""The feed of changes: `/changes` page by page, `/events` as they happen."""
+
+import asyncio
+import json
+
+import pytest
+
+from api.taking import Client, running
+from machine_monitor.models import MACHINES
+from machine_monitor.services import records
+from machine_monitor.services.evidence import changes
+from machine_monitor.services.history import Author
+from query import samples
+
+PLACES = (
+    ("/logs", "logs", "uuid"),
+    ("/machines", "machines", "name"),
+    ("/users", "users", "trigram"),
+    ("/log-types", "log_types", "code"),
+)
+
+
+async def everything(client, limit=1000):
+    """All changes, asked for as a client that follows asks."""
+    since, items = 0, []
+    while (page := (await client.get("/changes", params={"since": since, "limit": limit})).json())["items"]:
+        items += page["items"]
+        since = page["next"]
+    return items
+
+
+def replay(items):
+    """The base that somebody holds who applied these changes."""
+    base = {}
+    for item in items:
+        where = (item["resource"], item["key"])
+        changed = {name: after for name, (_, after) in item["changes"].items()}
+        if item["op"] == "rename":
+            old, _ = item["changes"]["name"]
+            base[where] = base.pop((item["resource"], old))
+        if item["op"] == "delete":
+            del base[where]
+        else:
+            base[where] = {name: value for name, value in (base.get(where, {}) | changed).items() if value is not None}
+    return base
+
+
+async def write_some(client):
+    await samples.seed(client)
+    logs = (await client.get("/logs")).json()["items"]
+    for log in logs[:4]:
+        await client.patch(f"/logs/{log['uuid']}", json={"comment": "seen", "project": None})
+        await client.delete(f"/logs/{log['uuid']}")
+    await client.post(f"/logs/{logs[0]['uuid']}/restore")
+    await client.post("/machines", json={"name": "gone"})
+    await client.delete("/machines/gone")
+    await client.patch("/machines/pelle 2", json={"name": "pelle 3"})
+
+
+async def test_who_applies_all_changes_holds_a_copy(client):
+    await write_some(client)
+    copy = replay(await everything(client, limit=7))
+    # A log follows the name of its machine without an entry of its own.
+    for record in copy.values():
+        if record.get("machine") == "pelle 2":
+            record["machine"] = "pelle 3"
+    read_only = {"id", "version", "created_at", "updated_at"}
+    for path, resource, key in PLACES:
+        items = (await client.get(path, params={"limit": 500})).json()["items"]
+        assert items
+        assert {item[key]: shown(item, read_only) for item in items} == {
+            key: record for (kind, key), record in copy.items() if kind == resource
+        }
+
+
+def shown(item, read_only):
+    return {name: value for name, value in item.items() if name not in read_only and value is not None}
+
+
+async def test_changes_come_in_the_order_of_their_numbers_with_what_changed(client):
+    await client.post("/machines", json={"name": "Press"}, headers={"X-Change-Note": "new"})
+    page = (await client.get("/changes", params={"since": 7})).json()
+    (item,) = page["items"]
+    assert item.keys() == {"seq", "at", "user", "via", "op", "version", "changes", "note", "resource", "key"}
+    assert (item["seq"], item["resource"], item["key"], item["op"], item["note"]) == (
+        8,
+        "machines",
+        "Press",
+        "create",
+        "new",
+    )
+    assert page["next"] == 8
+    assert (await client.get("/changes", params={"since": 8})).json() == {"items": [], "next": 8}
+    assert [change["seq"] for change in (await client.get("/changes", params={"limit": 3})).json()["items"]] == [
+        1,
+        2,
+        3,
+    ]
+
+
+@pytest.mark.parametrize("path", ["/changes", "/events"])
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("since=x", "since"),
+        ("since=-1", "since"),
+        ("since=9007199254740992", "since"),
+        ("since=", "since"),
+        ("since=1&since=2", "since"),
+        ("sinc=1", "sinc"),
+        ("cursor=abc", "cursor"),
+    ],
+)
+async def test_a_bad_question_is_refused(client, path, query, parameter):
+    answer = await client.get(f"{path}?{query}")
+    assert answer.status_code == 422
+    assert [fault["parameter"] for fault in answer.json()["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "x"])
+async def test_a_limit_has_its_bounds(client, limit):
+    assert (await client.get("/changes", params={"limit": limit})).status_code == 422
+
+
+def event(message):
+    lines = dict(line.split(": ", 1) for line in message["body"].decode().strip().split("\n"))
+    return lines["event"], int(lines["id"]), json.loads(lines["data"])
+
+
+async def test_events_follow_from_a_number_and_as_they_happen(database_url, monkeypatch):
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    async with running(database_url) as app:
+        client = Client(app, "/events?since=5")
+        start, _greeting = await client.take(2)
+        headers = dict(start["headers"])
+        assert headers[b"content-type"].startswith(b"text/event-stream")
+        assert b"content-length" not in headers
+        seen = [event(message) for message in await client.take(2)]
+        assert [(name, number, change["seq"]) for name, number, change in seen] == [("change", 6, 6), ("change", 7, 7)]
+        await write_a_machine(app)
+        name, number, change = event((await client.take(1))[0])
+        assert (name, number, change["key"]) == ("change", 8, "Press")
+        client.gone.set()
+        await asyncio.wait_for(client.answer, 5)
+
+
+async def test_events_begin_with_the_next_change_and_say_that_they_live(database_url, monkeypatch):
+    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(changes, "COMMENT_SECONDS", 0.02)
+    async with running(database_url) as app:
+        client = Client(app, "/events")
+        _, _, comment = await client.take(3)
+        assert comment["body"].startswith(b":")
+        await write_a_machine(app)
+        while not (message := (await client.take(1))[0])["body"].startswith(b"event"):
+            pass
+        assert event(message)[1] == 8
+        client.gone.set()
+        await asyncio.wait_for(client.answer, 5)
+
+
+async def write_a_machine(app):
+    values = MACHINES.create.model_validate({"name": "Press"}).model_dump(mode="json")
+    await app.state.database.write(lambda tx: records.insert(tx, MACHINES, values, Author("test")))
