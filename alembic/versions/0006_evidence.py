@@ -15,6 +15,8 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TIME = sa.Text().with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 LINKED_AT_ONCE = 5_000
 SAID = 'resource, record_id, "key", at, "user", via, request_id, op, version, note, changes'
@@ -31,6 +33,7 @@ def upgrade() -> None:
     op.add_column("history", sa.Column("request_id", TEXT))
     op.add_column("history", sa.Column("hash", sa.LargeBinary()))
     _link(op.get_bind())
+    _create_kept_answers()
     deleted = sa.text("deleted_at IS NOT NULL")
     op.create_index("ix_logs_deleted", "logs", ["started_at", "id"], sqlite_where=deleted, postgresql_where=deleted)
     if op.get_context().dialect.name == "sqlite":
@@ -49,8 +52,23 @@ def downgrade() -> None:
         op.execute("DROP TRIGGER history_forbidden ON history")
         op.execute("DROP FUNCTION history_forbidden")
     op.drop_index("ix_logs_deleted", "logs")
+    op.drop_table("kept_answers")
     for column in ("hash", "request_id"):
         op.drop_column("history", column)
+
+
+def _create_kept_answers() -> None:
+    op.create_table(
+        "kept_answers",
+        *[sa.Column(name, TEXT, nullable=False) for name in ("user", "path", "key")],
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("status", INTEGER, nullable=False),
+        sa.Column("headers", TEXT, nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("user", "path", "key", name="pk_kept_answers"),
+    )
+    op.create_index("ix_kept_answers_created_at", "kept_answers", ["created_at"])
 
 
 def _link(connection: sa.Connection) -> None:

@@ -122,6 +122,16 @@ class Conflict(Problem):
     explanation = "A record with this key exists already, or another write was faster."
 
 
+class IdempotencyKeyReused(Problem):
+    """422."""
+
+    status, code, title = 422, "idempotency-key-reused", "Idempotency key reused"
+    explanation = (
+        "Another request was sent with this Idempotency-Key. A retry sends the very same bytes; "
+        "a new request needs a new key."
+    )
+
+
 class MachineHasLogs(Conflict):
     """409."""
 

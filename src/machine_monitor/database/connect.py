@@ -74,6 +74,13 @@ class Transaction:
         if self.engine is POSTGRESQL:
             self.cursor.execute(f"SELECT pg_advisory_xact_lock({TURN})")
 
+    def claim(self, name: str) -> bool:
+        """Whether no other transaction under way has claimed this name; on SQLite there is none."""
+        if self.engine is SQLITE:
+            return True
+        self.cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        return self.cursor.fetchone()[0]
+
     @property
     def is_open(self) -> bool:
         """Whether the database still has the transaction: a full disk makes SQLite take everything back by itself."""

@@ -3,7 +3,8 @@
 from sqlmodel import SQLModel
 
 from machine_monitor.models.derived import DERIVED
-from machine_monitor.models.history import CHANGES, HISTORY
+from machine_monitor.models.evidence.history import CHANGES, HISTORY
+from machine_monitor.models.evidence.kept_answer import KEPT_ANSWERS
 from machine_monitor.models.legacy_import import LEGACY_IMPORTS
 from machine_monitor.models.log import DELETED_LOGS, LOGS
 from machine_monitor.models.log_count import LOG_COUNTS
@@ -19,6 +20,7 @@ __all__ = [
     "DELETED_LOGS",
     "DERIVED",
     "HISTORY",
+    "KEPT_ANSWERS",
     "LEGACY_IMPORTS",
     "LOGS",
     "LOG_COUNTS",

@@ -1,0 +1,99 @@
+"""Safe retries: a request with a key is done once, and its answer is kept with what it wrote."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from machine_monitor.database import instants
+from machine_monitor.database.connect import Transaction
+from machine_monitor.database.engines import Engine, canonical_json
+from machine_monitor.database.kinds import TIME
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.errors import Conflict, IdempotencyKeyReused
+from machine_monitor.models import KEPT_ANSWERS
+
+KEPT_FOR = timedelta(days=7)
+
+
+class StillRunning(Conflict):
+    """409: the request that came first is not answered yet."""
+
+    retry_after = 5
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What makes a request the same: who asks, where, and the key; `digest` is the SHA-256 of its body."""
+
+    user: str
+    path: str
+    key: str
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it goes out; `replayed` if it is not the first time."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    replayed: bool = False
+
+
+def once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer:
+    """The answer that `make` gives, or gave when the ticket was first seen; what fails is not kept.
+
+    Raises `IdempotencyKeyReused` if another body came with the key, `StillRunning` while another process is at it.
+    """
+    named = {"user": ticket.user, "path": ticket.path, "key": ticket.key}
+    if not tx.claim(canonical_json(named)):
+        raise StillRunning("A request with this Idempotency-Key is still running.")
+    now = instants.now()
+    tx.run(_forget(tx.engine), {"before": tx.engine.store(instants.text(now - KEPT_FOR), TIME)})
+    if rows := tx.run(_find(tx.engine), named):
+        digest, status, headers, body = rows[0]
+        if bytes(digest) != ticket.digest:
+            raise IdempotencyKeyReused
+        return Answer(status, json.loads(headers), bytes(body), replayed=True)
+    answer = make()
+    row = {
+        **named,
+        "digest": ticket.digest,
+        "created_at": tx.engine.store(instants.text(now), TIME),
+        "status": answer.status,
+        "headers": canonical_json(dict(answer.headers)),
+        "body": answer.body,
+    }
+    tx.run(_keep(tx.engine), row)
+    return answer
+
+
+def _named() -> list[Any]:
+    columns = [KEPT_ANSWERS.c[name] for name in ("user", "path", "key")]
+    return [column == bindparam(column.name, type_=column.type) for column in columns]
+
+
+@cache
+def _find(engine: Engine) -> Statement:
+    columns = [KEPT_ANSWERS.c[name] for name in ("digest", "status", "headers", "body")]
+    return compile_statement(engine, select(*columns).where(*_named()))
+
+
+@cache
+def _forget(engine: Engine) -> Statement:
+    created_at = KEPT_ANSWERS.c.created_at
+    return compile_statement(
+        engine, delete(KEPT_ANSWERS).where(created_at < bindparam("before", type_=created_at.type))
+    )
+
+
+@cache
+def _keep(engine: Engine) -> Statement:
+    values = {column: bindparam(column.name, type_=column.type) for column in KEPT_ANSWERS.columns}
+    return compile_statement(engine, insert(KEPT_ANSWERS).values(values))
