@@ -30,6 +30,5 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s CMD ["python", "-c", "\
 import os, urllib.request as u; \
 u.build_opener(u.ProxyHandler({})).open(f'http://127.0.0.1:{os.getenv(\"MM_PORT\", \"8000\")}/healthz', timeout=2)"]
-# --open: without accounts `serve` refuses to listen beyond loopback, and a container is reached only from beyond.
-# Who reaches the published port reads and writes: publish it to this machine or to a network that may.
-CMD ["mm", "serve", "--open"]
+# While no admin has a password, the container's log shows the link that makes one.
+CMD ["mm", "serve"]

@@ -17,14 +17,17 @@ from benchmarks import data
 from benchmarks.options import Options
 from machine_monitor.database import schema
 from machine_monitor.database.connect import Database, Transaction
-from machine_monitor.models import LOGS, MACHINES, USERS
+from machine_monitor.models import LOGS, MACHINES, TOKENS, USERS
 from machine_monitor.services import records, references
+from machine_monitor.services.access.permissions import Scope
+from machine_monitor.services.accounts import codes, rows
 from machine_monitor.services.derived import upkeep
 from machine_monitor.services.history import Author
 from machine_monitor.services.references import Names
 from machine_monitor.services.storage import New
 
 BATCH = 10_000
+NAMELESS = {"first_name": None, "last_name": None}
 
 
 def sqlite_file(options: Options, rows: int) -> Path:
@@ -95,6 +98,10 @@ def _write_plant(tx: Transaction) -> None:
     for resource, found in ((USERS, data.users()), (MACHINES, data.machines())):
         for values in found:
             records.insert(tx, resource, values, author)
+    records.insert(tx, USERS, {"trigram": "bench", "role": "admin", "active": True, **NAMELESS}, author)
+    times = {"created_at": author.at, "expires_at": data.text_of(data.FOREVER)}
+    names = {"name": "bench", "name_folded": "bench", "user": "bench"}
+    rows.add(tx, TOKENS.table, id=1, scope=Scope.ADMIN, digest=codes.digest(data.SECRET), **names, **times)
 
 
 def manifest(rows: int) -> dict[str, Any]:

@@ -8,8 +8,12 @@ from random import Random
 from typing import Any
 
 SEED = 1
+# Of a user that every file has, so that the product is asked as a program asks it; the others do not mind.
+SECRET = "b" * 43
+TOKEN = f"mm_1_{SECRET}"
 START = int(datetime(2005, 1, 1, tzinfo=UTC).timestamp())
 END = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp())
+FOREVER = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 DAY = 86_400
 INTERVAL = (END - START) / 1_000_000
 MACHINES = 500

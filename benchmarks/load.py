@@ -11,12 +11,14 @@ from typing import Any
 
 import uvloop
 
+from benchmarks.data import TOKEN
 from benchmarks.options import Missing, Refused
 from benchmarks.servers import Server
 
 # Reads are measured with one client, and with several that ask at once.
 CLIENTS = {"alone": 1, "together": 8}
 WRITERS = 16
+HEADERS = f"Host: bench\r\nAuthorization: Bearer {TOKEN}"
 
 
 class ServerFailed(Refused):
@@ -45,13 +47,13 @@ class Load:
 
 def get(path: str) -> bytes:
     """A GET, ready to send."""
-    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode()
 
 
 def post(path: str, body: Any) -> bytes:
     """A POST of JSON, ready to send."""
     content = json.dumps(body, ensure_ascii=False).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    head = f"POST {path} HTTP/1.1\r\n{HEADERS}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
     return head.encode() + b"\r\n\r\n" + content
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import psycopg
 import pytest
+from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
@@ -132,14 +133,16 @@ async def client(database_url, timezone) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @asynccontextmanager
-async def serving(chosen: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of an API with these settings."""
-    app = create_app(chosen)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://machine-monitor") as opened,
-    ):
+async def serving(chosen: Settings, *, open_: bool = True) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an API with these settings; anyone may read and write, unless a test is about who may."""
+    app = create_app(chosen.model_copy(update={"open": open_}))
+    async with app.router.lifespan_context(app), calling(app) as opened:
         yield opened
+
+
+def calling(app: FastAPI, scheme: str = "http") -> httpx2.AsyncClient:
+    """A client of an application that is running."""
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=f"{scheme}://machine-monitor")
 
 
 def prepare(url: str) -> None:

@@ -63,6 +63,7 @@ async def test_the_limit_and_the_naive_twin_answer_what_the_product_answers(seed
     questions = Questions(path)
     paths = [path for ask in READS.values() for path in ask(questions)[:5]]
     async with serving(Settings(database_url=seeded)) as product:
+        product.headers["Authorization"] = f"Bearer {data.TOKEN}"
         wanted = [items(await product.get(path)) for path in paths]
     twin = naive.create_app(f"sqlite+aiosqlite:///{path}")
     for app in (limit.create_app(path), twin):

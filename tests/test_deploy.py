@@ -177,7 +177,7 @@ def test_image_is_built_from_files_that_exist_and_enter_the_context(instructions
 def test_image_serves_with_settings_that_exist(instructions):
     given = re.findall(r"\bMM_\w+(?==)", " ".join(argument for name, argument in instructions if name == "ENV"))
     assert set(given) <= {config.PREFIX + name.upper() for name in config.Settings.model_fields}
-    assert json.loads(instructions[-1][1]) == ["mm", "serve", "--open"]
+    assert json.loads(instructions[-1][1]) == ["mm", "serve"]
 
 
 @pytest.fixture

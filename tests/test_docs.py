@@ -1,9 +1,9 @@
 """What the documents say is what there is; the README's transcript is typed and its answers are compared."""
 
+import contextlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -52,8 +52,11 @@ def test_the_settings_are_those_documented():
 
 
 def test_the_commands_are_those_documented():
-    top = get_command(commands).commands
-    known = {f"mm {name}" for name in top if name != "user"} | {f"mm user {name}" for name in top["user"].commands}
+    known = {
+        f"mm {' '.join([name, *below])}"
+        for name, command in get_command(commands).commands.items()
+        for below in ([[sub] for sub in command.commands] if hasattr(command, "commands") else [[]])
+    }
     assert {command.strip("`") for command, _ in rows("command")} == known
 
 
@@ -73,22 +76,32 @@ def test_every_operation_is_named_by_its_function():
 def test_the_readme_s_transcript_is_what_happens(tmp_path, unused_tcp_port):
     transcript = README.split("```console\n")[1].split("```")[0].replace("\\\n>", " ")
     steps = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", transcript, re.MULTILINE)
-    assert steps[0][0] == "mm serve &"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "machine_monitor.cli.main", "serve", "--port", str(unused_tcp_port)],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if not name.startswith("MM_")},
-    )
-    try:
-        wait(f"http://127.0.0.1:{unused_tcp_port}/readyz")
-        for command, expected in steps[1:]:
-            words = [word.replace(":8000/", f":{unused_tcp_port}/") for word in shlex.split(command)]
-            said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
+    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
+    serving = [sys.executable, "-m", "machine_monitor.cli.main", "serve", "--port", str(unused_tcp_port)]
+    with contextlib.ExitStack() as stack:
+        for command, expected in steps:
+            if command == "mm serve &":
+                server = stack.enter_context(subprocess.Popen(serving, cwd=tmp_path, env=variables))
+                stack.callback(server.terminate)
+                wait(f"http://127.0.0.1:{unused_tcp_port}/readyz")
+                continue
+            name = re.match(r"(\w+)=", command)
+            # What is assigned in one line is there in the next.
+            typed = f'{command}; printf %s "${name[1]}"' if name else command.replace(":8000/", f":{unused_tcp_port}/")
+            shell = subprocess.run(
+                ["sh", "-c", typed],  # noqa: S607 -- whichever shell there is
+                cwd=tmp_path,
+                env=variables,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            if name:
+                variables[name[1]] = shell.stdout
+                continue
             pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
-            assert re.fullmatch(pattern, said, re.DOTALL), said
-    finally:
-        server.terminate()
-        server.wait()
+            assert re.fullmatch(pattern, shell.stdout.strip(), re.DOTALL), shell.stdout
 
 
 def wait(address):

@@ -80,7 +80,8 @@ def test_installed_wheel_serves_its_demo_from_an_empty_folder(installed, tmp_pat
     command = [sys.executable, "-m", "machine_monitor.cli.main", "demo", "--port=0", "--machines=3", "--logs=20"]
     temporary = tmp_path_factory.mktemp("temporary")
     variables = environment(PYTHONPATH=str(installed), TMPDIR=str(temporary))
-    with subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=variables, **pipes) as process:
         try:
             said = []
             for line in process.stderr:
@@ -89,7 +90,10 @@ def test_installed_wheel_serves_its_demo_from_an_empty_folder(installed, tmp_pat
                     break
             else:
                 pytest.fail("".join(said))
-            with urllib.request.urlopen(f"{found[1]}/logs?count=exact") as answer:  # noqa: S310 -- the line above says http
+            lines = [process.stdout.readline() for _ in range(3)]
+            headers = {"Authorization": lines[-1].partition("Authorization: ")[2].strip()}
+            wanted = urllib.request.Request(f"{found[1]}/logs?count=exact", headers=headers)  # noqa: S310 -- the line above says http
+            with urllib.request.urlopen(wanted) as answer:  # noqa: S310 -- the same
                 assert json.load(answer)["total"] > 0
         finally:
             process.send_signal(signal.SIGINT)

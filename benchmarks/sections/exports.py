@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from benchmarks import build, servers
+from benchmarks.data import TOKEN
 from benchmarks.load import ask, get, require
 from benchmarks.options import Missing, Options, Refused
 
@@ -40,7 +41,7 @@ def measure(options: Options) -> dict[str, Any]:
 def _read(port: int) -> tuple[int, int]:
     """How many lines and bytes there are."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("GET", PATH)
+    connection.request("GET", PATH, headers={"Authorization": f"Bearer {TOKEN}"})
     answer = connection.getresponse()
     if answer.status != 200:
         raise Refused(f"GET {PATH}: {answer.status}")

@@ -10,7 +10,8 @@ from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from machine_monitor.errors import BadSetting, nearest
+from machine_monitor.errors import BadSetting
+from machine_monitor.suggestions import nearest
 
 PREFIX = "MM_"
 ENV_FILE = Path(".env")
@@ -52,7 +53,11 @@ class Settings(BaseSettings):
     )
     anonymous: Literal["off", "read"] = Field(
         default="off",
-        description="Whether anyone may read without an account, once there are accounts: off or read.",
+        description="Whether anyone may read without an account: off or read.",
+    )
+    open: bool = Field(
+        default=False,
+        description="Whether anyone may read and write while there is no account at all; `serve --open` sets it.",
     )
     require_if_match: bool = Field(
         default=False,

@@ -3,16 +3,9 @@
 Each class with a `code` is one problem of the API; `PROBLEMS` lists them, `/problems/{code}` prints them.
 """
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A question that names the most similar of the known names, after a blank; empty if none is similar."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 class MonitorError(Exception):
@@ -59,7 +52,7 @@ class Problem(MonitorError):
     code: ClassVar[str]
     title: ClassVar[str]
     explanation: ClassVar[str]
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
 
     def __init__(self, detail: str = "", faults: Sequence[Fault] = (), **members: Any) -> None:
         super().__init__(detail or (faults[0].message if faults else self.explanation))
@@ -95,10 +88,21 @@ class CursorMismatch(BadRequest):
     """400."""
 
     code, title = "cursor-mismatch", "Cursor of another list"
-    explanation = (
-        "A cursor belongs to the filters and the sort of the list that gave it. "
-        "Start again without a cursor, or repeat the filters and the sort."
-    )
+    explanation = "A cursor belongs to the filters and the sort of its list: start again without one, or repeat them."
+
+
+class Unauthenticated(Problem):
+    """401."""
+
+    status, code, title = 401, "unauthenticated", "Not signed in"
+    explanation = "The request needs a credential, and this is none: a bearer token, or the cookie of a session."
+
+
+class Forbidden(Problem):
+    """403."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+    explanation = "The credential is good, but does not allow this: the role, its scope or the record decides."
 
 
 class NotFound(Problem):
@@ -126,10 +130,7 @@ class IdempotencyKeyReused(Problem):
     """422."""
 
     status, code, title = 422, "idempotency-key-reused", "Idempotency key reused"
-    explanation = (
-        "Another request was sent with this Idempotency-Key. A retry sends the very same bytes; "
-        "a new request needs a new key."
-    )
+    explanation = "Another request was sent with this Idempotency-Key: a retry sends the very same bytes."
 
 
 class MachineHasLogs(Conflict):
@@ -152,8 +153,8 @@ class InUse(Conflict):
 class Gone(Problem):
     """410."""
 
-    status, code, title = 410, "gone", "Deleted"
-    explanation = "This log was deleted. Its history can still be read at `/logs/{uuid}/history`."
+    status, code, title = 410, "gone", "Gone"
+    explanation = "This log was deleted; its history can still be read at `/logs/{uuid}/history`."
 
 
 class VersionConflict(Problem):
@@ -229,6 +230,17 @@ class PreconditionRequired(Problem):
     explanation = "This site wants `If-Match` with the record's ETag on every change of an existing record."
 
 
+class RateLimited(Problem):
+    """429."""
+
+    status, code, title = 429, "rate-limited", "Too many attempts"
+    explanation = "There were too many attempts to sign in. Wait for as many seconds as `Retry-After` says."
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.retry_after = seconds
+
+
 class InternalError(Problem):
     """500."""
 
@@ -261,16 +273,11 @@ class StorageFull(Problem):
 
 def _tree(root: type[Problem]) -> dict[str, type[Problem]]:
     """Every class below `root` by its code."""
-    found = {}
-    for child in root.__subclasses__():
-        found[child.code] = child
-        found |= _tree(child)
-    return found
+    children = root.__subclasses__()
+    return {kind.code: kind for child in children for kind in (child, *_tree(child).values())}
 
 
 PROBLEMS = _tree(Problem)
-
-
 # As many as anyone reads.
 MAX_FAULTS = 100
 
@@ -287,6 +294,5 @@ def invalid(faults: Sequence[Fault]) -> Invalid:
 def _kind(fault: Fault) -> type[Invalid]:
     if fault.code == "unknown" and fault.parameter is not None:
         return UnknownParameter
-    return {"unknown-machine": UnknownMachine, "unknown-type": UnknownType, "unknown-user": UnknownUser}.get(
-        fault.code, Invalid
-    )
+    kinds = {"unknown-machine": UnknownMachine, "unknown-type": UnknownType, "unknown-user": UnknownUser}
+    return kinds.get(fault.code, Invalid)

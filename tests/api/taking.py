@@ -38,7 +38,7 @@ def fill(url, count, comment="as it was"):
 
 @contextlib.asynccontextmanager
 async def running(url, **settings):
-    app = create_app(Settings(database_url=url, **settings))
+    app = create_app(Settings(database_url=url, open=True, **settings))
     async with app.router.lifespan_context(app):
         yield app
 

@@ -5,6 +5,7 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.models import MACHINES
 from machine_monitor.query.statements.documents import record_statement
+from machine_monitor.services.access.identity import has_accounts
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -44,7 +45,8 @@ async def test_activity_is_what_the_living_logs_of_a_machine_say(plant, monkeypa
     fetch = Database.fetch
 
     async def counted(self, statement, *rest):
-        sent.append(statement)
+        if statement is not has_accounts(self.engine):
+            sent.append(statement)
         return await fetch(self, statement, *rest)
 
     monkeypatch.setattr(Database, "fetch", counted)

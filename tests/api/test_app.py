@@ -4,10 +4,12 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 
 from conftest import serving
+from machine_monitor.api.access import needs
 from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.route import tagged
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
+from machine_monitor.services.access.permissions import READ
 
 
 async def test_a_crash_is_a_problem_without_its_reason(client, monkeypatch, caplog):
@@ -91,7 +93,7 @@ async def test_a_web_frontend_of_a_named_origin_may_read_the_headers(sqlite_data
 def test_a_signature_that_the_route_does_not_understand_is_refused_when_it_is_made():
     with pytest.raises(TypeError, match="unheard"):
 
-        @tagged("test").get("/test")
+        @tagged("test").get("/test", dependencies=[needs(READ)])
         async def endpoint(unheard: int) -> None: ...
 
 

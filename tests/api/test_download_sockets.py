@@ -20,7 +20,7 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
     """An application that a server in a thread of its own serves, and the server's port."""
     monkeypatch.setattr("machine_monitor.database.sqlite.ROWS", 10)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
-    app = create_app(Settings(database_url=sqlite_database_url))
+    app = create_app(Settings(database_url=sqlite_database_url, open=True))
     server = uvicorn.Server(uvicorn.Config(app, port=unused_tcp_port, log_level="critical", access_log=False))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

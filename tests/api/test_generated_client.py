@@ -31,7 +31,7 @@ def generated(tmp_path_factory):
 @pytest.fixture
 def address(database_url, unused_tcp_port):
     """The address of a server in a thread of its own."""
-    app = create_app(Settings(database_url=database_url))
+    app = create_app(Settings(database_url=database_url, open=True))
     server = uvicorn.Server(uvicorn.Config(app, port=unused_tcp_port, log_level="error", access_log=False))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

@@ -11,6 +11,8 @@ from machine_monitor.cli import main
 @pytest.fixture
 def mm(monkeypatch, capsys):
     """Runs a command in process: its exit code, stdout and stderr."""
+    # `serve --open` sets it: so it is gone at the end.
+    monkeypatch.setenv("MM_OPEN", "false")
     for name in [name for name in os.environ if name.startswith("MM_")]:
         monkeypatch.delenv(name)
 

@@ -8,8 +8,11 @@ import pytest
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
+from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import MonitorError, SchemaMismatch
+from machine_monitor.models.accounts.token import TokenCreate
+from machine_monitor.services.accounts import invitations, limits, sessions, tokens
 from query import samples
 
 SET_UP = """
@@ -94,6 +97,32 @@ async def test_attributes_that_were_there_before_can_be_asked_for(empty_url):
     migrations.upgrade(address)
     assert [execute(empty_url, query) for query in kept] == before
     assert sum(document is not None for rows in before for _, document in rows) == 8
+
+
+async def test_accounts_go_and_come_without_their_users(empty_url):
+    await fill(empty_url)
+    address = addresses.parse(empty_url)
+
+    def open_accounts(tx):
+        tokens.make(tx, "ABC", TokenCreate(name="x", scope="read"))
+        invitations.set_password(tx, "ABC", "hash")
+        invitations.invite(tx, "DEF")
+        sessions.begin(tx, "ABC")
+        limits.attempt(tx, limits.of("ABC", "127.0.0.1"))
+
+    database = Database(empty_url)
+    database.transact(open_accounts)
+    database.close_writer()
+    tables = ("tokens", "credentials", "invitations", "sessions", "attempts")
+    held = [execute(empty_url, f"SELECT count(*) FROM {table}") for table in tables]
+    assert held == [[(1,)], [(1,)], [(1,)], [(1,)], [(2,)]]
+    before = counts(empty_url)
+    migrations.downgrade(address, "0004")
+    assert counts(empty_url) == before
+    migrations.upgrade(address)
+    migrations.check(address)
+    assert counts(empty_url) == before
+    assert execute(empty_url, "SELECT count(*) FROM tokens") == [(0,)]
 
 
 async def test_a_second_upgrade_touches_no_row(empty_url):

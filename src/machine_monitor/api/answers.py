@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
@@ -39,6 +39,12 @@ def page(request: Request, found: Page) -> Response:
 def document(body: bytes) -> Response:
     """JSON that is finished, and has no version."""
     return Response(body, media_type=JSON)
+
+
+def secret(document: Any, status: int = 200, location: str | None = None) -> Response:
+    """JSON that no cache keeps."""
+    headers = {"Cache-Control": "no-store"} | ({} if location is None else {"Location": location})
+    return JSONResponse(document, status, headers)
 
 
 def record(stored: Stored, conditions: Conditions, selection: Selection) -> Response:

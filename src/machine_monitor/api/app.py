@@ -11,15 +11,18 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from machine_monitor import config
-from machine_monitor.api import documents, problems
+from machine_monitor.api import problems
 from machine_monitor.api.envelope import Envelope
-from machine_monitor.api.routes import changes, log_types, logs, machines, system, users
+from machine_monitor.api.openapi import documents
+from machine_monitor.api.routes import account, changes, log_types, logs, machines, system, tokens, users
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
+from machine_monitor.services.access.identity import Identity
 from machine_monitor.services.derived import upkeep
+from machine_monitor.services.evidence.retries import Retries
 
 # The first is found soonest.
-ROUTERS = (logs.router, machines.router, log_types.router, users.router, changes.router, system.router)
+ROUTERS = tuple(page.router for page in (logs, machines, log_types, users, changes, tokens, account, system))
 # Objects more than are gone, before Python looks for cycles among them; its own 700 cost a tenth of a bulk call.
 GARBAGE = 20_000
 EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
@@ -37,7 +40,9 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.retries = Retries()
     app.state.database = Database(settings.database_url, settings.query_timeout)
+    app.state.identity = Identity(app.state.database, settings)
     for router in ROUTERS:
         # `include_router` would match each request twice.
         app.router.routes.extend(router.routes)
@@ -50,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
+            # An origin of which any will do gets no cookies: the framework would let each of them use them.
+            allow_credentials="*" not in settings.cors_origins,
             expose_headers=EXPOSED,
         )
     app.add_middleware(Envelope)
@@ -73,6 +80,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         gc.set_threshold(GARBAGE)
         yield
     finally:
+        await app.state.identity.close()
         await database.close()
 
 

@@ -19,12 +19,14 @@ MEDIA_TYPES = {
     "PUT": {"application/json"},
     "PATCH": {"application/json", "application/merge-patch+json"},
 }
+# Where the scope holds the body as it was sent.
+RAW = "body"
 S = TypeVar("S", bound=Schema)
 
 
 async def read_body(request: Request, schema: type[S]) -> S:
     """The request's body, checked; raises 413, 415, 400 or 422, in this order."""
-    raw = await _receive(request, schema.max_bytes)
+    raw = request.scope[RAW] = await _receive(request, schema.max_bytes)
     _check_media_type(request)
     if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
         raise BadJson("The body has too many objects and lists.")

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
+from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db, Now, export_of
-from machine_monitor.api.documents import exported
+from machine_monitor.api.openapi.documents import exported
 from machine_monitor.api.streaming import Stream
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.tabular.exports import FORMATS, Export, Format
 
 
@@ -19,6 +21,7 @@ def offer_exports(router: APIRouter, resource: Resource) -> None:
         router.add_api_route(
             f"/{resource.name}.{form.suffix}",
             _endpoint(resource, form),
+            dependencies=[needs(READ)],
             name=f"export_{resource.name}_{form.suffix}",
             **exported(resource, form),
         )

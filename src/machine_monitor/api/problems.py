@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
-from machine_monitor.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Problem
+from machine_monitor.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Problem, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -24,6 +24,8 @@ def render(problem: Problem, path: str, request_id: str) -> Response:
     """The answer that a problem is."""
     place = {"instance": quote(path), "request_id": request_id}
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    if isinstance(problem, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(
         # Escaped: the name of a field that is not known may hold what is no text.
         json.dumps(document(problem) | place | problem.members),

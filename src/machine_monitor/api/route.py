@@ -3,6 +3,9 @@
 FastAPI reads the signature for OpenAPI; what it would do at each request to honour it costs more than the database.
 Parameters may be: the request, a name of the path, a body (one `Schema`), or `Annotated[..., Depends(f)]` where `f` is
 a plain function of the request. Anything else is refused when the route is made. `dependency_overrides` do not apply.
+
+The decorator names the action that the operation is, `dependencies=[needs(...)]`: before anything else the route finds
+out who asks, and whether they may.
 """
 
 import inspect
@@ -16,7 +19,9 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
+from machine_monitor.api.access import action_of, admit, document, refusals
 from machine_monitor.api.bodies import read_body
+from machine_monitor.api.openapi.documents import problems
 from machine_monitor.errors import BadRequest, Fault, Invalid, UriTooLong, invalid
 from machine_monitor.models.fields import Schema
 
@@ -30,9 +35,12 @@ _plain_paths: set[str] = set()
 
 
 class Route(APIRoute):
-    """Resolves an endpoint's parameters in order, and answers all their 422 at once."""
+    """Admits who may, resolves an endpoint's parameters in order, and answers all their 422 at once."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self.action = action_of(path, options)
+        options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **document(self.action)}
+        options["responses"] = {**problems(*refusals(self.action)), **(options.get("responses") or {})}
         super().__init__(path, endpoint, **options)
         if not self.param_convertors:
             _plain_paths.add(path)
@@ -45,12 +53,13 @@ class Route(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The function that answers a request."""
-        endpoint = self.endpoint
+        endpoint, action = self.endpoint, self.action
         parameters = inspect.signature(endpoint, eval_str=True).parameters.values()
         plain = {parameter.name: _resolver(parameter, self.path) for parameter in parameters if not _is_body(parameter)}
         body = next((parameter for parameter in parameters if _is_body(parameter)), None)
 
         async def handle(request: Request) -> Response:
+            await admit(request, action)
             _check_url(request)
             arguments: dict[str, Any] = {}
             faults: list[Fault] = []

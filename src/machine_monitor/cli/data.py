@@ -1,4 +1,4 @@
-"""Commands about the records: the schema they live in, the folder they come from, the people."""
+"""Commands about the records: the schema they live in, the folder they come from."""
 
 import json
 from pathlib import Path
@@ -56,17 +56,3 @@ def sync(
     else:
         reports.print_sync(report.document(), dry_run=dry_run)
     raise typer.Exit(0 if report.clean else 1)
-
-
-def list_users(as_json: Json = False) -> None:
-    """List the people."""
-    from machine_monitor.cli import reports
-    from machine_monitor.models import USERS
-    from machine_monitor.services import records
-
-    with site.opened() as (_, database):
-        found = database.snapshot(lambda tx: records.read_all(tx, USERS))
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
-    else:
-        reports.print_users(found)

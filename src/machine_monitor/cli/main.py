@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from machine_monitor.cli import data, files, service
+from machine_monitor.cli import accounts, data, files, service
 from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -28,8 +28,14 @@ app.command()(service.verify)
 app.command()(service.doctor)
 app.command()(service.openapi)
 users = typer.Typer(help="The people who intervene.", no_args_is_help=True)
-users.command("list")(data.list_users)
+users.command("add")(accounts.add_user)
+users.command("list")(accounts.list_users)
 app.add_typer(users, name="user")
+tokens = typer.Typer(help="What programs act for users by.", no_args_is_help=True)
+tokens.command("add")(accounts.add_token)
+tokens.command("list")(accounts.list_tokens)
+tokens.command("revoke")(accounts.revoke_token)
+app.add_typer(tokens, name="token")
 
 
 def _print_version(wanted: bool) -> None:

@@ -40,3 +40,12 @@ def print_users(users: list[dict[str, Any]]) -> None:
         names = [user["first_name"] or "", user["last_name"] or ""]
         table.add_row(user["trigram"], *names, user["role"], "yes" if user["active"] else "no")
     Console().print(table)
+
+
+def print_tokens(tokens: list[dict[str, Any]]) -> None:
+    """The tokens, one a line."""
+    names = ("id", "name", "user", "scope", "expires_at", "last_used_at")
+    table = Table(*[name.replace("_", " ") for name in names])
+    for token in tokens:
+        table.add_row(*[Text(str(token[name] or "")) for name in names])
+    Console().print(table)

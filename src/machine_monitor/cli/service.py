@@ -1,14 +1,18 @@
 """Commands about the service: run it, try it, look at it."""
 
 import json
+import os
 import sys
-from ipaddress import ip_address
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from machine_monitor.cli import site
 from machine_monitor.errors import UsageError
+
+if TYPE_CHECKING:
+    from machine_monitor.config import Settings
+    from machine_monitor.services.accounts.invitations import Invitation
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; MM_HOST if absent.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; MM_PORT if absent.")]
@@ -20,26 +24,34 @@ def serve(
     port: Port = None,
     workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
     open_: Annotated[
-        bool, typer.Option("--open", help="Listen beyond this machine although anyone may then read and write.")
+        bool, typer.Option("--open", help="While there is no account at all, let anyone read and write.")
     ] = False,
 ) -> None:
-    """Serve the API."""
+    """Serve the API. While no admin has a password, print a link that makes one."""
     from machine_monitor import config
     from machine_monitor.database.connect import Database
+    from machine_monitor.services.accounts import invitations
     from machine_monitor.services.derived import counts, upkeep
 
+    if open_:
+        # The workers read the environment.
+        os.environ["MM_OPEN"] = "true"
     settings = config.load()
     host, port = host or settings.host, settings.port if port is None else port
-    if not open_ and not _is_loopback(host):
-        message = (
-            f"{host} can be reached from other machines and there are no accounts yet: add --open if that is meant."
-        )
-        raise UsageError(message)
     # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
     database = Database(settings.database_url)
     upkeep.prepare(database)
     counts.refresh(database, settings.zone)
+    first = database.transact(invitations.invite_first)
     database.close_writer()
+    if first is not None:
+        typer.echo(
+            f"No admin has a password yet. Until {first.expires_at}, whoever opens this link becomes an admin:\n"
+            f"  {first.url(site.address(host, port))}\n"
+            'By hand: POST /setup {"code": the part behind "code=", "password", "trigram"}.'
+        )
+    if settings.open:
+        typer.echo("Whoever reaches this service may read and write, until there is an account.", err=True)
     _run("machine_monitor.api.app:serve", factory=True, host=host, port=port, workers=workers)
 
 
@@ -51,32 +63,24 @@ def demo(
     """Fill a throw-away database with a believable plant, and serve it on this machine."""
     import signal
     import tempfile
-    from datetime import datetime
     from pathlib import Path
 
     from machine_monitor import config
     from machine_monitor.api.app import create_app
-    from machine_monitor.cli.progress import bar
-    from machine_monitor.database.connect import Database
-    from machine_monitor.services import demo as plant
-    from machine_monitor.services.derived import counts, upkeep
 
     settings = config.load()
     # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
-        database = Database(chosen.database_url)
-        upkeep.prepare(database)
-        counts.refresh(database, settings.zone)
-        with bar("Filling a plant") as progress:
-            plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
-        database.close_writer()
-        number = settings.port if port is None else port
+        invitation, token = _fill(chosen, machines, logs)
+        here = site.address("127.0.0.1", settings.port if port is None else port)
         typer.echo(
-            f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: http://127.0.0.1:{number}/docs"
+            f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: {here}/docs\n"
+            f"To sign in as an admin, open once: {invitation.url(here)}\n"
+            f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {token}"
         )
-        _run(create_app(chosen), host="127.0.0.1", port=number)
+        _run(create_app(chosen), host="127.0.0.1", port=int(here.rpartition(":")[2]))
 
 
 def doctor(
@@ -136,6 +140,25 @@ def openapi() -> None:
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
 
 
+def _fill(settings: "Settings", machines: int, logs: int) -> "tuple[Invitation, str]":
+    """Fill a new database with a plant; an invitation and a token of its admin."""
+    from datetime import datetime
+
+    from machine_monitor.cli.progress import bar
+    from machine_monitor.database.connect import Database
+    from machine_monitor.services import demo as plant
+    from machine_monitor.services.derived import counts, upkeep
+
+    database = Database(settings.database_url)
+    upkeep.prepare(database)
+    counts.refresh(database, settings.zone)
+    with bar("Filling a plant") as progress:
+        plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
+    account = database.transact(plant.open_account)
+    database.close_writer()
+    return account
+
+
 def _run(app: Any, **options: Any) -> None:
     """Serve until told to stop; raises `UsageError` if the server cannot start."""
     import uvicorn
@@ -147,10 +170,3 @@ def _run(app: Any, **options: Any) -> None:
             message = f"The server did not start on {options['host']}:{options['port']}: the lines above say why."
             raise UsageError(message) from None
         raise
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

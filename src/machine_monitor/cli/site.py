@@ -30,6 +30,12 @@ def opened() -> "Generator[tuple[Settings, Database]]":
         database.close_writer()
 
 
+def address(host: str, port: int) -> str:
+    """How this machine reaches a service that listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- not listened on
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def zone(name: str | None, settings: "Settings") -> "ZoneInfo":
     """The zone of that name, checked as the setting is."""
     from machine_monitor import config

@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+from machine_monitor.models.accounts import TOKENS
 from machine_monitor.models.derived import DERIVED
 from machine_monitor.models.evidence.history import CHANGES, HISTORY
 from machine_monitor.models.evidence.kept_answer import KEPT_ANSWERS
@@ -28,5 +29,6 @@ __all__ = [
     "MACHINES",
     "METADATA",
     "RESOURCES",
+    "TOKENS",
     "USERS",
 ]

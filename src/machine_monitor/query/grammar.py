@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import OBJECT, TIME
-from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid, nearest
+from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid
 from machine_monitor.query import attributes, cursors, values, words
 from machine_monitor.query.cursors import Cursor
 from machine_monitor.query.operators import EQUAL, IS_NOT_NULL, IS_NULL, Operator
@@ -17,6 +17,7 @@ from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.times import Clock
 from machine_monitor.query.values import BadValue, Value
 from machine_monitor.query.vocabulary import Field, Resource
+from machine_monitor.suggestions import nearest
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import OBJECT, Kind
-from machine_monitor.errors import nearest
 from machine_monitor.query import attributes
 from machine_monitor.query.attributes import Asked
 from machine_monitor.query.operators import MAX_VALUES, PATTERNS, Operator
 from machine_monitor.query.times import BadTime, Clock, Span, parse_moment
 from machine_monitor.query.words import fold
+from machine_monitor.suggestions import nearest
 
 # What a double holds exactly, and so what every JSON reader agrees on.
 MAX_INTEGER = 2**53 - 1

@@ -12,6 +12,7 @@ from machine_monitor.errors import Fault, Gone, Problem, invalid
 from machine_monitor.models.schemas import EXPANDED, READ_ONLY
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import records, references, storage, validation
+from machine_monitor.services.access import rules
 from machine_monitor.services.history import Author
 from machine_monitor.services.references import Names
 from machine_monitor.services.storage import New, Stored
@@ -81,7 +82,9 @@ class _Batch:
             raise invalid([Fault(f"An item has at most {MAX_MEMBERS} members.", pointer="")])
         if stored is not None and stored.deleted:
             raise Gone
-        kept = {} if stored is None else {name: stored.values[name] for name in resource.kept}
+        kept = rules.signature(resource, self.put.author, item)
+        if stored is not None:
+            kept = {name: stored.values[name] for name in resource.kept}
         try:
             body = resource.create.model_validate({**kept, **item}, context={"zone": self.put.zone})
         except ValidationError as error:

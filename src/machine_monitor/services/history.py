@@ -8,6 +8,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.evidence import chain
 from machine_monitor.services.evidence.chain import Entry
 
@@ -16,13 +17,14 @@ Changes = Mapping[str, list[Any]]
 
 @dataclass(frozen=True)
 class Author:
-    """Who changes something, by what way, when and why."""
+    """Who changes something, by what way, when and why; a command may do all that anyone may."""
 
     via: str
     user: str | None = None
     note: str | None = None
     at: str = field(default_factory=lambda: instants.text(instants.now()))
     request_id: str | None = None
+    role: Role = Role.ADMIN
 
 
 @dataclass(frozen=True)

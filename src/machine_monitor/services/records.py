@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from machine_monitor.database.connect import Database, Raced, Transaction
 from machine_monitor.database.kinds import UUID
 from machine_monitor.errors import Conflict, Fault, Gone, InUse, MachineHasLogs, NotFound, VersionConflict, invalid
-from machine_monitor.models import MACHINES
+from machine_monitor.models import MACHINES, USERS
 from machine_monitor.models.fields import Schema
 from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query import pages
@@ -20,6 +18,8 @@ from machine_monitor.query.statements.documents import every_statement, record_s
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, references, storage, validation
+from machine_monitor.services.access import rules
+from machine_monitor.services.accounts import members
 from machine_monitor.services.conditions import Conditions
 from machine_monitor.services.history import Author, Subject
 from machine_monitor.services.storage import New, Stored
@@ -39,14 +39,8 @@ class Target:
         return None if key is None else storage.find(tx, self.resource, key)
 
     def find_living(self, tx: Transaction) -> Stored:
-        """The record, as the conditions want it; raises 404, 410, 428 or 412."""
-        return self.check(self.find(tx))
-
-    def check(self, found: Stored | None) -> Stored:
-        """What was found, if it is as the conditions want it; raises 404, 410, 428 or 412."""
-        stored = _living(self.resource, found)
-        self.conditions.check(stored)
-        return stored
+        """The record; raises 404 or 410."""
+        return _living(self.resource, self.find(tx))
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,9 @@ def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
 
 def create(tx: Transaction, resource: Resource, body: Schema, author: Author) -> Written:
     """Add a record; raises `Conflict` if its key is taken."""
-    values = body.model_dump(mode="json")
+    values: dict[str, Any] = body.model_dump(mode="json")
+    values |= rules.signature(resource, author, body.model_fields_set)
+    rules.check_new(resource, values, author)
     if storage.taken(tx, resource, values[resource.key]) is not None:
         raise _taken(resource)
     return insert(tx, resource, values, author)
@@ -99,15 +95,17 @@ def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Wr
     """Make the record what `body` says, creating it if there is none."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
-    stored = target.find(tx)
-    if stored is None:
+    found = target.find(tx)
+    if found is None:
         if faults := validation.key_faults(target.resource, target.key):
             raise invalid(faults)
-        target.conditions.check_absent()
-        return _create_at(tx, target, given, author)
-    target.check(stored)
+        return _create_at(tx, target, given | rules.signature(target.resource, author, given), author)
+    stored = _living(target.resource, found)
     kept = {name: stored.values[name] for name in target.resource.kept}
-    return _change_to(tx, stored, given, {**kept, **_writable(given)}, author)
+    desired = {**kept, **_writable(given)}
+    rules.check_change(tx, stored, desired, author)
+    target.conditions.check(stored)
+    return _change_to(tx, stored, given, desired, author)
 
 
 def update(tx: Transaction, target: Target, body: Schema, author: Author) -> Written:
@@ -115,24 +113,29 @@ def update(tx: Transaction, target: Target, body: Schema, author: Author) -> Wri
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
     stored = target.find_living(tx)
-    merged = _shown(stored) | _writable(given)
+    merged = stored.shown | _writable(given)
     if "attributes" in given:
         attributes = stored.values["attributes"] | given["attributes"]
         merged["attributes"] = {name: value for name, value in attributes.items() if value is not None}
+    rules.check_change(tx, stored, merged, author)
+    target.conditions.check(stored)
     return _change_to(tx, stored, given, merged, author)
 
 
 def delete(tx: Transaction, target: Target, author: Author) -> None:
     """Delete the record: a log can be restored, others must not be named by any log."""
     stored = target.find_living(tx)
+    target.conditions.check(stored)
     if references.named_by_logs(tx, stored):
         raise MachineHasLogs if target.resource is MACHINES else InUse
+    if target.resource is USERS:
+        members.follow_removal(tx, stored.values)
     if target.resource.soft_delete:
         storage.mark_deleted(tx, stored, author.at)
     else:
         storage.remove(tx, stored)
     subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.record(tx, "delete", [(subject, history.changes_between(_shown(stored), {}))], author)
+    history.record(tx, "delete", [(subject, history.changes_between(stored.shown, {}))], author)
 
 
 def restore(tx: Transaction, target: Target, author: Author) -> Written:
@@ -145,7 +148,7 @@ def restore(tx: Transaction, target: Target, author: Author) -> Written:
         raise Conflict(f"The {target.resource.noun} is not deleted.")
     storage.restore(tx, stored, author.at)
     subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.record(tx, "restore", [(subject, history.creation(_shown(stored)))], author)
+    history.record(tx, "restore", [(subject, history.creation(stored.shown))], author)
     return _written(tx, target.resource, target.key, created=False)
 
 
@@ -169,13 +172,15 @@ def insert_all(tx: Transaction, resource: Resource, many: Sequence[New], author:
 
 def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: Author, op: str = "update") -> Written:
     """Make a stored record's writable values these; the same values leave no trace."""
-    resource, before = stored.resource, _shown(stored)
+    resource, before = stored.resource, stored.shown
     found = references.resolve(tx, resource, values, before)
     values = {**values, **found.names}
     changes = history.changes_between(before, values)
     key = values[resource.key]
     if not changes:
         return Written(created=False, key=key, version=stored.version, body=stored.body)
+    if resource is USERS:
+        members.follow_change(tx, before, values)
     renamed = resource.key in changes
     storage.update(tx, stored, values, found.columns, author.at)
     if renamed:
@@ -206,6 +211,8 @@ def find_key(resource: Resource, key: str) -> str | None:
 
 def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: Author) -> Written:
     resource = target.resource
+    rules.check_new(resource, given, author)
+    target.conditions.check_absent()
     faults = [Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}") for name in given if name in READ_ONLY]
     if resource.normalise(given.get(resource.key, target.key)) != resource.normalise(target.key):
         message = f"There is no such {resource.noun} to rename, and a new one has the path's {resource.key}."
@@ -241,19 +248,11 @@ def _check_key(target: Target, given: Mapping[str, Any]) -> None:
 
 
 def _validated(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return resource.create.model_validate(values).model_dump(mode="json")
-    except ValidationError as error:
-        raise invalid(validation.faults(error)) from None
+    return validation.read(resource.create, values).model_dump(mode="json")
 
 
 def _writable(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in READ_ONLY}
-
-
-def _shown(stored: Stored) -> dict[str, Any]:
-    """What of a record can be written."""
-    return {name: stored.values[name] for name in stored.resource.create.model_fields}
 
 
 def _written(tx: Transaction, resource: Resource, key: str, *, created: bool) -> Written:

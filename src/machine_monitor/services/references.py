@@ -12,13 +12,14 @@ from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.errors import Fault, invalid, nearest
+from machine_monitor.errors import Fault, invalid
 from machine_monitor.models import LOGS
 from machine_monitor.query.statements.documents import all_records
 from machine_monitor.query.vocabulary import Related, Resource
 from machine_monitor.services.derived import search_index
 from machine_monitor.services.derived.search_index import Change
 from machine_monitor.services.storage import Stored
+from machine_monitor.suggestions import nearest
 
 # One that resembles is looked for among so many: the search is slow, and others wait to write.
 MAX_NAMES = 500

@@ -38,6 +38,11 @@ class Stored:
         """The fields, as the API shows them."""
         return json.loads(self.body)
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The fields that can be written."""
+        return {name: self.values[name] for name in self.resource.create.model_fields}
+
 
 def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = None) -> Stored | None:
     """The record whose column `find_by` (its path key's, if not told) is `key`, locked until the end."""

@@ -1,14 +1,17 @@
 """What a body's values must be, told as faults that point into it."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from sqlmodel import SQLModel
 
-from machine_monitor.errors import Fault
+from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query.vocabulary import Resource
 
+S = TypeVar("S", bound=SQLModel)
 CODES = {"missing": "required", "extra_forbidden": "unknown"}
 MESSAGES = {"missing": "This field is required.", "extra_forbidden": "There is no such field."}
 
@@ -16,6 +19,14 @@ MESSAGES = {"missing": "This field is required.", "extra_forbidden": "There is n
 def faults(error: ValidationError) -> list[Fault]:
     """The faults of a body, without a word of what it held."""
     return [_fault(dict(detail)) for detail in error.errors(include_url=False, include_input=False)]
+
+
+def read(schema: type[S], values: Mapping[str, Any]) -> S:
+    """These values as the schema has them; raises the 422 that lists what they are not."""
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise invalid(faults(error)) from None
 
 
 def _fault(detail: dict[str, Any]) -> Fault:

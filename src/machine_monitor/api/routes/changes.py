@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 
 from machine_monitor.api import answers
+from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db
-from machine_monitor.api.documents import fed, streamed
+from machine_monitor.api.openapi.documents import fed, streamed
 from machine_monitor.api.route import tagged
 from machine_monitor.api.streaming import Stream
 from machine_monitor.models import CHANGES
 from machine_monitor.query.grammar import read_pairs
+from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.evidence import changes
 from machine_monitor.services.evidence.changes import Changes
 
@@ -27,7 +29,7 @@ def events_of(request: Request) -> Changes:
     return changes.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
 
 
-@router.get("/changes", **fed(CHANGES))
+@router.get("/changes", dependencies=[needs(READ)], **fed(CHANGES))
 async def list_changes(asked: Annotated[Changes, Depends(changes_of)], database: Db) -> Response:
     """List the changes of all records in the order in which they were written, deletions included.
 
@@ -36,7 +38,7 @@ async def list_changes(asked: Annotated[Changes, Depends(changes_of)], database:
     return answers.document(await changes.fetch(database, asked))
 
 
-@router.get("/events", **streamed(CHANGES))
+@router.get("/events", dependencies=[needs(READ)], **streamed(CHANGES))
 async def follow_changes(asked: Annotated[Changes, Depends(events_of)], database: Db) -> Response:
     """Follow the changes as server-sent events of the name `change`, whose ids are the numbers of the changes.
 

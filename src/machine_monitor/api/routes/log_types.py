@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
-from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.access import needs
+from machine_monitor.api.deps import Db, Known, listing_of, selection_of
+from machine_monitor.api.openapi.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import tagged
+from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import LOG_TYPES
 from machine_monitor.models.fields import Code
 from machine_monitor.models.log_type import LogTypeCreate, LogTypeReplace, LogTypeUpdate
@@ -15,11 +17,12 @@ from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.services import records
+from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
 
 router = tagged("log types")
 
 
-@router.get("/log-types", **listed(LOG_TYPES))
+@router.get("/log-types", dependencies=[needs(READ)], **listed(LOG_TYPES))
 async def list_log_types(
     request: Request, listing: Annotated[Listing, listing_of(LOG_TYPES)], database: Db
 ) -> Response:
@@ -27,13 +30,13 @@ async def list_log_types(
     return answers.page(request, await pages.fetch(database, listing))
 
 
-@router.post("/log-types", **created(LOG_TYPES))
-async def create_log_type(body: LogTypeCreate, write: Write) -> Response:
+@router.post("/log-types", dependencies=[needs(KEEP_RECORDS)], **created(LOG_TYPES))
+async def create_log_type(body: LogTypeCreate, write: WriteOnce) -> Response:
     """Add a kind of intervention. Its code is unique whatever the case of its letters, and never changes."""
-    return answers.written("/log-types", await write.create(LOG_TYPES, body))
+    return await write.create("/log-types", LOG_TYPES, body)
 
 
-@router.get("/log-types/{code}", **read(LOG_TYPES))
+@router.get("/log-types/{code}", dependencies=[needs(READ)], **read(LOG_TYPES))
 async def get_log_type(
     code: Code, selection: Annotated[Selection, selection_of(LOG_TYPES)], known: Known, database: Db
 ) -> Response:
@@ -41,19 +44,19 @@ async def get_log_type(
     return answers.record(await records.read(database, LOG_TYPES, code, selection), known, selection)
 
 
-@router.put("/log-types/{code}", **replaced(LOG_TYPES))
+@router.put("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **replaced(LOG_TYPES))
 async def replace_log_type(code: Code, body: LogTypeReplace, write: Write) -> Response:
     """Create the type, or replace it: a field that is absent takes its default."""
     return answers.written("/log-types", await write.replace(LOG_TYPES, code, body))
 
 
-@router.patch("/log-types/{code}", **updated(LOG_TYPES))
+@router.patch("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **updated(LOG_TYPES))
 async def update_log_type(code: Code, body: LogTypeUpdate, write: Write) -> Response:
     """Change some fields of a type (JSON merge patch); `active: false` keeps it from new logs."""
     return answers.written("/log-types", await write.update(LOG_TYPES, code, body))
 
 
-@router.delete("/log-types/{code}", **deleted(LOG_TYPES))
+@router.delete("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **deleted(LOG_TYPES))
 async def delete_log_type(code: Code, write: Write) -> Response:
     """Delete a type that no log names."""
     await write.delete(LOG_TYPES, code)

@@ -5,8 +5,10 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Write, clock_of, facets_of, listing_of, selection_of, stats_of
-from machine_monitor.api.documents import (
+from machine_monitor.api.access import caller_of, needs
+from machine_monitor.api.deps import Db, Known, clock_of, facets_of, listing_of, selection_of, stats_of
+from machine_monitor.api.downloads import offer_exports
+from machine_monitor.api.openapi.documents import (
     counted,
     created,
     deleted,
@@ -18,8 +20,8 @@ from machine_monitor.api.documents import (
     restored,
     updated,
 )
-from machine_monitor.api.downloads import offer_exports
 from machine_monitor.api.route import tagged
+from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models import DELETED_LOGS, HISTORY, LOGS
 from machine_monitor.models.bulk import LogBulk
@@ -32,6 +34,7 @@ from machine_monitor.query.summaries import facets as log_facets
 from machine_monitor.query.summaries import stats as log_stats
 from machine_monitor.query.summaries.requests import Facets, Stats
 from machine_monitor.services import records
+from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, KEEP_RECORDS, READ, SEE_DELETED
 
 router = tagged("logs")
 
@@ -47,10 +50,11 @@ def logs_of(request: Request) -> Listing:
     pairs = [pair for pair in pairs if pair[0] != "deleted"]
     if asked == ["false"]:
         return read_list(LOGS, pairs, clock, about=path)
+    SEE_DELETED.check(caller_of(request))
     return read_list(DELETED_LOGS, pairs, clock, about=f"{path} deleted")
 
 
-@router.get("/logs", **listed(LOGS))
+@router.get("/logs", dependencies=[needs(READ)], **listed(LOGS))
 async def list_logs(request: Request, listing: Annotated[Listing, Depends(logs_of)], database: Db) -> Response:
     """List interventions, newest first.
 
@@ -59,23 +63,23 @@ async def list_logs(request: Request, listing: Annotated[Listing, Depends(logs_o
     return answers.page(request, await pages.fetch(database, listing))
 
 
-@router.post("/logs", **created(LOGS))
-async def create_log(body: LogCreate, write: Write) -> Response:
+@router.post("/logs", dependencies=[needs(ADD_LOG)], **created(LOGS))
+async def create_log(body: LogCreate, write: WriteOnce) -> Response:
     """Record an intervention. Only `machine` and `type` are required."""
-    return answers.written("/logs", await write.create(LOGS, body))
+    return await write.create("/logs", LOGS, body)
 
 
-@router.post("/logs/bulk", **put_together())
-async def put_logs(body: LogBulk, write: Write) -> Response:
+@router.post("/logs/bulk", dependencies=[needs(KEEP_RECORDS)], **put_together())
+async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
     """Create or replace up to 1,000 interventions at once, each as a PUT by its `uuid`.
 
     `atomic` writes all of them or, if one is wrong, none (422 with all faults); `partial` writes those that are right.
     Fields that only the product writes may stand in an item and say nothing.
     """
-    return answers.bulk(await write.put_all(LOGS, body.items, atomic=body.mode == "atomic"))
+    return await write.put_all(LOGS, body.items, atomic=body.mode == "atomic")
 
 
-@router.get("/logs/facets", **counted(LOGS))
+@router.get("/logs/facets", dependencies=[needs(READ)], **counted(LOGS))
 async def count_logs(facets: Annotated[Facets, facets_of(LOGS)], database: Db) -> Response:
     """Count interventions by the values of some fields, the most frequent first.
 
@@ -85,7 +89,7 @@ async def count_logs(facets: Annotated[Facets, facets_of(LOGS)], database: Db) -
     return answers.document(await log_facets.fetch(database, facets))
 
 
-@router.get("/logs/stats", **measured(LOGS))
+@router.get("/logs/stats", dependencies=[needs(READ)], **measured(LOGS))
 async def measure_logs(stats: Annotated[Stats, stats_of(LOGS)], database: Db) -> Response:
     """Count interventions and failures, and add up downtime, by up to three fields and one unit of the calendar.
 
@@ -95,7 +99,7 @@ async def measure_logs(stats: Annotated[Stats, stats_of(LOGS)], database: Db) ->
     return answers.document(await log_stats.fetch(database, stats))
 
 
-@router.get("/logs/{uuid}", **read(LOGS))
+@router.get("/logs/{uuid}", dependencies=[needs(READ)], **read(LOGS))
 async def get_log(
     uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], known: Known, database: Db
 ) -> Response:
@@ -103,7 +107,7 @@ async def get_log(
     return answers.record(await records.read(database, LOGS, uuid, selection), known, selection)
 
 
-@router.put("/logs/{uuid}", **replaced(LOGS))
+@router.put("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **replaced(LOGS))
 async def replace_log(uuid: Uuid, body: LogReplace, write: Write) -> Response:
     """Record an intervention under a UUID of your own, or replace it; to send it again is harmless.
 
@@ -112,26 +116,26 @@ async def replace_log(uuid: Uuid, body: LogReplace, write: Write) -> Response:
     return answers.written("/logs", await write.replace(LOGS, uuid, body))
 
 
-@router.patch("/logs/{uuid}", **updated(LOGS))
+@router.patch("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **updated(LOGS))
 async def update_log(uuid: Uuid, body: LogUpdate, write: Write) -> Response:
     """Change some fields of an intervention (JSON merge patch): null clears one."""
     return answers.written("/logs", await write.update(LOGS, uuid, body))
 
 
-@router.delete("/logs/{uuid}", **deleted(LOGS))
+@router.delete("/logs/{uuid}", dependencies=[needs(KEEP_RECORDS)], **deleted(LOGS))
 async def delete_log(uuid: Uuid, write: Write) -> Response:
     """Delete an intervention. It leaves every list, its history stays."""
     await write.delete(LOGS, uuid)
     return Response(status_code=204)
 
 
-@router.post("/logs/{uuid}/restore", **restored(LOGS))
+@router.post("/logs/{uuid}/restore", dependencies=[needs(KEEP_RECORDS)], **restored(LOGS))
 async def restore_log(uuid: Uuid, write: Write) -> Response:
     """Bring a deleted intervention back as it was; 409 if it is not deleted."""
     return answers.written("/logs", await write.restore(LOGS, uuid))
 
 
-@router.get("/logs/{uuid}/history", **listed(HISTORY))
+@router.get("/logs/{uuid}/history", dependencies=[needs(READ)], **listed(HISTORY))
 async def list_log_history(
     request: Request, uuid: Uuid, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
 ) -> Response:

@@ -5,10 +5,12 @@ from typing import Annotated
 from fastapi import Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
-from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.access import needs
+from machine_monitor.api.deps import Db, Known, listing_of, selection_of
 from machine_monitor.api.downloads import offer_exports
+from machine_monitor.api.openapi.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import tagged
+from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.fields import Name
 from machine_monitor.models.machine import MachineCreate, MachineReplace, MachineUpdate
@@ -16,23 +18,24 @@ from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.services import records
+from machine_monitor.services.access.permissions import EDIT_MACHINE, KEEP_RECORDS, READ
 
 router = tagged("machines")
 
 
-@router.get("/machines", **listed(MACHINES))
+@router.get("/machines", dependencies=[needs(READ)], **listed(MACHINES))
 async def list_machines(request: Request, listing: Annotated[Listing, listing_of(MACHINES)], database: Db) -> Response:
     """List machines: filter by any field, search with `q`, sort, page by cursor."""
     return answers.page(request, await pages.fetch(database, listing))
 
 
-@router.post("/machines", **created(MACHINES))
-async def create_machine(body: MachineCreate, write: Write) -> Response:
+@router.post("/machines", dependencies=[needs(KEEP_RECORDS)], **created(MACHINES))
+async def create_machine(body: MachineCreate, write: WriteOnce) -> Response:
     """Add a machine. Its name is unique whatever the case of its letters."""
-    return answers.written("/machines", await write.create(MACHINES, body))
+    return await write.create("/machines", MACHINES, body)
 
 
-@router.get("/machines/{name}", **read(MACHINES))
+@router.get("/machines/{name}", dependencies=[needs(READ)], **read(MACHINES))
 async def get_machine(
     name: Name, selection: Annotated[Selection, selection_of(MACHINES)], known: Known, database: Db
 ) -> Response:
@@ -40,7 +43,7 @@ async def get_machine(
     return answers.record(await records.read(database, MACHINES, name, selection), known, selection)
 
 
-@router.put("/machines/{name}", **replaced(MACHINES))
+@router.put("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **replaced(MACHINES))
 async def replace_machine(name: Name, body: MachineReplace, write: Write) -> Response:
     """Create the machine, or replace it: a field that is absent takes its default.
 
@@ -49,20 +52,20 @@ async def replace_machine(name: Name, body: MachineReplace, write: Write) -> Res
     return answers.written("/machines", await write.replace(MACHINES, name, body))
 
 
-@router.patch("/machines/{name}", **updated(MACHINES))
+@router.patch("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **updated(MACHINES))
 async def update_machine(name: Name, body: MachineUpdate, write: Write) -> Response:
     """Change some fields of a machine (JSON merge patch): null clears one, another `name` renames it."""
     return answers.written("/machines", await write.update(MACHINES, name, body))
 
 
-@router.delete("/machines/{name}", **deleted(MACHINES))
+@router.delete("/machines/{name}", dependencies=[needs(KEEP_RECORDS)], **deleted(MACHINES))
 async def delete_machine(name: Name, write: Write) -> Response:
     """Delete a machine for good. One that has logs stays: take it out of service instead."""
     await write.delete(MACHINES, name)
     return Response(status_code=204)
 
 
-@router.get("/machines/{name}/history", **listed(HISTORY))
+@router.get("/machines/{name}/history", dependencies=[needs(READ)], **listed(HISTORY))
 async def list_machine_history(
     request: Request, name: Name, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
 ) -> Response:

@@ -7,11 +7,13 @@ from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse
 
+from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db
-from machine_monitor.api.documents import problems
+from machine_monitor.api.openapi.documents import problems
 from machine_monitor.api.route import tagged
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services import health
+from machine_monitor.services.access.permissions import USE
 
 router = tagged("service")
 
@@ -20,7 +22,7 @@ SWAGGER = Path(fastapi_offline.__file__).with_name("static")
 PLACES = ("machines", "logs", "log-types", "users")
 
 
-@router.get("/")
+@router.get("/", dependencies=[needs(USE)])
 async def describe_service(request: Request) -> Response:
     """What this service is, and where its resources and documents are."""
     settings = request.app.state.settings
@@ -34,20 +36,20 @@ async def describe_service(request: Request) -> Response:
     )
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[needs(USE)])
 async def check_health() -> Response:
     """Whether the process answers."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", responses=problems(503))
+@router.get("/readyz", dependencies=[needs(USE)], responses=problems(503))
 async def check_readiness(database: Db) -> Response:
     """Whether the database answers and has the schema of this version; 503 if not."""
     await health.check(database)
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/problems/{code}", responses=problems(404))
+@router.get("/problems/{code}", dependencies=[needs(USE)], responses=problems(404))
 async def describe_problem(code: str) -> Response:
     """What a problem's code means, and what to do."""
     problem = PROBLEMS.get(code)
@@ -58,7 +60,7 @@ async def describe_problem(code: str) -> Response:
     )
 
 
-@router.get("/docs", include_in_schema=False)
+@router.get("/docs", dependencies=[needs(USE)], include_in_schema=False)
 async def show_documents(request: Request) -> Response:
     """Swagger UI."""
     return get_swagger_ui_html(

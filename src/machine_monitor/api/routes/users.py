@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import Request, Response
 
 from machine_monitor.api import answers
-from machine_monitor.api.deps import Db, Known, Write, listing_of, selection_of
-from machine_monitor.api.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.access import needs
+from machine_monitor.api.deps import Db, Known, listing_of, selection_of
+from machine_monitor.api.openapi.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import tagged
+from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import USERS
 from machine_monitor.models.fields import Trigram
 from machine_monitor.models.user import UserCreate, UserReplace, UserUpdate
@@ -15,23 +17,24 @@ from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.services import records
+from machine_monitor.services.access.permissions import KEEP_USERS, READ
 
 router = tagged("users")
 
 
-@router.get("/users", **listed(USERS))
+@router.get("/users", dependencies=[needs(READ)], **listed(USERS))
 async def list_users(request: Request, listing: Annotated[Listing, listing_of(USERS)], database: Db) -> Response:
     """List the people."""
     return answers.page(request, await pages.fetch(database, listing))
 
 
-@router.post("/users", **created(USERS))
-async def create_user(body: UserCreate, write: Write) -> Response:
+@router.post("/users", dependencies=[needs(KEEP_USERS)], **created(USERS))
+async def create_user(body: UserCreate, write: WriteOnce) -> Response:
     """Add a person. The trigram is unique whatever the case of its letters, and never changes."""
-    return answers.written("/users", await write.create(USERS, body))
+    return await write.create("/users", USERS, body)
 
 
-@router.get("/users/{trigram}", **read(USERS))
+@router.get("/users/{trigram}", dependencies=[needs(READ)], **read(USERS))
 async def get_user(
     trigram: Trigram, selection: Annotated[Selection, selection_of(USERS)], known: Known, database: Db
 ) -> Response:
@@ -39,19 +42,19 @@ async def get_user(
     return answers.record(await records.read(database, USERS, trigram, selection), known, selection)
 
 
-@router.put("/users/{trigram}", **replaced(USERS))
+@router.put("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **replaced(USERS))
 async def replace_user(trigram: Trigram, body: UserReplace, write: Write) -> Response:
     """Create the user, or replace it: a field that is absent takes its default."""
     return answers.written("/users", await write.replace(USERS, trigram, body))
 
 
-@router.patch("/users/{trigram}", **updated(USERS))
+@router.patch("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **updated(USERS))
 async def update_user(trigram: Trigram, body: UserUpdate, write: Write) -> Response:
     """Change some fields of a user (JSON merge patch); `active: false` keeps them from new logs."""
     return answers.written("/users", await write.update(USERS, trigram, body))
 
 
-@router.delete("/users/{trigram}", **deleted(USERS))
+@router.delete("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **deleted(USERS))
 async def delete_user(trigram: Trigram, write: Write) -> Response:
     """Delete a user that no log names."""
     await write.delete(USERS, trigram)

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from machine_monitor.errors import nearest
 from machine_monitor.query import values, words
 from machine_monitor.query.grammar import Condition, Pairs, Reader
 from machine_monitor.query.summaries.buckets import UNITS
 from machine_monitor.query.times import Clock
 from machine_monitor.query.values import BadValue
 from machine_monitor.query.vocabulary import Resource
+from machine_monitor.suggestions import nearest
 
 MAX_FACETS = 5
 MAX_VALUES = 500

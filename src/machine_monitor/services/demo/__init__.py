@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
+from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import records
+from machine_monitor.services.accounts import invitations, tokens
+from machine_monitor.services.accounts.invitations import Invitation
 from machine_monitor.services.demo import plant
 from machine_monitor.services.demo.work import PERIOD, Diary
 from machine_monitor.services.history import Author
@@ -44,6 +47,12 @@ def plan(machines: int = 40, logs: int = 5_000, seed: int = 1, until: datetime |
 def fill(database: Database, entries: Sequence[Entry], progress: Progress | None = None) -> None:
     """Write what was planned to an empty database, all of it or nothing; `progress` is told how many of how many."""
     database.transact(partial(_write, entries=entries, progress=progress))
+
+
+def open_account(tx: Transaction) -> tuple[Invitation, str]:
+    """Let the plant's admin in: a link by which to choose a password, and a token for a day."""
+    body = TokenCreate(name="demo", scope="admin", days=1)
+    return invitations.invite(tx, plant.ADMIN), tokens.make(tx, plant.ADMIN, body)[1]
 
 
 def _entry(at: datetime, resource: Resource, values: dict[str, Any]) -> Entry:

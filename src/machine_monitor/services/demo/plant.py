@@ -59,6 +59,7 @@ PEOPLE = (
     Person("DSH", "Dean", "Shawbrook", "operator", "en"),
     Person("HMA", "Hélène", "Marchandet", "viewer", "fr"),
 )
+ADMIN = "ABE"
 KINDS = (
     Kind(7, "Tour CN", "Usinage", "Turned shafts and bushes", "Ovrandel", 15, "chips spindle axis tools coolant door"),
     Kind(6, "Fraiseuse", "Usinage", "Fraisage de carters", "Kestarix", 22, "tools spindle coolant axis chips power"),

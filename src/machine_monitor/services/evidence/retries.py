@@ -1,7 +1,8 @@
 """Safe retries: a request with a key is done once, and its answer is kept with what it wrote."""
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Transaction
+from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
@@ -18,11 +19,14 @@ from machine_monitor.errors import Conflict, IdempotencyKeyReused
 from machine_monitor.models import KEPT_ANSWERS
 
 KEPT_FOR = timedelta(days=7)
+PATIENCE_SECONDS = 5.0
+POLL_SECONDS = 0.1
 
 
 class StillRunning(Conflict):
     """409: the request that came first is not answered yet."""
 
+    explanation = "A request with this Idempotency-Key is still running: send it again to get its answer."
     retry_after = 5
 
 
@@ -46,14 +50,46 @@ class Answer:
     replayed: bool = False
 
 
-def once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer:
-    """The answer that `make` gives, or gave when the ticket was first seen; what fails is not kept.
+class Retries:
+    """The tickets that this process is at: who comes with the same waits for the answer, or for `PATIENCE_SECONDS`."""
 
-    Raises `IdempotencyKeyReused` if another body came with the key, `StillRunning` while another process is at it.
-    """
+    def __init__(self) -> None:
+        self._ends: dict[tuple[str, str, str], asyncio.Event] = {}
+
+    async def once(self, database: Database, ticket: Ticket, make: Callable[[Transaction], Answer]) -> Answer:
+        """The answer that `make` gives, or gave when the ticket was first seen; what fails is not kept.
+
+        Raises `IdempotencyKeyReused` if another body came with the key, `StillRunning` if its answer does not come.
+        """
+        name, end = (ticket.user, ticket.path, ticket.key), asyncio.Event()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while before := self._ends.get(name):
+                    await before.wait()
+        except TimeoutError:
+            raise StillRunning from None
+        self._ends[name] = end
+        try:
+            return await _insist(lambda: database.write(lambda tx: _once(tx, ticket, lambda: make(tx))))
+        finally:
+            del self._ends[name]
+            end.set()
+
+
+async def _insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask again while another process is at it."""
+    for _ in range(int(PATIENCE_SECONDS / POLL_SECONDS)):
+        try:
+            return await ask()
+        except StillRunning:
+            await asyncio.sleep(POLL_SECONDS)
+    return await ask()
+
+
+def _once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer:
     named = {"user": ticket.user, "path": ticket.path, "key": ticket.key}
     if not tx.claim(canonical_json(named)):
-        raise StillRunning("A request with this Idempotency-Key is still running.")
+        raise StillRunning
     now = instants.now()
     tx.run(_forget(tx.engine), {"before": tx.engine.store(instants.text(now - KEPT_FOR), TIME)})
     if rows := tx.run(_find(tx.engine), named):

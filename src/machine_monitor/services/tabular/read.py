@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from machine_monitor.errors import BadJson, UsageError, nearest
+from machine_monitor.errors import BadJson, UsageError
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.models.schemas import EXPANDED, READ_ONLY
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import strict_json
 from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS, Dialect
+from machine_monitor.suggestions import nearest
 
 BOOLEANS = {"true": True, "false": False}
 _INTEGER = re.compile(r"-?[0-9]{1,16}")

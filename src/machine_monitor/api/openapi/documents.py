@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, create_model
 
-from machine_monitor.api.parameters import (
+from machine_monitor.api import access
+from machine_monitor.api.openapi.parameters import (
     changes_parameters,
     export_parameters,
     facets_parameters,
@@ -36,6 +37,7 @@ CONDITIONS = {
     "If-None-Match": "`*`: only if there is no such record yet.",
 }
 NOTE = {"X-Change-Note": "Why, for the history; at most 500 characters, percent-encoded UTF-8."}
+RETRY = {"Idempotency-Key": "Of your own, 1 to 255 visible characters: sent again, the request gets the same answer."}
 # What each verb can answer beside its success. 400 is a query string that is not UTF-8, or a body that is not JSON.
 ANYWHERE = (400, 414, 500, 503)
 WRITES = (*ANYWHERE, 422, 507)
@@ -158,7 +160,7 @@ def created(resource: Resource) -> dict[str, Any]:
         "status_code": 201,
         "response_model": resource.read,
         "responses": {201: {"headers": {**ETAG, **LOCATION}}, **problems(*BODIES, 409)},
-        "openapi_extra": {"parameters": _headers(NOTE)},
+        "openapi_extra": {"parameters": _headers({**RETRY, **NOTE})},
     }
 
 
@@ -166,8 +168,8 @@ def put_together() -> dict[str, Any]:
     """The decorator's arguments for a bulk call."""
     return {
         "response_model": BulkAnswer,
-        "responses": problems(*BODIES),
-        "openapi_extra": {"parameters": _headers(NOTE)},
+        "responses": problems(*BODIES, 409),
+        "openapi_extra": {"parameters": _headers({**RETRY, **NOTE})},
     }
 
 
@@ -222,6 +224,19 @@ def deleted(resource: Resource) -> dict[str, Any]:
     }
 
 
+def selected(resource: Resource) -> dict[str, Any]:
+    """The decorator's arguments for a GET of one record that has no version."""
+    return {
+        **answered(_part(resource), *ANYWHERE, 404, 422),
+        "openapi_extra": {"parameters": selection_parameters(resource)},
+    }
+
+
+def answered(model: Any, *refused: int, status: int = 200) -> dict[str, Any]:
+    """The decorator's arguments for what is no record: the shape of its answer, the statuses of its problems."""
+    return {"status_code": status, "response_model": model, "responses": problems(*refused)}
+
+
 def finish(document: dict[str, Any]) -> dict[str, Any]:
     """Complete FastAPI's document: merge patches have a media type of their own, problems have theirs."""
     for path in document["paths"].values():
@@ -236,6 +251,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
             for status, response in operation["responses"].items():
                 if status >= "400" and "content" in response:
                     response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}
+    document["components"]["securitySchemes"] = access.SCHEMES
     document["components"]["schemas"].pop("HTTPValidationError", None)
     document["components"]["schemas"].pop("ValidationError", None)
     return document

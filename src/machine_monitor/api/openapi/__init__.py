@@ -1,0 +1,1 @@
+"""OpenAPI: what the signatures cannot say."""

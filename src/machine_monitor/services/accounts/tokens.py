@@ -1,0 +1,121 @@
+"""Tokens: make one, list and read those that one may see, revoke one."""
+
+import json
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from machine_monitor.database import instants
+from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.engines import Engine, as_text
+from machine_monitor.database.kinds import INTEGER
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.errors import Fault, Forbidden, NotFound, invalid
+from machine_monitor.models import TOKENS, USERS
+from machine_monitor.models.accounts.token import SCOPE, TokenCreate
+from machine_monitor.query import pages
+from machine_monitor.query.grammar import Condition, Listing
+from machine_monitor.query.operators import EQUAL
+from machine_monitor.query.pages import Page
+from machine_monitor.query.statements.documents import document
+from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query.values import read_integer
+from machine_monitor.query.words import fold
+from machine_monitor.services import storage
+from machine_monitor.services.access.permissions import Caller, Scope, keeps_others
+from machine_monitor.services.accounts import codes, rows
+
+
+async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[str, Any]:
+    """Make a token as the caller may: what it is, with its text; raises `Forbidden` or 422."""
+    _check(caller, body)
+    user = body.user or caller.user
+    assert user is not None
+    identity, text = await database.write(lambda tx: make(tx, user, body))
+    made = await read(database, str(identity), (tuple(TOKENS.own_fields), ()), caller)
+    return json.loads(made) | {"token": text}
+
+
+def _check(caller: Caller, body: TokenCreate) -> None:
+    if SCOPE.choices.index(body.scope) > caller.scope:
+        message = f"A token of the scope {Scope(caller.scope).name.lower()} makes none of a wider one."
+        raise Forbidden(faults=[Fault(message, "forbidden", "/scope")])
+    if body.user not in (None, caller.user) and not keeps_others(caller):
+        message = "To make another user's token takes the role admin and its scope."
+        raise Forbidden(faults=[Fault(message, "forbidden", "/user")])
+
+
+def make(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
+    """Make a token of a user: its number, and its text, which nothing can tell again; raises 422."""
+    stored = storage.find(tx, USERS, user)
+    if stored is None:
+        raise invalid([Fault(f"There is no user '{user}'.", "unknown-user", "/user")])
+    if not stored.values["active"]:
+        raise invalid([Fault(f"The user '{user}' is not active.", pointer="/user")])
+    now, secret = instants.now(), codes.new()
+    (identity,) = tx.next_ids(TOKENS.table.name, 1)
+    rows.add(
+        tx,
+        TOKENS.table,
+        id=identity,
+        name=body.name,
+        name_folded=fold(body.name),
+        user=user,
+        scope=SCOPE.choices.index(body.scope),
+        digest=codes.digest(secret),
+        created_at=instants.text(now),
+        expires_at=instants.text(now + timedelta(days=body.days)),
+    )
+    return identity, codes.token(identity, secret)
+
+
+async def fetch(database: Database, listing: Listing, caller: Caller) -> Page:
+    """A page of the tokens that the caller may see."""
+    if not keeps_others(caller):
+        assert caller.user is not None
+        listing.conditions = (*listing.conditions, Condition(TOKENS.own_fields["user"], EQUAL, (caller.user,)))
+    return await pages.fetch(database, listing)
+
+
+async def read(database: Database, key: str, selection: Selection, caller: Caller) -> str:
+    """One token as JSON; raises `NotFound` also for one that the caller may not see."""
+    found = await database.fetch(_read(database.engine, selection), {"id": _number(key)})
+    if not found or not (keeps_others(caller) or found[0][1] == caller.user):
+        raise NotFound("There is no such token.")
+    return found[0][0]
+
+
+def read_all(tx: Transaction) -> list[dict[str, Any]]:
+    """Every token, in the order of making."""
+    return [json.loads(row[0]) for row in tx.run(_read_all(tx.engine), {})]
+
+
+def revoke(tx: Transaction, key: str, user: str | None = None) -> None:
+    """End a token for good, of this user or of any; raises `NotFound`."""
+    owner = {} if user is None else {"user": user}
+    if not rows.remove(tx, TOKENS.table, id=_number(key), **owner):
+        raise NotFound("There is no such token.")
+
+
+def _number(key: str) -> int:
+    try:
+        return read_integer(key)
+    except ValueError:
+        raise NotFound("There is no such token.") from None
+
+
+@cache
+def _read_all(engine: Engine) -> Statement:
+    shown = as_text(document(engine, TOKENS, tuple(TOKENS.own_fields), ()))
+    return compile_statement(engine, select(shown).select_from(TOKENS.table).order_by(TOKENS.table.c.id))
+
+
+@cache
+def _read(engine: Engine, selection: Selection) -> Statement:
+    fields, expand = selection
+    table, shown = TOKENS.table, [TOKENS.fields[name] for name in fields]
+    query = select(as_text(document(engine, TOKENS, fields, expand)), table.c.user)
+    query = query.select_from(TOKENS.source(shown, expand))
+    return compile_statement(engine, query.where(table.c.id == bindparam("id", type_=INTEGER.column_type)))

@@ -1,0 +1,178 @@
+"""Who may do what: every route of the application, with every kind of credential."""
+
+import pytest
+import pytest_asyncio
+
+from api.access.site import ROLES, SCOPES, opened, trigram_of
+from machine_monitor.api.access import action_of, needs
+from machine_monitor.api.app import create_app
+from machine_monitor.api.route import Route, tagged
+from machine_monitor.config import Settings
+from machine_monitor.models.accounts.token import SCOPE
+from machine_monitor.models.fields import ROLE
+from machine_monitor.services.access.permissions import Role, Scope
+from machine_monitor.services.accounts import tokens
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FORMATS = ("csv", "ndjson", "xlsx")
+READS = (
+    *("/machines", "/machines/{name}", "/machines/{name}/history", "/log-types", "/log-types/{code}"),
+    *("/logs", "/logs/{uuid}", "/logs/{uuid}/history", "/logs/facets", "/logs/stats", "/users", "/users/{trigram}"),
+    *(
+        "/tokens",
+        "/tokens/{id}",
+        "/me",
+        "/changes",
+        "/events",
+        *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
+    ),
+)
+# What each operation takes, written down apart from the code's own table. None is open to all.
+EXPECTED = {
+    **{("GET", path): ("viewer", "read") for path in READS},
+    ("POST", "/logs"): ("operator", "write"),
+    ("PUT", "/logs/{uuid}"): ("operator", "write"),
+    ("PATCH", "/logs/{uuid}"): ("operator", "write"),
+    ("DELETE", "/logs/{uuid}"): ("supervisor", "write"),
+    ("POST", "/logs/bulk"): ("supervisor", "write"),
+    ("POST", "/logs/{uuid}/restore"): ("supervisor", "write"),
+    ("POST", "/machines"): ("supervisor", "write"),
+    ("PUT", "/machines/{name}"): ("lead", "write"),
+    ("PATCH", "/machines/{name}"): ("lead", "write"),
+    ("DELETE", "/machines/{name}"): ("supervisor", "write"),
+    ("POST", "/log-types"): ("supervisor", "write"),
+    **{(method, "/log-types/{code}"): ("supervisor", "write") for method in ("PUT", "PATCH", "DELETE")},
+    ("POST", "/users"): ("admin", "admin"),
+    **{(method, "/users/{trigram}"): ("admin", "admin") for method in ("PUT", "PATCH", "DELETE")},
+    ("POST", "/users/{trigram}/invitation"): ("admin", "admin"),
+    ("POST", "/tokens"): ("viewer", "write"),
+    ("DELETE", "/tokens/{id}"): ("viewer", "write"),
+    ("PUT", "/me/password"): ("viewer", "write"),
+    ("DELETE", "/session"): ("viewer", "read"),
+    **{("GET", path): None for path in ("/", "/healthz", "/readyz", "/problems/{code}", "/docs")},
+    ("POST", "/session"): None,
+    ("POST", "/setup"): None,
+}
+ROUTES = [
+    (method, route.path)
+    for route in create_app(Settings.model_construct()).routes
+    if isinstance(route, Route)
+    for method in sorted(route.methods)
+]
+KEYS = {"{uuid}": "00000000-0000-4000-8000-000000000000", "{code}": "gone", "{name}": "none", "{trigram}": "none"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def credentials(seeded_url):
+    """A client for each kind of credential, and whom it acts for: a role and a scope, or neither."""
+    async with opened(seeded_url) as site:
+        await site.people()
+        found = {(role, scope): await site.by_token(trigram_of(role), scope) for role in ROLES for scope in SCOPES}
+        late, revoked = await site.token("ADM"), await site.token("ADM")
+        number = int(late.split("_")[1])
+        await site.write(lambda tx: tx.cursor.execute(f"UPDATE tokens SET expires_at = created_at WHERE id = {number}"))
+        await site.write(lambda tx: tokens.revoke(tx, revoked.split("_")[1]))
+        await site.add("OFF", role="admin")
+        off = await site.by_token("OFF")
+        await site.write(lambda tx: tx.cursor.execute("UPDATE users SET active = false WHERE trigram = 'OFF'"))
+        changed = f"{late[:-1]}{'A' if late[-1] != 'A' else 'B'}"
+        texts = (late, revoked, changed, "mm_1_short", "mm_999_" + "a" * 43, "none", "")
+        yield found, [site.nobody(), off, *map(site.shows, texts)]
+
+
+async def ask(client, method, path):
+    for name, key in KEYS.items():
+        path = path.replace(name, key)
+    # A list is no body of anything: who may is told so, before anything is written.
+    body = {"json": []} if method in ("POST", "PUT", "PATCH") else {}
+    # The stream has no end: whoever may follow it asks wrongly.
+    path = path.replace("{id}", "9999").replace("/events", "/events?since=x")
+    return await client.request(method, path, **body)
+
+
+async def test_every_route_is_listed_here():
+    assert set(EXPECTED) == set(ROUTES)
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_a_route_lets_in_whom_the_contract_lets_in(credentials, method, path):
+    known, unknown = credentials
+    needed = EXPECTED.get((method, path))
+    if needed is None:
+        for client in (*unknown, *known.values()):
+            answer = await ask(client, method, path)
+            assert answer.status_code not in (401, 403), answer.text
+        return
+    for client in unknown:
+        answer = await ask(client, method, path)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    for (role, scope), client in known.items():
+        answer = await ask(client, method, path)
+        may = ROLES.index(role) >= ROLES.index(needed[0]) and SCOPES.index(scope) >= SCOPES.index(needed[1])
+        if may:
+            assert answer.status_code not in (401, 403), (role, scope, answer.text)
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (role, scope, answer.text)
+
+
+@pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer ", "bearer mm_1_" + "a" * 43, "mm_1_x", "é"])
+async def test_what_is_no_good_token_is_not_let_in(credentials, header):
+    client = credentials[1][0]
+    answer = await client.get("/logs", headers={"Authorization": header.encode()})
+    assert answer.status_code == 401
+
+
+async def test_the_scheme_of_a_token_has_no_case(credentials):
+    token = credentials[0]["viewer", "read"].headers["Authorization"].split()[1]
+    assert (await credentials[1][0].get("/me", headers={"Authorization": f"BEARER  {token}"})).status_code == 200
+
+
+# Each row has every fault of the rows after it: who may not is told nothing else.
+@pytest.mark.parametrize(("kind", "expected"), [("nobody", 401), ("viewer", 403), ("operator", None)])
+async def test_who_asks_is_settled_before_what_is_asked(credentials, kind, expected):
+    client = credentials[1][0] if kind == "nobody" else credentials[0][kind, "write"]
+    long = "x" * 9_000
+    rows = [
+        ("POST", f"/logs?{long}", b"{}", {}, 414),
+        ("POST", "/logs", b"{" * 2_000_000, {}, 413),
+        ("POST", "/logs", b"{}", {"Content-Type": "text/plain"}, 415),
+        ("POST", "/logs", b"{", {"Content-Type": "application/json"}, 400),
+        ("POST", "/logs?x=1", b"{}", {"Content-Type": "application/json"}, 422),
+        ("PATCH", f"/logs/{KEYS['{uuid}']}", b"{}", {"Content-Type": "application/json"}, 404),
+    ]
+    for method, path, content, headers, otherwise in rows:
+        answer = await client.request(method, path, content=content, headers=headers)
+        assert answer.status_code == (expected or otherwise), (path[:20], answer.text)
+    assert (await client.get("/nothing")).status_code == 404
+    assert (await client.put("/logs")).status_code == 405
+
+
+async def test_head_is_let_in_as_get(credentials):
+    known, unknown = credentials
+    assert (await unknown[0].head("/logs")).status_code == 401
+    assert (await known["viewer", "read"].head("/logs")).status_code == 200
+
+
+async def test_roles_and_scopes_are_those_of_the_models():
+    assert [role.name.lower() for role in Role] == list(ROLE.choices)
+    assert [scope.name.lower() for scope in Scope] == list(SCOPE.choices)
+
+
+async def test_a_route_without_an_action_is_refused_when_it_is_made():
+    with pytest.raises(TypeError, match="needs"):
+        tagged("test").get("/test")(needs)
+    with pytest.raises(TypeError, match="needs"):
+        action_of("/test", {"dependencies": []})
+
+
+async def test_the_document_says_what_each_operation_takes():
+    document = create_app(Settings.model_construct()).openapi()
+    assert set(document["components"]["securitySchemes"]) == {"token", "session"}
+    for (method, path), needed in EXPECTED.items():
+        if path == "/docs":
+            continue
+        operation = document["paths"][path][method.lower()]
+        assert operation["security"] == ([] if needed is None else [{"token": []}, {"session": []}])
+        assert needed is None or "401" in operation["responses"]
+        assert ("403" in operation["responses"]) == (needed not in (None, ("viewer", "read")) or method == "POST")

@@ -1,0 +1,245 @@
+"""Sessions of the console: the cookie, what ends it, and writes that only its own pages make."""
+
+import re
+
+import pytest
+
+from api.access.site import PASSWORD, opened
+from machine_monitor.services.accounts import limits
+
+SIGN_IN = {"trigram": "ADM", "password": PASSWORD}
+WRITE = ("PUT", "/machines/Saw")
+
+
+async def me(client):
+    return (await client.get("/me")).status_code
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "flags"),
+    [
+        ("http", "mm_session", {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"}),
+        ("https", "__Host-mm_session", {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200", "Secure"}),
+    ],
+)
+async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, flags):
+    client = site.nobody(scheme)
+    answer = await client.post("/session", json=SIGN_IN | {"trigram": "adm"})
+    assert answer.json().keys() == {"user", "csrf_token"}
+    assert answer.json()["user"]["trigram"] == "ADM"
+    assert answer.headers["Cache-Control"] == "no-store"
+    cookie, *found = answer.headers["Set-Cookie"].split("; ")
+    assert re.fullmatch(name + "=[A-Za-z0-9_-]{43}", cookie)
+    assert set(found) == flags
+    assert await me(client) == 200
+    client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+    ended = await client.delete("/session")
+    assert (ended.status_code, "Max-Age=0" in ended.headers["Set-Cookie"]) == (204, True)
+    assert await me(client) == 401
+    # The cookie itself is worth nothing any more.
+    assert (await site.nobody(scheme).get("/me", headers={"Cookie": cookie})).status_code == 401
+
+
+async def test_a_cookie_of_the_other_scheme_is_none(site):
+    cookie = (await site.nobody().post("/session", json=SIGN_IN)).headers["Set-Cookie"].split(";")[0]
+    assert (await site.nobody("https").get("/me", headers={"Cookie": cookie})).status_code == 401
+    assert (await site.nobody().get("/me", headers={"Cookie": f"{cookie}x"})).status_code == 401
+    assert (await site.nobody().get("/me", headers={"Cookie": f"other=1; {cookie}"})).status_code == 200
+
+
+async def test_a_write_by_cookie_carries_the_session_s_token(site):
+    client, other = await site.by_session("ADM"), await site.by_session("ADM")
+    good = client.headers.pop("X-CSRF-Token")
+    assert (await client.get("/me")).json()["csrf_token"] == good
+    for given in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "é".encode()}, {"X-CSRF-Token": good[:-1]}):
+        answer = await client.request(*WRITE, json={}, headers=given)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    answer = await client.request(*WRITE, json={}, headers={"X-CSRF-Token": other.headers["X-CSRF-Token"]})
+    assert answer.status_code == 403
+    assert (await client.delete("/session")).status_code == 403
+    assert (await client.request(*WRITE, json={}, headers={"X-CSRF-Token": good})).status_code == 201
+    # A token is sent by nobody else's page.
+    assert (await (await site.by_token("ADM")).request(*WRITE, json={})).status_code == 200
+
+
+ELSEWHERE = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://machine-monitor.evil.example"},
+    {"Origin": "http://machine-monitor:81"},
+    {"Origin": "http://["},
+    {"Referer": "https://evil.example/http://machine-monitor"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Origin": "http://machine-monitor", "Sec-Fetch-Site": "cross-site"},
+]
+HERE = [
+    {"Origin": "http://machine-monitor"},
+    {"Origin": "https://console.example"},
+    {"Referer": "http://machine-monitor/ui/"},
+    {"Sec-Fetch-Site": "same-origin"},
+    {},
+]
+
+
+async def test_a_page_of_another_site_writes_nothing_by_cookie(database_url):
+    async with opened(database_url, cors_origins="https://console.example") as site:
+        await site.people()
+        client = await site.by_session("ADM")
+        for headers in ELSEWHERE:
+            for method, path in (WRITE, ("DELETE", "/session"), ("POST", "/session"), ("POST", "/setup")):
+                body = {} if method == "DELETE" else {"json": SIGN_IN}
+                answer = await client.request(method, path, headers=headers, **body)
+                assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (headers, path)
+            assert (await client.get("/me", headers=headers)).status_code == 200
+        for headers in HERE:
+            assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300
+
+
+async def test_a_frontend_of_a_named_origin_may_use_cookies_and_of_any_origin_none(sqlite_database_url):
+    for origins, allowed in (("https://console.example", "true"), ("*", None)):
+        async with opened(sqlite_database_url, cors_origins=origins) as site:
+            answer = await site.nobody().get("/healthz", headers={"Origin": "https://console.example"})
+            assert answer.headers.get("Access-Control-Allow-Credentials") == allowed
+
+
+async def test_a_session_ends_when_nothing_is_asked_for_half_an_hour(site, clock):
+    client = await site.by_session("ADM")
+    for _ in range(3):
+        clock.pass_by(minutes=29)
+        assert await me(client) == 200
+        await site.app.state.identity.close()
+    clock.pass_by(minutes=31)
+    assert await me(client) == 401
+
+
+async def test_a_session_ends_after_twelve_hours_whatever_is_asked(site, clock):
+    client = await site.by_session("ADM")
+    for _ in range(12 * 3 - 1):
+        clock.pass_by(minutes=20)
+        assert await me(client) == 200
+        await site.app.state.identity.close()
+    clock.pass_by(minutes=21)
+    assert await me(client) == 401
+
+
+async def test_a_session_is_noted_once_a_minute(site, clock, monkeypatch):
+    writes, write = [], site.database.write
+    client = await site.by_session("ADM")
+
+    async def counted(unit):
+        writes.append(unit)
+        return await write(unit)
+
+    monkeypatch.setattr(site.database, "write", counted)
+    for _ in range(5):
+        await me(client)
+    assert len(writes) == 0
+    clock.pass_by(seconds=61)
+    for _ in range(5):
+        await me(client)
+        await site.app.state.identity.close()
+    assert len(writes) == 1
+
+
+async def change_password(client, current=PASSWORD, new="un autre long secret"):
+    return await client.put("/me/password", json={"current": current, "new": new})
+
+
+async def test_a_password_changes_by_the_one_so_far_and_ends_every_session(site):
+    client, other = await site.by_session("ADM"), await site.by_session("ADM")
+    token = await site.by_token("ADM")
+    wrong = await change_password(client, "not this one here")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/current")
+    short = await change_password(client, new="short")
+    assert (short.status_code, short.json()["errors"][0]["pointer"]) == (422, "/new")
+    assert await me(other) == 200
+    assert (await change_password(client)).status_code == 204
+    assert [await me(one) for one in (client, other, token)] == [401, 401, 200]
+    assert (await site.nobody().post("/session", json=SIGN_IN)).status_code == 401
+    answer = await site.nobody().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
+    assert answer.status_code == 200
+    assert (await change_password(await site.by_token("VIE"))).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [({"role": "operator"}, 401), ({"active": False}, 401), ({"last_name": "X"}, 200)]
+)
+async def test_another_role_or_a_switch_ends_sessions_and_nothing_else_does(site, change, status):
+    await site.set_password("LEA")
+    client, token = await site.by_session("LEA"), await site.by_token("LEA")
+    await (await site.by_token("ADM")).patch("/users/LEA", json=change)
+    assert await me(client) == status
+    assert await me(token) == (401 if "active" in change else 200)
+    if "role" in change:
+        assert (await token.get("/me")).json()["user"]["role"] == "operator"
+        assert (await token.patch("/machines/none", json={})).status_code == 403
+
+
+WRONG = [
+    {"trigram": "ADM", "password": "not the password"},
+    {"trigram": "none", "password": PASSWORD},
+    {"trigram": "no such user, at all", "password": PASSWORD},
+    {"trigram": "VIE", "password": PASSWORD},
+    {"trigram": "LEA", "password": PASSWORD},
+]
+
+
+async def test_whatever_is_wrong_the_words_are_the_same(site, monkeypatch):
+    await site.set_password("LEA")
+    await (await site.by_token("ADM")).patch("/users/LEA", json={"active": False})
+    verified = []
+    verify = limits.attempt
+    monkeypatch.setattr(limits, "attempt", lambda *given: verified.append(given) or verify(*given))
+    answers = [await site.nobody().post("/session", json=body) for body in WRONG]
+    said = [{**answer.json(), "request_id": None} for answer in answers]
+    assert [answer.status_code for answer in answers] == [401] * len(WRONG)
+    assert said == [said[0]] * len(WRONG)
+    assert len(verified) == len(WRONG)
+    assert {answer.headers.get("Set-Cookie") for answer in answers} == {None}
+
+
+async def test_each_wrong_sign_in_costs_one_hash(site, monkeypatch):
+    from machine_monitor.services.accounts import passwords  # noqa: PLC0415 -- what is watched
+
+    hashed, verify = [], passwords._HASHER.verify
+    monkeypatch.setattr(passwords._HASHER, "verify", lambda *given: hashed.append(given) or verify(*given))
+    for body in WRONG:
+        await site.nobody().post("/session", json=body)
+    assert len(hashed) == len(WRONG)
+
+
+async def sign_in(site, trigram="ADM", password="not the password", address="10.0.0.1"):  # noqa: S107 -- of nobody
+    client = site.nobody()
+    client._transport.client = (address, 1)
+    return await client.post("/session", json={"trigram": trigram, "password": password})
+
+
+@pytest.mark.parametrize("trigram", ["ADM", "none"])
+async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock, trigram):
+    for number in range(limits.OF_ACCOUNT):
+        name = trigram.lower() if number % 2 else trigram
+        assert (await sign_in(site, name, address=f"10.0.0.{number}")).status_code == 401
+    for password in ("not the password", PASSWORD):
+        answer = await sign_in(site, trigram, password)
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate-limited")
+        assert 0 < int(answer.headers["Retry-After"]) <= 900
+    assert (await change_password(await site.by_token("ADM"))).status_code == (429 if trigram == "ADM" else 204)
+    clock.pass_by(minutes=16)
+    assert (await sign_in(site, trigram)).status_code == 401
+
+
+async def test_an_address_tries_fifty_times_whoever_it_tries(site, monkeypatch):
+    monkeypatch.setattr(limits, "OF_ADDRESS", 4)
+    for number in range(4):
+        assert (await sign_in(site, f"no{number}", address="2001:db8::1")).status_code == 401
+    assert (await sign_in(site, "more", address="2001:db8::2")).status_code == 429
+    assert (await sign_in(site, "more", address="2001:db8:0:1::1")).status_code == 401
+
+
+async def test_who_signs_in_right_is_not_limited(site, monkeypatch):
+    monkeypatch.setattr(limits, "OF_ADDRESS", 4)
+    for _ in range(limits.OF_ACCOUNT + 2):
+        assert (await sign_in(site, password=PASSWORD)).status_code == 200
+    for _ in range(limits.OF_ACCOUNT // 4):
+        assert (await sign_in(site)).status_code == 401
+        assert (await sign_in(site, password=PASSWORD)).status_code == 200

@@ -1,0 +1,176 @@
+"""The first admin, invitations, and that there is always somebody who can administer."""
+
+import asyncio
+
+import pytest
+
+from api.access.site import PASSWORD, opened
+from machine_monitor.services.accounts import invitations
+
+BODY = {"password": PASSWORD, "trigram": "BOS", "first_name": "Zoé"}
+
+
+async def first(site):
+    return (await site.write(invitations.invite_first)).code
+
+
+async def set_up(site, code, **more):
+    return await site.nobody().post("/setup", json=BODY | {"code": code} | more)
+
+
+async def test_the_first_admin_signs_up_and_is_signed_in(bare):
+    code = await first(bare)
+    client = bare.nobody()
+    answer = await client.post("/setup", json=BODY | {"code": code})
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    user = answer.json()["user"]
+    assert (user["trigram"], user["first_name"], user["role"], user["active"]) == ("BOS", "Zoé", "admin", True)
+    me = (await client.get("/me")).json()
+    assert me == {"user": user, "scope": "admin", "via": "session", "csrf_token": answer.json()["csrf_token"]}
+    assert await bare.write(invitations.invite_first) is None
+    for again in (await set_up(bare, code), await set_up(bare, "x" * 43), await set_up(bare, "é\u0000"[:1])):
+        assert (again.status_code, again.json()["code"]) == (410, "gone")
+
+
+async def test_of_twenty_at_once_one_becomes_the_first_admin(bare):
+    # With one code, and with another of a server that was started beside.
+    codes = [await first(bare)] * 15 + [await first(bare)] * 5
+    answers = await asyncio.gather(*[set_up(bare, code, trigram=f"B{number}") for number, code in enumerate(codes)])
+    assert sorted(answer.status_code for answer in answers) == [200, *[410] * 19]
+    (winner,) = [answer.json()["user"]["trigram"] for answer in answers if answer.status_code == 200]
+    admin = await bare.by_session(winner)
+    assert [user["trigram"] for user in (await admin.get("/users")).json()["items"]] == [winner]
+
+
+async def test_a_person_who_is_there_already_becomes_the_first_admin(bare):
+    await bare.add("bos", role="viewer", last_name="Martin", active=False)
+    answer = await set_up(bare, await first(bare))
+    user = answer.json()["user"]
+    assert (user["trigram"], user["first_name"], user["last_name"]) == ("bos", "Zoé", "Martin")
+    assert (user["role"], user["active"], user["version"]) == ("admin", True, 2)
+
+
+async def test_a_code_runs_out_after_a_quarter_of_an_hour(bare, clock):
+    code = await first(bare)
+    clock.pass_by(minutes=16)
+    assert (await set_up(bare, code)).status_code == 410
+    assert (await set_up(bare, await first(bare))).status_code == 200
+
+
+async def test_a_code_that_sets_nothing_up_stays_good(bare):
+    code = await first(bare)
+    answer = await set_up(bare, code, trigram=None)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/trigram")
+    answer = await set_up(bare, code, password="court")  # noqa: S106 -- of nobody
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/password")
+    assert (await set_up(bare, code)).status_code == 200
+
+
+async def invite(site, trigram):
+    answer = await (await site.by_token("ADM")).post(f"/users/{trigram}/invitation")
+    assert answer.status_code == 201, answer.text
+    url = answer.json()["url"]
+    assert url.startswith("http://machine-monitor/ui/setup#code=")
+    return url.partition("#code=")[2]
+
+
+async def test_an_invitation_is_good_once(site):
+    code = await invite(site, "LEA")
+    for wrong in ({"trigram": "OPE"}, {"password": "lea lea lea lea lea lea"}):
+        assert (
+            await site.nobody().post("/setup", json={"code": code, "password": PASSWORD} | wrong)
+        ).status_code == 422
+    answer = await site.nobody().post("/setup", json={"code": code, "password": PASSWORD, "first_name": "Léa"})
+    assert (answer.json()["user"]["role"], answer.json()["user"]["first_name"]) == ("lead", "Léa")
+    assert (await set_up(site, code, trigram="LEA")).status_code == 410
+    assert (await (await site.by_session("LEA")).get("/me")).json()["user"]["trigram"] == "LEA"
+
+
+async def test_of_many_who_take_an_invitation_at_once_one_has_it(site):
+    code = await invite(site, "OPE")
+    answers = await asyncio.gather(*[set_up(site, code, trigram="OPE") for _ in range(8)])
+    assert sorted(answer.status_code for answer in answers) == [200, *[410] * 7]
+
+
+async def test_an_invitation_is_void_after_a_day_a_newer_one_and_for_who_is_switched_off(site, clock):
+    admin = await site.by_token("ADM")
+    old = await invite(site, "OPE")
+    new = await invite(site, "OPE")
+    assert (await set_up(site, old, trigram="OPE")).status_code == 410
+    clock.pass_by(hours=23)
+    assert (await set_up(site, new, trigram="OPE")).status_code == 200
+    late = await invite(site, "OPE")
+    clock.pass_by(hours=25)
+    assert (await set_up(site, late, trigram="OPE")).status_code == 410
+    off = await invite(site, "OPE")
+    await admin.patch("/users/OPE", json={"active": False})
+    assert (await set_up(site, off, trigram="OPE")).status_code == 410
+    assert (await admin.post("/users/OPE/invitation")).status_code == 409
+    for nobody in ("none", "%00", "%C3%A9", "x" * 50):
+        assert (await admin.post(f"/users/{nobody}/invitation")).status_code == 404
+    assert (await admin.post("/users/OPE/invitation?x=1")).status_code == 422
+
+
+LOSSES = [
+    ("PATCH", {"role": "supervisor"}),
+    ("PATCH", {"active": False}),
+    ("PUT", {}),
+    ("DELETE", None),
+]
+
+
+@pytest.mark.parametrize(("method", "body"), LOSSES)
+async def test_the_last_admin_stays(site, method, body):
+    await site.add("AD2", role="admin")
+    admin = await site.by_token("ADM")
+    # An admin without a password is nobody who could take over.
+    answer = await admin.request(method, "/users/ADM", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert (await admin.patch("/users/ADM", json={"last_name": "X", "role": "admin"})).status_code == 200
+    assert (await admin.request(method, "/users/AD2", json=body)).status_code < 300
+    if method == "DELETE":
+        await site.add("AD2", role="admin")
+    else:
+        await admin.patch("/users/AD2", json={"role": "admin", "active": True})
+    await site.set_password("AD2")
+    assert (await admin.request(method, "/users/ADM", json=body)).status_code < 300
+
+
+async def test_of_two_admins_who_remove_each_other_one_stays(site):
+    for number in range(4):
+        name = f"A{number}"
+        await site.add(name, role="admin")
+        await site.set_password(name)
+        one, other = await site.by_token("ADM"), await site.by_token(name)
+        answers = await asyncio.gather(
+            one.patch(f"/users/{name}", json={"role": "viewer"}),
+            other.patch("/users/ADM", json={"active": False}),
+        )
+        assert sorted(answer.status_code for answer in answers) in ([200, 409], [200, 401], [200, 403])
+        users = [(await client.get("/me")).json().get("user") for client in (one, other)]
+        (left,) = [user["trigram"] for user in users if user and user["role"] == "admin"]
+        await (other if left == name else one).patch("/users/ADM", json={"active": True, "role": "admin"})
+        assert (await one.patch(f"/users/{name}", json={"role": "viewer"})).status_code == 200
+
+
+async def test_who_is_deleted_leaves_no_account(site):
+    token = await site.by_token("VIE")
+    await invite(site, "VIE")
+    await site.set_password("VIE")
+    session = await site.by_session("VIE")
+    assert (await (await site.by_token("ADM")).delete("/users/VIE")).status_code == 204
+    assert [(await client.get("/me")).status_code for client in (token, session)] == [401, 401]
+    counts = [
+        await site.write(lambda tx, table=table: tx.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        for table in ("sessions", "invitations", "tokens", "credentials")
+    ]
+    assert counts == [0, 0, 2, 1]
+
+
+async def test_links_name_the_host_that_was_asked(database_url):
+    async with opened(database_url) as site:
+        await site.people()
+        client = await site.by_token("ADM")
+        answer = await client.post("https://monitor.example/users/OPE/invitation")
+        assert answer.json()["url"].startswith("https://monitor.example/ui/setup#code=")

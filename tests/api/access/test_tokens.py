@@ -1,0 +1,215 @@
+"""Tokens: made, listed, used and revoked; nothing tells their text again."""
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from api.access.site import PASSWORD, SCOPES
+from machine_monitor.database import addresses
+from machine_monitor.database.connect import Database
+from machine_monitor.services.accounts import invitations
+
+BODY = {"name": "Étiquettes", "scope": "read"}
+
+
+async def make(client, status=201, **more):
+    answer = await client.post("/tokens", json=BODY | more)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def test_a_token_is_shown_once_and_then_without_its_text(site):
+    client = await site.by_token("OPE", "write")
+    answer = await client.post("/tokens", json=BODY)
+    made = answer.json()
+    assert list(made) == ["id", "name", "user", "scope", "created_at", "expires_at", "last_used_at", "token"]
+    assert re.fullmatch(rf"mm_{made['id']}_[A-Za-z0-9_-]{{43}}", made["token"])
+    assert answer.headers["Location"] == f"/tokens/{made['id']}"
+    assert answer.headers["Cache-Control"] == "no-store"
+    shown = (await client.get(answer.headers["Location"])).json()
+    assert shown == {name: value for name, value in made.items() if name != "token"}
+    assert shown in (await client.get("/tokens")).json()["items"]
+    assert (await site.shows(made["token"]).get("/me")).json() == {
+        "user": (await client.get("/users/OPE")).json(),
+        "scope": "read",
+        "via": "token",
+        "csrf_token": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": "", "scope": "read"},
+        {"name": "x" * 201, "scope": "read"},
+        BODY | {"scope": "all"},
+        BODY | {"days": 0},
+        BODY | {"days": 3_651},
+        BODY | {"days": "90"},
+        BODY | {"id": 1},
+        BODY | {"user": "nobody"},
+        BODY | {"user": "OFF"},
+    ],
+)
+async def test_a_token_that_cannot_be_is_refused(site, body):
+    await site.add("OFF", active=False)
+    assert (await (await site.by_token("ADM")).post("/tokens", json=body)).status_code == 422
+
+
+async def test_a_token_ends_with_its_days_and_its_user(site, clock):
+    admin = await site.by_token("ADM")
+    one, two = [site.shows((await make(admin, user="LEA", days=days))["token"]) for days in (1, 2)]
+    clock.pass_by(hours=25)
+    assert [(await client.get("/me")).status_code for client in (one, two)] == [401, 200]
+    await admin.patch("/users/LEA", json={"active": False})
+    assert (await two.get("/me")).status_code == 401
+
+
+async def test_no_credential_makes_one_of_a_wider_scope(site):
+    for scope in SCOPES[1:]:
+        client = await site.by_token("ADM", scope)
+        for wanted in SCOPES:
+            fits = SCOPES.index(wanted) <= SCOPES.index(scope)
+            found = await make(client, 201 if fits else 403, scope=wanted)
+            assert fits or found["errors"][0]["pointer"] == "/scope"
+    # A session may what its user may.
+    await make(await site.by_session("ADM"), scope="admin")
+
+
+async def test_everyone_has_their_own_and_an_admin_all(site):
+    admin, narrow = await site.by_token("ADM"), await site.by_token("ADM", "write")
+    lead = await site.by_token("LEA", "write")
+    for client in (lead, narrow):
+        refused = await make(client, 403, user="OPE")
+        assert refused["errors"][0]["pointer"] == "/user"
+    theirs, mine = (await make(admin, user="OPE"))["id"], (await make(lead, user="LEA"))["id"]
+    listed = {name: (await client.get("/tokens")).json()["items"] for name, client in (("LEA", lead), ("all", admin))}
+    assert {token["user"] for token in listed["LEA"]} == {"LEA"}
+    assert {token["user"] for token in listed["all"]} == {"ADM", "LEA", "OPE"}
+    assert [token["id"] for token in listed["all"]] == sorted(token["id"] for token in listed["all"])
+    assert {token["user"] for token in (await narrow.get("/tokens")).json()["items"]} == {"ADM"}
+    for client in (lead, narrow):
+        assert (await client.get(f"/tokens/{theirs}")).status_code == 404
+        assert (await client.delete(f"/tokens/{theirs}")).status_code == 404
+    assert (await lead.delete(f"/tokens/{mine}")).status_code == 204
+    assert (await admin.delete(f"/tokens/{theirs}")).status_code == 204
+    for key in (mine, theirs, "abc", "0", "9" * 30, "%00", "1.0"):
+        assert (await admin.get(f"/tokens/{key}")).status_code == 404
+        assert (await admin.delete(f"/tokens/{key}")).status_code == 404
+
+
+async def test_a_revoked_token_is_none_at_once(site):
+    client = await site.by_token("OPE", "write")
+    (own,) = (await client.get("/tokens")).json()["items"]
+    assert (await client.delete(f"/tokens/{own['id']}")).status_code == 204
+    assert (await client.get("/me")).status_code == 401
+
+
+async def test_a_list_of_tokens_takes_the_grammar_of_lists(site):
+    admin = await site.by_token("ADM")
+    for number in range(5):
+        await make(admin, name=f"Nr {number}", scope=SCOPES[number % 3], user="LEA" if number % 2 else None)
+
+    async def names(query):
+        answer = await admin.get(f"/tokens?{query}")
+        assert answer.status_code == 200, answer.text
+        return [token["name"] for token in answer.json()["items"]]
+
+    assert await names("name__startswith=NR&scope__gte=write&sort=-name") == ["Nr 4", "Nr 2", "Nr 1"]
+    assert await names("user=LEA") == ["Nr 1", "Nr 3"]
+    assert await names("user.role=lead&last_used_at__isnull=true") == ["Nr 1", "Nr 3"]
+    first = (await admin.get("/tokens?name__contains=nr&limit=2&count=exact")).json()
+    assert first["total"] == 5
+    assert await names(f"name__contains=nr&limit=2&cursor={first['next']}") == ["Nr 2", "Nr 3"]
+    shown = (await admin.get("/tokens?fields=id,user&expand=user&user=LEA&limit=1")).json()["items"][0]
+    assert (shown.keys(), shown["expanded"]["user"]["role"]) == ({"id", "user", "expanded"}, "lead")
+    for query in ("digest=x", "token=x", "q=x", "sort=digest", "fields=digest", "user.password=x"):
+        assert (await admin.get(f"/tokens?{query}")).status_code == 422
+
+
+async def test_a_use_is_noted_beside_the_request_once_a_minute(site, clock):
+    made = await make(await site.by_token("LEA", "write"))
+    client, admin = site.shows(made["token"]), await site.by_token("ADM")
+
+    async def noted():
+        await site.app.state.identity.close()
+        return (await admin.get(f"/tokens/{made['id']}")).json()["last_used_at"]
+
+    assert await noted() is None
+    await asyncio.gather(*[client.get("/me") for _ in range(5)])
+    first = await noted()
+    assert first is not None
+    clock.pass_by(seconds=30)
+    await client.get("/me")
+    assert await noted() == first
+    clock.pass_by(seconds=31)
+    await client.get("/me")
+    assert await noted() > first
+
+
+async def test_a_use_that_cannot_be_noted_harms_nobody(site, monkeypatch, caplog):
+    client = await site.by_token("LEA")
+
+    async def fail(*_):
+        raise OSError("secret-reason")
+
+    monkeypatch.setattr(Database, "write", fail)
+    assert [(await client.get("/me")).status_code for _ in range(3)] == [200] * 3
+    await site.app.state.identity.close()
+    assert "was not noted: OSError" in caplog.text
+    assert "secret-reason" not in caplog.text
+
+
+async def everything(site) -> str:
+    """All that the database holds, as text: SQLite's file, every row of PostgreSQL."""
+    address = addresses.parse(site.app.state.settings.database_url)
+    if address.engine.name == "sqlite":
+        return "".join(path.read_bytes().decode("latin-1") for path in address.path.parent.glob("test.db*"))
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    tables = [row[0] for row in await site.write(lambda tx: tx.cursor.execute(query).fetchall())]
+    return "".join(
+        [
+            str(await site.write(lambda tx, table=table: tx.cursor.execute(f"SELECT * FROM {table}").fetchall()))
+            for table in tables
+        ]
+    )
+
+
+async def test_no_secret_is_anywhere_but_in_the_answer_that_gives_it(site, caplog):
+    caplog.set_level(0)
+    admin = await site.by_token("ADM")
+    token = (await make(admin, user="OPE"))["token"]
+    invitation = (await admin.post("/users/LEA/invitation")).json()["url"].partition("=")[2]
+    setup = (await site.write(lambda tx: invitations._issue(tx, None, invitations.FIRST))).code
+    session = await site.by_session("ADM")
+    cookie, csrf = session.cookies["mm_session"], session.headers["X-CSRF-Token"]
+    secrets = [token, token.rpartition("_")[2], invitation, setup, cookie, PASSWORD]
+    used = site.shows(token)
+    answers = [
+        await used.get("/me"),
+        await used.get("/users"),
+        await used.get("/tokens"),
+        await used.post("/tokens", json={}),
+        await used.patch("/users/OPE", json={}),
+        await admin.get("/users"),
+        await admin.get("/users?expand=x"),
+        await admin.get("/tokens"),
+        await session.put("/me/password", json={"current": "x", "new": PASSWORD}),
+        await session.post("/session", json={"trigram": "ADM", "password": PASSWORD, "x": 1}),
+        await session.post("/setup", json={"code": setup, "password": PASSWORD}),
+        await session.post("/setup", json={"code": f"{setup}x", "password": PASSWORD}),
+        await session.get("/problems/unauthenticated", headers={"Authorization": f"Bearer {token}"}),
+    ]
+    await site.app.state.identity.close()
+    said = "".join(answer.text + str(answer.headers) for answer in answers)
+    kept = await everything(site)
+    assert "argon2id" in kept
+    for secret in secrets:
+        assert secret not in kept
+        assert secret not in said
+        assert secret not in caplog.text
+    assert csrf not in kept
+    assert json.loads(answers[0].text)["via"] == "token"

@@ -1,0 +1,151 @@
+"""Safe retries: a request with an `Idempotency-Key` is done once, however often it comes."""
+
+import asyncio
+import threading
+from datetime import timedelta
+
+import pytest
+
+from conftest import calling, serving
+from machine_monitor.api.app import create_app
+from machine_monitor.config import Settings
+from machine_monitor.database import instants
+from machine_monitor.services.evidence import retries
+
+KEY = {"Idempotency-Key": "4f6b-1"}
+LOG = {"machine": "Press", "type": "info", "comment": "seen"}
+BODIES = {
+    "/machines": {"name": "Saw"},
+    "/logs": LOG,
+    "/log-types": {"code": "drain"},
+    "/users": {"trigram": "ABC"},
+    "/logs/bulk": {"items": [LOG, LOG | {"comment": "seen again"}]},
+}
+REPLAYED = "idempotency-replayed"
+
+
+@pytest.fixture
+async def press(client):
+    await client.post("/machines", json={"name": "Press"})
+    return client
+
+
+def said(answer):
+    """All that a replay repeats."""
+    return answer.status_code, answer.headers.get("location"), answer.headers.get("etag"), answer.content
+
+
+async def count(client, path):
+    return (await client.get(path, params={"count": "exact"})).json()["total"]
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_the_same_bytes_get_the_same_answer(press, path):
+    first = await press.post(path, json=BODIES[path], headers=KEY)
+    assert first.status_code in (200, 201)
+    assert REPLAYED not in first.headers
+    again = await press.post(path, json=BODIES[path], headers=KEY)
+    assert (said(again), again.headers[REPLAYED]) == (said(first), "true")
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert again.headers["x-request-id"] != first.headers["x-request-id"]
+    seqs = [change["seq"] for change in (await press.get("/changes", params={"limit": 1000})).json()["items"]]
+    assert len(seqs) == 7 + 1 + (2 if path == "/logs/bulk" else 1)
+
+
+async def test_an_answer_is_kept_as_it_was_given(press):
+    first = await press.post("/logs", json=LOG, headers=KEY)
+    await press.patch(first.headers["location"], json={"comment": "changed since"})
+    await press.delete(first.headers["location"])
+    assert said(await press.post("/logs", json=LOG, headers=KEY)) == said(first)
+
+
+async def test_other_bytes_with_the_same_key_are_refused(press):
+    await press.post("/logs", json=LOG, headers=KEY)
+    for body in (b'{"machine":"Press","type":"info"}', b' {"machine":"Press","type":"info","comment":"seen"}'):
+        answer = await press.post("/logs", content=body, headers={**KEY, "Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-key-reused")
+    assert await count(press, "/logs") == 1
+
+
+async def test_what_fails_is_not_kept(press):
+    refused = await press.post("/logs", json=LOG | {"machine": "Saw"}, headers=KEY)
+    assert refused.json()["code"] == "unknown-machine"
+    assert (await press.post("/logs", json=LOG, headers=KEY)).status_code == 201
+    taken = await press.post("/machines", json={"name": "press"}, headers=KEY)
+    assert taken.status_code == 409
+    assert (await press.post("/machines", json={"name": "Saw"}, headers=KEY)).status_code == 201
+
+
+async def test_a_key_belongs_to_its_path(press):
+    assert (await press.post("/logs", json=LOG, headers=KEY)).status_code == 201
+    other = await press.post("/machines", json={"name": "Saw"}, headers=KEY)
+    assert (other.status_code, REPLAYED in other.headers) == (201, False)
+
+
+async def test_elsewhere_a_key_is_ignored(press):
+    made = await press.post("/logs", json=LOG, headers=KEY)
+    path = made.headers["location"]
+    for text in ("first", "second"):
+        answer = await press.patch(path, json={"comment": text}, headers=KEY)
+        assert (answer.json()["comment"], REPLAYED in answer.headers) == (text, False)
+    assert (await press.get(path, headers={"Idempotency-Key": "a b"})).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "tab\there"])
+async def test_a_key_is_visible_ascii(press, key):
+    answer = await press.post("/logs", json=LOG, headers=[(b"Idempotency-Key", key.encode("latin-1"))])
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "Idempotency-Key")
+    assert await count(press, "/logs") == 0
+
+
+@pytest.mark.parametrize("key", ["!", "~" * 255, '"quoted"'])
+async def test_a_key_may_be_any_visible_characters(press, key):
+    headers = {"Idempotency-Key": key}
+    first = await press.post("/logs", json=LOG, headers=headers)
+    assert first.status_code == 201
+    assert said(await press.post("/logs", json=LOG, headers=headers)) == said(first)
+
+
+async def test_two_keys_are_none(press):
+    answer = await press.post("/logs", json=LOG, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "a")])
+    assert answer.status_code == 422
+
+
+async def test_after_a_week_a_key_is_free(press, monkeypatch):
+    first = await press.post("/logs", json=LOG, headers=KEY)
+    real = instants.now
+    monkeypatch.setattr(instants, "now", lambda: real() + timedelta(days=6, hours=23))
+    assert said(await press.post("/logs", json=LOG, headers=KEY)) == said(first)
+    monkeypatch.setattr(instants, "now", lambda: real() + timedelta(days=7, seconds=1))
+    later = await press.post("/logs", json=LOG | {"comment": "another"}, headers=KEY)
+    assert (later.status_code, REPLAYED in later.headers) == (201, False)
+
+
+async def test_twenty_at_once_are_done_once(press, database_url):
+    """Through two processes' worth of application, with keys of their own among them."""
+    async with serving(Settings(database_url=database_url)) as other:
+        same = [client.post("/logs", json=LOG, headers=KEY) for client in (press, other) for _ in range(10)]
+        own = [press.post("/logs", json=LOG, headers={"Idempotency-Key": f"own-{n}"}) for n in range(5)]
+        answers = await asyncio.gather(*same, *own)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({said(answer) for answer in answers[:20]}) == 1
+    assert sum(REPLAYED not in answer.headers for answer in answers[:20]) == 1
+    assert await count(press, "/logs") == 6
+
+
+async def test_who_comes_while_the_first_runs_waits_but_not_for_ever(database_url, monkeypatch):
+    monkeypatch.setattr(retries, "PATIENCE_SECONDS", 0.2)
+    app = create_app(Settings(database_url=database_url, open=True))
+    async with app.router.lifespan_context(app), calling(app) as client:
+        held = threading.Event()
+        slow = asyncio.create_task(app.state.database.write(lambda _tx: held.wait(10)))
+        await asyncio.sleep(0.05)
+        first = asyncio.create_task(client.post("/machines", json={"name": "Saw"}, headers=KEY))
+        await asyncio.sleep(0.05)
+        impatient = await client.post("/machines", json={"name": "Saw"}, headers=KEY)
+        assert (impatient.status_code, impatient.json()["code"]) == (409, "conflict")
+        assert int(impatient.headers["retry-after"]) > 0
+        patient = asyncio.create_task(client.post("/machines", json={"name": "Saw"}, headers=KEY))
+        held.set()
+        await slow
+        assert said(await first) == said(await patient)

@@ -1,0 +1,87 @@
+import asyncio
+
+import pytest
+
+from machine_monitor.errors import Invalid
+from machine_monitor.services.accounts import passwords
+
+ABOUT = ["ADM", "Zoé", "Lefèvre-Martin", None]
+BAD = [
+    "",
+    "fourteen signs",
+    "x" * 201,
+    "aaaaaaaaaaaaaaaaaaaa",
+    "abcabcabcabcabcabc",
+    "123456789012345",
+    "abcdefghijklmnop",
+    "zyxwvutsrqponmlk",
+    "azertyuiopqsdfghjklm",
+    "qwertyuiop[]asdf",
+    "password12345678",
+    "Password-Password-1!",
+    "MOT DE PASSE mot de passe",
+    "correct horse battery staple",
+    "machine monitor 2026",
+    "Machine-Monitor-ADM",
+    "Lefèvre-Martin Zoé",
+    "lefevre martin 1234",
+    "zoezoezoezoezoe!",
+    "1q2w3e4r5t6y7u8i"[:12] + "1q2",
+    "iloveyou iloveyou",
+    "Administrateur01",
+]
+GOOD = [
+    "trois vaches bleues",
+    "un autre long secret",
+    "the river froze in may",
+    "Zoé mange des pommes",
+    "9f2c1e7ab4d8036",
+    "(&é\"'(-è_çà)=$ù*",
+    "纸飞机飞过蓝色的山谷和安静的河",
+    "je fume 12 pipes",
+    "x" * 3 + "kzvpqwmbtr" + "y" * 3,
+]
+
+
+@pytest.mark.parametrize("password", BAD)
+def test_what_is_soon_guessed_is_refused_without_a_word_of_it(password):
+    with pytest.raises(Invalid) as refused:
+        passwords.check(password, ABOUT)
+    assert refused.value.faults[0].pointer == "/password"
+    assert not password or password not in refused.value.detail
+
+
+@pytest.mark.parametrize("password", GOOD)
+def test_anything_else_of_fifteen_signs_will_do(password):
+    passwords.check(password, ABOUT)
+
+
+async def test_a_password_is_kept_as_argon2id_and_found_however_its_letters_are_composed():
+    kept = await passwords.hash_beside("où est passée la clé")
+    parameters = "$argon2id$v=19$m=19456,t=2,p=1$"
+    assert kept.startswith(parameters)
+    # Who has no password is not told by the time that it takes.
+    assert passwords.NOBODYS.startswith(parameters)
+    assert await passwords.verify("ou\u0300 est passe\u0301e la cle\u0301", kept)
+    assert not await passwords.verify("ou est passee la cle", kept)
+    assert not await passwords.verify("nobody has this password", None)
+
+
+async def test_two_are_hashed_at_once_and_others_are_served_meanwhile(monkeypatch):
+    running, most = [], []
+
+    def slow(*_):
+        running.append(1)
+        most.append(len(running))
+        import time  # noqa: PLC0415 -- a stand-in for argon2
+
+        time.sleep(0.02)
+        running.pop()
+        return True
+
+    monkeypatch.setattr(passwords._HASHER, "verify", slow)
+    waiting = [asyncio.create_task(passwords.verify("x", "y")) for _ in range(8)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    await asyncio.gather(*waiting)
+    assert max(most) == 2
