@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from statistics import median
@@ -50,10 +50,12 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode()
 
 
-def post(path: str, body: Any) -> bytes:
-    """A POST of JSON, ready to send."""
+def post(path: str, body: Any, key: str | None = None) -> bytes:
+    """A POST of JSON, ready to send, with an `Idempotency-Key` if one is given."""
     content = json.dumps(body, ensure_ascii=False).encode()
     head = f"POST {path} HTTP/1.1\r\n{HEADERS}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    if key is not None:
+        head += f"\r\nIdempotency-Key: {key}"
     return head.encode() + b"\r\n\r\n" + content
 
 
@@ -76,7 +78,7 @@ def ask(server: Server, request: bytes) -> bytes:
     return uvloop.run(once())
 
 
-def drive(server: Server, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
+def drive(server: Server, requests: Iterable[bytes], clients: int, seconds: float) -> Load:
     """Ask these requests over and over for so long; the answers must be successes."""
     return uvloop.run(_drive(server, cycle(requests), clients, seconds))
 

@@ -1,6 +1,8 @@
 """Writing over HTTP: sixteen clients, each posting one log after the other to a copy of the file, every one durable."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import count, cycle
 from typing import Any
 
 from benchmarks import build, data, servers, targets
@@ -10,6 +12,9 @@ from benchmarks.targets import NAIVE, PRODUCT, Target
 
 SEED = 3
 BODIES = 2_000
+# The product once more, with a new key for each request.
+KEYED = "with a key"
+_numbers = count()
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -27,13 +32,20 @@ def measure(options: Options) -> dict[str, Any]:
 
 def compare(options: Options, running: dict[str, servers.Server]) -> dict[str, Any]:
     """Both in turn, several rounds."""
-    requests = [post("/logs", body) for body in bodies(BODIES)]
+    posted = bodies(BODIES)
+    requests = [post("/logs", body) for body in posted]
     seconds = max(options.seconds, 0.5)
-    seen = {name: [] for name in running}
+    seen = {name: [] for name in (*running, KEYED)}
     for _ in range(options.rounds):
-        for name, loads in seen.items():
-            loads.append(drive(running[name], requests, WRITERS, seconds))
+        for name, server in running.items():
+            seen[name].append(drive(server, requests, WRITERS, seconds))
+        seen[KEYED].append(drive(running[PRODUCT], _keyed(posted), WRITERS, seconds))
     return {name: summary(loads) for name, loads in seen.items()}
+
+
+def _keyed(posted: list[dict[str, Any]]) -> Iterator[bytes]:
+    """These again and again, each time with a key that was never sent."""
+    return (post("/logs", body, f"bench-{next(_numbers)}") for body in cycle(posted))
 
 
 def bodies(count: int, seed: int = SEED) -> list[dict[str, Any]]:
