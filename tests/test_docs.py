@@ -15,6 +15,7 @@ import pytest
 from typer.main import get_command
 
 from machine_monitor.api.app import create_app
+from machine_monitor.api.serving import metrics
 from machine_monitor.cli.main import app as commands
 from machine_monitor.config import Settings
 from machine_monitor.errors import PROBLEMS
@@ -49,6 +50,12 @@ def test_the_problems_are_those_documented():
 def test_the_settings_are_those_documented():
     documented = {name: description for name, _, description in rows("setting")}
     assert documented == {f"MM_{name.upper()}": info.description for name, info in Settings.model_fields.items()}
+
+
+def test_the_metrics_are_those_documented():
+    families = metrics.OURS.collect()
+    counted = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+    assert {name for name, *_ in rows("metric")} == counted
 
 
 def test_the_commands_are_those_documented():

@@ -51,6 +51,22 @@ class Settings(BaseSettings):
         default=[],
         description="Origins of web frontends that may call the API, separated by commas.",
     )
+    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
+        default=[],
+        description="Names that the service goes by beside addresses and private names, separated by commas.",
+    )
+    head_timeout: float = Field(
+        default=10.0, gt=0, le=3600, description="Seconds in which the whole head of a request has to arrive."
+    )
+    body_timeout: float = Field(
+        default=30.0, gt=0, le=3600, description="Seconds for a request's body, and one more for each 16 KiB of it."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What the log tells: debug, info, warning or error."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="How: json, text, or auto for text on a terminal and JSON elsewhere."
+    )
     anonymous: Literal["off", "read"] = Field(
         default="off",
         description="Whether anyone may read without an account: off or read.",

@@ -25,6 +25,10 @@ class SchemaMismatch(MonitorError):
     """The database is behind or ahead of the code; the text names the command that mends it."""
 
 
+class DatabaseFault(MonitorError):
+    """An error of a driver that nobody foresaw; the text holds no value of a record."""
+
+
 class UsageError(MonitorError):
     """A command that cannot do what it was asked; nothing was done."""
 
@@ -71,10 +75,7 @@ class BadJson(BadRequest):
     """400."""
 
     code, title = "bad-json", "Body is not JSON"
-    explanation = (
-        "The body is not JSON as RFC 8259 has it in UTF-8, names a key twice, has NaN or Infinity, "
-        "or is nested deeper than 32."
-    )
+    explanation = "The body is not JSON (RFC 8259, UTF-8), names a key twice, has NaN or Infinity, or is too deep."
 
 
 class BadCursor(BadRequest):

@@ -82,7 +82,7 @@ async def test_a_deletion_takes_no_parameters(seeded, kind):
 
 
 async def test_a_deleted_log_is_restored_as_it_was(seeded):
-    key, record = await create(seeded, LOGS, comment="once deleted", attributes={"a": 1})
+    key, record = await create(seeded, LOGS, comment="came back", attributes={"a": 1})
     path = f"{LOGS.at(key)}/restore"
     assert (await seeded.post(path)).json()["code"] == "conflict"
     await seeded.delete(LOGS.at(key))
@@ -94,11 +94,11 @@ async def test_a_deleted_log_is_restored_as_it_was(seeded):
     changed = {"version": 3, "updated_at": restored["updated_at"]}
     assert (answer.status_code, answer.headers["etag"], restored) == (200, '"3"', record | changed)
     assert (await seeded.get(LOGS.at(key))).content == answer.content
-    found = (await seeded.get("/logs", params={"q": "once deleted", "uuid": key})).json()["items"]
+    found = (await seeded.get("/logs", params={"q": "came back", "uuid": key})).json()["items"]
     assert [log["uuid"] for log in found] == [key]
     entry = (await seeded.get(f"{LOGS.at(key)}/history")).json()["items"][0]
     assert (entry["op"], entry["version"], entry["note"]) == ("restore", 3, "by mistake")
-    assert entry["changes"]["comment"] == [None, "once deleted"]
+    assert entry["changes"]["comment"] == [None, "came back"]
     after = (await seeded.get("/logs/facets", params={"by": "type"})).json()
     counted = [{item["value"]: item["count"] for item in facets["facets"]["type"]} for facets in (before, after)]
     assert counted[1][record["type"]] == counted[0].get(record["type"], 0) + 1

@@ -9,7 +9,7 @@ from machine_monitor.cli import main
 
 
 @pytest.fixture
-def mm(monkeypatch, capsys):
+def mm(monkeypatch, capsys, loggers):  # noqa: ARG001 -- `serve` configures them
     """Runs a command in process: its exit code, stdout and stderr."""
     # `serve --open` sets it: so it is gone at the end.
     monkeypatch.setenv("MM_OPEN", "false")

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Depends, Request, Response
 
+from machine_monitor.api.envelope import USER
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.identity import Identity
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
@@ -95,6 +96,7 @@ async def admit(request: Request, action: Action) -> None:
         if not compare_digest(given.encode(), caller.csrf_token.encode()):
             raise Forbidden("A write by cookie carries the session's token as X-CSRF-Token; `GET /me` tells it.")
     request.scope[CALLER] = caller
+    request.scope[USER] = caller.user
 
 
 def caller_of(request: Request) -> Caller:

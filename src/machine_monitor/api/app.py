@@ -1,5 +1,6 @@
 """The application: its routes, its envelope, and the database that it lives with."""
 
+import asyncio
 import gc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,6 +16,9 @@ from machine_monitor.api import problems
 from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.openapi import documents
 from machine_monitor.api.routes import account, changes, log_types, logs, machines, system, tokens, users
+from machine_monitor.api.serving import metrics
+from machine_monitor.api.serving.hosts import Hosts
+from machine_monitor.api.serving.logs import Tell, configure
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.identity import Identity
@@ -28,8 +32,8 @@ GARBAGE = 20_000
 EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application for these settings; the database is opened when it starts."""
+def create_app(settings: Settings, tell: Tell | None = None) -> FastAPI:
+    """The application for these settings; the database is opened when it starts. `tell` hears of each request."""
     app = FastAPI(
         title="Machine Monitor",
         summary="Interventions on machines: record them, and find any of them at once.",
@@ -41,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.retries = Retries()
-    app.state.database = Database(settings.database_url, settings.query_timeout)
+    app.state.database = Database(settings.database_url, settings.query_timeout, metrics.BATCH.observe)
     app.state.identity = Identity(app.state.database, settings)
     for router in ROUTERS:
         # `include_router` would match each request twice.
@@ -59,13 +63,14 @@ def create_app(settings: Settings) -> FastAPI:
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=EXPOSED,
         )
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, hosts=Hosts(settings.allowed_hosts), tell=tell)
     return app
 
 
 def serve() -> FastAPI:
     """The application for the settings of this process; what uvicorn calls in each worker."""
-    return create_app(config.load())
+    settings = config.load()
+    return create_app(settings, configure(settings))
 
 
 @asynccontextmanager
@@ -78,7 +83,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE)
+        told = asyncio.create_task(metrics.keep(database))
         yield
+        told.cancel()
     finally:
         await app.state.identity.close()
         await database.close()

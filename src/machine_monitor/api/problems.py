@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
+from machine_monitor.api.serving import metrics
 from machine_monitor.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Problem, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,7 +22,8 @@ def install(app: FastAPI) -> None:
 
 
 def render(problem: Problem, path: str, request_id: str) -> Response:
-    """The answer that a problem is."""
+    """The answer that a problem is; counts it."""
+    metrics.PROBLEMS.labels(problem.code).inc()
     place = {"instance": quote(path), "request_id": request_id}
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     if isinstance(problem, Unauthenticated):

@@ -52,7 +52,7 @@ def serve(
         )
     if settings.open:
         typer.echo("Whoever reaches this service may read and write, until there is an account.", err=True)
-    _run("machine_monitor.api.app:serve", factory=True, host=host, port=port, workers=workers)
+    _run("machine_monitor.api.app:serve", settings, factory=True, host=host, port=port, workers=workers)
 
 
 def demo(
@@ -67,6 +67,7 @@ def demo(
 
     from machine_monitor import config
     from machine_monitor.api.app import create_app
+    from machine_monitor.api.serving.logs import configure
 
     settings = config.load()
     # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
@@ -80,7 +81,7 @@ def demo(
             f"To sign in as an admin, open once: {invitation.url(here)}\n"
             f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {token}"
         )
-        _run(create_app(chosen), host="127.0.0.1", port=int(here.rpartition(":")[2]))
+        _run(create_app(chosen, configure(chosen)), chosen, host="127.0.0.1", port=int(here.rpartition(":")[2]))
 
 
 def doctor(
@@ -159,12 +160,12 @@ def _fill(settings: "Settings", machines: int, logs: int) -> "tuple[Invitation, 
     return account
 
 
-def _run(app: Any, **options: Any) -> None:
+def _run(app: Any, settings: "Settings", **options: Any) -> None:
     """Serve until told to stop; raises `UsageError` if the server cannot start."""
-    import uvicorn
+    from machine_monitor.api.serving import server
 
     try:
-        uvicorn.run(app, access_log=False, server_header=False, **options)
+        server.run(app, settings, **options)
     except SystemExit as stopped:
         if stopped.code:
             message = f"The server did not start on {options['host']}:{options['port']}: the lines above say why."

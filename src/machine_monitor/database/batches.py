@@ -28,6 +28,11 @@ class Batches:
         self._busy = False
         self._last = 1
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many units are in the batch under way, and how many wait for the next."""
+        return self._last if self._busy else 0, len(self._waiting)
+
     async def submit(self, unit: Unit) -> Any:
         """What the unit gives once its batch is on disk; raises `DatabaseBusy` if too many wait."""
         if len(self._waiting) >= MAX_WAITING:
@@ -55,6 +60,10 @@ class Batches:
 
     def _finish(self, answers: Sequence[asyncio.Future[Any]], done: asyncio.Future[Outcomes]) -> None:
         error = done.exception()
+        if isinstance(error, DatabaseBusy):
+            # Whoever waits would wait as long again, to hear the same.
+            answers = [*answers, *(answer for _, answer in self._waiting)]
+            self._waiting = []
         self._tell(answers, [(None, error)] * len(answers) if error is not None else done.result())
 
     def _tell(self, answers: Sequence[asyncio.Future[Any]], outcomes: Outcomes) -> None:

@@ -14,7 +14,7 @@ from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
 from machine_monitor.database.sqlite import SqliteDriver
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import Streams
-from machine_monitor.errors import Conflict
+from machine_monitor.errors import Conflict, DatabaseFault
 
 # A unit that met a race (a key taken, a reference gone) sees the winner when it runs again.
 ATTEMPTS = 3
@@ -105,15 +105,17 @@ class Transaction:
 
 
 class Database:
-    """One database; `open` before the first `fetch`, `close` at the end."""
+    """One database; `open` before the first `fetch`, `close` at the end; `on_batch` hears how many share a commit."""
 
-    def __init__(self, url: str, query_timeout: float = 5.0) -> None:
+    def __init__(self, url: str, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None) -> None:
         self.address: Address = addresses.parse(url)
         self.engine = self.address.engine
         self._driver = _driver(self.address, query_timeout)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._batches = Batches(self._transact_batch, self._threads)
         self._streams = Streams()
+        self._on_batch = on_batch
+        self._reading = 0
 
     async def open(self) -> None:
         """Open the connections that read; those that write open when they are needed."""
@@ -132,8 +134,12 @@ class Database:
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """The rows of one statement; raises `QueryTimeout` past the limit, `DatabaseBusy` if it can't be asked."""
-        with self._errors():
-            return await self._driver.fetch(statement, values)
+        self._reading += 1
+        try:
+            with self._errors():
+                return await self._driver.fetch(statement, values)
+        finally:
+            self._reading -= 1
 
     def stream(
         self, statement: Statement, values: Mapping[str, Any], make: Callable[[Iterable[list[Any]]], Iterable[T]]
@@ -164,6 +170,23 @@ class Database:
         with self._errors(), self._driver.transaction(snapshot=True) as cursor:
             return unit(Transaction(self.engine, cursor))
 
+    def load(self) -> dict[str, tuple[int, int]]:
+        """How many reads, writes and streams are running, and how many wait for their turn."""
+        readers = self._driver.readers
+        return {
+            "read": (min(self._reading, readers), max(0, self._reading - readers)),
+            "write": self._batches.load,
+            "stream": self._streams.load,
+        }
+
+    def file_bytes(self) -> dict[str, int]:
+        """The size of the database's files; a server knows its own."""
+        if self.engine is not SQLITE:
+            return {}
+        path = self.address.path
+        files = {"database": path, "wal": path.with_name(f"{path.name}-wal")}
+        return {name: file.stat().st_size for name, file in files.items() if file.exists()}
+
     def _parts(
         self, statement: Statement, values: Mapping[str, Any], make: Callable[[Iterable[list[Any]]], Iterable[T]]
     ) -> Generator[T]:
@@ -178,6 +201,7 @@ class Database:
             return result
 
     def _transact_batch(self, units: Sequence[Unit]) -> Outcomes:
+        self._on_batch(len(units))
         if len(units) == 1:
             return [_outcome(self.transact, units[0])]
         return _insistently(self._transact_together, units)
@@ -206,7 +230,7 @@ class Database:
         except self._driver.failures as error:
             problem = self._driver.problem(error)
             if problem is None:
-                raise
+                raise DatabaseFault(self._driver.describe(error)).with_traceback(error.__traceback__) from None
             if type(problem) is Conflict:
                 raise Raced from error
             raise problem from error

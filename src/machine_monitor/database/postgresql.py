@@ -18,6 +18,9 @@ WRITERS = 4
 BUSY_SECONDS = 5.0
 # As of a solid-state disk. At 4, the default, a rare word costs a walk through all logs rather than a thousand reads.
 RANDOM_PAGE_COST = 1.1
+# A pool tries again after 1, 2, 4 ... seconds, until it gives up and who asks next makes it begin anew: a server that
+# was away for a minute is to be used again as soon as it is there.
+RECONNECT_SECONDS = 2.0
 # The first row that fits decides: psycopg's errors are a tree with OperationalError near its root.
 PROBLEMS: tuple[tuple[type[psycopg.Error], type[Problem]], ...] = (
     (errors.QueryCanceled, QueryTimeout),
@@ -47,6 +50,7 @@ def reading_options(conninfo: str, query_timeout: float) -> str:
 class PostgresqlDriver:
     """Reads and writes through pools that open a connection when one is first needed."""
 
+    readers = READERS
     failures = psycopg.Error
 
     def __init__(self, conninfo: str, query_timeout: float) -> None:
@@ -58,6 +62,7 @@ class PostgresqlDriver:
             max_size=READERS,
             open=False,
             timeout=BUSY_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
             check=None,
             kwargs={"autocommit": True, "options": self._read_options},
         )
@@ -67,6 +72,7 @@ class PostgresqlDriver:
             max_size=WRITERS,
             open=False,
             timeout=BUSY_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
             kwargs={"options": _options(conninfo, lock_timeout=int(BUSY_SECONDS * 1000))},
         )
 
@@ -113,3 +119,8 @@ class PostgresqlDriver:
         """What the API says of a driver's error; None if it is a fault of ours."""
         kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
         return kind() if kind else None
+
+    def describe(self, error: psycopg.Error) -> str:
+        """What an error is: its first sentence; details, and the sentences of class 22, hold values."""
+        sentence = None if (error.sqlstate or "").startswith("22") else error.diag.message_primary
+        return " ".join(filter(None, [type(error).__name__, error.sqlstate, sentence]))

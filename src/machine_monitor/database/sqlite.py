@@ -76,6 +76,7 @@ async def _open_reader(path: Path) -> Reader:
 class SqliteDriver:
     """Reads what is short in the event loop, all else by a pool of threads, one hop each; writes one after another."""
 
+    readers = READERS
     failures = sqlite3.Error
 
     def __init__(self, path: Path, query_timeout: float) -> None:
@@ -177,3 +178,7 @@ class SqliteDriver:
         code = getattr(error, "sqlite_errorcode", None)
         kind = PROBLEMS.get(code & 0xFF) if code is not None else None
         return kind() if kind else None
+
+    def describe(self, error: sqlite3.Error) -> str:
+        """What an error is: SQLite names tables and columns, no values."""
+        return f"{type(error).__name__}: {error}"

@@ -15,16 +15,55 @@ WAIT_SECONDS = 5.0
 T = TypeVar("T")
 
 
+class Turns(asyncio.Semaphore):
+    """Lets a few at once; who comes later waits, and then hears that the database is busy."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__(at_once)
+        self._at_once = at_once
+        self._wanted = 0
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many have a turn, and how many wait for one."""
+        return min(self._wanted, self._at_once), max(0, self._wanted - self._at_once)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """One turn; raises `DatabaseBusy` if it does not come."""
+        self._wanted += 1
+        try:
+            await self._take()
+            try:
+                yield
+            finally:
+                self.release()
+        finally:
+            self._wanted -= 1
+
+    async def _take(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self.acquire()
+        except TimeoutError:
+            raise DatabaseBusy from None
+
+
 class Streams:
-    """Lets a few streams flow at once; who comes later waits, and then hears that the database is busy."""
+    """Lets a few streams flow at once."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns(AT_ONCE)
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many flow, and how many wait for their turn."""
+        return self._turns.load
 
     async def flow(self, parts: Generator[T]) -> AsyncGenerator[T]:
         """What `parts` yields, each in a thread; its connection is closed in every case, so close this one."""
         loop = asyncio.get_running_loop()
-        async with self._turn():
+        async with self._turns.turn():
             # A thread alone does one thing after another: closing waits for the part under way.
             thread = ThreadPoolExecutor(1, thread_name_prefix="stream")
             try:
@@ -34,15 +73,3 @@ class Streams:
                 closed = loop.run_in_executor(thread, parts.close)
                 thread.shutdown(wait=False)
                 await asyncio.shield(closed)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise DatabaseBusy from None
-        try:
-            yield
-        finally:
-            self._turns.release()

@@ -169,7 +169,7 @@ async def test_who_is_deleted_leaves_no_account(site):
 
 
 async def test_links_name_the_host_that_was_asked(database_url):
-    async with opened(database_url) as site:
+    async with opened(database_url, allowed_hosts="monitor.example") as site:
         await site.people()
         client = await site.by_token("ADM")
         answer = await client.post("https://monitor.example/users/OPE/invitation")

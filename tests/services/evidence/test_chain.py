@@ -3,13 +3,12 @@
 import asyncio
 import random
 
-import psycopg
 import pytest
 
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import Conflict, UsageError
+from machine_monitor.errors import Conflict, DatabaseFault, UsageError
 from machine_monitor.services.evidence import chain
 from machine_monitor.services.verify import verify
 from query import samples
@@ -118,7 +117,7 @@ def test_what_is_no_head_is_refused(text):
 
 @pytest.mark.parametrize("statement", ["UPDATE history SET note = 'x'", "DELETE FROM history"])
 def test_the_database_itself_forbids_changes(opened, statement):
-    with pytest.raises((Conflict, psycopg.errors.RaiseException)):
+    with pytest.raises((Conflict, DatabaseFault)):
         opened.transact(lambda tx: tx.cursor.execute(statement))
     assert verify(opened).faults == []
 

@@ -1,25 +1,32 @@
 """The service itself: what it is, whether it lives, its documents."""
 
+import asyncio
+import re
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import fastapi_offline
 from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db
 from machine_monitor.api.openapi.documents import problems
 from machine_monitor.api.route import tagged
+from machine_monitor.api.serving import headers, metrics
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services import health
-from machine_monitor.services.access.permissions import USE
+from machine_monitor.services.access.permissions import READ, USE
 
 router = tagged("service")
 
 # Swagger UI itself comes from a package: the page works with no network beyond this machine.
 SWAGGER = Path(fastapi_offline.__file__).with_name("static")
 PLACES = ("machines", "logs", "log-types", "users")
+DOCUMENTS = ("docs", "openapi.json", "healthz", "readyz", "metrics")
+_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 @router.get("/", dependencies=[needs(USE)])
@@ -31,7 +38,7 @@ async def describe_service(request: Request) -> Response:
             "name": request.app.title,
             "version": request.app.version,
             "timezone": settings.timezone,
-            "links": {name: f"/{name}" for name in (*PLACES, "docs", "openapi.json", "healthz", "readyz")},
+            "links": {name: f"/{name}" for name in (*PLACES, *DOCUMENTS)},
         }
     )
 
@@ -49,6 +56,15 @@ async def check_readiness(database: Db) -> Response:
     return JSONResponse({"status": "ready"})
 
 
+@router.get("/metrics", dependencies=[needs(READ)], response_class=PlainTextResponse)
+async def read_metrics(database: Db) -> Response:
+    """Requests, problems, the database's queues and sizes, for Prometheus; of all workers."""
+    metrics.refresh(database)
+    # In a thread: with many workers there are many files to read.
+    found = await asyncio.to_thread(metrics.render)
+    return Response(found, media_type="text/plain; version=0.0.4")
+
+
 @router.get("/problems/{code}", dependencies=[needs(USE)], responses=problems(404))
 async def describe_problem(code: str) -> Response:
     """What a problem's code means, and what to do."""
@@ -63,10 +79,21 @@ async def describe_problem(code: str) -> Response:
 @router.get("/docs", dependencies=[needs(USE)], include_in_schema=False)
 async def show_documents(request: Request) -> Response:
     """Swagger UI."""
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=request.app.title,
         swagger_js_url="/docs/static/swagger-ui-bundle.js",
         swagger_css_url="/docs/static/swagger-ui.css",
         swagger_favicon_url="/docs/static/favicon.png",
+        # By default a stranger's server is asked whether the document is valid.
+        swagger_ui_parameters={"validatorUrl": None},
     )
+    page.headers["Content-Security-Policy"] = _swagger_policy(bytes(page.body))
+    return page
+
+
+def _swagger_policy(page: bytes) -> str:
+    """What Swagger UI needs: files and answers of this server, pictures within its style, and its one script."""
+    scripts = [b64encode(sha256(script).digest()).decode() for script in _SCRIPT.findall(page)]
+    hashes = " ".join(f"'sha256-{digest}'" for digest in scripts)
+    return f"{headers.NOTHING}; script-src 'self' {hashes}; style-src 'self'; img-src 'self' data:; connect-src 'self'"

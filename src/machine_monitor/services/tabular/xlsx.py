@@ -8,8 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from xlsxwriter import Workbook
-
 from machine_monitor.query.exports import Cells, Column
 
 MAX_ROWS = 100_000
@@ -48,6 +46,8 @@ class Sheet:
     """Writes rows to a file one after another; memory does not grow with them."""
 
     def __init__(self, path: Path, name: str, columns: Sequence[Column], zone: ZoneInfo) -> None:
+        from xlsxwriter import Workbook  # noqa: PLC0415 -- a service that is asked for none need not carry it
+
         self._book = Workbook(path, {"constant_memory": True, "tmpdir": str(path.parent)})
         self._sheet = self._book.add_worksheet(name)
         self._time = self._book.add_format({"num_format": TIME_FORMAT})

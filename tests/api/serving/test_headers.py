@@ -1,0 +1,135 @@
+"""What every answer has, and which names the service goes by."""
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+
+import httpx2
+import pytest
+
+from conftest import serving
+from machine_monitor.api.app import create_app
+from machine_monitor.config import Settings
+
+ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/logs"),
+        ("HEAD", "/machines.csv"),
+        ("GET", "/nowhere"),
+        ("DELETE", "/logs"),
+        ("POST", "/machines"),
+        ("GET", "/docs"),
+        ("GET", "/docs/static/swagger-ui.css"),
+        ("GET", "/metrics"),
+        ("OPTIONS", "/logs"),
+    ],
+)
+async def test_every_answer_has_the_headers_of_security(client, method, path):
+    answer = await client.request(method, path)
+    assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
+    assert "camera=(self)" in answer.headers["Permissions-Policy"]
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert "Strict-Transport-Security" not in answer.headers
+    names = [name for name, _ in answer.headers.raw]
+    assert len(names) == len(set(names))
+
+
+async def test_a_crash_and_a_known_version_have_them_too(client, monkeypatch):
+    created = await client.put("/machines/Saw", json={})
+    known = await client.get("/machines/Saw", headers={"If-None-Match": created.headers["ETag"]})
+    monkeypatch.setattr("machine_monitor.database.connect.Database.fetch", None)
+    crashed = await client.get("/logs")
+    assert (known.status_code, crashed.status_code) == (304, 500)
+    for answer in (known, crashed):
+        assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
+
+
+async def test_over_tls_a_browser_is_told_to_stay_there(sqlite_database_url):
+    app = create_app(Settings(database_url=sqlite_database_url))
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://machine-monitor") as client:
+        assert (await client.get("/healthz")).headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+async def test_swagger_may_run_its_own_files_and_the_one_script_of_its_page(client):
+    answer = await client.get("/docs")
+    policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+    assert "unsafe" not in str(policy)
+    (script,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+    digest = re.fullmatch(r"'self' 'sha256-(.*)'", policy["script-src"])[1]
+    assert b64encode(sha256(script.encode()).digest()).decode() == digest
+    assert '"validatorUrl": null' in script
+    assert not re.search(r"\son\w+=|\sstyle=|<style", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("host", "accepted"),
+    [
+        ("localhost", True),
+        ("localhost:8000", True),
+        ("LOCALHOST.", True),
+        ("127.0.0.1", True),
+        ("192.168.1.20:8000", True),
+        ("[::1]:8000", True),
+        ("[fe80::1%25eth0]", True),
+        ("app", True),
+        ("machine-monitor:8000", True),
+        ("workshop.local", True),
+        ("monitor.internal:80", True),
+        ("machines.workshop.example", True),
+        ("Machines.Workshop.Example.:443", True),
+        ("line3.plant.example", True),
+        ("plant.example", False),
+        ("workshop.example", False),
+        ("attacker.example", False),
+        ("127.0.0.1.attacker.example", False),
+        ("localhost.attacker.example:8000", False),
+        ("attacker.example@localhost", False),
+        ("[::1].attacker.example", False),
+        ("999.1.1.1", False),
+        ("é.example", False),
+    ],
+)
+async def test_a_name_that_the_internet_could_lead_here_has_to_be_allowed(sqlite_database_url, host, accepted):
+    settings = Settings(database_url=sqlite_database_url, allowed_hosts="machines.workshop.example, *.plant.example")
+    async with serving(settings) as client:
+        for _ in range(2):
+            answer = await client.get("/healthz", headers={"Host": host.encode()})
+            assert answer.status_code == (200 if accepted else 400)
+        if not accepted:
+            assert answer.json()["code"] == "bad-request"
+            assert "MM_ALLOWED_HOSTS" in answer.json()["detail"]
+            assert "attacker" not in answer.text
+
+
+async def test_any_name_can_be_allowed(sqlite_database_url):
+    async with serving(Settings(database_url=sqlite_database_url, allowed_hosts="*")) as client:
+        assert (await client.get("/healthz", headers={"Host": "attacker.example"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [("1.1", [], 400), ("1.0", [], 200), ("1.1", [b"a", b"a"], 400), ("1.1", [b"a"], 200), ("1.1", [b""], 200)],
+)
+async def test_a_request_has_one_host(sqlite_database_url, version, hosts, status):
+    app = create_app(Settings(database_url=sqlite_database_url))
+    scope = {"type": "http", "method": "GET", "path": "/healthz", "query_string": b"", "http_version": version}
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await app({**scope, "headers": [(b"host", host) for host in hosts]}, None, send)
+    assert sent[0]["status"] == status

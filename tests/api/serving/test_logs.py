@@ -1,0 +1,163 @@
+"""The log: a line for each request that tells what was asked and by whom, and nothing that they sent."""
+
+import json
+import logging
+import sys
+import warnings
+
+import pytest
+
+from api.taking import Client
+from conftest import serving
+from machine_monitor.api.app import create_app
+from machine_monitor.api.serving import logs
+from machine_monitor.config import Settings
+from machine_monitor.database.connect import Database
+from machine_monitor.database.statements import Statement
+from machine_monitor.errors import DatabaseFault
+from servers import Service, say
+
+SECRET = "hunter2"  # noqa: S105 -- what must not be told
+CODE = "c0de-c0de"
+
+
+@pytest.fixture
+def written(capsys, loggers):  # noqa: ARG001 -- for what it does
+    """What is written to stderr."""
+    return lambda: capsys.readouterr().err
+
+
+def lines(written):
+    return [json.loads(line) for line in written().splitlines()]
+
+
+async def test_a_request_is_a_line(sqlite_database_url, written):
+    settings = Settings(database_url=sqlite_database_url)
+    async with serving(settings, logs.configure(settings)) as client:
+        await client.head("/logs", headers={"X-Request-ID": "mine-1"})
+        await client.get("/nowhere")
+        await client.put("/machines/Saw", json={})
+    asked, lost, put = lines(written)
+    assert asked.pop("ms") >= 0
+    assert asked.pop("time").endswith("Z")
+    assert asked == {
+        "event": "request",
+        "level": "info",
+        "request_id": "mine-1",
+        "method": "HEAD",
+        "operation": "list_logs",
+        "status": 200,
+        "user": None,
+        "remote": "127.0.0.1",
+    }
+    assert (lost["operation"], lost["status"]) == ("none", 404)
+    assert (put["operation"], put["status"]) == ("replace_machine", 201)
+
+
+async def test_who_was_found_to_ask_is_named(sqlite_database_url, monkeypatch):
+    told = []
+    monkeypatch.setattr("machine_monitor.services.health.check", lambda _: None)
+    app = create_app(Settings(database_url=sqlite_database_url), lambda _, **fields: told.append(fields))
+    app.router.routes.clear()
+
+    async def endpoint(scope, _receive, _send):
+        scope["user"] = "ABC"
+
+    app.router.default = endpoint
+    await Client(app, "/me").answer
+    # It was not answered: the client had gone.
+    assert (told[0]["user"], told[0]["status"]) == ("ABC", 499)
+
+
+def test_nothing_that_a_client_sent_is_told(tmp_path, sqlite_database_url):
+    head = f"Host: x\r\nAuthorization: Bearer {SECRET}\r\nCookie: session={SECRET}\r\nConnection: close\r\n"
+    body = json.dumps({"name": SECRET, "code": CODE, "password": SECRET})
+    sent = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    with Service(tmp_path, database_url=sqlite_database_url, log_level="debug") as service:
+        for path in (f"/logs?q={SECRET}&token={SECRET}", f"/machines/{SECRET}", f"/{CODE}?code={CODE}"):
+            say(service.port, f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+            say(service.port, f"POST {path} HTTP/1.1\r\n{head}{sent}".encode())
+        say(service.port, f"GET /{SECRET} \0 HTTP/1.1\r\n{head}\r\n".encode())
+    # The link for the first admin is for whoever starts the service, and is no part of the log.
+    told = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    assert len([line for line in told if line["event"] == "request"]) >= 6
+    assert SECRET not in str(told)
+    assert CODE not in str(told)
+
+
+async def test_a_crash_is_told_with_its_request_and_its_traceback(sqlite_database_url, written, monkeypatch):
+    async def crash(*_):
+        raise RuntimeError("the reason")
+
+    monkeypatch.setattr(Database, "fetch", crash)
+    settings = Settings(database_url=sqlite_database_url)
+    async with serving(settings, logs.configure(settings)) as client:
+        await client.get("/logs", headers={"X-Request-ID": "mine-1"})
+    told, request = lines(written)
+    assert (told["event"], told["level"], told["request_id"]) == ("crash", "error", "mine-1")
+    assert "Traceback" in told["exception"]
+    assert told["exception"].endswith("RuntimeError: the reason")
+    assert request["status"] == 500
+
+
+WRONG = {"sqlite": "SELECT json(?)", "postgresql": "SELECT CAST(%s AS integer)"}
+
+
+async def test_a_fault_of_the_driver_does_not_tell_what_was_bound(database):
+    sql = WRONG[database.engine.name]
+    with pytest.raises(DatabaseFault) as raised:
+        await database.fetch(Statement(sql, ("value",), {}, searching=False), {"value": SECRET})
+    assert str(raised.value)
+    assert SECRET not in str(raised.value)
+    assert raised.value.__suppress_context__
+    with pytest.raises(DatabaseFault, match="nowhere"):
+        await database.fetch(Statement("SELECT * FROM nowhere", (), {}, searching=False), {})
+
+
+def test_others_loggers_and_warnings_go_the_same_way(written):
+    # A server of another test may have silenced it.
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
+    logs.configure(Settings(log_level="info"))
+    logs.configure(Settings(log_level="info"))
+    logging.getLogger("uvicorn.error").info("Started %s", "it", extra={"color_message": "not this"})
+    logging.getLogger("aiosqlite").info("executing %s", SECRET)
+    logging.getLogger("aiosqlite").warning("careful")
+    logging.getLogger("uvicorn.access").info("GET /?secret")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    told = lines(written)
+    assert [line["event"] for line in told[:2]] == ["Started it", "careful"]
+    assert "DeprecationWarning: old" in told[2]["event"]
+    assert set(told[0]) == {"event", "level", "time"}
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [("debug", ["a", "b", "c"]), ("info", ["b", "c"]), ("warning", ["c"]), ("error", [])]
+)
+def test_the_level_is_that_which_is_set(written, level, told):
+    tell = logs.configure(Settings(log_level=level))
+    tell("request")
+    logging.getLogger("machine_monitor.x").debug("a")
+    logging.getLogger("machine_monitor.x").info("b")
+    logging.getLogger("machine_monitor.x").warning("c")
+    events = [line["event"] for line in lines(written)]
+    assert [event for event in events if event != "request"] == told
+    assert ("request" in events) == (level in ("debug", "info"))
+
+
+@pytest.mark.parametrize(
+    ("form", "terminal", "json_"),
+    [("auto", False, True), ("auto", True, False), ("json", True, True), ("text", False, False)],
+)
+def test_people_read_text_and_machines_json(written, monkeypatch, form, terminal, json_):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    tell = logs.configure(Settings(log_format=form))
+    tell("request", operation="list_logs", user=object)
+    logging.getLogger("machine_monitor").error("crash", exc_info=ValueError("the reason"))
+    said = written()
+    assert said.startswith("{") is json_
+    assert "list_logs" in said
+    assert "ValueError: the reason" in said
+    assert ("\x1b[" in said) is (terminal and not json_)

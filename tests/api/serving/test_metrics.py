@@ -1,0 +1,141 @@
+"""What is measured, as Prometheus reads it."""
+
+import asyncio
+import re
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.taking import Client, fill, running
+from machine_monitor.api.serving import metrics
+from machine_monitor.database.connect import Database
+from machine_monitor.errors import QueryTimeout
+
+
+def read(text):
+    """The value of each sample, by its name without ours and its labels."""
+    return {
+        (
+            sample.name.removeprefix("machine_monitor_"),
+            *(value for _, value in sorted(sample.labels.items())),
+        ): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def measured(client):
+    """How the metrics differ from when it was last asked, and what they are."""
+
+    async def ask():
+        nonlocal last
+        now = read((await client.get("/metrics")).text)
+        before, last = last, now
+        return {key: value - before.get(key, 0) for key, value in now.items()}, now
+
+    last = {}
+    return ask
+
+
+async def test_requests_are_counted_by_operation_method_and_status(client, measured):
+    await measured()
+    await client.get("/machines/Saw?secret=1")
+    await client.put("/machines/Saw", json={})
+    await client.put("/machines/Saw", json={})
+    await client.head("/machines/Saw")
+    await client.get("/nowhere")
+    changed, now = await measured()
+    requests = {key[1:]: value for key, value in changed.items() if key[0] == "requests_total" and value}
+    assert requests == {
+        ("GET", "get_machine", "422"): 1,
+        ("PUT", "replace_machine", "201"): 1,
+        ("PUT", "replace_machine", "200"): 1,
+        ("HEAD", "get_machine", "200"): 1,
+        ("GET", "none", "404"): 1,
+        ("GET", "read_metrics", "200"): 1,
+    }
+    assert changed["request_seconds_count", "PUT", "replace_machine", "200"] == 1
+    assert now["request_seconds_sum", "PUT", "replace_machine", "200"] > 0
+    assert now["requests_in_flight",] == 1
+    assert not any("Saw" in str(key) for key in now)
+
+
+async def test_problems_are_counted_by_code(client, measured, monkeypatch):
+    await measured()
+
+    async def slow(*_):
+        raise QueryTimeout
+
+    await client.get("/nowhere")
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "fetch", slow)
+        await client.get("/logs")
+    changed, _ = await measured()
+    problems = {key[1]: value for key, value in changed.items() if key[0] == "problems_total" and value}
+    assert problems == {"not-found": 1, "query-timeout": 1}
+
+
+async def test_the_database_tells_how_it_is_doing(client, measured, database_url):
+    await measured()
+    await asyncio.gather(*[client.put(f"/machines/{number}", json={}) for number in range(20)])
+    changed, now = await measured()
+    engine = database_url.partition(":")[0].partition("+")[0]
+    kinds = ["read", "stream", "write"]
+    found = {key[1:]: value for key, value in now.items() if key[0] == "database_requests"}
+    assert found == dict.fromkeys([(kind, state) for kind in kinds for state in ("running", "waiting")], 0)
+    assert [key for key in now if key[0] == "build_info" and engine in key]
+    if engine == "sqlite":
+        assert now["database_bytes", "database"] > 0
+        assert now["database_bytes", "wal"] > 0
+        assert changed["write_batch_size_sum",] == 20
+        assert changed["write_batch_size_count",] < 10
+
+
+async def test_what_waits_is_told_apart_from_what_runs(database):
+    gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def unit(_):
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+
+    writes = []
+    for count in (1, 11):
+        writes += [asyncio.create_task(database.write(unit)) for _ in range(count)]
+        await asyncio.sleep(0.1)
+    running, waiting = database.load()["write"]
+    gate.set()
+    await asyncio.gather(*writes)
+    assert running + waiting == 12
+    assert running >= 1
+    assert waiting >= 1
+    assert database.load() == {"read": (0, 0), "write": (0, 0), "stream": (0, 0)}
+
+
+async def test_exports_that_run_are_told(database_url, monkeypatch):
+    monkeypatch.setattr("machine_monitor.database.sqlite.ROWS", 1)
+    monkeypatch.setattr("machine_monitor.database.postgresql.ROWS", 1)
+    fill(database_url, 5)
+    async with running(database_url) as app:
+        client = Client(app, "/logs.ndjson")
+        await client.take(1)
+        assert app.state.database.load()["stream"] == (1, 0)
+        await client.rest()
+        assert app.state.database.load()["stream"] == (0, 0)
+
+
+def test_names_say_what_they_count():
+    families = [*text_string_to_metric_families(metrics.render().decode())]
+    assert all(re.fullmatch(r"machine_monitor(_[a-z]+)+", family.name) and family.documentation for family in families)
+
+
+async def test_a_request_whose_client_left_is_counted_as_such(sqlite_database_url):
+    before = metrics.REQUESTS.labels("none", "GET", "499")._value.get()
+    async with running(sqlite_database_url) as app:
+        app.router.routes.clear()
+
+        async def endpoint(*_): ...
+
+        app.router.default = endpoint
+        await Client(app, "/").answer
+    assert metrics.REQUESTS.labels("none", "GET", "499")._value.get() == before + 1

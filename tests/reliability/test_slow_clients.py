@@ -1,0 +1,89 @@
+"""Hundreds of clients that are slow on purpose do not slow the others."""
+
+import asyncio
+import contextlib
+import itertools
+import resource
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from reliability.traffic import Client, Traffic, add_machine, percentile, stored
+from servers import Service
+
+SLOW = 400
+FILES = 1024
+GET = b"GET /logs HTTP/1.1\r\nHost: x\r\nX-Slow: "
+POST = b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+# What they say at once; then a byte a second. The last one is answered and takes nothing.
+OPENINGS = (b"", GET, POST, b"GET /logs.ndjson HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+class Attack:
+    """So many connections, each as slow as it can be, opened again whenever they are cut."""
+
+    def __init__(self, port, count):
+        self.port, self.count, self.cut = port, count, 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self):
+        openings = itertools.islice(itertools.cycle(OPENINGS), self.count)
+        tasks = [self._loop.create_task(self._one(opening)) for opening in openings]
+        self._loop.run_forever()
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+    async def _one(self, opening):
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1)
+                try:
+                    writer.write(opening)
+                    # Of an answer it takes what the system buffers, and no more.
+                    while not reader.at_eof():
+                        await asyncio.sleep(1)
+                        writer.write(b"x")
+                        await writer.drain()
+                finally:
+                    writer.transport.abort()
+            self.cut += 1
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("count", [SLOW, 2 * FILES], ids=["many", "more than there is room for"])
+def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, extent, count):
+    settings = {"database_url": sqlite_database_url, "head_timeout": 2, "body_timeout": 2}
+    with Service(tmp_path, **settings) as service:
+        resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+        add_machine(service.port)
+        most = 0
+        with Traffic(service.port, writers=4, comment="as it was " * 1_000) as filling:
+            filling.wait(lambda now: len(now.acknowledged) > 300, 60)
+        began = time.monotonic()
+        with Attack(service.port, count) as attack, Traffic(service.port, writers=1, readers=2) as traffic:
+            while time.monotonic() - began < 5 * extent.factor:
+                time.sleep(0.1)
+                most = max(most, len(list(Path(f"/proc/{service.process.pid}/fd").iterdir())))
+        assert set(traffic.read) == {200}
+        assert set(traffic.written) == {201}
+        assert percentile(traffic.read_seconds, 0.95) < 0.5
+        assert attack.cut > count / 4
+        assert min(count, FILES) * 0.5 < most < FILES
+        assert stored(service.port) >= traffic.acknowledged
+        with Client(service.port) as client:
+            assert client.ask("GET", "/metrics") == 200
+    assert b'connections_cut_total{reason="head"}' in client.body
+    assert (b'connections_cut_total{reason="crowd"}' in client.body) == (count > FILES)
