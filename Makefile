@@ -4,7 +4,7 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
-COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
+COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
 .PHONY: help setup demo run test check fix fuzz bench openapi lock
 
