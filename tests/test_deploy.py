@@ -40,7 +40,7 @@ def pins(name: str) -> dict[str, tuple[str, set[str]]]:
     blocks = re.split(r"\n(?=[a-z])", text(name).replace("\\\n", " ").strip())
     found = {}
     for block in blocks:
-        pin, version = re.match(r"([a-z0-9-]+)==(\S+)", block).groups()
+        pin, version = re.match(r"([a-z0-9-]+)(?:\[[a-z0-9, ]+\])?==(\S+)", block).groups()
         found[pin] = (version, set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", block)))
     return found
 
@@ -64,6 +64,13 @@ def test_locks_hold_what_pyproject_asks_for():
 def test_tests_run_on_the_versions_that_are_deployed():
     runtime, dev = pins("requirements.lock"), pins("requirements-dev.lock")
     assert {name: dev.get(name) for name in runtime} == runtime
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_name_extras_since_pip_wants_each_name_pinned(name):
+    dependencies = map(Requirement, tomllib.loads(text("pyproject.toml"))["project"]["dependencies"])
+    wanted = {f"{found.name}[{', '.join(sorted(found.extras))}]==" for found in dependencies if found.extras}
+    assert [pin for pin in wanted if f"\n{pin}" not in text(name)] == []
 
 
 # Commands

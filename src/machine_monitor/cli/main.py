@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from machine_monitor.cli import accounts, data, files, service
+from machine_monitor.cli import accounts, copies, data, files, service
 from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -24,6 +24,9 @@ app.command()(data.migrate)
 app.command()(data.sync)
 app.command()(files.export)
 app.command("import")(files.import_)
+app.command()(copies.backup)
+app.command()(copies.restore)
+app.command()(copies.copy)
 app.command()(service.verify)
 app.command()(service.doctor)
 app.command()(service.openapi)

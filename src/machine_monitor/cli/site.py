@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from machine_monitor.config import Settings
+    from machine_monitor.database.addresses import Address
     from machine_monitor.database.connect import Database
 
 # A command holds up nobody: who waits for it stops it.
@@ -34,6 +35,31 @@ def address(host: str, port: int) -> str:
     """How this machine reaches a service that listens there."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- not listened on
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def stoppable() -> "Generator[None]":
+    """Lets a command that is told to end clean up behind itself."""
+    import signal
+    import sys
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def at(place: "str | Address") -> "Generator[Database]":
+    """A database as it is, never set up."""
+    from machine_monitor.database.connect import Database
+
+    database = Database(place, PATIENCE_SECONDS)
+    try:
+        yield database
+    finally:
+        database.close_writer()
 
 
 def zone(name: str | None, settings: "Settings") -> "ZoneInfo":

@@ -38,33 +38,38 @@ class Address:
         return make_conninfo(**parts, **{name: str(value) for name, value in self.url.query.items()})
 
 
-def parse(text: str) -> Address:
-    """Read a database URL; raises `BadSetting` that names what is wrong and never shows a password."""
+def of_file(path: Path) -> Address:
+    """The address of an SQLite file, whatever signs its name has."""
+    return Address(SQLITE, URL.create("sqlite+aiosqlite", database=str(path.absolute())), str(path))
+
+
+def parse(text: str, name: str = "MM_DATABASE_URL") -> Address:
+    """Read a database URL that is called `name`; raises `BadSetting` that says what is wrong and shows no password."""
     try:
         url = make_url(text.strip())
     except (ArgumentError, ValueError):
-        message = "MM_DATABASE_URL is not a database URL: write sqlite:///file.db or postgresql://user@host/name."
+        message = f"{name} is not a database URL: write sqlite:///file.db or postgresql://user@host/name."
         raise BadSetting(message) from None
     engine = ENGINES.get(url.drivername.partition("+")[0].lower())
     if engine is None:
-        message = f"MM_DATABASE_URL begins with '{url.drivername}': only sqlite and postgresql are known."
+        message = f"{name} begins with '{url.drivername}': only sqlite and postgresql are known."
         raise BadSetting(message)
     if "@" in (url.host or ""):
-        raise BadSetting("MM_DATABASE_URL has an @ too many: write %40 for one in a password.")
-    url = _sqlite(url) if engine is SQLITE else _postgresql(url)
+        raise BadSetting(f"{name} has an @ too many: write %40 for one in a password.")
+    url = _sqlite(url, name) if engine is SQLITE else _postgresql(url)
     masked = {name: "***" if name in SECRETS else value for name, value in url.query.items()}
     return Address(engine, url, url.set(drivername=engine.name, query=masked).render_as_string(hide_password=True))
 
 
-def _sqlite(url: URL) -> URL:
-    name = (url.database or "").removeprefix("file:")
-    if name in ("", ":memory:"):
-        message = "MM_DATABASE_URL names no file: records must outlive the process. Write sqlite:///file.db."
+def _sqlite(url: URL, name: str) -> URL:
+    file = (url.database or "").removeprefix("file:")
+    if file in ("", ":memory:"):
+        message = f"{name} names no file: records must outlive the process. Write sqlite:///file.db."
         raise BadSetting(message)
     if url.host:
-        message = f"MM_DATABASE_URL has two slashes before '{url.host}': write sqlite:///{url.host} for a file."
+        message = f"{name} has two slashes before '{url.host}': write sqlite:///{url.host} for a file."
         raise BadSetting(message)
-    return URL.create("sqlite+aiosqlite", database=str(Path(name).expanduser().absolute()))
+    return URL.create("sqlite+aiosqlite", database=str(Path(file).expanduser().absolute()))
 
 
 def _postgresql(url: URL) -> URL:

@@ -1,6 +1,6 @@
 """A database as the rest of the product sees it: `fetch` to read, `write` to change."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from machine_monitor.database.batches import Batches, Outcomes, Unit
 from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
 from machine_monitor.database.sqlite import SqliteDriver
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import Streams
+from machine_monitor.database.streams import ROWS, Streams
 from machine_monitor.errors import Conflict, DatabaseFault
 
 # A unit that met a race (a key taken, a reference gone) sees the winner when it runs again.
@@ -45,6 +45,15 @@ class Transaction:
         """Run one statement, which holds no constants, for each row of values."""
         bind = itemgetter(*statement.names)
         self.cursor.executemany(statement.sql, [bind(row) for row in rows])
+
+    def stream(self, statement: Statement) -> Iterator[Any]:
+        """The rows of one statement that takes no values, fetched some at a time."""
+        # A cursor of PostgreSQL's own, by its name: the driver's would fetch all.
+        connection = self.cursor.connection
+        with closing(connection.cursor() if self.engine is SQLITE else connection.cursor(name="stream")) as cursor:
+            cursor.execute(statement.sql, statement.bind({}))
+            while rows := cursor.fetchmany(ROWS):
+                yield from rows
 
     def next_ids(self, table: str, count: int) -> list[int]:
         """So many ids for new rows of a table, never given before."""
@@ -107,8 +116,10 @@ class Transaction:
 class Database:
     """One database; `open` before the first `fetch`, `close` at the end; `on_batch` hears how many share a commit."""
 
-    def __init__(self, url: str, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None) -> None:
-        self.address: Address = addresses.parse(url)
+    def __init__(
+        self, url: str | Address, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.address = url if isinstance(url, Address) else addresses.parse(url)
         self.engine = self.address.engine
         self._driver = _driver(self.address, query_timeout)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
@@ -160,6 +171,15 @@ class Database:
     def transact(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and commit it; any error takes all of it back."""
         return _insistently(self._transact_once, unit)
+
+    def set_up(self, unit: Callable[[Transaction], T]) -> T:
+        """Give an empty database its schema and run a unit in the same transaction: any error leaves it empty."""
+        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a running service need not carry Alembic
+            migrations,
+        )
+
+        with self._errors(), migrations.set_up(self.address) as cursor:
+            return unit(Transaction(self.engine, cursor))
 
     def analyze(self) -> None:
         """Let the planner count what is there: after a large import it would still think of what was."""

@@ -6,7 +6,8 @@ but for those that begin with `DIVIDER`, the sign that no text has.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -46,7 +47,8 @@ class Index:
     """How an engine's index is written and asked; the texts name the table as `{name}`, `key` is what `key_of` gives.
 
     FTS5 must be told the very words that it was given when a document leaves. `differing` yields the keys under which
-    the index of a resource holds something else than these documents; it may go through them twice.
+    the index of a resource holds something else than these documents; it may go through them twice. All of an index is
+    written inside `filling` (cursor, name).
     """
 
     key_of: Callable[[int, str | None], int]
@@ -55,6 +57,7 @@ class Index:
     add: str
     remove: str
     clear: str
+    filling: Callable[[Any, str], AbstractContextManager]
     differing: Callable[[Any, str, "Documents"], Iterator[int]]
 
 
@@ -181,6 +184,16 @@ def _tsvector_differing(cursor: Any, name: str, documents: Documents) -> Iterato
         after = upto or after
 
 
+@contextmanager
+def _indexed_afterwards(cursor: Any, name: str) -> Generator[None]:
+    # Built of all rows at once, it takes an eighth of the time that it takes row by row.
+    cursor.execute("SELECT pg_get_indexdef(%s::regclass)", [f"ix_{name}_search_words"])
+    (definition,) = cursor.fetchone()
+    cursor.execute(f"DROP INDEX ix_{name}_search_words")
+    yield
+    cursor.execute(definition)
+
+
 FTS5 = Index(
     key_of=place,
     document=fts5_document,
@@ -188,6 +201,7 @@ FTS5 = Index(
     add="INSERT INTO {name}_search (rowid, words) VALUES (:key, :words)",
     remove="INSERT INTO {name}_search ({name}_search, rowid, words) VALUES ('delete', :key, :words)",
     clear="INSERT INTO {name}_search ({name}_search) VALUES ('delete-all')",
+    filling=lambda _cursor, _name: nullcontext(),
     differing=_fts5_differing,
 )
 TSVECTOR = Index(
@@ -197,5 +211,6 @@ TSVECTOR = Index(
     add="INSERT INTO {name}_search (id, words) VALUES (%(key)s, %(words)s::tsvector)",
     remove="DELETE FROM {name}_search WHERE id = %(key)s",
     clear="TRUNCATE {name}_search",
+    filling=_indexed_afterwards,
     differing=_tsvector_differing,
 )

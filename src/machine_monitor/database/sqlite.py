@@ -89,7 +89,8 @@ class SqliteDriver:
         self._ticks = 0
 
     async def open(self) -> None:
-        """Open the reading connections."""
+        """Open the reading connections, and before them one that has the journal in order."""
+        self._writer = self._writer or connect(self._path)
         for _ in range(READERS):
             reader = await _open_reader(self._path)
             self._readers.append(reader)
@@ -161,10 +162,15 @@ class SqliteDriver:
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
         """A cursor inside a transaction, one that only sees a single moment if asked; rolled back on any error."""
+        if snapshot:
+            # A connection that leaves the file as it is, its journal included: it may be one that is kept.
+            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+                yield connection.execute("BEGIN")
+            return
         if self._writer is None:
             self._writer = connect(self._path)
         cursor = self._writer.cursor()
-        cursor.execute("BEGIN" if snapshot else "BEGIN IMMEDIATE")
+        cursor.execute("BEGIN IMMEDIATE")
         try:
             yield cursor
             cursor.execute("COMMIT")

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -17,7 +18,7 @@ from machine_monitor.database import sqlite
 from machine_monitor.database.addresses import Address
 from machine_monitor.database.engines import SQLITE
 from machine_monitor.database.schema import location, newest
-from machine_monitor.errors import DatabaseBusy, SchemaMismatch
+from machine_monitor.errors import DatabaseBusy, SchemaMismatch, UsageError
 
 # Any number that nothing else locks; two migrations of one PostgreSQL database wait for each other on it.
 LOCK_KEY = 7_262_353
@@ -70,6 +71,29 @@ def downgrade(address: Address, revision: str) -> Migration:
         return Migration(before, _known(connection), copy)
 
 
+def refuse_occupied(address: Address) -> None:
+    """Raise `UsageError` if the database has a table of anybody's."""
+    if address.engine is SQLITE and not address.path.exists():
+        return
+    with _connected(address, reading=True) as connection:
+        _refuse_occupied(connection, address)
+
+
+@contextmanager
+def set_up(address: Address) -> Generator[Any]:
+    """The driver's cursor inside the transaction that gives an empty database its schema."""
+    with locked(address) as connection:
+        _refuse_occupied(connection, address)
+        command.upgrade(_config(connection), "head")
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        cursor = driver.cursor()
+        if address.engine is not SQLITE:
+            cursor.execute("SET LOCAL TimeZone = 'UTC'")
+            cursor.execute("SET LOCAL DateStyle = 'ISO'")
+        yield cursor
+
+
 def check(address: Address) -> None:
     """Raise Alembic's error if the tables are not those of the models."""
     with locked(address) as connection:
@@ -88,6 +112,11 @@ def locked(address: Address) -> Generator[Connection]:
         else:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
             yield connection
+
+
+def _refuse_occupied(connection: Connection, address: Address) -> None:
+    if tables := inspect(connection).get_table_names():
+        raise UsageError(f"{address.shown} is not empty ({', '.join(sorted(tables)[:3])}): name an empty database.")
 
 
 def _revision(connection: Connection) -> str | None:

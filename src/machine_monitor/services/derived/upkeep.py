@@ -53,25 +53,28 @@ def _has_schema(database: Database) -> bool:
 
 def refresh(database: Database) -> None:
     """Make the search index again if another version of Unicode folded and cut it: Python's differ."""
-    if not database.snapshot(_is_current):
-        database.transact(lambda tx: _is_current(tx) or rebuild_search(tx))
+    if not database.snapshot(is_current):
+        database.transact(lambda tx: is_current(tx) or rebuild_search(tx))
 
 
-def _is_current(tx: Transaction) -> bool:
+def is_current(tx: Transaction) -> bool:
+    """Whether the texts are folded as this process folds them."""
     return _value(tx, UNICODE) == unicodedata.unidata_version
 
 
-def rebuild_search(tx: Transaction, progress: Progress | None = None) -> None:
-    """Fold and index every record again; `progress` is told how many of how many."""
+def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: bool = True) -> None:
+    """Fold, if not told otherwise, and index every record again; `progress` is told how many of how many."""
     total, done = sum(_count(tx, resource) for resource in RESOURCES), 0
     for resource in RESOURCES:
         tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
-        for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
-            storage.fold_again(tx, resource, chunk)
-            search_index.write(tx, [search_index.entry(tx, resource, identity, values) for identity, values in chunk])
-            done += len(chunk)
-            if progress is not None:
-                progress(done, total)
+        with tx.engine.index.filling(tx.cursor, resource.name):
+            for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
+                if fold:
+                    storage.fold_again(tx, resource, chunk)
+                search_index.write(tx, [search_index.entry(tx, resource, *record) for record in chunk])
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, total)
     _set(tx, UNICODE, unicodedata.unidata_version)
 
 

@@ -1,0 +1,57 @@
+"""Restoring: a backup, once it is known to be what its manifest says, becomes the database that is configured."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from tempfile import gettempdir
+
+from machine_monitor.database import addresses, schema
+from machine_monitor.database.addresses import Address
+from machine_monitor.database.connect import Database
+from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.schema import migrations
+from machine_monitor.database.transfer import files
+from machine_monitor.errors import UsageError
+from machine_monitor.services.backup import copying, manifest, transfer
+from machine_monitor.services.backup.manifest import Manifest
+from machine_monitor.services.backup.transfer import Contents, Progress
+from machine_monitor.services.evidence import chain
+
+
+def restore(file: Path, destination: Address, progress: Progress) -> Contents:
+    """Bring a backup back, migrated to this version's schema; raises an error and leaves all as it was if it cannot."""
+    described = manifest.read(file)
+    copying.refuse_occupied(destination)
+    is_file = destination.engine is SQLITE
+    # A copy: SQLite writes beside what it opens, and a migration into it.
+    with files.making(destination.path if is_file else Path(gettempdir()) / file.name) as made:
+        _fetch(file, made, described)
+        held = _migrate(file, made, described, progress)
+        if is_file:
+            copying.settle(made, destination)
+            return held
+        files.seal(made, "wal")
+        return copying.copy(Database(addresses.of_file(made)), destination, progress)
+
+
+def _fetch(file: Path, made: Path, described: Manifest) -> None:
+    try:
+        shutil.copyfile(file, made)
+    except FileNotFoundError:
+        raise UsageError(f"There is no backup at {file}.") from None
+    if (made.stat().st_size, manifest.digest(made)) != (described.size, described.sha256):
+        raise UsageError(f"{file} is not the file that its manifest describes: it was cut or changed.")
+
+
+def _migrate(file: Path, made: Path, described: Manifest, progress: Progress) -> Contents:
+    """Bring the copy of a backup to this version's schema; what it holds, which is what its manifest says."""
+    address, told = addresses.of_file(made), described
+    found = migrations.current(address)
+    if found != schema.newest():
+        migrations.upgrade(address)
+    held = Database(address).snapshot(partial(transfer.contents, progress=progress, known=chain.read_head(told.head)))
+    # A migration may add rows and entries.
+    same = found == told.schema and (found != schema.newest() or (held.tables, held.head) == (told.tables, told.head))
+    if not same or held.faults != told.faults:
+        raise UsageError(f"{file} does not hold what its manifest says: its history ends at {held.head}.")
+    return held

@@ -1,0 +1,52 @@
+"""Saving: the whole database as of one moment, in one file with a manifest beside it."""
+
+from functools import partial
+from pathlib import Path
+
+from machine_monitor.database import addresses
+from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.transfer import files
+from machine_monitor.errors import UsageError
+from machine_monitor.services.backup import manifest, transfer
+from machine_monitor.services.backup.manifest import Manifest
+from machine_monitor.services.backup.transfer import Progress
+from machine_monitor.services.evidence import chain
+
+# A backup holds what sessions and passwords are checked against.
+PRIVATE = 0o600
+
+
+def save(database: Database, target: Path, *, replace: bool, progress: Progress) -> Manifest:
+    """Write a backup that is there when it is whole, checked and on disk; others may write meanwhile."""
+    transfer.refuse_strange(database.address)
+    for path in (target, manifest.place(target)):
+        if database.engine is SQLITE and path.exists() and path.samefile(database.address.path):
+            raise UsageError(f"{path} is the database itself: name another file.")
+        if path.is_dir() or (path.exists() and not replace):
+            raise UsageError(f"{path} is there already: say --force to replace a backup.")
+    with files.making(target) as made:
+        head = database.snapshot(partial(_fill, made, progress))
+        files.seal(made, "delete")
+        held = Database(addresses.of_file(made)).snapshot(partial(transfer.contents, progress=progress))
+        if held.head != head:
+            raise UsageError(f"The copy's history ends at {held.head}, not at {head}: nothing was written.")
+        described = manifest.describe(made, database.engine.name, held)
+        beside = manifest.place(made)
+        manifest.write(described, beside)
+        for path in (beside, made):
+            path.chmod(PRIVATE)
+        # The file last: where it is, all is.
+        files.put(beside, manifest.place(target))
+        files.put(made, target)
+    return described
+
+
+def _fill(made: Path, progress: Progress, tx: Transaction) -> str:
+    head = str(chain.head(tx))
+    transfer.refuse_other_schema(tx)
+    if tx.engine is SQLITE:
+        files.copy(tx.cursor.connection, made, progress)
+    else:
+        Database(addresses.of_file(made)).set_up(lambda copy: transfer.transfer(tx, copy, progress))
+    return head

@@ -1,0 +1,113 @@
+"""What a database holds, and the way from one transaction to another of either engine, compared at its end."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Table
+
+from machine_monitor.database import schema
+from machine_monitor.database.addresses import Address
+from machine_monitor.database.connect import Transaction
+from machine_monitor.database.transfer import rows, sequences
+from machine_monitor.database.transfer.rows import Row
+from machine_monitor.errors import SchemaMismatch, UsageError
+from machine_monitor.models import METADATA, RESOURCES
+from machine_monitor.services import health
+from machine_monitor.services.derived import upkeep
+from machine_monitor.services.evidence import chain
+from machine_monitor.services.evidence.chain import Head
+
+Progress = Callable[[int, int], None]
+# Who is referred to comes before who refers.
+TABLES = METADATA.sorted_tables
+SHOWN_EVERY = 1_000
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a database holds: rows by table, where its history ends, and what is wrong with that."""
+
+    tables: dict[str, int]
+    head: str
+    faults: list[str]
+
+    def document(self) -> dict[str, Any]:
+        """The contents as JSON."""
+        return {"tables": self.tables, "head": self.head, "faults": self.faults}
+
+
+def contents(tx: Transaction, progress: Progress, known: Head | None = None) -> Contents:
+    """Count the rows and go through the history; `known` is a head that it must contain."""
+    counts = {table.name: rows.count(tx, table.name) for table in TABLES}
+    faults = chain.faults(tx, known, progress)
+    return Contents(counts, str(chain.head(tx)), faults)
+
+
+def refuse_strange(address: Address) -> None:
+    """Raise an error that says what to do unless the database is there and has the code's schema."""
+    from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a running service need not carry Alembic
+
+    found = migrations.current(address)
+    if found is None:
+        raise UsageError(f"There is no database at {address.shown}.")
+    if found != schema.newest():
+        raise SchemaMismatch(f"{address.shown}: {migrations.advice(found)}")
+
+
+def refuse_other_schema(tx: Transaction) -> None:
+    """Raise `SchemaMismatch` if the database was migrated since it was looked at."""
+    if tx.run(health.revision(tx.engine), {})[0][0] != schema.newest():
+        raise SchemaMismatch("The database was migrated a moment ago: start again.")
+
+
+def transfer(source: Transaction, destination: Transaction, progress: Progress) -> Contents:
+    """Copy every row into a database that was just set up; raises `UsageError` if anything differs at the end."""
+    _empty(destination)
+    total, done, differing = sum(rows.count(source, table.name) for table in TABLES), 0, []
+    for table in TABLES:
+        read = sha256()
+        rows.write(destination, table, _shown(_digested(rows.read(source, table), read), progress, (done, total)))
+        done += rows.count(source, table.name)
+        if _digest(destination, table) != read.digest():
+            differing.append(table.name)
+    given = sequences.given(source, TABLES)
+    sequences.give(destination, given, TABLES)
+    if sequences.given(destination, TABLES) != given:
+        differing.append("ids")
+    before, after = contents(source, progress), contents(destination, progress)
+    if differing or before != after:
+        what = ", ".join(differing) or "the history"
+        raise UsageError(f"The copy differs from what was copied ({what}), so it was taken back.")
+    upkeep.rebuild_search(destination, progress, fold=not upkeep.is_current(destination))
+    destination.cursor.execute("ANALYZE")
+    return after
+
+
+def _empty(tx: Transaction) -> None:
+    """Remove what a new database is shipped with."""
+    for resource in RESOURCES:
+        tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
+    rows.clear(tx, reversed(TABLES))
+
+
+def _digest(tx: Transaction, table: Table) -> bytes:
+    digest = sha256()
+    deque(_digested(rows.read(tx, table), digest), maxlen=0)
+    return digest.digest()
+
+
+def _digested(given: Iterable[Row], digest: Any) -> Iterator[Row]:
+    for row in given:
+        digest.update(repr(row).encode())
+        yield row
+
+
+def _shown(given: Iterable[Row], progress: Progress, reached: tuple[int, int]) -> Iterator[Row]:
+    before, total = reached
+    for done, row in enumerate(given, before + 1):
+        yield row
+        if done % SHOWN_EVERY == 0 or done == total:
+            progress(done, total)

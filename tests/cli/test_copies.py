@@ -1,0 +1,107 @@
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from conftest import prepare
+from machine_monitor.database.connect import Database
+from machine_monitor.database.schema import migrations
+
+UNREACHABLE = "postgresql://someone:secret-word@127.0.0.1:1/none"
+
+
+def test_what_is_saved_comes_back_and_contains_its_head(mm, elsewhere, database_url, empty_url):
+    code, out, err = mm("backup", "b.db", database_url=database_url)
+    assert (code, err) == (0, "")
+    head = out.splitlines()[-1]
+    assert head.startswith("head 7:")
+    assert mm("backup", "b.db")[0] == 2
+    described = json.loads((elsewhere / "b.db.json").read_text())
+    code, out, _ = mm("backup", "b.db", "--force", "--json")
+    assert (code, json.loads(out)["tables"]) == (0, described["tables"])
+    code, out, err = mm("restore", "b.db", database_url=empty_url)
+    assert (code, err, out.splitlines()[-1]) == (0, "", head)
+    assert mm("restore", "b.db")[0] == 2
+    assert mm("verify", "--head", head.removeprefix("head "))[0] == 0
+    assert {path.name for path in elsewhere.iterdir() if path.name.startswith((".", "b.db"))} == {"b.db", "b.db.json"}
+
+
+def test_a_copy_prints_what_it_holds(mm, elsewhere, database_url):
+    code, out, err = mm("copy", database_url, "sqlite:///copy.db", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["tables"]["log_types"] == 7
+    code, out, _ = mm("copy", "sqlite:///copy.db", "sqlite:///again.db")
+    assert (code, "log_types                7\n" in out) == (0, True)
+    code, _, err = mm("copy", "sqlite:///copy.db", "sqlite:///again.db")
+    assert (code, "not empty" in err) == (2, True)
+    assert (elsewhere / "again.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["backup", "b.db"], "no database"),
+        (["restore", "b.db"], "manifest"),
+        (["copy", "sqlite:///a.db", "sqlite:///b.db"], "no database"),
+        (["copy", "mysql://host/a", "sqlite:///b.db"], "SRC_URL begins with 'mysql'"),
+        (["copy", "sqlite:///a.db", "sqlite://"], "DST_URL names no file"),
+        (["copy", "there.db", "b.db"], "SRC_URL is not a database URL"),
+        (["copy", UNREACHABLE, "sqlite:///b.db"], "cannot be used"),
+        (["copy", "sqlite:///there.db", UNREACHABLE], "cannot be used"),
+        (["copy", "sqlite:///there.db", "sqlite:///none/b.db"], "No such file"),
+        (["copy", "sqlite:///notes.txt", "sqlite:///b.db"], "cannot be used"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_leaves_nothing(mm, elsewhere, words, said):
+    prepare(f"sqlite:///{elsewhere / 'there.db'}")
+    (elsewhere / "notes.txt").write_text("no database, " * 500)
+    before = {path.name for path in elsewhere.iterdir()}
+    code, out, err = mm(*words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert "secret-word" not in err
+    assert {path.name for path in elsewhere.iterdir()} == before
+
+
+def test_a_history_that_was_tampered_with_ends_with_1(mm, elsewhere, sqlite_database_url):
+    database = Database(sqlite_database_url)
+    for statement in ("DROP TRIGGER history_update", "UPDATE history SET note = 'x' WHERE seq = 3"):
+        database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+    database.close_writer()
+    code, out, err = mm("backup", "b.db", database_url=sqlite_database_url)
+    assert (code, "The history was changed" in err) == (1, True)
+    assert (elsewhere / "b.db").exists()
+    assert mm("restore", "b.db", database_url=f"sqlite:///{elsewhere / 'back.db'}")[1:] == (out, err)
+
+
+def test_an_older_database_is_migrated_before_it_is_saved(mm, elsewhere, database_url):
+    address = Database(database_url).address
+    with migrations.locked(address) as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
+    code, _, err = mm("backup", "b.db", database_url=database_url)
+    assert (code, "mm migrate" in err) == (2, True)
+    assert not (elsewhere / "b.db").exists()
+
+
+STAYING = """
+import sys, time
+from machine_monitor.services.backup import manifest
+from machine_monitor.cli import main
+manifest.write = lambda *_: print("here", flush=True) or time.sleep(60)
+sys.argv = ["mm", "backup", "b.db"]
+main.main()
+"""
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_backup_that_is_stopped_cleans_up(elsewhere, sqlite_database_url, told):
+    environment = {"MM_DATABASE_URL": sqlite_database_url, "PATH": ""}
+    command = [sys.executable, "-c", STAYING]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout.readline() == b"here\n"
+        running.send_signal(told)
+        assert running.wait(timeout=60) != 0
+    assert not [path for path in elsewhere.iterdir() if "b.db" in path.name]

@@ -1,0 +1,121 @@
+"""A database with every kind of value and fate of a record, and all that its API answers."""
+
+from pathlib import Path
+
+from sqlalchemy import inspect
+
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.database import addresses
+from machine_monitor.database.connect import Database
+from machine_monitor.database.schema import migrations
+from machine_monitor.database.transfer import rows, sequences
+from machine_monitor.services import backup, verify
+from machine_monitor.services.backup.manifest import Manifest
+from machine_monitor.services.backup.transfer import TABLES, Contents
+from machine_monitor.services.evidence import retries
+from query import samples
+
+ODD = {"temp": -0.0, "tiny": 5e-324, "huge": 1.7976931348623157e308, "n": 9007199254740991, "é\u2028": 'a"\\\u0001🛠'}
+LISTS = (
+    "/machines?limit=500",
+    "/machines?sort=-sector,name&expand=activity",
+    "/logs?limit=500&expand=machine,type,user",
+    "/logs?limit=500&sort=machine,-severity",
+    "/logs?limit=500&deleted=true",
+    "/logs?q=huile",
+    '/logs?q="godet moteur"',
+    "/logs?attributes.temp__lte=80",
+    "/logs/facets?by=type,machine,severity,status,user",
+    "/logs/stats?group_by=machine,month&metrics=count,failures",
+    "/log-types?limit=500",
+    "/users?limit=500",
+    "/changes?limit=1000",
+)
+IMPORTED = """INSERT INTO legacy_imports (resource, key, record_id, version, raw, imported_at)
+VALUES ('logs', 'a b.json', 1, 1, '{{ "b":1.0,\n"a": "é" }}', '2025-01-01T00:00:00.5{}')"""
+
+TICKET = retries.Ticket("ABC", "/logs", "a key", bytes(range(32)))
+ANSWER = retries.Answer(201, {"ETag": '"1"'}, bytes(range(256)))
+
+
+async def fill(url: str) -> None:
+    """Samples, some renamed, changed, deleted and restored; the last ids of each table are of rows that are gone."""
+    async with serving(Settings(database_url=url)) as client:
+        await samples.seed(client)
+        name = samples.MACHINES[0]["name"]
+        await client.patch(f"/machines/{name}", json={"name": "Renamed 🛠", "attributes": ODD})
+        for number in (1, 2, 25):
+            await client.delete(f"/logs/{samples.uuid_of(number)}")
+        await client.post(f"/logs/{samples.uuid_of(2)}/restore")
+        note = {"X-Change-Note": "seen%20again"}
+        await client.patch(f"/logs/{samples.uuid_of(3)}", json={"comment": None, "attributes": ODD}, headers=note)
+        for path, body in (
+            ("machines", {"name": "gone"}),
+            ("users", {"trigram": "gone"}),
+            ("log-types", {"code": "gone"}),
+        ):
+            created = await client.post(f"/{path}", json=body)
+            assert created.status_code == 201
+            assert (await client.delete(f"/{path}/gone")).status_code == 204
+    database = Database(url)
+    tail = "Z" if database.engine.name == "postgresql" else "00000"
+    database.transact(lambda tx: tx.cursor.execute(IMPORTED.format(tail)))
+    database.transact(lambda tx: retries._once(tx, TICKET, lambda: ANSWER))
+    database.close_writer()
+
+
+async def answers(url: str) -> dict[str, bytes]:
+    """The bytes of every list and every history."""
+    async with serving(Settings(database_url=url)) as client:
+        paths = [*LISTS, *[f"/logs/{log['uuid']}/history?limit=500" for log in samples.LOGS]]
+        paths += [f"/machines/{machine['name']}/history" for machine in samples.MACHINES[1:]]
+        found = {path: await client.get(path) for path in [*paths, "/machines/Renamed 🛠/history"]}
+    assert {answer.status_code for answer in found.values()} == {200}
+    return {path: answer.content for path, answer in found.items()}
+
+
+def kept(url: str) -> dict[str, object]:
+    """All rows of all tables as they are kept, and the ids that were given out."""
+    database = Database(url)
+    try:
+        return database.snapshot(
+            lambda tx: (
+                {table.name: list(rows.read(tx, table)) for table in TABLES} | {"ids": sequences.given(tx, TABLES)}
+            )
+        )
+    finally:
+        database.close_writer()
+
+
+def verified(url: str) -> verify.Verdict:
+    database = Database(url)
+    try:
+        return verify.verify(database)
+    finally:
+        database.close_writer()
+
+
+def silent(_done: int, _total: int) -> None:
+    """Hear of progress and say nothing."""
+
+
+def save(url: str, file: Path, *, replace: bool = False) -> Manifest:
+    database = Database(url)
+    try:
+        return backup.save(database, file, replace=replace, progress=silent)
+    finally:
+        database.close_writer()
+
+
+def restore(file: Path, url: str) -> Contents:
+    return backup.restore(file, addresses.parse(url), silent)
+
+
+def is_empty(url: str) -> bool:
+    """Whether nothing was left where `empty_url` points."""
+    address = addresses.parse(url)
+    if address.engine.name == "sqlite":
+        return not [path for path in address.path.parent.iterdir() if address.path.name in path.name]
+    with migrations.locked(address) as connection:
+        return inspect(connection).get_table_names() == []

@@ -1,0 +1,182 @@
+"""A backup comes back as it was on either engine, or not at all and with a sentence."""
+
+import json
+import os
+import sqlite3
+
+import pytest
+
+from conftest import prepare
+from machine_monitor.database import addresses
+from machine_monitor.database.connect import Database
+from machine_monitor.database.schema import migrations
+from machine_monitor.database.transfer import files
+from machine_monitor.errors import SchemaMismatch, UsageError
+from machine_monitor.services.backup import manifest
+from services.backup.plants import answers, fill, is_empty, kept, restore, save, verified
+
+UNLOCK = {
+    "sqlite": "DROP TRIGGER history_update",
+    "postgresql": "ALTER TABLE history DISABLE TRIGGER USER",
+}
+
+
+async def test_a_backup_comes_back_as_it_was(database_url, empty_url, folder):
+    await fill(database_url)
+    before, said = kept(database_url), await answers(database_url)
+    described = save(database_url, folder / "b.db")
+    assert kept(database_url) == before
+    assert {path.name for path in folder.iterdir()} == {"b.db", "b.db.json"}
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert json.loads((folder / "b.db.json").read_text()) == described.document()
+    assert described.engine == addresses.parse(database_url).engine.name
+    bytes_before = (folder / "b.db").read_bytes()
+    assert bytes_before[18:20] == b"\1\1", "a file that is kept is not in WAL mode"
+    held = restore(folder / "b.db", empty_url)
+    assert (folder / "b.db").read_bytes() == bytes_before
+    assert (held.tables, held.head) == (described.tables, described.head)
+    assert kept(empty_url) == before
+    verdict = verified(empty_url)
+    assert (verdict.faults, str(verdict.head)) == ([], described.head)
+    assert await answers(empty_url) == said
+    migrations.check(addresses.parse(empty_url))
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def alter(**members):
+    def altered(file):
+        path = manifest.place(file)
+        path.write_text(json.dumps(json.loads(path.read_text()) | members))
+
+    return altered
+
+
+def write_manifest(text):
+    return lambda file: manifest.place(file).write_text(text)
+
+
+DAMAGES = {
+    "a byte flipped": (flip, "cut or changed"),
+    "cut": (lambda file: os.truncate(file, file.stat().st_size - 4096), "cut or changed"),
+    "empty": (lambda file: os.truncate(file, 0), "cut or changed"),
+    "gone": (lambda file: file.unlink(), "no backup at"),
+    "without manifest": (lambda file: manifest.place(file).unlink(), "with its manifest beside it"),
+    "no JSON": (write_manifest("{"), "not the manifest"),
+    "no object": (write_manifest("[]"), "not the manifest"),
+    "of something else": (write_manifest('{"a": 1}'), "not the manifest"),
+    "another product": (alter(product="x"), "another product"),
+    "another checksum": (alter(sha256="0" * 64), "cut or changed"),
+    "another size": (alter(size=1), "cut or changed"),
+    "another head": (alter(head=f"7:{'0' * 64}"), "does not hold"),
+    "no head": (alter(head="x"), "hexadecimal"),
+    "an earlier head": (alter(head=f"1:{'0' * 64}"), "does not hold"),
+    "other counts": (alter(tables={"logs": 1}), "does not hold"),
+    "other faults": (alter(faults=["x"]), "does not hold"),
+    "another schema": (alter(schema="0001"), "does not hold"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_not_what_it_was_is_refused(saved, empty_url, damage):
+    harm, sentence = DAMAGES[damage]
+    harm(saved)
+    with pytest.raises(UsageError, match=sentence):
+        restore(saved, empty_url)
+    assert is_empty(empty_url)
+
+
+def rewrite(file, *statements):
+    """Change a backup and let its manifest agree, as who tampers with both would."""
+    with sqlite3.connect(file) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+    alter(sha256=manifest.digest(file), size=file.stat().st_size)(file)
+
+
+TAMPERED = {
+    "the history": ("DROP TRIGGER history_update", "UPDATE history SET note = 'x' WHERE seq = 3"),
+    "its end": ("DROP TRIGGER history_delete", "DELETE FROM history WHERE seq = 7"),
+    "a record": ("DELETE FROM log_types_folded WHERE id = 3",),
+    "a reference": ("PRAGMA foreign_keys=OFF", "UPDATE log_types_folded SET id = 99 WHERE id = 3"),
+}
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_what_was_tampered_with_is_refused_though_the_checksum_agrees(saved, empty_url, how):
+    rewrite(saved, *TAMPERED[how])
+    with pytest.raises(UsageError, match=r"does not hold|damaged"):
+        restore(saved, empty_url)
+    assert is_empty(empty_url)
+
+
+def test_a_database_that_is_not_empty_is_left_alone(saved, empty_url):
+    migrations.upgrade(addresses.parse(empty_url))
+    before = kept(empty_url)
+    with pytest.raises(UsageError, match="not empty"):
+        restore(saved, empty_url)
+    assert kept(empty_url) == before
+
+
+def test_a_database_of_another_program_is_left_alone(saved, empty_url):
+    with migrations.locked(addresses.parse(empty_url)) as connection:
+        connection.exec_driver_sql("CREATE TABLE customers (id integer)")
+    with pytest.raises(UsageError, match="customers"):
+        restore(saved, empty_url)
+
+
+def test_a_place_that_was_taken_meanwhile_is_left_alone(saved, tmp_path, monkeypatch):
+    target = tmp_path / "taken.db"
+    seal = files.seal
+
+    def taken(*arguments):
+        seal(*arguments)
+        prepare(f"sqlite:///{target}")
+
+    monkeypatch.setattr(files, "seal", taken)
+    with pytest.raises(UsageError, match="not empty"):
+        restore(saved, f"sqlite:///{target}")
+    assert verified(f"sqlite:///{target}").faults == []
+
+
+def test_a_file_without_tables_may_be_replaced(saved, tmp_path):
+    target = tmp_path / "empty.db"
+    with sqlite3.connect(target) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+    restore(saved, f"sqlite:///{target}")
+    assert verified(f"sqlite:///{target}").faults == []
+
+
+def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
+    older = addresses.of_file(saved)
+    migrations.downgrade(older, "-1")
+    files.seal(saved, "delete")
+    alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current(older))(saved)
+    held = restore(saved, empty_url)
+    assert held.tables["log_types"] == 7
+    migrations.check(addresses.parse(empty_url))
+
+
+def test_a_backup_of_a_newer_schema_is_refused(saved, empty_url):
+    rewrite(saved, "UPDATE alembic_version SET version_num = 'ffff'")
+    alter(schema="ffff")(saved)
+    with pytest.raises(SchemaMismatch, match="pip install"):
+        restore(saved, empty_url)
+    assert is_empty(empty_url)
+
+
+def test_a_history_that_was_tampered_with_is_saved_and_restored_and_told(database_url, empty_url, folder):
+    database = Database(database_url)
+    for statement in (UNLOCK[database.engine.name], "UPDATE history SET note = 'x' WHERE seq = 3"):
+        database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+    database.close_writer()
+    described = save(database_url, folder / "b.db")
+    assert len(described.faults) == 1
+    assert restore(folder / "b.db", empty_url).faults == described.faults
+    assert verified(empty_url).faults == described.faults
