@@ -96,7 +96,7 @@ def filled(database_url):
     """A database with a million logs and the statistics that a large import leaves."""
     database = Database(database_url)
     database.transact(_fill)
-    database.analyze()
+    database.analyze("logs")
     yield database
     database.close_writer()
 

@@ -20,6 +20,8 @@ from machine_monitor.errors import Conflict, DatabaseFault
 ATTEMPTS = 3
 # The key of PostgreSQL's lock that orders the writers of the history; any number that no other program takes.
 TURN = 5_263_474_915_822_071
+# As PostgreSQL's autovacuum has it: SQLite reads all rows for it, which takes longer than a small import itself.
+GROWN = 1.1
 T = TypeVar("T")
 
 
@@ -77,6 +79,12 @@ class Transaction:
         while due := [work for work in self._deferred if not works or work in works]:
             work = min(due, key=self._last.__contains__)
             work(self, self._deferred.pop(work))
+
+    def analyze(self, table: str) -> None:
+        """Let the planner count all there is, if this table, whose ids only rise, grew by a tenth since it last did."""
+        self.cursor.execute(f"SELECT coalesce(max(id), 0) FROM {table}")
+        if self.cursor.fetchone()[0] > GROWN * self.engine.rows_known(self.cursor, table):
+            self.cursor.execute("ANALYZE")
 
     def take_turns(self) -> None:
         """Wait for the transactions that took their turn before, and let later ones wait: SQLite's always do."""
@@ -181,9 +189,9 @@ class Database:
         with self._errors(), migrations.set_up(self.address) as cursor:
             return unit(Transaction(self.engine, cursor))
 
-    def analyze(self) -> None:
-        """Let the planner count what is there: after a large import it would still think of what was."""
-        self.transact(lambda tx: tx.cursor.execute("ANALYZE"))
+    def analyze(self, table: str) -> None:
+        """After a large import the planner thinks of what was: let it count again if the table grew by a tenth."""
+        self.transact(lambda tx: tx.analyze(table))
 
     def snapshot(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit that only reads: it sees one moment, and holds up no write."""

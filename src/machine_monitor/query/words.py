@@ -9,7 +9,10 @@ MAX_WORD = 64
 MAX_WORDS = 32
 # A word is a run of what `str.isalnum` calls a letter or a digit; `_` is in `\w` and is none.
 _WORD = re.compile(r"[^\W_]+")
+_COMMON_MARKS = re.compile("[\u0300-\u036f]+")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+# The same of ASCII, by the byte, where it takes a quarter of the time: whatever is no letter or digit separates.
+_CUT = bytes(byte if chr(byte).isalnum() else ord(" ") for byte in range(128)).ljust(256)
 _TERM = re.compile(r'(?P<minus>-?)"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>[^\s"]+)')
 
 
@@ -17,8 +20,9 @@ def fold(text: str) -> str:
     """The text as searches compare it: NFKD, case folded, without marks."""
     if text.isascii():
         return text.lower()
-    # Signs of ASCII are no marks, and most signs are of ASCII.
-    return _BEYOND_ASCII.sub(_without_marks, unicodedata.normalize("NFKD", text).casefold())
+    # Most marks are the common ones of Latin, and what is left is mostly ASCII, which has none.
+    folded = _COMMON_MARKS.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return folded if folded.isascii() else _BEYOND_ASCII.sub(_without_marks, folded)
 
 
 def _without_marks(found: re.Match[str]) -> str:
@@ -27,7 +31,9 @@ def _without_marks(found: re.Match[str]) -> str:
 
 def cut(text: str) -> list[str]:
     """The words of a text, in order, folded, each at most 64 characters."""
-    return [word[:MAX_WORD] for word in _WORD.findall(fold(text))]
+    folded = fold(text)
+    words = folded.encode().translate(_CUT).decode().split() if folded.isascii() else _WORD.findall(folded)
+    return words if len(folded) <= MAX_WORD else [word[:MAX_WORD] for word in words]
 
 
 def facet_word(name: str, value: str) -> str:

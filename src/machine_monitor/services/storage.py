@@ -180,13 +180,23 @@ def _folded(value: Any, kind: Kind) -> str | None:
 
 
 def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
-    row = {
-        name: engine.store(values[name], known.kind)
-        for name, known in resource.own_fields.items()
-        if name in values and known.relation is None
-    }
+    row = {name: values[name] for name in _columns(resource) if name in values}
+    for name in _converted(engine, resource):
+        if name in row:
+            row[name] = engine.store(row[name], resource.own_fields[name].kind)
     row[resource.unique_by] = resource.uniform(values[resource.key])
     return row
+
+
+@cache
+def _columns(resource: Resource) -> tuple[str, ...]:
+    return tuple(name for name, known in resource.own_fields.items() if known.relation is None)
+
+
+@cache
+def _converted(engine: Engine, resource: Resource) -> tuple[str, ...]:
+    """The columns that an engine keeps otherwise than the API shows them."""
+    return tuple(name for name in _columns(resource) if resource.own_fields[name].kind.name in engine.stores)
 
 
 @cache

@@ -29,6 +29,14 @@ def read(schema: type[S], values: Mapping[str, Any]) -> S:
         raise invalid(faults(error)) from None
 
 
+def defaults(resource: Resource) -> dict[str, Any]:
+    """The values of a new record's fields that nobody gave."""
+    fields = resource.create.model_fields
+    return {
+        name: info.get_default(call_default_factory=True) for name, info in fields.items() if not info.is_required()
+    }
+
+
 def _fault(detail: dict[str, Any]) -> Fault:
     kind = detail["type"]
     # A rule between fields names the one that a person would mend.

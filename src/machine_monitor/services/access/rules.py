@@ -13,6 +13,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import Fault, Forbidden
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.query.vocabulary import Resource
+from machine_monitor.services import validation
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.history import Author, changes_between
 from machine_monitor.services.storage import Stored
@@ -48,7 +49,7 @@ def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], au
             "An operator edits logs of their own, within 24 hours of writing them; a lead also those of operators."
         )
     if stored.resource is MACHINES:
-        changed = changes_between(stored.shown, {**_defaults(MACHINES), **desired}).keys() - OF_LEADS
+        changed = changes_between(stored.shown, {**validation.defaults(MACHINES), **desired}).keys() - OF_LEADS
         message = "A lead changes 'comment' and 'in_service' of a machine, and nothing else."
         if changed:
             raise Forbidden(faults=[Fault(message, "forbidden", f"/{name}") for name in sorted(changed)])
@@ -63,13 +64,6 @@ def _may_edit(tx: Transaction, log: Mapping[str, Any], author: Author) -> bool:
 
 def _role(tx: Transaction, trigram: str) -> int:
     return tx.run(_role_of(tx.engine), {"trigram": trigram})[0][0]
-
-
-def _defaults(resource: Resource) -> dict[str, Any]:
-    fields = resource.create.model_fields
-    return {
-        name: info.get_default(call_default_factory=True) for name, info in fields.items() if not info.is_required()
-    }
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
 from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.models import LOGS
 from machine_monitor.services.history import Author
 from machine_monitor.services.legacy import imports, plan, read, translate
 from machine_monitor.services.legacy.export import ExportReport, export
@@ -31,7 +32,7 @@ def sync(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Opt
     dossier = plan.assemble(None if raw is None else translate.record(raw, zone) for raw in found)
     report = database.transact(lambda tx: _sync(tx, dossier, options))
     if not options.get("dry_run", False):
-        database.analyze()
+        database.analyze(LOGS.name)
     return report
 
 

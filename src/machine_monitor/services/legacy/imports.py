@@ -30,7 +30,8 @@ def known(tx: Transaction, resource: Resource, batch: Sequence[Record]) -> dict[
     keys = [record.key for record in batch]
     values = {"resource": resource.name} | {f"k{i}": keys[i] if i < len(keys) else None for i in range(BATCH)}
     found = {key: Import(*rest) for key, *rest in tx.run(_imports(tx.engine), values)}
-    return {record.key: _known(tx, record, found.get(record.key)) for record in batch}
+    others = storage.find_several(tx, resource, [key for key in keys if key not in found])
+    return {record.key: _known(tx, record, found.get(record.key), others.get(record.key)) for record in batch}
 
 
 def edits(tx: Transaction) -> dict[int, list[Edit]]:
@@ -56,11 +57,11 @@ def apply(tx: Transaction, steps: Iterable[Step], author: Author) -> None:
     storage.relieve(tx)
 
 
-def _known(tx: Transaction, record: Record, imported: Import | None) -> Known:
-    resource = record.resource
-    stored = storage.find(tx, resource, imported.record_id, "id") if imported else None
-    # One that was deleted for good may have been made again.
-    stored = stored or storage.find(tx, resource, record.key, resource.unique_by)
+def _known(tx: Transaction, record: Record, imported: Import | None, stored: Stored | None) -> Known:
+    if imported is not None:
+        # One that was deleted for good may have been made again.
+        stored = storage.find(tx, record.resource, imported.record_id, "id")
+        stored = stored or storage.find(tx, record.resource, record.key, record.resource.unique_by)
     return Known(imported, stored, _edits_of(tx, stored) if stored and record.edits else frozenset())
 
 

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
-from machine_monitor.services import history
+from machine_monitor.services import history, validation
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.reports import Finding, Outcome, Report
 from machine_monitor.services.storage import Stored
-from machine_monitor.services.validation import faults as faults_of
 
 # What others name comes before what names it.
 ORDER = (USERS, LOG_TYPES, MACHINES, LOGS)
@@ -132,10 +131,16 @@ def decide(record: Record, known: Known, names: Names) -> Step:
 
 
 def _create(record: Record, values: Mapping[str, Any]) -> Step:
+    if record.declared:
+        # What a file says has passed the schema, with the defaults that are the same for each.
+        return Step(record, "created", values={**validation.defaults(record.resource), **values})
     try:
         body = record.resource.create.model_validate(values)
     except ValidationError as error:
-        found = [Finding(record.file, fault.pointer, "error", fault.code, fault.message) for fault in faults_of(error)]
+        found = [
+            Finding(record.file, fault.pointer, "error", fault.code, fault.message)
+            for fault in validation.faults(error)
+        ]
         return Step(record, "rejected", findings=tuple(found))
     return Step(record, "created", values=body.model_dump(mode="json"))
 

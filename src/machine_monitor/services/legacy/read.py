@@ -1,10 +1,12 @@
 """Reading the legacy tool's records, from its folder or its SQLite file, each once and without any token."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -73,11 +75,13 @@ def _no_constant(name: str) -> NoReturn:
 
 def _folder(folder: Path, kind: Kind) -> Iterator[Raw | None]:
     try:
-        paths = sorted(folder.iterdir())
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=attrgetter("name"))
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}.") from error
-    for path in paths:
-        if path.is_file() and path.suffix.lower() == ".json":
+    for entry in entries:
+        path = Path(entry)
+        if entry.is_file() and path.suffix.lower() == ".json":
             yield _file(path, kind, path.stem, f"{kind}/{path.name}")
         elif not (kind == "logs" and path.name == DRAFTS):
             yield None

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from machine_monitor.database.connect import Database, Transaction
 from machine_monitor.errors import Fault, Gone, UsageError
+from machine_monitor.models import LOGS
 from machine_monitor.services import bulk, records, storage, validation
 from machine_monitor.services.bulk import Outcome, Put
 from machine_monitor.services.history import Author
@@ -48,7 +49,7 @@ def import_file(database: Database, source: Path, zone: ZoneInfo, **options: Unp
         return rehearsed.report
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}.") from error
-    database.analyze()
+    database.analyze(LOGS.name)
     return report
 
 

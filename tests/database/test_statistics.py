@@ -1,0 +1,23 @@
+"""What the planner knows follows what is there, without counting it after every small import."""
+
+from machine_monitor.database.connect import Database
+from machine_monitor.models import MACHINES
+from machine_monitor.models.machine import MachineCreate
+from machine_monitor.services import records
+from machine_monitor.services.history import Author
+
+
+def test_a_table_is_counted_again_once_it_grew_by_a_tenth(sqlite_database_url):
+    database = Database(sqlite_database_url)
+
+    def add(tx, first: int, last: int) -> None:
+        for number in range(first, last + 1):
+            records.create(tx, MACHINES, MachineCreate(name=f"machine {number}"), Author(via="test"))
+
+    there = 0
+    for reached, known in ((100, 100), (109, 100), (112, 112)):
+        database.transact(lambda tx, first=there + 1, last=reached: add(tx, first, last))
+        there = reached
+        database.analyze("machines")
+        assert database.snapshot(lambda tx: tx.engine.rows_known(tx.cursor, "machines")) == known
+    database.close_writer()
