@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from machine_monitor.database.connect import Database
-from machine_monitor.services.verify import verify
+from machine_monitor.services.checks.verify import verify
 from reliability.traffic import Traffic, add_machine, ask, stored
 from servers import Service
 

@@ -14,9 +14,10 @@ from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.query.summaries.buckets import UNITS
-from machine_monitor.services import demo, health
+from machine_monitor.services import demo
+from machine_monitor.services.checks import health
+from machine_monitor.services.checks.verify import verify
 from machine_monitor.services.derived import counts
-from machine_monitor.services.verify import verify
 from query import oracle, samples
 
 KEPT = {"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()}

@@ -52,11 +52,16 @@ def conditions_of(request: Request) -> Conditions:
     return Conditions(_tags(request, "if-match"), _tags(request, "if-none-match"), required)
 
 
-def signing_of(request: Request) -> Signing:
-    """What signing in and out needs; raises the 422 of a query string, for there is none."""
+def browser_of(request: Request) -> Browser:
+    """The other end of a request that has no parameters; raises the 422 of any."""
     if faults := refuse_all(read_pairs(request.scope["query_string"])):
         raise invalid(faults)
-    return Signing(database_of(request), Browser.of(request))
+    return Browser.of(request)
+
+
+def signing_of(request: Request) -> Signing:
+    """What signing in and out needs."""
+    return Signing(database_of(request), browser_of(request))
 
 
 def listing_of(resource: Resource) -> Any:
@@ -110,6 +115,7 @@ Db = Annotated[Database, Depends(database_of)]
 Now = Annotated[Clock, Depends(clock_of)]
 Known = Annotated[Conditions, Depends(conditions_of)]
 By = Annotated[Caller, Depends(caller_of)]
+There = Annotated[Browser, Depends(browser_of)]
 Sign = Annotated[Signing, Depends(signing_of)]
 
 

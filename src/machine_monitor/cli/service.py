@@ -93,7 +93,7 @@ def doctor(
     """Print the settings and the state of the database; exit 1 if something needs mending."""
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
-    from machine_monitor.services import health
+    from machine_monitor.services.checks import health
     from machine_monitor.services.derived import counts, upkeep
 
     if rebuild_search:
@@ -119,7 +119,7 @@ def verify(
     Prints the head of the history; exit 1 if something is not as it was written.
     """
     from machine_monitor.cli.progress import bar
-    from machine_monitor.services import verify
+    from machine_monitor.services.checks import verify
     from machine_monitor.services.evidence import chain
 
     known = None if head is None else chain.read_head(head)

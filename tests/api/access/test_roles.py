@@ -16,7 +16,14 @@ from machine_monitor.services.accounts import tokens
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORMATS = ("csv", "ndjson", "xlsx")
 READS = (
-    *("/machines", "/machines/{name}", "/machines/{name}/history", "/log-types", "/log-types/{code}"),
+    *(
+        "/machines",
+        "/machines/{name}",
+        "/machines/{name}/history",
+        "/machines/{name}/label.svg",
+        "/log-types",
+        "/log-types/{code}",
+    ),
     *("/logs", "/logs/{uuid}", "/logs/{uuid}/history", "/logs/facets", "/logs/stats", "/users", "/users/{trigram}"),
     *("/tokens", "/tokens/{id}", "/me", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),

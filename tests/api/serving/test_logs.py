@@ -56,7 +56,7 @@ async def test_a_request_is_a_line(sqlite_database_url, written):
 
 async def test_who_was_found_to_ask_is_named(sqlite_database_url, monkeypatch):
     told = []
-    monkeypatch.setattr("machine_monitor.services.health.check", lambda _: None)
+    monkeypatch.setattr("machine_monitor.services.checks.health.check", lambda _: None)
     app = create_app(Settings(database_url=sqlite_database_url), lambda _, **fields: told.append(fields))
     app.router.routes.clear()
 

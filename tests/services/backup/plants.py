@@ -10,9 +10,10 @@ from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.database.transfer import rows, sequences
-from machine_monitor.services import backup, verify
+from machine_monitor.services import backup
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import TABLES, Contents
+from machine_monitor.services.checks import verify
 from machine_monitor.services.evidence import retries
 from query import samples
 

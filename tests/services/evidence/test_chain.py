@@ -9,8 +9,8 @@ from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import Conflict, DatabaseFault, UsageError
+from machine_monitor.services.checks.verify import verify
 from machine_monitor.services.evidence import chain
-from machine_monitor.services.verify import verify
 from query import samples
 
 TAMPERED = 100

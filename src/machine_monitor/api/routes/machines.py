@@ -6,9 +6,9 @@ from fastapi import Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Known, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, There, listing_of, selection_of
 from machine_monitor.api.downloads import offer_exports
-from machine_monitor.api.openapi.documents import created, deleted, listed, read, replaced, updated
+from machine_monitor.api.openapi.documents import ANYWHERE, created, deleted, listed, problems, read, replaced, updated
 from machine_monitor.api.route import tagged
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, MACHINES
@@ -17,10 +17,12 @@ from machine_monitor.models.machine import MachineCreate, MachineReplace, Machin
 from machine_monitor.query import pages
 from machine_monitor.query.grammar import Listing
 from machine_monitor.query.statements.shapes import Selection
-from machine_monitor.services import records
+from machine_monitor.services import labels, records
 from machine_monitor.services.access.permissions import EDIT_MACHINE, KEEP_RECORDS, READ
 
 router = tagged("machines")
+PICTURE = "image/svg+xml"
+DRAWN = {200: {"content": {PICTURE: {"schema": {"type": "string"}}}}, **problems(*ANYWHERE, 404, 422)}
 
 
 @router.get("/machines", dependencies=[needs(READ)], **listed(MACHINES))
@@ -71,6 +73,13 @@ async def list_machine_history(
 ) -> Response:
     """List what was changed on a machine, newest first, also under its earlier names."""
     return answers.page(request, await records.read_history(database, MACHINES, name, listing))
+
+
+@router.get("/machines/{name}/label.svg", dependencies=[needs(READ)], response_class=Response, responses=DRAWN)
+async def draw_machine_label(name: Name, there: There, database: Db) -> Response:
+    """A label to print and stick on the machine: its name, and a QR code that opens its page, whatever its name is."""
+    found = await records.read(database, MACHINES, name, labels.SELECTION)
+    return Response(labels.label(found, there.base), media_type=PICTURE)
 
 
 offer_exports(router, MACHINES)

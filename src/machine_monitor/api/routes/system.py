@@ -17,8 +17,8 @@ from machine_monitor.api.openapi.documents import problems
 from machine_monitor.api.route import tagged
 from machine_monitor.api.serving import headers, metrics
 from machine_monitor.errors import PROBLEMS, NotFound
-from machine_monitor.services import health
 from machine_monitor.services.access.permissions import READ, USE
+from machine_monitor.services.checks import health
 
 router = tagged("service")
 

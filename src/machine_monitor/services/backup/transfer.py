@@ -15,7 +15,7 @@ from machine_monitor.database.transfer import rows, sequences
 from machine_monitor.database.transfer.rows import Row
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.models import METADATA, RESOURCES
-from machine_monitor.services import health
+from machine_monitor.services.checks import health
 from machine_monitor.services.derived import upkeep
 from machine_monitor.services.evidence import chain
 from machine_monitor.services.evidence.chain import Head

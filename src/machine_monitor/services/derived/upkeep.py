@@ -15,7 +15,8 @@ from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query.vocabulary import Resource
-from machine_monitor.services import health, storage
+from machine_monitor.services import storage
+from machine_monitor.services.checks import health
 from machine_monitor.services.derived import counts, search_index
 
 Progress = Callable[[int, int], None]

@@ -1,0 +1,48 @@
+"""A label is a picture with the machine's name and a code that leads to its page."""
+
+import re
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+import pytest
+import segno
+
+SVG = "{http://www.w3.org/2000/svg}"
+NAMES = ("Saw", "Fraiseuse <é> & co.", "x" * 120, "Centre d'usinage " * 7 + "1", "🛠" * 40)
+
+
+async def label_of(client, name, **machine):
+    await client.put(f"/machines/{quote(name)}", json=machine)
+    answer = await client.get(f"/machines/{quote(name)}/label.svg")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
+    return ET.fromstring(answer.text)  # noqa: S314 -- what is parsed is our own
+
+
+def dark_modules(picture):
+    return {(int(x), int(y)) for x, y in re.findall(r"M(\d+) (\d+)h1v1h-1z", picture.find(f"{SVG}path").get("d"))}
+
+
+async def test_the_code_leads_to_the_machine_also_once_it_is_renamed(client):
+    before = dark_modules(await label_of(client, "Saw"))
+    number = (await client.get("/machines/Saw")).json()["id"]
+    wanted = segno.make(f"http://machine-monitor/ui/m/{number}", error="q", micro=False).matrix
+    assert before == {(x, y) for y, row in enumerate(wanted) for x, dark in enumerate(row) if dark}
+    await client.patch("/machines/Saw", json={"name": "Band saw"})
+    assert dark_modules(await label_of(client, "Band saw")) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_any_name_is_told_whole_and_its_lines_stay_on_the_label(client, name):
+    picture = await label_of(client, name, sector="1A", serial_number="4711")
+    assert picture.find(f"{SVG}title").text == name
+    *lines, note = picture.findall(f"{SVG}text")
+    assert "".join("".join(line.itertext()) for line in lines).replace(" ", "") == name.replace(" ", "")
+    assert note.text == "1A · 4711"
+    height = float(picture.get("viewBox").split()[3])
+    assert all(float(line.get("y")) < float(note.get("y")) < height for line in lines)
+
+
+async def test_there_is_no_label_of_no_machine_and_none_by_parameters(client):
+    assert (await client.get("/machines/none/label.svg")).status_code == 404
+    assert (await client.get("/machines/none/label.svg?size=3")).json()["code"] == "unknown-parameter"
+    assert (await client.get("/machines/a/label.png")).status_code == 404
