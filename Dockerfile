@@ -7,7 +7,10 @@ RUN python -m venv --without-pip /opt/venv \
 # The build backend by its hashes too: an isolated build would fetch it without.
 RUN awk '/^[a-z]/ {keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/} keep' requirements-dev.lock \
     > build.lock && pip install --require-hashes --requirement build.lock
-COPY pyproject.toml README.md LICENSE alembic.ini ./
+# The console, by a Node that stays in this stage; rebuilt when its sources change, and not with the code.
+COPY frontend frontend
+RUN pip install --require-hashes --requirement frontend/node.lock && python frontend/build.py
+COPY pyproject.toml hatch_build.py README.md LICENSE alembic.ini ./
 COPY alembic alembic
 COPY src src
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

@@ -6,20 +6,23 @@ STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
-.PHONY: help setup demo run test check fix fuzz bench openapi lock
+.PHONY: help setup console demo run test check fix fuzz bench openapi lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## Make .venv from the lock, with uv if it is there, else with pip
 
-demo: $(STAMP) ## Serve a believable plant on this machine until Ctrl-C
+console: $(STAMP) ## Build the console where its sources changed, with Node from the system or PyPI
+	@$(BIN)/python frontend/build.py
+
+demo: console ## Serve a believable plant on this machine until Ctrl-C
 	$(BIN)/mm demo $(ARGS)
 
-run: $(STAMP) ## Serve the configured database
+run: console ## Serve the configured database
 	$(BIN)/mm serve $(ARGS)
 
-test: $(STAMP) ## Run all tests on SQLite and PostgreSQL, with coverage
+test: console ## Run all tests on SQLite and PostgreSQL, with coverage
 	$(BIN)/python -m pytest -n 2 --cov $(ARGS)
 
 check: $(STAMP) ## Lint, format, types, and the direction of imports

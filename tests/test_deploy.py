@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from machine_monitor import config
 
 ROOT = Path(__file__).parents[1]
-MAKE_TARGETS = {"help", "setup", "demo", "run", "test", "check", "fix", "lock", "fuzz", "openapi", "bench"}
+MAKE_TARGETS = {"help", "setup", "demo", "run", "test", "check", "fix", "lock", "fuzz", "openapi", "bench", "console"}
 # Addresses of registries, options that hold one, and folders of somebody's machine.
 FOREIGN = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|file:///(?:opt)|--(?:extra-)?index-url|--find[-]links"

@@ -16,7 +16,7 @@ from machine_monitor.api import problems
 from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.openapi import documents
 from machine_monitor.api.routes import account, changes, log_types, logs, machines, system, tokens, users
-from machine_monitor.api.serving import metrics
+from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.hosts import Hosts
 from machine_monitor.api.serving.logs import Tell, configure
 from machine_monitor.config import Settings
@@ -51,6 +51,9 @@ def create_app(settings: Settings, tell: Tell | None = None) -> FastAPI:
         # `include_router` would match each request twice.
         app.router.routes.extend(router.routes)
     app.mount("/docs/static", StaticFiles(directory=system.SWAGGER))
+    if built := console.load():
+        app.mount("/ui", built)
+        app.add_route("/ui", console.lead, include_in_schema=False)
     problems.install(app)
     _document(app)
     if settings.cors_origins:

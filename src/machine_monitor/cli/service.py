@@ -29,6 +29,7 @@ def serve(
 ) -> None:
     """Serve the API. While no admin has a password, print a link that makes one."""
     from machine_monitor import config
+    from machine_monitor.api.serving import console
     from machine_monitor.database.connect import Database
     from machine_monitor.services.accounts import invitations
     from machine_monitor.services.derived import counts, upkeep
@@ -50,6 +51,8 @@ def serve(
             f"  {first.url(site.address(host, port))}\n"
             'By hand: POST /setup {"code": the part behind "code=", "password", "trigram"}.'
         )
+    if console.load() is None:
+        typer.echo("The console is not there, this is the API alone: `make console` builds it in a checkout.", err=True)
     if settings.open:
         typer.echo("Whoever reaches this service may read and write, until there is an account.", err=True)
     _run("machine_monitor.api.app:serve", settings, factory=True, host=host, port=port, workers=workers)
@@ -67,6 +70,7 @@ def demo(
 
     from machine_monitor import config
     from machine_monitor.api.app import create_app
+    from machine_monitor.api.serving import console
     from machine_monitor.api.serving.logs import configure
 
     settings = config.load()
@@ -76,8 +80,9 @@ def demo(
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
         invitation, token = _fill(chosen, machines, logs)
         here = site.address("127.0.0.1", settings.port if port is None else port)
+        place = "/ui/" if console.load() else "/docs"
         typer.echo(
-            f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: {here}/docs\n"
+            f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: {here}{place}\n"
             f"To sign in as an admin, open once: {invitation.url(here)}\n"
             f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {token}"
         )

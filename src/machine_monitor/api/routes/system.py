@@ -9,13 +9,13 @@ from pathlib import Path
 import fastapi_offline
 from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db
 from machine_monitor.api.openapi.documents import problems
 from machine_monitor.api.route import tagged
-from machine_monitor.api.serving import headers, metrics
+from machine_monitor.api.serving import console, headers, metrics
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services.access.permissions import READ, USE
 from machine_monitor.services.checks import health
@@ -31,16 +31,18 @@ _SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 @router.get("/", dependencies=[needs(USE)])
 async def describe_service(request: Request) -> Response:
-    """What this service is, and where its resources and documents are."""
-    settings = request.app.state.settings
-    return JSONResponse(
-        {
-            "name": request.app.title,
-            "version": request.app.version,
-            "timezone": settings.timezone,
-            "links": {name: f"/{name}" for name in (*PLACES, *DOCUMENTS)},
-        }
-    )
+    """What this service is, which time zone it keeps, and where things are; a browser is led to the console."""
+    has_console = console.load() is not None
+    vary = {"Vary": "Accept"}
+    if has_console and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/ui/", 303, vary)
+    described = {
+        "name": request.app.title,
+        "version": request.app.version,
+        "timezone": request.app.state.settings.timezone,
+        "links": {name: f"/{name}" for name in (*PLACES, *DOCUMENTS)} | ({"ui": "/ui/"} if has_console else {}),
+    }
+    return JSONResponse(described, headers=vary)
 
 
 @router.get("/healthz", dependencies=[needs(USE)])

@@ -1,0 +1,65 @@
+import { api, csrf, data, refused, type Me, type Role, type Schemas, type User } from './client';
+import { asFailure } from './failure';
+
+const RANKS: Role[] = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];
+
+/** Who sits before the screen. `user` is null for who reads without an account, and before it is known. */
+class Session {
+  user = $state.raw<User | null>(null);
+  /** Whether the API lets this browser read. */
+  known = $state(false);
+  scope = $state<Me['scope']>('read');
+
+  constructor() {
+    refused.listener = () => this.#forget();
+  }
+
+  /** Ask who one is; throws a `Failure` other than 401. */
+  async find(): Promise<void> {
+    try {
+      const me = await data(api.GET('/me'));
+      this.#take(me.user ?? null, me.csrf_token ?? null);
+      this.scope = me.scope;
+    } catch (thrown) {
+      if (asFailure(thrown).status !== 401) throw thrown;
+    }
+  }
+
+  async signIn(trigram: string, password: string): Promise<void> {
+    const { user, csrf_token } = await data(api.POST('/session', { body: { trigram, password } }));
+    this.#take(user, csrf_token);
+  }
+
+  async setUp(body: Schemas['SetUp']): Promise<void> {
+    const { user, csrf_token } = await data(api.POST('/setup', { body }));
+    this.#take(user, csrf_token);
+  }
+
+  async signOut(): Promise<void> {
+    await api.DELETE('/session');
+    this.#forget();
+    // Where anyone may read, one goes on as nobody.
+    await this.find();
+  }
+
+  /** Whether the role is at least this one. On an open site who is nobody may do all. */
+  may(role: Role): boolean {
+    if (this.user) return RANKS.indexOf(this.user.role) >= RANKS.indexOf(role);
+    return this.known && (this.scope === 'admin' || role === 'viewer');
+  }
+
+  #take(user: User | null, token: string | null): void {
+    this.user = user;
+    csrf.token = token;
+    this.scope = 'admin';
+    this.known = true;
+  }
+
+  #forget(): void {
+    this.user = null;
+    this.known = false;
+    csrf.token = null;
+  }
+}
+
+export const session = new Session();

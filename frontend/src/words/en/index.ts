@@ -1,0 +1,9 @@
+import { account } from './account';
+import { logs } from './logs';
+import { problems } from './problems';
+import { record } from './record';
+import { shell } from './shell';
+import { terms } from './terms';
+
+/** The words of the console: a file a place. What varies is a function; counts come as text that is formatted already. */
+export default { account, logs, problems, record, shell, terms };

@@ -1,0 +1,26 @@
+import type { Words } from '../language.svelte';
+
+export const account: Words['account'] = {
+  signIn: 'Se connecter',
+  signOut: 'Se déconnecter',
+  signedIn: (name) => `Connecté : ${name}`,
+  welcome: 'Ce qui est arrivé aux machines, et ce qui a été fait.',
+  trigram: 'Trigramme',
+  trigramHint: 'Le nom court que portent vos interventions, par exemple ABC.',
+  password: 'Mot de passe',
+  wrong: 'Ce trigramme et ce mot de passe ne vont pas ensemble. Un administrateur peut vous envoyer un nouveau lien.',
+  slow: (span) => `Trop d’essais. Attendez ${span} avant de réessayer.`,
+  setUp: 'Choisir un mot de passe',
+  setUpIntro: 'Ce lien ouvre votre compte, une seule fois. Ensuite, vous vous connectez avec trigramme et mot de passe.',
+  trigramFirst: 'Nécessaire au premier administrateur ; une invitation le connaît déjà.',
+  newPassword: 'Nouveau mot de passe',
+  passwordHint: '15 caractères au moins. Une phrase se retient bien.',
+  firstName: 'Prénom',
+  lastName: 'Nom',
+  optional: 'facultatif',
+  create: 'Ouvrir mon compte',
+  noCode: 'Cette adresse ne contient pas de code. Ouvrez le lien entier que vous avez reçu.',
+  usedUp: 'Ce lien a déjà servi, ou il est trop tard. Un administrateur peut en faire un autre ; sur un service neuf, redémarrez-le.',
+  role: 'Rôle',
+  needed: 'Connectez-vous pour lire le journal.',
+};

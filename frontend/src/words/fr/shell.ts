@@ -1,0 +1,31 @@
+import type { Words } from '../language.svelte';
+
+export const shell: Words['shell'] = {
+  product: 'Machine Monitor',
+  skip: 'Aller au contenu',
+  navigation: 'Principal',
+  logs: 'Journal',
+  account: 'Mon compte',
+  signIn: 'Se connecter',
+  reading: 'Lecture sans compte',
+  live: 'En direct',
+  connecting: 'Connexion…',
+  close: 'Fermer',
+  cancel: 'Annuler',
+  retry: 'Réessayer',
+  notFound: 'Cette page n’existe pas.',
+  toLogs: 'Vers le journal',
+  language: 'Langue',
+  theme: 'Apparence',
+  themes: { auto: 'Comme le système', light: 'Claire', dark: 'Sombre' },
+  help: 'Clavier',
+  helpIntro: 'Partout, hors d’un champ :',
+  keys: {
+    '/': 'Rechercher',
+    j: 'Intervention suivante',
+    k: 'Intervention précédente',
+    Enter: 'L’ouvrir',
+    Escape: 'Fermer, ou quitter le champ',
+    '?': 'Cette aide',
+  },
+};

@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { Formats } from '../src/words/formats';
+
+const NOW = Date.parse('2026-03-29T00:30:00Z');
+const en = new Formats('en-GB', 'Europe/Paris');
+const fr = new Formats('fr', 'Europe/Paris');
+
+test.each([
+  [0, '0 min', '0 min'],
+  [45 * 60, '45 min', '45 min'],
+  [130 * 60, '2 h 10', '2 h 10'],
+  [3600, '1 h', '1 h'],
+  [26 * 3600, '1 d 2 h', '1 j 2 h'],
+  [-5, '0 min', '0 min'],
+])('%d seconds are %s', (seconds, english, french) => {
+  expect([en.span(seconds), fr.span(seconds)]).toEqual([english, french]);
+});
+
+test('a time is relative up to a day, then a day of the site, with its year if it is another', () => {
+  expect(en.when('2026-03-28T22:20:00Z', NOW)).toBe('2 h 10');
+  expect(en.when('2026-03-27T23:30:00Z', NOW)).toBe('28 Mar');
+  expect(en.when('2025-12-31T23:30:00Z', NOW)).toBe('1 Jan');
+  expect(fr.when('2025-12-31T22:30:00Z', NOW)).toBe('31 déc. 2025');
+  expect(en.when('2026-03-30T12:00:00Z', NOW)).toBe('30 Mar');
+});
+
+test('clocks are those of the site', () => {
+  expect(en.clock('2026-03-29T00:59:00Z')).toBe('01:59');
+  expect(en.clock('2026-03-29T01:00:00Z')).toBe('03:00');
+  expect(fr.moment('2026-03-29T01:00:00Z', NOW)).toBe('29 mars, 03:00');
+});
+
+test('English has its singular for one, French for less than two', () => {
+  expect([0, 1, 1.5, 2].map((count) => en.isOne(count))).toEqual([false, true, false, false]);
+  expect([0, 1, 1.5, 2].map((count) => fr.isOne(count))).toEqual([true, true, true, false]);
+});

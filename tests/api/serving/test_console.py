@@ -1,0 +1,127 @@
+"""The console's files: who gets what, how long it is kept, and what a browser may do with it."""
+
+import gzip
+
+import pytest
+
+from machine_monitor.api.app import create_app
+from machine_monitor.api.serving import console
+from machine_monitor.config import Settings
+
+PAGE = "<!doctype html><title>Console</title>"
+SCRIPT = "export const words = 'Machine Monitor';\n" * 20
+FILES = {"index.html": PAGE, "assets/main-B1x.js": SCRIPT, "sw.js": "// worker", ".built": "digest", "notes.txt": "x"}
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch):
+    """A console of a few files instead of the one that this checkout may have."""
+    for name, content in FILES.items():
+        path = tmp_path / "web" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    served = console.load(tmp_path / "web")
+    monkeypatch.setattr(console, "load", lambda: served)
+
+
+@pytest.fixture
+def not_built(tmp_path, monkeypatch):
+    nothing = console.load(tmp_path / "web")
+    monkeypatch.setattr(console, "load", lambda: nothing)
+
+
+@pytest.fixture
+def web(built, client):  # noqa: ARG001 -- there before the application is
+    return client
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/index.html", "/ui/logs", "/ui/m/12", "/ui/logs/x?q=0012&type=a&type=b"])
+@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+async def test_an_address_of_the_page_s_own_is_the_page(web, path, accept):
+    answer = await web.get(path, headers={"Accept": accept})
+    assert (answer.status_code, answer.text) == (200, PAGE)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["/ui/assets/gone.js", "/ui/assets/", "/ui/../notes.txt/assets/x"])
+async def test_a_chunk_that_is_gone_is_not_the_page(web, path):
+    answer = await web.get(path, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("path", ["/ui/.built", "/ui/notes.txt"])
+async def test_what_is_no_file_of_a_page_is_not_served(web, path):
+    assert (await web.get(path)).text == PAGE
+
+
+async def test_only_names_with_a_digest_are_kept_for_good(web):
+    asset, worker = await web.get("/ui/assets/main-B1x.js"), await web.get("/ui/sw.js")
+    assert (asset.text, worker.text) == (SCRIPT, "// worker")
+    assert asset.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert worker.headers["Cache-Control"] == "no-cache"
+    assert asset.headers["Content-Type"] == worker.headers["Content-Type"] == "text/javascript; charset=utf-8"
+
+
+async def test_files_come_compressed_to_whom_that_helps(web):
+    request = web.build_request("GET", "/ui/assets/main-B1x.js", headers={"Accept-Encoding": "br, gzip"})
+    answer = await web.send(request, stream=True)
+    sent = b"".join([part async for part in answer.aiter_raw()])
+    assert (answer.headers["Content-Encoding"], answer.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(sent).decode() == SCRIPT
+    assert len(sent) < len(SCRIPT)
+    plain = await web.get("/ui/assets/main-B1x.js", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    assert plain.content.decode() == SCRIPT
+
+
+async def test_a_file_that_is_known_is_not_sent_again(web):
+    first = await web.get("/ui/")
+    again = await web.get("/ui/", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert (await web.get("/ui/", headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+async def test_the_page_may_use_this_host_and_nothing_else(web):
+    policy = (await web.get("/ui/")).headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    sources = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert sources["default-src"] == sources["base-uri"] == sources["frame-ancestors"] == "'none'"
+    assert sources["script-src"] == sources["style-src"] == sources["connect-src"] == "'self'"
+    assert sources["require-trusted-types-for"] == "'script'"
+    assert (await web.get("/logs")).headers["Content-Security-Policy"] != policy
+
+
+async def test_head_is_answered_and_a_write_is_not(web):
+    head = await web.head("/ui/")
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["Content-Length"]) > 0
+    written = await web.post("/ui/")
+    assert (written.status_code, written.json()["code"]) == (405, "method-not-allowed")
+
+
+async def test_the_console_is_one_slash_away(web):
+    answer = await web.get("/ui")
+    assert (answer.status_code, answer.headers["Location"]) == (308, "/ui/")
+
+
+async def test_a_browser_is_led_to_the_console_and_a_program_is_told_of_it(web):
+    led = await web.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (led.status_code, led.headers["Location"], led.headers["Vary"]) == (303, "/ui/", "Accept")
+    told = await web.get("/")
+    assert (told.json()["links"]["ui"], told.headers["Vary"]) == ("/ui/", "Accept")
+
+
+@pytest.mark.usefixtures("not_built")
+async def test_without_a_console_the_api_is_all_there_is(client):
+    assert (await client.get("/ui/")).status_code == 404
+    described = await client.get("/", headers={"Accept": "text/html"})
+    assert "ui" not in described.json()["links"]
+
+
+@pytest.mark.usefixtures("built")
+async def test_the_console_and_swagger_s_files_are_all_that_is_mounted():
+    mounts = [route.path for route in create_app(Settings.model_construct()).routes if not hasattr(route, "action")]
+    assert set(mounts) == {"/ui", "/docs/static", "/openapi.json"}

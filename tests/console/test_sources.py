@@ -1,0 +1,80 @@
+"""The console's sources: its types of the API, its lock, the size of what is built, and its own tests."""
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from machine_monitor.api.serving import console
+
+ROOT = Path(__file__).parents[2]
+FRONTEND = ROOT / "frontend"
+GENERATED = FRONTEND / "src/api/schema.d.ts"
+SOURCES = [
+    path for kind in ("ts", "svelte", "css") for path in (FRONTEND / "src").rglob(f"*.{kind}") if path != GENERATED
+]
+MAX_FIRST_LOAD = 100 * 1024
+
+
+@pytest.fixture(scope="module")
+def npx() -> list[str]:
+    """Runs a tool of the console's own packages."""
+    found = shutil.which("npx")
+    if found is None or not (FRONTEND / "node_modules").is_dir():
+        pytest.skip("needs Node and the console's packages: `make console` where Node is installed")
+    return [found, "--no-install"]
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, cwd=FRONTEND, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_types_of_the_api_are_fresh(npx):
+    made = run(*npx, "openapi-typescript", "../docs/openapi.json")
+    assert made.strip() == GENERATED.read_text().strip(), "run `npm run api` in frontend/"
+
+
+def test_the_console_type_checks(npx):
+    run(*npx, "svelte-check", "--fail-on-warnings")
+
+
+def test_the_console_s_own_tests_pass(npx):
+    run(*npx, "vitest", "run")
+
+
+def test_the_lock_names_no_registry_and_has_every_digest():
+    packages = json.loads((FRONTEND / "package-lock.json").read_text())["packages"]
+    assert all("resolved" not in package for package in packages.values())
+    assert [name for name, package in packages.items() if name and "integrity" not in package] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(FRONTEND)))
+def test_a_source_is_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.suffix == ".svelte"], ids=lambda path: path.stem)
+def test_no_template_has_a_style_that_the_policy_forbids(path):
+    markup = path.read_text().split("</script>")[-1].partition("<style>")[0]
+    assert not re.search(r"\sstyle=", markup)
+
+
+def test_the_first_load_is_small():
+    if not (console.FOLDER / "index.html").is_file():
+        pytest.skip("needs the console: `make console`")
+    manifest = json.loads((console.FOLDER / ".vite/manifest.json").read_text())
+    names, needed = ["index.html", "src/logs/LogsPage.svelte", "src/words/fr/index.ts"], set()
+    while names:
+        chunk = manifest[names.pop()]
+        needed |= {chunk["file"], *chunk.get("css", ())}
+        names += [name for name in chunk.get("imports", ()) if manifest[name]["file"] not in needed]
+    total = sum(len(gzip.compress((console.FOLDER / name).read_bytes())) for name in {*needed, "index.html"})
+    assert total <= MAX_FIRST_LOAD, total
+    # A figure that is far below its limit would be of other files.
+    assert total > MAX_FIRST_LOAD / 4
