@@ -4,7 +4,7 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
-COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
 .PHONY: help setup console demo run test check fix fuzz bench openapi lock
 
@@ -45,8 +45,9 @@ openapi: $(STAMP) ## Write docs/openapi.json, which a test holds fresh
 	$(BIN)/mm openapi > docs/openapi.json
 
 lock: ## Write the locks from pyproject.toml with uv; ARGS=--upgrade takes the newest versions
-	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --group dev
-	$(COMPILE) $(ARGS) --output-file requirements.lock --constraint requirements-dev.lock
+	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements-dev.lock --group dev
+	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock --constraint requirements-dev.lock
+	$(COMPILE) frontend/node.in $(ARGS) --output-file frontend/node.lock
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -20,5 +20,5 @@ export default defineConfig({
     // `npm run dev` beside `mm serve`: the API answers as from one origin.
     proxy: { '^/(?!ui/)': { target: process.env.MM_API ?? 'http://127.0.0.1:8000', changeOrigin: true } },
   },
-  test: { include: ['tests/**/*.test.ts'], environment: 'node' },
+  test: { include: ['tests/**/*.test.ts'], environment: 'node', css: true },
 });

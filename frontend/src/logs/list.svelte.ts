@@ -1,3 +1,4 @@
+import { tick } from 'svelte';
 import type { Change } from '../api/events.svelte';
 import { api, data } from '../api/client';
 import { Failure, isAborted } from '../api/failure';
@@ -60,18 +61,17 @@ export class LogList {
 
   /** Add the page after the last one, and forget the first of too many. */
   async forward(): Promise<void> {
-    await this.#move(this.#pages.at(-1)?.next, (page) => {
-      const pages = [...this.#pages, page];
-      this.shifted = pages.length > KEPT;
-      this.#keep(pages.slice(-KEPT));
+    await this.#move(this.#pages.at(-1)?.next, async (page) => {
+      if (this.#pages.length >= KEPT) await this.#turn(true, this.#pages.slice(1));
+      await this.#turn(false, [...this.#pages, page]);
     });
   }
 
   /** Add the page before the first one, and forget the last of too many. */
   async back(): Promise<void> {
-    await this.#move(this.#pages[0]?.previous, (page) => {
-      this.shifted = true;
-      this.#keep([page, ...this.#pages].slice(0, KEPT));
+    await this.#move(this.#pages[0]?.previous, async (page) => {
+      if (this.#pages.length >= KEPT) await this.#turn(false, this.#pages.slice(0, -1));
+      await this.#turn(true, [page, ...this.#pages]);
     });
   }
 
@@ -108,18 +108,25 @@ export class LogList {
     }
   }
 
-  async #move(cursor: string | null | undefined, take: (page: Page) => void): Promise<void> {
+  async #move(cursor: string | null | undefined, take: (page: Page) => Promise<void>): Promise<void> {
     if (!cursor || this.#moving) return;
     this.#moving = true;
     const pairs = this.#pairs;
     try {
       const page = await readPage(set(pairs, 'cursor', cursor), this.#abort?.signal);
-      if (pairs === this.#pairs) take(page);
+      if (pairs === this.#pairs) await take(page);
     } catch (thrown) {
       this.#fail(thrown);
     } finally {
       this.#moving = false;
     }
+  }
+
+  /** Change one end at a time: the virtual list tells the ends apart by the length alone, once it has rendered. */
+  async #turn(atStart: boolean, pages: Page[]): Promise<void> {
+    this.shifted = atStart;
+    this.#keep(pages);
+    await tick();
   }
 
   #keep(pages: Page[]): void {
