@@ -13,7 +13,7 @@ PAGES = [
     ("logs-none", "/ui/logs?q=nowhere", ADMIN, "h2"),
     ("record", "/ui/logs/{uuid}?type=error", ADMIN, "section dl dd"),
     ("account", "/ui/account", ADMIN, "h1"),
-    ("nowhere", "/ui/nowhere", ADMIN, "h2"),
+    ("nowhere", "/ui/nowhere", ADMIN, "h1"),
 ]
 SCREENS = {"desk": DESK, "phone": PHONE}
 

@@ -28,14 +28,14 @@ function fieldLabel(field: string): string {
 function pairLabel([name, value]: Pair): string {
   const { t } = tongue;
   const [field = '', operator] = name.split('__');
-  if (operator === 'isnull') return value === 'true' ? `${fieldLabel(field)}: ${valueLabel(field, null)}` : fieldLabel(field);
+  if (operator === 'isnull') return value === 'true' ? t.logs.is(fieldLabel(field), valueLabel(field, null)) : fieldLabel(field);
   if (field === 'started_at' && (operator === 'gte' || operator === 'lte')) {
     const day = t.logs.presets[value] ?? value;
     if (operator === 'gte') return value in t.logs.presets ? day : t.logs.since(dayLabel(value));
     return t.logs.until(dayLabel(value));
   }
   if (name === 'deleted') return t.logs.deleted;
-  if (!operator) return `${fieldLabel(field)}: ${valueLabel(field, value)}`;
+  if (!operator) return t.logs.is(fieldLabel(field), valueLabel(field, value));
   return `${fieldLabel(field)} ${SIGNS[operator] ?? operator} ${valueLabel(field, value)}`;
 }
 
@@ -49,7 +49,7 @@ export function chipLabel(pairs: readonly Pair[]): string {
   const kind = stop(pairs);
   if (kind) return tongue.t.logs.stops[kind]!;
   if (pairs.length > 1 && pairs.every(([other]) => other === name)) {
-    return `${fieldLabel(name)}: ${pairs.map(([, value]) => valueLabel(name, value)).join(', ')}`;
+    return tongue.t.logs.is(fieldLabel(name), pairs.map(([, value]) => valueLabel(name, value)).join(', '));
   }
   return pairs.map(pairLabel).join(' · ');
 }

@@ -22,7 +22,7 @@ export class Formats {
     this.#dayOfYear = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', timeZone });
     this.#clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone });
     this.#year = new Intl.DateTimeFormat('en', { year: 'numeric', timeZone });
-    this.#number = new Intl.NumberFormat(locale);
+    this.#number = new Intl.NumberFormat(locale, { maximumFractionDigits: 10 });
   }
 
   /** To the second, with the day of the week: on hover and in print. */

@@ -21,6 +21,7 @@ export const logs = {
     '-3m': 'Last 3 months',
     '-1y': 'Last 12 months',
   } as Record<string, string>,
+  is: (field: string, value: string) => `${field}: ${value}`,
   since: (day: string) => `since ${day}`,
   until: (day: string) => `until ${day}`,
   stop: 'Stop',

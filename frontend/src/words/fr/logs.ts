@@ -23,6 +23,7 @@ export const logs: Words['logs'] = {
     '-3m': '3 derniers mois',
     '-1y': '12 derniers mois',
   },
+  is: (field, value) => `${field}\u202f: ${value}`,
   since: (day) => `depuis le ${day}`,
   until: (day) => `jusqu’au ${day}`,
   stop: 'Arrêt',
