@@ -16,6 +16,13 @@ PAGES = [
     ("nowhere", "/ui/nowhere", ADMIN, "h1"),
 ]
 SCREENS = {"desk": DESK, "phone": PHONE}
+# Each language, theme and screen with each other, in half of the eight ways.
+LOOKS = [
+    ("desk", "en-GB", "light"),
+    ("desk", "fr-FR", "dark"),
+    ("phone", "en-GB", "dark"),
+    ("phone", "fr-FR", "light"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +35,7 @@ def failure(site):
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("locale", ["en-GB", "fr-FR"])
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids="-".join)
 @pytest.mark.parametrize(("name", "path", "user", "there"), PAGES, ids=[page[0] for page in PAGES])
 def test_a_page_can_be_used_by_all(opened, axe, failure, name, path, user, there, screen, locale, theme):
     address = path.format(uuid=failure)

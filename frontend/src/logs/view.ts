@@ -12,17 +12,22 @@ export type Column = (typeof COLUMNS)[number];
 const SHOWN: Column[] = ['type', 'user', 'took', 'stop', 'project'];
 export const NOBODY = null;
 
-/** The last word of what is typed may go on, so it is asked for as a beginning; a blank or a quote after it ends it. */
+/**
+ * What is asked while somebody types. The last word may go on, so it is asked for as a beginning, once it has two letters;
+ * a blank or a quote after it ends it.
+ */
 export function searched(typed: string): string {
-  const quotes = typed.split('"').length - 1;
-  return quotes % 2 === 0 && /[\p{L}\p{N}]$/u.test(typed) && /(^|\s)-?[\p{L}\p{N}]{2,}$/u.test(typed) ? `${typed}*` : typed;
+  const isQuoted = typed.split('"').length % 2 === 0;
+  const last = /(?:^|\s)-?([\p{L}\p{N}]+)$/u.exec(typed);
+  if (isQuoted || !last) return typed;
+  return last[1]!.length > 1 ? `${typed}*` : typed.slice(0, last.index);
 }
 
 /** What the API is asked for the list at an address; exports and facets ask the same. */
 export function asked(query: readonly Pair[]): Pair[] {
   return without(query, ...OURS).flatMap(([name, value]): Pair[] => {
     if (name !== 'q') return [[name, value]];
-    return value.trim() ? [[name, searched(value)]] : [];
+    return searched(value).trim() ? [[name, searched(value)]] : [];
   });
 }
 
