@@ -17,7 +17,7 @@ export const terms = {
     status: 'Status',
     comment: 'Seen',
     cause: 'Why',
-    action: 'Done',
+    action: 'Action',
     project: 'Project',
     user: 'Who',
     started_at: 'Began',
