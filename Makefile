@@ -6,7 +6,7 @@ STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
-.PHONY: help setup console demo run test check fix fuzz bench openapi lock
+.PHONY: help setup console demo run test check fix fuzz proof bench openapi lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ fix: $(STAMP) ## Mend what ruff can mend
 
 fuzz: $(STAMP) ## Search for requests that break the contract
 	$(BIN)/python -m pytest tests/fuzz_*.py -q $(ARGS)
+
+proof: $(STAMP) ## Make faults and attacks for an hour, and print what was seen as a table
+	$(BIN)/python -m pytest -m proof --long $(ARGS)
 
 bench: $(STAMP) ## Measure beside a naive twin, the limit and peers; ROWS=10000000 for the claim
 	$(BIN)/python -m benchmarks $(ARGS)

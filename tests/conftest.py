@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 import clusters
+from figures import ENGINES, figure, pytest_collection_modifyitems, pytest_terminal_summary
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
 from machine_monitor.api.serving.logs import Tell
@@ -24,8 +25,9 @@ from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.services.derived import upkeep
 
+__all__ = ["ENGINES", "figure", "pytest_collection_modifyitems", "pytest_terminal_summary"]
+
 SHARED = Path(__file__).parents[2] / "shared"
-ENGINES = ("sqlite", "postgresql")
 
 settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -34,7 +36,7 @@ settings.load_profile("suite")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="the tests of reliability at their full length")
+    parser.addoption("--long", action="store_true", help="the proof at its full length, and its table")
 
 
 @pytest.fixture(scope="session")
@@ -73,19 +75,37 @@ def sqlite_template(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture
-def sqlite_database_url(tmp_path, sqlite_template) -> str:
-    path = tmp_path / "test.db"
-    shutil.copy(sqlite_template, path)
-    return f"sqlite:///{path}"
-
-
-@pytest.fixture
-def postgresql_database_url(postgresql_url, postgresql_template) -> Iterator[str]:
+@contextmanager
+def new_database(request, engine: str, folder: Path) -> Iterator[str]:
+    """The URL of a migrated database of an engine, with nothing but the shipped types."""
     name = f"mm_{uuid.uuid4().hex[:12]}"
-    _execute(postgresql_url, "CREATE DATABASE {} TEMPLATE {}", name, postgresql_template)
-    yield _named(postgresql_url, name)
-    _execute(postgresql_url, "DROP DATABASE {} WITH (FORCE)", name)
+    if engine == "sqlite":
+        path = folder / name / "test.db"
+        path.parent.mkdir()
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server, template = request.getfixturevalue("postgresql_url"), request.getfixturevalue("postgresql_template")
+    _execute(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield _named(server, name)
+    _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def new_database_url(request, tmp_path):
+    """Makes a database of an engine, as often as it is called."""
+    with ExitStack() as made:
+        yield lambda engine: made.enter_context(new_database(request, engine, tmp_path))
+
+
+@pytest.fixture
+def sqlite_database_url(new_database_url) -> str:
+    return new_database_url("sqlite")
+
+
+@pytest.fixture
+def postgresql_database_url(new_database_url) -> str:
+    return new_database_url("postgresql")
 
 
 @pytest.fixture(params=ENGINES)

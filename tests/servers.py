@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -16,8 +17,10 @@ import uvicorn
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import server
 from machine_monitor.config import Settings
+from processes import Forked
 
-START_SECONDS = 30
+START_SECONDS = 60
+Process = subprocess.Popen | Forked
 
 
 @contextmanager
@@ -43,18 +46,19 @@ class Service:
     def __init__(self, folder: Path, *words: str, **settings: object) -> None:
         self.port = free_port()
         self.log = folder / f"log-{self.port}"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "machine_monitor.cli.main", "serve", "--port", str(self.port), *words],
+        command = ["serve", "--port", str(self.port), *words]
+        self.process = self._start(command, folder, environment(**{"open": True} | settings), self.log)
+
+    @staticmethod
+    def _start(words: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> Process:
+        with log.open("w") as opened:
+            return subprocess.Popen(
+                [sys.executable, "-m", "machine_monitor.cli.main", *words],
                 cwd=folder,
-                env={
-                    **inherited,
-                    **{f"MM_{name.upper()}": str(value) for name, value in ({"open": True} | settings).items()},
-                },
+                env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=opened,
+                stderr=opened,
             )
 
     def __enter__(self) -> Self:
@@ -73,6 +77,18 @@ class Service:
             self.process.kill()
             self.process.wait()
             raise
+
+
+class ForkedService(Service):
+    """The same, there sooner: for tests that start many."""
+
+    _start = staticmethod(Forked)
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """The environment of a process with these settings and no others."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
+    return inherited | {f"MM_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 def free_port() -> int:

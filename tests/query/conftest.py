@@ -1,10 +1,7 @@
-import shutil
-import uuid
-
 import pytest
 import pytest_asyncio
 
-from conftest import ENGINES, _execute, _named, serving
+from conftest import ENGINES, new_database, serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.identity import has_accounts
@@ -14,16 +11,8 @@ from query import samples
 @pytest.fixture(scope="module", params=ENGINES)
 def seeded_url(request, tmp_path_factory):
     """A database of the module's own, since reading changes nothing."""
-    if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("seeded") / "test.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    server = request.getfixturevalue("postgresql_url")
-    template, name = request.getfixturevalue("postgresql_template"), f"mm_{uuid.uuid4().hex[:12]}"
-    _execute(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    yield _named(server, name)
-    _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
+    with new_database(request, request.param, tmp_path_factory.mktemp("seeded")) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -4,22 +4,25 @@ import sqlite3
 import time
 from contextlib import closing
 
+import pytest
+
 from machine_monitor.database import sqlite
-from reliability.traffic import Traffic, add_machine, percentile, stored
-from servers import Service
+from reliability.clients.traffic import Traffic, add_machine, percentile, stored
+from servers import ForkedService
 
 WRITERS = 32
 # Longer than a writer waits, so that some are told.
 SECONDS = sqlite.BUSY_SECONDS + 3
 
 
-def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent):
-    path = sqlite_database_url.removeprefix("sqlite:///")
-    with Service(tmp_path, database_url=sqlite_database_url) as service, closing(sqlite3.connect(path)) as other:
+@pytest.mark.proof(f"SQLite locked by another for {SECONDS} s under {WRITERS} writers")
+def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent, figure):
+    path, rounds = sqlite_database_url.removeprefix("sqlite:///"), extent(short=1, long=10)
+    with ForkedService(tmp_path, database_url=sqlite_database_url) as service, closing(sqlite3.connect(path)) as other:
         other.isolation_level = None
         add_machine(service.port)
         with Traffic(service.port, writers=WRITERS, readers=2) as traffic:
-            for _ in range(extent.rounds):
+            for _ in range(rounds):
                 before = len(traffic.acknowledged)
                 traffic.wait(lambda now, before=before: len(now.acknowledged) > before + WRITERS, 30)
                 other.execute("BEGIN IMMEDIATE")
@@ -33,3 +36,4 @@ def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, 
         assert set(traffic.read) == {200}
         assert percentile(traffic.read_seconds, 0.95) < 1
         assert traffic.acknowledged <= stored(service.port)
+    figure(rounds, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503])

@@ -6,8 +6,8 @@ import pytest
 
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
-from reliability.traffic import Traffic, add_machine, ask, stored
-from servers import Service
+from reliability.clients.traffic import Traffic, add_machine, status_of, stored
+from servers import ForkedService
 
 MIB = 1024 * 1024
 # What the database begins with and grows by, and what each round gives back.
@@ -18,24 +18,25 @@ QUESTIONS = ("/readyz", "/logs?q=was&limit=5", "/logs/stats?group_by=machine", "
 @pytest.fixture
 def small_disk(tmp_path, extent):
     """A folder on a file system that is small, and the files that fill it, one a round."""
-    folder = tmp_path / "disk"
+    folder, rounds = tmp_path / "disk", extent(short=1, long=10)
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM + extent.rounds * BALLAST}", "none", folder]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM + rounds * BALLAST}", "none", folder]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"needs a small file system, and none can be mounted: {error}")
-    ballast = [folder / f"ballast-{number}" for number in range(extent.rounds)]
+    ballast = [folder / f"ballast-{number}" for number in range(rounds)]
     for file in ballast:
         file.write_bytes(bytes(BALLAST))
     yield folder, ballast
     subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607 -- whichever there is
 
 
-def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk):
+@pytest.mark.proof("disk full, under 8 writers")
+def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, figure):
     folder, ballast = small_disk
     url = f"sqlite:///{folder / 'monitor.db'}"
-    with Service(tmp_path, database_url=url) as service:
+    with ForkedService(tmp_path, database_url=url) as service:
         add_machine(service.port)
         with Traffic(service.port, writers=8, readers=2, comment="as it was " * 200) as traffic:
             for file in ballast:
@@ -43,7 +44,7 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk):
                 traffic.wait(lambda now, before=before: now.written[507] > before + 50, 60)
                 full = {*traffic.acknowledged}
                 assert full <= stored(service.port)
-                assert [ask(service.port, question) for question in QUESTIONS] == [200] * len(QUESTIONS)
+                assert [status_of(service.port, question) for question in QUESTIONS] == [200] * len(QUESTIONS)
                 file.unlink()
                 traffic.wait(lambda now, full=full: len(now.acknowledged) > len(full) + 5, 30)
         assert set(traffic.written) <= {201, 503, 507}
@@ -54,3 +55,5 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk):
     database = Database(url)
     assert verify(database).faults == []
     database.close_writer()
+    refusals = {f"told_{status}": times for status, times in traffic.written.items() if status != 201}
+    figure(len(ballast), acknowledged=len(traffic.acknowledged), lost=0, **refusals)

@@ -1,6 +1,5 @@
 """Clients that write and read over sockets while something fails, and what they were answered."""
 
-import http.client
 import json
 import threading
 import time
@@ -8,7 +7,8 @@ import uuid
 from collections import Counter
 from typing import Self
 
-JSON = {"Content-Type": "application/json"}
+from reliability.clients.callers import Answer, Caller
+
 PAUSE_SECONDS = 0.05
 
 
@@ -17,7 +17,7 @@ class Traffic:
 
     def __init__(self, port: int, *, writers: int = 0, readers: int = 0, comment: str = "as it was") -> None:
         self.port = port
-        self.body = json.dumps({"machine": "Saw", "type": "info", "comment": comment})
+        self.body = json.dumps({"machine": "Saw", "type": "info", "comment": comment}).encode()
         self.written: Counter[int | None] = Counter()
         self.read: Counter[int | None] = Counter()
         self.read_seconds: list[float] = []
@@ -46,14 +46,14 @@ class Traffic:
             time.sleep(PAUSE_SECONDS)
 
     def _write(self) -> None:
-        with Client(self.port) as client:
+        with Caller(self.port) as caller:
             while not self._stopped.is_set():
-                self._put(client, str(uuid.uuid4()))
+                self._put(caller, str(uuid.uuid4()))
 
-    def _put(self, client: "Client", key: str) -> None:
+    def _put(self, caller: Caller, key: str) -> None:
         while True:
             began = time.monotonic()
-            status = client.ask("PUT", f"/logs/{key}", self.body)
+            status = _status(caller.ask("PUT", f"/logs/{key}", self.body))
             self.slowest = max(self.slowest, time.monotonic() - began)
             self.written[status] += 1
             if status in (200, 201):
@@ -65,64 +65,36 @@ class Traffic:
             time.sleep(PAUSE_SECONDS)
 
     def _read(self) -> None:
-        with Client(self.port) as client:
+        with Caller(self.port) as caller:
             while not self._stopped.is_set():
                 began = time.monotonic()
-                self.read[client.ask("GET", "/logs?limit=50")] += 1
+                self.read[_status(caller.ask("GET", "/logs?limit=50"))] += 1
                 self.read_seconds.append(time.monotonic() - began)
                 time.sleep(PAUSE_SECONDS)
 
 
-class Client:
-    """One connection, opened again when it breaks."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._connection: http.client.HTTPConnection | None = None
-        self.body = b""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def ask(self, method: str, path: str, body: str | None = None) -> int | None:
-        """The status of the answer; None if there was none."""
-        try:
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-            self._connection.request(method, path, body, JSON if body else {})
-            answer = self._connection.getresponse()
-            self.body = answer.read()
-        except (OSError, http.client.HTTPException):
-            self.close()
-            return None
-        return answer.status
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+def _status(answer: Answer | None) -> int | None:
+    return answer.status if answer else None
 
 
 def stored(port: int) -> set[str]:
     """The uuids of all logs."""
-    with Client(port) as client:
-        assert client.ask("GET", "/logs.ndjson?fields=uuid") == 200
-    return {json.loads(line)["uuid"] for line in client.body.splitlines()}
+    with Caller(port) as caller:
+        answer = caller.send("GET", "/logs.ndjson?fields=uuid")
+    assert answer.status == 200
+    return {json.loads(line)["uuid"] for line in answer.body.splitlines()}
 
 
-def ask(port: int, question: str) -> int | None:
+def status_of(port: int, question: str) -> int:
     """The status of a GET."""
-    with Client(port) as client:
-        return client.ask("GET", question)
+    with Caller(port) as caller:
+        return caller.send("GET", question).status
 
 
 def add_machine(port: int) -> None:
     """What the writers write about."""
-    with Client(port) as client:
-        assert client.ask("PUT", "/machines/Saw", "{}") in (200, 201)
+    with Caller(port) as caller:
+        assert caller.send("PUT", "/machines/Saw", {}).status in (200, 201)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -1,0 +1,68 @@
+"""A copy of the base that is made of `/changes` alone, as somebody holds who follows them."""
+
+from collections import Counter
+from typing import Any
+
+from reliability.clients.callers import Caller
+
+LISTS = {"logs": "/logs", "machines": "/machines", "users": "/users", "log_types": "/log-types"}
+KEYS = {"logs": "uuid", "machines": "name", "users": "trigram", "log_types": "code"}
+READ_ONLY = {"id", "version", "created_at", "updated_at"}
+Base = dict[str, dict[str, dict[str, Any]]]
+
+
+class Replica:
+    """What the changes that were read say; `written` counts how often each comment was given to a record."""
+
+    def __init__(self) -> None:
+        self.since = 0
+        self.base: Base = {resource: {} for resource in LISTS}
+        self.written: Counter[str] = Counter()
+        self.numbers: list[int] = []
+
+    def follow(self, caller: Caller) -> None:
+        """Read on from where it stopped, to the end."""
+        while (page := caller.get("/changes", since=self.since, limit=1000))["items"]:
+            self.apply(page)
+
+    def apply(self, page: dict[str, Any]) -> None:
+        for item in page["items"]:
+            self._apply(item)
+        self.since = page["next"]
+
+    def _apply(self, item: dict[str, Any]) -> None:
+        self.numbers.append(item["seq"])
+        records, key = self.base[item["resource"]], item["key"]
+        changed = {name: after for name, (_, after) in item["changes"].items()}
+        if item["op"] == "delete":
+            del records[key]
+            return
+        if item["op"] == "rename":
+            old = item["changes"]["name"][0]
+            records[key] = records.pop(old)
+            for log in self.base["logs"].values():
+                if log["machine"] == old:
+                    log["machine"] = key
+        if item["op"] in ("create", "restore"):
+            assert key not in records, item
+        if item["op"] != "restore" and changed.get("comment") is not None:
+            self.written[changed["comment"]] += 1
+        records[key] = {name: value for name, value in {**records.get(key, {}), **changed}.items() if value is not None}
+
+
+def read(caller: Caller) -> Base:
+    """The living records, whole."""
+    return {
+        resource: {record[KEYS[resource]]: record for record in caller.walk(path)} for resource, path in LISTS.items()
+    }
+
+
+def shown(base: Base) -> Base:
+    """What of records can be written, and has a value: as a replica holds them."""
+    return {
+        resource: {
+            key: {name: value for name, value in record.items() if name not in READ_ONLY and value is not None}
+            for key, record in records.items()
+        }
+        for resource, records in base.items()
+    }

@@ -1,0 +1,216 @@
+"""Writers of every kind of write, who remember what they were answered and send again what was not answered."""
+
+import json
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from reliability.clients.callers import Answer, Caller
+
+# What a rename of its machine changes of a log, whoever wrote the log.
+MOVED = {"machine", "version", "updated_at"}
+BULK = 4
+DELETED: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A write, what its answer teaches, and the statuses that it may be answered with, also when it is sent again."""
+
+    method: str
+    path: str
+    document: Any
+    learn: Callable[[Answer], None]
+    statuses: tuple[int, ...]
+    again: tuple[int, ...]
+    about: tuple[str, ...]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def send(self, caller: Caller) -> Answer | None:
+        body = None if self.document is None else json.dumps(self.document).encode()
+        return caller.ask(self.method, self.path, body, self.headers)
+
+
+class Writer:
+    """One who writes logs of all machines, and renames one of his own; `expected` is what was acknowledged, by path."""
+
+    def __init__(self, number: int, machines: dict[int, str]) -> None:
+        self.number = number
+        self.machines = machines
+        self.random = random.Random(number)
+        self.expected: dict[str, dict[str, Any]] = {}
+        self.versions: dict[str, int] = {}
+        self.doubt: Request | None = None
+        self.statuses: Counter[int] = Counter()
+        self.sent_again = self.acknowledged = 0
+        self.unexpected: list[Any] = []
+        self._made = 0
+
+    def write_until(self, port: int, stopped: threading.Event) -> None:
+        """One write after another; what is not answered, or with 503, is sent again."""
+        with Caller(port) as caller:
+            while not stopped.is_set():
+                self.step(caller)
+
+    def step(self, caller: Caller) -> None:
+        """A new write, or the one that may not have been done."""
+        again, request = self.doubt is not None, self.doubt or self._next()
+        answer = request.send(caller)
+        self.doubt = request
+        self.sent_again += again
+        if answer is None or answer.status == 503:
+            self.statuses[answer.status if answer else 0] += 1
+            time.sleep(0.02)
+            return
+        self.statuses[answer.status] += 1
+        if answer.status not in (request.again if again else request.statuses):
+            self.unexpected.append((again, request, answer))
+        self.doubt = None
+        if answer.status < 300:
+            self.acknowledged += 1
+        request.learn(answer)
+
+    def check(self, found: dict[str, dict[str, Any]]) -> list[str]:
+        """What was acknowledged and is not so, by path; `found` has all records, deleted logs as `DELETED`."""
+        doubtful = self.doubt.about if self.doubt else ()
+        return [
+            f"{path}: {found.get(path)} is not {expected}"
+            for path, expected in self.expected.items()
+            if path not in doubtful and not _agrees(found.get(path), expected)
+        ]
+
+    def _next(self) -> Request:
+        living = [path for path, expected in self.expected.items() if expected and path.startswith("/logs/")]
+        deleted = [path for path, expected in self.expected.items() if expected is DELETED]
+        kinds: list[tuple[int, Callable[[], Request]]] = [(4, self._post), (3, self._put_new), (1, self._rename)]
+        kinds += [(1, self._bulk), (2, self._create)]
+        if living:
+            path = self.random.choice(living)
+            kinds += [(4, lambda: self._patch(path)), (2, lambda: self._put(path)), (2, lambda: self._delete(path))]
+        if deleted:
+            gone = self.random.choice(deleted)
+            kinds.append((3, lambda: self._restore(gone)))
+        weights, makers = zip(*kinds, strict=True)
+        return self.random.choices(makers, weights)[0]()
+
+    def _log(self) -> dict[str, Any]:
+        """A log that no other is like."""
+        self._made += 1
+        text = f"writer {self.number} wrote {self._made}"
+        return {"machine": self.random.choice([*self.machines.values()]), "type": "info", "comment": text}
+
+    def _key(self) -> dict[str, str]:
+        return {"Idempotency-Key": str(uuid.UUID(int=self.random.getrandbits(128), version=4))}
+
+    def _uuid(self) -> str:
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def _post(self) -> Request:
+        def learn(answer: Answer) -> None:
+            if answer.status == 201:
+                self._remember(answer.headers["location"], answer)
+
+        # The machine may be renamed meanwhile.
+        return Request("POST", "/logs", self._log(), learn, (201, 422), (201, 422), (), self._key())
+
+    def _put_new(self) -> Request:
+        return self._put(f"/logs/{self._uuid()}")
+
+    def _put(self, path: str) -> Request:
+        def learn(answer: Answer) -> None:
+            if answer.status in (200, 201):
+                self._remember(path, answer)
+
+        return Request("PUT", path, self._log(), learn, (200, 201, 422), (200, 201, 422), (path,))
+
+    def _patch(self, path: str) -> Request:
+        comment = {"comment": self._log()["comment"]}
+
+        def learn(answer: Answer) -> None:
+            if answer.status == 200:
+                self._remember(path, answer)
+                return
+            # A rename raised the version, or the patch had been done.
+            current = answer.json["current"]
+            self.versions[path] = current["version"]
+            if current["comment"] == comment["comment"]:
+                self.expected[path] = _fixed(current)
+
+        headers = {"If-Match": f'"{self.versions[path]}"'}
+        return Request("PATCH", path, comment, learn, (200, 412), (200, 412), (path,), headers)
+
+    def _delete(self, path: str) -> Request:
+        def learn(_: Answer) -> None:
+            self.expected[path] = DELETED
+
+        return Request("DELETE", path, None, learn, (204,), (204, 410), (path,))
+
+    def _restore(self, path: str) -> Request:
+        def learn(answer: Answer) -> None:
+            if answer.status == 200:
+                self._remember(path, answer)
+            else:
+                # It was done; what the record says was not told.
+                self.expected.pop(path)
+
+        return Request("POST", f"{path}/restore", None, learn, (200,), (200, 409), (path,))
+
+    def _bulk(self) -> Request:
+        items = [{**self._log(), "uuid": self._uuid()} for _ in range(BULK)]
+        paths = tuple(f"/logs/{item['uuid']}" for item in items)
+
+        def learn(answer: Answer) -> None:
+            if answer.status == 200:
+                for path, item in zip(paths, items, strict=True):
+                    self.expected[path] = {"comment": item["comment"], "uuid": item["uuid"]}
+                    self.versions[path] = 1
+
+        return Request("POST", "/logs/bulk", {"items": items}, learn, (200, 422), (200, 422), paths, self._key())
+
+    def _rename(self) -> Request:
+        old, new = self.machines[self.number], f"{self._log()['comment']} 100%"
+
+        def learn(answer: Answer) -> None:
+            self.machines[self.number] = new
+            self.expected.pop(_at_machine(old), None)
+            if answer.status == 200:
+                self.expected[_at_machine(new)] = answer.json
+
+        about = (_at_machine(old), _at_machine(new))
+        return Request("PATCH", about[0], {"name": new}, learn, (200,), (200, 404), about)
+
+    def _create(self) -> Request:
+        self._made += 1
+        key = f"W{self.number}-{self._made}"
+        place, body = self.random.choice([
+            ("/machines", {"name": f"Small {key}"}), ("/log-types", {"code": key}), ("/users", {"trigram": key})
+        ])  # fmt: skip
+
+        def learn(answer: Answer) -> None:
+            self.expected[answer.headers["location"]] = answer.json
+
+        return Request("POST", place, body, learn, (201,), (201,), (), self._key())
+
+    def _remember(self, path: str, answer: Answer) -> None:
+        self.expected[path] = _fixed(answer.json)
+        self.versions[path] = answer.json["version"]
+
+
+def _fixed(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in MOVED}
+
+
+def _agrees(found: dict[str, Any] | None, expected: dict[str, Any]) -> bool:
+    if found is None or not expected or not found:
+        return found is not None and found == expected
+    return {name: found[name] for name in expected} == expected
+
+
+def _at_machine(name: str) -> str:
+    return f"/machines/{quote(name, safe='')}"

@@ -1,0 +1,85 @@
+"""Several processes on one database: what one writes the others see at once, and follow in order."""
+
+import json
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from reliability.clients.callers import Caller
+from reliability.clients.replica import Replica
+from reliability.clients.sites import Site
+from servers import connect
+
+QUIET_SECONDS = 2
+
+
+class Listener(threading.Thread):
+    """Takes the events of a service, from the first on, until nothing came for a while after it was told to stop."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+        self.ending = threading.Event()
+        self.changes: list[dict] = []
+
+    def run(self) -> None:
+        with closing(connect(self.port, QUIET_SECONDS)) as client:
+            client.sendall(b"GET /events?since=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            with client.makefile("rb") as lines:
+                while True:
+                    try:
+                        line = lines.readline()
+                    except TimeoutError:
+                        return
+                    if line.startswith(b"data: "):
+                        self.changes.append(json.loads(line[6:]))
+
+
+@pytest.mark.proof("two services on one database, 8 writers")
+def test_two_services_are_one(tmp_path, database_url, extent, figure):
+    site, seconds = Site(tmp_path, database_url), extent(short=4, long=30)
+    with site.serve() as one, site.serve() as two:
+        site.begin(one.port)
+        listeners = [Listener(service.port) for service in (one, two)]
+        stopped = threading.Event()
+        busy = [
+            threading.Thread(target=writer.write_until, args=(service.port, stopped))
+            for writer, service in zip(site.writers, (one, two) * len(site.writers), strict=False)
+        ]
+        busy.append(threading.Thread(target=site.follow, args=(two.port, stopped)))
+        for thread in [*listeners, *busy]:
+            thread.start()
+        seen_at_once = look_across(one.port, two.port, seconds)
+        stopped.set()
+        for thread in busy:
+            thread.join()
+        site.settle(one.port)
+        site.settle(two.port)
+        for listener in listeners:
+            listener.join()
+    for listener in listeners:
+        assert [change["seq"] for change in listener.changes] == site.replica.numbers
+        copy = Replica()
+        copy.apply({"items": listener.changes, "next": site.replica.since})
+        assert copy.base == site.replica.base
+    written = sum(writer.acknowledged for writer in site.writers)
+    figure(written, events_missed=0, seen_at_once=seen_at_once)
+
+
+def look_across(one: int, two: int, seconds: float) -> int:
+    """Write to one and read from the other, while others write."""
+    end, times = time.monotonic() + seconds, 0
+    with Caller(one) as writing, Caller(two) as reading:
+        assert writing.send("PUT", "/machines/Across", {}).status == 201
+        while time.monotonic() < end:
+            path = f"/logs/00000000-0000-4000-8000-{times:012x}"
+            written = writing.send("PUT", path, {"machine": "Across", "type": "info", "comment": f"look {times}"})
+            assert written.status == 201
+            read = reading.send("GET", path)
+            assert (read.status, read.body) == (200, written.body)
+            (newest,) = reading.get("/logs", machine="Across", q=f'"look {times}"')["items"]
+            assert newest["uuid"] in path
+            times += 1
+    return times

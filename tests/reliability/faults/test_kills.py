@@ -1,0 +1,55 @@
+"""A service that is killed while many write: what it acknowledged is there, what it did not can be sent again."""
+
+import random
+import threading
+import time
+
+import pytest
+
+from conftest import ENGINES
+from reliability.clients.sites import Site
+from servers import ForkedService
+
+# A new database after so many kills keeps each look at the whole of it short.
+KILLS_OF_A_SITE = 25
+
+
+def write_and_kill(site: Site, service: ForkedService, seconds: float) -> None:
+    stopped = threading.Event()
+    busy = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in site.writers]
+    busy.append(threading.Thread(target=site.follow, args=(service.port, stopped)))
+    for thread in busy:
+        thread.start()
+    time.sleep(seconds)
+    service.process.kill()
+    service.process.wait()
+    stopped.set()
+    for thread in busy:
+        thread.join()
+
+
+def suffer(site: Site, kills: int) -> None:
+    moments = random.Random()
+    for kill in range(kills + 1):
+        with site.serve() as service:
+            if kill == 0:
+                site.begin(service.port)
+            site.settle(service.port)
+            if kill < kills:
+                write_and_kill(site, service, moments.uniform(0.2, 1))
+
+
+@pytest.mark.proof("kill -9 under 8 writers of every kind")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_was_acknowledged_survives_a_kill(tmp_path, engine, new_database_url, extent, figure):
+    left = kills = extent(short=13, long=100)
+    writers = []
+    while left > 0:
+        site = Site(tmp_path, new_database_url(engine))
+        suffer(site, min(left, KILLS_OF_A_SITE))
+        left -= KILLS_OF_A_SITE
+        writers += site.writers
+    unanswered = sum(writer.statuses[0] for writer in writers)
+    assert unanswered > 0
+    acknowledged = sum(writer.acknowledged for writer in writers)
+    figure(kills, acknowledged=acknowledged, lost=0, unanswered=unanswered, doubled=0)
