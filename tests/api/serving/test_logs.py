@@ -1,5 +1,6 @@
 """The log: a line for each request that tells what was asked and by whom, and nothing that they sent."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -112,6 +113,16 @@ async def test_a_fault_of_the_driver_does_not_tell_what_was_bound(database):
     assert raised.value.__suppress_context__
     with pytest.raises(DatabaseFault, match="nowhere"):
         await database.fetch(Statement("SELECT * FROM nowhere", (), {}, searching=False), {})
+
+
+def test_a_log_that_cannot_be_written_fails_nothing(loggers, monkeypatch):  # noqa: ARG001 -- for what it does
+    with open("/dev/full", "w") as full:  # noqa: PTH123 -- a device
+        monkeypatch.setattr(sys, "stderr", full)
+        tell = logs.configure(Settings())
+        tell("request", status=200)
+        logging.getLogger("machine_monitor").error("told to nobody")
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 def test_others_loggers_and_warnings_go_the_same_way(written):

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -44,7 +45,7 @@ def configure(settings: Settings) -> Tell:
     logging.captureWarnings(capture=True)
     return (
         structlog.wrap_logger(
-            structlog.WriteLogger(sys.stderr),
+            _Lines(sys.stderr),
             processors=ending,
             wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
             cache_logger_on_first_use=True,
@@ -52,6 +53,15 @@ def configure(settings: Settings) -> Tell:
         .bind()
         .info
     )
+
+
+class _Lines(structlog.WriteLogger):
+    """Writes lines, or drops those that cannot be written: no answer suffers because the log's disk is full."""
+
+    def info(self, message: str) -> None:
+        """Write one."""
+        with suppress(OSError):
+            super().info(message)
 
 
 def _ending(*, as_json: bool) -> list[Processor]:
