@@ -1,5 +1,6 @@
 """A database as the rest of the product sees it: `fetch` to read, `write` to change."""
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -14,8 +15,9 @@ from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
 from machine_monitor.database.sqlite import SqliteDriver
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS, Streams
-from machine_monitor.errors import Conflict, DatabaseFault
+from machine_monitor.errors import Conflict, DatabaseFault, QueryTimeout
 
+logger = logging.getLogger(__name__)
 # A unit that met a race (a key taken, a reference gone) sees the winner when it runs again.
 ATTEMPTS = 3
 # The key of PostgreSQL's lock that orders the writers of the history; any number that no other program takes.
@@ -261,6 +263,8 @@ class Database:
                 raise DatabaseFault(self._driver.describe(error)).with_traceback(error.__traceback__) from None
             if type(problem) is Conflict:
                 raise Raced from error
+            if not isinstance(problem, QueryTimeout):
+                logger.warning("the database could not be used: %s", self._driver.describe(error))
             raise problem from error
 
 

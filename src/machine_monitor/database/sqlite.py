@@ -30,6 +30,9 @@ PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
     sqlite3.SQLITE_LOCKED: DatabaseBusy,
     sqlite3.SQLITE_IOERR: DatabaseBusy,
+    # A page that cannot be read is told as one that is damaged.
+    sqlite3.SQLITE_CORRUPT: DatabaseBusy,
+    sqlite3.SQLITE_NOTADB: DatabaseBusy,
     sqlite3.SQLITE_CANTOPEN: DatabaseBusy,
     sqlite3.SQLITE_READONLY: DatabaseBusy,
     sqlite3.SQLITE_INTERRUPT: QueryTimeout,

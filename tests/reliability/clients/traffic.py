@@ -10,6 +10,8 @@ from typing import Self
 from reliability.clients.callers import Answer, Caller
 
 PAUSE_SECONDS = 0.05
+# 200: it had been done, and its answer was lost.
+DONE = (200, 201)
 
 
 class Traffic:
@@ -38,12 +40,15 @@ class Traffic:
         for thread in self._threads:
             thread.join()
 
-    def wait(self, condition, seconds: float) -> None:
-        """Wait until the traffic is as it should be."""
-        end = time.monotonic() + seconds
-        while not condition(self):
+    def wait_for(self, more: int, *statuses: int, seconds: float = 60) -> None:
+        """Wait until so many more writes were answered so."""
+        end, begin = time.monotonic() + seconds, self._count(statuses)
+        while self._count(statuses) <= begin + more:
             assert time.monotonic() < end, (self.written, self.read)
             time.sleep(PAUSE_SECONDS)
+
+    def _count(self, statuses: tuple[int, ...]) -> int:
+        return sum(self.written[status] for status in statuses)
 
     def _write(self) -> None:
         with Caller(self.port) as caller:
@@ -56,7 +61,7 @@ class Traffic:
             status = _status(caller.ask("PUT", f"/logs/{key}", self.body))
             self.slowest = max(self.slowest, time.monotonic() - began)
             self.written[status] += 1
-            if status in (200, 201):
+            if status in DONE:
                 self.acknowledged.add(key)
                 return
             if self._stopped.is_set():

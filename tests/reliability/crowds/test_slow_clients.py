@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reliability.clients.callers import Caller
-from reliability.clients.traffic import Traffic, add_machine, percentile, stored
+from reliability.clients.traffic import DONE, Traffic, add_machine, percentile, stored
 from servers import ForkedService
 
 SLOW = 400
@@ -78,7 +78,7 @@ def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, exte
         add_machine(service.port)
         most = 0
         with Traffic(service.port, writers=4, comment="as it was " * 1_000) as filling:
-            filling.wait(lambda now: len(now.acknowledged) > 300, 60)
+            filling.wait_for(300, *DONE)
         began = time.monotonic()
         with Attack(service.port, count) as attack, Traffic(service.port, writers=1, readers=2) as traffic:
             while time.monotonic() - began < extent(short=5, long=30):

@@ -6,7 +6,7 @@ import pytest
 
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
-from reliability.clients.traffic import Traffic, add_machine, status_of, stored
+from reliability.clients.traffic import DONE, Traffic, add_machine, status_of, stored
 from servers import ForkedService
 
 MIB = 1024 * 1024
@@ -40,13 +40,12 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, figur
         add_machine(service.port)
         with Traffic(service.port, writers=8, readers=2, comment="as it was " * 200) as traffic:
             for file in ballast:
-                before = traffic.written[507]
-                traffic.wait(lambda now, before=before: now.written[507] > before + 50, 60)
+                traffic.wait_for(50, 507)
                 full = {*traffic.acknowledged}
                 assert full <= stored(service.port)
                 assert [status_of(service.port, question) for question in QUESTIONS] == [200] * len(QUESTIONS)
                 file.unlink()
-                traffic.wait(lambda now, full=full: len(now.acknowledged) > len(full) + 5, 30)
+                traffic.wait_for(5, *DONE)
         assert set(traffic.written) <= {201, 503, 507}
         assert set(traffic.read) == {200}
         found = stored(service.port)

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from machine_monitor.database import sqlite
-from reliability.clients.traffic import Traffic, add_machine, percentile, stored
+from reliability.clients.traffic import DONE, Traffic, add_machine, percentile, stored
 from servers import ForkedService
 
 WRITERS = 32
@@ -23,15 +23,14 @@ def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, 
         add_machine(service.port)
         with Traffic(service.port, writers=WRITERS, readers=2) as traffic:
             for _ in range(rounds):
-                before = len(traffic.acknowledged)
-                traffic.wait(lambda now, before=before: len(now.acknowledged) > before + WRITERS, 30)
+                traffic.wait_for(WRITERS, *DONE)
                 other.execute("BEGIN IMMEDIATE")
                 time.sleep(0.3)
                 locked = len(traffic.acknowledged)
                 time.sleep(SECONDS - 0.3)
                 assert len(traffic.acknowledged) == locked
                 other.execute("ROLLBACK")
-                traffic.wait(lambda now, locked=locked: len(now.acknowledged) > locked + WRITERS, 30)
+                traffic.wait_for(WRITERS, *DONE)
         assert set(traffic.written) == {201, 503}
         assert set(traffic.read) == {200}
         assert percentile(traffic.read_seconds, 0.95) < 1

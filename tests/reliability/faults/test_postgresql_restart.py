@@ -9,7 +9,7 @@ import pytest
 
 import clusters
 from reliability.clients.callers import Caller
-from reliability.clients.traffic import Traffic, add_machine, stored
+from reliability.clients.traffic import DONE, Traffic, add_machine, stored
 from servers import ForkedService
 
 # A write waits five seconds for a connection, on each of its ways.
@@ -38,16 +38,14 @@ def test_a_server_that_comes_back_is_used_again(tmp_path, cluster, extent, figur
         add_machine(service.port)
         with Traffic(service.port, writers=8, readers=4) as traffic:
             for _ in range(restarts):
-                before = len(traffic.acknowledged)
-                traffic.wait(lambda now, before=before: len(now.acknowledged) > before + 20, 30)
+                traffic.wait_for(20, *DONE)
                 stop(server, how)
                 time.sleep(extent(short=2, long=4))
                 assert caller.send("GET", "/healthz").status == 200
                 refused = caller.send("GET", "/readyz")
                 assert (refused.status, refused.json["code"]) == (503, "database-busy")
                 server.ensure_postgres_running()
-                acknowledged = len(traffic.acknowledged)
-                traffic.wait(lambda now, seen=acknowledged: len(now.acknowledged) > seen + 20, PATIENCE_SECONDS)
+                traffic.wait_for(20, *DONE, seconds=PATIENCE_SECONDS)
         # 200: the commit was on disk, and its answer was not.
         assert {201, 503} <= set(traffic.written) <= {200, 201, 503}
         assert set(traffic.read) == {200, 503}

@@ -1,0 +1,69 @@
+"""A disk that fails to write or to read: the service says so, never with 500, and goes on by itself when it is well."""
+
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from machine_monitor.database.connect import Database
+from machine_monitor.services.verify import verify
+from reliability.clients.traffic import DONE, Traffic, add_machine, stored
+from servers import ForkedService
+
+STRACE = shutil.which("strace")
+# A system call, and whether reads go on without it.
+FAILING = {"pwrite64": True, "fdatasync": True, "pread64": False}
+
+
+@contextmanager
+def limited(pid, _call):
+    """No file may grow: what a limit of the system refuses is an error of the disk to SQLite, and to the log."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@contextmanager
+def failing(pid, call):
+    """The system answers a call of a process with EIO, as it does for a disk that is broken."""
+    if STRACE is None:
+        pytest.skip("needs strace, which makes a system call fail")
+    options = ["-f", "-qq", "-e", f"trace={call}", "-e", "status=none", "-e", f"inject={call}:error=EIO"]
+    with subprocess.Popen([STRACE, *options, "-p", str(pid)]) as tracer:
+        time.sleep(0.2)
+        if tracer.poll() is not None:
+            pytest.skip("strace may not trace other processes here")
+        try:
+            yield
+        finally:
+            tracer.send_signal(signal.SIGINT)
+
+
+@pytest.mark.proof("I/O errors: no growth, EIO when writing, syncing, reading")
+@pytest.mark.parametrize(("fault", "call"), [(limited, "write"), *((failing, call) for call in FAILING)])
+def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url, extent, figure, fault, call):
+    reads_go_on = FAILING.get(call, True)
+    with ForkedService(tmp_path, database_url=sqlite_database_url) as service:
+        add_machine(service.port)
+        with Traffic(service.port, writers=8, readers=2) as traffic:
+            for _ in range(times := extent(short=1, long=5)):
+                traffic.wait_for(20, *DONE)
+                with fault(service.process.pid, call):
+                    traffic.wait_for(20, 503)
+                    time.sleep(extent(short=0.5, long=3))
+                traffic.wait_for(20, *DONE)
+        # 200: it was done, and could not be said to be.
+        assert set(traffic.written) <= {200, 201, 503, 507}
+        assert set(traffic.read) <= ({200} if reads_go_on else {200, 503})
+        assert traffic.acknowledged <= stored(service.port)
+    database = Database(sqlite_database_url)
+    assert verify(database).faults == []
+    database.close_writer()
+    figure(times, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503] + traffic.read[503])

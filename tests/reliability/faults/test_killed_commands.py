@@ -1,0 +1,134 @@
+"""Commands that are killed while they write: all of it is there or nothing, and a second run converges."""
+
+import json
+import random
+import signal
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+
+from conftest import ENGINES
+from machine_monitor.database import addresses
+from machine_monitor.database.connect import Database
+from machine_monitor.database.schema import migrations
+from machine_monitor.services.verify import verify
+from processes import Forked
+from servers import environment
+from services.legacy.cases import everything
+
+DONE_SECONDS = 60
+OLDEST = "0001"
+
+
+class Command:
+    """A command on a database, run to its end, which takes `seconds`, or killed on the way."""
+
+    def __init__(self, folder, url, *words):
+        self.log = folder / "command.log"
+        self.seconds = 0.0
+        self._arguments = words, folder, environment(database_url=url), self.log
+
+    def run(self):
+        began = time.monotonic()
+        process = Forked(*self._arguments)
+        assert process.wait(DONE_SECONDS) == 0, self.log.read_text()
+        self.seconds = time.monotonic() - began
+
+    def is_killed(self):
+        """Whether it was killed at some moment, and had not ended before."""
+        process = Forked(*self._arguments)
+        time.sleep(random.Random().uniform(0, self.seconds))
+        process.kill()
+        return process.wait() == -signal.SIGKILL
+
+
+@contextmanager
+def opened(url):
+    database = Database(url)
+    yield database
+    database.close_writer()
+
+
+def held(url):
+    """All records, and how long the history is."""
+    with opened(url) as database:
+        return everything(database), history_length(database)
+
+
+def history_length(database):
+    def count(tx):
+        tx.cursor.execute("SELECT count(*) FROM history")
+        return tx.cursor.fetchone()[0]
+
+    return database.snapshot(count)
+
+
+def is_sound(url):
+    with opened(url) as database:
+        assert verify(database).faults == []
+        if database.engine.name == "sqlite":
+            (answer,) = database.snapshot(lambda tx: tx.cursor.execute("PRAGMA integrity_check").fetchall())
+            assert answer == ("ok",)
+    return True
+
+
+@pytest.fixture
+def legacy(tmp_path, extent):
+    """A folder of the legacy tool."""
+    logs = tmp_path / "legacy" / "logs"
+    logs.mkdir(parents=True)
+    for number in range(extent(short=500, long=5_000)):
+        log = {"machineName": f"m {number % 7}", "type": "info", "comment": f"the comment of log {number}", "cost": "1"}
+        log |= {"timeStamp": f"2025_01_{number % 28 + 1:02}__10_00_00", "userName": "ab", "project": "P"}
+        (logs / f"00000000-0000-4000-8000-{number:012}.json").write_text(json.dumps(log))
+    return logs.parent
+
+
+def sync(tmp_path, url, legacy):
+    return Command(tmp_path, url, "sync", str(legacy))
+
+
+@pytest.mark.proof("kill -9 in mm sync")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_sync_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, figure):
+    whole = new_database_url(engine)
+    nothing = held(whole)
+    (whole_sync := sync(tmp_path, whole, legacy)).run()
+    all_of_it, seen = held(whole), Counter()
+    for _ in range(times := extent(short=4, long=10)):
+        url = new_database_url(engine)
+        command = sync(tmp_path, url, legacy)
+        command.seconds = whole_sync.seconds
+        killed = command.is_killed()
+        found = held(url)
+        assert found in (nothing, all_of_it)
+        seen["nothing" if found == nothing else "all"] += killed
+        command.run()
+        assert held(url) == all_of_it
+        assert is_sound(url)
+    figure(times, killed_on_the_way=seen.total(), had_done_nothing=seen["nothing"], had_done_half=0)
+
+
+@pytest.mark.proof("kill -9 in mm migrate")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_migration_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, figure):
+    url = new_database_url(engine)
+    address, newest = addresses.parse(url), migrations.newest()
+    sync(tmp_path, url, legacy).run()
+    migrations.downgrade(address, OLDEST)
+    command = Command(tmp_path, url, "migrate")
+    command.run()
+    all_of_it, seen = held(url), Counter()
+    for _ in range(times := extent(short=4, long=10)):
+        migrations.downgrade(address, OLDEST)
+        killed = command.is_killed()
+        revision = migrations.current(address)
+        assert revision in (OLDEST, newest)
+        seen[revision] += killed
+        command.run()
+        assert migrations.current(address) == newest
+        assert held(url) == all_of_it
+        assert is_sound(url)
+    figure(times, killed_on_the_way=seen.total(), had_done_nothing=seen[OLDEST], had_done_half=0)
