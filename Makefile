@@ -35,8 +35,8 @@ fix: $(STAMP) ## Mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-fuzz: $(STAMP) ## Search for requests that break the contract
-	$(BIN)/python -m pytest tests/fuzz_*.py -q $(ARGS)
+fuzz: $(STAMP) ## Search, in every role, for requests that break the contract
+	$(BIN)/python -m pytest tests/reliability/inputs/test_schemathesis.py --long $(ARGS)
 
 proof: $(STAMP) ## Make faults and attacks for an hour, and print what was seen as a table
 	$(BIN)/python -m pytest -m proof --long $(ARGS)

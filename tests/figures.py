@@ -18,7 +18,9 @@ Rows = dict[tuple[str, str], dict[str, Any]]
 @pytest.fixture
 def figure(request):
     """Tells the table how often a test made its fault, and what it saw: numbers, which are added up, or words."""
-    return lambda times, **seen: request.node.user_properties.append((FIGURE, {"times": times, **seen}))
+    row: dict[str, Any] = {}
+    request.node.user_properties.append((FIGURE, row))
+    return lambda times, **seen: _add(row, {"times": times, **seen})
 
 
 def pytest_collection_modifyitems(config, items):
@@ -28,7 +30,7 @@ def pytest_collection_modifyitems(config, items):
             engine = next((value for value in parameters if value in ENGINES), "")
             item.user_properties.append((FAULT, (marker.args[0], engine)))
             if config.getoption("--long"):
-                item.add_marker(pytest.mark.timeout(LONG_SECONDS))
+                item.add_marker(pytest.mark.timeout(LONG_SECONDS), append=False)
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -109,10 +109,10 @@ def _summary(resource: Resource, model: type[BaseModel], parameters: list[dict[s
 
 def listed(resource: Resource) -> dict[str, Any]:
     """The decorator's arguments for a list."""
-    history = bool(resource.scope)
+    told = [*([404] if resource.scope else []), *([403] if resource.soft_delete else [])]
     return {
         "response_model": _page(_part(resource)),
-        "responses": {200: {"headers": LIST_HEADERS}, **problems(*ANYWHERE, 422, *([404] if history else []))},
+        "responses": {200: {"headers": LIST_HEADERS}, **problems(*ANYWHERE, 422, *told)},
         # `finish` puts the table behind the sentences of the docstring.
         "openapi_extra": {"parameters": list_parameters(resource), TABLE: vocabulary_table(resource)},
     }
@@ -130,7 +130,11 @@ def fed(resource: Resource) -> dict[str, Any]:
 
 def streamed(resource: Resource) -> dict[str, Any]:
     """The decorator's arguments for a stream of changes."""
-    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    change = {"$ref": f"#/components/schemas/{resource.read.__name__}"}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": change}
+    properties = {"event": {"const": "change"}, "id": {"type": "string", "pattern": "^[0-9]+$"}, "data": data}
+    event = {"type": "object", "properties": properties, "required": [*properties]}
+    content = {"text/event-stream": {"itemSchema": event}}
     last = {"Last-Event-ID": "The id of the last event that was seen."}
     return {
         "response_class": Response,

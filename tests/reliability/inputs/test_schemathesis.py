@@ -1,0 +1,55 @@
+"""schemathesis searches, in every role, for a request that breaks the documented contract."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from machine_monitor.database.connect import Database
+from machine_monitor.models import USERS
+from machine_monitor.models.accounts.token import TokenCreate
+from machine_monitor.services import records
+from machine_monitor.services.accounts import tokens
+from machine_monitor.services.history import Author
+from servers import ForkedService
+
+PROGRAM = Path(sys.executable).with_name("schemathesis")
+CONFIGURED = ["--config-file", str(Path(__file__).parents[3] / "schemathesis.toml")]
+NOBODY = "nobody"
+ROLES = (NOBODY, "viewer", "operator", "lead", "supervisor", "admin")
+
+
+def give_tokens(url):
+    """The headers that somebody of each role sends."""
+
+    def give(tx, role):
+        trigram = role[:3].upper()
+        values = USERS.create.model_validate({"trigram": trigram, "role": role}).model_dump(mode="json")
+        records.insert(tx, USERS, values, Author("test"))
+        return tokens.make(tx, trigram, TokenCreate(name="test", scope="admin", days=1))[1]
+
+    database = Database(url)
+    given = {role: database.transact(lambda tx, role=role: give(tx, role)) for role in ROLES if role != NOBODY}
+    database.close_writer()
+    return {NOBODY: []} | {role: ["--header", f"Authorization: Bearer {token}"] for role, token in given.items()}
+
+
+@pytest.mark.proof("schemathesis, every check, in every role")
+def test_no_request_breaks_the_contract(database_url, tmp_path, extent, figure):
+    headers = give_tokens(database_url)
+    chosen = extent(
+        short=["--phases", "fuzzing,stateful", "--max-examples", "1"],
+        long=["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "10"],
+    )
+    # It would revoke the token that it asks with.
+    spared = ["--exclude-operation-id", "revoke_token"]
+    with ForkedService(tmp_path, database_url=database_url, open=False) as service:
+        where = f"http://127.0.0.1:{service.port}/openapi.json"
+        for role in extent(short=ROLES[-1:], long=ROLES):
+            command = [PROGRAM, *CONFIGURED, "run", where, "--checks", "all", *chosen, *spared, *headers[role]]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            assert done.returncode == 0, f"{role}:\n{done.stdout}"
+            answered = service.log.read_text()
+            assert '"status":5' not in answered, role
+    figure(answered.count('"event":"request"'), told_5xx=0, violations=0, ignored_auth=0)
