@@ -29,14 +29,17 @@ __all__ = ["ENGINES", "figure", "pytest_collection_modifyitems", "pytest_termina
 
 SHARED = Path(__file__).parents[2] / "shared"
 
-settings.register_profile(
-    "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-settings.load_profile("suite")
+for profile, examples in (("suite", 100), ("proof", 1_000)):
+    checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    settings.register_profile(profile, deadline=None, suppress_health_check=checks, max_examples=examples)
 
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the proof at its full length, and its table")
+
+
+def pytest_configure(config):
+    settings.load_profile("proof" if config.getoption("--long") else "suite")
 
 
 @pytest.fixture(scope="session")

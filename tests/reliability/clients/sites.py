@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 from machine_monitor.database.connect import Database
@@ -60,6 +61,10 @@ class Site:
         assert {comment: times for comment, times in self.replica.written.items() if times > 1} == {}
         # PostgreSQL's identifiers leave gaps, the history's numbers must not.
         assert self.replica.numbers == list(range(1, len(self.replica.numbers) + 1))
+
+    def wal(self) -> Path:
+        """Where SQLite keeps its write-ahead log; PostgreSQL has no such file."""
+        return Path(f"{self.url.removeprefix('sqlite:///')}-wal")
 
     def verify(self) -> None:
         database = Database(self.url)

@@ -70,7 +70,8 @@ def faults_after(database: Database, *statements: str, known: chain.Head | None 
     return found
 
 
-async def test_entries_that_were_tampered_with_are_all_found(client, opened):
+@pytest.mark.proof("a row of the history tampered with")
+async def test_entries_that_were_tampered_with_are_all_found(client, opened, figure):
     await write_history(client)
     assert verify(opened).faults == []
     seqs = [row[0] for row in opened.snapshot(lambda tx: rows(tx, "SELECT seq FROM history"))]
@@ -81,6 +82,7 @@ async def test_entries_that_were_tampered_with_are_all_found(client, opened):
         update = f'UPDATE history SET "{column}" = {changed[column]} WHERE seq = {seq}'
         assert faults_after(opened, update) != [], update
     assert verify(opened).faults == []
+    figure(TAMPERED, found=TAMPERED)
 
 
 async def test_entries_that_were_removed_or_reordered_are_found(client, opened):

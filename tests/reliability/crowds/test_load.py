@@ -1,0 +1,75 @@
+"""Twenty who read all sorts of things and four who write them, for minutes: no failure, no growth."""
+
+import random
+import threading
+import time
+from collections import Counter
+
+import psutil
+import pytest
+
+from machine_monitor.database import sqlite
+from reliability.clients.callers import Caller
+from reliability.clients.sites import Site
+from reliability.clients.traffic import percentile
+
+READERS, WRITERS = 20, 4
+MIB = 1024 * 1024
+QUESTIONS = (
+    *("/logs?limit=50", "/logs?q=wrote&limit=20", "/logs?type=info&sort=-severity&count=capped", "/logs?q=writer+1*"),
+    *("/logs/facets?by=type,machine", "/logs/stats?group_by=type,day&metrics=count,failures", "/changes?limit=100"),
+    *("/machines?expand=activity", "/logs.ndjson?machine=Machine+7&fields=uuid", "/logs?offset=500&expand=machine"),
+    *("/users", "/log-types", "/readyz"),
+)
+GROWTH = 48 * MIB
+# SQLite empties its log when it has so many pages and nobody reads it: twice as much is a reader's time.
+LARGEST_WAL = 2 * sqlite.LOG_PAGES * 4096
+
+
+class Reader(threading.Thread):
+    """One who asks one thing after another."""
+
+    def __init__(self, port, stopped):
+        super().__init__()
+        self.statuses, self.seconds = Counter(), []
+        self._port, self._stopped = port, stopped
+
+    def run(self):
+        with Caller(self._port) as caller:
+            while not self._stopped.is_set():
+                began = time.monotonic()
+                answer = caller.ask("GET", random.choice(QUESTIONS))
+                self.statuses[answer.status if answer else 0] += 1
+                self.seconds.append(time.monotonic() - began)
+
+
+@pytest.mark.proof(f"mixed load: {READERS} readers, {WRITERS} writers of every kind")
+def test_a_mixed_load_is_borne(tmp_path, database_url, extent, figure):
+    site, stopped, seconds = Site(tmp_path, database_url), threading.Event(), extent(short=6, long=300)
+    with site.serve() as service:
+        site.begin(service.port)
+        process, wal, memory = psutil.Process(service.process.pid), site.wal(), []
+        readers = [Reader(service.port, stopped) for _ in range(READERS)]
+        writers = site.writers[:WRITERS]
+        writing = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in writers]
+        for thread in (*readers, *writing):
+            thread.start()
+        end, largest = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            time.sleep(0.25)
+            memory.append(process.memory_info().rss)
+            largest = max(largest, wal.stat().st_size if wal.exists() else 0)
+        stopped.set()
+        for thread in (*readers, *writing):
+            thread.join()
+        site.settle(service.port)
+    asked = sum((reader.statuses for reader in readers), Counter())
+    assert set(asked) == {200}
+    assert [writer.statuses for writer in writers if max(writer.statuses) >= 500 or 0 in writer.statuses] == []
+    begun, ended = max(memory[: len(memory) * 2 // 3]), max(memory)
+    assert ended - begun < GROWTH
+    assert largest < LARGEST_WAL
+    p95 = percentile([second for reader in readers for second in reader.seconds], 0.95) * 1000
+    told = {"p95": f"{p95:.0f} ms", "memory": f"{begun / MIB:.0f} to {ended / MIB:.0f} MiB"}
+    told |= {"largest_WAL": f"{largest / MIB:.0f} MiB"} if largest else {}
+    figure(seconds, reads=asked.total(), writes=sum(writer.acknowledged for writer in writers), told_5xx=0, **told)

@@ -1,0 +1,134 @@
+"""The contract of writes as dictionaries: what the records are after each, and which status it is answered with."""
+
+import unicodedata
+from copy import deepcopy
+from typing import Any
+
+DEFAULTS = {
+    "severity": "info",
+    "status": "done",
+    "comment": None,
+    "cause": None,
+    "action": None,
+    "project": None,
+    "user": None,
+    "ended_at": None,
+    "down_from": None,
+    "down_to": None,
+    "attributes": {},
+}
+KEPT = ("started_at", "user")
+STATUSES = {"created": 201, "updated": 200, "unchanged": 200, "gone": 410, "unknown-machine": 422}
+Record = dict[str, Any]
+
+
+def same(name: str) -> str:
+    """What two spellings of a machine's name have in common."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+class Model:
+    """Machines by their name without case, logs by their uuid in the order of writing, versions and histories."""
+
+    def __init__(self) -> None:
+        self.machines: dict[str, str] = {}
+        self.logs: dict[str, Record] = {}
+        self.deleted: set[str] = set()
+        self.versions: dict[str, int] = {}
+        self.histories: dict[str, list[tuple[str, int]]] = {}
+
+    @property
+    def living(self) -> list[Record]:
+        """The logs that lists show, in the order of writing."""
+        return [log for uuid, log in self.logs.items() if uuid not in self.deleted]
+
+    def add_machine(self, name: str) -> int:
+        if same(name) in self.machines:
+            return 409
+        self.machines[same(name)] = name
+        return 201
+
+    def rename(self, name: str, new: str) -> int:
+        old = self.machines.get(same(name))
+        if old is None:
+            return 404
+        if same(new) != same(old) and same(new) in self.machines:
+            return 409
+        del self.machines[same(old)]
+        self.machines[same(new)] = new
+        for uuid, log in self.logs.items():
+            if new != old and log["machine"] == old:
+                log["machine"] = new
+                self.versions[uuid] += 1
+        return 200
+
+    def delete_machine(self, name: str) -> int:
+        stored = self.machines.get(same(name))
+        if stored is None:
+            return 404
+        if any(log["machine"] == stored for log in self.logs.values()):
+            return 409
+        del self.machines[same(name)]
+        return 204
+
+    def post(self, uuid: str, body: Record) -> int:
+        return 409 if uuid in self.logs else STATUSES[self.put(uuid, body)]
+
+    def put(self, uuid: str, body: Record) -> str:
+        """What becomes of a PUT, by the words of a bulk call."""
+        stored, machine = self.logs.get(uuid), self.machines.get(same(body["machine"]))
+        if uuid in self.deleted:
+            return "gone"
+        if machine is None:
+            return "unknown-machine"
+        kept = {name: stored[name] for name in KEPT} if stored else {}
+        log = {"uuid": uuid, **DEFAULTS, **kept, **body, "machine": machine}
+        if log == stored:
+            return "unchanged"
+        self.logs[uuid] = log
+        self._note(uuid, "update" if stored else "create")
+        return "updated" if stored else "created"
+
+    def patch(self, uuid: str, body: Record) -> int:
+        if uuid not in self.logs:
+            return 404
+        if uuid in self.deleted:
+            return 410
+        attributes = self.logs[uuid]["attributes"] | body.get("attributes", {})
+        told = {name: value for name, value in attributes.items() if value is not None}
+        return STATUSES[self.put(uuid, {**self.logs[uuid], **body, "attributes": told})]
+
+    def delete(self, uuid: str) -> int:
+        if uuid not in self.logs:
+            return 404
+        if uuid in self.deleted:
+            return 410
+        self.deleted.add(uuid)
+        self._note(uuid, "delete")
+        return 204
+
+    def restore(self, uuid: str) -> int:
+        if uuid not in self.logs:
+            return 404
+        if uuid not in self.deleted:
+            return 409
+        self.deleted.remove(uuid)
+        self._note(uuid, "restore")
+        return 200
+
+    def bulk(self, items: list[Record], *, atomic: bool) -> list[str] | None:
+        """What becomes of each item; None if an atomic call is refused."""
+        before, seen, outcomes = deepcopy(vars(self)), set(), []
+        for item in items:
+            repeated = item["uuid"] in seen
+            seen.add(item["uuid"])
+            outcome = "error" if repeated else self.put(item["uuid"], item)
+            outcomes.append(outcome if outcome in ("created", "updated", "unchanged") else "error")
+        if atomic and "error" in outcomes:
+            vars(self).update(before)
+            return None
+        return outcomes
+
+    def _note(self, uuid: str, op: str) -> None:
+        self.versions[uuid] = self.versions.get(uuid, 0) + 1
+        self.histories.setdefault(uuid, []).append((op, self.versions[uuid]))
