@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+DONE_SECONDS = 60
 _CONTEXT = multiprocessing.get_context("forkserver")
 # What commands import when they are called.
 _CONTEXT.set_forkserver_preload(
@@ -36,6 +37,15 @@ class Forked:
     def wait(self, seconds: float | None = None) -> int | None:
         self._process.join(seconds)
         return self._process.exitcode
+
+
+def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+    """What a command says, that has to end well."""
+    log = folder / "command.log"
+    log.write_text("")
+    code = Forked(words, folder, environment, log).wait(DONE_SECONDS)
+    assert code == 0, (words, code, log.read_text())
+    return log.read_text()
 
 
 def _run(words: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:

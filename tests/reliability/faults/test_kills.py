@@ -3,12 +3,15 @@
 import random
 import threading
 import time
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+import processes
 from conftest import ENGINES
 from reliability.clients.sites import Site
-from servers import ForkedService
+from servers import ForkedService, environment
 
 # A new database after so many kills keeps each look at the whole of it short.
 KILLS_OF_A_SITE = 25
@@ -39,6 +42,14 @@ def suffer(site: Site, kills: int) -> None:
                 write_and_kill(site, service, moments.uniform(0.2, 1))
 
 
+def save_and_restore(folder: Path, url: str) -> None:
+    """A backup comes back elsewhere, and its history contains the head that was printed."""
+    file, there = folder / f"{uuid4()}.backup", environment(database_url=f"sqlite:///{folder / f'{uuid4()}.db'}")
+    said = processes.run(["backup", str(file)], folder, environment(database_url=url))
+    processes.run(["restore", str(file)], folder, there)
+    processes.run(["verify", "--head", said.split()[-1]], folder, there)
+
+
 @pytest.mark.proof("kill -9 under 8 writers of every kind")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_was_acknowledged_survives_a_kill(tmp_path, engine, new_database_url, extent, figure):
@@ -47,6 +58,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, engine, new_database_ur
     while left > 0:
         site = Site(tmp_path, new_database_url(engine))
         suffer(site, min(left, KILLS_OF_A_SITE))
+        save_and_restore(tmp_path, site.url)
         left -= KILLS_OF_A_SITE
         writers += site.writers
     unanswered = sum(writer.statuses[0] for writer in writers)

@@ -1,0 +1,91 @@
+"""A backup that is made while others write is a state that was committed, and has all that was acknowledged before."""
+
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from machine_monitor.database import addresses
+from machine_monitor.database.connect import Database
+from machine_monitor.errors import DatabaseBusy
+from machine_monitor.models import LOGS, MACHINES
+from machine_monitor.models.log import LogCreate, LogUpdate
+from machine_monitor.models.machine import MachineCreate
+from machine_monitor.services import backup, records, verify
+from machine_monitor.services.history import Author
+from machine_monitor.services.records import Target
+
+WRITERS = 4
+HELD = """SELECT CAST(uuid AS text), version, (SELECT count(*) FROM history h WHERE h.resource = 'logs'
+AND h.record_id = logs.id AND h.version <= logs.version AND h.key = CAST(uuid AS text)) FROM logs"""
+SHIPPED = 7
+
+
+class Writer(threading.Thread):
+    """Creates and changes logs until it is told to stop; `acknowledged` holds those that are on disk."""
+
+    def __init__(self, url: str, stop: threading.Event) -> None:
+        super().__init__()
+        self.acknowledged: list[str] = []
+        self._database = Database(url)
+        self._stopping = stop
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.acknowledged.append(self._database.transact(self._write))
+            except DatabaseBusy:
+                continue
+        self._database.close_writer()
+
+    def _write(self, tx) -> str:
+        name, author = str(uuid.uuid4()), Author(via="test")
+        body = LogCreate(uuid=name, machine="Press", type="info", comment="écrit")
+        records.create(tx, LOGS, body, author)
+        if self.acknowledged:
+            changed = LogUpdate(comment=f"changed with {name}")
+            records.update(tx, Target(LOGS, self.acknowledged[-1]), changed, author)
+        return name
+
+
+def discard(_done: int, _total: int) -> None:
+    """Hear of progress and say nothing."""
+
+
+def check(file: Path, url: str, acknowledged: set[str]) -> int:
+    """Restore a backup and look at it; how many logs it has."""
+    held = backup.restore(file, addresses.parse(url), discard)
+    database = Database(url)
+    verdict = verify.verify(database, verify.chain.read_head(held.head))
+    logs = database.snapshot(lambda tx: tx.cursor.execute(HELD).fetchall())
+    database.close_writer()
+    assert verdict.faults == []
+    assert acknowledged <= {name for name, _, _ in logs}
+    assert [version for _, version, _ in logs] == [entries for _, _, entries in logs]
+    assert held.tables["logs"] == len(logs)
+    assert held.tables["history"] == SHIPPED + 1 + sum(version for _, version, _ in logs)
+    return len(logs)
+
+
+@pytest.mark.proof(f"backup under {WRITERS} writers")
+def test_a_backup_under_writes_is_a_committed_state(database_url, tmp_path, extent, figure):
+    times = extent(short=3, long=20)
+    stop, database = threading.Event(), Database(database_url)
+    database.transact(lambda tx: records.create(tx, MACHINES, MachineCreate(name="Press"), Author(via="test")))
+    writers = [Writer(database_url, stop) for _ in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    sizes = []
+    try:
+        for number in range(times):
+            acknowledged = {name for writer in writers for name in list(writer.acknowledged)}
+            backup.save(database, tmp_path / f"{number}.db", replace=False, progress=discard)
+            sizes.append(check(tmp_path / f"{number}.db", f"sqlite:///{tmp_path / f'{number}-back.db'}", acknowledged))
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+        database.close_writer()
+    assert sizes == sorted(set(sizes)), "nothing was written meanwhile"
+    figure(times, logs_in_the_last=sizes[-1], not_a_committed_state=0, missing_what_was_acknowledged=0)
