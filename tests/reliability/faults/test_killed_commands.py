@@ -77,7 +77,7 @@ def legacy(tmp_path, extent):
     """A folder of the legacy tool."""
     logs = tmp_path / "legacy" / "logs"
     logs.mkdir(parents=True)
-    for number in range(extent(short=500, long=5_000)):
+    for number in range(extent(short=500, long=1_500)):
         log = {"machineName": f"m {number % 7}", "type": "info", "comment": f"the comment of log {number}", "cost": "1"}
         log |= {"timeStamp": f"2025_01_{number % 28 + 1:02}__10_00_00", "userName": "ab", "project": "P"}
         (logs / f"00000000-0000-4000-8000-{number:012}.json").write_text(json.dumps(log))
