@@ -46,7 +46,7 @@ def failing(pid, call):
             tracer.send_signal(signal.SIGINT)
 
 
-@pytest.mark.proof("I/O errors: no growth, EIO when writing, syncing, reading")
+@pytest.mark.proof("I/O errors of SQLite: no growth; EIO when writing, syncing, reading")
 @pytest.mark.parametrize(("fault", "call"), [(limited, "write"), *((failing, call) for call in FAILING)])
 def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url, extent, figure, fault, call):
     reads_go_on = FAILING.get(call, True)

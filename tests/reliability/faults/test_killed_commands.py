@@ -30,6 +30,8 @@ class Command:
         self._log = folder / "killed.log"
 
     def run(self):
+        # The first of all processes takes seconds to begin.
+        processes.run(["--version"], *self._arguments[1:])
         began = time.monotonic()
         processes.run(*self._arguments)
         self.seconds = time.monotonic() - began

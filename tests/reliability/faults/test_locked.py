@@ -15,7 +15,7 @@ WRITERS = 32
 SECONDS = sqlite.BUSY_SECONDS + 3
 
 
-@pytest.mark.proof(f"SQLite locked by another for {SECONDS} s under {WRITERS} writers")
+@pytest.mark.proof(f"SQLite locked by another for {SECONDS:.0f} s under {WRITERS} writers")
 def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent, figure):
     path, rounds = sqlite_database_url.removeprefix("sqlite:///"), extent(short=1, long=10)
     with ForkedService(tmp_path, database_url=sqlite_database_url) as service, closing(sqlite3.connect(path)) as other:
