@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from machine_monitor.database.connect import Database
-from machine_monitor.services.verify import verify
+from machine_monitor.services.checks.verify import verify
 from reliability.clients import replica
 from reliability.clients.callers import Caller
 from reliability.clients.replica import LISTS, Replica

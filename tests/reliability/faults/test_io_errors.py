@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from machine_monitor.database.connect import Database
-from machine_monitor.services.verify import verify
+from machine_monitor.services.checks.verify import verify
 from reliability.clients.traffic import DONE, Traffic, add_machine, stored
 from servers import ForkedService
 

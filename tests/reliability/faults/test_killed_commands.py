@@ -14,7 +14,7 @@ from conftest import ENGINES
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
-from machine_monitor.services.verify import verify
+from machine_monitor.services.checks.verify import verify
 from servers import environment
 from services.legacy.cases import everything
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from conftest import ENGINES, new_database, serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.services.verify import verify
+from machine_monitor.services.checks.verify import verify
 from query import oracle
 from reliability.clients import replica
 from reliability.inputs.model import STATUSES, Model, same
