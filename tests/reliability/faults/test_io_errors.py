@@ -3,12 +3,16 @@
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
 from reliability.clients.traffic import DONE, Traffic, add_machine, stored
@@ -67,3 +71,18 @@ def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url,
     assert verify(database).faults == []
     database.close_writer()
     figure(times, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503] + traffic.read[503])
+
+
+async def test_a_damaged_page_is_told_and_named_in_the_log(sqlite_database_url, caplog):
+    path = addresses.parse(sqlite_database_url).path
+    with closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'log_types'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    async with serving(Settings(database_url=sqlite_database_url)) as client:
+        answer = await client.get("/log-types")
+        assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
+        assert (await client.get("/machines")).status_code == 200
+    assert "malformed" in caplog.text
