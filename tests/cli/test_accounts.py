@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import sys
+from urllib.parse import parse_qsl
 
 import httpx2
 import pytest
@@ -85,10 +86,10 @@ def test_demo_lets_its_admin_in(mm, monkeypatch):
     def serve(app, **_):
         async def ask():
             token = said[-1].rpartition("Authorization: Bearer ")[2]
-            code = re.search("#code=(.*)", said[-1])[1]
+            filled = dict(parse_qsl(re.search("/ui/sign-in#(.*)", said[-1])[1]))
             async with app.router.lifespan_context(app), calling(app) as client:
                 answers.append(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
-                answers.append(await client.post("/setup", json={"code": code, "password": PASSWORD}))
+                answers.append(await client.post("/session", json=filled))
 
         asyncio.run(ask())
 
@@ -97,7 +98,7 @@ def test_demo_lets_its_admin_in(mm, monkeypatch):
     monkeypatch.setattr(typer, "echo", said.append)
     assert mm("demo", "--machines", "2", "--logs", "3", "--port", "8123")[0] == 0
     assert [answer.json()["user"]["role"] for answer in answers] == ["admin", "admin"]
-    assert "http://127.0.0.1:8123/ui/setup#code=" in said[-1]
+    assert "http://127.0.0.1:8123/ui/sign-in#trigram=ABE&password=" in said[-1]
 
 
 async def test_serve_prints_a_link_while_no_admin_has_a_password(mm, empty_url, monkeypatch):

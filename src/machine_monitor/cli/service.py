@@ -12,7 +12,7 @@ from machine_monitor.errors import UsageError
 
 if TYPE_CHECKING:
     from machine_monitor.config import Settings
-    from machine_monitor.services.accounts.invitations import Invitation
+    from machine_monitor.services.demo import Account
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; MM_HOST if absent.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; MM_PORT if absent.")]
@@ -78,13 +78,13 @@ def demo(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
-        invitation, token = _fill(chosen, machines, logs)
+        account = _fill(chosen, machines, logs)
         here = site.address("127.0.0.1", settings.port if port is None else port)
         place = "/ui/" if console.load() else "/docs"
         typer.echo(
             f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: {here}{place}\n"
-            f"To sign in as an admin, open once: {invitation.url(here)}\n"
-            f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {token}"
+            f"To sign in as its admin: {account.url(here)}\n"
+            f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {account.token}"
         )
         _run(create_app(chosen, configure(chosen)), chosen, host="127.0.0.1", port=int(here.rpartition(":")[2]))
 
@@ -146,8 +146,8 @@ def openapi() -> None:
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
 
 
-def _fill(settings: "Settings", machines: int, logs: int) -> "tuple[Invitation, str]":
-    """Fill a new database with a plant; an invitation and a token of its admin."""
+def _fill(settings: "Settings", machines: int, logs: int) -> "Account":
+    """Fill a new database with a plant; what lets its admin in."""
     from datetime import datetime
 
     from machine_monitor.cli.progress import bar

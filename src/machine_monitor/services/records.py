@@ -274,4 +274,5 @@ def _not_found(resource: Resource) -> NotFound:
 
 
 def _taken(resource: Resource) -> Conflict:
-    return Conflict(f"There is a {resource.noun} with this {resource.key} already.")
+    message = f"There is a {resource.noun} with this {resource.key} already."
+    return Conflict(faults=[Fault(message, "taken", f"/{resource.key}")])

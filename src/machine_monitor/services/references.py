@@ -75,7 +75,7 @@ def resolve(
         if row is None:
             faults.append(_unknown(tx, name, value, names))
         elif before is None and not row[2]:
-            faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", pointer=f"/{name}"))
+            faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", "inactive", f"/{name}"))
         else:
             found.columns[related.on], found.names[name] = row[0], row[1]
     if faults:

@@ -12,7 +12,16 @@ from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query.vocabulary import Resource
 
 S = TypeVar("S", bound=SQLModel)
-CODES = {"missing": "required", "extra_forbidden": "unknown"}
+# What a client may say in its own words; all else is `invalid`, and has its sentence.
+CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown",
+    "string_too_short": "too-short",
+    "string_too_long": "too-long",
+    "string_pattern_mismatch": "pattern",
+    "greater_than_equal": "out-of-range",
+    "less_than_equal": "out-of-range",
+}
 MESSAGES = {"missing": "This field is required.", "extra_forbidden": "There is no such field."}
 
 

@@ -113,20 +113,22 @@ async def test_an_invitation_is_void_after_a_day_a_newer_one_and_for_who_is_swit
 
 
 LOSSES = [
-    ("PATCH", {"role": "supervisor"}),
-    ("PATCH", {"active": False}),
-    ("PUT", {}),
-    ("DELETE", None),
+    ("PATCH", {"role": "supervisor"}, "/role"),
+    ("PATCH", {"active": False}, "/active"),
+    ("PUT", {}, "/role"),
+    ("DELETE", None, None),
 ]
 
 
-@pytest.mark.parametrize(("method", "body"), LOSSES)
-async def test_the_last_admin_stays(site, method, body):
+@pytest.mark.parametrize(("method", "body", "pointer"), LOSSES)
+async def test_the_last_admin_stays(site, method, body, pointer):
     await site.add("AD2", role="admin")
     admin = await site.by_token("ADM")
     # An admin without a password is nobody who could take over.
     answer = await admin.request(method, "/users/ADM", json=body)
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    [fault] = answer.json()["errors"]
+    assert (fault["code"], fault.get("pointer")) == ("last-admin", pointer)
     assert (await admin.patch("/users/ADM", json={"last_name": "X", "role": "admin"})).status_code == 200
     assert (await admin.request(method, "/users/AD2", json=body)).status_code < 300
     if method == "DELETE":

@@ -109,7 +109,7 @@ def test_a_line_that_is_refused_creates_nothing_and_the_rest_goes_on(target, bri
         ("x.ndjson:10", "machine", "error", "invalid"),
         ("x.ndjson:11", "type", "error", "unknown-type"),
         ("x.ndjson:12", "machine", "error", "invalid"),
-        ("x.ndjson:13", "uuid", "error", "invalid"),
+        ("x.ndjson:13", "uuid", "error", "pattern"),
         ("x.ndjson:14", None, "error", "unreadable"),
         ("x.ndjson:15", "ended_at", "error", "invalid"),
     ]

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import POSTGRESQL, Engine
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.errors import Conflict
+from machine_monitor.errors import Conflict, Fault
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS, INVITATIONS, SESSIONS, TOKENS
 from machine_monitor.services.access.permissions import Role
@@ -23,7 +23,7 @@ def follow_change(tx: Transaction, before: Mapping[str, Any], after: Mapping[str
     if all(before[name] == after[name] for name in ("role", "active")):
         return
     if _is_admin(before) and not _is_admin(after):
-        _leave_one(tx, before["trigram"])
+        _leave_one(tx, before["trigram"], "/role" if after["active"] else "/active")
     sessions.end_all(tx, before["trigram"])
 
 
@@ -48,10 +48,10 @@ def take_turns(tx: Transaction) -> None:
         tx.cursor.execute("LOCK TABLE credentials IN SHARE ROW EXCLUSIVE MODE")
 
 
-def _leave_one(tx: Transaction, user: str) -> None:
+def _leave_one(tx: Transaction, user: str, pointer: str | None = None) -> None:
     take_turns(tx)
     if _admins(tx) == {user}:
-        raise Conflict(LAST)
+        raise Conflict(faults=[Fault(LAST, "last-admin", pointer)])
 
 
 def _is_admin(user: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ async def change_password(database: Database, trigram: str, body: NewPassword) -
     passwords.check(body.new, [trigram, *(name for row in found for name in row[2:])], "/new")
     counted = limits.of(trigram, None)
     if await _verify(database, trigram, body.current, counted) is None:
-        raise invalid([Fault("This is not the password so far.", "password", "/current")])
+        raise invalid([Fault("This is not the password so far.", "wrong-password", "/current")])
     hashed = await passwords.hash_beside(body.new)
 
     def unit(tx: Transaction) -> None:

@@ -53,7 +53,7 @@ def make(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
     if stored is None:
         raise invalid([Fault(f"There is no user '{user}'.", "unknown-user", "/user")])
     if not stored.values["active"]:
-        raise invalid([Fault(f"The user '{user}' is not active.", pointer="/user")])
+        raise invalid([Fault(f"The user '{user}' is not active.", "inactive", "/user")])
     now, secret = instants.now(), codes.new()
     (identity,) = tx.next_ids(TOKENS.table.name, 1)
     rows.add(

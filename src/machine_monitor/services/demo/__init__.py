@@ -1,5 +1,6 @@
 """A plant to try the product on: machines, people, and three years of interventions in French and English."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,8 +13,7 @@ from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import records
-from machine_monitor.services.accounts import invitations, tokens
-from machine_monitor.services.accounts.invitations import Invitation
+from machine_monitor.services.accounts import invitations, passwords, tokens
 from machine_monitor.services.demo import plant
 from machine_monitor.services.demo.work import PERIOD, Diary
 from machine_monitor.services.history import Author
@@ -49,10 +49,24 @@ def fill(database: Database, entries: Sequence[Entry], progress: Progress | None
     database.transact(partial(_write, entries=entries, progress=progress))
 
 
-def open_account(tx: Transaction) -> tuple[Invitation, str]:
-    """Let the plant's admin in: a link by which to choose a password, and a token for a day."""
+class Account(NamedTuple):
+    """What lets the plant's admin in, until the demo ends: a password for people, a token for programs."""
+
+    trigram: str
+    password: str
+    token: str
+
+    def url(self, base: str) -> str:
+        """The console's sign-in page, filled in: behind `#`, where no browser sends it."""
+        return f"{base}/ui/sign-in#trigram={self.trigram}&password={self.password}"
+
+
+def open_account(tx: Transaction) -> Account:
+    """Let the plant's admin in, by secrets of this one database."""
+    password = secrets.token_urlsafe(15)
+    invitations.set_password(tx, plant.ADMIN, passwords.hash_now(password))
     body = TokenCreate(name="demo", scope="admin", days=1)
-    return invitations.invite(tx, plant.ADMIN), tokens.make(tx, plant.ADMIN, body)[1]
+    return Account(plant.ADMIN, password, tokens.make(tx, plant.ADMIN, body)[1])
 
 
 def _entry(at: datetime, resource: Resource, values: dict[str, Any]) -> Entry:
