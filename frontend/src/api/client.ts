@@ -13,17 +13,13 @@ export type Role = User['role'];
 export type Severity = Log['severity'];
 export type Status = Log['status'];
 
-/** What writes by cookie carry; `session` keeps it. */
-export const csrf = { token: null as string | null };
+/** What writes by cookie carry; `session` keeps it, and asks for the one of now. */
+export const csrf = { token: null as string | null, renew: async () => {} };
 
 /** Called when an answer says that nobody is signed in. */
 export const refused = { listener: () => {} };
 
 const manners: Middleware = {
-  onRequest({ request }) {
-    if (request.method !== 'GET' && csrf.token) request.headers.set('X-CSRF-Token', csrf.token);
-    return request;
-  },
   async onResponse({ response, request }) {
     if (response.ok) return response;
     const failure = await failureOf(response);
@@ -36,8 +32,22 @@ const manners: Middleware = {
   },
 };
 
+/** Send a request. Where another tab signed in again, this one has the token of a session that is over: it asks and sends once more. */
+async function send(request: Request): Promise<Response> {
+  const token = csrf.token;
+  if (request.method === 'GET' || !token) return fetch(request);
+  const again = request.clone();
+  request.headers.set('X-CSRF-Token', token);
+  const response = await fetch(request);
+  if (response.status !== 403) return response;
+  await csrf.renew();
+  if (!csrf.token || csrf.token === token) return response;
+  again.headers.set('X-CSRF-Token', csrf.token);
+  return fetch(again);
+}
+
 /** The API, typed by its own document. Every call answers or throws a `Failure`. */
-export const api = createClient<paths>({ baseUrl: '/', headers: { Accept: 'application/json' } });
+export const api = createClient<paths>({ baseUrl: '/', headers: { Accept: 'application/json' }, fetch: send });
 api.use(manners);
 
 /** The data of an answer, which is there: a failure was thrown before. */

@@ -1,5 +1,5 @@
 import { api, csrf, data, refused, type Me, type Role, type Schemas, type User } from './client';
-import { asFailure } from './failure';
+import { asFailure, Failure } from './failure';
 
 const RANKS: Role[] = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];
 
@@ -11,7 +11,8 @@ class Session {
   scope = $state<Me['scope']>('read');
 
   constructor() {
-    refused.listener = () => this.#forget();
+    refused.listener = () => this.forget();
+    csrf.renew = () => this.#renew();
   }
 
   /** Ask who one is; throws a `Failure` other than 401. */
@@ -37,7 +38,7 @@ class Session {
 
   async signOut(): Promise<void> {
     await api.DELETE('/session');
-    this.#forget();
+    this.forget();
     // Where anyone may read, one goes on as nobody.
     await this.find();
   }
@@ -48,17 +49,25 @@ class Session {
     return this.known && (this.scope === 'admin' || role === 'viewer');
   }
 
+  /** Know nobody any more, as the service does. */
+  forget(): void {
+    this.user = null;
+    this.known = false;
+    csrf.token = null;
+  }
+
+  /** What another tab signed in to holds here too; a write of somebody else's is not sent in the name of who is there now. */
+  async #renew(): Promise<void> {
+    const before = this.user?.trigram;
+    await this.find();
+    if (this.user?.trigram !== before) throw new Failure({ code: 'somebody-else', status: 403 });
+  }
+
   #take(user: User | null, token: string | null): void {
     this.user = user;
     csrf.token = token;
     this.scope = 'admin';
     this.known = true;
-  }
-
-  #forget(): void {
-    this.user = null;
-    this.known = false;
-    csrf.token = null;
   }
 }
 

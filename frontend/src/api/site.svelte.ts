@@ -4,6 +4,8 @@ import { api, data, type LogType } from './client';
 class Site {
   timezone = $state('UTC');
   types = $state.raw<ReadonlyMap<string, LogType>>(new Map());
+  /** Whether the types were read. */
+  known = $state(false);
 
   /** The zone is open to all, so that even the sign-in page shows the right times. */
   async find(): Promise<void> {
@@ -15,6 +17,7 @@ class Site {
   async read(): Promise<void> {
     const page = await data(api.GET('/log-types', { params: { query: { limit: 500 } } }));
     this.types = new Map((page.items as LogType[]).map((type) => [type.code, type]));
+    this.known = true;
   }
 }
 

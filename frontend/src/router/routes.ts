@@ -6,6 +6,18 @@ export const PLACES = {
   signIn: '/sign-in',
   setUp: '/setup',
   account: '/account',
+  password: '/account/password',
+  myTokens: '/account/tokens',
+  addMyToken: '/account/new-token',
+  admin: '/admin',
+  people: '/admin/people',
+  person: '/admin/people/{trigram}',
+  addPerson: '/admin/new-person',
+  tokens: '/admin/tokens',
+  addToken: '/admin/new-token',
+  types: '/admin/types',
+  type: '/admin/types/{code}',
+  addType: '/admin/new-type',
 } as const;
 
 export type Place = keyof typeof PLACES;

@@ -1,4 +1,5 @@
 import type { Component } from 'svelte';
+import type { Role } from '../api/client';
 import { path, type Place } from '../router/routes';
 import type { Words } from '../words/language.svelte';
 
@@ -11,9 +12,16 @@ interface Page {
   open?: true;
   /** Without the navigation around it. */
   bare?: true;
+  /** For this role and those above it. */
+  role?: Role;
 }
 
 const logs = () => import('../logs/LogsPage.svelte');
+const myTokens: Page = { name: (t) => t.tokens.mine, load: () => import('../account/MyTokensPage.svelte') };
+const admin = () => import('../admin/AdminPage.svelte');
+const people: Page = { name: (t) => t.people.title, load: admin, role: 'admin' };
+const tokens: Page = { name: (t) => t.tokens.title, load: admin, role: 'admin' };
+const types: Page = { name: (t) => t.types.title, load: admin, role: 'supervisor' };
 
 /** What stands at each place. To add one: a line in `PLACES`, one here, and in `NAVIGATION` if it belongs there. */
 export const PAGES: Record<Place, Page> = {
@@ -23,6 +31,18 @@ export const PAGES: Record<Place, Page> = {
   signIn: { name: (t) => t.account.signIn, load: () => import('../account/SignInPage.svelte'), open: true, bare: true },
   setUp: { name: (t) => t.account.setUp, load: () => import('../account/SetUpPage.svelte'), open: true, bare: true },
   account: { name: (t) => t.shell.account, load: () => import('../account/AccountPage.svelte') },
+  password: { name: (t) => t.account.changePassword, load: () => import('../account/PasswordPage.svelte') },
+  myTokens,
+  addMyToken: myTokens,
+  admin: { name: (t) => t.shell.admin, load: admin, role: 'supervisor' },
+  people,
+  person: people,
+  addPerson: people,
+  tokens,
+  addToken: tokens,
+  types,
+  type: types,
+  addType: types,
 };
 
 export interface Entry {
@@ -31,14 +51,22 @@ export interface Entry {
   /** A path of a 20 by 20 picture. */
   icon: string;
   places: Place[];
+  role?: Role;
 }
 
 export const NAVIGATION: Entry[] = [
   { address: path('logs'), name: (t) => t.shell.logs, icon: 'M3 5h14M3 10h14M3 15h9', places: ['home', 'logs', 'log'] },
+  {
+    address: path('admin'),
+    name: (t) => t.shell.admin,
+    icon: 'M3 6h5M12 6h5M3 14h2M9 14h8M10 4a2 2 0 110 4 2 2 0 010-4zM7 12a2 2 0 110 4 2 2 0 010-4z',
+    places: ['admin', 'people', 'person', 'addPerson', 'tokens', 'addToken', 'types', 'type', 'addType'],
+    role: 'supervisor',
+  },
 ];
 export const ACCOUNT: Entry = {
   address: path('account'),
   name: (t) => t.shell.account,
   icon: 'M10 10a3.2 3.2 0 100-6.4 3.2 3.2 0 000 6.4zM3.6 17c.7-3.2 3.2-5 6.4-5s5.7 1.8 6.4 5',
-  places: ['account'],
+  places: ['account', 'password', 'myTokens', 'addMyToken'],
 };

@@ -20,5 +20,11 @@ export const account = {
   noCode: 'This address has no code. Open the whole link that you were given.',
   usedUp: 'This link was used, or its time is over. An admin can make another; on a new service, start it again.',
   role: 'Role',
+  filledIn: 'This link has filled the form in: you only have to sign in.',
+  changePassword: 'Change the password',
+  currentPassword: 'Current password',
+  passwordRules: '15 to 200 characters of any kind: a sentence is easy to keep in mind. Well-known passwords, runs such as 1234, your trigram and your name do not count.',
+  passwordEnds: 'You stay signed in here; every other browser has to sign in again. Tokens go on.',
+  passwordChanged: 'From now on you sign in with the new password.',
   needed: 'Sign in to read the logs.',
 };

@@ -1,9 +1,12 @@
 import { account } from './account';
 import { logs } from './logs';
+import { people } from './people';
 import { problems } from './problems';
 import { record } from './record';
 import { shell } from './shell';
 import { terms } from './terms';
+import { tokens } from './tokens';
+import { types } from './types';
 
 /** The words of the console: a file a place. What varies is a function; counts come as text that is formatted already. */
-export default { account, logs, problems, record, shell, terms };
+export default { account, logs, people, problems, record, shell, terms, tokens, types };

@@ -12,15 +12,24 @@ export const problems = {
     'database-busy': 'The database is busy. Try again in a moment.',
     'query-timeout': 'This takes too long to find. Narrow it: a machine, a shorter time.',
     'storage-full': 'The disk of the service is full: nothing can be written until an admin makes room.',
+    'bad-request': 'The service did not understand this. Open the page again.',
+    'machine-has-logs': 'This machine has logs, so it stays. Take it out of service instead.',
+    'in-use': 'Logs name this, so it stays. Switch it off instead.',
+    'payload-too-large': 'This is too long to be sent.',
+    'uri-too-long': 'This asks for too much at once. Remove a filter.',
+    'precondition-required': 'The page is older than the service. Open it again.',
+    'somebody-else': 'Somebody else signed in in this browser, so nothing was written. Look who is signed in, then try again.',
+    unauthenticated: 'You are not signed in any more.',
     internal: 'The service failed. If it happens again, tell an admin.',
     validation: 'Something has to be corrected.',
   } as Record<string, string>,
-  /** By the code of a fault at a field; others show the service's own sentence. */
+  /** By the code of a fault at a field; where the service's own sentence says more, it stays. */
   fault: {
-    missing: 'This is needed.',
-    string_too_short: 'This is too short.',
-    string_too_long: 'This is too long.',
+    required: 'This is needed.',
+    'too-short': 'This is too short.',
+    'too-long': 'This is too long.',
     pattern: 'This has signs that are not allowed here.',
+    taken: 'There is one of this name already.',
   } as Record<string, string>,
   reference: (id: string) => `Reference ${id}`,
 };

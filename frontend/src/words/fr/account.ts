@@ -22,5 +22,11 @@ export const account: Words['account'] = {
   noCode: 'Cette adresse ne contient pas de code. Ouvrez le lien entier que vous avez reçu.',
   usedUp: 'Ce lien a déjà servi, ou il est trop tard. Un administrateur peut en faire un autre ; sur un service neuf, redémarrez-le.',
   role: 'Rôle',
+  filledIn: 'Ce lien a rempli le formulaire : il ne reste qu’à se connecter.',
+  changePassword: 'Changer le mot de passe',
+  currentPassword: 'Mot de passe actuel',
+  passwordRules: 'De 15 à 200 caractères, quels qu’ils soient : une phrase se retient bien. Les mots de passe connus, les suites comme 1234, votre trigramme et votre nom ne comptent pas.',
+  passwordEnds: 'Vous restez connecté ici ; tout autre navigateur devra se reconnecter. Les jetons restent valables.',
+  passwordChanged: 'Désormais, vous vous connectez avec le nouveau mot de passe.',
   needed: 'Connectez-vous pour lire le journal.',
 };

@@ -1,0 +1,18 @@
+export const types = {
+  title: 'Types of logs',
+  short: 'Types',
+  intro: 'What a log can be: its big button when a log is written, its filter when logs are read.',
+  add: 'Add a type',
+  none: 'No type yet.',
+  noneHint: 'A log needs one: a breakdown, a reload, a check.',
+  code: 'Code',
+  codeHint: 'Up to 40 letters, digits, and . _ - inside. Programs use it; it never changes.',
+  label: 'Label',
+  labelHint: 'How people read it; the code if it is empty.',
+  failure: 'Counts as a failure',
+  failureHint: 'Such logs count when failures of a machine are counted.',
+  active: 'In use',
+  activeHint: 'A type out of use cannot be given to new logs; old ones keep it.',
+  off: 'Out of use',
+  changedMeanwhile: 'Somebody changed this type in the meantime. What you changed stands here, all else is as it is now: look, then save again.',
+};

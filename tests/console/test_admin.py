@@ -1,0 +1,241 @@
+"""The administration and one's own account in a browser: people, invitations, tokens, types, the password."""
+
+import re
+
+import httpx2
+import pytest
+
+from api.access.site import PASSWORD, hashed
+from console.conftest import ADMIN, OPERATOR, PHONE, SUPERVISOR
+from machine_monitor.services.accounts import invitations
+
+SENTENCE = "neuf moutons violets dansent"
+
+
+def sign_in(page, trigram, password):
+    page.get_by_label("Trigram").fill(trigram)
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+
+
+def add_person(site, trigram, **values):
+    site.call("PUT", f"/users/{trigram}", **{"active": True, **values})
+
+
+def test_a_person_is_added_invited_and_comes_in(opened, site):
+    page = opened("/ui/admin/people")
+    page.get_by_role("button", name="Add a person").click()
+    page.get_by_label("Trigram").fill("no spaces")
+    page.get_by_label("First name").fill("Noor")
+    page.get_by_role("button", name="Add a person").last.click()
+    page.get_by_text("This has signs that are not allowed here.").wait_for()
+    page.get_by_label("Trigram").fill("NOO")
+    page.get_by_label("Role").select_option("lead")
+    page.get_by_role("button", name="Add a person").last.click()
+    page.wait_for_url("**/ui/admin/people/NOO")
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Link, shown this once").input_value()
+    assert link.startswith(f"{site.address}/ui/setup#code=")
+    page.reload()
+    page.get_by_role("button", name="Make a link").wait_for()
+    assert page.get_by_label("Link, shown this once").count() == 0
+    invited = opened(link.removeprefix(site.address), user=None, **PHONE)
+    invited.get_by_label("New password").fill(SENTENCE)
+    invited.get_by_role("button", name="Open my account").click()
+    invited.wait_for_url("**/ui/logs")
+    assert site.call("GET", "/users/NOO")["role"] == "lead"
+
+
+def test_people_are_found_by_the_beginning_of_a_name_and_the_address_says_so(opened, site):
+    add_person(site, "ELO", first_name="Éloïse", last_name="Grand-Pré")
+    page = opened("/ui/admin/people")
+    page.get_by_role("link", name="Éloïse Grand-Pré").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("eloi pre")
+    page.get_by_text("1 person").wait_for()
+    assert page.url.endswith("?q=eloi+pre")
+    page.get_by_role("link", name="Éloïse Grand-Pré").click()
+    page.wait_for_url("**/people/ELO?q=eloi+pre")
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/people?q=eloi+pre")
+    page.wait_for_function("document.activeElement.dataset.key === 'ELO'")
+    page.get_by_label("Find a person").fill("zzz")
+    page.get_by_text("Nobody of this name.").wait_for()
+
+
+def test_two_who_change_a_person_do_not_overwrite_each_other(opened, site):
+    add_person(site, "TWO", first_name="Before", last_name="Before")
+    page = opened("/ui/admin/people/TWO")
+    page.get_by_label("First name").fill("Mine")
+    site.call("PATCH", "/users/TWO", last_name="Theirs")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Somebody changed this person in the meantime.").wait_for()
+    assert page.get_by_label("Last name").input_value() == "Theirs"
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.").wait_for()
+    stored = site.call("GET", "/users/TWO")
+    assert (stored["first_name"], stored["last_name"]) == ("Mine", "Theirs")
+
+
+def test_who_is_switched_off_is_shown_so_and_not_invited(opened, site):
+    add_person(site, "OFF")
+    page = opened("/ui/admin/people/OFF")
+    page.get_by_label("Is still here").uncheck()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Switch the account on first, and save.").wait_for()
+    assert page.get_by_role("button", name="Make a link").count() == 0
+    assert "Switched off" in page.locator("[data-key=OFF]").text_content()
+
+
+@pytest.mark.parametrize(("field", "lose"), [("role", "lead"), ("active", None)])
+def test_the_last_admin_is_told_at_the_field(opened, field, lose):
+    page = opened(f"/ui/admin/people/{ADMIN}", refusals=(409,))
+    if lose:
+        page.get_by_label("Role").select_option(lose)
+    else:
+        page.get_by_label("Is still here").uncheck()
+    page.get_by_role("button", name="Save").click()
+    wrong = page.locator("[aria-invalid=true]")
+    wrong.wait_for()
+    assert wrong.get_attribute("name") == field
+    fault = wrong.get_attribute("aria-describedby").split()[-1]
+    assert "last active admin" in page.locator(f"[id='{fault}']").text_content()
+
+
+def test_a_token_is_shown_once_and_good_until_it_is_revoked(opened, site):
+    page = opened("/ui/admin/tokens")
+    page.get_by_role("button", name="New token").wait_for()
+    page.keyboard.press("n")
+    page.get_by_label("What it is for").fill("Shift report")
+    page.get_by_label("Acts for").select_option(OPERATOR)
+    page.get_by_label("Days until it ends").fill("4000")
+    page.get_by_role("button", name="Make the token").click()
+    page.wait_for_selector("[name=days][aria-invalid=true]")
+    page.get_by_label("Days until it ends").fill("30")
+    page.get_by_role("button", name="Make the token").click()
+    secret = page.get_by_label("Token, shown this once").input_value()
+    headers = {"Authorization": f"Bearer {secret}"}
+    me = httpx2.get(f"{site.address}/me", headers=headers).json()
+    assert (me["user"]["trigram"], me["scope"]) == (OPERATOR, "read")
+    page.get_by_role("button", name="Done").click()
+    page.wait_for_url("**/ui/admin/tokens")
+    assert secret not in page.content()
+    page.get_by_role("button", name="Revoke Shift report").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    page.get_by_text("The token is revoked.").wait_for()
+    assert httpx2.get(f"{site.address}/me", headers=headers).status_code == 401
+
+
+def test_what_is_copied_is_the_secret(opened):
+    page = opened("/ui/account/new-token", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_label("What it is for").fill("Copied")
+    page.get_by_role("button", name="Make the token").click()
+    secret = page.get_by_label("Token, shown this once").input_value()
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_text("Copied.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+
+
+def test_one_s_own_tokens_are_one_s_own(opened, site):
+    site.call("POST", "/tokens", name="Of somebody else", scope="read", user=SUPERVISOR)
+    page = opened("/ui/account", user=OPERATOR, **PHONE)
+    page.get_by_role("link", name="My tokens").click()
+    page.get_by_text("No token.").wait_for()
+    page.get_by_role("button", name="New token").click()
+    assert page.get_by_label("Acts for").count() == 0
+    assert page.locator("[name=scope] option").count() == 2
+    page.get_by_label("What it is for").fill("My script")
+    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("button", name="Done").click()
+    page.get_by_text("My script").wait_for()
+    assert page.locator("li", has_text="ends").count() == 1
+    page.get_by_role("button", name="Revoke My script").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    page.get_by_text("No token.").wait_for()
+
+
+def test_a_type_is_added_and_changed_by_a_supervisor(opened, site):
+    page = opened("/ui/admin", user=SUPERVISOR)
+    page.get_by_role("button", name="Add a type").click()
+    page.get_by_label("Code").fill("oil-leak")
+    page.get_by_label("Counts as a failure").check()
+    page.get_by_role("button", name="Add a type").last.click()
+    page.wait_for_url("**/ui/admin/types/oil-leak")
+    page.get_by_label("Label").fill("Oil leak")
+    page.get_by_label("In use").uncheck()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Oil leak").wait_for()
+    stored = site.call("GET", "/log-types/oil-leak")
+    assert (stored["label"], stored["counts_as_failure"], stored["active"]) == ("Oil leak", True, False)
+    page.get_by_label("Label").fill("")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("heading", name="oil-leak").wait_for()
+
+
+def test_what_the_role_may_not_do_is_not_offered(opened):
+    page = opened("/ui/admin", user=SUPERVISOR)
+    page.get_by_role("link", name="Types").wait_for()
+    assert page.get_by_role("link", name="People").count() == 0
+    page.goto("/ui/admin/people")
+    page.get_by_role("heading", name="Your role does not allow this.").wait_for()
+    page = opened("/ui/account", user=OPERATOR)
+    page.get_by_role("heading", name="My account").wait_for()
+    assert page.get_by_role("link", name=re.compile("Admin")).count() == 0
+
+
+def test_a_password_is_changed_and_one_stays_signed_in(opened, site):
+    add_person(site, "PWD")
+    site.write(lambda tx: invitations.set_password(tx, "PWD", hashed()))
+    page = opened("/ui/account/password", user=None)
+    sign_in(page, "PWD", PASSWORD)
+    page.get_by_text("15 to 200 characters").wait_for()
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("New password").fill("pwd pwd pwd pwd pwd")
+    page.get_by_role("button", name="Change the password").click()
+    page.wait_for_selector("[name=new][aria-invalid=true]")
+    page.get_by_label("New password").fill(SENTENCE)
+    page.get_by_role("button", name="Change the password").click()
+    page.get_by_text("From now on you sign in with the new password.").wait_for()
+    page.goto("/ui/logs")
+    page.wait_for_selector("[data-uuid]")
+
+
+def test_a_write_survives_that_another_tab_signed_in_again(opened, site):
+    add_person(site, "TAB")
+    page = opened("/ui/sign-in?next=/ui/admin/people/TAB", user=None, refusals=(403,))
+    sign_in(page, ADMIN, PASSWORD)
+    page.get_by_label("First name").fill("Twice")
+    # As another tab would, whose cookie this one has from then on.
+    answer = page.context.request.post("/session", data={"trigram": ADMIN, "password": PASSWORD})
+    assert answer.ok
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.").wait_for()
+    assert site.call("GET", "/users/TAB")["first_name"] == "Twice"
+
+
+def test_nothing_is_written_in_the_name_of_who_signed_in_elsewhere(opened, site):
+    page = opened("/ui/sign-in?next=/ui/account/new-token", user=None, refusals=(403,))
+    sign_in(page, SUPERVISOR, PASSWORD)
+    page.get_by_label("What it is for").fill("Not theirs")
+    assert page.context.request.post("/session", data={"trigram": OPERATOR, "password": PASSWORD}).ok
+    page.get_by_role("button", name="Make the token").click()
+    page.get_by_text("Somebody else signed in").wait_for()
+    assert page.get_by_role("link", name=re.compile(OPERATOR)).is_visible()
+    assert "Not theirs" not in str(site.call("GET", "/tokens?limit=500"))
+
+
+def test_the_link_of_the_demo_fills_the_sign_in_page(opened):
+    page = opened(f"/ui/sign-in#trigram={ADMIN}&password={PASSWORD.replace(' ', '+')}", user=None)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/ui/logs")
+    assert "password" not in page.evaluate("JSON.stringify(history.state) + location.href")
+
+
+def test_a_french_user_meets_no_english_at_a_field(opened):
+    page = opened("/ui/admin/new-person", locale="fr-FR", refusals=(409,))
+    page.get_by_label("Trigramme").fill("_x")
+    page.get_by_role("button", name="Ajouter une personne").last.click()
+    page.get_by_text("signes qui ne sont pas permis").wait_for()
+    page.get_by_label("Trigramme").fill(ADMIN)
+    page.get_by_role("button", name="Ajouter une personne").last.click()
+    page.get_by_text("Il existe déjà").wait_for()
