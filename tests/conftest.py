@@ -42,6 +42,13 @@ def pytest_configure(config):
     settings.load_profile("proof" if config.getoption("--long") else "suite")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say where the pictures of the console are, if any were taken."""
+    ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+    if any(nodeid.startswith("tests/console/test_pages.py") for nodeid in ran):
+        terminalreporter.write_line("Screenshots of the console: tests/console/screenshots")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of data that stands beside a developer's checkout."""

@@ -1,0 +1,99 @@
+"""Takes the pictures of the README anew, of a plant that `mm demo` fills: `.venv/bin/python docs/pictures/take.py`."""
+
+import contextlib
+import os
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+CHROMIUM = os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium")
+DESK = {"viewport": {"width": 1240, "height": 680}}
+PHONE = {"viewport": {"width": 390, "height": 680}, "has_touch": True, "is_mobile": True}
+# A name, where, on what, and what is pressed before.
+PICTURES = [
+    (
+        "logs",
+        "/ui/logs?type=error&q=broche",
+        {**DESK, "locale": "en-GB", "color_scheme": "light"},
+        "[data-uuid]:has(mark)",
+    ),
+    ("phone", "/ui/logs", {**PHONE, "locale": "fr-FR", "color_scheme": "dark"}, None),
+]
+MAX_BYTES = 150_000
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def main() -> None:
+    """Take every picture."""
+    with demo() as link, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-lcd-text"])
+        for name, address, options, pressed in PICTURES:
+            path = HERE / f"{name}.png"
+            path.write_bytes(smaller(take(browser, link, address, options, pressed)))
+            assert path.stat().st_size < MAX_BYTES
+        browser.close()
+
+
+@contextlib.contextmanager
+def demo() -> Iterator[str]:
+    """The link to sign in with, while a demo is served."""
+    variables = {**os.environ, "MM_TIMEZONE": "Europe/Paris", "MM_LOG_LEVEL": "info", "MM_LOG_FORMAT": "text"}
+    command = [sys.executable, "-m", "machine_monitor.cli.main", "demo", "--port", "8765"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=variables, cwd="/", **pipes) as process:
+        try:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            while "running on" not in process.stderr.readline():
+                assert process.poll() is None, "the demo did not start: is the port free?"
+            yield next(found[0] for line in process.stdout if (found := re.search(r"http\S+/ui/sign-in#\S+", line)))
+        finally:
+            process.terminate()
+
+
+def take(browser: Browser, link: str, address: str, options: dict, pressed: str | None) -> bytes:
+    """Sign in, go there, and look."""
+    context = browser.new_context(base_url=link.partition("/ui/")[0], reduced_motion="reduce", **options)
+    page = context.new_page()
+    page.goto(link)
+    page.locator("button[type=submit]").click()
+    page.wait_for_url("**/ui/logs")
+    page.goto(address)
+    page.wait_for_selector("[data-uuid]")
+    if pressed:
+        page.locator(pressed).first.click()
+        page.wait_for_selector("section dl dd")
+        page.mouse.move(0, 0)
+    page.wait_for_timeout(300)
+    png = page.screenshot()
+    context.close()
+    return png
+
+
+def smaller(png: bytes) -> bytes:
+    """The same picture, packed as tightly as zlib can: a browser packs for speed."""
+    kept, packed, at = b"", b"", len(SIGNATURE)
+    while at < len(png):
+        (length,), kind = struct.unpack_from(">I", png, at), png[at + 4 : at + 8]
+        body, at = png[at + 8 : at + 8 + length], at + 12 + length
+        if kind == b"IDAT":
+            packed += body
+        elif kind != b"IEND":
+            kept += chunk(kind, body)
+    return SIGNATURE + kept + chunk(b"IDAT", zlib.compress(zlib.decompress(packed), 9)) + chunk(b"IEND", b"")
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A part of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+if __name__ == "__main__":
+    main()
