@@ -9,6 +9,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PYTHON = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "alembic").rglob("*.py"))]
+CONSOLE = ROOT / "frontend"
+GENERATED = CONSOLE / "src/api/schema.d.ts"
+CONSOLE_SOURCES = sorted(
+    path
+    for folder in ("src", "tests")
+    for path in (CONSOLE / folder).rglob("*.*")
+    if path.suffix in {".ts", ".svelte", ".css"} and path != GENERATED
+)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MAX_FILE = 300
 MAX_FUNCTION = 40
@@ -26,7 +34,7 @@ def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, FUNCTIONS)]
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=name)
+@pytest.mark.parametrize("path", [*PYTHON, *CONSOLE_SOURCES], ids=name)
 def test_a_file_is_read_in_one_sitting(path):
     assert len(path.read_text().splitlines()) <= MAX_FILE
 
@@ -52,9 +60,14 @@ def test_a_package_is_seen_at_a_glance(package):
     assert len(list(package.glob("*.py"))) <= MAX_FILES_OF_PACKAGE
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
+@pytest.mark.parametrize("folder", sorted({path.parent for path in CONSOLE_SOURCES}), ids=name)
+def test_a_folder_of_the_console_is_seen_at_a_glance(folder):
+    assert len([path for path in folder.iterdir() if path.is_file()]) <= MAX_FILES_OF_PACKAGE
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *CONSOLE_SOURCES], ids=name)
 def test_a_module_is_named_by_what_it_is_for(path):
-    assert path.stem not in FORBIDDEN
+    assert path.name.partition(".")[0] not in FORBIDDEN
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=name)
