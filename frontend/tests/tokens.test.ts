@@ -26,6 +26,8 @@ const PAIRS = [
   ['text', 'mark', 4.5] as const,
   // What shows where a field is.
   ...GROUNDS.slice(0, 3).map((ground) => ['edge', ground, 3] as const),
+  // What bars say.
+  ...GROUNDS.slice(0, 2).map((ground) => ['ink', ground, 3] as const),
 ];
 
 test.each(PAIRS)('%s on %s can be read in both themes', (text, ground, least) => {

@@ -11,6 +11,11 @@ export class Formats {
   #dayOfYear: Intl.DateTimeFormat;
   #clock: Intl.DateTimeFormat;
   #number: Intl.NumberFormat;
+  #month: Intl.DateTimeFormat;
+  #monthOnly: Intl.DateTimeFormat;
+  #initial: Intl.DateTimeFormat;
+  #weekday: Intl.DateTimeFormat;
+  #percent: Intl.NumberFormat;
   #year: Intl.DateTimeFormat;
 
   /** `locale` is the language as a country writes it: days come before months in `en-GB`. */
@@ -22,6 +27,11 @@ export class Formats {
     this.#dayOfYear = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', timeZone });
     this.#clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone });
     this.#year = new Intl.DateTimeFormat('en', { year: 'numeric', timeZone });
+    this.#month = new Intl.DateTimeFormat(locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
+    this.#monthOnly = new Intl.DateTimeFormat(locale, { month: 'long', timeZone: 'UTC' });
+    this.#initial = new Intl.DateTimeFormat(locale, { month: 'narrow', timeZone: 'UTC' });
+    this.#weekday = new Intl.DateTimeFormat(locale, { weekday: 'short', timeZone: 'UTC' });
+    this.#percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 });
     this.#number = new Intl.NumberFormat(locale, { maximumFractionDigits: 10 });
   }
 
@@ -72,5 +82,33 @@ export class Formats {
   /** Whether the language speaks of this many in the singular. */
   isOne(count: number): boolean {
     return this.language === 'fr' ? Math.abs(count) < 2 : count === 1;
+  }
+
+  /** A month such as `2026-11`, in full. */
+  month(month: string): string {
+    return this.#month.format(new Date(`${month}-01`));
+  }
+
+  monthOnly(month: string): string {
+    return this.#monthOnly.format(new Date(`${month}-01`));
+  }
+
+  initial(month: string): string {
+    return this.#initial.format(new Date(`${month}-01`));
+  }
+
+  /** The day of the week of a day such as `2026-11-24`. */
+  weekday(day: string): string {
+    return this.#weekday.format(new Date(day));
+  }
+
+  percent(share: number): string {
+    return this.#percent.format(share);
+  }
+
+  /** Seconds as hours; tenths where they matter. */
+  hours(seconds: number): string {
+    const hours = seconds / HOUR;
+    return this.number(hours < 10 ? Math.round(hours * 10) / 10 : Math.round(hours));
   }
 }

@@ -1,5 +1,7 @@
 import { account } from './account';
+import { charts } from './charts';
 import { logs } from './logs';
+import { machines } from './machines';
 import { people } from './people';
 import { problems } from './problems';
 import { record } from './record';
@@ -7,6 +9,7 @@ import { shell } from './shell';
 import { terms } from './terms';
 import { tokens } from './tokens';
 import { types } from './types';
+import { wall } from './wall';
 
 /** The words of the console: a file a place. What varies is a function; counts come as text that is formatted already. */
-export default { account, logs, people, problems, record, shell, terms, tokens, types };
+export default { account, charts, logs, machines, people, problems, record, shell, terms, tokens, types, wall };

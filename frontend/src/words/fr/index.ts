@@ -1,6 +1,8 @@
 import type { Words } from '../language.svelte';
 import { account } from './account';
+import { charts } from './charts';
 import { logs } from './logs';
+import { machines } from './machines';
 import { people } from './people';
 import { problems } from './problems';
 import { record } from './record';
@@ -8,8 +10,9 @@ import { shell } from './shell';
 import { terms } from './terms';
 import { tokens } from './tokens';
 import { types } from './types';
+import { wall } from './wall';
 
 /** The same in French; the type makes each key of English be there. */
-const fr: Words = { account, logs, people, problems, record, shell, terms, tokens, types };
+const fr: Words = { account, charts, logs, machines, people, problems, record, shell, terms, tokens, types, wall };
 
 export default fr;

@@ -1,0 +1,4 @@
+/** What all pictures have. */
+export const charts = {
+  numbers: 'Numbers',
+};

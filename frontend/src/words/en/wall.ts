@@ -1,0 +1,18 @@
+export const wall = {
+  title: 'Wall',
+  live: (clock: string) => `Live, heard at ${clock}`,
+  heard: (clock: string) => `Heard at ${clock}`,
+  lost: (clock: string) => `Nothing heard since ${clock}`,
+  stopped: (one: boolean): string => (one ? 'machine stopped' : 'machines stopped'),
+  noneStopped: 'No machine is stopped',
+  since: (span: string) => `for ${span}`,
+  more: (count: string) => `and ${count} more`,
+  open: (_one: boolean): string => 'open',
+  nothingOpen: 'Nothing is open.',
+  weeks: 'This week against last',
+  measure: { count: 'Logs', failures: 'Failures', downtime: 'Stopped hours' },
+  before: (value: string) => `last week by today ${value}`,
+  latest: 'Latest',
+  pareto: 'Longest stopped, stops of the last 30 days',
+  neverStopped: 'No stop in 30 days.',
+};

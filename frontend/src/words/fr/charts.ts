@@ -1,0 +1,5 @@
+import type { Words } from '../language.svelte';
+
+export const charts: Words['charts'] = {
+  numbers: 'Chiffres',
+};
