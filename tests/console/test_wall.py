@@ -1,5 +1,7 @@
 """The screen on the wall: what it says, and that it says when it is old."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from console.conftest import DESK, SCREENSHOTS
@@ -18,6 +20,29 @@ def add_log(site, **values):
     return site.call("POST", "/logs", **{"machine": "Tour CN 1", "type": "error", **values})["uuid"]
 
 
+@pytest.fixture(scope="module")
+def hard_week(site):
+    """Two weeks in which much went wrong: more machines stand and more is open than the wall has room for."""
+    now, uuids = datetime.now(UTC), []
+    names = [one["name"] for one in site.call("GET", "/machines?fields=name&limit=10")["items"]]
+    for number, name in enumerate(names):
+        begun = now - timedelta(hours=4 + 31 * number)
+        values = {
+            "started_at": begun.isoformat(),
+            "down_from": begun.isoformat(),
+            "comment": f"Alarm {300 + number} on axis Y",
+        }
+        if number < 8:
+            values |= {"status": "open", "severity": ("critical", "major", "minor")[number % 3]}
+        else:
+            values |= {"down_to": (begun + timedelta(hours=3)).isoformat()}
+        uuids.append(add_log(site, machine=name, **values))
+    yield
+    for uuid in uuids:
+        site.call("DELETE", f"/logs/{uuid}")
+
+
+@pytest.mark.usefixtures("hard_week")
 @pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids="-".join)
 def test_the_wall_fits_its_screen_and_can_be_used_by_all(opened, axe, screen, locale, theme):
     page = opened("/ui/wall", locale=locale, color_scheme=theme, reduced_motion="reduce", **SCREENS[screen])

@@ -30,7 +30,7 @@ export class Board {
           readLogs([['limit', '6']]),
           readStats('day', 'count,failures', [['started_at__gte', since]]),
           readStats('day', 'downtime', [['down_from__gte', '-90d']]),
-          readStats('machine', 'downtime', [['down_from__gte', '-30d']]),
+          readStats('machine', 'downtime', [['down_from__gte', addDays(today, -30)]]),
         ]),
       );
       const [stops, open, latest] = found;

@@ -30,7 +30,7 @@ export class Formats {
     this.#month = new Intl.DateTimeFormat(locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
     this.#monthOnly = new Intl.DateTimeFormat(locale, { month: 'long', timeZone: 'UTC' });
     this.#initial = new Intl.DateTimeFormat(locale, { month: 'narrow', timeZone: 'UTC' });
-    this.#weekday = new Intl.DateTimeFormat(locale, { weekday: 'short', timeZone: 'UTC' });
+    this.#weekday = new Intl.DateTimeFormat(locale, { weekday: 'long', timeZone: 'UTC' });
     this.#percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 });
     this.#number = new Intl.NumberFormat(locale, { maximumFractionDigits: 10 });
   }

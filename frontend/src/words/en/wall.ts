@@ -1,5 +1,6 @@
 export const wall = {
   title: 'Wall',
+  heading: 'The workshop now',
   live: (clock: string) => `Live, heard at ${clock}`,
   heard: (clock: string) => `Heard at ${clock}`,
   lost: (clock: string) => `Nothing heard since ${clock}`,
@@ -11,8 +12,8 @@ export const wall = {
   nothingOpen: 'Nothing is open.',
   weeks: 'This week against last',
   measure: { count: 'Logs', failures: 'Failures', downtime: 'Stopped hours' },
-  before: (value: string) => `last week by today ${value}`,
+  before: (day: string, value: string) => `last week, to ${day}: ${value}`,
   latest: 'Latest',
-  pareto: 'Longest stopped, stops of the last 30 days',
+  pareto: (day: string) => `Stopped most, stops since ${day}`,
   neverStopped: 'No stop in 30 days.',
 };

@@ -2,6 +2,7 @@ import type { Words } from '../language.svelte';
 
 export const wall: Words['wall'] = {
   title: 'Tableau',
+  heading: 'L’atelier en ce moment',
   live: (clock) => `En direct, reçu à ${clock}`,
   heard: (clock) => `Reçu à ${clock}`,
   lost: (clock) => `Plus de nouvelles depuis ${clock}`,
@@ -11,10 +12,10 @@ export const wall: Words['wall'] = {
   more: (count) => `et ${count} de plus`,
   open: (one) => (one ? 'ouverte' : 'ouvertes'),
   nothingOpen: 'Rien n’est ouvert.',
-  weeks: 'Cette semaine et la précédente',
+  weeks: 'Cette semaine et la dernière',
   measure: { count: 'Interventions', failures: 'Pannes', downtime: 'Heures d’arrêt' },
-  before: (value) => `semaine passée, même jour : ${value}`,
+  before: (day, value) => `la dernière, à ${day} : ${value}`,
   latest: 'Dernières interventions',
-  pareto: 'Plus longtemps à l’arrêt, arrêts des 30 derniers jours',
+  pareto: (day) => `Le plus à l’arrêt, arrêts depuis le ${day}`,
   neverStopped: 'Aucun arrêt en 30 jours.',
 };

@@ -1,0 +1,261 @@
+"""Machines in a browser: the list, a machine's page, its pictures, and labels."""
+
+import re
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+
+from api.access.site import hashed
+from console.conftest import DESK, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR
+from machine_monitor.services.accounts import invitations
+
+MACHINE = "[data-machine]"
+ROW = "[data-uuid]"
+SCREENS = {"desk": DESK, "phone": PHONE}
+PAGES = [
+    ("machines", "/ui/machines", MACHINE),
+    ("machine", "/ui/machines/{name}", "[data-uuid]"),
+    ("machine-days", "/ui/machines/{name}?started_at__gte=2026-01-01&started_at__lte=2026-01-02", "[role=slider]"),
+    ("labels", "/ui/labels?name={name}", ".sheet img"),
+]
+LOOKS = [
+    ("desk", "en-GB", "light"),
+    ("desk", "fr-FR", "dark"),
+    ("phone", "en-GB", "dark"),
+    ("phone", "fr-FR", "light"),
+]
+
+
+@pytest.fixture(scope="session")
+def busiest(site):
+    """The machine with the most logs."""
+    return site.call("GET", "/logs/facets?by=machine&limit=1")["facets"]["machine"][0]["value"]
+
+
+@pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids="-".join)
+@pytest.mark.parametrize(("name", "path", "there"), PAGES, ids=[page[0] for page in PAGES])
+def test_a_page_can_be_used_by_all(opened, axe, busiest, name, path, there, screen, locale, theme):
+    address = path.format(name=quote(busiest))
+    page = opened(address, locale=locale, color_scheme=theme, reduced_motion="reduce", **SCREENS[screen])
+    page.wait_for_selector(there)
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(300)
+    page.screenshot(path=SCREENSHOTS / f"{name}-{screen}-{locale[:2]}-{theme}.png")
+    main = page.locator("main")
+    # The page scrolls within: all of it is looked at.
+    page.set_viewport_size(
+        {**SCREENS[screen]["viewport"], "height": int(main.evaluate("one => one.scrollHeight")) + 80}
+    )
+    page.wait_for_timeout(100)
+    page.screenshot(path=SCREENSHOTS / f"{name}-whole-{screen}-{locale[:2]}-{theme}.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert axe(page) == []
+
+
+@pytest.fixture(scope="module")
+def lead(site):
+    """Somebody who may say of a machine what it is like, and no more."""
+    site.write(lambda tx: invitations.set_password(tx, "MLF", hashed()))
+    return "MLF"
+
+
+@pytest.fixture
+def machine(site):
+    """A machine of its own, with nothing yet."""
+    name = f"Press {uuid4().hex[:8]}"
+    made = site.call("POST", "/machines", name=name, sector="Hall 9", manufacturer="Ovrandel")
+    yield made
+    found = site.call("GET", f"/machines?id={made['id']}")["items"]
+    logs = site.call("GET", f"/logs?machine.id={made['id']}")["items"]
+    for log in logs:
+        site.call("DELETE", f"/logs/{log['uuid']}")
+    for one in found if not logs else []:
+        site.call("DELETE", f"/machines/{quote(one['name'])}")
+
+
+def address(machine):
+    return f"/ui/machines/{quote(machine['name'])}"
+
+
+def add_log(site, machine, **values):
+    return site.call("POST", "/logs", **{"machine": machine["name"], "type": "info", **values})["uuid"]
+
+
+def names(page):
+    return page.eval_on_selector_all(MACHINE, "all => all.map(one => one.dataset.machine)")
+
+
+def test_machines_that_stand_come_first_and_go_back_when_they_run(opened, site, machine):
+    uuid = add_log(site, machine, type="error", down_from="2026-01-05T08:00:00Z")
+    page = opened("/ui/machines")
+    page.wait_for_selector(MACHINE)
+    row = page.locator(f"[data-machine='{machine['name']}']")
+    assert row.get_by_text("Stopped for").is_visible()
+    # It stands longest, and what stands comes before what does not.
+    shown = page.locator(MACHINE)
+    stands = [row.get_by_text("Stopped for").count() for row in shown.all()]
+    assert stands == sorted(stands, reverse=True)
+    page.get_by_role("button", name="State").click()
+    page.get_by_role("checkbox", name="Stopped now").click()
+    page.wait_for_url("**/ui/machines?state=stopped")
+    page.wait_for_function("n => document.querySelectorAll('[data-machine]').length === n", arg=sum(stands))
+    site.call("PATCH", f"/logs/{uuid}", down_to="2026-01-05T09:00:00Z")
+    row.wait_for(state="detached")
+
+
+def test_what_is_chosen_of_the_machines_stands_in_the_address(opened, machine):
+    page = opened("/ui/machines")
+    page.wait_for_selector(MACHINE)
+    page.get_by_role("button", name="Sector").click()
+    page.get_by_role("checkbox", name="Hall 9").click()
+    page.wait_for_url("**/ui/machines?sector=Hall+9")
+    page.keyboard.press("/")
+    page.keyboard.type(machine["name"][:9].lower())
+    page.wait_for_selector(f"[data-machine='{machine['name']}'] mark")
+    assert page.url.endswith(f"?sector=Hall+9&q={machine['name'][:9].lower().replace(' ', '+')}")
+    page.reload()
+    page.wait_for_selector(f"[data-machine='{machine['name']}'] mark")
+    assert names(page) == [machine["name"]]
+    page.get_by_role("button", name="Clear all").click()
+    page.wait_for_url("**/ui/machines")
+
+
+def test_a_label_leads_to_its_machine_whatever_its_name_is_by_now(opened, site, machine):
+    page = opened(f"/ui/m/{machine['id']}")
+    page.wait_for_url(f"**{address(machine)}")
+    other = {"name": f"Renamed {machine['name']}"}
+    site.call("PATCH", f"/machines/{quote(machine['name'])}", **other)
+    page.goto(f"/ui/m/{machine['id']}")
+    page.wait_for_url(f"**{address(other)}")
+    page.goto("/ui/m/999999")
+    page.get_by_text("There is no such machine.").wait_for()
+
+
+def test_days_are_chosen_by_dragging_and_by_keys_and_stand_in_the_address(opened, site, busiest):
+    page = opened(f"/ui/machines/{quote(busiest)}")
+    page.wait_for_selector(ROW)
+    box = page.locator(".area").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 20, steps=4)
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"\?started_at__gte=\d{4}-\d\d-\d\d&started_at__lte=\d{4}-\d\d-\d\d$"))
+    query = page.url.partition("?")[2]
+    total = site.call("GET", f"/logs?machine={quote(busiest)}&{query}&limit=1&count=exact")["total"]
+    page.get_by_role("link", name=re.compile(rf"^Open {total} logs? in the list$")).wait_for()
+    first = page.get_by_role("slider", name="First day")
+    first.focus()
+    before = int(first.get_attribute("aria-valuenow"))
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("n => document.activeElement.ariaValueNow === n", arg=str(before + 1))
+    assert page.url.partition("?")[2] != query
+    page.get_by_role("button", name="All days").click()
+    page.wait_for_url(f"**/ui/machines/{quote(busiest)}")
+
+
+def test_the_numbers_of_a_picture_are_those_of_the_service(opened, site, machine):
+    add_log(site, machine, type="error", down_from="2026-10-30T22:00:00Z", down_to="2026-11-01T01:00:00Z", cause="Fuse")
+    add_log(site, machine, cause="fuse")
+    page = opened(address(machine))
+    page.get_by_text("2 logs in twelve months, 1 of them a failure.").wait_for()
+    page.get_by_role("button", name="Stopped hours a month: Numbers").click()
+    table = page.get_by_role("table", name="Stopped hours a month")
+    # Cut at the midnight of the site, which is an hour ahead.
+    assert table.get_by_role("row", name="October 2026").text_content().split()[-1].endswith("25")
+    assert table.get_by_role("row", name="November 2026").text_content().split()[-1].endswith("2")
+    page.get_by_text("comes first: 2 of 2 logs that name a cause").wait_for()
+    page.get_by_role("link", name="Fuse", exact=True).or_(page.get_by_role("link", name="fuse", exact=True)).click()
+    page.get_by_text("2 logs", exact=True).wait_for()
+
+
+def test_who_may_not_edit_is_not_asked_to(opened, machine, lead):
+    page = opened(address(machine), user=OPERATOR)
+    page.get_by_role("heading", name=machine["name"]).wait_for()
+    assert page.get_by_role("button", name="Edit").count() == 0
+    page = opened(address(machine), user=lead)
+    page.get_by_role("button", name="Edit").click()
+    assert page.locator("dialog :is(input, select, textarea)").count() == 2
+    page.get_by_label("Comment").fill("Squeaks in winter")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Squeaks in winter").wait_for()
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_machine_is_renamed_retired_and_put_back(opened, site, machine):
+    page = opened(address(machine), user=SUPERVISOR)
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Name").fill("no/slash")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector("[name=name][aria-invalid=true]")
+    page.get_by_label("Name").fill(f"{machine['name']} b")
+    page.get_by_role("button", name="Save").click()
+    renamed = {"name": f"{machine['name']} b"}
+    page.wait_for_url(f"**{address(renamed)}")
+    page.get_by_role("button", name="Retire").click()
+    page.get_by_text("The machine is retired.").wait_for()
+    assert site.call("GET", f"/machines/{quote(renamed['name'])}")["in_service"] is False
+    page.get_by_role("button", name="Put back in service").click()
+    page.get_by_role("button", name="Retire").wait_for()
+
+
+def test_a_conflict_shows_what_is_there_and_overwrites_nothing_unseen(opened, site, machine):
+    page = opened(address(machine))
+    page.get_by_role("button", name="Edit").click()
+    site.call("PATCH", f"/machines/{quote(machine['name'])}", model="Their model", usage="Theirs")
+    page.get_by_label("Model").fill("My model")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Now: Their model").wait_for()
+    assert page.get_by_label("Model").input_value() == "My model"
+    assert page.get_by_label("Used for").input_value() == "Theirs"
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("dialog").wait_for(state="detached")
+    found = site.call("GET", f"/machines/{quote(machine['name'])}")
+    assert (found["model"], found["usage"]) == ("My model", "Theirs")
+
+
+def test_a_machine_is_added_by_who_may(opened, site):
+    page = opened("/ui/machines", user=OPERATOR)
+    page.wait_for_selector(MACHINE)
+    assert page.get_by_role("button", name="Add").count() == 0
+    page = opened("/ui/machines", user=SUPERVISOR)
+    page.get_by_role("button", name="Add").click()
+    page.get_by_label("Name").fill("Added here")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("heading", name="Added here").wait_for()
+    site.call("DELETE", "/machines/Added%20here")
+
+
+def test_a_sheet_of_a4_takes_fourteen_labels_of_their_size(opened, site):
+    added = [f"Label {number}" for number in range(14)]
+    for name in added:
+        site.call("POST", "/machines", name=name)
+    page = opened("/ui/labels?" + "&".join(f"name={quote(name)}" for name in added))
+    page.wait_for_function(
+        "() => document.images.length === 14 && [...document.images].every(one => one.complete && one.naturalWidth)"
+    )
+    page.emulate_media(media="print")
+    box = page.locator(".sheet img").first.bounding_box()
+    assert [round(box[side] * 25.4 / 96) for side in ("width", "height")] == [90, 38]
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))) == 1
+    for name in added:
+        site.call("DELETE", f"/machines/{quote(name)}")
+
+
+def test_where_all_is_well_nothing_is_warm(opened, site, machine):
+    add_log(site, machine, type="cleaning", comment="Clean")
+    page = opened(address(machine))
+    page.get_by_text("1 log in twelve months").wait_for()
+    page.get_by_text("Never stopped in twelve months.").wait_for()
+    warm = page.evaluate("""() => {
+        const probe = document.body.appendChild(document.createElement('i'));
+        const warm = ['danger', 'warning'].map((name) => {
+            probe.style.color = `var(--${name})`;
+            return getComputedStyle(probe).color;
+        });
+        probe.remove();
+        return [...document.querySelectorAll('body *')].filter((one) =>
+            ['color', 'fill', 'stroke', 'backgroundColor'].some((name) => warm.includes(getComputedStyle(one)[name])),
+        ).map((one) => one.outerHTML.slice(0, 80));
+    }""")
+    assert warm == []
