@@ -1,6 +1,7 @@
 """Machines in a browser: the list, a machine's page, its pictures, and labels."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ SCREENS = {"desk": DESK, "phone": PHONE}
 PAGES = [
     ("machines", "/ui/machines", MACHINE),
     ("machine", "/ui/machines/{name}", "[data-uuid]"),
-    ("machine-days", "/ui/machines/{name}?started_at__gte=2026-01-01&started_at__lte=2026-01-02", "[role=slider]"),
+    ("machine-days", "/ui/machines/{name}?started_at__gte={since}&started_at__lte={until}", "[data-uuid]"),
     ("labels", "/ui/labels?name={name}", ".sheet img"),
 ]
 LOOKS = [
@@ -36,7 +37,9 @@ def busiest(site):
 @pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids="-".join)
 @pytest.mark.parametrize(("name", "path", "there"), PAGES, ids=[page[0] for page in PAGES])
 def test_a_page_can_be_used_by_all(opened, axe, busiest, name, path, there, screen, locale, theme):
-    address = path.format(name=quote(busiest))
+    today = datetime.now(UTC).date()
+    days = {"since": today - timedelta(days=80), "until": today - timedelta(days=20)}
+    address = path.format(name=quote(busiest), **days)
     page = opened(address, locale=locale, color_scheme=theme, reduced_motion="reduce", **SCREENS[screen])
     page.wait_for_selector(there)
     page.wait_for_load_state("load")

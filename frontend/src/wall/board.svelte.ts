@@ -26,7 +26,7 @@ export class Board {
       const found = await inTime(
         Promise.all([
           readStops(),
-          readLogs([['status', 'open'], ['status', 'in_progress'], ['sort', '-severity,-started_at'], ['count', 'capped'], ['limit', '6']]),
+          readLogs([['status', 'open'], ['status', 'in_progress'], ['sort', '-severity,-started_at'], ['count', 'capped'], ['limit', '5']]),
           readLogs([['limit', '6']]),
           readStats('day', 'count,failures', [['started_at__gte', since]]),
           readStats('day', 'downtime', [['down_from__gte', '-90d']]),

@@ -1,7 +1,7 @@
 export const machines = {
   title: 'Machines',
   count: (count: string, one: boolean) => `${count} ${one ? 'machine' : 'machines'}`,
-  standing: (count: string, one: boolean) => `${count} ${one ? 'stands' : 'stand'} still`,
+  standing: (count: string) => `${count} stopped`,
   state: 'State',
   states: { stopped: 'Stopped now', used: 'In use', retired: 'Retired' } as Record<string, string>,
   noSector: 'No machine has a sector yet.',

@@ -14,6 +14,6 @@ export const wall = {
   measure: { count: 'Logs', failures: 'Failures', downtime: 'Stopped hours' },
   before: (day: string, value: string) => `last week, to ${day}: ${value}`,
   latest: 'Latest',
-  pareto: (day: string) => `Stopped most, stops since ${day}`,
+  pareto: (day: string) => `Stops since ${day}, by machine`,
   neverStopped: 'No stop in 30 days.',
 };

@@ -14,8 +14,8 @@ export const wall: Words['wall'] = {
   nothingOpen: 'Rien n’est ouvert.',
   weeks: 'Cette semaine et la dernière',
   measure: { count: 'Interventions', failures: 'Pannes', downtime: 'Heures d’arrêt' },
-  before: (day, value) => `la dernière, à ${day} : ${value}`,
+  before: (day, value) => `la dernière, à ${day}\u00a0: ${value}`,
   latest: 'Dernières interventions',
-  pareto: (day) => `Le plus à l’arrêt, arrêts depuis le ${day}`,
+  pareto: (day) => `Arrêts depuis le ${day}, par machine`,
   neverStopped: 'Aucun arrêt en 30 jours.',
 };
