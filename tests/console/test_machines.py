@@ -202,6 +202,35 @@ def test_a_machine_is_renamed_retired_and_put_back(opened, site, machine):
     page.get_by_role("button", name="Retire").wait_for()
 
 
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_form_and_the_numbers_can_be_used_by_all(opened, axe, busiest, screen):
+    page = opened(f"/ui/machines/{quote(busiest)}", **SCREENS[screen])
+    page.get_by_role("button", name="Logs a month, by type: Numbers").click()
+    page.get_by_role("table").wait_for()
+    page.get_by_role("table").scroll_into_view_if_needed()
+    page.screenshot(path=SCREENSHOTS / f"machine-numbers-{screen}-en-light.png")
+    assert axe(page) == []
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("dialog").wait_for()
+    page.screenshot(path=SCREENSHOTS / f"machine-edit-{screen}-en-light.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert axe(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+
+
+def test_the_keyboard_leads_through_the_machines(opened):
+    page = opened("/ui/machines")
+    page.wait_for_selector(MACHINE)
+    shown = names(page)
+    for key in ("j", "j", "k"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.dataset.machine") == shown[0]
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=shown[1], exact=True).wait_for()
+
+
 def test_a_conflict_shows_what_is_there_and_overwrites_nothing_unseen(opened, site, machine):
     page = opened(address(machine))
     page.get_by_role("button", name="Edit").click()

@@ -8,7 +8,8 @@ export type State = (typeof STATES)[number];
 
 // As many as an address can name at once.
 const MOST_NAMED = 100;
-const PAGE = '100';
+const PAGE = 100;
+const LARGEST_PAGE = 500;
 
 export function stateOf(query: readonly Pair[]): State | null {
   return STATES.find((state) => state === first(query, 'state')) ?? null;
@@ -39,7 +40,10 @@ export class MachineList {
   #question = '';
 
   async load(query: readonly Pair[]): Promise<void> {
-    const question = (this.#question = JSON.stringify(query));
+    const question = JSON.stringify(query);
+    // Read again for what changed, a list is no shorter than it was.
+    const size = question === this.#question ? Math.min(LARGEST_PAGE, Math.max(PAGE, this.rows.length)) : PAGE;
+    this.#question = question;
     try {
       const pairs = asked(query);
       const stops = await readStops();
@@ -48,8 +52,8 @@ export class MachineList {
       const names = [...byName.keys()].reverse().slice(0, MOST_NAMED);
       const none = { items: [] as Row[], next: null, total: 0 };
       const [standing, others] = await Promise.all([
-        names.length ? readMachines([...pairs, ...names.map((name) => ['name', name] as const), ['limit', PAGE]]) : none,
-        stateOf(query) === 'stopped' ? none : readMachines([...pairs, ['limit', PAGE], ['count', 'exact']]),
+        names.length ? readMachines([...pairs, ...names.map((name) => ['name', name] as const), ['limit', String(PAGE)]]) : none,
+        stateOf(query) === 'stopped' ? none : readMachines([...pairs, ['limit', String(size)], ['count', 'exact']]),
       ]);
       if (question !== this.#question) return;
       const known = new Set(standing.items.map(({ name }) => name));
@@ -67,7 +71,7 @@ export class MachineList {
 
   async more(query: readonly Pair[]): Promise<void> {
     if (!this.next) return;
-    const page = await readMachines(set([...asked(query), ['limit', PAGE]], 'cursor', this.next));
+    const page = await readMachines(set([...asked(query), ['limit', String(PAGE)]], 'cursor', this.next));
     const known = new Set(this.rows.map(({ name }) => name));
     this.rows = [...this.rows, ...page.items.filter(({ name }) => !known.has(name))];
     this.next = page.next;
