@@ -34,3 +34,10 @@ test('English has its singular for one, French for less than two', () => {
   expect([0, 1, 1.5, 2].map((count) => en.isOne(count))).toEqual([false, true, false, false]);
   expect([0, 1, 1.5, 2].map((count) => fr.isOne(count))).toEqual([true, true, true, false]);
 });
+
+test('months and days of the week have their names in both languages, hours their tenths where they matter', () => {
+  expect([en.month('2026-11'), fr.month('2026-11')]).toEqual(['November 2026', 'novembre 2026']);
+  expect([en.shortMonth('2026-11'), fr.shortMonth('2026-11')]).toEqual(['Nov 2026', 'nov. 2026']);
+  expect([en.weekday('2026-11-24'), fr.weekday('2026-11-24')]).toEqual(['Tuesday', 'mardi']);
+  expect([5400, 9.96 * 3600, 40.4 * 3600, 0].map((seconds) => fr.hours(seconds))).toEqual(['1,5', '10', '40', '0']);
+});

@@ -13,6 +13,7 @@ export class Formats {
   #number: Intl.NumberFormat;
   #month: Intl.DateTimeFormat;
   #monthOnly: Intl.DateTimeFormat;
+  #shortMonth: Intl.DateTimeFormat;
   #initial: Intl.DateTimeFormat;
   #weekday: Intl.DateTimeFormat;
   #percent: Intl.NumberFormat;
@@ -29,6 +30,7 @@ export class Formats {
     this.#year = new Intl.DateTimeFormat('en', { year: 'numeric', timeZone });
     this.#month = new Intl.DateTimeFormat(locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
     this.#monthOnly = new Intl.DateTimeFormat(locale, { month: 'long', timeZone: 'UTC' });
+    this.#shortMonth = new Intl.DateTimeFormat(locale, { month: 'short', year: 'numeric', timeZone: 'UTC' });
     this.#initial = new Intl.DateTimeFormat(locale, { month: 'narrow', timeZone: 'UTC' });
     this.#weekday = new Intl.DateTimeFormat(locale, { weekday: 'long', timeZone: 'UTC' });
     this.#percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 });
@@ -87,6 +89,11 @@ export class Formats {
   /** A month such as `2026-11`, in full. */
   month(month: string): string {
     return this.#month.format(new Date(`${month}-01`));
+  }
+
+  /** The same, for a column of them. */
+  shortMonth(month: string): string {
+    return this.#shortMonth.format(new Date(`${month}-01`));
   }
 
   monthOnly(month: string): string {
