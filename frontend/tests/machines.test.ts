@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { bodyOf, differing, draftOf } from '../src/machines/draft';
-import { byType, peak, perMonth } from '../src/machines/year';
+import { byType, peak, perMonth } from '../src/machines/one/year';
 import { weeks } from '../src/wall/weeks';
 
 const machine = { id: 1, name: 'Lathe', sector: 'A', in_service: null, year_of_acquisition: 2019, version: 3, created_at: '', updated_at: '' } as never;

@@ -29,7 +29,7 @@ export const PAGES: Record<Place, Page> = {
   logs: { name: (t) => t.logs.title, load: logs },
   log: { name: (t) => t.logs.title, load: logs },
   machines: { name: (t) => t.machines.title, load: () => import('../machines/MachinesPage.svelte') },
-  machine: { name: (t) => t.machines.title, load: () => import('../machines/MachinePage.svelte') },
+  machine: { name: (t) => t.machines.title, load: () => import('../machines/one/MachinePage.svelte') },
   machineById: { name: (t) => t.machines.title, load: () => import('../machines/ById.svelte') },
   labels: { name: (t) => t.machines.labels, load: () => import('../machines/LabelsPage.svelte') },
   wall: { name: (t) => t.wall.title, load: () => import('../wall/WallPage.svelte'), bare: true },

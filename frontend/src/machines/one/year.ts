@@ -1,4 +1,4 @@
-import type { Group } from './requests';
+import type { Group } from '../requests';
 
 export interface Kind {
   type: string;
