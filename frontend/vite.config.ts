@@ -1,9 +1,10 @@
 import { svelte, vitePreprocess } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
+import { serviceWorker } from './worker/plugin.ts';
 
 export default defineConfig({
   base: '/ui/',
-  plugins: [svelte({ preprocess: vitePreprocess() })],
+  plugins: [svelte({ preprocess: vitePreprocess() }), serviceWorker()],
   build: {
     outDir: '../src/machine_monitor/web',
     emptyOutDir: true,

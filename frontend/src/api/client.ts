@@ -1,5 +1,6 @@
 import createClient, { type Middleware } from 'openapi-fetch';
 import { Failure, failureOf } from './failure';
+import { network } from './network.svelte';
 import type { components, paths } from './schema';
 
 export type Schemas = components['schemas'];
@@ -21,6 +22,7 @@ export const refused = { listener: () => {} };
 
 const manners: Middleware = {
   async onResponse({ response, request }) {
+    network.away = false;
     if (response.ok) return response;
     const failure = await failureOf(response);
     if (failure.status === 401 && !request.url.endsWith('/session')) refused.listener();
@@ -28,7 +30,9 @@ const manners: Middleware = {
   },
   onError({ error }) {
     if (error instanceof DOMException && error.name === 'AbortError') return error;
-    return error instanceof Failure ? error : new Failure({ code: 'offline', status: 0 });
+    if (error instanceof Failure) return error;
+    network.away = true;
+    return new Failure({ code: 'offline', status: 0 });
   },
 };
 

@@ -25,6 +25,11 @@ export class Failure extends Error {
   readonly current: unknown;
   readonly retryAfter: number | null;
 
+  /** No answer, or none of the service's own: it may be there in a while. */
+  get isPassing(): boolean {
+    return this.status === 0 || this.status >= 500;
+  }
+
   constructor(problem: Problem, retryAfter: number | null = null) {
     super(problem.detail ?? problem.code);
     this.code = problem.code;
@@ -56,6 +61,11 @@ export async function failureOf(response: Response): Promise<Failure> {
     problem = { code: 'internal', status: response.status };
   }
   return new Failure(problem, Number.isNaN(waiting) ? null : waiting);
+}
+
+/** The problem of a failure, as it can be kept. */
+export function problemOf({ code, status, detail, faults }: Failure): Problem {
+  return { code, status, detail, errors: [...faults] };
 }
 
 /** The failure in whatever was thrown; a fault of our own goes on. */

@@ -1,6 +1,9 @@
 import { api, csrf, data, refused, type Me, type Role, type Schemas, type User } from './client';
 import { asFailure, Failure } from './failure';
+import { forget, recall, remember } from './memory';
 
+// Who sat here last: without a network one goes on as the same, and what one writes waits for the service to agree.
+const KEY = 'mm.me';
 const RANKS: Role[] = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];
 
 /** Who sits before the screen. `user` is null for who reads without an account, and before it is known. */
@@ -15,14 +18,21 @@ class Session {
     csrf.renew = () => this.#renew();
   }
 
-  /** Ask who one is; throws a `Failure` other than 401. */
+  /** Ask who one is; without an answer one is who one was. Throws a `Failure` other than 401. */
   async find(): Promise<void> {
     try {
       const me = await data(api.GET('/me'));
-      this.#take(me.user ?? null, me.csrf_token ?? null);
-      this.scope = me.scope;
+      this.#take(me.user ?? null, me.csrf_token ?? null, me.scope);
     } catch (thrown) {
-      if (asFailure(thrown).status !== 401) throw thrown;
+      const failure = asFailure(thrown);
+      if (failure.status === 401) return this.forget();
+      const last = recall<{ user: User | null; scope: Me['scope'] }>(KEY);
+      if (failure.isPassing && last && !this.known) {
+        this.user = last.user;
+        this.scope = last.scope;
+        this.known = true;
+      }
+      throw thrown;
     }
   }
 
@@ -38,6 +48,7 @@ class Session {
 
   async signOut(): Promise<void> {
     await api.DELETE('/session');
+    forget(KEY);
     this.forget();
     // Where anyone may read, one goes on as nobody.
     await this.find();
@@ -63,11 +74,13 @@ class Session {
     if (this.user?.trigram !== before) throw new Failure({ code: 'somebody-else', status: 403 });
   }
 
-  #take(user: User | null, token: string | null): void {
-    this.user = user;
+  #take(user: User | null, token: string | null, scope: Me['scope'] = 'admin'): void {
+    // Asked again, the same user is no change.
+    if (JSON.stringify(user) !== JSON.stringify(this.user)) this.user = user;
     csrf.token = token;
-    this.scope = 'admin';
+    this.scope = scope;
     this.known = true;
+    remember(KEY, { user, scope });
   }
 }
 

@@ -1,9 +1,13 @@
 import { api, data, type LogType } from './client';
+import { recall, remember } from './memory';
 
-/** What the site says of itself: its time zone and its types of logs. */
+const ZONE = 'mm.timezone';
+const TYPES = 'mm.types';
+
+/** What the site says of itself: its time zone and its types of logs; as it was last seen until it is known. */
 class Site {
-  timezone = $state('UTC');
-  types = $state.raw<ReadonlyMap<string, LogType>>(new Map());
+  timezone = $state(recall<string>(ZONE) ?? 'UTC');
+  types = $state.raw<ReadonlyMap<string, LogType>>(byCode(recall<LogType[]>(TYPES) ?? []));
   /** Whether the types were read. */
   known = $state(false);
 
@@ -11,14 +15,20 @@ class Site {
   async find(): Promise<void> {
     const described = (await data(api.GET('/'))) as { timezone: string };
     this.timezone = described.timezone;
+    remember(ZONE, this.timezone);
   }
 
   /** Read the types, once one may. */
   async read(): Promise<void> {
     const page = await data(api.GET('/log-types', { params: { query: { limit: 500 } } }));
-    this.types = new Map((page.items as LogType[]).map((type) => [type.code, type]));
+    this.types = byCode(page.items as LogType[]);
+    remember(TYPES, page.items);
     this.known = true;
   }
+}
+
+function byCode(types: readonly LogType[]): ReadonlyMap<string, LogType> {
+  return new Map(types.map((type) => [type.code, type]));
 }
 
 export const site = new Site();

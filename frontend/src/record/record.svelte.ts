@@ -40,12 +40,19 @@ export class LogRecord {
     this.earlier = page.next;
   }
 
+  /** Change fields of this version; throws a `Failure`, 412 with the record as it is if there is a later one. */
+  async change(body: Record<string, unknown>, version: number): Promise<void> {
+    if (Object.keys(body).length) {
+      const params = { path: { uuid: this.uuid }, header: { 'If-Match': `"${version}"` } };
+      await api.PATCH('/logs/{uuid}', { params, body } as never);
+    }
+    await this.load();
+  }
+
   /** Put the fields of an entry back to what they were before it; throws a `Failure`. */
   async undo(entry: Entry): Promise<void> {
     const body = Object.fromEntries(Object.entries(entry.changes).map(([field, [before]]) => [field, before]));
-    const params = { path: { uuid: this.uuid }, header: { 'If-Match': `"${this.log!.version}"` } };
-    await api.PATCH('/logs/{uuid}', { params, body } as never);
-    await this.load();
+    await this.change(body, this.log!.version);
   }
 
   async restore(): Promise<void> {

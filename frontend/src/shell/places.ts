@@ -28,9 +28,11 @@ export const PAGES: Record<Place, Page> = {
   home: { name: (t) => t.logs.title, load: logs },
   logs: { name: (t) => t.logs.title, load: logs },
   log: { name: (t) => t.logs.title, load: logs },
+  newLog: { name: (t) => t.logger.title, load: () => import('../logger/NewLogPage.svelte') },
+  scanned: { name: (t) => t.machines.title, load: () => import('../machines/ById.svelte') },
+  waiting: { name: (t) => t.offline.title, load: () => import('../offline/WaitingPage.svelte') },
   machines: { name: (t) => t.machines.title, load: () => import('../machines/MachinesPage.svelte') },
   machine: { name: (t) => t.machines.title, load: () => import('../machines/one/MachinePage.svelte') },
-  machineById: { name: (t) => t.machines.title, load: () => import('../machines/ById.svelte') },
   labels: { name: (t) => t.machines.labels, load: () => import('../machines/LabelsPage.svelte') },
   wall: { name: (t) => t.wall.title, load: () => import('../wall/WallPage.svelte'), bare: true },
   signIn: { name: (t) => t.account.signIn, load: () => import('../account/SignInPage.svelte'), open: true, bare: true },
@@ -61,7 +63,7 @@ export interface Entry {
 
 export const NAVIGATION: Entry[] = [
   { address: path('logs'), name: (t) => t.shell.logs, icon: 'M3 5h14M3 10h14M3 15h9', places: ['home', 'logs', 'log'] },
-  { address: path('machines'), name: (t) => t.machines.title, icon: 'M4 17V8l4 3V8l4 3V4h4v13zM7.5 14h5', places: ['machines', 'machine', 'machineById', 'labels'] },
+  { address: path('machines'), name: (t) => t.machines.title, icon: 'M4 17V8l4 3V8l4 3V4h4v13zM7.5 14h5', places: ['machines', 'machine', 'scanned', 'labels'] },
   { address: path('wall'), name: (t) => t.wall.title, icon: 'M3 4h14v9H3zM10 13v3M6.5 16.5h7', places: ['wall'] },
   {
     address: path('admin'),

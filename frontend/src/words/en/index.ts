@@ -1,7 +1,9 @@
 import { account } from './account';
 import { charts } from './charts';
+import { logger } from './logger';
 import { logs } from './logs';
 import { machines } from './machines';
+import { offline } from './offline';
 import { people } from './people';
 import { problems } from './problems';
 import { record } from './record';
@@ -12,4 +14,4 @@ import { types } from './types';
 import { wall } from './wall';
 
 /** The words of the console: a file a place. What varies is a function; counts come as text that is formatted already. */
-export default { account, charts, logs, machines, people, problems, record, shell, terms, tokens, types, wall };
+export default { account, charts, logger, logs, machines, offline, people, problems, record, shell, terms, tokens, types, wall };

@@ -1,8 +1,10 @@
 import type { Words } from '../language.svelte';
 import { account } from './account';
 import { charts } from './charts';
+import { logger } from './logger';
 import { logs } from './logs';
 import { machines } from './machines';
+import { offline } from './offline';
 import { people } from './people';
 import { problems } from './problems';
 import { record } from './record';
@@ -13,6 +15,6 @@ import { types } from './types';
 import { wall } from './wall';
 
 /** The same in French; the type makes each key of English be there. */
-const fr: Words = { account, charts, logs, machines, people, problems, record, shell, terms, tokens, types, wall };
+const fr: Words = { account, charts, logger, logs, machines, offline, people, problems, record, shell, terms, tokens, types, wall };
 
 export default fr;

@@ -1,0 +1,18 @@
+export const offline = {
+  title: 'Not sent yet',
+  intro: 'These logs are on this device. They are sent in their order once the service answers; one that was not taken waits for you.',
+  none: 'All is sent.',
+  noneHint: 'What you write without a network waits here.',
+  away: 'No network',
+  wait: (count: string, one: boolean) => `${count} ${one ? 'log waits' : 'logs wait'}`,
+  waitForNetwork: (count: string, one: boolean) => `${count} ${one ? 'waits' : 'wait'} for the network`,
+  refused: (count: string) => `${count} not taken`,
+  notTaken: 'Not taken',
+  ofOther: (who: string) => `waits for ${who} to sign in`,
+  now: 'Send now',
+  mend: 'Mend',
+  discard: 'Throw away',
+  discardTitle: 'Throw this log away?',
+  discardHint: 'It is on this device alone. Nobody can bring it back.',
+  fresh: 'New version: load it',
+};
