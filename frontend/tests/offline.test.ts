@@ -6,7 +6,7 @@ afterEach(() => vi.unstubAllGlobals());
 
 function waiting(seq: number, more: Partial<Waiting> = {}): Waiting {
   const body = { machine: 'M', type: 'info', started_at: '2026-01-01T00:00:00Z' };
-  return { uuid: String(seq), seq, by: 'ABC', body, refused: null, ...more };
+  return { uuid: String(seq), seq, by: 'ABC', body, tried: false, refused: null, ...more };
 }
 
 test('the first that was written is the first that is sent', () => {

@@ -28,7 +28,7 @@ def test_a_log_takes_three_presses_and_two_words(opened, site, screen):
     begun = datetime.now(UTC)
     page.get_by_role("link", name="New log").click()
     page.get_by_role("group", name="Recent machines").get_by_role("button").first.click()
-    page.locator("label", has_text=re.compile("^Error$")).click()
+    page.get_by_role("radio", name="Error", exact=True).check()
     assert page.evaluate("document.activeElement.name") == "comment"
     words = f"broche bruyante {len(screen)}"
     page.keyboard.type(words)
@@ -75,7 +75,7 @@ def test_the_stop_of_a_machine_is_one_switch_that_ends_it_later(opened, site):
     page = opened(NEW, user=OPERATOR, **PHONE)
     page.get_by_role("switch").click()
     page.get_by_text(re.compile("^Since .* · 0 min")).wait_for()
-    page.locator("label", has_text=re.compile("^Error$")).click()
+    page.get_by_role("radio", name="Error", exact=True).check()
     page.get_by_label("Seen").fill("arret par bouton")
     page.get_by_role("button", name="Send").click()
     page.get_by_role("button", name="Open").click()
@@ -97,11 +97,11 @@ def test_what_is_missing_and_what_is_wrong_stands_at_its_field(opened):
     assert page.locator("[name=machine]").get_attribute("aria-invalid") == "true"
     assert page.evaluate("document.activeElement.name") == "machine"
     page.keyboard.type("No such machine")
-    page.locator("label", has_text=re.compile("^Info$")).first.click()
+    page.get_by_role("radiogroup", name="Type").get_by_role("radio", name="Info", exact=True).check()
     page.get_by_role("button", name="More").click()
     page.get_by_label("Began").fill("2026-03-02T10:00")
     page.get_by_label("Ended").fill("2026-03-02T09:00")
-    page.get_by_label("Who").fill("ZZZ")
+    page.get_by_role("combobox", name="Who").fill("ZZZ")
     page.get_by_role("button", name="Send").click()
     page.wait_for_selector("[name=ended_at][aria-invalid=true]")
     page.get_by_label("Ended").fill("2026-03-02T11:00")
@@ -117,11 +117,11 @@ def test_what_is_missing_and_what_is_wrong_stands_at_its_field(opened):
 
 def test_times_are_those_of_the_site(opened, site):
     page = opened(NEW, user=SUPERVISOR, timezone_id="America/New_York")
-    page.locator("label", has_text=re.compile("^Info$")).first.click()
+    page.get_by_role("radiogroup", name="Type").get_by_role("radio", name="Info", exact=True).check()
     page.get_by_label("Seen").fill("heures du site")
     page.get_by_role("button", name="More").click()
     page.get_by_label("Began").fill("2026-03-02T10:00")
-    page.get_by_label("Who").fill(OPERATOR)
+    page.get_by_role("combobox", name="Who").fill(OPERATOR)
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Log written.").wait_for()
     log = newest(site, "heures du site")
@@ -146,7 +146,7 @@ def test_what_one_may_not_edit_is_not_offered(opened, site, user, author, hours,
     page = opened("/ui/account", user=user)
     page.clock.set_fixed_time(datetime.now() + timedelta(hours=hours))  # noqa: DTZ005 -- the browser's clock
     page.goto(f"/ui/logs/{uuid}")
-    page.locator("section").get_by_text("Whose?").wait_for()
+    page.get_by_role("region", name="Log", exact=True).get_by_text("Whose?").wait_for()
     assert (page.get_by_role("button", name="Edit").count() == 1) is may
     assert (page.get_by_role("switch").count() == 1) is may
 
@@ -165,7 +165,7 @@ def test_who_is_not_a_supervisor_writes_as_oneself(opened):
     page = opened(NEW, user=LEAD)
     page.get_by_role("button", name="More").click()
     page.get_by_label("Why").wait_for()
-    assert page.get_by_label("Who").count() == 0
+    assert page.locator("[name=user]").count() == 0
 
 
 def test_an_edit_changes_what_was_changed_and_is_kept_as_it_is_typed(opened, site):
@@ -212,13 +212,15 @@ def test_two_editors_see_both_versions_and_lose_neither(opened, site, axe, scree
 
 @pytest.mark.parametrize(("screen", "locale", "theme"), [("phone", "fr-FR", "light"), ("desk", "en-GB", "dark")])
 def test_the_whole_form_can_be_used_by_all(opened, axe, screen, locale, theme):
-    page = opened("/ui/new", user=SUPERVISOR, locale=locale, color_scheme=theme, **{"phone": PHONE, "desk": DESK}[screen])
+    page = opened(
+        "/ui/new", user=SUPERVISOR, locale=locale, color_scheme=theme, **{"phone": PHONE, "desk": DESK}[screen]
+    )
     page.wait_for_selector("[name=comment]")
-    page.get_by_role("group", name=re.compile("(?i)recent|récent")).wait_for()
+    page.get_by_role("group", name=re.compile("^(Recent|Machines récentes)")).wait_for()
     page.screenshot(path=SCREENSHOTS / f"new-log-{screen}-{locale[:2]}-{theme}.png")
     assert axe(page) == []
-    page.get_by_role("group").get_by_role("button").first.click()
-    page.locator("label", has_text=re.compile("^(Error|Panne)$")).click()
+    page.locator(".recent button").first.click()
+    page.get_by_role("radio", name=re.compile("^(Error|Panne)$")).check()
     page.get_by_role("switch").click()
     page.get_by_label(re.compile("^(Seen|Constat)$")).fill("Broche bruyante à 4 000 tr/min")
     page.wait_for_selector(KEPT)

@@ -3,7 +3,7 @@ import { Failure, problemOf } from '../api/failure';
 import { session } from '../api/session.svelte';
 import { once } from './once';
 import { judge, next, type LogBody, type Waiting } from './queue';
-import { enqueue, readQueue, settle } from './store';
+import { attempt, enqueue, readQueue, settle } from './store';
 import { newUuid } from './uuid';
 
 const PATIENCE_MS = 4_000;
@@ -81,13 +81,15 @@ class Outbox {
   }
 
   /** Whether there was an answer to it. */
-  async #put({ uuid, body }: Waiting): Promise<boolean> {
-    const failure = await attempt(() =>
+  async #put(item: Waiting): Promise<boolean> {
+    const { uuid, body } = item;
+    await attempt(item);
+    const failure = await failureIn(() =>
       api.PUT('/logs/{uuid}', { params: { path: { uuid } }, body: body as never, headers: { 'If-None-Match': '*' }, signal: AbortSignal.timeout(ANSWER_MS) }),
     );
     const verdict = judge(failure?.status ?? 200);
     if (verdict === 'later') return false;
-    await settle(uuid, verdict === 'refused' && !(await isThere(uuid)) ? problemOf(failure!) : null);
+    await settle(uuid, verdict === 'refused' && !(item.tried && (await isThere(uuid))) ? problemOf(failure!) : null);
     await this.#told();
     return true;
   }
@@ -108,7 +110,7 @@ class Outbox {
   }
 }
 
-async function attempt(call: () => Promise<unknown>): Promise<Failure | null> {
+async function failureIn(call: () => Promise<unknown>): Promise<Failure | null> {
   try {
     await call();
     return null;
@@ -120,7 +122,7 @@ async function attempt(call: () => Promise<unknown>): Promise<Failure | null> {
 
 /** Whether an earlier attempt arrived all the same: rules may have changed since, such as a type that was put aside. */
 async function isThere(uuid: string): Promise<boolean> {
-  return (await attempt(() => api.GET('/logs/{uuid}', { params: { path: { uuid }, query: { fields: 'uuid' } } }))) === null;
+  return (await failureIn(() => api.GET('/logs/{uuid}', { params: { path: { uuid }, query: { fields: 'uuid' } } }))) === null;
 }
 
 export const outbox = new Outbox();

@@ -8,6 +8,8 @@ export interface Waiting {
   /** Whose it is: it is sent by its author alone. Null on a site without accounts. */
   by: string | null;
   body: LogBody;
+  /** Whether it was sent before: it may be there, though no answer came. */
+  tried: boolean;
   /** Why the service did not take it; it waits for its author then, not for the network. */
   refused: Problem | null;
 }

@@ -54,7 +54,12 @@ export async function enqueue(item: Pick<Waiting, 'uuid' | 'by' | 'body'>, draft
   const queue = tx.objectStore('queue');
   const former = instead === null ? undefined : await queue.index('uuid').getKey(instead);
   if (former !== undefined) await queue.delete(former);
-  await Promise.all([queue.add({ ...item, refused: null }), tx.objectStore('drafts').delete(draft), tx.done]);
+  await Promise.all([queue.add({ ...item, tried: false, refused: null }), tx.objectStore('drafts').delete(draft), tx.done]);
+}
+
+/** Note that one is being sent, before it is: a battery may die in between. */
+export async function attempt(item: Waiting): Promise<void> {
+  if (!item.tried) await (await database()).put('queue', { ...item, tried: true });
 }
 
 /** Note why one was not taken, or let it go. */

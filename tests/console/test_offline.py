@@ -1,0 +1,303 @@
+"""What is written without a network is kept on the device, and sent once, in order, when it can be."""
+
+import contextlib
+import re
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api.access.site import PASSWORD
+from console.conftest import CHROMIUM, LEAD, OPERATOR, PHONE, SCREENSHOTS
+from machine_monitor.api.serving import console
+
+KEPT = "[data-kept=true]"
+MACHINE = "Tour CN 1"
+NEW = f"/ui/new?machine={MACHINE}"
+BAR = ".waiting"
+# What plain http on an address of the network lacks.
+PLAIN = """
+Object.defineProperty(window, 'isSecureContext', { value: false });
+delete Navigator.prototype.locks;
+delete Crypto.prototype.randomUUID;
+delete Navigator.prototype.serviceWorker;
+"""
+
+
+def fill(page, words, kind="Info"):
+    page.get_by_role("radio", name=kind, exact=True).check()
+    page.get_by_label("Seen").fill(words)
+
+
+def write(page, words, kind="Info"):
+    """Write a log on the page of a new one, and see that it waits."""
+    fill(page, words, kind)
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("Kept on this device. It is sent").wait_for()
+
+
+def found(site, words):
+    return site.call("GET", f"/logs?q=%22{words}%22&sort=started_at")["items"]
+
+
+def sent(page):
+    """Wait until nothing waits any more."""
+    page.locator(f"{BAR} a").wait_for(state="detached")
+
+
+def cut(page):
+    """Take the network away from a tab that has what it needs without one."""
+    page.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
+    page.context.set_offline(True)
+
+
+def until(true):
+    """Wait until something is true, as the policy of the page lets no expression wait in it."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def take_over(page):
+    """Wait until the worker has the page: a network that goes before finds no files kept."""
+    page.evaluate("""new Promise((done) => {
+        if (navigator.serviceWorker.controller) done();
+        else navigator.serviceWorker.addEventListener('controllerchange', done, { once: true });
+    })""")
+
+
+@pytest.fixture
+def browser(site, chromium, sessions, tmp_path):
+    """Launches a browser that keeps what it knew when it was closed."""
+    with contextlib.ExitStack() as stack:
+
+        def launch(*, offline=False):
+            options = {"executable_path": CHROMIUM, "base_url": site.address, "locale": "en-GB", "offline": offline}
+            context = chromium.browser_type.launch_persistent_context(tmp_path / "profile", **options, **PHONE)
+            stack.callback(context.close)
+            context.set_default_timeout(10_000)
+            context.add_cookies(sessions(OPERATOR))
+            return context
+
+        yield launch
+
+
+def test_what_is_written_without_a_network_is_found_after(opened, site):
+    page = opened(NEW, user=OPERATOR, **PHONE)
+    cut(page)
+    write(page, "hors ligne au fond du hall", "Error")
+    written = datetime.now(UTC)
+    page.get_by_text("1 waits for the network").click()
+    page.get_by_text("hors ligne au fond du hall").wait_for()
+    assert found(site, "hors ligne au fond du hall") == []
+    page.wait_for_timeout(1500)
+    page.context.set_offline(False)
+    sent(page)
+    (log,) = found(site, "hors ligne au fond du hall")
+    assert log["user"] == OPERATOR
+    assert abs(datetime.fromisoformat(log["started_at"]) - written) < timedelta(seconds=1.4)
+    page.get_by_text("All is sent.").wait_for()
+
+
+def test_it_survives_a_closed_tab_and_a_second_launch(browser, site):
+    context = browser()
+    page = context.new_page()
+    page.goto(NEW)
+    take_over(page)
+    context.set_offline(True)
+    write(page, "ecrit avant la panne de batterie")
+    page.goto("/ui/new?machine=Fraiseuse 1")
+    fill(page, "a moitie ecr")
+    page.wait_for_selector(KEPT)
+    context.close()
+
+    context = browser(offline=True)
+    page = context.new_page()
+    page.goto("/ui/new")
+    page.locator(BAR, has_text="1 waits for the network").wait_for()
+    page.get_by_label("Machine").first.fill("rectif")
+    page.get_by_role("option", name="Rectifieuse 1").wait_for()
+    page.get_by_label("Machine").first.fill("")
+    page.get_by_role("link", name="Fraiseuse 1").click()
+    until(lambda: page.get_by_label("Seen").input_value() == "a moitie ecr")
+    assert page.get_by_role("radio", name="Info", exact=True).first.is_checked()
+    context.set_offline(False)
+    sent(page)
+    assert len(found(site, "ecrit avant la panne de batterie")) == 1
+    assert found(site, "a moitie ecr") == []
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["locks", "lease"])
+def test_two_tabs_send_in_order_and_each_log_once(opened, site, plain):
+    page = opened("/ui/account", user=OPERATOR)
+    if plain:
+        page.context.add_init_script(PLAIN)
+    puts = []
+    page.context.on("request", lambda asked: asked.method == "PUT" and puts.append(asked.url))
+    page.goto(NEW)
+    other = page.context.new_page()
+    other.goto(NEW)
+    for tab in (page, other):
+        tab.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
+    page.context.set_offline(True)
+    words = f"ordre {'bail' if plain else 'verrou'}"
+    for tab, number in ((page, 1), (other, 2), (page, 3)):
+        if number == 3:
+            tab.keyboard.press("n")
+            tab.get_by_role("button", name=MACHINE).click()
+        write(tab, f"{words} {number}")
+    puts.clear()
+    page.context.set_offline(False)
+    sent(page)
+    sent(other)
+    written = [log["uuid"] for log in found(site, words)]
+    assert [log["comment"] for log in found(site, words)] == [f"{words} {number}" for number in (1, 2, 3)]
+    arrived = [change["key"] for change in changes(site) if change["key"] in written]
+    assert arrived == written
+    assert sorted(puts) == sorted({url for url in puts if url.rpartition("/")[2] in written})
+
+
+def changes(site):
+    since, all_changes = 0, []
+    while page := site.call("GET", f"/changes?since={since}&limit=500"):
+        if not page["items"]:
+            return all_changes
+        all_changes += page["items"]
+        since = page["next"]
+    return all_changes
+
+
+def test_a_log_whose_answer_was_lost_is_there_once(opened, site):
+    page = opened(NEW, user=OPERATOR)
+    statuses = []
+
+    def lose(route):
+        statuses.append(route.fetch().status)
+        route.abort("internetdisconnected")
+
+    page.route("**/logs/*", lose, times=1)
+    page.on("response", lambda answer: answer.request.method == "PUT" and statuses.append(answer.status))
+    fill(page, "reponse perdue en route")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("Kept on this device. It is sent").wait_for()
+    sent(page)
+    assert statuses == [201, 412]
+    assert len(found(site, "reponse perdue en route")) == 1
+
+
+def test_a_refused_log_says_why_holds_up_none_and_is_mended(opened, site, axe):
+    page = opened(NEW, user=OPERATOR, **PHONE)
+    cut(page)
+    write(page, "type mis de cote", "Reload")
+    page.get_by_role("link", name="New log").click()
+    page.get_by_role("button", name=MACHINE).click()
+    write(page, "apres le refus")
+    site.call("PATCH", "/log-types/reload", active=False)
+    try:
+        page.context.set_offline(False)
+        page.locator(BAR, has_text=re.compile("^\\s*1 not taken\\s*$")).wait_for()
+        assert len(found(site, "apres le refus")) == 1
+        page.locator(f"{BAR} a").click()
+        page.get_by_text("Something has to be corrected.").wait_for()
+        page.screenshot(path=SCREENSHOTS / "waiting-refused-phone-en-light.png")
+        assert axe(page) == []
+        page.get_by_role("link", name="Mend").click()
+        page.wait_for_selector("[role=radiogroup][aria-invalid=true]")
+        assert page.get_by_label("Seen").input_value() == "type mis de cote"
+        page.screenshot(path=SCREENSHOTS / "mend-phone-en-light.png")
+        page.get_by_role("radio", name="Setting", exact=True).check()
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("Log written.").wait_for()
+    finally:
+        site.call("PATCH", "/log-types/reload", active=True)
+    assert [log["type"] for log in found(site, "type mis de cote")] == ["setting"]
+    assert page.locator(f"{BAR} a").count() == 0
+
+
+def test_a_log_waits_for_its_author_to_sign_in(opened, site):
+    def sign_in(page, trigram):
+        page.get_by_label("Trigram").fill(trigram)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+
+    page = opened("/ui/sign-in", user=None)
+    sign_in(page, OPERATOR)
+    page.wait_for_selector("[data-uuid]")
+    page.goto(NEW)
+    cut(page)
+    write(page, "session finie entre temps")
+    page.context.clear_cookies()
+    page.context.set_offline(False)
+    page.wait_for_url("**/ui/sign-in*")
+    sign_in(page, LEAD)
+    page.get_by_text("1 log waits").click()
+    page.get_by_text(f"waits for {OPERATOR} to sign in").wait_for()
+    assert found(site, "session finie entre temps") == []
+    page.context.clear_cookies()
+    page.goto("/ui/sign-in")
+    sign_in(page, OPERATOR)
+    page.wait_for_selector("[data-uuid]")
+    sent(page)
+    assert [log["user"] for log in found(site, "session finie entre temps")] == [OPERATOR]
+
+
+def test_plain_http_writes_with_the_network_and_says_what_is_missing(opened, site):
+    page = opened("/ui/account", user=OPERATOR)
+    page.context.add_init_script(PLAIN)
+    page.goto(NEW)
+    page.get_by_text("Without https this page does not open").wait_for()
+    fill(page, "sans https mais en ligne")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("Log written.").wait_for()
+    assert len(found(site, "sans https mais en ligne")) == 1
+
+
+def test_a_new_build_waits_for_a_press_and_loses_no_draft(browser):
+    page = browser().new_page()
+    page.goto(NEW)
+    take_over(page)
+    fill(page, "brouillon pendant la mise a jour")
+    page.wait_for_selector(KEPT)
+    files = console.load()._files
+    worker = files["sw.js"]
+    newer = worker.content.replace(b"const BUILD = '", b"const BUILD = 'newer-")
+    files["sw.js"] = replace(worker, content=newer, zipped=None, headers={**worker.headers, "ETag": 'W/"newer"'})
+    try:
+        page.evaluate("navigator.serviceWorker.getRegistration().then((one) => one.update())")
+        button = page.get_by_role("button", name="New version")
+        button.wait_for()
+        assert page.get_by_label("Seen").input_value() == "brouillon pendant la mise a jour"
+        button.click()
+        until(lambda: page.get_by_label("Seen").input_value() == "brouillon pendant la mise a jour")
+        (name,) = page.evaluate("caches.keys()")
+        assert name.startswith("mm-newer-")
+    finally:
+        files["sw.js"] = worker
+
+
+def test_the_worker_keeps_the_shell_and_no_answer_of_the_api(browser):
+    page = browser().new_page()
+    page.goto("/ui/")
+    take_over(page)
+    kept = page.evaluate(
+        "caches.keys().then(([name]) => caches.open(name)).then((cache) => cache.keys())"
+        ".then((asked) => asked.map((one) => new URL(one.url).pathname))"
+    )
+    built = [path for path in console.load()._files if path.endswith((".js", ".css")) and path != "sw.js"]
+    assert {f"/ui/{path}" for path in built} | {"/ui/"} <= set(kept)
+    assert all(path.startswith("/ui/") for path in kept)
+
+
+def test_what_waits_stands_on_a_desk_in_french(opened):
+    page = opened(NEW, user=OPERATOR, locale="fr-FR", color_scheme="dark")
+    cut(page)
+    page.get_by_role("radio", name="Panne", exact=True).check()
+    page.get_by_label("Constat").fill("Pas de réseau au fond du hall")
+    page.get_by_role("button", name="Envoyer").click()
+    page.get_by_text("1 en attente du réseau").click()
+    page.get_by_role("heading", name="Pas encore envoyé").wait_for()
+    page.screenshot(path=SCREENSHOTS / "waiting-desk-fr-dark.png")
+    page.context.set_offline(False)
+    sent(page)
