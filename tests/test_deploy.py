@@ -1,5 +1,6 @@
 """The files of packaging and deployment agree with the code and with each other."""
 
+import ipaddress
 import json
 import os
 import re
@@ -141,6 +142,26 @@ def test_compose_sets_only_settings_that_exist(services):
 def test_compose_publishes_to_this_machine_unless_told_otherwise(services):
     assert services["app"]["ports"] == ["${MM_HOST:-127.0.0.1}:${MM_PORT:-8000}:8000"]
     assert services["app"]["environment"]["MM_PORT"] == "8000"
+
+
+def test_tls_is_there_if_wanted_and_leads_to_the_app(services):
+    tls = services["tls"]
+    assert tls["profiles"] == ["tls"]
+    assert tls["depends_on"] == ["app"]
+    assert set(tls["ports"]) == {"80:80", "443:443"}
+    source, _, target = tls["volumes"][0].partition(":")
+    assert (source, target) == ("./Caddyfile", "/etc/caddy/Caddyfile:ro")
+    caddy = re.sub(r"^#.*", "", text("Caddyfile"), flags=re.MULTILINE).split()
+    assert caddy == ["{$CONSOLE_NAME}", "{", "reverse_proxy", f"app:{services['app']['environment']['MM_PORT']}", "}"]
+    assert "CONSOLE_NAME" in tls["environment"]
+
+
+def test_the_app_of_compose_believes_a_proxy_that_is_a_container_and_no_stranger(services):
+    (networks,) = re.findall(r":-(.+)}", services["app"]["environment"]["FORWARDED_ALLOW_IPS"])
+    trusted = [ipaddress.ip_network(network) for network in networks.split(",")]
+    assert all(network.is_private for network in trusted)
+    # The pools that Docker takes its networks from.
+    assert any(ipaddress.ip_address("172.18.0.5") in network for network in trusted)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ PAGES = [
     ("logs-filtered", "/ui/logs?type=error&severity__gte=major&q=broche&started_at__gte=-1y", ADMIN, "mark"),
     ("logs-none", "/ui/logs?q=nowhere", ADMIN, "h2"),
     ("record", "/ui/logs/{uuid}?type=error", ADMIN, "section dl dd"),
+    ("new-log", "/ui/new", ADMIN, "[name=comment]"),
+    ("waiting", "/ui/waiting", ADMIN, "h2"),
     ("account", "/ui/account", ADMIN, "h1"),
     ("password", "/ui/account/password", ADMIN, "form"),
     ("my-tokens", "/ui/account/tokens", ADMIN, "main li"),
