@@ -151,7 +151,7 @@ def test_what_one_may_not_edit_is_not_offered(opened, site, user, author, hours,
     assert (page.get_by_role("switch").count() == 1) is may
 
 
-def test_who_only_reads_is_offered_no_new_log(opened):
+def test_who_only_reads_is_offered_no_new_log(opened, site):
     page = opened("/ui/", user=VIEWER)
     page.wait_for_selector("[data-uuid]")
     assert page.get_by_role("link", name="New log").count() == 0
@@ -159,6 +159,9 @@ def test_who_only_reads_is_offered_no_new_log(opened):
     page.goto("/ui/new")
     page.get_by_text("Your role reads logs.").wait_for()
     assert page.locator("form").count() == 0
+    known = site.call("GET", f"/machines/{MACHINE}")
+    page.goto(f"/ui/m/{known['id']}")
+    page.wait_for_url("**/ui/logs?machine=Tour%20CN%201")
 
 
 def test_who_is_not_a_supervisor_writes_as_oneself(opened):

@@ -77,7 +77,3 @@ export async function readKnown<T>(name: string): Promise<T | undefined> {
 export async function writeKnown(name: string, value: unknown): Promise<void> {
   await (await database()).put('known', value, name);
 }
-
-export async function forgetKnown(): Promise<void> {
-  await (await database()).clear('known');
-}
