@@ -189,6 +189,8 @@ def test_on_a_phone_a_record_is_a_page_and_the_list_stays_where_it_was(opened):
     # By its identity: as the list scrolls, the eighth is another.
     row = page.locator(f"[data-uuid='{uuid}']")
     row.scroll_into_view_if_needed()
+    # The rows above are measured once they were drawn, which moves the list a little.
+    page.wait_for_timeout(200)
     before = page.locator(".scroller").evaluate("one => one.scrollTop")
     row.tap()
     page.wait_for_url(f"**/{uuid}")
