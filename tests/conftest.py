@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 import clusters
-from figures import ENGINES, figure, pytest_collection_modifyitems, pytest_terminal_summary
+from figures import ENGINES, figure, pytest_collection_modifyitems, table
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
 from machine_monitor.api.serving.logs import Tell
@@ -25,7 +25,7 @@ from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.services.derived import upkeep
 
-__all__ = ["ENGINES", "figure", "pytest_collection_modifyitems", "pytest_terminal_summary"]
+__all__ = ["ENGINES", "figure", "pytest_collection_modifyitems"]
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -42,8 +42,11 @@ def pytest_configure(config):
     settings.load_profile("proof" if config.getoption("--long") else "suite")
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Say where the pictures of the console are, if any were taken."""
+def pytest_terminal_summary(terminalreporter, config):
+    """The proof's table, and where the pictures of the console are, if any were taken."""
+    if config.getoption("--long"):
+        for line in table(terminalreporter.stats):
+            terminalreporter.write_line(line)
     ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
     if any(nodeid.startswith("tests/console/test_pages.py") for nodeid in ran):
         terminalreporter.write_line("Screenshots of the console: tests/console/screenshots")

@@ -33,12 +33,6 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.timeout(LONG_SECONDS), append=False)
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    if config.getoption("--long"):
-        for line in table(terminalreporter.stats):
-            terminalreporter.write_line(line)
-
-
 def table(stats: dict[str, list[Any]]) -> list[str]:
     """The lines of the table: a row for each fault that was made, also for one whose test failed."""
     rows: Rows = {}

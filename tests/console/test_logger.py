@@ -161,7 +161,7 @@ def test_who_only_reads_is_offered_no_new_log(opened, site):
     assert page.locator("form").count() == 0
     known = site.call("GET", f"/machines/{MACHINE}")
     page.goto(f"/ui/m/{known['id']}")
-    page.wait_for_url("**/ui/logs?machine=Tour%20CN%201")
+    page.wait_for_url("**/ui/machines/Tour%20CN%201")
 
 
 def test_who_is_not_a_supervisor_writes_as_oneself(opened):

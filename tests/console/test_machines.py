@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from api.access.site import hashed
-from console.conftest import DESK, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR
+from console.conftest import DESK, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR, VIEWER
 from machine_monitor.services.accounts import invitations
 
 MACHINE = "[data-machine]"
@@ -125,7 +125,7 @@ def test_what_is_chosen_of_the_machines_stands_in_the_address(opened, machine):
 
 
 def test_a_label_leads_to_its_machine_whatever_its_name_is_by_now(opened, site, machine):
-    page = opened(f"/ui/m/{machine['id']}")
+    page = opened(f"/ui/m/{machine['id']}", user=VIEWER)
     page.wait_for_url(f"**{address(machine)}")
     other = {"name": f"Renamed {machine['name']}"}
     site.call("PATCH", f"/machines/{quote(machine['name'])}", **other)

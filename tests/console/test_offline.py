@@ -17,12 +17,8 @@ MACHINE = "Tour CN 1"
 NEW = f"/ui/new?machine={MACHINE}"
 BAR = ".waiting"
 # What plain http on an address of the network lacks.
-PLAIN = """
-Object.defineProperty(window, 'isSecureContext', { value: false });
-delete Navigator.prototype.locks;
-delete Crypto.prototype.randomUUID;
-delete Navigator.prototype.serviceWorker;
-"""
+PLAIN = """Object.defineProperty(window, 'isSecureContext', { value: false }); delete Navigator.prototype.locks;
+delete Crypto.prototype.randomUUID; delete Navigator.prototype.serviceWorker;"""
 
 
 def fill(page, words, kind="Info"):

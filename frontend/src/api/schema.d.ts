@@ -611,7 +611,7 @@ export interface paths {
         };
         /**
          * Draw Machine Label
-         * @description A label to print and stick on the machine: its name, and a QR code that opens its page, whatever its name is.
+         * @description A label to print and stick on the machine: its name, and a QR code that opens it in the console.
          */
         get: operations["draw_machine_label"];
         put?: never;
@@ -3375,6 +3375,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8671,7 +8680,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": unknown;
                 };
             };
             /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */

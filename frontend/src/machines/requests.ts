@@ -88,12 +88,6 @@ export async function readMachine(name: string): Promise<Row> {
   return (await data(api.GET('/machines/{name}', { params: { path: { name }, query: { expand: 'activity' } } }))) as Row;
 }
 
-export async function findById(id: string): Promise<string | null> {
-  const query = print([['id', id], ['fields', 'name']]).slice(1);
-  const page = await data(api.GET('/machines', { querySerializer: () => query }));
-  return (page.items[0]?.name as string | undefined) ?? null;
-}
-
 /** Change some fields of a machine as it was when it had this version; throws a `Failure`, 412 with what is current. */
 export async function change(machine: Machine, body: Schemas['MachineUpdate']): Promise<Machine> {
   const params = { path: { name: machine.name }, header: { 'If-Match': `"${machine.version}"` } };

@@ -44,6 +44,11 @@ export function path<P extends Place>(place: P, ...given: Names<(typeof PLACES)[
   return BASE + PLACES[place].replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ''));
 }
 
+/** The address of a new log of this machine. */
+export function newLogOf(machine: string): string {
+  return `${path('newLog')}?machine=${encodeURIComponent(machine)}`;
+}
+
 /** Where an address leads, or null if nowhere. */
 export function match(pathname: string): { place: Place; parameters: Record<string, string> } | null {
   const local = pathname.startsWith(BASE) ? pathname.slice(BASE.length) || '/' : pathname;

@@ -77,7 +77,7 @@ async def list_machine_history(
 
 @router.get("/machines/{name}/label.svg", dependencies=[needs(READ)], response_class=Response, responses=DRAWN)
 async def draw_machine_label(name: Name, there: There, database: Db) -> Response:
-    """A label to print and stick on the machine: its name, and a QR code that opens its page, whatever its name is."""
+    """A label to print and stick on the machine: its name, and a QR code that opens it in the console."""
     found = await records.read(database, MACHINES, name, labels.SELECTION)
     return Response(labels.label(found, there.base), media_type=PICTURE)
 
