@@ -3,8 +3,6 @@
 import textwrap
 from xml.sax.saxutils import escape
 
-import segno
-
 from machine_monitor.services.storage import Stored
 
 # What a label says of a machine.
@@ -47,6 +45,8 @@ def label(machine: Stored, base: str) -> bytes:
 
 
 def _code(address: str) -> str:
+    import segno  # noqa: PLC0415 -- megabytes that many a service never needs
+
     # A quarter of the code may be dirty, and it can still be read.
     modules = segno.make(address, error="q", micro=False).matrix
     dark = "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(modules) for x, is_dark in enumerate(row) if is_dark)

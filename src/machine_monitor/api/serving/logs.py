@@ -7,10 +7,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+# Where Rich is installed, structlog loads it for a look that is not ours: seven megabytes in each worker.
+sys.modules.setdefault("rich", None)  # ty: ignore[no-matching-overload] -- None is how a module is said to be absent
+import structlog  # noqa: E402 -- the line above must come first
+from structlog.typing import EventDict, Processor, WrappedLogger  # noqa: E402 -- the same
 
-from machine_monitor.config import Settings
+if sys.modules["rich"] is None:
+    del sys.modules["rich"]
+
+from machine_monitor.config import Settings  # noqa: E402 -- the same
 
 # What an event carries beside its sentence: `logger.info("request", extra={FIELDS: {...}})`.
 FIELDS = "fields"
