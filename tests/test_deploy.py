@@ -21,7 +21,21 @@ from packaging.requirements import Requirement
 from machine_monitor import config
 
 ROOT = Path(__file__).parents[1]
-MAKE_TARGETS = {"help", "setup", "demo", "run", "test", "check", "fix", "lock", "fuzz", "openapi", "bench", "console"}
+MAKE_TARGETS = {
+    "help",
+    "setup",
+    "demo",
+    "run",
+    "test",
+    "check",
+    "fix",
+    "lock",
+    "fuzz",
+    "openapi",
+    "bench",
+    "console",
+    "proof",
+}
 # Addresses of registries, options that hold one, and folders of somebody's machine.
 FOREIGN = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|file:///(?:opt)|--(?:extra-)?index-url|--find[-]links"

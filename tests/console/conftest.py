@@ -85,7 +85,8 @@ def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are r
     database.close_writer()
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps a loop running in this thread, beside which no other runs: it ends with each module.
+@pytest.fixture(scope="module")
 def chromium():
     if not CHROMIUM.is_file():
         pytest.skip(f"needs Chromium at {CHROMIUM}, or where MM_TEST_CHROMIUM says")
@@ -96,7 +97,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sessions(site, chromium):
     """The cookies of whoever signed in, by trigram: each signs in once."""
     known = {}
