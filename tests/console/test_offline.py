@@ -265,10 +265,10 @@ def test_a_new_build_waits_for_a_press_and_loses_no_draft(browser):
         button = page.get_by_role("button", name="New version")
         button.wait_for()
         assert page.get_by_label("Seen").input_value() == "brouillon pendant la mise a jour"
-        button.click()
+        with page.expect_navigation():
+            button.click()
         until(lambda: page.get_by_label("Seen").input_value() == "brouillon pendant la mise a jour")
-        (name,) = page.evaluate("caches.keys()")
-        assert name.startswith("mm-newer-")
+        until(lambda: [name[:9] for name in page.evaluate("caches.keys()")] == ["mm-newer-"])
     finally:
         files["sw.js"] = worker
 
