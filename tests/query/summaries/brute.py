@@ -89,18 +89,22 @@ def minute_of(text: str | None) -> int:
     return int((oracle.instant(text) if text else NOW).timestamp()) // 60
 
 
-def stats(matching: list[dict], group_by: tuple, metrics: tuple, zone: ZoneInfo) -> list[dict]:
-    def keys(record: dict, minute: int) -> tuple:
-        return tuple(bucket(minute, name, zone) if name in FORMATS else value(record, name) for name in group_by)
+def key_of(parts: list, minute: int, zone: ZoneInfo) -> tuple:
+    """A key of these parts: names of units, and values, each in a tuple of its own."""
+    return tuple([bucket(minute, part, zone) if isinstance(part, str) else part[0] for part in parts])
 
+
+def stats(matching: list[dict], group_by: tuple, metrics: tuple, zone: ZoneInfo) -> list[dict]:
     counts, failures, stood = Counter(), Counter(), defaultdict(set)
     for record in matching:
-        key = keys(record, minute_of(record["started_at"]))
+        # But for its units a key is the same for every minute.
+        parts = [name if name in FORMATS else (value(record, name),) for name in group_by]
+        key = key_of(parts, minute_of(record["started_at"]), zone)
         counts[key] += 1
         failures[key] += record["expanded"]["type"]["counts_as_failure"]
         if "downtime" in metrics and record["down_from"]:
             for minute in range(minute_of(record["down_from"]), minute_of(record["down_to"])):
-                stood[keys(record, minute)].add((record["machine"], minute))
+                stood[key_of(parts, minute, zone)].add((record["machine"], minute))
     groups = sorted(
         {*counts, *stood},
         key=lambda key: [order(name, found) for name, found in zip(group_by, key, strict=True)],
