@@ -23,7 +23,7 @@ run: console ## Serve the configured database
 	$(BIN)/mm serve $(ARGS)
 
 test: console ## Run all tests on SQLite and PostgreSQL, with coverage
-	$(BIN)/python -m pytest -n 2 --cov $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov $(ARGS)
 
 check: $(STAMP) ## Lint, format, types, and the direction of imports
 	$(BIN)/ruff check
@@ -38,8 +38,8 @@ fix: $(STAMP) ## Mend what ruff can mend
 fuzz: $(STAMP) ## Search, in every role, for requests that break the contract
 	$(BIN)/python -m pytest tests/reliability/inputs/test_schemathesis.py --long $(ARGS)
 
-proof: $(STAMP) ## Make faults and attacks for an hour or two, and print what was seen as a table
-	$(BIN)/python -m pytest -m proof --long $(ARGS)
+proof: $(STAMP) ## Make faults and attacks for an hour, and print what was seen as a table
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m proof --long $(ARGS)
 
 bench: $(STAMP) ## Measure beside a naive twin, the limit and peers; ROWS=10000000 for the claim
 	$(BIN)/python -m benchmarks $(ARGS)

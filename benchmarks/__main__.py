@@ -8,7 +8,7 @@ import time
 from benchmarks import options
 from benchmarks.options import Options, Refused
 from benchmarks.reporting import results, tables
-from benchmarks.sections import aggregates, exports, idle, imports, postgres, reads, statements, writes
+from benchmarks.sections import aggregates, browser, exports, idle, imports, postgres, reads, statements, writes
 
 SECTIONS = {
     "reads": reads.measure,
@@ -18,6 +18,7 @@ SECTIONS = {
     "imports": imports.measure,
     "exports": exports.measure,
     "idle": idle.measure,
+    "browser": browser.measure,
     "postgres": postgres.measure,
 }
 

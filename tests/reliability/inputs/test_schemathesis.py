@@ -40,7 +40,7 @@ def test_no_request_breaks_the_contract(database_url, tmp_path, extent, figure):
     headers = give_tokens(database_url)
     chosen = extent(
         short=["--phases", "fuzzing,stateful", "--max-examples", "1"],
-        long=["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "10"],
+        long=["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "4"],
     )
     # It would revoke the token that it asks with.
     spared = ["--exclude-operation-id", "revoke_token"]

@@ -1,0 +1,110 @@
+"""The console in Chromium, as a person has it: until the first logs are seen, from a key to its result, memory."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks import build, servers
+from benchmarks.data import TOKEN
+from benchmarks.load import percentiles
+from benchmarks.options import Options, Refused
+from benchmarks.questions import Questions
+from machine_monitor.api.serving import console
+
+CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))
+DESK = {"width": 1440, "height": 900}
+WORDS = 12
+# Long enough for every answer: a key is measured alone.
+PAUSE_MS = 600
+# Rows that were scrolled past when memory is read first, and at last.
+SOME, MANY = 1_000, 10_000
+PAGE = 60
+# Notes when the list was first on screen, and when last: a frame after its rows changed.
+WATCH = """
+    seen = {typed: 0, painted: 0}
+    const note = () => requestAnimationFrame(() => setTimeout(() => {
+        seen.painted = performance.now()
+        seen.first ??= seen.painted
+    }))
+    const isOfRows = ({target}) => (target.parentElement ?? target).closest('.scroller')
+    addEventListener('input', (event) => { seen.typed = event.timeStamp }, true)
+    addEventListener('DOMContentLoaded', () => new MutationObserver((changes) => {
+        if (document.querySelector('[data-uuid]') && (!seen.first || changes.some(isOfRows))) note()
+    }).observe(document.body, {childList: true, subtree: true, characterData: true}))
+"""
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """How long a person waits for logs and for a search, and what a tab occupies; on up to a million logs."""
+    rows = options.write_rows
+    if not CHROMIUM.is_file():
+        raise Refused(f"needs Chromium at {CHROMIUM}, or where MM_TEST_CHROMIUM says")
+    if not (console.FOLDER / "index.html").is_file():
+        raise Refused("needs the console: make console")
+    path = build.sqlite_file(options, rows)
+    words = [word for word in (Questions(path).a_word() for _ in range(4 * WORDS)) if len(word) > 2][:WORDS]
+    with servers.running(servers.product(f"sqlite:///{path}")) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        address = f"http://127.0.0.1:{server.port}/ui/"
+        firsts = [_first(browser, address) for _ in range(options.rounds)]
+        with _opened(browser, address) as page:
+            keys = list(_keys(page, words))
+        with _opened(browser, address) as page:
+            memory = [_memory(page, passed) for passed in (SOME, min(MANY, rows * 9 // 10) - SOME)]
+        browser.close()
+    return {"rows": rows, "first_ms": median(firsts), "keys": percentiles(keys), "memory": memory}
+
+
+@contextmanager
+def _opened(browser: Browser, address: str) -> Iterator[Page]:
+    """The list of logs in a browser that has nothing in its cache."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    context = browser.new_context(viewport=DESK, extra_http_headers=headers, service_workers="block")
+    page = context.new_page()
+    page.add_init_script(WATCH)
+    page.goto(address)
+    page.wait_for_selector("[data-uuid]")
+    page.wait_for_timeout(PAUSE_MS)
+    yield page
+    context.close()
+
+
+def _first(browser: Browser, address: str) -> float:
+    """From the beginning of the navigation until logs are on screen."""
+    with _opened(browser, address) as page:
+        return page.evaluate("seen.first")
+
+
+def _keys(page: Page, words: list[str]) -> Iterator[float]:
+    """From each key in the search field until its result is on screen, in seconds."""
+    field = page.locator("search input")
+    for word in words:
+        field.fill("")
+        page.wait_for_timeout(PAUSE_MS)
+        for letter in word:
+            page.keyboard.type(letter)
+            page.wait_for_timeout(PAUSE_MS)
+            typed, painted = page.evaluate("[seen.typed, seen.painted]")
+            # A letter that leaves the same rows, with nothing to mark, paints nothing.
+            if painted > typed:
+                yield (painted - typed) / 1000
+
+
+def _memory(page: Page, rows: int) -> dict[str, float]:
+    """The heap of scripts, in megabytes, and the nodes, when so many rows more were scrolled past."""
+    debugger, passed = page.context.new_cdp_session(page), []
+    page.on("response", lambda answered: passed.append(answered.url) if "cursor=" in answered.url else None)
+    while len(passed) * PAGE < rows:
+        page.evaluate("document.querySelector('.scroller').scrollBy(0, 1500)")
+        page.wait_for_timeout(20)
+    page.wait_for_timeout(PAUSE_MS)
+    debugger.send("HeapProfiler.collectGarbage")
+    return {
+        "heap_mb": debugger.send("Runtime.getHeapUsage")["usedSize"] / 1e6,
+        "nodes": debugger.send("Memory.getDOMCounters")["nodes"],
+    }
