@@ -28,7 +28,7 @@ def log(rng: Random) -> dict:
     start = datetime.fromisoformat(rng.choice(DAYS)).replace(tzinfo=UTC) + rng.randrange(4 * 24 * 60) * MINUTE
     stop = start + rng.randrange(-300, 300) * MINUTE if rng.random() < 0.4 else None
     # Whoever still stands has done so for days, not for years: each minute is counted.
-    running = stop is None or (NOW - stop < timedelta(days=9) and rng.random() < 0.5)
+    running = stop is None or (NOW - stop < timedelta(days=4) and rng.random() < 0.5)
     end = None if running else stop + rng.choice((0, 1, 90, 90, 600, 1500, 5000)) * MINUTE
     return {
         "machine": rng.choice(MACHINE_NAMES),

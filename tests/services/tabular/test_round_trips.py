@@ -77,7 +77,7 @@ def sorted_members(record):
 
 
 @pytest.mark.parametrize(("suffix", "dialect"), FORMS, ids=str)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(written=st.lists(logs, max_size=4, unique_by=lambda log: log["uuid"]))
 @example(written=[{"uuid": str(uuid.UUID(int=0)), "machine": "Saw", "type": "info", "comment": "", "cause": None}])
 def test_logs_are_the_same_elsewhere(urls, tmp_path, suffix, dialect, written):
@@ -109,7 +109,7 @@ def declare(database):
 
 
 @pytest.mark.parametrize(("suffix", "dialect"), FORMS, ids=str)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(written=st.lists(machines, max_size=4))
 def test_machines_are_the_same_elsewhere(urls, tmp_path, suffix, dialect, written):
     source, target = urls
