@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -21,6 +22,10 @@ async def opened(sqlite_database_url):
 
 def insert(code: str):
     return lambda tx: tx.cursor.execute("INSERT INTO derived VALUES (?, '')", [code]) and code
+
+
+def insert_on_postgresql(name: str):
+    return lambda tx: tx.cursor.execute("INSERT INTO derived VALUES (%s, '')", [name]) and name
 
 
 def names(database) -> list[str]:
@@ -90,6 +95,43 @@ async def test_what_a_failing_part_settled_of_others_is_done_again(opened):
     await asyncio.gather(opened.write(defers), opened.write(settles_and_fails), return_exceptions=True)
     assert names(opened) == ["a"]
     assert done == [["a"], ["a"]]
+
+
+async def test_a_deadlock_with_another_service_is_resolved_and_nobody_told(postgresql_database_url):
+    database = Database(postgresql_database_url)
+    await database.open()
+    other, holding = Database(postgresql_database_url), threading.Event()
+    held = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def change(tx, name, value):
+        tx.cursor.execute("UPDATE derived SET value = %s WHERE name = %s", [value, name])
+        return value
+
+    def theirs(tx):
+        # It never looks for a circle: whoever is in the batch has to find it, and give way.
+        tx.cursor.execute("SET LOCAL deadlock_timeout = '1h'")
+        change(tx, "b", "theirs")
+        loop.call_soon_threadsafe(held.set)
+        assert holding.wait(10)
+        return change(tx, "a", "theirs")
+
+    def first(tx):
+        change(tx, "a", "ours")
+        holding.set()
+        return "ours"
+
+    await database.write(insert_on_postgresql("a"))
+    await database.write(insert_on_postgresql("b"))
+    running = asyncio.create_task(asyncio.to_thread(other.transact, theirs))
+    await held.wait()
+    outcomes = await asyncio.gather(
+        database.write(first), database.write(lambda tx: change(tx, "b", "ours")), return_exceptions=True
+    )
+    assert outcomes == ["ours", "ours"]
+    assert await running == "theirs"
+    other.close_writer()
+    await database.close()
 
 
 async def test_a_full_disk_takes_all_of_a_batch_back(opened):

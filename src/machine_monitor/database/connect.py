@@ -234,14 +234,19 @@ class Database:
         self._on_batch(len(units))
         if len(units) == 1:
             return [_outcome(self.transact, units[0])]
-        return _insistently(self._transact_together, units)
+        outcomes = _insistently(self._transact_together, units)
+        # Who raced may have met one who waits for the batch: they would meet again until the batch has ended.
+        return [
+            _outcome(self.transact, unit) if isinstance(failure, Raced) else (result, failure)
+            for unit, (result, failure) in zip(units, outcomes, strict=True)
+        ]
 
     def _transact_together(self, units: Sequence[Unit]) -> Outcomes:
         with self._errors(), self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
             outcomes = []
             for unit in units:
-                result, failure = _outcome(_insistently, self._transact_part, tx, unit)
+                result, failure = _outcome(self._transact_part, tx, unit)
                 if failure is not None and not tx.is_open:
                     raise failure
                 outcomes.append((result, failure))
