@@ -42,14 +42,21 @@ class Route(APIRoute):
         options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **document(self.action)}
         options["responses"] = {**problems(*refusals(self.action)), **(options.get("responses") or {})}
         super().__init__(path, endpoint, **options)
+        self._beginning = path.partition("{")[0]
         if not self.param_convertors:
             _plain_paths.add(path)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether the route answers: PUT of `/logs/stats` is 405, not the PUT of a log of that name."""
-        if self.param_convertors and scope["path"] in _plain_paths:
-            return Match.NONE, {}
-        return super().matches(scope)
+        """Whether the route answers: PUT of `/logs/stats` is 405, not the PUT of a log of that name.
+
+        Routes are asked in turn: most say no, and need no pattern to know.
+        """
+        path = scope["path"]
+        if self.param_convertors:
+            fits = path.startswith(self._beginning) and path not in _plain_paths
+        else:
+            fits = path == self.path
+        return super().matches(scope) if fits else (Match.NONE, {})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The function that answers a request."""

@@ -1,11 +1,12 @@
 """The log: one line an event on stderr, JSON for machines or text for people; nothing that a client sent but its id."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from pydantic_core import to_json
 
 # Where Rich is installed, structlog loads it for a look that is not ours: seven megabytes in each worker.
 sys.modules.setdefault("rich", None)  # ty: ignore[no-matching-overload] -- None is how a module is said to be absent
@@ -82,12 +83,8 @@ def _is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-# Made once: structlog's own renderer makes an encoder for each line.
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
-
-
 def _render_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
-    return _encode(event)
+    return to_json(event, fallback=str).decode()
 
 
 def _take_fields(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

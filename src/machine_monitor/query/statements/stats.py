@@ -100,15 +100,14 @@ def kept_statement(engine: Engine, grouping: Grouping) -> Statement:
         .group_by(*keys.values())
         .having(total > ZERO)
     )
-    names = [f"k{i}" for i in range(len(grouping.names))]
-    rows = found.order_by(*_in_order([found.selected_columns[name] for name in names])).limit(LIMIT).subquery()
-    zone = summary.derived
+    rows, zone = found.subquery(), summary.derived
     same_zone = zone.c.value == bindparam("zone", type_=Text()) if grouping.unit else true()
     query = (
         select(zone.c.value, *rows.c, ZERO, ZERO, ZERO)
         .select_from(zone.outerjoin(rows, same_zone))
         .where(zone.c.name == literal_column(f"'{counts.ZONE}'"))
-        .order_by(*_in_order([rows.c[name] for name in names]))
+        .order_by(*_in_order([rows.c[f"k{i}"] for i in range(len(grouping.names))]))
+        .limit(LIMIT)
     )
     return compile_statement(engine, query)
 
