@@ -10,6 +10,7 @@ from typing import Self
 from reliability.clients.callers import Answer, Caller
 
 PAUSE_SECONDS = 0.05
+PATIENCE_SECONDS = 30
 # 200: it had been done, and its answer was lost.
 DONE = (200, 201)
 
@@ -83,9 +84,11 @@ def _status(answer: Answer | None) -> int | None:
 
 
 def stored(port: int) -> set[str]:
-    """The uuids of all logs."""
+    """The uuids of all logs; asked again while the downloads of others leave no room."""
+    end = time.monotonic() + PATIENCE_SECONDS
     with Caller(port) as caller:
-        answer = caller.send("GET", "/logs.ndjson?fields=uuid")
+        while (answer := caller.send("GET", "/logs.ndjson?fields=uuid")).status == 503 and time.monotonic() < end:
+            time.sleep(PAUSE_SECONDS)
     assert answer.status == 200
     return {json.loads(line)["uuid"] for line in answer.body.splitlines()}
 
