@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, StorageState, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 CHROMIUM = os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium")
@@ -34,16 +34,17 @@ def main() -> None:
     """Take every picture."""
     with demo() as link, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-lcd-text"])
+        base, session = link.partition("/ui/")[0], sign_in(browser, link)
         for name, address, options, pressed in PICTURES:
             path = HERE / f"{name}.png"
-            path.write_bytes(smaller(take(browser, link, address, options, pressed)))
+            path.write_bytes(smaller(take(browser, f"{base}{address}", {**options, "storage_state": session}, pressed)))
             assert path.stat().st_size < MAX_BYTES
         browser.close()
 
 
 @contextlib.contextmanager
 def demo() -> Iterator[str]:
-    """The link to sign in with, while a demo is served."""
+    """The link that signs in once, while a demo is served."""
     variables = {**os.environ, "MM_TIMEZONE": "Europe/Paris", "MM_LOG_LEVEL": "info", "MM_LOG_FORMAT": "text"}
     command = [sys.executable, "-m", "machine_monitor.cli.main", "demo", "--port", "8765"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -53,18 +54,27 @@ def demo() -> Iterator[str]:
             assert process.stdout is not None
             while "running on" not in process.stderr.readline():
                 assert process.poll() is None, "the demo did not start: is the port free?"
-            yield next(found[0] for line in process.stdout if (found := re.search(r"http\S+/ui/sign-in#\S+", line)))
+            yield next(found[0] for line in process.stdout if (found := re.search(r"http\S+/ui/setup#\S+", line)))
         finally:
             process.terminate()
 
 
-def take(browser: Browser, link: str, address: str, options: dict, pressed: str | None) -> bytes:
-    """Sign in, go there, and look."""
-    context = browser.new_context(base_url=link.partition("/ui/")[0], reduced_motion="reduce", **options)
+def sign_in(browser: Browser, link: str) -> StorageState:
+    """What a browser keeps of who is signed in."""
+    context = browser.new_context()
     page = context.new_page()
     page.goto(link)
     page.locator("button[type=submit]").click()
     page.wait_for_url("**/ui/logs")
+    session = context.storage_state()
+    context.close()
+    return session
+
+
+def take(browser: Browser, address: str, options: dict, pressed: str | None) -> bytes:
+    """Go there, and look."""
+    context = browser.new_context(reduced_motion="reduce", **options)
+    page = context.new_page()
     page.goto(address)
     page.wait_for_selector("[data-uuid]")
     if pressed:

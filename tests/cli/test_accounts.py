@@ -86,10 +86,11 @@ def test_demo_lets_its_admin_in(mm, monkeypatch):
     def serve(app, **_):
         async def ask():
             token = said[-1].rpartition("Authorization: Bearer ")[2]
-            filled = dict(parse_qsl(re.search("/ui/sign-in#(.*)", said[-1])[1]))
+            filled = dict(parse_qsl(re.search("/ui/setup#(.*)", said[-1])[1]))
             async with app.router.lifespan_context(app), calling(app) as client:
                 answers.append(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
-                answers.append(await client.post("/session", json=filled))
+                answers.append(await client.post("/setup", json=filled))
+                answers.append(await client.post("/setup", json=filled))
 
         asyncio.run(ask())
 
@@ -97,8 +98,9 @@ def test_demo_lets_its_admin_in(mm, monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(typer, "echo", said.append)
     assert mm("demo", "--machines", "2", "--logs", "3", "--port", "8123")[0] == 0
-    assert [answer.json()["user"]["role"] for answer in answers] == ["admin", "admin"]
-    assert "http://127.0.0.1:8123/ui/sign-in#trigram=ABE&password=" in said[-1]
+    assert [answer.json()["user"]["role"] for answer in answers[:2]] == ["admin", "admin"]
+    assert answers[2].status_code == 410
+    assert "http://127.0.0.1:8123/ui/setup#code=" in said[-1]
 
 
 async def test_serve_prints_a_link_while_no_admin_has_a_password(mm, empty_url, monkeypatch):

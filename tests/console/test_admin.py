@@ -7,6 +7,7 @@ import pytest
 
 from api.access.site import PASSWORD, hashed
 from console.conftest import ADMIN, OPERATOR, PHONE, SUPERVISOR
+from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations
 
 SENTENCE = "neuf moutons violets dansent"
@@ -224,11 +225,18 @@ def test_nothing_is_written_in_the_name_of_who_signed_in_elsewhere(opened, site)
     assert "Not theirs" not in str(site.call("GET", "/tokens?limit=500"))
 
 
-def test_the_link_of_the_demo_fills_the_sign_in_page(opened):
-    page = opened(f"/ui/sign-in#trigram={ADMIN}&password={PASSWORD.replace(' ', '+')}", user=None)
-    page.get_by_role("button", name="Sign in").click()
+def test_the_link_of_the_demo_signs_in_once(opened, site):
+    site.call("POST", "/users", trigram="DEM")
+    account = demo.Account(site.write(lambda tx: invitations.invite(tx, "DEM")), "as-the-demo-made-it", "")
+    page = opened(account.url(""), user=None)
+    page.get_by_role("button", name="Open my account").click()
     page.wait_for_url("**/ui/logs")
     assert "password" not in page.evaluate("JSON.stringify(history.state) + location.href")
+    page = opened(account.url(""), user=None, refusals=(410,))
+    page.get_by_role("button", name="Open my account").click()
+    page.get_by_text("This link was used").wait_for()
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("Trigram").wait_for()
 
 
 def test_a_french_user_meets_no_english_at_a_field(opened):

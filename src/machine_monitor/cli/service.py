@@ -83,7 +83,7 @@ def demo(
         place = "/ui/" if console.load() else "/docs"
         typer.echo(
             f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: {here}{place}\n"
-            f"To sign in as its admin: {account.url(here)}\n"
+            f"To sign in as its admin, ABE, once; afterwards with the password at its end: {account.url(here)}\n"
             f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {account.token}"
         )
         _run(create_app(chosen, configure(chosen)), chosen, host="127.0.0.1", port=int(here.rpartition(":")[2]))

@@ -20,7 +20,7 @@ export const account = {
   noCode: 'This address has no code. Open the whole link that you were given.',
   usedUp: 'This link was used, or its time is over. An admin can make another; on a new service, start it again.',
   role: 'Role',
-  filledIn: 'This link has filled the form in: you only have to sign in.',
+  filledIn: 'This link has filled the form in, and opens the account once: you only have to press the button.',
   changePassword: 'Change the password',
   currentPassword: 'Current password',
   passwordRules: '15 to 200 characters of any kind: a sentence is easy to keep in mind. Well-known passwords, runs such as 1234, your trigram and your name do not count.',

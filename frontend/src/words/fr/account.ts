@@ -22,7 +22,7 @@ export const account: Words['account'] = {
   noCode: 'Cette adresse ne contient pas de code. Ouvrez le lien entier que vous avez reçu.',
   usedUp: 'Ce lien a déjà servi, ou il est trop tard. Un administrateur peut en faire un autre ; sur un service neuf, redémarrez-le.',
   role: 'Rôle',
-  filledIn: 'Ce lien a rempli le formulaire : il ne reste qu’à se connecter.',
+  filledIn: 'Ce lien a rempli le formulaire, et n’ouvre le compte qu’une fois : il ne reste qu’à appuyer.',
   changePassword: 'Changer le mot de passe',
   currentPassword: 'Mot de passe actuel',
   passwordRules: 'De 15 à 200 caractères, quels qu’ils soient : une phrase se retient bien. Les mots de passe connus, les suites comme 1234, votre trigramme et votre nom ne comptent pas.',

@@ -13,7 +13,8 @@ from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import records
-from machine_monitor.services.accounts import invitations, passwords, tokens
+from machine_monitor.services.accounts import invitations, tokens
+from machine_monitor.services.accounts.invitations import Invitation
 from machine_monitor.services.demo import plant
 from machine_monitor.services.demo.work import PERIOD, Diary
 from machine_monitor.services.history import Author
@@ -50,23 +51,22 @@ def fill(database: Database, entries: Sequence[Entry], progress: Progress | None
 
 
 class Account(NamedTuple):
-    """What lets the plant's admin in, until the demo ends: a password for people, a token for programs."""
+    """What lets the plant's admin in, until the demo ends: an invitation for people, a token for programs."""
 
-    trigram: str
+    invitation: Invitation
     password: str
     token: str
 
     def url(self, base: str) -> str:
-        """The console's sign-in page, filled in: behind `#`, where no browser sends it."""
-        return f"{base}/ui/sign-in#trigram={self.trigram}&password={self.password}"
+        """The link that signs in once, to a form that is filled in: behind `#`, where no browser sends it."""
+        return f"{self.invitation.url(base)}&password={self.password}"
 
 
 def open_account(tx: Transaction) -> Account:
     """Let the plant's admin in, by secrets of this one database."""
-    password = secrets.token_urlsafe(15)
-    invitations.set_password(tx, plant.ADMIN, passwords.hash_now(password))
     body = TokenCreate(name="demo", scope="admin", days=1)
-    return Account(plant.ADMIN, password, tokens.make(tx, plant.ADMIN, body)[1])
+    token = tokens.make(tx, plant.ADMIN, body)[1]
+    return Account(invitations.invite(tx, plant.ADMIN), secrets.token_urlsafe(15), token)
 
 
 def _entry(at: datetime, resource: Resource, values: dict[str, Any]) -> Entry:
