@@ -16,6 +16,11 @@ export type Stop = Pick<Log, 'uuid' | 'machine' | 'type' | 'severity' | 'comment
 /** What the pictures of a machine are drawn from. */
 export type Moment = Pick<Log, 'uuid' | 'type' | 'started_at' | 'down_from' | 'down_to' | 'comment'>;
 
+export interface Moments {
+  items: Moment[];
+  more: boolean;
+}
+
 export interface Group extends Record<string, unknown> {
   count: number;
   failures: number;
@@ -47,20 +52,21 @@ export async function readAll<F extends keyof Machine>(...fields: F[]): Promise<
   return found;
 }
 
-/** The logs of any kind that these pairs choose, some fields of each. */
-async function readSome<T>(fields: string, pairs: readonly Pair[]): Promise<T[]> {
+/** The logs of any kind that these pairs choose, some fields of each, and whether there are more. */
+async function readSome<T>(fields: string, pairs: readonly Pair[]): Promise<{ items: T[]; more: boolean }> {
   const query = print([...pairs, ['fields', fields], ['limit', MOST]]).slice(1);
-  return (await data(api.GET('/logs', { querySerializer: () => query }))).items as T[];
+  const page = await data(api.GET('/logs', { querySerializer: () => query }));
+  return { items: page.items as T[], more: page.next !== null };
 }
 
 /** By which logs machines stand now, or this one: the one that stands longest comes first. */
-export function readStops(machine?: string): Promise<Stop[]> {
+export async function readStops(machine?: string): Promise<Stop[]> {
   const own: Pair[] = machine === undefined ? [] : [['machine', machine]];
-  return readSome<Stop>('uuid,machine,type,severity,comment,down_from', [...own, ...STANDS, ['sort', 'down_from']]);
+  return (await readSome<Stop>('uuid,machine,type,severity,comment,down_from', [...own, ...STANDS, ['sort', 'down_from']])).items;
 }
 
-/** What happened on a machine since a day, and what stops reach beyond it. */
-export async function readMoments(machine: string, since: string): Promise<Moment[]> {
+/** What happened on a machine since a day, what stops reach beyond it, and whether that is not all. */
+export async function readMoments(machine: string, since: string): Promise<Moments> {
   const fields = 'uuid,type,started_at,down_from,down_to,comment';
   const own: Pair = ['machine', machine];
   const found = await Promise.all([
@@ -68,7 +74,8 @@ export async function readMoments(machine: string, since: string): Promise<Momen
     readSome<Moment>(fields, [own, ['down_to__gte', since]]),
     readSome<Moment>(fields, [own, ...STANDS]),
   ]);
-  return [...new Map(found.flat().map((moment) => [moment.uuid, moment])).values()];
+  const moments = found.flatMap(({ items }) => items);
+  return { items: [...new Map(moments.map((moment) => [moment.uuid, moment])).values()], more: found.some(({ more }) => more) };
 }
 
 export async function readStats(groupBy: string, metrics: string, pairs: readonly Pair[]): Promise<Group[]> {
