@@ -1,6 +1,6 @@
 import type { Role, User } from '../api/client';
 import type { Place } from '../router/routes';
-import type { Words } from '../words/language.svelte';
+import type { Words } from '../words/en';
 
 export interface Tab {
   home: 'people' | 'tokens' | 'types';

@@ -1,7 +1,7 @@
 import type { Component } from 'svelte';
 import type { Role } from '../api/client';
 import { path, type Place } from '../router/routes';
-import type { Words } from '../words/language.svelte';
+import type { Words } from '../words/en';
 
 interface Page {
   /** What it is called in the navigation and in the title. */

@@ -1,9 +1,8 @@
 import { site } from '../api/site.svelte';
-import en from './en';
+import en, { type Words } from './en';
 import { Formats } from './formats';
 
 export type Language = 'en' | 'fr';
-export type Words = typeof en;
 
 const KEY = 'mm.language';
 const LOADERS: Record<Language, () => Promise<Words>> = {

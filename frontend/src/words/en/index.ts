@@ -14,4 +14,7 @@ import { types } from './types';
 import { wall } from './wall';
 
 /** The words of the console: a file a place. What varies is a function; counts come as text that is formatted already. */
-export default { account, charts, logger, logs, machines, offline, people, problems, record, shell, terms, tokens, types, wall };
+const en = { account, charts, logger, logs, machines, offline, people, problems, record, shell, terms, tokens, types, wall };
+
+export type Words = typeof en;
+export default en;

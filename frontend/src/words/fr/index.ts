@@ -1,4 +1,4 @@
-import type { Words } from '../language.svelte';
+import type { Words } from '../en';
 import { account } from './account';
 import { charts } from './charts';
 import { logger } from './logger';

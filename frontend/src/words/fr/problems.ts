@@ -1,4 +1,4 @@
-import type { Words } from '../language.svelte';
+import type { Words } from '../en';
 
 export const problems: Words['problems'] = {
   title: 'Cela n’a pas marché',

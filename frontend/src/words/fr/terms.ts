@@ -1,4 +1,4 @@
-import type { Words } from '../language.svelte';
+import type { Words } from '../en';
 
 export const terms: Words['terms'] = {
   severity: { info: 'Info', minor: 'Mineure', major: 'Majeure', critical: 'Critique' },
