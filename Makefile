@@ -38,7 +38,7 @@ fix: $(STAMP) ## Mend what ruff can mend
 fuzz: $(STAMP) ## Search, in every role, for requests that break the contract
 	$(BIN)/python -m pytest tests/reliability/inputs/test_schemathesis.py --long $(ARGS)
 
-proof: $(STAMP) ## Make faults and attacks for an hour, and print what was seen as a table
+proof: $(STAMP) ## Make faults and attacks for half an hour, and print what was seen as a table
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m proof --long $(ARGS)
 
 bench: $(STAMP) ## Measure beside a naive twin, the limit and peers; ROWS=10000000 for the claim
