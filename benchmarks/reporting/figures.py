@@ -176,8 +176,8 @@ def _browser(found: Mapping[str, Any]) -> Iterator[Figure]:
     where = f"{found['rows']:,} rows"
     goal = Goal(first, f"{first:.0f} ms", 1_000, "< 1 s", most=True)
     yield Figure(f"the console in Chromium, {where}: until the first logs are on screen, nothing cached", {}, (goal,))
-    goal = Goal(keys["p50_ms"], f"p50 {keys['p50_ms']:.0f} ms", 100, "< 100 ms", most=True)
-    cell = f"{_latency(keys)}, at most {keys['max_ms']:.0f}; {keys['count']} keys"
+    goal = Goal(keys["p99_ms"], f"p99 {keys['p99_ms']:.0f} ms", 100, "< 100 ms", most=True)
+    cell = f"{_latency(keys)}; {keys['count']} keys"
     yield Figure(f"the console in Chromium, {where}: from a key to its result", {PRODUCT: cell}, (goal,))
     before, after = memory
     cell = f"{before['heap_mb']:.1f} MB, {before['nodes']:,} nodes; then {after['heap_mb']:.1f} MB, {after['nodes']:,}"

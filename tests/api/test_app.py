@@ -5,6 +5,7 @@ from starlette.requests import ClientDisconnect
 
 from conftest import serving
 from machine_monitor.api.access import needs
+from machine_monitor.api.app import create_app
 from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.route import tagged
 from machine_monitor.config import Settings
@@ -51,6 +52,18 @@ async def test_head_is_get_without_its_body(client, path):
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["Content-Length"] == got.headers["Content-Length"]
     assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+async def test_behind_a_prefix_each_path_is_the_same_operation(sqlite_database_url):
+    app = create_app(Settings(database_url=sqlite_database_url, open=True))
+    transport = httpx2.ASGITransport(app, root_path="/plant")
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://machine-monitor/plant") as client,
+    ):
+        assert (await client.get("/logs")).json()["items"] == []
+        assert (await client.get("/machines/none")).json()["code"] == "not-found"
+        assert (await client.put("/logs/stats", json={})).status_code == 405
 
 
 async def test_the_service_describes_itself_by_links_that_work(client):

@@ -51,7 +51,7 @@ class Route(APIRoute):
 
         Routes are asked in turn: most say no, and need no pattern to know.
         """
-        path = scope["path"]
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         if self.param_convertors:
             fits = path.startswith(self._beginning) and path not in _plain_paths
         else:

@@ -72,6 +72,7 @@ def demo(
     from machine_monitor.api.app import create_app
     from machine_monitor.api.serving import console
     from machine_monitor.api.serving.logs import configure
+    from machine_monitor.services.demo.plant import ADMIN
 
     settings = config.load()
     # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
@@ -83,7 +84,7 @@ def demo(
         place = "/ui/" if console.load() else "/docs"
         typer.echo(
             f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: {here}{place}\n"
-            f"To sign in as its admin, ABE, once; afterwards with the password at its end: {account.url(here)}\n"
+            f"To sign in as its admin, {ADMIN}, once; afterwards with the password at its end: {account.url(here)}\n"
             f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {account.token}"
         )
         _run(create_app(chosen, configure(chosen)), chosen, host="127.0.0.1", port=int(here.rpartition(":")[2]))
