@@ -3,6 +3,8 @@
 import logging
 import os
 import shutil
+import sys
+import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -50,6 +52,20 @@ def pytest_terminal_summary(terminalreporter, config):
     ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
     if any(nodeid.startswith("tests/console/test_pages.py") for nodeid in ran):
         terminalreporter.write_line("Screenshots of the console: tests/console/screenshots")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Let tests that are `untraced` run without coverage; its own `no_cover` does nothing in a process of xdist's."""
+    tracing = sys.gettrace(), threading.gettrace()
+    if item.get_closest_marker("untraced"):
+        sys.settrace(None)
+        threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracing[0])
+        threading.settrace(tracing[1])
 
 
 @pytest.fixture(scope="session")

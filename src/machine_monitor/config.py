@@ -1,7 +1,7 @@
 """Settings: environment variables `MM_*`, or the same names in a file `.env`."""
 
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -19,10 +19,13 @@ ENV_FILE = Path(".env")
 FOREIGN_NAMES = {"MM_TEST_DATABASE_URL"}
 
 
+_zone_names = cache(available_timezones)  # reads some six hundred files
+
+
 def _zone_name(name: object) -> object:
-    if name in available_timezones():
+    if name in _zone_names():
         return name
-    message = f"there is no such time zone.{nearest(str(name), sorted(available_timezones()))}"
+    message = f"there is no such time zone.{nearest(str(name), sorted(_zone_names()))}"
     raise ValueError(message)
 
 

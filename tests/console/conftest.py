@@ -38,6 +38,11 @@ REFUSAL = re.compile(r"the server responded with a status of (\d+)")
 HARMLESS = re.compile("Service Worker registration blocked|ERR_INTERNET_DISCONNECTED")
 
 
+def pytest_itemcollected(item):
+    """What the service does for a page, other tests ask it without a browser."""
+    item.add_marker("untraced")
+
+
 @dataclass(frozen=True)
 class Site:
     """A service over sockets, its database, and a token of its admin."""

@@ -121,9 +121,9 @@ def test_what_is_chosen_of_the_machines_stands_in_the_address(opened, machine):
     page.get_by_role("checkbox", name="Hall 9").click()
     page.wait_for_url("**/ui/machines?sector=Hall+9")
     page.keyboard.press("/")
-    page.keyboard.type(machine["name"][:9].lower())
+    page.keyboard.type(machine["name"][:12].lower())
     page.wait_for_selector(f"[data-machine='{machine['name']}'] mark")
-    assert page.url.endswith(f"?sector=Hall+9&q={machine['name'][:9].lower().replace(' ', '+')}")
+    assert page.url.endswith(f"?sector=Hall+9&q={machine['name'][:12].lower().replace(' ', '+')}")
     page.reload()
     page.wait_for_selector(f"[data-machine='{machine['name']}'] mark")
     assert names(page) == [machine["name"]]

@@ -2,6 +2,9 @@ import pytest
 
 from query import samples
 
+# Much is done again and again here that other tests do once.
+pytestmark = pytest.mark.untraced
+
 # Together they are more than a cursor holds.
 STEM = "é" * 2000
 # What a cursor holds whole: only so is it independent of what becomes of the record that it was read from.

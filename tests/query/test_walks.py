@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 from query import oracle, samples
 
+# Much is done again and again here that other tests do once.
+pytestmark = pytest.mark.untraced
+
 SORTABLE = [
     "started_at",
     "ended_at",

@@ -41,6 +41,7 @@ def test_a_day_is_what_the_clock_shows(name):
         assert buckets.day(instant, zone) == instant.astimezone(zone).date()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", ZONES)
 async def test_both_engines_know_the_same_days_and_weeks(database, name):
     zone, engine = ZoneInfo(name), database.engine

@@ -45,6 +45,7 @@ def test_what_came_goes_and_comes_back(target, second, shared, out, source):
         assert theirs == ours
 
 
+@pytest.mark.untraced
 def test_the_real_folder_goes_and_comes_back(sqlite_database_url, second, shared, out):
     target = Database(sqlite_database_url)
     legacy.sync(target, shared / "data/excavators-legacy", PARIS)

@@ -17,6 +17,7 @@ from services.legacy.cases import PARIS, UUID, counts, found, history, patch, re
 NOT_A_UUID = "84e274e9-ab8e-5d97-9f73-33cca34de7f1"
 
 
+@pytest.mark.untraced
 def test_the_real_folder_is_whole_then_unchanged_then_one_conflict(target, shared):
     source = shared / "data/excavators-legacy"
     report = legacy.sync(target, source, PARIS)
