@@ -7,6 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 GLANCE = 100_000
+# Writes go to copies of a file of at most so many logs.
+MAX_WRITTEN = 1_000_000
 
 
 class Refused(Exception):
@@ -35,7 +37,7 @@ class Options:
     @property
     def write_rows(self) -> int:
         """The size of the file that writes go to a copy of."""
-        return min(self.rows, 1_000_000)
+        return min(self.rows, MAX_WRITTEN)
 
 
 def read(only: list[str]) -> Options:
