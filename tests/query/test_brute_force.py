@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from query import oracle, samples
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.untraced]
 
 ORDERED = ("", "ne", "lt", "lte", "gt", "gte", "in", "nin", "isnull")
 TEXTUAL = (*ORDERED, "contains", "startswith", "endswith")
