@@ -41,7 +41,7 @@ def sqlite_file(options: Options, rows: int) -> Path:
     """The file of so many logs; built unless one is there that fits the seed and the schema."""
     path = options.folder / f"logs-{rows}.db"
     grown = rows <= MAX_WRITTEN
-    wanted = manifest(rows) | ({"grown": True} if grown else {})
+    wanted = manifest(rows) | {"grown": grown}
     note = path.with_suffix(".json")
     if path.is_file() and note.is_file() and json.loads(note.read_text())["of"] == wanted:
         return path

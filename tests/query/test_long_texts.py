@@ -2,7 +2,6 @@ import pytest
 
 from query import samples
 
-# Much is done again and again here that other tests do once.
 pytestmark = pytest.mark.untraced
 
 # Together they are more than a cursor holds.

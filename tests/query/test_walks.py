@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from query import oracle, samples
 
-# Much is done again and again here that other tests do once.
 pytestmark = pytest.mark.untraced
 
 SORTABLE = [

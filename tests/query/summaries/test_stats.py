@@ -13,8 +13,6 @@ from query.summaries.test_facets import ASKED, spelled
 ZONES = ("Europe/Paris", "America/New_York", "Asia/Kathmandu", "UTC")
 METRICS = ("count", "failures", "downtime")
 every_zone = pytest.mark.parametrize("timezone", ZONES)
-# Coverage would watch each minute that the brute force counts.
-untraced = pytest.mark.untraced
 
 
 def groupings(rng: Random, how_many: int) -> list[tuple[str, ...]]:
@@ -33,7 +31,7 @@ async def measure(client, group_by, metrics, pairs=()) -> dict:
     return answer.json()
 
 
-@untraced
+@pytest.mark.untraced
 @pytest.mark.parametrize(("number", "timezone"), [(number, ZONES[number % 4]) for number in range(len(ASKED))])
 async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
     conditions, terms = ASKED[number]
@@ -50,7 +48,7 @@ async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
         assert all(list(group) == [*group_by, *metrics] for group in found["groups"])
 
 
-@untraced
+@pytest.mark.untraced
 @every_zone
 async def test_downtime_is_that_of_every_minute(plant, logs, timezone):
     for fields in ((), ("machine",), ("type",), ("machine", "type"), ("machine.sector", "user")):

@@ -15,7 +15,6 @@ from machine_monitor.services import legacy, records, storage
 from machine_monitor.services.history import Author
 from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored
 
-# Much is done again and again here that other tests do once.
 pytestmark = pytest.mark.untraced
 
 AUTHORS = (None, "ABC", "d-e")
