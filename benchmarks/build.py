@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -16,7 +17,8 @@ from typing import Any
 from benchmarks import data
 from benchmarks.options import MAX_WRITTEN, Options
 from machine_monitor.database import schema
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS, MACHINES, TOKENS, USERS
 from machine_monitor.services import records, references
 from machine_monitor.services.access.permissions import Scope
@@ -110,6 +112,9 @@ def copied(path: Path) -> Iterator[Path]:
         number += 1
         copy = folder / f"{number}-{path.name}"
     shutil.copyfile(path, copy)
+    # Else the disk is still at it while writes are measured: the first checkpoint would wait for the whole file.
+    with copy.open("rb+") as written:
+        os.fsync(written.fileno())
     try:
         yield copy
     finally:

@@ -170,7 +170,7 @@ async def test_a_few_flow_at_once_and_lists_go_on(database_url, monkeypatch):
 
 
 async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.sqlite.ROWS", 1_000)
+    monkeypatch.setattr("machine_monitor.database.drivers.sqlite.ROWS", 1_000)
     fill(sqlite_database_url, 100)
     with sqlite3.connect(addresses.parse(sqlite_database_url).path) as connection:
         names = [row[1] for row in connection.execute("PRAGMA table_info(logs)")]

@@ -9,7 +9,8 @@ import pytest
 from api.kinds import LOGS, MACHINES, create
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses, sqlite
+from machine_monitor.database import addresses
+from machine_monitor.database.drivers import sqlite
 from machine_monitor.database.statements import Statement
 from machine_monitor.query import pages
 from machine_monitor.services import history, storage

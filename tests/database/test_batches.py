@@ -94,7 +94,48 @@ async def test_what_a_failing_part_settled_of_others_is_done_again(opened):
 
     await asyncio.gather(opened.write(defers), opened.write(settles_and_fails), return_exceptions=True)
     assert names(opened) == ["a"]
-    assert done == [["a"], ["a"]]
+    # Without a savepoint; with one, where it is taken back; and once more for good.
+    assert done == [["a"]] * 3
+
+
+@pytest.mark.parametrize(("first", "runs"), [(lambda _: None, 1), (insert("bad"), 2)], ids=["nothing", "something"])
+async def test_a_batch_runs_again_only_if_one_fails_that_wrote(opened, first, runs):
+    begun = []
+
+    def fails(tx):
+        first(tx)
+        message = "no"
+        raise ValueError(message)
+
+    outcomes = await asyncio.gather(
+        opened.write(lambda tx: begun.append("a") or insert("a")(tx)),
+        opened.write(fails),
+        opened.write(lambda tx: begun.append("b") or insert("b")(tx)),
+        return_exceptions=True,
+    )
+    assert [outcomes[0], type(outcomes[1]), outcomes[2]] == ["a", ValueError, "b"]
+    assert begun == [*["a"] * runs, "b"]
+    assert names(opened) == ["a", "b"]
+
+
+async def test_a_batch_waits_for_those_who_were_just_answered(opened, monkeypatch):
+    monkeypatch.setattr(batches, "LINGER_SECONDS", 10.0)
+    sizes = []
+    opened._on_batch = sizes.append
+
+    async def writer(name: str) -> None:
+        for number in range(3):
+            await asyncio.sleep(0.01 * len(name))
+            await opened.write(insert(f"{name}{number}"))
+
+    await asyncio.gather(*[opened.write(insert(f"n{number}")) for number in range(3)])
+    await asyncio.wait_for(asyncio.gather(writer("a"), writer("bb"), writer("ccc")), 5)
+    assert sizes == [3, 3, 3, 3]
+
+
+async def test_a_batch_does_not_wait_for_ever_for_who_does_not_come_back(opened):
+    await asyncio.gather(*[opened.write(insert(f"n{number}")) for number in range(3)])
+    assert await asyncio.wait_for(opened.write(insert("alone")), 5) == "alone"
 
 
 async def test_a_deadlock_with_another_service_is_resolved_and_nobody_told(postgresql_database_url):

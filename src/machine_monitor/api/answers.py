@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 
 from machine_monitor.api import problems
 from machine_monitor.query.grammar import read_pairs
@@ -14,6 +15,7 @@ from machine_monitor.query.pages import Page
 from machine_monitor.query.statements.shapes import Selection
 from machine_monitor.services.bulk import Outcome, Status
 from machine_monitor.services.conditions import Conditions, etag
+from machine_monitor.services.evidence.retries import Answer
 from machine_monitor.services.records import Written
 from machine_monitor.services.storage import Stored
 
@@ -62,14 +64,24 @@ def record(stored: Stored, conditions: Conditions, selection: Selection) -> Resp
 
 def written(path: str, result: Written) -> Response:
     """The record as it is after a write; 201 with its `Location` if it is new. `path` is that of its list."""
+    return finished(of_written(path, result))
+
+
+def finished(answer: Answer) -> Response:
+    """An answer that can be given again, and says so if it is."""
+    replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+    return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
+
+
+def of_written(path: str, result: Written) -> Answer:
+    """What `written` answers."""
     headers = {"ETag": etag(result.version)}
-    if not result.created:
-        return Response(result.body, media_type=JSON, headers=headers)
-    headers["Location"] = f"{path}/{quote(result.key, safe='')}"
-    return Response(result.body, status_code=201, media_type=JSON, headers=headers)
+    if result.created:
+        headers["Location"] = f"{path}/{quote(result.key, safe='')}"
+    return Answer(201 if result.created else 200, headers, result.body.encode())
 
 
-def bulk(outcomes: Sequence[Outcome]) -> Response:
+def of_bulk(outcomes: Sequence[Outcome]) -> Answer:
     """What became of each log of a bulk call."""
     results = [
         {
@@ -82,7 +94,7 @@ def bulk(outcomes: Sequence[Outcome]) -> Response:
         for outcome in outcomes
     ]
     found = Counter(outcome.status for outcome in outcomes)
-    return JSONResponse({"results": results, "counts": {status: found[status] for status in STATUSES}})
+    return Answer(200, {}, to_json({"results": results, "counts": {status: found[status] for status in STATUSES}}))
 
 
 def _with_cursor(request: Request, cursor: str) -> str:

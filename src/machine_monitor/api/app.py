@@ -10,6 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp
 
 from machine_monitor import config
 from machine_monitor.api import problems
@@ -32,15 +34,28 @@ GARBAGE = 20_000
 EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
 
 
+class Application(FastAPI):
+    """FastAPI without the layers that nothing here needs; with them, one log cost a sixth more."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What was added, then the handlers of problems; crashes are the envelope's, no route has anything to close."""
+        app: ASGIApp = ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+        for layer, arguments, options in reversed(self.user_middleware):
+            app = layer(app, *arguments, **options)
+        return app
+
+
 def create_app(settings: Settings, tell: Tell | None = None) -> FastAPI:
     """The application for these settings; the database is opened when it starts. `tell` hears of each request."""
-    app = FastAPI(
+    app = Application(
         title="Machine Monitor",
         summary="Interventions on machines: record them, and find any of them at once.",
         version=version("machine-monitor"),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # The log and the metrics are our own.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=_lifespan,
     )
     app.state.settings = settings

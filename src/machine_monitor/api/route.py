@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from machine_monitor.api.access import action_of, admit, document, refusals
 from machine_monitor.api.bodies import read_body
@@ -42,6 +42,8 @@ class Route(APIRoute):
         options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **document(self.action)}
         options["responses"] = {**problems(*refusals(self.action)), **(options.get("responses") or {})}
         super().__init__(path, endpoint, **options)
+        # FastAPI's own would hold open what dependencies yield, and catch what the application catches.
+        self.app = _answering(self.get_route_handler())
         self._beginning = path.partition("{")[0]
         if not self.param_convertors:
             _plain_paths.add(path)
@@ -87,6 +89,14 @@ class Route(APIRoute):
 def tagged(tag: str) -> APIRouter:
     """A router of such routes; an operation is named by its function."""
     return APIRouter(tags=[tag], route_class=Route, generate_unique_id_function=lambda route: route.name)
+
+
+def _answering(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handle(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return app
 
 
 async def _collect(faults: list[Fault], pending: Awaitable[Schema]) -> Schema | None:

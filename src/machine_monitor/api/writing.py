@@ -13,7 +13,8 @@ from machine_monitor.api import answers
 from machine_monitor.api.access import caller_of
 from machine_monitor.api.bodies import RAW
 from machine_monitor.api.deps import conditions_of, database_of
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.grammar import read_pairs, refuse_all
@@ -28,8 +29,6 @@ from machine_monitor.services.records import Target, Written
 
 MAX_NOTE = 500
 KEY, MAX_KEY = "Idempotency-Key", 255
-# What of an answer is kept beside its status and body.
-KEPT_HEADERS = ("location", "etag")
 T = TypeVar("T")
 
 
@@ -80,42 +79,50 @@ class WritingOnce(Writing):
 
     async def create(self, path: str, resource: Resource, body: Schema) -> Response:
         """Add a record to the list at `path`."""
-        return await self._once(lambda tx: answers.written(path, records.create(tx, resource, body, self._author())))
+        return await self._once(lambda tx: answers.of_written(path, records.create(tx, resource, body, self._author())))
 
     async def put_all(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> Response:
         """Create or replace a record for each item, all or none of them if `atomic`."""
 
-        def put(tx: Transaction) -> Response:
-            return answers.bulk(bulk.put_each(tx, Put(resource, self._author(), self.zone), items, atomic=atomic))
+        def put(tx: Transaction) -> Answer:
+            return answers.of_bulk(bulk.put_each(tx, Put(resource, self._author(), self.zone), items, atomic=atomic))
 
         return await self._once(put)
 
-    async def _once(self, make: Callable[[Transaction], Response]) -> Response:
+    async def _once(self, make: Callable[[Transaction], Answer]) -> Response:
         if self.ticket is None:
-            return await self.database.write(make)
-        answer = await self.retries.once(self.database, self.ticket, lambda tx: _kept(make(tx)))
-        headers = {**answer.headers, **({"Idempotency-Replayed": "true"} if answer.replayed else {})}
-        return Response(answer.body, answer.status, headers, answers.JSON)
+            return answers.finished(await self.database.write(make))
+        return answers.finished(await self.retries.once(self.database, self.ticket, make))
 
 
 def writing_of(request: Request) -> Writing:
     """What a write needs; raises the 422 of its note, and of a query string, for a write has none."""
-    faults = refuse_all(read_pairs(request.scope["query_string"]))
-    note = _note(request, faults)
-    if faults:
-        raise invalid(faults)
-    zone, request_id = request.app.state.settings.zone, request.scope["request_id"]
-    return Writing(database_of(request), note, conditions_of(request), zone, caller_of(request), request_id)
+    return Writing(**_needs(request))
 
 
 def writing_once_of(request: Request) -> WritingOnce:
     """What a POST needs that may be sent again; raises the 422 of `writing_of`, and of the key."""
-    write = writing_of(request)
-    return WritingOnce(**vars(write), retries=request.app.state.retries, ticket=_ticket(request, write.caller))
+    needs = _needs(request)
+    return WritingOnce(**needs, retries=request.app.state.retries, ticket=_ticket(request, needs["caller"]))
 
 
 Write = Annotated[Writing, Depends(writing_of)]
 WriteOnce = Annotated[WritingOnce, Depends(writing_once_of)]
+
+
+def _needs(request: Request) -> dict[str, Any]:
+    faults = refuse_all(read_pairs(request.scope["query_string"]))
+    note = _note(request, faults)
+    if faults:
+        raise invalid(faults)
+    return {
+        "database": database_of(request),
+        "note": note,
+        "conditions": conditions_of(request),
+        "zone": request.app.state.settings.zone,
+        "caller": caller_of(request),
+        "request_id": request.scope["request_id"],
+    }
 
 
 def _ticket(request: Request, caller: Caller) -> Ticket | None:
@@ -126,11 +133,6 @@ def _ticket(request: Request, caller: Caller) -> Ticket | None:
     if others or not 0 < len(key) <= MAX_KEY or not all("!" <= character <= "~" for character in key):
         raise invalid([Fault(f"{KEY} is 1 to {MAX_KEY} visible characters of ASCII, once.", parameter=KEY)])
     return Ticket(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW]).digest())
-
-
-def _kept(response: Response) -> Answer:
-    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    return Answer(response.status_code, headers, bytes(response.body))
 
 
 def _note(request: Request, faults: list[Fault]) -> str | None:

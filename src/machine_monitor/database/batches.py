@@ -10,8 +10,8 @@ from machine_monitor.errors import DatabaseBusy
 
 MAX_WAITING = 1_000
 MAX_BATCH = 64
-# Who was just answered writes again soon: a batch of many waits for them, a lone writer never does.
-LINGER_SECONDS = 0.002
+# Who was just answered writes again soon: a batch waits so long for as many as there were, a lone writer never does.
+LINGER_SECONDS = 0.004
 
 Unit = Callable[[Any], Any]
 # What became of each unit: its result, or the error that it failed with.
@@ -26,7 +26,8 @@ class Batches:
         self._threads = threads
         self._waiting: list[tuple[Unit, asyncio.Future[Any]]] = []
         self._busy = False
-        self._last = 1
+        self._last = self._expected = 1
+        self._lingering: asyncio.TimerHandle | None = None
 
     @property
     def load(self) -> tuple[int, int]:
@@ -43,11 +44,20 @@ class Batches:
         return await answer
 
     def _schedule(self) -> None:
-        if self._waiting and not self._busy:
+        """Start a batch once everyone who is expected waits, or has had the time to come."""
+        if self._busy or not self._waiting:
+            return
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) >= min(self._expected, MAX_BATCH):
+            if self._lingering is not None:
+                self._lingering.cancel()
             self._busy = True
-            asyncio.get_running_loop().call_later(LINGER_SECONDS if self._last > 1 else 0, self._start)
+            loop.call_soon(self._start)
+        elif self._lingering is None:
+            self._lingering = loop.call_later(LINGER_SECONDS, self._start)
 
     def _start(self) -> None:
+        self._busy, self._lingering = True, None
         batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         self._last = len(batch)
         answers = [answer for _, answer in batch]
@@ -76,4 +86,5 @@ class Batches:
             else:
                 answer.set_exception(failure)
         self._busy = False
+        self._expected = len(answers) + len(self._waiting)
         self._schedule()

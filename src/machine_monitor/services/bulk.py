@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from machine_monitor.database.connect import Transaction
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, Problem, invalid
 from machine_monitor.models.schemas import EXPANDED, READ_ONLY
 from machine_monitor.query.vocabulary import Resource

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import canonical_json
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.evidence import chain

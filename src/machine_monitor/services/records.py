@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from machine_monitor.database.connect import Database, Raced, Transaction
+from machine_monitor.database.connect import Database, Raced
 from machine_monitor.database.kinds import UUID
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault, Gone, InUse, MachineHasLogs, NotFound, VersionConflict, invalid
 from machine_monitor.models import MACHINES, USERS
 from machine_monitor.models.fields import Schema
@@ -86,7 +87,8 @@ def create(tx: Transaction, resource: Resource, body: Schema, author: Author) ->
     values: dict[str, Any] = body.model_dump(mode="json")
     values |= rules.signature(resource, author, body.model_fields_set)
     rules.check_new(resource, values, author)
-    if storage.taken(tx, resource, values[resource.key]) is not None:
+    # One that was just made is nobody's.
+    if resource.key in body.model_fields_set and storage.taken(tx, resource, values[resource.key]) is not None:
         raise _taken(resource)
     return insert(tx, resource, values, author)
 
@@ -149,14 +151,14 @@ def restore(tx: Transaction, target: Target, author: Author) -> Written:
     storage.restore(tx, stored, author.at)
     subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
     history.record(tx, "restore", [(subject, history.creation(stored.shown))], author)
-    return _written(tx, target.resource, target.key, created=False)
+    return _written(tx, target.resource, stored.id, target.key, created=False)
 
 
 def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author) -> Written:
     """Add a record of checked values whose key is free; raises 422 if it names what is not there."""
     found = references.resolve(tx, resource, values)
-    insert_all(tx, resource, [New({**values, **found.names}, found.columns)], author)
-    return _written(tx, resource, values[resource.key], created=True)
+    (identity,) = insert_all(tx, resource, [New({**values, **found.names}, found.columns)], author)
+    return _written(tx, resource, identity, values[resource.key], created=True)
 
 
 def insert_all(tx: Transaction, resource: Resource, many: Sequence[New], author: Author) -> list[int]:
@@ -187,7 +189,7 @@ def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: A
         references.follow_rename(tx, stored, key, author.at)
     subject = Subject(resource, stored.id, key, stored.version + 1)
     history.record(tx, "rename" if renamed else op, [(subject, changes)], author)
-    return _written(tx, resource, key, created=False)
+    return _written(tx, resource, stored.id, key, created=False)
 
 
 def check_fixed(resource: Resource, given: Mapping[str, Any], stored: Stored) -> None:
@@ -255,8 +257,8 @@ def _writable(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in READ_ONLY}
 
 
-def _written(tx: Transaction, resource: Resource, key: str, *, created: bool) -> Written:
-    stored = storage.read(tx, resource, resource.normalise(key), resource.find_by)
+def _written(tx: Transaction, resource: Resource, identity: int, key: str, *, created: bool) -> Written:
+    stored = storage.read(tx, resource, identity, "id")
     assert stored is not None
     return Written(created, key, stored.version, stored.body)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, literal_column, select, true, update
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models import LOGS
 from machine_monitor.query.statements.documents import all_records

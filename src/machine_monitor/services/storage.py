@@ -10,10 +10,10 @@ from sqlalchemy import Table, Text, bindparam, delete, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine, canonical_json
 from machine_monitor.database.kinds import OBJECT, TIME, Kind
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.query import attributes
 from machine_monitor.query.statements.documents import chunk_statement, record_statement, several_statement
 from machine_monitor.query.vocabulary import Resource

@@ -8,7 +8,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from machine_monitor.database import sqlite
+from machine_monitor.database.drivers import sqlite
 from reliability.clients.callers import Caller
 from reliability.clients.sites import Site
 from reliability.clients.traffic import percentile

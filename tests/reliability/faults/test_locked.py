@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from machine_monitor.database import sqlite
+from machine_monitor.database.drivers import sqlite
 from reliability.clients.traffic import DONE, Traffic, add_machine, percentile, stored
 from servers import ForkedService
 

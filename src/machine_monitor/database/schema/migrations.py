@@ -14,8 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, inspect, pool, text
 from sqlalchemy.exc import DatabaseError
 
-from machine_monitor.database import sqlite
 from machine_monitor.database.addresses import Address
+from machine_monitor.database.drivers import sqlite
 from machine_monitor.database.engines import SQLITE
 from machine_monitor.database.schema import location, newest
 from machine_monitor.errors import DatabaseBusy, SchemaMismatch, UsageError

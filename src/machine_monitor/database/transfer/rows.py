@@ -24,9 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON, TypeEngine
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine, as_text
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 
 Row = Sequence[Any]
 # How PostgreSQL's own types become that form; the other types have it.

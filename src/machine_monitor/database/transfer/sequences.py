@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.transactions import Transaction
 
 
 def given(tx: Transaction, tables: Iterable[Table]) -> dict[str, int]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Forbidden
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.query.vocabulary import Resource

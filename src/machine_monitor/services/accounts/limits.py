@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy import literal_column as literal
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import CODE, TIME
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models.accounts import ATTEMPTS
 from machine_monitor.services.accounts import rows
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import POSTGRESQL, Engine
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS, INVITATIONS, SESSIONS, TOKENS

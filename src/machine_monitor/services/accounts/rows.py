@@ -5,10 +5,10 @@ from functools import cache
 from sqlalchemy import Table, bindparam, delete, insert
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 
 
 def add(tx: Transaction, table: Table, **values: object) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Transaction
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models.accounts import SESSIONS
 from machine_monitor.services.accounts import codes, rows
 

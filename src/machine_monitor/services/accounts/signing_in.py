@@ -4,9 +4,10 @@ from functools import cache
 
 from sqlalchemy import bindparam, select
 
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, RateLimited, Unauthenticated, invalid
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine, as_text
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Forbidden, NotFound, invalid
 from machine_monitor.models import TOKENS, USERS
 from machine_monitor.models.accounts.token import SCOPE, TokenCreate

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from machine_monitor.database import addresses
 from machine_monitor.database.addresses import Address
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import SQLITE
 from machine_monitor.database.schema import migrations
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.database.transfer import files
 from machine_monitor.errors import UsageError
 from machine_monitor.services.backup import transfer

@@ -4,8 +4,9 @@ from functools import partial
 from pathlib import Path
 
 from machine_monitor.database import addresses
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.database.transfer import files
 from machine_monitor.errors import UsageError
 from machine_monitor.services.backup import manifest, transfer

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 
 from machine_monitor.database import schema
 from machine_monitor.database.addresses import Address
-from machine_monitor.database.connect import Transaction
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.database.transfer import rows, sequences
 from machine_monitor.database.transfer.rows import Row
 from machine_monitor.errors import SchemaMismatch, UsageError

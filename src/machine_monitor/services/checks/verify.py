@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import RESOURCES
 from machine_monitor.services.derived import counts, upkeep
 from machine_monitor.services.evidence import chain

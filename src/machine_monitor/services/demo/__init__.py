@@ -8,7 +8,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.query.vocabulary import Resource

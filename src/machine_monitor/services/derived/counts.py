@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, Text, bindparam, cast, delete, func, insert, literal_column, select, update
 
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import DERIVED, LOG_COUNTS, LOGS
 from machine_monitor.query.statements.counts import EVER, ZONE, rows_of
 from machine_monitor.query.summaries import buckets

@@ -5,8 +5,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.fulltext import DIVIDER, bounded
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import cut, facet_word
 

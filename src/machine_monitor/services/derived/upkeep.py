@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import bindparam, delete, func, insert, select
 
 from machine_monitor.database import schema
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import SQLITE, Engine
 from machine_monitor.database.fulltext import ID_MASK
 from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import storage

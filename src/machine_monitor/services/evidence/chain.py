@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models import HISTORY
 from machine_monitor.query.words import fold

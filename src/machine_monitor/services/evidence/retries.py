@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select
 
 from machine_monitor.database import instants
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, IdempotencyKeyReused
 from machine_monitor.models import KEPT_ANSWERS
 
@@ -62,18 +63,22 @@ class Retries:
         Raises `IdempotencyKeyReused` if another body came with the key, `StillRunning` if its answer does not come.
         """
         name, end = (ticket.user, ticket.path, ticket.key), asyncio.Event()
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while before := self._ends.get(name):
-                    await before.wait()
-        except TimeoutError:
-            raise StillRunning from None
+        if name in self._ends:
+            await self._take_turn(name)
         self._ends[name] = end
         try:
             return await _insist(lambda: database.write(lambda tx: _once(tx, ticket, lambda: make(tx))))
         finally:
             del self._ends[name]
             end.set()
+
+    async def _take_turn(self, name: tuple[str, str, str]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while before := self._ends.get(name):
+                    await before.wait()
+        except TimeoutError:
+            raise StillRunning from None
 
 
 async def _insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -91,12 +96,14 @@ def _once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer
     if not tx.claim(canonical_json(named)):
         raise StillRunning
     now = instants.now()
-    tx.run(_forget(tx.engine), {"before": tx.engine.store(instants.text(now - KEPT_FOR), TIME)})
-    if rows := tx.run(_find(tx.engine), named):
-        digest, status, headers, body = rows[0]
-        if bytes(digest) != ticket.digest:
+    oldest = tx.engine.store(instants.text(now - KEPT_FOR), TIME)
+    for digest, status, headers, body, is_old in tx.run(_find(tx.engine), {**named, "oldest": oldest}):
+        if is_old:
+            _forget(tx, [oldest])
+        elif bytes(digest) != ticket.digest:
             raise IdempotencyKeyReused
-        return Answer(status, json.loads(headers), bytes(body), replayed=True)
+        else:
+            return Answer(status, json.loads(headers), bytes(body), replayed=True)
     answer = make()
     row = {
         **named,
@@ -107,7 +114,13 @@ def _once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer
         "body": answer.body,
     }
     tx.run(_keep(tx.engine), row)
+    tx.defer(_forget, oldest)
     return answer
+
+
+def _forget(tx: Transaction, oldest: Sequence[Any]) -> None:
+    """Forget answers that are too old to be asked for again."""
+    tx.run(_delete(tx.engine), {"oldest": max(oldest)})
 
 
 def _named() -> list[Any]:
@@ -115,18 +128,20 @@ def _named() -> list[Any]:
     return [column == bindparam(column.name, type_=column.type) for column in columns]
 
 
+def _is_old() -> Any:
+    created_at = KEPT_ANSWERS.c.created_at
+    return created_at < bindparam("oldest", type_=created_at.type)
+
+
 @cache
 def _find(engine: Engine) -> Statement:
     columns = [KEPT_ANSWERS.c[name] for name in ("digest", "status", "headers", "body")]
-    return compile_statement(engine, select(*columns).where(*_named()))
+    return compile_statement(engine, select(*columns, _is_old()).where(*_named()))
 
 
 @cache
-def _forget(engine: Engine) -> Statement:
-    created_at = KEPT_ANSWERS.c.created_at
-    return compile_statement(
-        engine, delete(KEPT_ANSWERS).where(created_at < bindparam("before", type_=created_at.type))
-    )
+def _delete(engine: Engine) -> Statement:
+    return compile_statement(engine, delete(KEPT_ANSWERS).where(_is_old()))
 
 
 @cache

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS
 from machine_monitor.services.history import Author
 from machine_monitor.services.legacy import imports, plan, read, translate

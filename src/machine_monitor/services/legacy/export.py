@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.query.statements.documents import every_statement

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, exists, insert, literal_column, select, update
 
-from machine_monitor.database.connect import Transaction
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import HISTORY, LEGACY_IMPORTS, LOGS
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.services import history, records, references, storage

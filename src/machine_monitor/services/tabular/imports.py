@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from machine_monitor.database.connect import Database, Transaction
+from machine_monitor.database.connect import Database
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, UsageError
 from machine_monitor.models import LOGS
 from machine_monitor.services import bulk, records, storage, validation

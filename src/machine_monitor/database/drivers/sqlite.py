@@ -182,6 +182,11 @@ class SqliteDriver:
                 cursor.execute("ROLLBACK")
             raise
 
+    def file_bytes(self) -> dict[str, int]:
+        """The size of each file that is there."""
+        files = {"database": self._path, "wal": self._path.with_name(f"{self._path.name}-wal")}
+        return {name: file.stat().st_size for name, file in files.items() if file.exists()}
+
     def problem(self, error: Exception) -> Problem | None:
         """What the API says of a driver's error; None if it is a fault of ours."""
         code = getattr(error, "sqlite_errorcode", None)

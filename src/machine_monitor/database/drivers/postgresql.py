@@ -115,6 +115,10 @@ class PostgresqlDriver:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield cursor
 
+    def file_bytes(self) -> dict[str, int]:
+        """Nothing: the server knows its own files."""
+        return {}
+
     def problem(self, error: Exception) -> Problem | None:
         """What the API says of a driver's error; None if it is a fault of ours."""
         kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
