@@ -20,7 +20,7 @@ from machine_monitor.services.history import Author
 @pytest.fixture(autouse=True)
 def _few_rows_at_once(monkeypatch):
     for engine in ("sqlite", "postgresql"):
-        monkeypatch.setattr(f"machine_monitor.database.{engine}.ROWS", 10)
+        monkeypatch.setattr(f"machine_monitor.database.drivers.{engine}.ROWS", 10)
 
 
 async def test_an_export_shows_one_moment(database_url):

@@ -72,24 +72,19 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
     if match is None:
         message = "Write a time as RFC 3339, such as 2025-07-25T13:18:25Z."
         raise BadTime(message)
-    part = match.groupdict()
+    day, hour, minute, second, fraction = match.group("day", "hour", "minute", "second", "fraction")
     try:
-        local = datetime.combine(
-            date.fromisoformat(part["day"]),
-            time(
-                int(part["hour"]),
-                int(part["minute"]),
-                int(part["second"] or 0),
-                int((part["fraction"] or "")[:6].ljust(6, "0")),
-            ),
-        )
-        return _in_range(_with_offset(local, part, zone))
+        time(int(hour))  # Python 3.14 would take 24:00 for the next day
+        local = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second or '00'}")
+        if fraction is not None:
+            local = local.replace(microsecond=int(fraction[:6].ljust(6, "0")))
+        return _in_range(_with_offset(local, match, zone))
     except (ValueError, OverflowError):
         message = "There is no such time between 1970 and 2100."
         raise BadTime(message) from None
 
 
-def _with_offset(local: datetime, part: dict[str, str | None], zone: ZoneInfo) -> datetime:
+def _with_offset(local: datetime, part: re.Match[str], zone: ZoneInfo) -> datetime:
     if part["offset"] is None:
         return localize(local, zone)[0]
     if part["sign"] is None:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from machine_monitor.database.fulltext import DIVIDER, Term
 
@@ -36,6 +37,7 @@ def cut(text: str) -> list[str]:
     return words if len(folded) <= MAX_WORD else [word[:MAX_WORD] for word in words]
 
 
+@lru_cache(maxsize=4_096)
 def facet_word(name: str, value: str) -> str:
     """The one word that stands for a field's value, so that a filter on it narrows a search; others may share it."""
     return (DIVIDER + name[0] + "".join(cut(value)))[:MAX_WORD]
