@@ -10,13 +10,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp
 
 from machine_monitor import config
-from machine_monitor.api import problems
 from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.openapi import documents
+from machine_monitor.api.problems import Problems
 from machine_monitor.api.routes import account, changes, log_types, logs, machines, system, tokens, users
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.hosts import Hosts
@@ -38,8 +37,8 @@ class Application(FastAPI):
     """FastAPI without the layers that nothing here needs; with them, one log cost a sixth more."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What was added, then the handlers of problems; crashes are the envelope's, no route has anything to close."""
-        app: ASGIApp = ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+        """What was added, then the problems; crashes are the envelope's, and no route has anything to close."""
+        app: ASGIApp = Problems(self.router)
         for layer, arguments, options in reversed(self.user_middleware):
             app = layer(app, *arguments, **options)
         return app
@@ -69,7 +68,6 @@ def create_app(settings: Settings, tell: Tell | None = None) -> FastAPI:
     if built := console.load():
         app.mount("/ui", built)
         app.add_route("/ui", console.lead, include_in_schema=False)
-    problems.install(app)
     _document(app)
     if settings.cors_origins:
         app.add_middleware(

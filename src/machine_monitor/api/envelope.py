@@ -91,6 +91,9 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Pass a part of the answer on, with what every answer has."""
         if message["type"] == "http.response.start":
+            if self.status:
+                sentence = "What came up when the answer had begun cannot be told any more."
+                raise RuntimeError(sentence)
             self.status = message["status"]
             secure = self.scope.get("scheme") == "https"
             message["headers"] = headers.complete(message["headers"], self.request_id, secure=secure)

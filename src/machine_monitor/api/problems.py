@@ -4,9 +4,10 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from machine_monitor.api.serving import metrics
 from machine_monitor.errors import BadRequest, InternalError, MethodNotAllowed, NotFound, Problem, Unauthenticated
@@ -15,10 +16,20 @@ MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def install(app: FastAPI) -> None:
-    """Let the application answer problems where it would answer anything else."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(HTTPException, _http_exception)
+class Problems:
+    """The layer that answers problems, and what the framework raises in their place: no such path, no such method."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            await self.app(scope, receive, send)
+        except Problem as problem:
+            await render(problem, scope["path"], scope["request_id"])(scope, receive, send)
+        except HTTPException as error:
+            await _of_framework(error, scope)(scope, receive, send)
 
 
 def render(problem: Problem, path: str, request_id: str) -> Response:
@@ -51,28 +62,20 @@ def document(problem: Problem) -> dict[str, Any]:
     return members
 
 
-async def _problem(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)
-    return render(problem, request.scope["path"], request.scope["request_id"])
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    """What the framework raises by itself: no such path, no such method."""
-    assert isinstance(error, HTTPException)
+def _of_framework(error: HTTPException, scope: Scope) -> Response:
     kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 400: BadRequest}
-    response = await _problem(request, kinds.get(error.status_code, InternalError)())
+    response = render(kinds.get(error.status_code, InternalError)(), scope["path"], scope["request_id"])
     if error.status_code == MethodNotAllowed.status:
-        response.headers["Allow"] = ", ".join(_allowed(request))
+        response.headers["Allow"] = ", ".join(_allowed(scope))
     return response
 
 
-def _allowed(request: Request) -> list[str]:
+def _allowed(scope: Scope) -> list[str]:
     """The methods that the path knows, over all of its routes."""
-    known = [method for method in METHODS if _is_routed(request, method)]
+    known = [method for method in METHODS if _is_routed({**scope, "method": method})]
     return ["GET", "HEAD", *known[1:]] if known[:1] == ["GET"] else known
 
 
-def _is_routed(request: Request, method: str) -> bool:
-    scope = {**request.scope, "method": method}
-    routes = [route for route in request.app.routes if method == "GET" or not isinstance(route, Mount)]
+def _is_routed(scope: Scope) -> bool:
+    routes = [route for route in scope["app"].routes if scope["method"] == "GET" or not isinstance(route, Mount)]
     return any(route.matches(scope)[0].name == "FULL" for route in routes)

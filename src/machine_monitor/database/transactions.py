@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
+from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine, canonical_json
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS
 
@@ -83,11 +83,11 @@ class Transaction:
         if self.engine is POSTGRESQL:
             self.cursor.execute(f"SELECT pg_advisory_xact_lock({TURN})")
 
-    def claim(self, name: str) -> bool:
-        """Whether no other transaction under way has claimed this name; on SQLite there is none."""
+    def claim(self, *names: str) -> bool:
+        """Whether no other transaction under way has claimed these names; on SQLite there is none."""
         if self.engine is SQLITE:
             return True
-        self.cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        self.cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [canonical_json(names)])
         return self.cursor.fetchone()[0]
 
     @property

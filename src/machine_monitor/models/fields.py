@@ -47,6 +47,8 @@ MAX_ATTRIBUTES = 64
 MAX_ATTRIBUTE_TEXT = 1_000
 
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+# Unicode's category Cc.
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -81,7 +83,7 @@ def _storable(text: str) -> str:
 
 def _machine_name(name: str) -> str:
     bad = "/" in name or name != name.strip() or name in (".", "..")
-    if bad or any(unicodedata.category(character) == "Cc" for character in name):
+    if bad or _CONTROL.search(name):
         code = "machine_name"
         message = "A machine's name has no '/', no control character and no blank at its ends, and is not '.' or '..'."
         raise PydanticCustomError(code, message)

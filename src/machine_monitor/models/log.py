@@ -48,7 +48,8 @@ STOPPED = "down_from IS NOT NULL AND deleted_at IS NULL"
 def new_uuid() -> str:
     """A UUIDv7 (RFC 9562): the milliseconds since 1970, then 74 random bits; inserts stay close together."""
     milliseconds = time.time_ns() // 1_000_000
-    bits = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    chance = secrets.randbits(74)
+    bits = (milliseconds << 80) | (0x7 << 76) | (chance >> 62 << 64) | (0b10 << 62) | (chance & ((1 << 62) - 1))
     return str(uuids.UUID(int=bits))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -21,8 +21,7 @@ MAX_MEMBERS = 100
 Status = Literal["created", "updated", "unchanged", "error"]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one item; `problem` where it is an error."""
 
     index: int
@@ -52,10 +51,9 @@ class _Batch:
     new: list[tuple[int, New]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def place(self, index: int, item: Any) -> Outcome:
+    def place(self, index: int, item: Any, key: str | None) -> Outcome:
         """Change the record that an item is, or keep the item to be added with the others."""
         resource = self.put.resource
-        key = _key(resource, item)
         try:
             if not isinstance(item, dict):
                 raise invalid([Fault("An item is an object.", pointer="")])
@@ -89,7 +87,7 @@ class _Batch:
             body = resource.create.model_validate({**kept, **item}, context={"zone": self.put.zone})
         except ValidationError as error:
             raise invalid(validation.faults(error)) from None
-        values = body.model_dump(mode="json")
+        values = validation.as_json(body)
         if stored is not None:
             records.check_fixed(resource, {name: values[name] for name in resource.immutable}, stored)
         return values
@@ -101,9 +99,9 @@ def put_all(tx: Transaction, put: Put, items: Sequence[Any]) -> list[Outcome]:
     What the product itself writes may stand in an item, and says nothing.
     """
     items = [_writable(item) for item in items]
-    keys = [key for item in items if (key := _key(put.resource, item)) is not None]
-    batch = _Batch(tx, put, storage.find_several(tx, put.resource, keys))
-    outcomes = [batch.place(index, item) for index, item in enumerate(items)]
+    keys = [_key(put.resource, item) for item in items]
+    batch = _Batch(tx, put, storage.find_several(tx, put.resource, filter(None, keys)))
+    outcomes = [batch.place(index, item, key) for index, (item, key) in enumerate(zip(items, keys, strict=True))]
     if batch.new:
         records.insert_all(tx, put.resource, [new for _, new in batch.new], put.author)
     return outcomes
@@ -124,7 +122,7 @@ def _pointing(outcome: Outcome) -> Outcome:
         return outcome
     found = problem.faults or (Fault(problem.detail, problem.code),)
     pointing = [replace(fault, pointer=f"/items/{outcome.index}{fault.pointer or ''}") for fault in found]
-    return replace(outcome, problem=type(problem)(problem.detail, pointing))
+    return outcome._replace(problem=type(problem)(problem.detail, pointing))
 
 
 def _writable(item: Any) -> Any:

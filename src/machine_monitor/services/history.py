@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from machine_monitor.database import instants
 from machine_monitor.database.engines import canonical_json
@@ -27,8 +27,7 @@ class Author:
     role: Role = Role.ADMIN
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """The record that an entry is about, as it is after the change."""
 
     resource: Resource

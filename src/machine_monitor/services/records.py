@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from machine_monitor.database.connect import Database, Raced
 from machine_monitor.database.kinds import UUID
@@ -44,8 +44,7 @@ class Target:
         return _living(self.resource, self.find(tx))
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """A record after a write, as the JSON that a GET of it gives."""
 
     created: bool
@@ -84,7 +83,7 @@ def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
 
 def create(tx: Transaction, resource: Resource, body: Schema, author: Author) -> Written:
     """Add a record; raises `Conflict` if its key is taken."""
-    values: dict[str, Any] = body.model_dump(mode="json")
+    values: dict[str, Any] = validation.as_json(body)
     values |= rules.signature(resource, author, body.model_fields_set)
     rules.check_new(resource, values, author)
     # One that was just made is nobody's.
@@ -250,7 +249,7 @@ def _check_key(target: Target, given: Mapping[str, Any]) -> None:
 
 
 def _validated(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
-    return validation.read(resource.create, values).model_dump(mode="json")
+    return validation.as_json(validation.read(resource.create, values))
 
 
 def _writable(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,12 @@ def read(schema: type[S], values: Mapping[str, Any]) -> S:
         raise invalid(faults(error)) from None
 
 
+def as_json(body: SQLModel) -> dict[str, Any]:
+    """The fields of a body as JSON has them, defaults too."""
+    # `model_dump`, which could be asked for more, takes half as long again.
+    return body.__pydantic_serializer__.to_python(body, mode="json")
+
+
 def defaults(resource: Resource) -> dict[str, Any]:
     """The values of a new record's fields that nobody gave."""
     fields = resource.create.model_fields

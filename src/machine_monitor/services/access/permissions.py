@@ -5,7 +5,7 @@ What depends on the record that is written, such as whose log it is, stands in `
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from machine_monitor.errors import Forbidden, Unauthenticated
 
@@ -22,8 +22,7 @@ class Scope(IntEnum):
     READ, WRITE, ADMIN = range(3)
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """Who makes a request; `session` and `csrf_token` where it has a session."""
 
     user: str | None

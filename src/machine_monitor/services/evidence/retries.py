@@ -3,10 +3,9 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, select
 
@@ -31,8 +30,7 @@ class StillRunning(Conflict):
     retry_after = 5
 
 
-@dataclass(frozen=True)
-class Ticket:
+class Ticket(NamedTuple):
     """What makes a request the same: who asks, where, and the key; `digest` is the SHA-256 of its body."""
 
     user: str
@@ -41,8 +39,7 @@ class Ticket:
     digest: bytes
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer as it goes out; `replayed` if it is not the first time."""
 
     status: int
@@ -93,7 +90,7 @@ async def _insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer:
     named = {"user": ticket.user, "path": ticket.path, "key": ticket.key}
-    if not tx.claim(canonical_json(named)):
+    if not tx.claim(*ticket[:3]):
         raise StillRunning
     now = instants.now()
     oldest = tx.engine.store(instants.text(now - KEPT_FOR), TIME)
