@@ -29,6 +29,7 @@ class Transaction:
     cursor: Any  # sqlite3's or psycopg's: what is used of them is alike
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
     _last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
+    _last_ids: dict[str, int] = field(default_factory=dict)
 
     def run(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; its rows, if it yields any."""
@@ -51,7 +52,11 @@ class Transaction:
 
     def next_ids(self, table: str, count: int) -> list[int]:
         """So many ids for new rows of a table, never given before."""
-        return self.engine.next_ids(self.cursor, table, count)
+        last = self._last_ids.get(table)
+        ids = self.engine.next_ids(self.cursor, table, count) if last is None else [*range(last + 1, last + 1 + count)]
+        if self.engine is SQLITE:  # whose writer is alone
+            self._last_ids[table] = ids[-1]
+        return ids
 
     def defer(self, work: "Callable[[Transaction, list[Any]], None]", item: Any) -> None:
         """Let `work` have the item, with all others deferred to it, before the transaction ends."""
