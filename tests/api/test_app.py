@@ -95,6 +95,8 @@ async def test_a_web_frontend_of_a_named_origin_may_read_the_headers(sqlite_data
         assert answer.headers["Access-Control-Allow-Origin"] == "https://two.example"
         exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
         assert set(exposed) == {"ETag", "Link", "Location", "X-Total-Count", "X-Request-ID"}
+        missing = await client.get("/machines/none", headers={"Origin": "https://two.example"})
+        assert (missing.status_code, missing.headers["Access-Control-Allow-Origin"]) == (404, "https://two.example")
         asked = {"Origin": "https://one.example", "Access-Control-Request-Method": "PATCH"}
         preflight = await client.options("/machines/x", headers=asked)
         assert preflight.status_code == 200

@@ -34,7 +34,7 @@ EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
 
 
 class Application(FastAPI):
-    """FastAPI without the layers that nothing here needs; with them, one log cost a sixth more."""
+    """FastAPI without the layers that nothing here needs; with them, one log cost a tenth more."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """What was added, then the problems; crashes are the envelope's, and no route has anything to close."""

@@ -64,6 +64,11 @@ class Attack:
             await asyncio.sleep(0.2)
 
 
+def mostly(seen, status, spared):
+    """Whether all were told this, but for a share that got no answer at all."""
+    return set(seen) <= {status, None} and seen[None] <= spared * seen.total()
+
+
 @pytest.mark.parametrize(
     "count",
     [
@@ -84,8 +89,10 @@ def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, exte
             while time.monotonic() - began < extent(short=5, long=30):
                 time.sleep(0.1)
                 most = max(most, len(list(Path(f"/proc/{service.process.pid}/fd").iterdir())))
-        assert set(traffic.read) == {200}
-        assert set(traffic.written) == {201}
+        # Of more than there is room for, one that is between two requests has to go: its client opens another.
+        spared = 0.01 if count > FILES else 0
+        assert mostly(traffic.read, 200, spared)
+        assert mostly(traffic.written, 201, spared)
         assert percentile(traffic.read_seconds, 0.95) < 0.5
         assert attack.cut > count / 4
         assert min(count, FILES) * 0.5 < most < FILES
