@@ -90,7 +90,7 @@ def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, exte
                 time.sleep(0.1)
                 most = max(most, len(list(Path(f"/proc/{service.process.pid}/fd").iterdir())))
         # Of more than there is room for, one that is between two requests has to go: its client opens another.
-        spared = 0.01 if count > FILES else 0
+        spared = 0.05 if count > FILES else 0
         assert mostly(traffic.read, 200, spared)
         assert mostly(traffic.written, 201, spared)
         assert percentile(traffic.read_seconds, 0.95) < 0.5
@@ -102,4 +102,5 @@ def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, exte
     assert b'connections_cut_total{reason="head"}' in metrics
     assert (b'connections_cut_total{reason="crowd"}' in metrics) == (count > FILES)
     p95 = percentile(traffic.read_seconds, 0.95) * 1000
-    figure(len(traffic.read_seconds), p95_of_the_others=f"{p95:.0f} ms", cut=attack.cut)
+    again = traffic.read[None] + traffic.written[None]
+    figure(len(traffic.read_seconds), p95_of_the_others=f"{p95:.0f} ms", asked_again=again, cut=attack.cut)
