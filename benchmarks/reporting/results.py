@@ -27,10 +27,11 @@ def load(options: Options) -> dict[str, Any]:
 def keep(options: Options, section: str, found: dict[str, Any], busy: float) -> None:
     """Write one section's part, with when and where it was seen; `busy` is the load average before the run."""
     known = load(options)
-    seen = {"at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "commit": _commit(), "load_before": round(busy, 2)}
-    known["machine"] = machine()
     known["sections"][section] = {
-        **seen,
+        "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+        "commit": _commit(),
+        "load_before": round(busy, 2),
+        "machine": machine(),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "found": _rounded(found),

@@ -24,23 +24,37 @@ def table(known: Mapping[str, Any]) -> str:
 
 
 def about(known: Mapping[str, Any]) -> str:
-    """Where and when the figures were seen, and how far rounds differ."""
-    machine, parts = known["machine"], known["sections"].values()
+    """Where and when the figures were seen, on one machine or on several, and how far rounds differ."""
+    sections = sorted(known["sections"].items(), key=lambda item: item[1]["at"])
+    machines = [_place(part["machine"]) for _, part in sections]
+    lines = []
+    for place in dict.fromkeys(machines):
+        seen = {name: part for (name, part), machine in zip(sections, machines, strict=True) if machine == place}
+        named = "" if len(seen) == len(sections) else f"{', '.join(seen)}: "
+        lines.append(f"{named}{place} {_time(list(seen.values()))}")
+    if spreads := list(_spreads(known)):
+        lines.append(
+            f"Between its rounds a server's processor time differed by {median(spreads):.0%} of the median in the "
+            f"middle, by {max(spreads):.0%} at most."
+        )
+    return "\n\n".join([f"{known['rows']:,} logs. {lines[0]}", *lines[1:]])
+
+
+def _place(machine: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}, "
+        f"Python {machine['python']}, SQLite {machine['sqlite']}, {packages}."
+    )
+
+
+def _time(parts: Sequence[Mapping[str, Any]]) -> str:
     days = sorted({part["at"][:10] for part in parts})
     commits = ", ".join(dict.fromkeys(str(part["commit"]) for part in parts))
-    text = (
-        f"{known['rows']:,} logs. {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"{machine['system']}, Python {machine['python']}, SQLite {machine['sqlite']}, {packages}. "
+    return (
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}, commit {commits}; "
         f"the load average before the run was {max(part['load_before'] for part in parts):.2f}."
     )
-    if spreads := list(_spreads(known)):
-        text += (
-            f"\nBetween its rounds a server's processor time differed by {median(spreads):.0%} of the median in the "
-            f"middle, by {max(spreads):.0%} at most."
-        )
-    return text
 
 
 def write(results: Sequence[Mapping[str, Any]]) -> None:
