@@ -11,7 +11,6 @@ from typing import Any
 
 import aiosqlite
 
-from machine_monitor.database.drivers.checkpoints import Checkpoints
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
@@ -25,8 +24,8 @@ CLOCK_INTERVAL = 50_000
 # A thousand logs change four thousand pages of four KiB: the next thousand finds many of them here, and so does the
 # checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
-# Of the log; it is moved before, beside the writes. If that does not keep up, a write has to wait for it.
-LOG_PAGES = 32_000
+# Only the writer moves it: SQLite before 3.51.3 can lose what one connection writes while another moves the log.
+LOG_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
@@ -90,13 +89,12 @@ class SqliteDriver:
         self._readers: list[Reader] = []
         self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         self._writer: sqlite3.Connection | None = None
-        self._checkpoints: Checkpoints | None = None
         self._at_once: sqlite3.Connection | None = None
         self._ticks = 0
 
     async def open(self) -> None:
         """Open the reading connections, and before them one that has the journal in order."""
-        self._open_writer()
+        self._writer = self._writer or connect(self._path)
         for _ in range(READERS):
             reader = await _open_reader(self._path)
             self._readers.append(reader)
@@ -114,10 +112,9 @@ class SqliteDriver:
 
     def close_writer(self) -> None:
         """Close the writing connection."""
-        if self._writer is not None and self._checkpoints is not None:
-            self._checkpoints.close()
+        if self._writer is not None:
             self._writer.close()
-            self._writer = self._checkpoints = None
+            self._writer = None
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement, at once if it is short, else in a thread, where it is stopped after the time limit."""
@@ -174,22 +171,17 @@ class SqliteDriver:
             with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
                 yield connection.execute("BEGIN")
             return
-        writer, checkpoints = self._open_writer()
-        cursor = writer.cursor()
+        if self._writer is None:
+            self._writer = connect(self._path)
+        cursor = self._writer.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         try:
             yield cursor
             cursor.execute("COMMIT")
         except BaseException:
-            if writer.in_transaction:
+            if self._writer.in_transaction:
                 cursor.execute("ROLLBACK")
             raise
-        checkpoints.follow(writer.total_changes)
-
-    def _open_writer(self) -> tuple[sqlite3.Connection, Checkpoints]:
-        if self._writer is None or self._checkpoints is None:
-            self._writer, self._checkpoints = connect(self._path), Checkpoints(self._path)
-        return self._writer, self._checkpoints
 
     def file_bytes(self) -> dict[str, int]:
         """The size of each file that is there."""
