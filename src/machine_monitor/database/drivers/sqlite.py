@@ -24,7 +24,7 @@ CLOCK_INTERVAL = 50_000
 # A thousand logs change four thousand pages of four KiB: the next thousand finds many of them here, and so does the
 # checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
-# Only the writer moves it: SQLite before 3.51.3 can lose what one connection writes while another moves the log.
+# The log's. Here only the writer moves it: SQLite before 3.51.3 can lose what one connection writes while another does.
 LOG_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
