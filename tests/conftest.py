@@ -29,6 +29,9 @@ from machine_monitor.services.derived import upkeep
 
 __all__ = ["ENGINES", "figure", "pytest_collection_modifyitems"]
 
+# What tests have in common says what it saw, too.
+pytest.register_assert_rewrite("api", "processes", "query", "reliability", "servers", "services")
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 for profile, examples in (("suite", 100), ("proof", 1_000)):

@@ -17,6 +17,9 @@ from reliability.clients.callers import Answer, Caller
 MOVED = {"machine", "version", "updated_at"}
 BULK = 4
 DELETED: dict[str, Any] = {}
+# What says nothing of the first time, when it is said to a request that is sent again: a PUT that was done is refused
+# once its machine has another name, a log that was restored is not deleted.
+UNTOLD = {409, 422}
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,11 @@ class Writer:
         self.doubt = None
         if answer.status < 300:
             self.acknowledged += 1
-        request.learn(answer)
+        if again and answer.status in UNTOLD:
+            for path in request.about:
+                self.expected.pop(path, None)
+        else:
+            request.learn(answer)
 
     def check(self, found: dict[str, dict[str, Any]]) -> list[str]:
         """What was acknowledged and is not so, by path; `found` has all records, deleted logs as `DELETED`."""
@@ -153,11 +160,7 @@ class Writer:
 
     def _restore(self, path: str) -> Request:
         def learn(answer: Answer) -> None:
-            if answer.status == 200:
-                self._remember(path, answer)
-            else:
-                # It was done; what the record says was not told.
-                self.expected.pop(path)
+            self._remember(path, answer)
 
         return Request("POST", f"{path}/restore", None, learn, (200,), (200, 409), (path,))
 

@@ -1,16 +1,20 @@
 """A service that is killed while many write: what it acknowledged is there, what it did not can be sent again."""
 
+import json
 import random
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 
 import processes
 from conftest import ENGINES
+from reliability.clients.callers import Answer
 from reliability.clients.sites import Site
+from reliability.clients.writers import Writer
 from servers import ForkedService, environment
 
 # A new database after so many kills keeps each look at the whole of it short.
@@ -48,6 +52,23 @@ def save_and_restore(folder: Path, url: str) -> None:
     said = processes.run(["backup", str(file)], folder, environment(database_url=url))
     processes.run(["restore", str(file)], folder, there)
     processes.run(["verify", "--head", said.split()[-1]], folder, there)
+
+
+def test_a_writer_does_not_know_what_it_sent_twice_and_was_refused():
+    """A PUT may have been done before its machine was renamed: sent again it is refused, and is there."""
+    writer = Writer(0, {0: "Mill"})
+    made = writer._put_new()
+    record = {**made.document, "uuid": made.path.removeprefix("/logs/"), "version": 1}
+    answers = [Answer(201, {}, json.dumps(record).encode()), None, Answer(422, {}, b"{}")]
+    caller = SimpleNamespace(ask=lambda *_: answers.pop(0))
+    writer.doubt = made
+    writer.step(caller)
+    assert writer.check({made.path: record}) == []
+    assert len(writer.check({made.path: {**record, "comment": "lost"}})) == 1
+    put = writer.doubt = writer._put(made.path)
+    writer.step(caller)
+    writer.step(caller)
+    assert writer.check({made.path: {**record, **put.document}}) == []
 
 
 @pytest.mark.proof("kill -9 under 8 writers of every kind")
