@@ -29,9 +29,6 @@ from machine_monitor.services.derived import upkeep
 
 __all__ = ["ENGINES", "figure", "pytest_collection_modifyitems"]
 
-# What tests have in common says what it saw, too.
-pytest.register_assert_rewrite("api", "processes", "query", "reliability", "servers", "services")
-
 SHARED = Path(__file__).parents[2] / "shared"
 
 for profile, examples in (("suite", 100), ("proof", 1_000)):
@@ -44,6 +41,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Here, for tests import this file a second time: they have their asserts say what they saw, as tests do.
+    pytest.register_assert_rewrite("reliability.clients")
     settings.load_profile("proof" if config.getoption("--long") else "suite")
 
 

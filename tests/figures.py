@@ -38,7 +38,8 @@ def table(stats: dict[str, list[Any]]) -> list[str]:
     rows: Rows = {}
     for outcome, held in (("passed", "yes"), ("failed", "NO"), ("error", "NO"), ("skipped", "not tried")):
         for report in stats.get(outcome, []):
-            told = dict(report.user_properties)
+            # What could not be collected has none.
+            told = dict(getattr(report, "user_properties", ()))
             if FAULT in told:
                 row = rows.setdefault(tuple(told[FAULT]), {"times": 0, "held": held})
                 row["held"] = held if held != "yes" else row["held"]

@@ -15,7 +15,9 @@ def test_a_fault_is_a_row_for_each_engine_and_a_failure_shows():
         report("full", ""),
         SimpleNamespace(user_properties=[]),
     ]
-    lines = table({"passed": passed, "failed": [report("kill -9", "postgresql")], "skipped": [report("locked", "")]})
+    uncollected = SimpleNamespace()
+    failed, skipped = report("kill -9", "postgresql"), report("locked", "")
+    lines = table({"passed": passed, "error": [uncollected], "failed": [failed], "skipped": [skipped]})
     rows = [tuple(cell.strip() for cell in line.split("|")) for line in lines if "|" in line]
     assert rows == [
         ("fault", "engine", "times", "what was seen", "held"),
