@@ -42,7 +42,7 @@ def files(url: str) -> set[str]:
     address = addresses.parse(url)
     if address.engine.name != "sqlite":
         return set()
-    own = {f"{address.path.name}{tail}" for tail in ("", "-wal", "-shm")}
+    own = {f"{address.path.name}{tail}" for tail in ("", "-wal", "-shm", "-lock")}
     return {path.name for path in address.path.parent.iterdir()} - own
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiosqlite
 
+from machine_monitor.database.drivers.lock_file import LockFile
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
@@ -24,7 +25,7 @@ CLOCK_INTERVAL = 50_000
 # A thousand logs change four thousand pages of four KiB: the next thousand finds many of them here, and so does the
 # checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
-# The log's. Here only the writer moves it: SQLite before 3.51.3 can lose what one connection writes while another does.
+# The log's, which a COMMIT moves when it has so many: under the lock file, with the transaction.
 LOG_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
@@ -89,6 +90,7 @@ class SqliteDriver:
         self._readers: list[Reader] = []
         self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         self._writer: sqlite3.Connection | None = None
+        self._lock = LockFile(path)
         self._at_once: sqlite3.Connection | None = None
         self._ticks = 0
 
@@ -115,6 +117,7 @@ class SqliteDriver:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        self._lock.close()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement, at once if it is short, else in a thread, where it is stopped after the time limit."""
@@ -174,14 +177,15 @@ class SqliteDriver:
         if self._writer is None:
             self._writer = connect(self._path)
         cursor = self._writer.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            yield cursor
-            cursor.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                cursor.execute("ROLLBACK")
-            raise
+        with self._lock.held(BUSY_SECONDS):
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
 
     def file_bytes(self) -> dict[str, int]:
         """The size of each file that is there."""

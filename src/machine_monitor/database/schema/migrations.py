@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 
 from machine_monitor.database.addresses import Address
 from machine_monitor.database.drivers import sqlite
+from machine_monitor.database.drivers.lock_file import LockFile
 from machine_monitor.database.engines import SQLITE
 from machine_monitor.database.schema import location, newest
 from machine_monitor.errors import DatabaseBusy, SchemaMismatch, UsageError
@@ -103,7 +104,7 @@ def check(address: Address) -> None:
 @contextmanager
 def locked(address: Address) -> Generator[Connection]:
     """A connection in a transaction that no other migration shares; committed at the end if references hold."""
-    with _connected(address) as connection, connection.begin():
+    with _connected(address) as connection, _alone(address), connection.begin():
         if address.engine is SQLITE:
             yield connection
             if broken := connection.execute(text("PRAGMA foreign_key_check")).fetchall():
@@ -112,6 +113,16 @@ def locked(address: Address) -> Generator[Connection]:
         else:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
             yield connection
+
+
+@contextmanager
+def _alone(address: Address) -> Generator[None]:
+    """Let no other process write to an SQLite file."""
+    if address.engine is not SQLITE:
+        yield
+        return
+    with closing(LockFile(address.path)) as lock, lock.held(LOCK_SECONDS):
+        yield
 
 
 def _refuse_occupied(connection: Connection, address: Address) -> None:
