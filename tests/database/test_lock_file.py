@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -103,11 +104,23 @@ def test_a_lock_file_that_cannot_be_used_is_told(written, caplog):
     written.transact(add)
 
 
-def test_whoever_may_write_to_the_database_may_open_it(written):
-    """A command that an administrator runs must not shut out the service, nor open the file to others."""
-    written.address.path.chmod(0o640)
+def test_whoever_may_write_to_the_database_may_open_it(written, monkeypatch):
+    """A command that an administrator runs, or one of the group, must not shut out the service, nor let in others."""
+    written.address.path.chmod(0o660)
     if os.geteuid() == 0:
-        os.chown(written.address.path, 1234, 1234)
+        os.chown(written.address.path, 1234, 1235)
     written.transact(lambda _: None)
     database, lock = written.address.path.stat(), beside(written).stat()
-    assert (lock.st_mode & 0o777, lock.st_uid, lock.st_gid) == (0o640, database.st_uid, database.st_gid)
+    assert (lock.st_mode & 0o777, lock.st_uid, lock.st_gid) == (0o660, database.st_uid, database.st_gid)
+    written.close_writer()
+    beside(written).unlink()
+    # As one of the group, and as one to whom another was a moment ahead.
+    monkeypatch.setattr(os, "geteuid", lambda: 1)
+    given = []
+    monkeypatch.setattr(os, "fchown", lambda _, *owner: given.append(owner))
+    with held(written):
+        assert given == [(-1, database.st_gid)]
+    beside(written).unlink()
+    monkeypatch.setattr(os, "fchmod", Mock(side_effect=PermissionError))
+    with held(written):
+        assert is_held(written)

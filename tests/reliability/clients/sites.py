@@ -2,7 +2,8 @@
 
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,19 @@ from reliability.clients.writers import DELETED, Writer
 from servers import ForkedService
 
 WRITERS = 8
+
+
+@contextmanager
+def running(threads: Sequence[threading.Thread], stopped: threading.Event) -> Iterator[None]:
+    """Threads that go on until `stopped`, which is set however this ends."""
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
 
 
 class Site:

@@ -160,7 +160,8 @@ class Writer:
 
     def _restore(self, path: str) -> Request:
         def learn(answer: Answer) -> None:
-            self._remember(path, answer)
+            if answer.status == 200:
+                self._remember(path, answer)
 
         return Request("POST", f"{path}/restore", None, learn, (200,), (200, 409), (path,))
 

@@ -10,7 +10,7 @@ import pytest
 
 from machine_monitor.database.drivers import sqlite
 from reliability.clients.callers import Caller
-from reliability.clients.sites import Site
+from reliability.clients.sites import Site, running
 from reliability.clients.traffic import percentile
 
 READERS, WRITERS = 20, 4
@@ -52,16 +52,12 @@ def test_a_mixed_load_is_borne(tmp_path, database_url, extent, figure):
         readers = [Reader(service.port, stopped) for _ in range(READERS)]
         writers = site.writers[:WRITERS]
         writing = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in writers]
-        for thread in (*readers, *writing):
-            thread.start()
         end, largest = time.monotonic() + seconds, 0
-        while time.monotonic() < end:
-            time.sleep(0.25)
-            memory.append(process.memory_info().rss)
-            largest = max(largest, wal.stat().st_size if wal.exists() else 0)
-        stopped.set()
-        for thread in (*readers, *writing):
-            thread.join()
+        with running([*readers, *writing], stopped):
+            while time.monotonic() < end:
+                time.sleep(0.25)
+                memory.append(process.memory_info().rss)
+                largest = max(largest, wal.stat().st_size if wal.exists() else 0)
         site.settle(service.port)
     asked = sum((reader.statuses for reader in readers), Counter())
     assert set(asked) == {200}

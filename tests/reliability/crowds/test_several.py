@@ -9,7 +9,7 @@ import pytest
 
 from reliability.clients.callers import Caller
 from reliability.clients.replica import Replica
-from reliability.clients.sites import Site
+from reliability.clients.sites import Site, running
 from servers import connect
 
 QUIET_SECONDS = 2
@@ -49,12 +49,10 @@ def test_two_services_are_one(tmp_path, database_url, extent, figure):
             for writer, service in zip(site.writers, (one, two) * len(site.writers), strict=False)
         ]
         busy.append(threading.Thread(target=site.follow, args=(two.port, stopped)))
-        for thread in [*listeners, *busy]:
-            thread.start()
-        seen_at_once = look_across(one.port, two.port, seconds)
-        stopped.set()
-        for thread in busy:
-            thread.join()
+        for listener in listeners:
+            listener.start()
+        with running(busy, stopped):
+            seen_at_once = look_across(one.port, two.port, seconds)
         site.settle(one.port)
         site.settle(two.port)
         for listener in listeners:

@@ -13,7 +13,7 @@ import pytest
 import processes
 from conftest import ENGINES
 from reliability.clients.callers import Answer
-from reliability.clients.sites import Site
+from reliability.clients.sites import Site, running
 from reliability.clients.writers import Writer
 from servers import ForkedService, environment
 
@@ -25,14 +25,10 @@ def write_and_kill(site: Site, service: ForkedService, seconds: float) -> None:
     stopped = threading.Event()
     busy = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in site.writers]
     busy.append(threading.Thread(target=site.follow, args=(service.port, stopped)))
-    for thread in busy:
-        thread.start()
-    time.sleep(seconds)
-    service.process.kill()
-    service.process.wait()
-    stopped.set()
-    for thread in busy:
-        thread.join()
+    with running(busy, stopped):
+        time.sleep(seconds)
+        service.process.kill()
+        service.process.wait()
 
 
 def suffer(site: Site, kills: int) -> None:

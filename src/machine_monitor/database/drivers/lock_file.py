@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from machine_monitor.errors import DatabaseBusy
@@ -73,8 +73,9 @@ def _open(database: Path) -> int:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         like = database.stat()
-        opened = os.open(path, os.O_RDONLY | os.O_CREAT)
-        if os.geteuid() == 0:
-            os.fchown(opened, like.st_uid, like.st_gid)
-        os.fchmod(opened, stat.S_IMODE(like.st_mode))
+        mode = stat.S_IMODE(like.st_mode)
+        opened = os.open(path, os.O_RDONLY | os.O_CREAT, mode)
+        with suppress(PermissionError):  # Another made it just now, or the group is none of ours.
+            os.fchmod(opened, mode)
+            os.fchown(opened, like.st_uid if os.geteuid() == 0 else -1, like.st_gid)
         return opened
