@@ -18,10 +18,10 @@ CONSOLE_SOURCES = sorted(
     if path.suffix in {".ts", ".svelte", ".css"} and path != GENERATED
 )
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-MAX_FILE = 300
+MAX_FILE = 400
 MAX_FUNCTION = 40
 MAX_PARAMETERS = 5
-MAX_FILES_OF_PACKAGE = 12
+MAX_FILES_OF_PACKAGE = 14
 # Names that say nothing about what a module is for.
 FORBIDDEN = {"utils", "helpers", "common", "core", "manager", "managers", "base_service", "misc"}
 

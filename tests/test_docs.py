@@ -19,7 +19,7 @@ from machine_monitor.api.serving import metrics
 from machine_monitor.cli.main import app as commands
 from machine_monitor.config import Settings
 from machine_monitor.errors import PROBLEMS
-from machine_monitor.query.operators import OPERATORS
+from machine_monitor.query.language.operators import OPERATORS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs/reference.md").read_text()

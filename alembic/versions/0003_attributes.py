@@ -5,7 +5,7 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-from machine_monitor.query import attributes
+from machine_monitor.query.language import attributes
 
 revision = "0003"
 down_revision = "0002"

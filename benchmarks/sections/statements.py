@@ -17,10 +17,11 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import SQLITE, Engine
 from machine_monitor.database.statements import Statement
 from machine_monitor.models import LOGS
-from machine_monitor.query import cursors, grammar, pages
-from machine_monitor.query.cursors import Cursor
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.times import Clock
+from machine_monitor.query import lists
+from machine_monitor.query.language import cursors, parser
+from machine_monitor.query.language.cursors import Cursor
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.language.times import TimeContext
 
 # As the product stops a query; a kind of question that takes so long is not asked to its end.
 TIMEOUT = 5.0
@@ -56,19 +57,19 @@ def measure(options: Options) -> dict[str, Any]:
 
 def ask(engine: Engine, run: Run, query_strings: Sequence[str], options: Options) -> dict[str, Any]:
     """The percentiles of these questions, each asked once after a few that warm."""
-    prepared = [prepare(engine, listing(text)) for text in query_strings]
+    prepared = [prepare(engine, query(text)) for text in query_strings]
     return _percentiles(run, prepared, PATIENCE[options.glance])
 
 
-def listing(text: str, cursor: str | None = None) -> Listing:
+def query(text: str, cursor: str | None = None) -> ListQuery:
     """A list of logs as the API would read it."""
     pairs = parse_qsl(text) + ([("cursor", cursor)] if cursor else [])
-    return grammar.read_list(LOGS, pairs, Clock(ZoneInfo("UTC"), instants.now()), about="/logs")
+    return parser.read_list(LOGS, pairs, TimeContext(ZoneInfo("UTC"), instants.now()), fingerprint_scope="/logs")
 
 
-def prepare(engine: Engine, asked: Listing) -> tuple[Statement, list[Any]]:
+def prepare(engine: Engine, asked: ListQuery) -> tuple[Statement, list[Any]]:
     """The statement that the product would run, with its values bound."""
-    statement, values = pages.prepare(engine, asked)
+    statement, values = lists.compile_list(engine, asked)
     return statement, statement.bind(values)
 
 
@@ -80,11 +81,13 @@ def walks(connection: sqlite3.Connection, run: Run, questions: Questions, option
     found, machine = {}, data.machine_names()[0]
     for name, (template, condition) in WALKS.items():
         text = template.replace("{machine}", machine.replace(" ", "+"))
-        first = listing(text)
+        first = query(text)
         places = _places(connection, questions, condition.replace("{machine}", machine), COUNT[options.glance] // 5)
         # One that was followed so far would be the same; it is made of the record, since the way there is long.
         made = sorted(tuple(place[field] for field, _ in first.order) for place in places)
-        pages_after = [prepare(SQLITE, listing(text, cursors.encode(Cursor(first.basis, values)))) for values in made]
+        pages_after = [
+            prepare(SQLITE, query(text, cursors.encode(Cursor(first.fingerprint, values)))) for values in made
+        ]
         at = {f"{depth:.0%}": [pages_after[int(len(made) * depth)]] * len(made) for depth in DEPTHS}
         asked = {"first": [prepare(SQLITE, first)] * len(made), **at, "any": pages_after}
         patience = PATIENCE[options.glance] / len(asked)

@@ -159,8 +159,8 @@ async def test_a_few_flow_at_once_and_lists_go_on(database_url, monkeypatch):
         late = Client(app, "/logs.csv")
         start, body = await late.take(2)
         assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")
-        listing = Client(app, "/logs?limit=1")
-        assert (await listing.take(2))[0]["status"] == 200
+        query = Client(app, "/logs?limit=1")
+        assert (await query.take(2))[0]["status"] == 200
         monkeypatch.setattr(streams, "WAIT_SECONDS", 5)
         waiting = Client(app, "/logs.ndjson")
         await asyncio.sleep(0.05)

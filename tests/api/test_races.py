@@ -12,7 +12,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.drivers import sqlite
 from machine_monitor.database.statements import Statement
-from machine_monitor.query import pages
+from machine_monitor.query import lists
 from machine_monitor.services import history, storage
 from query import samples
 
@@ -157,7 +157,7 @@ async def test_a_slow_query_is_stopped_and_the_next_is_answered(database_url, mo
     async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
             patch.setattr(
-                pages, "prepare", lambda engine, _: (Statement(SLOW[engine.name], (), {}, searching=True), {})
+                lists, "compile_list", lambda engine, _: (Statement(SLOW[engine.name], (), {}, searching=True), {})
             )
             asked = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
             await asyncio.sleep(0.1)

@@ -21,7 +21,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations, tokens
-from machine_monitor.services.derived import counts, upkeep
+from machine_monitor.services.derived import counters, upkeep
 from servers import free_port
 
 CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))
@@ -72,7 +72,7 @@ def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are r
     settings = Settings(database_url=url, timezone="Europe/Paris")
     database = Database(url)
     upkeep.prepare(database)
-    counts.refresh(database, settings.zone)
+    counters.refresh(database, settings.zone)
     demo.fill(database, demo.plan(12, 600, until=datetime.now(settings.zone)))
     for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
         database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed()))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine_monitor.errors import BadCursor
-from machine_monitor.query import cursors
-from machine_monitor.query.cursors import Cursor
+from machine_monitor.query.language import cursors
+from machine_monitor.query.language.cursors import Cursor
 
 ALPHABET = string.ascii_letters + string.digits + "-_+/= \n."
 SAMPLE = Cursor(
@@ -19,7 +19,7 @@ VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.c
 @given(
     st.builds(
         Cursor,
-        basis=st.text(st.sampled_from("0123456789abcdef"), min_size=16, max_size=16),
+        fingerprint=st.text(st.sampled_from("0123456789abcdef"), min_size=16, max_size=16),
         values=st.lists(VALUES, min_size=1, max_size=6).map(tuple),
         backward=st.booleans(),
         inclusive=st.booleans(),
@@ -67,9 +67,9 @@ def test_any_other_text_is_refused(text):
         cursors.decode(text)
 
 
-def test_a_basis_depends_on_every_part_and_on_nothing_else():
+def test_a_fingerprint_depends_on_every_part_and_on_nothing_else():
     parts = ("logs", "", [("type", "error")], "", (("started_at", True), ("id", True)))
-    assert cursors.basis(*parts) == cursors.basis(*parts)
+    assert cursors.query_fingerprint(*parts) == cursors.query_fingerprint(*parts)
     others = [
         ("machines", *parts[1:]),
         ("logs", "/logs/x/history", *parts[2:]),
@@ -77,4 +77,4 @@ def test_a_basis_depends_on_every_part_and_on_nothing_else():
         (*parts[:3], "q", parts[4]),
         (*parts[:4], (("started_at", False), ("id", True))),
     ]
-    assert len({cursors.basis(*other) for other in [parts, *others]}) == 6
+    assert len({cursors.query_fingerprint(*other) for other in [parts, *others]}) == 6

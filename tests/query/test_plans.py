@@ -10,9 +10,10 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import SQLITE
 from machine_monitor.models import LOGS
-from machine_monitor.query import cursors, grammar, pages
-from machine_monitor.query.cursors import Cursor
-from machine_monitor.query.times import Clock
+from machine_monitor.query import lists
+from machine_monitor.query.language import cursors, parser
+from machine_monitor.query.language.cursors import Cursor
+from machine_monitor.query.language.times import TimeContext
 
 pytestmark = [pytest.mark.plans, pytest.mark.timeout(600)]
 
@@ -126,18 +127,18 @@ def _fill(tx) -> None:
 
 
 def _listing(text: str, cursor: str | None = None):
-    pairs = grammar.read_pairs(text.replace(" ", "+").encode()) + ([("cursor", cursor)] if cursor else [])
-    return grammar.read_list(LOGS, pairs, Clock(ZoneInfo("UTC"), datetime.now(UTC)))
+    pairs = parser.read_pairs(text.replace(" ", "+").encode()) + ([("cursor", cursor)] if cursor else [])
+    return parser.read_list(LOGS, pairs, TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
 
 
 def _paged(text: str):
     """The page after a log in the middle."""
     first = _listing(text)
-    return _listing(text, cursors.encode(Cursor(first.basis, ("2015-06-01T00:00:00Z", 500_000))))
+    return _listing(text, cursors.encode(Cursor(first.fingerprint, ("2015-06-01T00:00:00Z", 500_000))))
 
 
-def _plan(tx, listing) -> str:
-    statement, values = pages.prepare(tx.engine, listing)
+def _plan(tx, query) -> str:
+    statement, values = lists.compile_list(tx.engine, query)
     explain = "EXPLAIN QUERY PLAN " if tx.engine is SQLITE else "EXPLAIN (FORMAT JSON) "
     tx.cursor.execute(explain + statement.sql, statement.bind(values))
     rows = tx.cursor.fetchall()
@@ -156,7 +157,7 @@ def test_lists_are_read_by_the_meant_index(filled):
     def wrong(tx):
         asked = {text: (_listing(text), index) for text, index in QUESTIONS.items()}
         asked |= {f"{text} (paged)": (_paged(text), QUESTIONS[text]) for text in PAGED}
-        found = {text: (_indexes(_plan(tx, listing)), index) for text, (listing, index) in asked.items()}
+        found = {text: (_indexes(_plan(tx, query)), index) for text, (query, index) in asked.items()}
         return {
             text: (sorted(read), index) for text, (read, index) in found.items() if index not in read or "scan" in read
         }

@@ -2,8 +2,8 @@ from itertools import product
 
 import pytest
 
-from machine_monitor.query.statements.documents import record_statement
-from machine_monitor.query.statements.lists import list_statement
+from machine_monitor.query.lists import list_statement
+from machine_monitor.query.sql.documents import record_statement
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from machine_monitor.database import instants
-from machine_monitor.query.times import BadTime, Clock, Span, parse_instant, parse_moment
+from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_instant, parse_moment
 
 PARIS, PERTH, UTC_ZONE = "Europe/Paris", "Australia/Perth", "UTC"
 NOW = datetime(2025, 3, 31, 10, 30, tzinfo=UTC)  # 12:30 in Paris, 18:30 in Perth
@@ -150,20 +150,20 @@ def test_what_is_no_instant_is_refused(text, zone):
 
 @pytest.mark.parametrize(("text", "zone", "expected"), MOMENTS)
 def test_a_moment_is_relative_to_the_clock(text, zone, expected):
-    assert instants.text(parse_moment(text, Clock(ZoneInfo(zone), NOW))) == expected
+    assert instants.text(parse_moment(text, TimeContext(ZoneInfo(zone), NOW))) == expected
 
 
 @pytest.mark.parametrize(("text", "zone", "start", "end"), DAYS)
 def test_a_day_is_that_of_the_site(text, zone, start, end):
-    span = parse_moment(text, Clock(ZoneInfo(zone), NOW))
-    assert isinstance(span, Span)
+    span = parse_moment(text, TimeContext(ZoneInfo(zone), NOW))
+    assert isinstance(span, DayRange)
     assert (instants.text(span.start), instants.text(span.end)) == (start, end)
 
 
 @pytest.mark.parametrize("text", NO_MOMENTS)
 def test_what_is_no_moment_is_refused(text):
     with pytest.raises(BadTime):
-        parse_moment(text, Clock(ZoneInfo(PARIS), NOW))
+        parse_moment(text, TimeContext(ZoneInfo(PARIS), NOW))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_is_no_moment_is_refused(text):
     ],
 )
 def test_months_keep_the_day_or_take_the_last(now, text, expected):
-    clock = Clock(ZoneInfo("UTC"), datetime.fromisoformat(now))
+    clock = TimeContext(ZoneInfo("UTC"), datetime.fromisoformat(now))
     assert instants.text(parse_moment(text, clock)) == expected
 
 
@@ -188,7 +188,7 @@ def test_months_keep_the_day_or_take_the_last(now, text, expected):
     [("2025-04-06T00:30:00Z", "2025-03-30T01:30:00Z"), ("2025-11-02T01:30:00Z", "2025-10-26T00:30:00Z")],
 )
 def test_a_week_ago_keeps_the_clock_where_it_can(now, expected):
-    clock = Clock(ZoneInfo(PARIS), datetime.fromisoformat(now))
+    clock = TimeContext(ZoneInfo(PARIS), datetime.fromisoformat(now))
     assert instants.text(parse_moment("-1w", clock)) == expected
 
 

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, OBJECT, TEXT, TIME, UUID, rank
-from machine_monitor.query import attributes, values
-from machine_monitor.query.attributes import Asked
-from machine_monitor.query.operators import OPERATORS
-from machine_monitor.query.times import Clock
-from machine_monitor.query.values import BadValue
+from machine_monitor.query.language import attributes, values
+from machine_monitor.query.language.attributes import AttributeOperand
+from machine_monitor.query.language.operators import OPERATORS
+from machine_monitor.query.language.times import TimeContext
+from machine_monitor.query.language.values import BadValue
 
-CLOCK = Clock(ZoneInfo("Europe/Paris"), datetime(2025, 3, 31, 10, 30, tzinfo=UTC))
+CLOCK = TimeContext(ZoneInfo("Europe/Paris"), datetime(2025, 3, 31, 10, 30, tzinfo=UTC))
 LEVEL = rank("low", "high")
 EIGHTY = "c054000000000000"
 READ = [
@@ -40,17 +40,27 @@ READ = [
     (BOOLEAN, "in", "true,false", (True, False)),
     (LEVEL, "gte", "high", ("high",)),
     (UUID, "", "0190AAAA-0000-7000-8000-000000000000", ("0190aaaa-0000-7000-8000-000000000000",)),
-    (OBJECT, "", "80", (Asked("n", EIGHTY),)),
-    (OBJECT, "", '"80"', (Asked("t", "80"),)),
-    (OBJECT, "", '"', (Asked("t", '"'),)),
-    (OBJECT, "", '""', (Asked("t", ""),)),
-    (OBJECT, "", '"a"b"', (Asked("t", 'a"b'),)),
-    (OBJECT, "", "true", (Asked("b", "true"),)),
-    (OBJECT, "lt", '"true"', (Asked("t", "true"),)),
-    (OBJECT, "in", '8e1,abc,"""80""",', (Asked("n", EIGHTY), Asked("t", "abc"), Asked("t", "80"), Asked("t", ""))),
-    (OBJECT, "in", '"80",false', (Asked("n", EIGHTY), Asked("b", "false"))),
-    (OBJECT, "contains", "80", (Asked("f", "%80%"),)),
-    (OBJECT, "startswith", '"É', (Asked("f", '"e%'),)),
+    (OBJECT, "", "80", (AttributeOperand("n", EIGHTY),)),
+    (OBJECT, "", '"80"', (AttributeOperand("t", "80"),)),
+    (OBJECT, "", '"', (AttributeOperand("t", '"'),)),
+    (OBJECT, "", '""', (AttributeOperand("t", ""),)),
+    (OBJECT, "", '"a"b"', (AttributeOperand("t", 'a"b'),)),
+    (OBJECT, "", "true", (AttributeOperand("b", "true"),)),
+    (OBJECT, "lt", '"true"', (AttributeOperand("t", "true"),)),
+    (
+        OBJECT,
+        "in",
+        '8e1,abc,"""80""",',
+        (
+            AttributeOperand("n", EIGHTY),
+            AttributeOperand("t", "abc"),
+            AttributeOperand("t", "80"),
+            AttributeOperand("t", ""),
+        ),
+    ),
+    (OBJECT, "in", '"80",false', (AttributeOperand("n", EIGHTY), AttributeOperand("b", "false"))),
+    (OBJECT, "contains", "80", (AttributeOperand("f", "%80%"),)),
+    (OBJECT, "startswith", '"É', (AttributeOperand("f", '"e%'),)),
     (TIME, "", "2025-07-25", (("2025-07-24T22:00:00Z", "2025-07-25T22:00:00Z"),)),
     (TIME, "in", "now,2025-07-25T00:00Z", ("2025-03-31T10:30:00Z", "2025-07-25T00:00:00Z")),
 ]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from machine_monitor.database import instants
 from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, bounded, place
 from machine_monitor.models import USERS
-from machine_monitor.query import words
-from machine_monitor.query.words import MAX_WORD, MAX_WORDS, TooManyWords
+from machine_monitor.query.language import search_terms
+from machine_monitor.query.language.search_terms import MAX_WORD, MAX_WORDS, TooManyWords
 from machine_monitor.services.derived import search_index
 
 FOLDED = [
@@ -77,17 +77,17 @@ PARSED = [
 
 @pytest.mark.parametrize(("text", "folded"), FOLDED)
 def test_folding_drops_case_marks_and_compatibility(text, folded):
-    assert words.fold(text) == folded
+    assert search_terms.fold(text) == folded
 
 
 @pytest.mark.parametrize(("text", "cut"), CUT)
 def test_words_are_runs_of_letters_and_digits(text, cut):
-    assert words.cut(text) == cut
+    assert search_terms.cut(text) == cut
 
 
 @pytest.mark.parametrize(("text", "terms"), PARSED)
 def test_a_search_means(text, terms):
-    parsed = words.parse(text)
+    parsed = search_terms.parse(text)
     found = parsed and [(" ".join(term.words), term.prefix, term.excluded) for term in parsed]
     assert (found if parsed is None else list(found)) == terms
 
@@ -106,35 +106,37 @@ def test_a_search_means(text, terms):
 )
 def test_a_search_has_at_most_32_words(text, allowed):
     if allowed:
-        assert words.parse(text)
+        assert search_terms.parse(text)
     else:
         with pytest.raises(TooManyWords):
-            words.parse(text)
+            search_terms.parse(text)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_cut_into_words_that_a_pattern_can_hold(text):
-    for word in words.cut(text):
+    for word in search_terms.cut(text):
         assert 0 < len(word) <= MAX_WORD
         assert not set(word) & set(string.whitespace + "%_\\" + DIVIDER)
 
 
 @given(st.text(max_size=60))
 def test_any_search_is_read(text):
-    words.parse(text)
+    search_terms.parse(text)
 
 
 @given(st.text(max_size=60))
 def test_case_makes_no_difference_to_ascii(text):
     plain = text.encode("ascii", "ignore").decode()
-    assert words.cut(plain.upper()) == words.cut(plain.lower())
+    assert search_terms.cut(plain.upper()) == search_terms.cut(plain.lower())
 
 
 @given(st.lists(st.none() | st.text(max_size=30), min_size=3, max_size=3))
 def test_a_phrase_never_reaches_into_the_next_field(texts):
     values = dict(zip(USERS.searched, texts, strict=True))
     segments = " ".join(search_index.document(USERS, values)).split(DIVIDER)
-    assert [segment.split() for segment in segments[:-1]] == [words.cut(text) for text in texts if text is not None]
+    assert [segment.split() for segment in segments[:-1]] == [
+        search_terms.cut(text) for text in texts if text is not None
+    ]
 
 
 @pytest.mark.parametrize(

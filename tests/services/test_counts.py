@@ -13,11 +13,11 @@ from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
-from machine_monitor.query.summaries.buckets import UNITS
+from machine_monitor.query.calendar import UNITS
 from machine_monitor.services import demo
 from machine_monitor.services.checks import health
 from machine_monitor.services.checks.verify import verify
-from machine_monitor.services.derived import counts
+from machine_monitor.services.derived import counters
 from query import oracle, samples
 
 KEPT = {"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()}
@@ -108,7 +108,7 @@ async def test_counts_follow_any_history_of_writes(database_url, writer, zone):
     rng = Random(zone)
     uuids = [samples.uuid_of(number) for number in range(12)]
     # The stored zone is that of the writes, whatever the process is set to.
-    counts.refresh(writer, ZoneInfo(zone))
+    counters.refresh(writer, ZoneInfo(zone))
     async with serving(Settings(database_url=database_url, timezone="Pacific/Apia")) as client:
         await set_up(client)
         for step in range(120):
@@ -118,8 +118,8 @@ async def test_counts_follow_any_history_of_writes(database_url, writer, zone):
         logs = await everything(client)
         assert len(logs) > 20
     for other in ("Europe/Paris", zone):
-        assert counts.refresh(writer, ZoneInfo(other))
-        assert not counts.refresh(writer, ZoneInfo(other))
+        assert counters.refresh(writer, ZoneInfo(other))
+        assert not counters.refresh(writer, ZoneInfo(other))
         assert kept(writer) == counted(logs, ZoneInfo(other))
 
 
@@ -131,7 +131,7 @@ async def test_many_who_write_at_once_lose_no_count(client, writer):
     assert {answer.status_code for answer in answers} == {201}
     uuids = [answer.json()["uuid"] for answer in answers]
     changes = [client.patch(f"/logs/{uuid}", json=body(rng)) for uuid in uuids]
-    rebuilt = asyncio.to_thread(writer.transact, lambda tx: counts.rebuild(tx, ZoneInfo("Asia/Kathmandu")))
+    rebuilt = asyncio.to_thread(writer.transact, lambda tx: counters.rebuild(tx, ZoneInfo("Asia/Kathmandu")))
     *answers, _ = await asyncio.gather(*changes, *[client.delete(f"/logs/{uuid}") for uuid in uuids[::3]], rebuilt)
     assert {answer.status_code for answer in answers} <= {200, 204, 410}
     assert kept(writer) == counted(await everything(client), ZoneInfo("Asia/Kathmandu"))
@@ -143,13 +143,13 @@ async def test_a_write_that_is_taken_back_takes_its_counts_along(client, writer)
     before = kept(writer)
 
     def fail(tx):
-        counts.rebuild(tx, ZoneInfo("Europe/Paris"))
+        counters.rebuild(tx, ZoneInfo("Europe/Paris"))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         writer.transact(fail)
     assert kept(writer) == before
-    assert writer.snapshot(counts.zone) == "UTC"
+    assert writer.snapshot(counters.zone) == "UTC"
 
 
 async def test_a_migration_counts_the_logs_that_are_there(empty_url):
@@ -162,7 +162,7 @@ async def test_a_migration_counts_the_logs_that_are_there(empty_url):
     migrations.upgrade(address)
     database = Database(empty_url)
     assert kept(database) == counted(logs, zone)
-    assert database.snapshot(counts.zone) == "UTC"
+    assert database.snapshot(counters.zone) == "UTC"
     database.close_writer()
 
 
@@ -175,7 +175,7 @@ async def test_a_plant_that_is_written_at_once_is_counted(database_url, writer):
 def test_doctor_tells_that_logs_are_counted_in_another_zone(database_url, writer):
     settings = Settings(database_url=database_url, timezone="Europe/Paris")
     assert "counted by the calendar of UTC" in health.examine(settings).faults[0]
-    counts.refresh(writer, settings.zone)
+    counters.refresh(writer, settings.zone)
     assert health.examine(settings).healthy
 
 
@@ -184,7 +184,7 @@ async def test_wrong_counts_are_found_and_mended(client, writer):
     assert verify(writer).faults == []
     writer.transact(lambda tx: tx.cursor.execute("UPDATE log_counts SET count = count + 1 WHERE unit = 'day'"))
     writer.transact(lambda tx: tx.cursor.execute("DELETE FROM log_counts WHERE field = 'status'"))
-    assert writer.snapshot(counts.differing) == ["type", "status"]
+    assert writer.snapshot(counters.differing) == ["type", "status"]
     assert "type, status" in verify(writer).faults[0]
-    writer.transact(lambda tx: counts.rebuild(tx, ZoneInfo("UTC")))
+    writer.transact(lambda tx: counters.rebuild(tx, ZoneInfo("UTC")))
     assert verify(writer).faults == []

@@ -8,9 +8,9 @@ import pytest
 
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.models.log import LogCreate
-from machine_monitor.query import pages
-from machine_monitor.query.grammar import read_list
-from machine_monitor.query.times import Clock
+from machine_monitor.query import lists
+from machine_monitor.query.language.parser import read_list
+from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import demo
 from machine_monitor.services.demo.plant import KINDS, PEOPLE
 from machine_monitor.services.demo.texts import FAULTS, spoken
@@ -116,4 +116,4 @@ async def test_a_filled_database_finds_what_was_planned(database):
 
 async def total(database, resource, **asked):
     pairs = [*asked.items(), ("count", "exact")]
-    return (await pages.fetch(database, read_list(resource, pairs, Clock(ZoneInfo("UTC"), UNTIL)))).total
+    return (await lists.fetch(database, read_list(resource, pairs, TimeContext(ZoneInfo("UTC"), UNTIL)))).total

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
 from machine_monitor.api import problems
-from machine_monitor.query.grammar import read_pairs
-from machine_monitor.query.pages import Page
-from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query.language.parser import read_pairs
+from machine_monitor.query.lists import Page
+from machine_monitor.query.schema import Selection
 from machine_monitor.services.bulk import Outcome, Status
 from machine_monitor.services.conditions import Conditions, etag
 from machine_monitor.services.evidence.retries import Answer

@@ -11,11 +11,17 @@ from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import invalid
 from machine_monitor.models import USERS
-from machine_monitor.query.grammar import Listing, read_export, read_list, read_pairs, read_selection, refuse_all
-from machine_monitor.query.statements.shapes import Selection
-from machine_monitor.query.summaries.requests import Facets, Stats, read_facets, read_stats
-from machine_monitor.query.times import Clock
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.language.parser import (
+    ListQuery,
+    read_export,
+    read_list,
+    read_pairs,
+    read_selection,
+    refuse_all,
+)
+from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery, read_facets, read_stats
+from machine_monitor.query.language.times import TimeContext
+from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
 from machine_monitor.services.conditions import Conditions
@@ -33,7 +39,7 @@ class Signing:
 
     async def user(self, trigram: str) -> dict[str, Any]:
         """A user as everyone may see one."""
-        return (await records.read(self.database, USERS, trigram, (tuple(USERS.own_fields), ()))).values
+        return (await records.read(self.database, USERS, trigram, Selection(tuple(USERS.own_fields)))).values
 
 
 def database_of(request: Request) -> Database:
@@ -41,9 +47,9 @@ def database_of(request: Request) -> Database:
     return request.app.state.database
 
 
-def clock_of(request: Request) -> Clock:
+def clock_of(request: Request) -> TimeContext:
     """The site's time zone, and what time it is."""
-    return Clock(request.app.state.settings.zone, instants.now())
+    return TimeContext(request.app.state.settings.zone, instants.now())
 
 
 def conditions_of(request: Request) -> Conditions:
@@ -64,12 +70,12 @@ def signing_of(request: Request) -> Signing:
     return Signing(database_of(request), browser_of(request))
 
 
-def listing_of(resource: Resource) -> Any:
+def list_query_of(resource: Resource) -> Any:
     """A dependency: the list of `resource` that a request asks for."""
 
-    def read(request: Request) -> Listing:
+    def read(request: Request) -> ListQuery:
         pairs = read_pairs(request.scope["query_string"])
-        return read_list(resource, pairs, clock_of(request), about=request.scope["path"])
+        return read_list(resource, pairs, clock_of(request), fingerprint_scope=request.scope["path"])
 
     return Depends(read)
 
@@ -77,7 +83,7 @@ def listing_of(resource: Resource) -> Any:
 def export_of(resource: Resource, form: Format) -> Any:
     """A dependency: what of `resource` a request wants in a file of this format."""
 
-    def read(request: Request) -> Listing:
+    def read(request: Request) -> ListQuery:
         pairs = read_pairs(request.scope["query_string"])
         return read_export(resource, pairs, clock_of(request), dialects=form.has_dialects)
 
@@ -87,7 +93,7 @@ def export_of(resource: Resource, form: Format) -> Any:
 def facets_of(resource: Resource) -> Any:
     """A dependency: the facets of `resource` that a request asks for."""
 
-    def read(request: Request) -> Facets:
+    def read(request: Request) -> FacetsQuery:
         return read_facets(resource, read_pairs(request.scope["query_string"]), clock_of(request))
 
     return Depends(read)
@@ -96,7 +102,7 @@ def facets_of(resource: Resource) -> Any:
 def stats_of(resource: Resource) -> Any:
     """A dependency: the stats of `resource` that a request asks for."""
 
-    def read(request: Request) -> Stats:
+    def read(request: Request) -> StatsQuery:
         return read_stats(resource, read_pairs(request.scope["query_string"]), clock_of(request))
 
     return Depends(read)
@@ -112,7 +118,7 @@ def selection_of(resource: Resource) -> Any:
 
 
 Db = Annotated[Database, Depends(database_of)]
-Now = Annotated[Clock, Depends(clock_of)]
+Now = Annotated[TimeContext, Depends(clock_of)]
 Known = Annotated[Conditions, Depends(conditions_of)]
 By = Annotated[Caller, Depends(caller_of)]
 There = Annotated[Browser, Depends(browser_of)]

@@ -9,8 +9,8 @@ from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db, Now, export_of
 from machine_monitor.api.openapi.documents import exported
 from machine_monitor.api.streaming import Stream
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.tabular.exports import FORMATS, Export, Format
 
@@ -28,8 +28,8 @@ def offer_exports(router: APIRouter, resource: Resource) -> None:
 
 
 def _endpoint(resource: Resource, form: Format) -> Callable[..., Coroutine[Any, Any, Response]]:
-    async def export(listing: Annotated[Listing, export_of(resource, form)], now: Now, database: Db) -> Response:
-        parts = form.write(Export(database, listing, now.zone))
+    async def export(query: Annotated[ListQuery, export_of(resource, form)], now: Now, database: Db) -> Response:
+        parts = form.write(Export(database, query, now.zone))
         name = f"{resource.name}-{now.today}.{form.suffix}"
         return Stream(parts, form.media_type, {"Content-Disposition": f'attachment; filename="{name}"'})
 

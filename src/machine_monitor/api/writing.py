@@ -17,8 +17,8 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
-from machine_monitor.query.grammar import read_pairs, refuse_all
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.language.parser import read_pairs, refuse_all
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import bulk, records
 from machine_monitor.services.access.permissions import Caller
 from machine_monitor.services.bulk import Put

@@ -17,14 +17,14 @@ def migrate() -> None:
     from machine_monitor.database import addresses
     from machine_monitor.database.connect import Database
     from machine_monitor.database.schema import migrations
-    from machine_monitor.services.derived import counts, upkeep
+    from machine_monitor.services.derived import counters, upkeep
 
     settings = config.load()
     address = addresses.parse(settings.database_url)
     done = migrations.upgrade(address)
     database = Database(settings.database_url)
     upkeep.refresh(database)
-    counted = counts.refresh(database, settings.zone)
+    counted = counters.refresh(database, settings.zone)
     database.close_writer()
     if done.copy is not None:
         typer.echo(f"The file as it was: {done.copy}", err=True)

@@ -31,7 +31,7 @@ def export(
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import instants
     from machine_monitor.models import LOGS, MACHINES
-    from machine_monitor.query.times import Clock
+    from machine_monitor.query.language.times import TimeContext
     from machine_monitor.services import tabular
 
     if legacy_shape:
@@ -41,7 +41,7 @@ def export(
         return
     wish = tabular.Wish(target, LOGS if resource == "logs" else MACHINES, query, dialect, force)
     with site.opened() as (settings, database), bar("Exporting") as progress:
-        clock = Clock(site.zone(timezone, settings), instants.now())
+        clock = TimeContext(site.zone(timezone, settings), instants.now())
         count = asyncio.run(tabular.save(database, wish, clock, progress))
     typer.echo(json.dumps({resource: count}) if as_json else f"{count} {resource} written")
 

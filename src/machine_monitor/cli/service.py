@@ -32,7 +32,7 @@ def serve(
     from machine_monitor.api.serving import console
     from machine_monitor.database.connect import Database
     from machine_monitor.services.accounts import invitations
-    from machine_monitor.services.derived import counts, upkeep
+    from machine_monitor.services.derived import counters, upkeep
 
     if open_:
         # The workers read the environment.
@@ -42,7 +42,7 @@ def serve(
     # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
     database = Database(settings.database_url)
     upkeep.prepare(database)
-    counts.refresh(database, settings.zone)
+    counters.refresh(database, settings.zone)
     first = database.transact(invitations.invite_first)
     database.close_writer()
     if first is not None:
@@ -100,12 +100,12 @@ def doctor(
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.checks import health
-    from machine_monitor.services.derived import counts, upkeep
+    from machine_monitor.services.derived import counters, upkeep
 
     if rebuild_search:
         with site.opened() as (settings, database), bar("Indexing") as progress:
             database.transact(lambda tx: upkeep.rebuild_search(tx, progress))
-            database.transact(lambda tx: counts.rebuild(tx, settings.zone))
+            database.transact(lambda tx: counters.rebuild(tx, settings.zone))
     report = health.examine(config.load())
     if as_json:
         typer.echo(json.dumps(report.document(), indent=2))
@@ -154,11 +154,11 @@ def _fill(settings: "Settings", machines: int, logs: int) -> "Account":
     from machine_monitor.cli.progress import bar
     from machine_monitor.database.connect import Database
     from machine_monitor.services import demo as plant
-    from machine_monitor.services.derived import counts, upkeep
+    from machine_monitor.services.derived import counters, upkeep
 
     database = Database(settings.database_url)
     upkeep.prepare(database)
-    counts.refresh(database, settings.zone)
+    counters.refresh(database, settings.zone)
     with bar("Filling a plant") as progress:
         plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
     account = database.transact(plant.open_account)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, LargeBinary, Select, Table, Text, case, cast, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.dialects.postgresql import aggregate_order_by, psycopg
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import JSON, TypeEngine
@@ -28,6 +28,10 @@ Convert = Callable[[Any, Kind], Any]
 class Engine:
     """One engine; `item` makes a document ready to be sent, `join` makes one body of many; `insert` begins an upsert.
 
+    `build_array` (item, table, condition, position) makes one JSON value of rows. Its plans name an index
+    (`index_hints`), or depend on the limit, which is then part of the text (`literal_limit`); row ids of its full text
+    index may follow time (`search_follows_time`).
+
     Of an instant, `day` gives the date as text by its offset from UTC in seconds, `microseconds` those since 1970;
     `week` gives the ISO week of a date, `days_ago` the instant so many days before now.
 
@@ -39,9 +43,13 @@ class Engine:
     name: str
     dialect: Dialect
     build_object: Callable[[Mapping[str, ColumnElement]], ColumnElement]
+    build_array: Callable[[ColumnElement, Table, ColumnElement, ColumnElement], ColumnElement]
     item: Callable[[ColumnElement], ColumnElement]
     join: Callable[[list[Any]], bytes]
     index: Index
+    index_hints: bool
+    literal_limit: bool
+    search_follows_time: bool
     next_ids: Callable[[Any, str, int], list[int]]
     rows_known: Callable[[Any, str], int]
     values_of: Callable[[ColumnElement, TypeEngine], Select]
@@ -92,6 +100,23 @@ def _postgresql_object(members: Mapping[str, ColumnElement]) -> ColumnElement:
     # `row_to_json` writes no blanks and is a quarter faster than `json_build_object`.
     row = select(*[value.label(name) for name, value in members.items()]).correlate_except(None)
     return select(func.row_to_json(row.subquery("r").table_valued())).scalar_subquery()
+
+
+def _sqlite_array(
+    item: ColumnElement, table: Table, condition: ColumnElement, position: ColumnElement
+) -> ColumnElement:
+    # `ORDER BY` inside an aggregate came with SQLite 3.44: the rows are put in order before.
+    rows = select(item.label("item")).select_from(table).where(condition).order_by(position).correlate_except(table)
+    return func.json(select(func.json_group_array(func.json(rows.subquery("rows").c.item))).scalar_subquery())
+
+
+def _postgresql_array(
+    item: ColumnElement, table: Table, condition: ColumnElement, position: ColumnElement
+) -> ColumnElement:
+    # `json_agg` writes blanks and line breaks between the items.
+    items = func.string_agg(cast(item, Text), aggregate_order_by(literal_column("','"), position))
+    array = literal_column("'['").concat(func.coalesce(items, literal_column("''"))).concat(literal_column("']'"))
+    return select(cast(array, JSON)).select_from(table).where(condition).correlate_except(table).scalar_subquery()
 
 
 def _sqlite_member(document: ColumnElement, key: ColumnElement) -> ColumnElement:
@@ -149,6 +174,10 @@ SQLITE = Engine(
     name="sqlite",
     dialect=_SQLITE_DIALECT,
     build_object=_sqlite_object,
+    build_array=_sqlite_array,
+    index_hints=True,
+    literal_limit=False,
+    search_follows_time=True,
     # As bytes: they would be decoded, only to be encoded again.
     item=lambda document: cast(document, LargeBinary),
     join=b",".join,
@@ -192,6 +221,10 @@ POSTGRESQL = Engine(
     name="postgresql",
     dialect=psycopg.dialect(paramstyle="format"),
     build_object=_postgresql_object,
+    build_array=_postgresql_array,
+    index_hints=False,
+    literal_limit=True,
+    search_follows_time=False,
     item=as_text,
     join=lambda items: ",".join(items).encode(),
     index=TSVECTOR,

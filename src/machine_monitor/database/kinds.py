@@ -31,6 +31,8 @@ UUID = Kind("uuid", Text().with_variant(Uuid(as_uuid=False), "postgresql"))
 OBJECT = Kind("object", Text().with_variant(JSON(), "postgresql"))
 # An object kept as its very text on both engines, as evidence is.
 EVIDENCE = Kind("evidence", EXACT_TEXT)
+# Rows of a child table, shown as a JSON array: no column holds them.
+LIST = Kind("list", EXACT_TEXT)
 
 
 def choice(*names: str) -> Kind:

@@ -12,7 +12,7 @@ from machine_monitor.database.engines import Engine
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A finished statement; one that is `searching` asks a full text index.
+    """A finished statement, whose rows have these `columns`; one that is `searching` asks a full text index.
 
     Its best plan depends on the words (PostgreSQL), and a single step of it may take long (SQLite).
     """
@@ -21,6 +21,7 @@ class Statement:
     names: tuple[str, ...]
     constants: Mapping[str, Any]
     searching: bool
+    columns: tuple[str, ...] = ()
 
     def bind(self, values: Mapping[str, Any]) -> list[Any]:
         """The positional values, in the order of the text."""
@@ -33,4 +34,5 @@ def compile_statement(engine: Engine, clause: Executable, *, searching: bool = F
     compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[missing-attribute] -- every Executable compiles
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
-    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, searching)
+    columns = tuple(getattr(column, "name", "") for column in getattr(clause, "selected_columns", ()))
+    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, searching, columns)

@@ -34,9 +34,9 @@ from machine_monitor.database.kinds import (
     choice,
     rank,
 )
-from machine_monitor.query import attributes
-from machine_monitor.query.times import INSTANT_PATTERN, BadTime, parse_instant
-from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.query.language import attributes
+from machine_monitor.query.language.times import INSTANT_PATTERN, BadTime, parse_instant
+from machine_monitor.query.language.values import MAX_INTEGER
 
 SEVERITY = rank("info", "minor", "major", "critical")
 ROLE = rank("viewer", "operator", "lead", "supervisor", "admin")

@@ -14,6 +14,7 @@ from sqlmodel import Field, SQLModel
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import CODE, INTEGER, OBJECT, TEXT, TIME, UUID
+from machine_monitor.errors import MachineHasLogs
 from machine_monitor.models.derived import DERIVED
 from machine_monitor.models.fields import (
     SEVERITY,
@@ -36,7 +37,9 @@ from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
 from machine_monitor.models.schemas import Versioned, patch, replacement
 from machine_monitor.models.user import USERS
-from machine_monitor.query.vocabulary import Related, Resource, Summary, folded_table
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric, one_if
+from machine_monitor.query.schema import Counters, Reference, Resource, Summary, folded_table
 
 # As statements ask, to the letter: SQLite compares the terms.
 DELETED = "deleted_at IS NOT NULL"
@@ -57,10 +60,10 @@ class LogNames(Schema):
     """What identifies an intervention: the log, the machine, the type."""
 
     uuid: Uuid = stored(UUID, "The log's identity; make your own and a retry is harmless.", default_factory=new_uuid)
-    machine: Annotated[NamedMachine, Related(MACHINES, on="machine_id", to="id")] = stored(
+    machine: Annotated[NamedMachine, Reference(MACHINES, on="machine_id", to="id", in_use=MachineHasLogs)] = stored(
         TEXT, "The machine, by its name."
     )
-    type: Annotated[Code, Related(LOG_TYPES, on="type", to="code")] = stored(CODE, "The type, by its code.")
+    type: Annotated[Code, Reference(LOG_TYPES, on="type", to="code")] = stored(CODE, "The type, by its code.")
 
 
 class LogFields(Schema):
@@ -72,7 +75,7 @@ class LogFields(Schema):
     cause: LongText | None = stored(TEXT, "Why it happened.", None)
     action: LongText | None = stored(TEXT, "What was done.", None)
     project: ShortText | None = stored(TEXT, "The project or order it belongs to.", None)
-    user: Annotated[Trigram, Related(USERS, on="user", to="trigram")] | None = stored(
+    user: Annotated[Trigram, Reference(USERS, on="user", to="trigram")] | None = stored(
         CODE, "The author, by trigram; set when the log is created and never again.", None
     )
     started_at: Instant = stored(
@@ -84,10 +87,10 @@ class LogFields(Schema):
     attributes: Attributes = stored(OBJECT, "Facts of your own: texts, numbers, true or false.", default_factory=dict)
 
 
-TIES = ("started_at", "id")
-# What lists are often asked for; each has an index that ends in the ties, the first that fits is read by.
+TIEBREAKERS = ("started_at", "id")
+# What lists are often filtered by: each has an index, which ends in the tiebreakers. A list uses the first that fits.
 PROJECT = ("project",)
-PATHS = (PROJECT, ("machine_id", "type"), ("machine_id",), ("user",), ("status",), ("type",), ())
+INDEX_PREFIXES = (PROJECT, ("machine_id", "type"), ("machine_id",), ("user",), ("status",), ("type",), ())
 
 
 class Log(LogFields, Versioned, table=True):
@@ -104,10 +107,10 @@ class Log(LogFields, Versioned, table=True):
         CheckConstraint("ended_at >= started_at", name="ended_at"),
         CheckConstraint("down_to IS NULL OR down_from IS NOT NULL AND down_to >= down_from", name="down_to"),
         CheckConstraint("version >= 1", name="version"),
-        *[Index(None, *path, *TIES) for path in PATHS if path != PROJECT],
+        *[Index(None, *prefix, *TIEBREAKERS) for prefix in INDEX_PREFIXES if prefix != PROJECT],
         # Most logs have none.
-        Index(None, *PROJECT, *TIES, sqlite_where=text(NAMED), postgresql_where=text(NAMED)),
-        Index("ix_logs_deleted", *TIES, sqlite_where=text(DELETED), postgresql_where=text(DELETED)),
+        Index(None, *PROJECT, *TIEBREAKERS, sqlite_where=text(NAMED), postgresql_where=text(NAMED)),
+        Index("ix_logs_deleted", *TIEBREAKERS, sqlite_where=text(DELETED), postgresql_where=text(DELETED)),
         Index(None, "machine_id", sqlite_where=text(UNFINISHED), postgresql_where=text(UNFINISHED)),
         Index(
             None,
@@ -156,43 +159,51 @@ class LogRead(Versioned, LogFields, LogNames):
     uuid: Uuid = stored(UUID, "The log's identity.")
 
 
-KEPT = frozenset({"uuid", "started_at", "user"})
-LogReplace = replacement(LogCreate, LogRead, KEPT)
+PRESERVED_ON_PUT = frozenset({"uuid", "started_at", "user"})
+LogReplace = replacement(LogCreate, LogRead, PRESERVED_ON_PUT)
 LogUpdate = patch(LogReplace)
 
+METRICS = (
+    SumMetric("count", "how many logs begin", (), lambda: ONE),
+    SumMetric("failures", "how many of them are failures, by their type", ("type.counts_as_failure",), one_if),
+    SpanMetric("downtime", "for how many seconds machines were stopped", "down_from", "down_to", "machine_id"),
+)
 SUMMARY = Summary(
     fields=("machine", "type", "severity", "status", "user", "project", "machine.sector"),
     at="started_at",
-    failure="type.counts_as_failure",
-    stop=("down_from", "down_to"),
-    stopped="machine_id",
-    counts=LOG_COUNTS,
-    derived=DERIVED,
-    kept={"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()},
+    metrics={metric.name: metric for metric in METRICS},
+    counters=Counters(
+        LOG_COUNTS,
+        DERIVED,
+        {"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()},
+    ),
 )
 
-LOGS = Resource(
-    name="logs",
-    noun="log",
-    table=SQLModel.metadata.tables["logs"],
-    folded=folded_table(SQLModel.metadata.tables["logs"], LogRead),
-    read=LogRead,
-    create=LogCreate,
-    key="uuid",
-    find_by="uuid",
-    unique_by="uuid",
-    normalise=str.lower,
-    uniform=str.lower,
-    searched=("machine", "comment", "cause", "action", "project", "user"),
-    facets=("machine", "type"),
-    kept=KEPT,
-    sort="-started_at",
-    ties=TIES,
-    paths=PATHS,
-    immutable=frozenset({"uuid", "user"}),
-    soft_delete=True,
-    summary=SUMMARY,
+LOGS = declare(
+    Resource(
+        name="logs",
+        noun="log",
+        table=SQLModel.metadata.tables["logs"],
+        folded=folded_table(SQLModel.metadata.tables["logs"], LogRead),
+        read=LogRead,
+        create=LogCreate,
+        key="uuid",
+        find_by="uuid",
+        unique_by="uuid",
+        lookup_key_of=str.lower,
+        unique_key_of=str.lower,
+        searched=("machine", "comment", "cause", "action", "project", "user"),
+        facet_words=("machine", "type"),
+        author="user",
+        preserved_on_put=PRESERVED_ON_PUT,
+        sort="-started_at",
+        tiebreakers=TIEBREAKERS,
+        index_prefixes=INDEX_PREFIXES,
+        immutable=frozenset({"uuid", "user"}),
+        soft_delete=True,
+        summary=SUMMARY,
+    )
 )
 
 # Those that lists leave out: few, in an index of their own.
-DELETED_LOGS = replace(LOGS, deleted=True, paths=())
+DELETED_LOGS = replace(LOGS, deleted=True, index_prefixes=())

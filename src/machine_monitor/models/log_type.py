@@ -9,7 +9,8 @@ from sqlmodel import Field, SQLModel
 from machine_monitor.database.kinds import BOOLEAN, CODE, EXACT_TEXT, INTEGER, TEXT
 from machine_monitor.models.fields import Code, Flag, Schema, ShortText, stored
 from machine_monitor.models.schemas import Versioned, patch, replacement
-from machine_monitor.query.vocabulary import Resource, folded_table
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.schema import Resource, folded_table
 
 
 class LogTypeFields(Schema):
@@ -53,24 +54,26 @@ class LogTypeRead(Versioned, LogTypeFields):
     """A log type as it is."""
 
 
-KEPT = frozenset({"code"})
-LogTypeReplace = replacement(LogTypeCreate, LogTypeRead, KEPT)
+PRESERVED_ON_PUT = frozenset({"code"})
+LogTypeReplace = replacement(LogTypeCreate, LogTypeRead, PRESERVED_ON_PUT)
 LogTypeUpdate = patch(LogTypeReplace)
 
-LOG_TYPES = Resource(
-    name="log_types",
-    noun="log type",
-    table=SQLModel.metadata.tables["log_types"],
-    folded=folded_table(SQLModel.metadata.tables["log_types"], LogTypeRead),
-    read=LogTypeRead,
-    create=LogTypeCreate,
-    key="code",
-    find_by="code",
-    unique_by="code_key",
-    uniform=str.lower,
-    searched=("code", "label"),
-    kept=KEPT,
-    sort="code",
-    ties=("code",),
-    immutable=frozenset({"code"}),
+LOG_TYPES = declare(
+    Resource(
+        name="log_types",
+        noun="log type",
+        table=SQLModel.metadata.tables["log_types"],
+        folded=folded_table(SQLModel.metadata.tables["log_types"], LogTypeRead),
+        read=LogTypeRead,
+        create=LogTypeCreate,
+        key="code",
+        find_by="code",
+        unique_by="code_key",
+        unique_key_of=str.lower,
+        searched=("code", "label"),
+        preserved_on_put=PRESERVED_ON_PUT,
+        sort="code",
+        tiebreakers=("code",),
+        immutable=frozenset({"code"}),
+    )
 )

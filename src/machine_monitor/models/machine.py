@@ -11,7 +11,8 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import BOOLEAN, EXACT_TEXT, INTEGER, OBJECT, TEXT, TIME
 from machine_monitor.models.fields import Attributes, Flag, Identity, LongText, Name, Schema, ShortText, Year, stored
 from machine_monitor.models.schemas import Versioned, patch, replacement
-from machine_monitor.query.vocabulary import Resource, folded_table
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.schema import Resource, folded_table
 
 
 def name_key(name: str) -> str:
@@ -60,8 +61,8 @@ class MachineRead(Versioned, MachineFields):
     id: Identity = stored(INTEGER, "The machine's number; it outlives a change of name and is never reused.")
 
 
-KEPT = frozenset({"name"})
-MachineReplace = replacement(MachineCreate, MachineRead, KEPT)
+PRESERVED_ON_PUT = frozenset({"name"})
+MachineReplace = replacement(MachineCreate, MachineRead, PRESERVED_ON_PUT)
 MachineUpdate = patch(MachineReplace)
 
 
@@ -82,21 +83,23 @@ def _activity(engine: Engine) -> Mapping[str, ColumnElement]:
     }
 
 
-MACHINES = Resource(
-    name="machines",
-    noun="machine",
-    table=SQLModel.metadata.tables["machines"],
-    folded=folded_table(SQLModel.metadata.tables["machines"], MachineRead),
-    read=MachineRead,
-    create=MachineCreate,
-    key="name",
-    find_by="name_key",
-    unique_by="name_key",
-    normalise=name_key,
-    uniform=name_key,
-    searched=("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
-    kept=KEPT,
-    sort="name",
-    ties=("name",),
-    computed={"activity": _activity},
+MACHINES = declare(
+    Resource(
+        name="machines",
+        noun="machine",
+        table=SQLModel.metadata.tables["machines"],
+        folded=folded_table(SQLModel.metadata.tables["machines"], MachineRead),
+        read=MachineRead,
+        create=MachineCreate,
+        key="name",
+        find_by="name_key",
+        unique_by="name_key",
+        lookup_key_of=name_key,
+        unique_key_of=name_key,
+        searched=("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
+        preserved_on_put=PRESERVED_ON_PUT,
+        sort="name",
+        tiebreakers=("name",),
+        computed={"activity": _activity},
+    )
 )

@@ -22,15 +22,16 @@ class Versioned(Schema):
     updated_at: Instant = stored(TIME, "When the record was last changed.")
 
 
+# What no body of a create schema has; a list's count is another, which `Resource.read_only` knows.
 READ_ONLY = ("id", *Versioned.model_fields)
 # Where `expand` shows what belongs to others; nothing of it is ever written.
 EXPANDED = "expanded"
 
 
-def replacement(create: type[Schema], read: type[Schema], kept: Iterable[str]) -> type[Schema]:
-    """The body of a PUT: what creates, but for what the path or the record keeps; what GET gave may come back."""
-    absent = {name: _optional(read.model_fields[name]) for name in read.model_fields if name in READ_ONLY}
-    absent |= {name: _optional(create.model_fields[name]) for name in kept}
+def replacement(create: type[Schema], read: type[Schema], preserved: Iterable[str]) -> type[Schema]:
+    """The body of a PUT: that of a POST, without the fields that are preserved; what GET gave may come back."""
+    absent = {name: _optional(info) for name, info in read.model_fields.items() if name not in create.model_fields}
+    absent |= {name: _optional(create.model_fields[name]) for name in preserved}
     return _derive(create, "Replace", "Replaces", absent)
 
 

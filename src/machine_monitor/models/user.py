@@ -8,7 +8,8 @@ from sqlmodel import Field, SQLModel
 from machine_monitor.database.kinds import BOOLEAN, CODE, EXACT_TEXT, INTEGER, TEXT
 from machine_monitor.models.fields import ROLE, Flag, Role, Schema, ShortText, Trigram, stored
 from machine_monitor.models.schemas import Versioned, patch, replacement
-from machine_monitor.query.vocabulary import Resource, folded_table
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.schema import Resource, folded_table
 
 
 class UserFields(Schema):
@@ -46,24 +47,26 @@ class UserRead(Versioned, UserFields):
     """A user as everyone may see one."""
 
 
-KEPT = frozenset({"trigram"})
-UserReplace = replacement(UserCreate, UserRead, KEPT)
+PRESERVED_ON_PUT = frozenset({"trigram"})
+UserReplace = replacement(UserCreate, UserRead, PRESERVED_ON_PUT)
 UserUpdate = patch(UserReplace)
 
-USERS = Resource(
-    name="users",
-    noun="user",
-    table=SQLModel.metadata.tables["users"],
-    folded=folded_table(SQLModel.metadata.tables["users"], UserRead),
-    read=UserRead,
-    create=UserCreate,
-    key="trigram",
-    find_by="trigram",
-    unique_by="trigram_key",
-    uniform=str.lower,
-    searched=("trigram", "first_name", "last_name"),
-    kept=KEPT,
-    sort="trigram",
-    ties=("trigram",),
-    immutable=frozenset({"trigram"}),
+USERS = declare(
+    Resource(
+        name="users",
+        noun="user",
+        table=SQLModel.metadata.tables["users"],
+        folded=folded_table(SQLModel.metadata.tables["users"], UserRead),
+        read=UserRead,
+        create=UserCreate,
+        key="trigram",
+        find_by="trigram",
+        unique_by="trigram_key",
+        unique_key_of=str.lower,
+        searched=("trigram", "first_name", "last_name"),
+        preserved_on_put=PRESERVED_ON_PUT,
+        sort="trigram",
+        tiebreakers=("trigram",),
+        immutable=frozenset({"trigram"}),
+    )
 )

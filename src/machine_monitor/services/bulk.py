@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, Problem, invalid
-from machine_monitor.models.schemas import EXPANDED, READ_ONLY
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.models.schemas import EXPANDED
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import records, references, storage, validation
 from machine_monitor.services.access import rules
 from machine_monitor.services.history import Author
@@ -80,11 +80,11 @@ class _Batch:
             raise invalid([Fault(f"An item has at most {MAX_MEMBERS} members.", pointer="")])
         if stored is not None and stored.deleted:
             raise Gone
-        kept = rules.signature(resource, self.put.author, item)
+        preset = rules.default_author(resource, self.put.author, item)
         if stored is not None:
-            kept = {name: stored.values[name] for name in resource.kept}
+            preset = {name: stored.values[name] for name in resource.preserved_on_put}
         try:
-            body = resource.create.model_validate({**kept, **item}, context={"zone": self.put.zone})
+            body = resource.create.model_validate({**preset, **item}, context={"zone": self.put.zone})
         except ValidationError as error:
             raise invalid(validation.faults(error)) from None
         values = validation.as_json(body)
@@ -98,7 +98,7 @@ def put_all(tx: Transaction, put: Put, items: Sequence[Any]) -> list[Outcome]:
 
     What the product itself writes may stand in an item, and says nothing.
     """
-    items = [_writable(item) for item in items]
+    items = [_writable(put.resource, item) for item in items]
     keys = [_key(put.resource, item) for item in items]
     batch = _Batch(tx, put, storage.find_several(tx, put.resource, filter(None, keys)))
     outcomes = [batch.place(index, item, key) for index, (item, key) in enumerate(zip(items, keys, strict=True))]
@@ -125,11 +125,11 @@ def _pointing(outcome: Outcome) -> Outcome:
     return outcome._replace(problem=type(problem)(problem.detail, pointing))
 
 
-def _writable(item: Any) -> Any:
+def _writable(resource: Resource, item: Any) -> Any:
     """An item without what the product writes into records, and what `expand` adds to them."""
     if not isinstance(item, dict):
         return item
-    return {name: value for name, value in item.items() if name not in READ_ONLY and name != EXPANDED}
+    return {name: value for name, value in item.items() if name not in resource.read_only and name != EXPANDED}
 
 
 def _key(resource: Resource, item: Any) -> str | None:
@@ -137,4 +137,4 @@ def _key(resource: Resource, item: Any) -> str | None:
     key = item.get(resource.key) if isinstance(item, dict) else None
     if not isinstance(key, str) or validation.key_faults(resource, key):
         return None
-    return resource.uniform(key)
+    return resource.unique_key_of(key)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from machine_monitor.database import instants
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.evidence import chain
 from machine_monitor.services.evidence.chain import Entry

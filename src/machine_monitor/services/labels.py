@@ -3,10 +3,11 @@
 import textwrap
 from xml.sax.saxutils import escape
 
+from machine_monitor.query.schema import Selection
 from machine_monitor.services.storage import Stored
 
 # What a label says of a machine.
-SELECTION = (("name", "sector", "serial_number"), ())
+SELECTION = Selection(("name", "sector", "serial_number"))
 # Millimetres: a label of 90 x 38 goes on the usual sheets and rolls.
 WIDTH, HEIGHT, MARGIN = 90, 38, 4
 CODE = HEIGHT - 2 * MARGIN

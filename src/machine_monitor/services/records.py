@@ -8,16 +8,14 @@ from typing import Any, NamedTuple
 from machine_monitor.database.connect import Database, Raced
 from machine_monitor.database.kinds import UUID
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.errors import Conflict, Fault, Gone, InUse, MachineHasLogs, NotFound, VersionConflict, invalid
-from machine_monitor.models import MACHINES, USERS
+from machine_monitor.errors import Conflict, Fault, Gone, NotFound, VersionConflict, invalid
+from machine_monitor.models import USERS
 from machine_monitor.models.fields import Schema
-from machine_monitor.models.schemas import READ_ONLY
-from machine_monitor.query import pages
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.pages import Page
-from machine_monitor.query.statements.documents import every_statement, record_statement
-from machine_monitor.query.statements.shapes import Selection
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query import lists
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.lists import Page
+from machine_monitor.query.schema import Resource, Selection
+from machine_monitor.query.sql.documents import every_statement, record_statement
 from machine_monitor.services import history, references, storage, validation
 from machine_monitor.services.access import rules
 from machine_monitor.services.accounts import members
@@ -58,13 +56,12 @@ async def read(database: Database, resource: Resource, key: str, selection: Sele
     return _living(resource, await _fetch(database, resource, key, selection))
 
 
-async def read_history(database: Database, resource: Resource, key: str, listing: Listing) -> Page:
+async def read_history(database: Database, resource: Resource, key: str, query: ListQuery) -> Page:
     """A page of a record's history, also of a deleted log's; raises `NotFound`."""
-    stored = await _fetch(database, resource, key, ((resource.key,), ()))
+    stored = await _fetch(database, resource, key, Selection((resource.key,)))
     if stored is None:
         raise _not_found(resource)
-    listing.scope = {"resource": resource.name, "record_id": stored.id}
-    return await pages.fetch(database, listing)
+    return await lists.fetch(database, query, {"resource": resource.name, "record_id": stored.id})
 
 
 async def _fetch(database: Database, resource: Resource, key: str, selection: Selection) -> Stored | None:
@@ -84,7 +81,7 @@ def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
 def create(tx: Transaction, resource: Resource, body: Schema, author: Author) -> Written:
     """Add a record; raises `Conflict` if its key is taken."""
     values: dict[str, Any] = validation.as_json(body)
-    values |= rules.signature(resource, author, body.model_fields_set)
+    values |= rules.default_author(resource, author, body.model_fields_set)
     rules.check_new(resource, values, author)
     # One that was just made is nobody's.
     if resource.key in body.model_fields_set and storage.taken(tx, resource, values[resource.key]) is not None:
@@ -100,10 +97,10 @@ def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Wr
     if found is None:
         if faults := validation.key_faults(target.resource, target.key):
             raise invalid(faults)
-        return _create_at(tx, target, given | rules.signature(target.resource, author, given), author)
+        return _create_at(tx, target, given | rules.default_author(target.resource, author, given), author)
     stored = _living(target.resource, found)
-    kept = {name: stored.values[name] for name in target.resource.kept}
-    desired = {**kept, **_writable(given)}
+    preserved = {name: stored.values[name] for name in target.resource.preserved_on_put}
+    desired = {**preserved, **_writable(target.resource, given)}
     rules.check_change(tx, stored, desired, author)
     target.conditions.check(stored)
     return _change_to(tx, stored, given, desired, author)
@@ -114,7 +111,7 @@ def update(tx: Transaction, target: Target, body: Schema, author: Author) -> Wri
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
     stored = target.find_living(tx)
-    merged = stored.shown | _writable(given)
+    merged = stored.shown | _writable(target.resource, given)
     if "attributes" in given:
         attributes = stored.values["attributes"] | given["attributes"]
         merged["attributes"] = {name: value for name, value in attributes.items() if value is not None}
@@ -127,8 +124,7 @@ def delete(tx: Transaction, target: Target, author: Author) -> None:
     """Delete the record: a log can be restored, others must not be named by any log."""
     stored = target.find_living(tx)
     target.conditions.check(stored)
-    if references.named_by_logs(tx, stored):
-        raise MachineHasLogs if target.resource is MACHINES else InUse
+    references.refuse_if_in_use(tx, stored)
     if target.resource is USERS:
         members.follow_removal(tx, stored.values)
     if target.resource.soft_delete:
@@ -207,15 +203,19 @@ def find_key(resource: Resource, key: str) -> str | None:
     # Not every spelling of a name is a name: composed otherwise it may be longer.
     if "\0" in key or (resource.own_fields[resource.key].kind is UUID and validation.key_faults(resource, key)):
         return None
-    return resource.normalise(key)
+    return resource.lookup_key_of(key)
 
 
 def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: Author) -> Written:
     resource = target.resource
     rules.check_new(resource, given, author)
     target.conditions.check_absent()
-    faults = [Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}") for name in given if name in READ_ONLY]
-    if resource.normalise(given.get(resource.key, target.key)) != resource.normalise(target.key):
+    faults = [
+        Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}")
+        for name in given
+        if name in resource.read_only
+    ]
+    if resource.lookup_key_of(given.get(resource.key, target.key)) != resource.lookup_key_of(target.key):
         message = f"There is no such {resource.noun} to rename, and a new one has the path's {resource.key}."
         faults.append(Fault(message, pointer=f"/{resource.key}"))
     if faults:
@@ -236,7 +236,7 @@ def _change_to(
     if storage.taken(tx, resource, desired[resource.key]) not in (None, stored.id):
         raise _taken(resource)
     values = _validated(resource, desired)
-    fixed = {name: given[name] for name in given if name in READ_ONLY or name in resource.immutable}
+    fixed = {name: given[name] for name in given if name in resource.read_only or name in resource.immutable}
     check_fixed(resource, fixed, stored)
     return change(tx, stored, values, author)
 
@@ -244,7 +244,9 @@ def _change_to(
 def _check_key(target: Target, given: Mapping[str, Any]) -> None:
     """A key that never changes is the path's."""
     key, resource = target.resource.key, target.resource
-    if key in resource.immutable and resource.normalise(given.get(key, target.key)) != resource.normalise(target.key):
+    if key in resource.immutable and resource.lookup_key_of(given.get(key, target.key)) != resource.lookup_key_of(
+        target.key
+    ):
         raise invalid([Fault(f"'{key}' is not the path's.", pointer=f"/{key}")])
 
 
@@ -252,8 +254,8 @@ def _validated(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
     return validation.as_json(validation.read(resource.create, values))
 
 
-def _writable(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name not in READ_ONLY}
+def _writable(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in resource.read_only}
 
 
 def _written(tx: Transaction, resource: Resource, identity: int, key: str, *, created: bool) -> Written:

@@ -1,4 +1,4 @@
-"""What records say of each other: a log names a machine, a type and a user, and follows them."""
+"""References between records: a log names a machine, a type and a user, and follows them when they change."""
 
 import json
 from collections.abc import Mapping
@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, literal_column, select, true, update
+from sqlalchemy import ColumnElement, bindparam, literal_column, select, true, update
 
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
-from machine_monitor.models import LOGS
-from machine_monitor.query.statements.documents import all_records
-from machine_monitor.query.vocabulary import Related, Resource
+from machine_monitor.query.schema import Reference, Referrer, Resource
+from machine_monitor.query.sql.documents import all_records
 from machine_monitor.services.derived import search_index
 from machine_monitor.services.derived.search_index import Change
 from machine_monitor.services.storage import Stored
@@ -23,10 +22,8 @@ from machine_monitor.suggestions import nearest
 
 # One that resembles is looked for among so many: the search is slow, and others wait to write.
 MAX_NAMES = 500
-RENAMED_AT_ONCE = 1_000
-
-
 MAX_SUGGESTIONS = 10
+RENAMED_AT_ONCE = 1_000
 
 
 @dataclass
@@ -61,7 +58,7 @@ def resolve(
     """
     found, faults = Found(), []
     names = names or Names()
-    for name, related in resource.relations.items():
+    for name, related in resource.references.items():
         value = values[name]
         if before is not None and value == before[name]:
             continue
@@ -69,11 +66,11 @@ def resolve(
             found.columns[related.on] = None
             continue
         if (name, value) not in names.rows:
-            rows = tx.run(_find(tx.engine, related), {"key": related.resource.normalise(value)})
+            rows = tx.run(_find(tx.engine, related), {"key": related.resource.lookup_key_of(value)})
             names.rows[name, value] = rows[0] if rows else None
         row = names.rows[name, value]
         if row is None:
-            faults.append(_unknown(tx, name, value, names))
+            faults.append(_unknown(tx, name, related.resource, value, names))
         elif before is None and not row[2]:
             faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", "inactive", f"/{name}"))
         else:
@@ -83,34 +80,45 @@ def resolve(
     return found
 
 
-def named_by_logs(tx: Transaction, stored: Stored) -> bool:
-    """Whether any log, deleted ones included, names the record."""
-    naming = [related for related in LOGS.relations.values() if related.resource is stored.resource]
-    return any(tx.run(_naming(tx.engine, related), {"key": _their_key(related, stored)}) for related in naming)
+def refuse_if_in_use(tx: Transaction, stored: Stored) -> None:
+    """Raise the problem of a record that others name; deleted records count."""
+    for referrer in stored.resource.referrers:
+        in_use = referrer.reference.in_use
+        if in_use is not None and tx.run(_naming(tx.engine, referrer), {"key": _held(referrer.reference, stored)}):
+            raise in_use
 
 
-def follow_rename(tx: Transaction, stored: Stored, name: str, at: str) -> None:
-    """Let a machine's logs follow its new name: their version, and the words they are found by."""
-    machine = {"machine_id": stored.id}
-    tx.run(_raise_versions(tx.engine), {**machine, "at": tx.engine.store(at, TIME)})
+def follow_rename(tx: Transaction, stored: Stored, key: str, at: str) -> None:
+    """Let the records that name a renamed one follow: their version, and the words they are found by."""
+    for referrer in stored.resource.referrers:
+        if not referrer.reference.is_natural:
+            _follow(tx, referrer, stored, key, at)
+
+
+def _follow(tx: Transaction, referrer: Referrer, stored: Stored, key: str, at: str) -> None:
+    resource, held = referrer.resource, {"key": _held(referrer.reference, stored)}
+    tx.run(_raise_versions(tx.engine, referrer), {**held, "at": tx.engine.store(at, TIME)})
+    if referrer.name not in (*resource.searched, *resource.facet_words):
+        return
     old, after = stored.values[stored.resource.key], 0
-    while logs := tx.run(_logs_of(tx.engine), {**machine, "after": after, "limit": RENAMED_AT_ONCE}):
-        for body, after, _ in logs:
-            now = {**json.loads(body), "machine": name}
-            search_index.follow(tx, Change(LOGS, after, {**now, "machine": old}, now))
+    while rows := tx.run(_naming_records(tx.engine, referrer), {**held, "after": after, "limit": RENAMED_AT_ONCE}):
+        for body, after, _ in rows:
+            now = {**json.loads(body), referrer.name: key}
+            search_index.follow(tx, Change(resource, after, {**now, referrer.name: old}, now))
         tx.settle(search_index.write_all)
 
 
-def _their_key(related: Related, stored: Stored) -> Any:
-    return stored.id if related.to == "id" else stored.values[related.to]
+def _held(reference: Reference, stored: Stored) -> Any:
+    """What the column of a record that names this one holds."""
+    return stored.id if reference.to == "id" else stored.values[reference.to]
 
 
-def _unknown(tx: Transaction, name: str, value: str, names: Names) -> Fault:
-    """The fault of a name that is not there; the first ones are told the nearest that is."""
+def _unknown(tx: Transaction, name: str, theirs: Resource, value: str, names: Names) -> Fault:
+    """The fault of a name that is not there; the first ones get the nearest that is."""
     if (name, value) not in names.faults:
-        theirs, hint = LOGS.relations[name].resource, ""
+        hint = ""
         if len(names.faults) < MAX_SUGGESTIONS:
-            known = [row[0] for row in tx.run(_names(tx.engine, theirs), {"limit": MAX_NAMES})]
+            known = [row[0] for row in tx.run(_known_keys(tx.engine, theirs), {"limit": MAX_NAMES})]
             hint = nearest(value, known)
         message = f"There is no {theirs.noun} '{value}'.{hint}"
         names.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
@@ -118,7 +126,7 @@ def _unknown(tx: Transaction, name: str, value: str, names: Names) -> Fault:
 
 
 @cache
-def _find(engine: Engine, related: Related) -> Statement:
+def _find(engine: Engine, related: Reference) -> Statement:
     theirs = related.resource
     table = theirs.table
     active = table.c.active if "active" in table.c else true()
@@ -131,7 +139,7 @@ def _find(engine: Engine, related: Related) -> Statement:
 
 
 @cache
-def _names(engine: Engine, resource: Resource) -> Statement:
+def _known_keys(engine: Engine, resource: Resource) -> Statement:
     column = resource.table.c[resource.key]
     return compile_statement(
         engine, select(column).order_by(column).limit(bindparam("limit", type_=INTEGER.column_type))
@@ -139,24 +147,30 @@ def _names(engine: Engine, resource: Resource) -> Statement:
 
 
 @cache
-def _naming(engine: Engine, related: Related) -> Statement:
-    column = LOGS.table.c[related.on]
-    query = select(literal_column("1")).where(column == bindparam("key", type_=column.type)).limit(1)
-    return compile_statement(engine, query.select_from(LOGS.table))
+def _naming(engine: Engine, referrer: Referrer) -> Statement:
+    """Whether any record names the one that its column `key` holds."""
+    query = select(literal_column("1")).select_from(referrer.resource.table).where(_names(referrer)).limit(1)
+    return compile_statement(engine, query)
 
 
 @cache
-def _raise_versions(engine: Engine) -> Statement:
-    table = LOGS.table
+def _raise_versions(engine: Engine, referrer: Referrer) -> Statement:
+    table = referrer.resource.table
     version = table.c.version + literal_column("1")
     at = bindparam("at", type_=table.c.updated_at.type)
-    of_machine = table.c.machine_id == bindparam("machine_id", type_=INTEGER.column_type)
-    return compile_statement(engine, update(table).where(of_machine).values(version=version, updated_at=at))
+    return compile_statement(engine, update(table).where(_names(referrer)).values(version=version, updated_at=at))
 
 
 @cache
-def _logs_of(engine: Engine) -> Statement:
-    table = LOGS.table
-    bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("machine_id", "after", "limit")}
-    query = all_records(engine, LOGS).where(table.c.machine_id == bound["machine_id"], table.c.id > bound["after"])
+def _naming_records(engine: Engine, referrer: Referrer) -> Statement:
+    """The records that name it, deleted ones too: (document, id, version)."""
+    bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit")}
+    query = all_records(engine, referrer.resource).where(
+        _names(referrer), referrer.resource.table.c.id > bound["after"]
+    )
     return compile_statement(engine, query.limit(bound["limit"]))
+
+
+def _names(referrer: Referrer) -> ColumnElement:
+    column = referrer.resource.table.c[referrer.reference.on]
+    return column == bindparam("key", type_=column.type)

@@ -3,8 +3,11 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from machine_monitor.models import RESOURCES
+
 OUTCOMES = ("created", "updated", "unchanged", "conflict", "rejected")
-COUNTED = ("machines", "logs", "users", "log_types")
+# The contract's order; a further resource comes after them.
+COUNTED = dict.fromkeys(("machines", "logs", "users", "log_types", *(resource.name for resource in RESOURCES)))
 Outcome = Literal["created", "updated", "unchanged", "conflict", "rejected"]
 
 

@@ -14,11 +14,11 @@ from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine, canonic
 from machine_monitor.database.kinds import OBJECT, TIME, Kind
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.query import attributes
-from machine_monitor.query.statements.documents import chunk_statement, record_statement, several_statement
-from machine_monitor.query.vocabulary import Resource
-from machine_monitor.query.words import fold
-from machine_monitor.services.derived import counts, search_index
+from machine_monitor.query.language import attributes
+from machine_monitor.query.language.search_terms import fold
+from machine_monitor.query.schema import ChildRows, Resource, Selection, read_marks
+from machine_monitor.query.sql.documents import chunk_statement, record_statement, several_statement
+from machine_monitor.services.derived import counters, search_index
 from machine_monitor.services.derived.search_index import Change
 from machine_monitor.services.evidence import chain
 
@@ -55,14 +55,14 @@ def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = No
 
 def read(tx: Transaction, resource: Resource, key: Any, find_by: str) -> Stored | None:
     """The record whose column `find_by` is `key`, as this transaction sees it."""
-    statement = record_statement(tx.engine, resource, find_by, (tuple(resource.own_fields), ()))
+    statement = record_statement(tx.engine, resource, find_by, Selection(tuple(resource.own_fields)))
     rows = tx.run(statement, {"key": key})
     return Stored(resource, *rows[0]) if rows else None
 
 
 def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, Stored]:
     """The records that have these keys, by what makes them unique; locked until the end."""
-    wanted = {"keys": canonical_json([resource.uniform(key) for key in keys])}
+    wanted = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
     if tx.engine is POSTGRESQL:
         tx.run(_lock_several(tx.engine, resource), wanted)
     rows = tx.run(several_statement(tx.engine, resource), wanted)
@@ -71,7 +71,7 @@ def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> di
 
 def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
     """The id of the record that has this key, or one that counts as the same."""
-    rows = tx.run(_id_by(tx.engine, resource.table, resource.unique_by), {"key": resource.uniform(key)})
+    rows = tx.run(_id_by(tx.engine, resource.table, resource.unique_by), {"key": resource.unique_key_of(key)})
     return rows[0][0] if rows else None
 
 
@@ -104,8 +104,9 @@ def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) ->
         folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
         tx.run_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
     for identity, new in zip(ids, many, strict=True):
+        _insert_lists(tx, resource, identity, new.values)
         search_index.follow(tx, Change(resource, identity, None, new.values))
-        counts.change(tx, resource, None, {**new.values, **new.columns})
+        counters.change(tx, resource, None, {**new.values, **new.columns})
     return ids
 
 
@@ -118,20 +119,24 @@ def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: 
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
         tx.run(_update(tx.engine, resource.folded, tuple(folded)), folded)
+    changed = [name for name in resource.lists if values[name] != stored.values[name]]
+    for name in changed:
+        tx.run(_delete_list(tx.engine, resource.lists[name]), {"parent": stored.id})
+    _insert_lists(tx, resource, stored.id, {name: values[name] for name in changed})
     search_index.follow(tx, Change(resource, stored.id, stored.values, values))
-    counts.change(tx, resource, stored.values, {**values, **columns})
+    counters.change(tx, resource, stored.values, {**values, **columns})
 
 
 def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
     """Take a record out of every list; its row stays, and so do its words."""
     _mark(tx, stored, at, deleted_at=tx.engine.store(at, TIME))
-    counts.change(tx, stored.resource, stored.values, None)
+    counters.change(tx, stored.resource, stored.values, None)
 
 
 def restore(tx: Transaction, stored: Stored, at: str) -> None:
     """Bring a deleted record back into the lists."""
     _mark(tx, stored, at, deleted_at=None)
-    counts.change(tx, stored.resource, None, stored.values)
+    counters.change(tx, stored.resource, None, stored.values)
 
 
 def _mark(tx: Transaction, stored: Stored, at: str, deleted_at: Any) -> None:
@@ -145,6 +150,8 @@ def remove(tx: Transaction, stored: Stored) -> None:
     resource = stored.resource
     search_index.follow(tx, Change(resource, stored.id, stored.values, None))
     tx.settle(search_index.write_all)  # while the row is there that PostgreSQL's index refers to
+    for rows in resource.lists.values():
+        tx.run(_delete_list(tx.engine, rows), {"parent": stored.id})
     for table in (resource.folded, resource.table):
         if table is not None:
             tx.run(_delete(tx.engine, table), {"row_id": stored.id})
@@ -153,7 +160,7 @@ def remove(tx: Transaction, stored: Stored) -> None:
 def relieve(tx: Transaction) -> None:
     """In a transaction of very many records, let go of what is kept of those that are written."""
     tx.settle(search_index.write_all)
-    counts.condense(tx)
+    counters.merge_pending(tx)
     if tx.engine is SQLITE:
         # Whoever writes waits for this transaction anyway.
         tx.settle(chain.write)
@@ -164,6 +171,30 @@ def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, M
     if resource.folded is not None:
         rows = [{"row_id": identity, **folded_row(resource, values)} for identity, values in chunk]
         tx.run_many(_update(tx.engine, resource.folded, tuple(rows[0])), rows)
+
+
+def _insert_lists(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> None:
+    """Write the rows of the record's lists, each with its place and its folded texts."""
+    for name in values.keys() & resource.lists.keys():
+        rows, kinds = resource.lists[name], _item_kinds(resource.lists[name])
+        written = [
+            {rows.on: identity, rows.position: position}
+            | {field: tx.engine.store(item[field], kind) for field, kind in kinds.items()}
+            | {f"{field}_folded": _folded(item[field], kinds[field]) for field in _folded_items(rows)}
+            for position, item in enumerate(values[name])
+        ]
+        if written:
+            tx.run_many(_insert(tx.engine, rows.table, tuple(written[0])), written)
+
+
+@cache
+def _item_kinds(rows: ChildRows) -> dict[str, Kind]:
+    return {name: read_marks(info).kind for name, info in rows.item.model_fields.items()}
+
+
+@cache
+def _folded_items(rows: ChildRows) -> tuple[str, ...]:
+    return tuple(name for name in rows.item.model_fields if f"{name}_folded" in rows.table.c)
 
 
 def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str | None]:
@@ -184,13 +215,13 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
     for name in _converted(engine, resource):
         if name in row:
             row[name] = engine.store(row[name], resource.own_fields[name].kind)
-    row[resource.unique_by] = resource.uniform(values[resource.key])
-    return row
+    row[resource.unique_by] = resource.unique_key_of(values[resource.key])
+    return row | {name: len(values[counted]) for name, counted in resource.counts.items()}
 
 
 @cache
 def _columns(resource: Resource) -> tuple[str, ...]:
-    return tuple(name for name, known in resource.own_fields.items() if known.relation is None)
+    return tuple(name for name, known in resource.own_fields.items() if not known.joins and known.column is not None)
 
 
 @cache
@@ -229,6 +260,12 @@ def _insert(engine: Engine, table: Table, columns: tuple[str, ...]) -> Statement
 def _update(engine: Engine, table: Table, columns: tuple[str, ...]) -> Statement:
     values = {name: bindparam(name, type_=table.c[name].type) for name in columns if name != "row_id"}
     return compile_statement(engine, sql_update(table).where(table.c.id == bindparam("row_id")).values(values))
+
+
+@cache
+def _delete_list(engine: Engine, rows: ChildRows) -> Statement:
+    parent = rows.table.c[rows.on]
+    return compile_statement(engine, delete(rows.table).where(parent == bindparam("parent", type_=parent.type)))
 
 
 @cache

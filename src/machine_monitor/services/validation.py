@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.schemas import READ_ONLY
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 
 S = TypeVar("S", bound=SQLModel)
 # What a client may say in its own words; all else is `invalid`, and has its sentence.

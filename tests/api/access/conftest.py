@@ -32,4 +32,4 @@ async def lasting(seeded_url):
 
 @pytest.fixture
 def clock(monkeypatch):
-    return sites.Clock(monkeypatch)
+    return sites.TimeContext(monkeypatch)

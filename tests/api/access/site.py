@@ -85,7 +85,7 @@ async def opened(url, **settings):
         yield Site(app)
 
 
-class Clock:
+class TimeContext:
     """The time that the product sees."""
 
     def __init__(self, monkeypatch):

@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, select
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import compile_statement
-from machine_monitor.query.summaries import buckets
-from machine_monitor.query.summaries.buckets import UNITS
-from machine_monitor.query.times import EARLIEST, LATEST
+from machine_monitor.query import calendar
+from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.language.times import EARLIEST, LATEST
 
 SECOND = timedelta(seconds=1)
 # Beside the usual: clocks put back past midnight, a day left out, months without summer time, odd seconds.
@@ -19,33 +19,33 @@ ZONES += ("Africa/Casablanca", "Africa/Monrovia", "America/Havana", "America/Sao
 
 def changes(zone: ZoneInfo) -> list[datetime]:
     """Instants around each change of the clock, and the ends of time."""
-    around = [start + step for start, _ in buckets._offsets(zone)[1:] for step in (-SECOND, timedelta(), SECOND)]
-    around += [start + timedelta(hours=hours) for start, _ in buckets._offsets(zone)[1:] for hours in (-3, -1, 1, 3)]
+    around = [start + step for start, _ in calendar._offsets(zone)[1:] for step in (-SECOND, timedelta(), SECOND)]
+    around += [start + timedelta(hours=hours) for start, _ in calendar._offsets(zone)[1:] for hours in (-3, -1, 1, 3)]
     return sorted({EARLIEST, *around, LATEST - SECOND})
 
 
 @pytest.mark.parametrize("name", ZONES)
 def test_a_day_is_a_span_from_its_beginning_to_that_of_the_next(name):
     zone = ZoneInfo(name)
-    days = [buckets.day(instant, zone) for instant in changes(zone)]
+    days = [calendar.day(instant, zone) for instant in changes(zone)]
     assert days == sorted(days)
     for instant, day in zip(changes(zone), days, strict=True):
-        begin, end = buckets.beginning(day, zone), buckets.beginning(day + timedelta(days=1), zone)
-        assert begin <= buckets.microseconds(instant) < end
+        begin, end = calendar.beginning(day, zone), calendar.beginning(day + timedelta(days=1), zone)
+        assert begin <= calendar.microseconds(instant) < end
 
 
 @pytest.mark.parametrize("name", [name for name in ZONES if name != "America/St_Johns"])
 def test_a_day_is_what_the_clock_shows(name):
     zone = ZoneInfo(name)
     for instant in changes(zone):
-        assert buckets.day(instant, zone) == instant.astimezone(zone).date()
+        assert calendar.day(instant, zone) == instant.astimezone(zone).date()
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", ZONES)
 async def test_both_engines_know_the_same_days_and_weeks(database, name):
     zone, engine = ZoneInfo(name), database.engine
-    day = buckets.day_column(engine, bindparam("at", type_=TIME.column_type), zone)
+    day = calendar.day_column(engine, bindparam("at", type_=TIME.column_type), zone)
     statement = compile_statement(engine, select(*[unit.column(engine, day) for unit in UNITS.values()]))
     moments = [*changes(zone)[::7], *[datetime(year, 12, 26, tzinfo=UTC) for year in range(1970, 2101)]]
     moments += [moment + timedelta(days=7, microseconds=999_999) for moment in moments[-131:]]
@@ -53,7 +53,7 @@ async def test_both_engines_know_the_same_days_and_weeks(database, name):
     def compare(tx):
         for instant in moments:
             at = engine.store(instants.text(instant), TIME)
-            found = buckets.day(instant, zone)
+            found = calendar.day(instant, zone)
             assert tuple(tx.run(statement, {"at": at})[0]) == tuple(unit.name(found) for unit in UNITS.values())
 
     database.snapshot(compare)

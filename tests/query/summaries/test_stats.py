@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from machine_monitor.database.connect import Database
-from machine_monitor.query.summaries import stats
-from machine_monitor.services.derived import counts
+from machine_monitor.query import stats
+from machine_monitor.services.derived import counters
 from query.summaries import brute
 from query.summaries.test_facets import ASKED, spelled
 
@@ -64,7 +64,7 @@ async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, l
     kept = [(field, unit) for field in ("", "type") for unit in units]
     kept += [("machine", unit) for unit in ("", "month", "year")] + [("machine.sector", "month"), ("severity", "")]
     for zone in (timezone, "Pacific/Apia"):
-        counts.refresh(database, ZoneInfo(zone))
+        counters.refresh(database, ZoneInfo(zone))
         for field, unit in kept:
             metrics = ("count", "failures") if field in ("", "type") else ("count",)
             group_by = tuple(filter(None, (field, unit)))

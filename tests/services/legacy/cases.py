@@ -8,8 +8,9 @@ from machine_monitor.models import LOGS, MACHINES, RESOURCES
 from machine_monitor.models.log import LogUpdate
 from machine_monitor.models.machine import MachineUpdate
 from machine_monitor.models.schemas import READ_ONLY
-from machine_monitor.query import grammar, pages
-from machine_monitor.query.times import Clock
+from machine_monitor.query import lists
+from machine_monitor.query.language import parser
+from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import records
 from machine_monitor.services.history import Author
 from machine_monitor.services.records import Target
@@ -35,9 +36,9 @@ def rows(target, query):
 
 def total(target, resource, query):
     """How many records a filter finds."""
-    clock = Clock(PARIS, instants.now())
-    asked = grammar.read_list(resource, grammar.read_pairs(f"count=exact&limit=1&{query}".encode()), clock)
-    return target.snapshot(lambda tx: tx.run(*pages.prepare(tx.engine, asked)))[0][1]
+    clock = TimeContext(PARIS, instants.now())
+    asked = parser.read_list(resource, parser.read_pairs(f"count=exact&limit=1&{query}".encode()), clock)
+    return target.snapshot(lambda tx: tx.run(*lists.compile_list(tx.engine, asked)))[0][1]
 
 
 def read_all(target, resource):

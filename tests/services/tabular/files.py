@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
-from machine_monitor.query.times import Clock
+from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import bulk, records, tabular
 from machine_monitor.services.history import Author
 from services.legacy.cases import counts
@@ -41,7 +41,7 @@ def put(url, resource, *items):
 def export(url, path, resource="logs", **wish):
     """A file of the records; how many they are."""
     wish = tabular.Wish(path, RESOURCES[resource], replace=True, **wish)
-    return asyncio.run(tabular.save(Database(url), wish, Clock(UTC, instants.now()), lambda *_: None))
+    return asyncio.run(tabular.save(Database(url), wish, TimeContext(UTC, instants.now()), lambda *_: None))
 
 
 def read(url, path, zone=UTC, **options):

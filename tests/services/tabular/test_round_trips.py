@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from machine_monitor.models import LOG_TYPES, USERS
-from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services import legacy, records, storage
 from machine_monitor.services.history import Author
 from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from machine_monitor.database.kinds import TEXT
 from machine_monitor.query.exports import Column
-from machine_monitor.query.grammar import DIALECTS as NAMES
+from machine_monitor.query.language.parser import DIALECTS as NAMES
 from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS
 

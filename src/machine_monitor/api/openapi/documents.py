@@ -20,7 +20,7 @@ from machine_monitor.errors import PROBLEMS
 from machine_monitor.models.bulk import BulkAnswer
 from machine_monitor.models.fields import Schema
 from machine_monitor.models.schemas import read_part
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 from machine_monitor.services.tabular.exports import Format
 
 PROBLEM_TYPE = "application/problem+json"

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from machine_monitor.database.kinds import OBJECT
-from machine_monitor.query.grammar import (
+from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.language.operators import EQUAL, OPERATORS, Operator
+from machine_monitor.query.language.parser import (
     ATTRIBUTE_PATTERN,
     COUNTS,
     DEFAULT_LIMIT,
@@ -13,19 +15,17 @@ from machine_monitor.query.grammar import (
     MAX_OFFSET,
     PAGING,
 )
-from machine_monitor.query.operators import EQUAL, OPERATORS, Operator
-from machine_monitor.query.summaries.buckets import UNITS
-from machine_monitor.query.summaries.requests import (
+from machine_monitor.query.language.summaries import (
     DEFAULT_METRICS,
     DEFAULT_VALUES,
     MAX_FACETS,
     MAX_FIELDS,
     MAX_VALUES,
-    METRICS,
+    summary_fields,
 )
-from machine_monitor.query.times import MOMENT_PATTERN
-from machine_monitor.query.values import MAX_INTEGER
-from machine_monitor.query.vocabulary import Field, Resource
+from machine_monitor.query.language.times import MOMENT_PATTERN
+from machine_monitor.query.language.values import MAX_INTEGER
+from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.evidence.changes import DEFAULT_CHANGES, MAX_CHANGES
 
 # Operators that OpenAPI declares beside equality, by kind; the rest of the vocabulary stands in the table.
@@ -66,7 +66,7 @@ def changes_parameters() -> list[dict[str, Any]]:
 
 def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
     """The OpenAPI parameters of facets."""
-    fields = resource.summary.fields if resource.summary else ()
+    fields = summary_fields(resource)
     by = _parameter(
         "by", f"Fields to count by, 1 to {MAX_FACETS}, separated by commas.", _names(fields, at_most=MAX_FACETS)
     )
@@ -81,14 +81,15 @@ def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
     """The OpenAPI parameters of stats."""
-    names = (*(resource.summary.fields if resource.summary else ()), *UNITS)
+    names, metrics = (*summary_fields(resource), *UNITS), resource.summary.metrics if resource.summary else {}
+    sentences = ", ".join(f"`{metric.name}` ({metric.sentence})" for metric in metrics.values())
     sentence = f"Up to {MAX_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas; one group if absent."
     return [
         _parameter("group_by", sentence, _names(names, at_most=MAX_FIELDS + 1)),
         _parameter(
             "metrics",
-            "What to measure, separated by commas.",
-            {**_names(METRICS, at_most=len(METRICS)), "default": DEFAULT_METRICS},
+            f"What to measure, separated by commas: {sentences}.",
+            {**_names(metrics, at_most=len(metrics)), "default": DEFAULT_METRICS},
         ),
         *_search(resource),
         *_filters(resource),
@@ -97,7 +98,7 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, Any]]:
     """The OpenAPI parameters of an export: a list's without its pages, and more fields to choose."""
-    fields = _names(resource.fields, ATTRIBUTE_PATTERN)
+    fields = _names(resource.shown_fields, ATTRIBUTE_PATTERN)
     described = "Only these fields, in this order; also those of related records, and `attributes.<key>`."
     own = [parameter for parameter in list_parameters(resource) if parameter["name"] not in PAGING | {"fields"}]
     dialect = [_parameter("dialect", "How CSV is written.", DIALECT)] if dialects else []
@@ -167,7 +168,7 @@ def _paging(resource: Resource) -> list[dict[str, Any]]:
 def _is_declared(known: Field, operator: Operator) -> bool:
     if known.kind is OBJECT:
         return False
-    if known.relation is not None and known.name != known.relation:
+    if "." in known.name:
         return known.name in DECLARED_RELATED and operator is EQUAL
     if operator.name == "isnull":
         return known.nullable

@@ -11,7 +11,7 @@ from machine_monitor.api.openapi.documents import fed, streamed
 from machine_monitor.api.route import tagged
 from machine_monitor.api.streaming import Stream
 from machine_monitor.models import CHANGES
-from machine_monitor.query.grammar import read_pairs
+from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.evidence import changes
 from machine_monitor.services.evidence.changes import Changes

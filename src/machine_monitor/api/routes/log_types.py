@@ -6,16 +6,16 @@ from fastapi import Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Known, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, list_query_of, selection_of
 from machine_monitor.api.openapi.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import tagged
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import LOG_TYPES
 from machine_monitor.models.fields import Code
 from machine_monitor.models.log_type import LogTypeCreate, LogTypeReplace, LogTypeUpdate
-from machine_monitor.query import pages
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query import lists
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
 
@@ -24,10 +24,10 @@ router = tagged("log types")
 
 @router.get("/log-types", dependencies=[needs(READ)], **listed(LOG_TYPES))
 async def list_log_types(
-    request: Request, listing: Annotated[Listing, listing_of(LOG_TYPES)], database: Db
+    request: Request, query: Annotated[ListQuery, list_query_of(LOG_TYPES)], database: Db
 ) -> Response:
     """List the kinds of intervention."""
-    return answers.page(request, await pages.fetch(database, listing))
+    return answers.page(request, await lists.fetch(database, query))
 
 
 @router.post("/log-types", dependencies=[needs(KEEP_RECORDS)], **created(LOG_TYPES))

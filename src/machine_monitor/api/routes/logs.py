@@ -6,7 +6,7 @@ from fastapi import Depends, Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.access import caller_of, needs
-from machine_monitor.api.deps import Db, Known, clock_of, facets_of, listing_of, selection_of, stats_of
+from machine_monitor.api.deps import Db, Known, clock_of, facets_of, list_query_of, selection_of, stats_of
 from machine_monitor.api.downloads import offer_exports
 from machine_monitor.api.openapi.documents import (
     counted,
@@ -27,40 +27,40 @@ from machine_monitor.models import DELETED_LOGS, HISTORY, LOGS
 from machine_monitor.models.bulk import LogBulk
 from machine_monitor.models.fields import Uuid
 from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
-from machine_monitor.query import pages
-from machine_monitor.query.grammar import Listing, read_list, read_pairs
-from machine_monitor.query.statements.shapes import Selection
-from machine_monitor.query.summaries import facets as log_facets
-from machine_monitor.query.summaries import stats as log_stats
-from machine_monitor.query.summaries.requests import Facets, Stats
+from machine_monitor.query import facets as log_facets
+from machine_monitor.query import lists
+from machine_monitor.query import stats as log_stats
+from machine_monitor.query.language.parser import ListQuery, read_list, read_pairs
+from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
+from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, KEEP_RECORDS, READ, SEE_DELETED
 
 router = tagged("logs")
 
 
-def logs_of(request: Request) -> Listing:
+def logs_query_of(request: Request) -> ListQuery:
     """The list of logs that a request asks for, or of deleted ones."""
     pairs, clock, path = read_pairs(request.scope["query_string"]), clock_of(request), request.scope["path"]
     asked = [value for name, value in pairs if name == "deleted"]
     if not asked:
-        return read_list(LOGS, pairs, clock, about=path)
+        return read_list(LOGS, pairs, clock, fingerprint_scope=path)
     if asked not in (["true"], ["false"]):
         raise invalid([Fault("'deleted': write true or false, once.", parameter="deleted", allowed=("true", "false"))])
     pairs = [pair for pair in pairs if pair[0] != "deleted"]
     if asked == ["false"]:
-        return read_list(LOGS, pairs, clock, about=path)
+        return read_list(LOGS, pairs, clock, fingerprint_scope=path)
     SEE_DELETED.check(caller_of(request))
-    return read_list(DELETED_LOGS, pairs, clock, about=f"{path} deleted")
+    return read_list(DELETED_LOGS, pairs, clock, fingerprint_scope=f"{path} deleted")
 
 
 @router.get("/logs", dependencies=[needs(READ)], **listed(LOGS))
-async def list_logs(request: Request, listing: Annotated[Listing, Depends(logs_of)], database: Db) -> Response:
+async def list_logs(request: Request, query: Annotated[ListQuery, Depends(logs_query_of)], database: Db) -> Response:
     """List interventions, newest first.
 
     Filter by any field of the log, of its machine, type and user, search with `q`, sort, page by cursor.
     """
-    return answers.page(request, await pages.fetch(database, listing))
+    return answers.page(request, await lists.fetch(database, query))
 
 
 @router.post("/logs", dependencies=[needs(ADD_LOG)], **created(LOGS))
@@ -80,7 +80,7 @@ async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
 
 
 @router.get("/logs/facets", dependencies=[needs(READ)], **counted(LOGS))
-async def count_logs(facets: Annotated[Facets, facets_of(LOGS)], database: Db) -> Response:
+async def count_logs(facets: Annotated[FacetsQuery, facets_of(LOGS)], database: Db) -> Response:
     """Count interventions by the values of some fields, the most frequent first.
 
     A facet ignores the filters of its own field. With a filter or `q`, one that more than 10,000 logs match counts the
@@ -90,7 +90,7 @@ async def count_logs(facets: Annotated[Facets, facets_of(LOGS)], database: Db) -
 
 
 @router.get("/logs/stats", dependencies=[needs(READ)], **measured(LOGS))
-async def measure_logs(stats: Annotated[Stats, stats_of(LOGS)], database: Db) -> Response:
+async def measure_logs(stats: Annotated[StatsQuery, stats_of(LOGS)], database: Db) -> Response:
     """Count interventions and failures, and add up downtime, by up to three fields and one unit of the calendar.
 
     `count` and `failures` place a log by `started_at`. `downtime` is in seconds: what the stops of one machine have in
@@ -137,10 +137,10 @@ async def restore_log(uuid: Uuid, write: Write) -> Response:
 
 @router.get("/logs/{uuid}/history", dependencies=[needs(READ)], **listed(HISTORY))
 async def list_log_history(
-    request: Request, uuid: Uuid, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
+    request: Request, uuid: Uuid, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
 ) -> Response:
     """List what was changed on an intervention, newest first; also of a deleted one."""
-    return answers.page(request, await records.read_history(database, LOGS, uuid, listing))
+    return answers.page(request, await records.read_history(database, LOGS, uuid, query))
 
 
 offer_exports(router, LOGS)

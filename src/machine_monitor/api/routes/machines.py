@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Known, There, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, There, list_query_of, selection_of
 from machine_monitor.api.downloads import offer_exports
 from machine_monitor.api.openapi.documents import ANYWHERE, created, deleted, listed, problems, read, replaced, updated
 from machine_monitor.api.route import tagged
@@ -14,9 +14,9 @@ from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.fields import Name
 from machine_monitor.models.machine import MachineCreate, MachineReplace, MachineUpdate
-from machine_monitor.query import pages
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query import lists
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.schema import Selection
 from machine_monitor.services import labels, records
 from machine_monitor.services.access.permissions import EDIT_MACHINE, KEEP_RECORDS, READ
 
@@ -26,9 +26,11 @@ DRAWN = {200: {"content": {PICTURE: {"schema": {"type": "string"}}}}, **problems
 
 
 @router.get("/machines", dependencies=[needs(READ)], **listed(MACHINES))
-async def list_machines(request: Request, listing: Annotated[Listing, listing_of(MACHINES)], database: Db) -> Response:
+async def list_machines(
+    request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: Db
+) -> Response:
     """List machines: filter by any field, search with `q`, sort, page by cursor."""
-    return answers.page(request, await pages.fetch(database, listing))
+    return answers.page(request, await lists.fetch(database, query))
 
 
 @router.post("/machines", dependencies=[needs(KEEP_RECORDS)], **created(MACHINES))
@@ -69,10 +71,10 @@ async def delete_machine(name: Name, write: Write) -> Response:
 
 @router.get("/machines/{name}/history", dependencies=[needs(READ)], **listed(HISTORY))
 async def list_machine_history(
-    request: Request, name: Name, listing: Annotated[Listing, listing_of(HISTORY)], database: Db
+    request: Request, name: Name, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
 ) -> Response:
     """List what was changed on a machine, newest first, also under its earlier names."""
-    return answers.page(request, await records.read_history(database, MACHINES, name, listing))
+    return answers.page(request, await records.read_history(database, MACHINES, name, query))
 
 
 @router.get("/machines/{name}/label.svg", dependencies=[needs(READ)], response_class=Response, responses=DRAWN)

@@ -6,14 +6,14 @@ from fastapi import Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import By, Db, listing_of, selection_of
+from machine_monitor.api.deps import By, Db, list_query_of, selection_of
 from machine_monitor.api.openapi.documents import BODIES, WRITES, answered, listed, selected
 from machine_monitor.api.route import tagged
 from machine_monitor.api.writing import Write
 from machine_monitor.models import TOKENS
 from machine_monitor.models.accounts.token import TokenCreate, TokenCreated
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.schema import Selection
 from machine_monitor.services.access.permissions import SEE_TOKENS, WRITE_TOKENS, keeps_others
 from machine_monitor.services.accounts import tokens
 
@@ -22,10 +22,10 @@ router = tagged("tokens")
 
 @router.get("/tokens", dependencies=[needs(SEE_TOKENS)], **listed(TOKENS))
 async def list_tokens(
-    request: Request, listing: Annotated[Listing, listing_of(TOKENS)], caller: By, database: Db
+    request: Request, query: Annotated[ListQuery, list_query_of(TOKENS)], caller: By, database: Db
 ) -> Response:
     """List one's own tokens; an admin lists everyone's."""
-    return answers.page(request, await tokens.fetch(database, listing, caller))
+    return answers.page(request, await tokens.fetch(database, query, caller))
 
 
 @router.post("/tokens", dependencies=[needs(WRITE_TOKENS)], **answered(TokenCreated, *BODIES, status=201))

@@ -6,16 +6,16 @@ from fastapi import Request, Response
 
 from machine_monitor.api import answers
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Known, listing_of, selection_of
+from machine_monitor.api.deps import Db, Known, list_query_of, selection_of
 from machine_monitor.api.openapi.documents import created, deleted, listed, read, replaced, updated
 from machine_monitor.api.route import tagged
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import USERS
 from machine_monitor.models.fields import Trigram
 from machine_monitor.models.user import UserCreate, UserReplace, UserUpdate
-from machine_monitor.query import pages
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.statements.shapes import Selection
+from machine_monitor.query import lists
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import KEEP_USERS, READ
 
@@ -23,9 +23,9 @@ router = tagged("users")
 
 
 @router.get("/users", dependencies=[needs(READ)], **listed(USERS))
-async def list_users(request: Request, listing: Annotated[Listing, listing_of(USERS)], database: Db) -> Response:
+async def list_users(request: Request, query: Annotated[ListQuery, list_query_of(USERS)], database: Db) -> Response:
     """List the people."""
-    return answers.page(request, await pages.fetch(database, listing))
+    return answers.page(request, await lists.fetch(database, query))
 
 
 @router.post("/users", dependencies=[needs(KEEP_USERS)], **created(USERS))

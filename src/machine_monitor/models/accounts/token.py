@@ -9,7 +9,8 @@ from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME, rank
 from machine_monitor.models.accounts.tables import of_user
 from machine_monitor.models.fields import Identity, Instant, Schema, ShortText, Trigram, stored
 from machine_monitor.models.user import USERS
-from machine_monitor.query.vocabulary import Related, Resource
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.schema import Reference, Resource
 
 SCOPE = rank("read", "write", "admin")
 Scope = Annotated[Literal["read", "write", "admin"], SCOPE]
@@ -21,7 +22,9 @@ class TokenRead(Schema):
 
     id: Identity = stored(INTEGER, "The token's number, which its text shows too.")
     name: ShortText = stored(TEXT, "What it is for.", min_length=1)
-    user: Annotated[Trigram, Related(USERS, on="user", to="trigram")] = stored(CODE, "Whom it acts for, by trigram.")
+    user: Annotated[Trigram, Reference(USERS, on="user", to="trigram", in_use=None)] = stored(
+        CODE, "Whom it acts for, by trigram."
+    )
     scope: Scope = stored(SCOPE, "What it may do of what its user may: read, write or admin.")
     created_at: Instant = stored(TIME, "When it was made.")
     expires_at: Instant = stored(TIME, "From when on it is void.")
@@ -59,15 +62,17 @@ class TokenCreated(TokenRead):
     token: str = Field(description="What to send as `Authorization: Bearer`.")
 
 
-TOKENS = Resource(
-    name="tokens",
-    noun="token",
-    table=SQLModel.metadata.tables["tokens"],
-    read=TokenRead,
-    create=TokenCreate,
-    key="id",
-    find_by="id",
-    unique_by="id",
-    sort="id",
-    ties=("id",),
+TOKENS = declare(
+    Resource(
+        name="tokens",
+        noun="token",
+        table=SQLModel.metadata.tables["tokens"],
+        read=TokenRead,
+        create=TokenCreate,
+        key="id",
+        find_by="id",
+        unique_by="id",
+        sort="id",
+        tiebreakers=("id",),
+    )
 )

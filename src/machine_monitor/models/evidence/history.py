@@ -8,7 +8,8 @@ from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import CODE, EVIDENCE, INTEGER, TEXT, TIME, choice
 from machine_monitor.models.fields import Identity, Instant, LongText, Schema, stored
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.schema import Resource
 
 OPERATION = choice("create", "update", "delete", "restore", "rename", "import")
 Operation = Annotated[Literal["create", "update", "delete", "restore", "rename", "import"], OPERATION]
@@ -55,18 +56,20 @@ class History(HistoryRead, table=True):
     hash: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
-HISTORY = Resource(
-    name="history",
-    noun="entry",
-    table=SQLModel.metadata.tables["history"],
-    read=HistoryRead,
-    create=HistoryRead,
-    key="seq",
-    find_by="seq",
-    unique_by="seq",
-    sort="-seq",
-    ties=("seq",),
-    scope=("resource", "record_id"),
+HISTORY = declare(
+    Resource(
+        name="history",
+        noun="entry",
+        table=SQLModel.metadata.tables["history"],
+        read=HistoryRead,
+        create=HistoryRead,
+        key="seq",
+        find_by="seq",
+        unique_by="seq",
+        sort="-seq",
+        tiebreakers=("seq",),
+        scope=("resource", "record_id"),
+    )
 )
 
 # The whole history, for who follows all changes.

@@ -11,8 +11,8 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Forbidden
-from machine_monitor.models import LOGS, MACHINES, USERS
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.models import MACHINES, USERS
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import validation
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.history import Author, changes_between
@@ -24,9 +24,9 @@ GRACE = timedelta(hours=24)
 OF_LEADS = frozenset({"comment", "in_service"})
 
 
-def signature(resource: Resource, author: Author, given: Container[str]) -> dict[str, str | None]:
-    """What a new record says of its author where what is given is silent."""
-    return {"user": author.user} if resource is LOGS and "user" not in given else {}
+def default_author(resource: Resource, author: Author, given: Container[str]) -> dict[str, str | None]:
+    """The field that names who wrote a new record, where the body leaves it out."""
+    return {resource.author: author.user} if resource.author and resource.author not in given else {}
 
 
 def check_new(resource: Resource, values: Mapping[str, Any], author: Author) -> None:
@@ -35,16 +35,17 @@ def check_new(resource: Resource, values: Mapping[str, Any], author: Author) -> 
         return
     if resource is MACHINES:
         raise Forbidden("There is no such machine, and to add one takes the role supervisor.")
-    if resource is LOGS and values["user"] != author.user:
-        message = "To add a log for another, or for nobody, takes the role supervisor."
-        raise Forbidden(faults=[Fault(message, "forbidden", "/user")])
+    if resource.author and values[resource.author] != author.user:
+        message = f"To add a {resource.noun} for another, or for nobody, takes the role supervisor."
+        raise Forbidden(faults=[Fault(message, "forbidden", f"/{resource.author}")])
 
 
 def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], author: Author) -> None:
     """Raise `Forbidden` unless the author may make the record what is desired; absent fields take their default."""
     if author.role >= Role.SUPERVISOR:
         return
-    if stored.resource is LOGS and not _may_edit(tx, stored.values, author):
+    written_by = stored.resource.author
+    if written_by is not None and not _may_edit(tx, stored.values[written_by], stored.values["created_at"], author):
         raise Forbidden(
             "An operator edits logs of their own, within 24 hours of writing them; a lead also those of operators."
         )
@@ -55,11 +56,14 @@ def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], au
             raise Forbidden(faults=[Fault(message, "forbidden", f"/{name}") for name in sorted(changed)])
 
 
-def _may_edit(tx: Transaction, log: Mapping[str, Any], author: Author) -> bool:
+def _may_edit(tx: Transaction, user: str | None, created_at: str, author: Author) -> bool:
+    """Whether the author may edit a record that `user` wrote; nobody below a supervisor edits one without author."""
+    if user is None:
+        return False
     if author.role >= Role.LEAD:
-        return log["user"] is not None and (log["user"] == author.user or _role(tx, log["user"]) == Role.OPERATOR)
-    age = datetime.fromisoformat(author.at) - datetime.fromisoformat(log["created_at"])
-    return log["user"] is not None and log["user"] == author.user and age <= GRACE
+        return user == author.user or _role(tx, user) == Role.OPERATOR
+    age = datetime.fromisoformat(author.at) - datetime.fromisoformat(created_at)
+    return user == author.user and age <= GRACE
 
 
 def _role(tx: Transaction, trigram: str) -> int:

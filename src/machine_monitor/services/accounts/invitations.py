@@ -87,7 +87,7 @@ def enrol(
 
 def put_user(tx: Transaction, trigram: str, given: dict[str, Any], author: Author) -> str:
     """Add a user, or change what is given of the one that is there; the trigram as it is stored."""
-    stored = storage.find(tx, USERS, USERS.uniform(trigram), USERS.unique_by)
+    stored = storage.find(tx, USERS, USERS.unique_key_of(trigram), USERS.unique_by)
     if stored is not None:
         values = validation.read(USERS.create, stored.shown | given).model_dump(mode="json")
         return records.change(tx, stored, values, author).key
@@ -113,7 +113,7 @@ def _first_admin(tx: Transaction, body: SetUp, given: dict[str, Any]) -> str:
         raise Gone(USED)
     if body.trigram is None:
         raise invalid([Fault("The first admin needs a trigram.", "required", "/trigram")])
-    stored = storage.find(tx, USERS, USERS.uniform(body.trigram), USERS.unique_by)
+    stored = storage.find(tx, USERS, USERS.unique_key_of(body.trigram), USERS.unique_by)
     trigram = body.trigram if stored is None else stored.values["trigram"]
     return put_user(tx, trigram, {**given, "role": "admin", "active": True}, Author("setup", trigram))
 
@@ -123,7 +123,7 @@ def _invited(tx: Transaction, body: SetUp, trigram: str, given: dict[str, Any]) 
     assert stored is not None
     if not stored.values["active"]:
         raise Gone(USED)
-    if body.trigram is not None and USERS.uniform(body.trigram) != USERS.uniform(trigram):
+    if body.trigram is not None and USERS.unique_key_of(body.trigram) != USERS.unique_key_of(trigram):
         raise invalid([Fault("The invitation is another user's.", pointer="/trigram")])
     passwords.check(body.password, [trigram, stored.values["first_name"], stored.values["last_name"]])
     return put_user(tx, trigram, given, Author("setup", trigram))

@@ -12,7 +12,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.accounts.signing_in import MAX_PASSWORD
-from machine_monitor.query.words import fold
+from machine_monitor.query.language.search_terms import fold
 
 MIN_PASSWORD = 15
 # What a password has beside what is easily guessed: a word more, or a few signs.

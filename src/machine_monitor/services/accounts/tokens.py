@@ -1,6 +1,7 @@
 """Tokens: make one, list and read those that one may see, revoke one."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -16,14 +17,14 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Forbidden, NotFound, invalid
 from machine_monitor.models import TOKENS, USERS
 from machine_monitor.models.accounts.token import SCOPE, TokenCreate
-from machine_monitor.query import pages
-from machine_monitor.query.grammar import Condition, Listing
-from machine_monitor.query.operators import EQUAL
-from machine_monitor.query.pages import Page
-from machine_monitor.query.statements.documents import document
-from machine_monitor.query.statements.shapes import Selection
-from machine_monitor.query.values import read_integer
-from machine_monitor.query.words import fold
+from machine_monitor.query import lists
+from machine_monitor.query.language.operators import EQUAL
+from machine_monitor.query.language.parser import Condition, ListQuery
+from machine_monitor.query.language.search_terms import fold
+from machine_monitor.query.language.values import read_integer
+from machine_monitor.query.lists import Page
+from machine_monitor.query.schema import Selection
+from machine_monitor.query.sql.documents import document, shown_fields
 from machine_monitor.services import storage
 from machine_monitor.services.access.permissions import Caller, Scope, keeps_others
 from machine_monitor.services.accounts import codes, rows
@@ -35,7 +36,7 @@ async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[
     user = body.user or caller.user
     assert user is not None
     identity, text = await database.write(lambda tx: make(tx, user, body))
-    made = await read(database, str(identity), (tuple(TOKENS.own_fields), ()), caller)
+    made = await read(database, str(identity), Selection(tuple(TOKENS.own_fields)), caller)
     return json.loads(made) | {"token": text}
 
 
@@ -72,12 +73,13 @@ def make(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
     return identity, codes.token(identity, secret)
 
 
-async def fetch(database: Database, listing: Listing, caller: Caller) -> Page:
+async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
     """A page of the tokens that the caller may see."""
     if not keeps_others(caller):
         assert caller.user is not None
-        listing.conditions = (*listing.conditions, Condition(TOKENS.own_fields["user"], EQUAL, (caller.user,)))
-    return await pages.fetch(database, listing)
+        own = Condition(TOKENS.own_fields["user"], EQUAL, (caller.user,))
+        query = replace(query, conditions=(*query.conditions, own))
+    return await lists.fetch(database, query)
 
 
 async def read(database: Database, key: str, selection: Selection, caller: Caller) -> str:
@@ -116,7 +118,7 @@ def _read_all(engine: Engine) -> Statement:
 @cache
 def _read(engine: Engine, selection: Selection) -> Statement:
     fields, expand = selection
-    table, shown = TOKENS.table, [TOKENS.fields[name] for name in fields]
+    table = TOKENS.table
     query = select(as_text(document(engine, TOKENS, fields, expand)), table.c.user)
-    query = query.select_from(TOKENS.source(shown, expand))
+    query = query.select_from(TOKENS.source(shown_fields(TOKENS, fields, expand)))
     return compile_statement(engine, query.where(table.c.id == bindparam("id", type_=INTEGER.column_type)))

@@ -14,7 +14,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import DatabaseBusy, MonitorError
-from machine_monitor.services.derived import counts
+from machine_monitor.services.derived import counters
 
 
 @cache
@@ -77,7 +77,7 @@ def _counted_elsewhere(settings: Settings) -> list[str]:
     """What to mend if logs are counted by the months of another zone."""
     database = Database(settings.database_url)
     try:
-        zone = database.snapshot(counts.zone)
+        zone = database.snapshot(counters.zone)
     finally:
         database.close_writer()
     if zone == settings.timezone:

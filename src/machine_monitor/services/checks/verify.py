@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import RESOURCES
-from machine_monitor.services.derived import counts, upkeep
+from machine_monitor.services.derived import counters, upkeep
 from machine_monitor.services.evidence import chain
 from machine_monitor.services.evidence.chain import Head
 
@@ -39,7 +39,7 @@ def _faults(tx: Transaction, known: Head | None, progress: Progress | None) -> l
             )
         if progress is not None:
             progress(done, len(RESOURCES))
-    if differing := counts.differing(tx):
+    if differing := counters.differing(tx):
         found.append(
             f"The counts of logs by {', '.join(differing)} differ from the logs: run `mm doctor --rebuild-search`."
         )

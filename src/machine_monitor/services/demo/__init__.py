@@ -12,7 +12,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.models.accounts.token import TokenCreate
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.accounts import invitations, tokens
 from machine_monitor.services.accounts.invitations import Invitation

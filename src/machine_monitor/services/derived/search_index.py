@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from machine_monitor.database.fulltext import DIVIDER, bounded
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.query.vocabulary import Resource
-from machine_monitor.query.words import cut, facet_word
+from machine_monitor.query.language.search_terms import cut, facet_word
+from machine_monitor.query.schema import Resource
 
 
 class Change(NamedTuple):
@@ -36,7 +36,7 @@ def follow(tx: Transaction, change: Change) -> None:
 
 def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> Entry:
     """The entry of a record that says this."""
-    instant = values[resource.ties[0]] if resource.searched_in_order else None
+    instant = values[resource.tiebreakers[0]] if resource.searched_in_order else None
     index = tx.engine.index
     words = index.document(document(resource, values))
     return Entry(resource.name, index.key_of(identity, instant), added=True, words=words)
@@ -49,9 +49,16 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
     """
     words = []
     for name in resource.searched:
-        if values[name] is not None:
-            words += [*cut(values[name]), DIVIDER]
-    return bounded([*words, *(facet_word(name, values[name]) for name in resource.facets)])
+        for text in _texts(values, name):
+            words += [*cut(text), DIVIDER]
+    return bounded([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
+
+
+def _texts(values: Mapping[str, Any], name: str) -> list[str]:
+    """What a record says under a name: its own text, or of a list, as `lines.part`, that of each row."""
+    field, _, of_item = name.partition(".")
+    found = [row[of_item] for row in values[field]] if of_item else [values[name]]
+    return [text for text in found if text is not None]
 
 
 def write(tx: Transaction, entries: Iterable[Entry]) -> None:

@@ -15,10 +15,10 @@ from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import DERIVED, RESOURCES
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import storage
 from machine_monitor.services.checks import health
-from machine_monitor.services.derived import counts, search_index
+from machine_monitor.services.derived import counters, search_index
 
 Progress = Callable[[int, int], None]
 UNICODE = "unicode"
@@ -38,7 +38,7 @@ def prepare(database: Database, wanted: ZoneInfo | None = None) -> None:
         new = migrations.current(database.address) is None
         migrations.prepare(database.address)
         if new and wanted is not None:
-            counts.refresh(database, wanted)
+            counters.refresh(database, wanted)
     refresh(database)
 
 

@@ -12,10 +12,10 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import CHANGES
-from machine_monitor.query import values
-from machine_monitor.query.grammar import Pairs, Reader
-from machine_monitor.query.statements.documents import document
-from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.query.language import values
+from machine_monitor.query.language.parser import Pairs, QueryParser
+from machine_monitor.query.language.values import MAX_INTEGER
+from machine_monitor.query.sql.documents import document
 
 MAX_CHANGES = 1_000
 DEFAULT_CHANGES = 100
@@ -34,27 +34,25 @@ class Changes:
 
 
 def read_changes(pairs: Pairs) -> Changes:
-    """What a query string asks for; raises the 422 that names every fault of it."""
-    return _Reader(CHANGES, pairs, PARAMETERS).changes("0")
+    """Parse what a query string asks for; raises the 422 that names every fault of it."""
+    return _read(QueryParser(CHANGES, pairs, PARAMETERS), "0")
 
 
 def read_events(pairs: Pairs, last_event_id: str | None) -> Changes:
     """Where a stream begins; a browser that connects again sends the last id that it saw."""
     if last_event_id is not None:
         pairs = [("since", last_event_id), *((name, value) for name, value in pairs if name != "since")]
-    return _Reader(CHANGES, pairs, PARAMETERS - {"limit"}).changes(None)
+    return _read(QueryParser(CHANGES, pairs, PARAMETERS - {"limit"}), None)
 
 
-class _Reader(Reader):
-    def changes(self, since: str | None) -> Changes:
-        for name in self.filters:
-            self._unknown(name, tuple(sorted(self.parameters)))
-        asked = Changes(
-            self._take("since", values.bounded(0, MAX_INTEGER), since),
-            self._take("limit", values.bounded(1, MAX_CHANGES), str(DEFAULT_CHANGES)),
-        )
-        self._raise_faults()
-        return asked
+def _read(parser: QueryParser, since: str | None) -> Changes:
+    parser.refuse_filters()
+    asked = Changes(
+        parser.take("since", values.bounded(0, MAX_INTEGER), since),
+        parser.take("limit", values.bounded(1, MAX_CHANGES), str(DEFAULT_CHANGES)),
+    )
+    parser.raise_faults()
+    return asked
 
 
 async def fetch(database: Database, asked: Changes) -> bytes:

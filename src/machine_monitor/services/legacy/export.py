@@ -12,8 +12,8 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
-from machine_monitor.query.statements.documents import every_statement
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
+from machine_monitor.query.sql.documents import every_statement
 from machine_monitor.services import history, records, validation
 from machine_monitor.services.legacy import imports, translate, values
 from machine_monitor.services.legacy.read import Kind, Raw

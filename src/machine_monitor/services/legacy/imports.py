@@ -11,7 +11,7 @@ from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import HISTORY, LEGACY_IMPORTS, LOGS
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import history, records, references, storage
 from machine_monitor.services.history import Author, Subject
 from machine_monitor.services.legacy.plan import Import, Known, Step

@@ -105,13 +105,13 @@ def assemble(found: Iterable[Record | Rejected | None]) -> Dossier:
 def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
     """The records that a log names and that nothing said so far."""
     facts = {"machine": {"in_service": None}, "type": {"label": log.type_label} if log.type_label else {}}
-    for name, related in LOGS.relations.items():
+    for name, related in LOGS.references.items():
         value, theirs = log.values[name], related.resource
-        if value is not None and theirs.uniform(value) not in keys[theirs.name]:
+        if value is not None and theirs.unique_key_of(value) not in keys[theirs.name]:
             legacy = LEGACY_NAMES.get(name, name)
             note = Finding(log.file, legacy, "note", f"undeclared-{name}", UNDECLARED[name].format(value))
             values = {theirs.key: value, **facts.get(name, {})}
-            yield Record(theirs, log.file, theirs.uniform(value), values, notes=(note,), declared=False)
+            yield Record(theirs, log.file, theirs.unique_key_of(value), values, notes=(note,), declared=False)
 
 
 def decide(record: Record, known: Known, names: Names) -> Step:
@@ -176,11 +176,11 @@ def nameable(step: Step) -> Name | None:
 def _resolve(record: Record, names: Names) -> tuple[dict[str, Any], list[Finding]]:
     """The values with the stored names of what they name, and what a new record cannot name."""
     values, faults = dict(record.values), []
-    for name, related in record.resource.relations.items():
+    for name, related in record.resource.references.items():
         theirs, value = related.resource, values[name]
         if value is None:
             continue
-        found = names[theirs.name].get(theirs.uniform(value))
+        found = names[theirs.name].get(theirs.unique_key_of(value))
         if found is not None:
             values[name] = found.spelling
         if found is None or not found.active:
@@ -194,7 +194,7 @@ def _differing(record: Record, stored: Stored, values: Mapping[str, Any]) -> lis
     """The fields in which a record differs from its file; what the file cannot say does not count."""
     if not record.declared:
         return []
-    key, uniform = record.resource.key, record.resource.uniform
+    key, uniform = record.resource.key, record.resource.unique_key_of
     shown = {name: stored.values[name] for name in values}
     # Two spellings of a key are one.
     pairs = ({**shown, key: uniform(shown[key])}, {**values, key: uniform(values[key])})

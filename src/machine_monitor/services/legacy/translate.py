@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import validation
 from machine_monitor.services.legacy import values
 from machine_monitor.services.legacy.read import Raw
@@ -141,7 +141,7 @@ def _machine(reading: Reading) -> Record:
         reading.refuse("in_service", "invalid", str(error))
     found["attributes"] = reading.attributes(MACHINE_KEYS)
     found = reading.checked(MACHINES, found)
-    return Record(MACHINES, reading.raw.file, MACHINES.uniform(found["name"]), found, reading.raw.text)
+    return Record(MACHINES, reading.raw.file, MACHINES.unique_key_of(found["name"]), found, reading.raw.text)
 
 
 def _user(reading: Reading) -> Record:
@@ -155,7 +155,7 @@ def _user(reading: Reading) -> Record:
     if authorisation not in ROLES:
         reading.note("authorisation", "unknown-role", "There is no such role; the user is an operator.")
     found = reading.checked(USERS, found)
-    return Record(USERS, reading.raw.file, USERS.uniform(str(found["trigram"])), found, reading.raw.text)
+    return Record(USERS, reading.raw.file, USERS.unique_key_of(str(found["trigram"])), found, reading.raw.text)
 
 
 def _log(reading: Reading) -> Record:

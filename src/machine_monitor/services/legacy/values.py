@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database import instants
 from machine_monitor.models import LOG_TYPES, USERS
 from machine_monitor.models.fields import MAX_ATTRIBUTE_TEXT
-from machine_monitor.query.attributes import MAX_KEY, is_key
-from machine_monitor.query.times import EARLIEST, LATEST, Shift, localize
-from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.query.language.attributes import MAX_KEY, is_key
+from machine_monitor.query.language.times import EARLIEST, LATEST, Shift, localize
+from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services import validation
 
 TIME_FORMAT = "%Y_%m_%d__%H_%M_%S"

@@ -11,8 +11,8 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.query import exports
 from machine_monitor.query.exports import Column
-from machine_monitor.query.grammar import Listing
-from machine_monitor.query.values import MAX_INTEGER
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services.tabular import ndjson, xlsx
 from machine_monitor.services.tabular.separated import DIALECTS
 
@@ -30,25 +30,25 @@ class Export:
     """What to write, and from where; a workbook's times are those of `zone`, `progress` hears of rows as they come."""
 
     database: Database
-    listing: Listing
+    query: ListQuery
     zone: ZoneInfo
     progress: Callable[[int], None] = _nobody
 
     async def count(self, limit: int = MAX_INTEGER) -> int:
         """How many records there are, counted up to `limit`."""
-        ((found,),) = await self.database.fetch(*exports.count(self.database.engine, self.listing, limit))
+        ((found,),) = await self.database.fetch(*exports.count(self.database.engine, self.query, limit))
         return found
 
     def documents(self, write: Writer) -> AsyncGenerator[bytes]:
         """What is written of the records as finished JSON."""
-        bound = exports.documents(self.database.engine, self.listing)
+        bound = exports.documents(self.database.engine, self.query)
         return self.database.stream(*bound, lambda parts: write(self._heard(parts)))
 
     def cells(self, columns: Sequence[Column], write: Writer, expand: tuple[str, ...] = ()) -> AsyncGenerator[bytes]:
         """What is written of the records as cells of these columns."""
-        bound = exports.cells(self.database.engine, self.listing, columns, expand)
-        spread = exports.spread(columns)
-        return self.database.stream(*bound, lambda parts: write(map(spread, self._heard(parts))))
+        bound = exports.cells(self.database.engine, self.query, columns, expand)
+        flatten = exports.row_flattener(columns)
+        return self.database.stream(*bound, lambda parts: write(map(flatten, self._heard(parts))))
 
     def _heard(self, parts: Iterable[list[Any]]) -> Generator[list[Any]]:
         for rows in parts:
@@ -58,16 +58,16 @@ class Export:
 
 def _ndjson(export: Export) -> AsyncGenerator[bytes]:
     """A record a line, as lists have it; fields that are no record's own become members of their own."""
-    if not exports.is_flat(export.listing):
+    if not exports.has_dotted_fields(export.query):
         return export.documents(partial(map, ndjson.documents))
-    columns = exports.columns(export.listing)
-    return export.cells(columns, partial(map, ndjson.writer(columns)), export.listing.expand)
+    columns = exports.columns(export.query)
+    return export.cells(columns, partial(map, ndjson.writer(columns)), export.query.expand)
 
 
 def _csv(export: Export) -> AsyncGenerator[bytes]:
     """A header, then a record a line."""
-    columns = exports.columns(export.listing, export.listing.expand)
-    return export.cells(columns, DIALECTS[export.listing.dialect].writer(columns))
+    columns = exports.columns(export.query, export.query.expand)
+    return export.cells(columns, DIALECTS[export.query.dialect].writer(columns))
 
 
 async def _xlsx(export: Export) -> AsyncGenerator[bytes]:
@@ -75,8 +75,8 @@ async def _xlsx(export: Export) -> AsyncGenerator[bytes]:
     if await export.count(xlsx.MAX_ROWS + 1) > xlsx.MAX_ROWS:
         message = f"A workbook has at most {xlsx.MAX_ROWS:,} rows: ask for less, or for .csv."
         raise invalid([Fault(message, "too-many")])
-    columns = exports.columns(export.listing, export.listing.expand)
-    write = xlsx.writer(columns, export.listing.resource.name, export.zone)
+    columns = exports.columns(export.query, export.query.expand)
+    write = xlsx.writer(columns, export.query.resource.name, export.zone)
     async with aclosing(export.cells(columns, write)) as parts:
         async for part in parts:
             yield part

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import UsageError
-from machine_monitor.models import LOGS
-from machine_monitor.query.grammar import Listing, read_export, read_pairs
-from machine_monitor.query.times import Clock
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.language.parser import ListQuery, read_export, read_pairs
+from machine_monitor.query.language.times import TimeContext
+from machine_monitor.query.schema import Resource
 from machine_monitor.services.tabular.exports import FORMATS, Export, Format
 
 
@@ -36,29 +35,29 @@ class Wish:
         """The format that the file's name asks for."""
         return FORMATS[self.target.suffix.lower().removeprefix(".")]
 
-    def listing(self, clock: Clock) -> Listing:
-        """Which records; raises the 4xx that a URL would get. Logs come as an import is to write them, oldest first."""
+    def list_query(self, clock: TimeContext) -> ListQuery:
+        """Which records; raises the 4xx that a URL would get. Records in order of time come oldest first."""
         pairs = read_pairs(self.query.removeprefix("?").encode(errors="surrogateescape"))
         if self.dialect is not None:
             pairs.append(("dialect", self.dialect))
-        if self.resource is LOGS and "sort" not in dict(pairs):
-            pairs.append(("sort", "started_at"))
+        if self.resource.searched_in_order and "sort" not in dict(pairs):
+            pairs.append(("sort", self.resource.tiebreakers[0]))
         return read_export(self.resource, pairs, clock, dialects=self.form.has_dialects)
 
 
-async def save(database: Database, wish: Wish, clock: Clock, progress: Callable[[int, int], None]) -> int:
+async def save(database: Database, wish: Wish, clock: TimeContext, progress: Callable[[int, int], None]) -> int:
     """Write a file; how many records it has. `progress` is told how many of how many on the way."""
-    listing, written = wish.listing(clock), 0
+    query, written = wish.list_query(clock), 0
     await database.open()
     try:
-        total = await Export(database, listing, clock.zone).count()
+        total = await Export(database, query, clock.zone).count()
 
         def count(rows: int) -> None:
             nonlocal written
             written += rows
             progress(written, total)
 
-        await _write(wish, Export(database, listing, clock.zone, count))
+        await _write(wish, Export(database, query, clock.zone, count))
     except OSError as error:
         raise UsageError(f"{wish.target} cannot be written: {error.strerror}.") from error
     finally:

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, UsageError
-from machine_monitor.models import LOGS
 from machine_monitor.services import bulk, records, storage, validation
 from machine_monitor.services.bulk import Outcome, Put
 from machine_monitor.services.history import Author
@@ -50,7 +49,7 @@ def import_file(database: Database, source: Path, zone: ZoneInfo, **options: Unp
         return rehearsed.report
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}.") from error
-    database.analyze(LOGS.name)
+    database.analyze(table.resource.name)
     return report
 
 
@@ -72,7 +71,7 @@ def _batches(table: Table) -> Iterator[list[Entry]]:
     batch: dict[str, Entry] = {}
     for entry in table.entries():
         # One that cannot be read has no key, and so its line's.
-        key = table.resource.uniform(entry.members.get(table.resource.key, f"\0{entry.line}"))
+        key = table.resource.unique_key_of(entry.members.get(table.resource.key, f"\0{entry.line}"))
         if len(batch) == BATCH or key in batch:
             yield list(batch.values())
             batch = {}
@@ -127,9 +126,9 @@ class _Arrival:
 
     def _create_named(self, entry: Entry) -> None:
         """Create what a record names and what is not there, unless the record would be refused all the same."""
-        for name, related in self.table.resource.relations.items():
+        for name, related in self.table.resource.references.items():
             theirs, value = related.resource, entry.members.get(name)
-            if not isinstance(value, str) or (theirs.name, theirs.uniform(value)) in self.there:
+            if not isinstance(value, str) or (theirs.name, theirs.unique_key_of(value)) in self.there:
                 continue
             if validation.key_faults(theirs, value):
                 continue
@@ -141,7 +140,7 @@ class _Arrival:
                 self.report.count(theirs.name, "created")
                 message = f"There was no {theirs.noun} '{value}'; it is created."
                 self._tell(entry, "note", Fault(message, f"undeclared-{name}", f"/{name}"))
-            self.there.add((theirs.name, theirs.uniform(value)))
+            self.there.add((theirs.name, theirs.unique_key_of(value)))
 
     def _tell(self, entry: Entry, level: Literal["error", "note"], fault: Fault) -> None:
         place = (fault.pointer or "/").split("/")[1] or None

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from machine_monitor.errors import BadJson, UsageError
-from machine_monitor.models import LOGS, MACHINES
+from machine_monitor.models import LOGS, RESOURCES
 from machine_monitor.models.schemas import EXPANDED, READ_ONLY
-from machine_monitor.query.vocabulary import Resource
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import strict_json
 from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS, Dialect
@@ -126,7 +126,7 @@ def _header(path: Path, dialect: Dialect) -> list[str]:
 
 
 def _check_columns(path: Path, resource: Resource, names: Sequence[str]) -> None:
-    known = [*resource.create.model_fields, *READ_ONLY]
+    known = [*resource.create.model_fields, *resource.read_only]
     for name in names:
         if name not in known and not _is_shown_only(name):
             raise UsageError(f"{path}: {resource.name} have no column '{name}'.{nearest(name, known)}")
@@ -137,14 +137,14 @@ def _check_columns(path: Path, resource: Resource, names: Sequence[str]) -> None
 
 
 def _resource(names: Iterable[str]) -> Resource | None:
-    """Whose fields these are."""
-    if {LOGS.key, "machine"} & set(names):
-        return LOGS
-    return MACHINES if MACHINES.key in names else None
+    """The resource that most of these names are fields of, if its key or a record that it names is among them."""
+    given = {*names}
+    best = max(RESOURCES, key=lambda resource: len(given & resource.own_fields.keys()))
+    return best if given & {best.key, *best.references} else None
 
 
 def _is_shown_only(name: str) -> bool:
-    """Whether an export has it and a record to be written has not."""
+    """Whether an export has it and no body: what only the product writes, and fields of related records."""
     return name in READ_ONLY or "." in name or name == EXPANDED
 
 
@@ -179,7 +179,12 @@ def _converter(dialect: Dialect, resource: Resource, name: str) -> Converter | N
     if _is_shown_only(name):
         return None
     kind = resource.own_fields[name].kind.name
-    converters = {"integer": _integer, "boolean": lambda cell: BOOLEANS.get(cell.lower(), cell), "object": _attributes}
+    converters = {
+        "integer": _integer,
+        "boolean": lambda cell: BOOLEANS.get(cell.lower(), cell),
+        "object": _json,
+        "list": _json,
+    }
     return converters.get(kind, dialect.text)
 
 
@@ -187,8 +192,8 @@ def _integer(cell: str) -> int | str:
     return int(cell) if _INTEGER.fullmatch(cell) else cell
 
 
-def _attributes(cell: str) -> Any:
+def _json(cell: str) -> Any:
     try:
-        return strict_json.parse(cell.encode(), "cell of the attributes")
+        return strict_json.parse(cell.encode(), "cell")
     except BadJson as error:
         raise Unreadable(error.detail) from None

@@ -17,7 +17,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.instants import beginning_of
 from machine_monitor.database.kinds import TIME
-from machine_monitor.query.times import EARLIEST, LATEST, localize
+from machine_monitor.query.language.times import EARLIEST, LATEST, localize
 
 # The instant from which a zone has an offset, and the offset in seconds.
 Offset = tuple[datetime, int]

@@ -1,4 +1,4 @@
-"""The operators of a filter, one row each: which kinds take it, what it compares, what a person reads."""
+"""The operators of a filter, one row each: which kinds take it, how it compares, and the sentence that documents it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_
 
 from machine_monitor.database.kinds import Kind
 
-# An object is its attributes, one by one.
+# An object is filtered by its attributes, one by one.
 ORDERED = frozenset({"text", "code", "choice", "integer", "time", "rank", "object"})
 TEXTUAL = frozenset({"text", "code", "choice", "object"})
 ANY = ORDERED | {"boolean", "uuid"}
@@ -29,14 +29,30 @@ Build = Callable[[ColumnElement, Sequence[Operand]], ColumnElement]
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator; `takes` says how its value is read: as the field's kind, as text to fold, or as a bool."""
+    """One operator of the grammar, `field__name=value`.
+
+    `takes` says how the value is read: as the field's kind, as a comma-separated list, as text to fold, or as a bool.
+    `pattern` is the LIKE pattern around a folded text. An operator that is the `complement` of another keeps records
+    where the field is null, or, of a list, where no row has the value.
+    """
 
     name: str
     sentence: str
     kinds: frozenset[str]
     build: Build
     takes: Literal["value", "values", "folded", "boolean"] = "value"
-    keeps_null: bool = False
+    pattern: str = "{}"
+    complement: "Operator | None" = None
+
+    @property
+    def keeps_null(self) -> bool:
+        """Whether a record without a value passes the filter."""
+        return self.complement is not None
+
+    @property
+    def is_any_of(self) -> bool:
+        """Whether it compares for equality with one of its values."""
+        return self.build is _equal
 
     def fits(self, kind: Kind, *, folded: bool) -> bool:
         """Whether a field of this kind, with or without a folded text, takes the operator."""
@@ -89,25 +105,26 @@ def _is_not_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnE
 
 
 EQUAL = Operator("", "equals; given again: any of them", ANY, _equal)
-IS_NULL = Operator("isnull", "`true`: has no value; `false`: has one", ANY, _is_null, "boolean", keeps_null=True)
-IS_NOT_NULL = Operator("isnull", IS_NULL.sentence, ANY, _is_not_null, "boolean")
+IN = Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values")
+NULL_SENTENCE = "`true`: has no value; `false`: has one"
+IS_NOT_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_not_null, "boolean")
+IS_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_null, "boolean", complement=IS_NOT_NULL)
 
+# A folded text is compared by LIKE; its own `%`, `_` and `\` are escaped before it is put into the pattern.
 OPERATORS = {
     operator.name: operator
     for operator in (
         EQUAL,
-        Operator("ne", "differs, or has no value", ANY, _not_equal, keeps_null=True),
+        Operator("ne", "differs, or has no value", ANY, _not_equal, complement=EQUAL),
         Operator("lt", "is less, or earlier", ORDERED, _less),
         Operator("lte", "is less, earlier or equal", ORDERED, _less_or_equal),
         Operator("gt", "is greater, or later", ORDERED, _greater),
         Operator("gte", "is greater, later or equal", ORDERED, _greater_or_equal),
-        Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values"),
-        Operator("nin", "is none of 1 to 200 values, or has no value", ANY, _not_equal, "values", keeps_null=True),
-        Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded"),
-        Operator("startswith", "begins with the text; case and accents do not matter", TEXTUAL, _like, "folded"),
-        Operator("endswith", "ends with the text; case and accents do not matter", TEXTUAL, _like, "folded"),
+        IN,
+        Operator("nin", "is none of 1 to 200 values, or has no value", ANY, _not_equal, "values", complement=IN),
+        Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}%"),
+        Operator("startswith", "begins with the text; case and accents do not matter", TEXTUAL, _like, "folded", "{}%"),
+        Operator("endswith", "ends with the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}"),
         IS_NULL,
     )
 }
-# LIKE patterns around a text whose own `%`, `_` and `\` are escaped.
-PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}

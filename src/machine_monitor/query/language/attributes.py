@@ -1,8 +1,8 @@
 """Attributes: values under keys of people's own, which have no declared kind. What a filter compares of them.
 
-A value has aspects, each a text that equals and sorts as it does: `n` the number that it is, or that its text is, as a
-double; `t` its text; `f` its text folded; `b` true or false. They are kept beside the record when it is written, as
-`{"temp": {"t": "80", "f": "80", "n": "c054000000000000"}}`: engines read numbers differently, to the last bit.
+A value has representations, each a text that equals and sorts as it does: `n` the number that it is, or that its text
+is, as a double; `t` its text; `f` its text folded; `b` true or false. They stand beside the record, written with it:
+`{"temp": {"t": "80", "f": "80", "n": "c054000000000000"}}`. Engines read numbers differently, to the last bit.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from machine_monitor.database.engines import canonical_json
-from machine_monitor.query.words import fold
+from machine_monitor.query.language.search_terms import fold
 
 MAX_KEY = 64
 KEY_RULE = f"A key of the attributes has 1 to {MAX_KEY} characters, no '.' and no '__'."
@@ -25,10 +25,10 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A value that attributes are compared with, and the aspect that it is compared with."""
+class AttributeOperand:
+    """A value that attributes are compared with, and the representation that it is compared with."""
 
-    aspect: str
+    representation: str
     text: str
 
 
@@ -57,11 +57,11 @@ def sortable(number: float) -> str:
 
 
 def document(values: Mapping[str, Any]) -> str | None:
-    """The aspects of all attributes of a record, as they are kept; None if there is none."""
-    return canonical_json({key: _aspects(value) for key, value in values.items()}) if values else None
+    """The representations of all attributes of a record, as they are kept; None if there is none."""
+    return canonical_json({key: _representations(value) for key, value in values.items()}) if values else None
 
 
-def _aspects(value: str | float) -> dict[str, str]:
+def _representations(value: str | float) -> dict[str, str]:
     if isinstance(value, bool):
         return {BOOLEAN: str(value).lower()}
     if isinstance(value, int | float):

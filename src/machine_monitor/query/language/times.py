@@ -36,8 +36,8 @@ class BadTime(ValueError):
 
 
 @dataclass(frozen=True)
-class Clock:
-    """What a relative or local time is relative to."""
+class TimeContext:
+    """What a relative or local time depends on: the site's time zone, and the instant that counts as now."""
 
     zone: ZoneInfo
     now: datetime
@@ -48,7 +48,7 @@ class Clock:
         return self.now.astimezone(self.zone).date()
 
 
-class Span(NamedTuple):
+class DayRange(NamedTuple):
     """A whole day: from `start`, up to but not including `end`."""
 
     start: datetime
@@ -102,7 +102,7 @@ def _in_range(instant: datetime) -> datetime:
     return instant
 
 
-def parse_moment(text: str, clock: Clock) -> datetime | Span:
+def parse_moment(text: str, clock: TimeContext) -> datetime | DayRange:
     """What a filter may say: an instant, a day, `today`, `yesterday`, `now`, `-12h`, `-7d -2w -3m -1y`."""
     if text == "now":
         return clock.now
@@ -121,13 +121,13 @@ def parse_moment(text: str, clock: Clock) -> datetime | Span:
     return parse_instant(_BLANK_OFFSET.sub(r"\1+\2", text), clock.zone)
 
 
-def _span(day: date, zone: ZoneInfo) -> Span:
+def _span(day: date, zone: ZoneInfo) -> DayRange:
     start = localize(datetime.combine(day, time()), zone)[0]
     end = localize(datetime.combine(day + timedelta(days=1), time()), zone)[0]
-    return Span(start, end)
+    return DayRange(start, end)
 
 
-def _ago(count: int, unit: str, clock: Clock) -> datetime:
+def _ago(count: int, unit: str, clock: TimeContext) -> datetime:
     try:
         if unit == "h":
             return _in_range(clock.now - timedelta(hours=count))

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import OBJECT, Kind
-from machine_monitor.query import attributes
-from machine_monitor.query.attributes import Asked
-from machine_monitor.query.operators import MAX_VALUES, PATTERNS, Operator
-from machine_monitor.query.times import BadTime, Clock, Span, parse_moment
-from machine_monitor.query.words import fold
+from machine_monitor.query.language import attributes
+from machine_monitor.query.language.attributes import AttributeOperand
+from machine_monitor.query.language.operators import MAX_VALUES, Operator
+from machine_monitor.query.language.search_terms import fold
+from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_moment
 from machine_monitor.suggestions import nearest
 
 # What a double holds exactly, and so what every JSON reader agrees on.
@@ -21,7 +21,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,16}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BOOLEANS = {"true": True, "false": False}
 
-Value = str | int | bool | Asked | tuple[str, str]  # a pair is a day: its start and its end
+Value = str | int | bool | AttributeOperand | tuple[str, str]  # a pair is a day: its start and its end
 
 
 class BadValue(ValueError):
@@ -32,12 +32,12 @@ class BadValue(ValueError):
         self.allowed = allowed
 
 
-def read(text: str, kind: Kind, operator: Operator, clock: Clock) -> tuple[Value, ...]:
+def read(text: str, kind: Kind, operator: Operator, clock: TimeContext) -> tuple[Value, ...]:
     """The values of one filter; raises `BadValue`."""
     if operator.takes == "folded":
         escaped = re.sub(r"([\\%_])", r"\\\1", fold(text))
-        pattern = PATTERNS[operator.name].format(escaped)
-        return (Asked(attributes.FOLDED, pattern) if kind is OBJECT else pattern,)
+        pattern = operator.pattern.format(escaped)
+        return (AttributeOperand(attributes.FOLDED, pattern) if kind is OBJECT else pattern,)
     parts = _split(text) if operator.takes == "values" else [text]
     if kind is OBJECT:
         return tuple(_attribute(part, operator) for part in parts)
@@ -104,12 +104,12 @@ def _split(text: str) -> list[str]:
     return parts
 
 
-def _time(text: str, clock: Clock) -> Value:
+def _time(text: str, clock: TimeContext) -> Value:
     try:
-        moment: datetime | Span = parse_moment(text, clock)
+        moment: datetime | DayRange = parse_moment(text, clock)
     except BadTime as error:
         raise BadValue(str(error)) from None
-    if isinstance(moment, Span):
+    if isinstance(moment, DayRange):
         return instants.text(moment.start), instants.text(moment.end)
     return instants.text(moment)
 
@@ -128,24 +128,24 @@ def _choice(text: str, kind: Kind) -> str:
     return text
 
 
-def _attribute(text: str, operator: Operator) -> Asked:
+def _attribute(text: str, operator: Operator) -> AttributeOperand:
     """A value as attributes are compared with it: JSON's numbers, true and false; all else, and in quotes, is text."""
     if text in _BOOLEANS:
         if "boolean" not in operator.kinds:
             message = f"{text} has no order; in double quotes it is a text."
             raise BadValue(message)
-        return Asked(attributes.BOOLEAN, text)
+        return AttributeOperand(attributes.BOOLEAN, text)
     number = attributes.number(text)
     if number is None:
         quoted = len(text) > 1 and text.startswith('"') and text.endswith('"')
-        return Asked(attributes.TEXT, text[1:-1] if quoted else text)
+        return AttributeOperand(attributes.TEXT, text[1:-1] if quoted else text)
     if math.isinf(number):
         message = "Write a number that a double holds, or a text in double quotes."
         raise BadValue(message)
-    return Asked(attributes.NUMBER, attributes.sortable(number))
+    return AttributeOperand(attributes.NUMBER, attributes.sortable(number))
 
 
-_PARSERS: dict[str, Callable[[str, Kind, Clock], Value]] = {
+_PARSERS: dict[str, Callable[[str, Kind, TimeContext], Value]] = {
     "text": lambda text, *_: text,
     "code": lambda text, *_: text,
     "choice": lambda text, kind, _: _choice(text, kind),

@@ -22,17 +22,17 @@ ABBREVIATED = 200
 class Cursor:
     """The record that a page begins after (or at, if `inclusive`), by its values in the list's order.
 
-    `basis` identifies the filters and the sort; `now` is the instant of the first page if a filter is relative.
+    `fingerprint` identifies the filters and the sort; `now` is the instant of the first page if a filter is relative.
     """
 
-    basis: str
+    fingerprint: str
     values: tuple[Any, ...]
     backward: bool = False
     inclusive: bool = False
     now: str | None = None
 
 
-def basis(*parts: Any) -> str:
+def query_fingerprint(*parts: Any) -> str:
     """A short fingerprint of what a cursor belongs to."""
     return hashlib.blake2b(canonical_json(parts).encode(), digest_size=8).hexdigest()
 
@@ -54,8 +54,8 @@ def decode(text: str) -> Cursor:
     seal, payload = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
     if seal != _seal(payload):
         raise BadCursor
-    basis, flags, now, *values = json.loads(payload)
-    cursor = Cursor(basis, tuple(values), bool(flags & 1), bool(flags & 2), now)
+    fingerprint, flags, now, *values = json.loads(payload)
+    cursor = Cursor(fingerprint, tuple(values), bool(flags & 1), bool(flags & 2), now)
     # Base64 has several spellings that decode alike, and the decoder passes over foreign signs.
     if _encode(cursor) != text:
         raise BadCursor
@@ -64,7 +64,7 @@ def decode(text: str) -> Cursor:
 
 def _encode(cursor: Cursor) -> str:
     flags = cursor.backward + 2 * cursor.inclusive
-    payload = canonical_json([cursor.basis, flags, cursor.now, *cursor.values]).encode()
+    payload = canonical_json([cursor.fingerprint, flags, cursor.now, *cursor.values]).encode()
     return base64.urlsafe_b64encode(_seal(payload) + payload).rstrip(b"=").decode()
 
 

@@ -1,0 +1,336 @@
+"""The grammar of a query string: `field__op=value`, `q`, `sort`, paging. Each fault is reported, nothing is ignored."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from machine_monitor.database import instants
+from machine_monitor.database.kinds import OBJECT, TIME
+from machine_monitor.errors import BadRequest, CursorMismatch, Fault, invalid
+from machine_monitor.query.language import attributes, cursors, search_terms, values
+from machine_monitor.query.language.cursors import Cursor
+from machine_monitor.query.language.operators import EQUAL, IS_NOT_NULL, IS_NULL, Operator
+from machine_monitor.query.language.times import TimeContext
+from machine_monitor.query.language.values import BadValue, Value
+from machine_monitor.query.schema import Field, Resource, Selection
+from machine_monitor.suggestions import nearest
+
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 50
+MAX_OFFSET = 10_000
+MAX_SUGGESTIONS = 10
+COUNTS = ("none", "capped", "exact")
+DIALECTS = ("rfc4180", "excel")
+SELECTION = frozenset({"fields", "expand"})
+PAGING = frozenset({"limit", "offset", "cursor", "count"})
+PARAMETERS = SELECTION | PAGING | {"q", "sort"}
+# An export shows single attributes too, each as a field of its own.
+ATTRIBUTE = "attributes."
+ATTRIBUTE_PATTERN = r"attributes[.](?![^.,]*__)[^.,]{1,64}"
+
+_ATTRIBUTE = re.compile(ATTRIBUTE_PATTERN)
+
+Pairs = list[tuple[str, str]]
+Names = Callable[[str], tuple[str, ...]]
+# The fields that a list is ordered by, and whether each descends.
+Order = tuple[tuple[str, bool], ...]
+# None: `q` has text but no word in it, and therefore finds nothing.
+Terms = tuple[search_terms.Term, ...] | None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One filter: a field (of an attribute, with its key), an operator, the values."""
+
+    field: Field
+    operator: Operator
+    values: tuple[Value, ...]
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """A list or an export as a request asks for it, checked.
+
+    A cursor of it carries its `fingerprint`, and `relative_to`, the instant of the first page, if a filter needs it.
+    """
+
+    resource: Resource
+    order: Order
+    conditions: tuple[Condition, ...] = ()
+    terms: Terms = ()
+    limit: int = DEFAULT_LIMIT
+    offset: int | None = None
+    count: str = "none"
+    fields: tuple[str, ...] = ()
+    expand: tuple[str, ...] = ()
+    dialect: str = DIALECTS[0]
+    cursor: Cursor | None = None
+    fingerprint: str = ""
+    relative_to: str | None = None
+
+
+def read_pairs(query_string: bytes) -> Pairs:
+    """The names and values of a query string; raises `BadRequest` if they are not UTF-8."""
+    try:
+        return parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        message = "The query string is not UTF-8."
+        raise BadRequest(message) from None
+
+
+def read_list(resource: Resource, pairs: Pairs, clock: TimeContext, fingerprint_scope: str = "") -> ListQuery:
+    """Parse a list's query string; raises the 400 or 422 that names every fault of it.
+
+    `fingerprint_scope` tells apart lists of one resource, such as the histories of two records: their cursors don't fit
+    each other.
+    """
+    return _list_query(QueryParser(resource, pairs, list_parameters(resource)), clock, fingerprint_scope)
+
+
+def read_export(resource: Resource, pairs: Pairs, clock: TimeContext, *, dialects: bool) -> ListQuery:
+    """Parse an export's query string: a list without pages, whose fields may be related ones and attributes."""
+    parameters = (list_parameters(resource) - PAGING) | ({"dialect"} if dialects else set())
+    read_fields = _names(tuple(resource.shown_fields), _is_attribute)
+    return _list_query(QueryParser(resource, pairs, parameters, read_fields), clock, "")
+
+
+def read_selection(resource: Resource, pairs: Pairs) -> Selection:
+    """Parse `fields` and `expand` of a single record; raises the 422 that names every fault."""
+    parser = QueryParser(resource, pairs, SELECTION)
+    parser.refuse_filters()
+    selection = parser.selection()
+    parser.raise_faults()
+    return selection
+
+
+def refuse_all(pairs: Pairs) -> list[Fault]:
+    """The faults of a query string where there is none."""
+    names = dict.fromkeys(name for name, _ in pairs)
+    return [Fault(f"There is no parameter '{name}' here.", "unknown", parameter=name) for name in names]
+
+
+class QueryParser:
+    """Takes the parameters of a query string one by one and collects the faults, which `raise_faults` raises at once.
+
+    `parameters` are those with a meaning of their own; every other one is a filter.
+    """
+
+    def __init__(
+        self, resource: Resource, pairs: Pairs, parameters: frozenset[str], read_fields: Names | None = None
+    ) -> None:
+        self.resource = resource
+        self.parameters = parameters
+        self._read_fields = read_fields or _names(tuple(resource.own_fields))
+        self._faults: list[Fault] = []
+        self.single: dict[str, str] = {}
+        self.filters: dict[str, list[str]] = {}
+        for name, value in pairs:
+            if "\0" in value and name != "cursor":
+                self.fault(name, "A value has no NUL.")
+            elif name not in parameters:
+                self.filters.setdefault(name, []).append(value)
+            elif name in self.single:
+                self.fault(name, f"'{name}' is given twice.")
+            else:
+                self.single[name] = value
+
+    def take(self, name: str, read: Callable[[str], Any], default: str | None) -> Any:
+        """The value of a single parameter, or of its default text; None where both are absent."""
+        text = self.single.get(name, default)
+        if text is None:
+            return None
+        try:
+            return read(text)
+        except BadValue as error:
+            self.fault(name, f"'{name}': {error}", error.allowed)
+            return read(default) if default is not None else None
+
+    def conditions(self, clock: TimeContext) -> tuple[Condition, ...]:
+        """The filters."""
+        conditions: list[Condition] = []
+        for name, texts in self.filters.items():
+            found = self.resource.find_filter(name)
+            if found is None:
+                self._unknown(name, self._allowed(name), _key_rule(self.resource, name))
+                continue
+            known, operator, key = found
+            try:
+                conditions += _conditions(known, operator, texts, clock, key)
+            except BadValue as error:
+                self.fault(name, f"'{name}': {error}", error.allowed)
+        return tuple(conditions)
+
+    def terms(self) -> Terms:
+        """The search terms of `q`."""
+        return self.take("q", _terms, "")
+
+    def order(self) -> Order:
+        """The order of `sort`, made total by the tiebreakers."""
+        return total_order(self.resource, self.take("sort", self._sort, self.resource.sort))
+
+    def selection(self) -> Selection:
+        """`fields` and `expand`; all own fields if none is named."""
+        fields = self.take("fields", self._read_fields, None)
+        expand = self.take("expand", _names(self.resource.expandable), None)
+        return Selection(fields or tuple(self.resource.own_fields), expand or ())
+
+    def fingerprint(self, scope: str) -> str:
+        """What the cursors of a list belong to: its filters in any order, its search, its sort."""
+        filters = sorted((name, value) for name, given in self.filters.items() for value in given)
+        sort = self.single.get("sort", self.resource.sort)
+        search = self.single.get("q", "")
+        return cursors.query_fingerprint(self.resource.name, self.resource.tiebreakers, scope, filters, search, sort)
+
+    def cursor(self, fingerprint: str) -> Cursor | None:
+        """The place in the list where the page begins; raises `BadCursor` or `CursorMismatch`."""
+        if "cursor" not in self.single:
+            return None
+        cursor = cursors.decode(self.single["cursor"])
+        if cursor.fingerprint != fingerprint:
+            raise CursorMismatch
+        return cursor
+
+    def is_relative(self) -> bool:
+        """Whether a filter means another instant tomorrow."""
+        return any(
+            self.resource.filters[name][0].kind is TIME and any(map(values.is_relative, given))
+            for name, given in self.filters.items()
+            if name in self.resource.filters
+        )
+
+    def refuse_filters(self) -> None:
+        """Report every filter: there are only single parameters here."""
+        for name in self.filters:
+            self._unknown(name, tuple(sorted(self.parameters)))
+
+    def fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
+        """Report a fault of a parameter."""
+        self._faults.append(Fault(message, parameter=name, allowed=tuple(allowed)))
+
+    def raise_faults(self) -> None:
+        """Raise the 422 of all faults that were reported, if any was."""
+        if self._faults:
+            raise invalid(self._faults)
+
+    def _sort(self, text: str) -> Order:
+        order: dict[str, bool] = {}
+        for part in text.split(","):
+            name = part.removeprefix("-")
+            if name not in self.resource.sortable:
+                message = f"there is no field '{name}' to sort by.{nearest(name, self.resource.sortable)}"
+                raise BadValue(message, self.resource.sortable)
+            if name in order:
+                message = f"'{name}' is given twice."
+                raise BadValue(message)
+            order[name] = part.startswith("-")
+        return tuple(order.items())
+
+    def _unknown(self, name: str, allowed: tuple[str, ...], rule: str = "") -> None:
+        # To find a similar name takes long, and the list of all is long: only the first faults get them.
+        allowed = allowed if len(self._faults) < MAX_SUGGESTIONS else ()
+        message = f"There is no parameter '{name}'.{nearest(name, allowed)}{rule}"
+        self._faults.append(Fault(message, "unknown", parameter=name, allowed=allowed))
+
+    def _allowed(self, name: str) -> tuple[str, ...]:
+        """What could have been meant: the filters of the same field, or attribute, or all fields."""
+        filters, field_name = self.resource.filters, name.partition("__")[0]
+        any_key, key = attributes.split(field_name)
+        own_key = key if any_key in filters and attributes.is_key(key) else attributes.ANY_KEY
+        same = tuple(
+            other.replace(attributes.ANY_KEY, own_key)
+            for other, (known, _) in filters.items()
+            if known.name == field_name or known.parameter == any_key
+        )
+        fields = [known.parameter for known, operator in filters.values() if operator is EQUAL]
+        return same or (*sorted(self.parameters), *fields)
+
+
+def list_parameters(resource: Resource) -> frozenset[str]:
+    """What a list takes beside filters."""
+    return PARAMETERS if resource.searched else PARAMETERS - {"q"}
+
+
+def total_order(resource: Resource, order: Order) -> Order:
+    """The order with the tiebreakers that make it total, in the direction of its last field."""
+    names = [name for name, _ in order]
+    if resource.tiebreakers[-1] in names:
+        # What follows a unique field orders nothing.
+        return order[: names.index(resource.tiebreakers[-1]) + 1]
+    last = order[-1][1]
+    return (*order, *((tie, last) for tie in resource.tiebreakers if tie not in names))
+
+
+def _list_query(parser: QueryParser, clock: TimeContext, scope: str) -> ListQuery:
+    fingerprint = parser.fingerprint(scope)
+    cursor = parser.cursor(fingerprint)
+    if cursor is not None and cursor.now is not None:
+        clock = replace(clock, now=datetime.fromisoformat(cursor.now))
+    if cursor is not None and "offset" in parser.single:
+        parser.fault("offset", "'offset' does not go with 'cursor'.")
+    conditions, terms, order, selection = parser.conditions(clock), parser.terms(), parser.order(), parser.selection()
+    limit = parser.take("limit", values.bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
+    offset = parser.take("offset", values.bounded(0, MAX_OFFSET), None)
+    count = parser.take("count", values.one_of(COUNTS), "none")
+    dialect = parser.take("dialect", values.one_of(DIALECTS), DIALECTS[0])
+    parser.raise_faults()
+    relative_to = instants.text(clock.now) if parser.is_relative() else None
+    return ListQuery(
+        parser.resource,
+        order,
+        conditions,
+        terms,
+        limit,
+        offset,
+        count,
+        *selection,
+        dialect=dialect,
+        cursor=cursor,
+        fingerprint=fingerprint,
+        relative_to=relative_to,
+    )
+
+
+def _conditions(
+    known: Field, operator: Operator, texts: Sequence[str], clock: TimeContext, key: str | None
+) -> list[Condition]:
+    """`field=a&field=b` is one condition, any of them; of another operator each must hold."""
+    if operator.takes == "boolean":
+        operators = [IS_NULL if values.read_boolean(text) else IS_NOT_NULL for text in texts]
+        return [Condition(known, chosen, (), key) for chosen in operators]
+    read = [values.read(text, known.kind, operator, clock) for text in texts]
+    if operator is EQUAL:
+        return [Condition(known, operator, tuple(dict.fromkeys(value for group in read for value in group)), key)]
+    return [Condition(known, operator, group, key) for group in read]
+
+
+def _key_rule(resource: Resource, name: str) -> str:
+    """What a key must be, after a blank, if the name is meant for one."""
+    paths = [known.name for known in resource.fields.values() if known.kind is OBJECT]
+    return f" {attributes.KEY_RULE}" if any(name.startswith(f"{path}.") for path in paths) else ""
+
+
+def _terms(text: str) -> Terms:
+    try:
+        return search_terms.parse(text)
+    except search_terms.TooManyWords as error:
+        raise BadValue(str(error)) from None
+
+
+def _is_attribute(name: str) -> bool:
+    return _ATTRIBUTE.fullmatch(name) is not None
+
+
+def _names(allowed: tuple[str, ...], also: Callable[[str], bool] = lambda _: False) -> Names:
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(text.split(",")))
+        for name in names:
+            if name not in allowed and not also(name):
+                message = f"There is no '{name}' to choose.{nearest(name, allowed)}"
+                raise BadValue(message, allowed)
+        return names
+
+    return read

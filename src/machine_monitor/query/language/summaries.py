@@ -1,0 +1,105 @@
+"""What facets and stats are asked for: the grammar of lists, with something to count by in place of pages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.language import values
+from machine_monitor.query.language.parser import Condition, Pairs, QueryParser, Terms
+from machine_monitor.query.language.times import TimeContext
+from machine_monitor.query.language.values import BadValue
+from machine_monitor.query.schema import Resource
+from machine_monitor.suggestions import nearest
+
+MAX_FACETS = 5
+MAX_VALUES = 500
+DEFAULT_VALUES = 20
+MAX_FIELDS = 3
+DEFAULT_METRICS = "count"
+FACET_PARAMETERS = frozenset({"q", "by", "limit"})
+STATS_PARAMETERS = frozenset({"q", "group_by", "metrics"})
+
+
+@dataclass(frozen=True)
+class FacetsQuery:
+    """Facets as a request asks for them, checked."""
+
+    resource: Resource
+    by: tuple[str, ...]
+    limit: int
+    conditions: tuple[Condition, ...]
+    terms: Terms
+
+
+@dataclass(frozen=True)
+class StatsQuery:
+    """Stats as a request asks for them, checked; `group_by` names fields, and at most one unit of the calendar."""
+
+    resource: Resource
+    group_by: tuple[str, ...]
+    metrics: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    terms: Terms
+    clock: TimeContext
+
+
+def read_facets(resource: Resource, pairs: Pairs, clock: TimeContext) -> FacetsQuery:
+    """Parse what a query string asks facets for; raises the 422 that names every fault of it."""
+    parser, fields = QueryParser(resource, pairs, FACET_PARAMETERS), summary_fields(resource)
+    conditions, terms = parser.conditions(clock), parser.terms()
+    if "by" not in parser.single:
+        parser.fault("by", "'by' names what to count by.", fields)
+    by = parser.take("by", _distinct(fields, MAX_FACETS), None)
+    limit = parser.take("limit", values.bounded(1, MAX_VALUES), str(DEFAULT_VALUES))
+    parser.raise_faults()
+    return FacetsQuery(resource, by, limit, conditions, terms)
+
+
+def read_stats(resource: Resource, pairs: Pairs, clock: TimeContext) -> StatsQuery:
+    """Parse what a query string asks stats for; raises the 422 that names every fault of it."""
+    parser, known = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
+    conditions, terms = parser.conditions(clock), parser.terms()
+    group_by = parser.take("group_by", _groups(summary_fields(resource)), None)
+    metrics = parser.take("metrics", _distinct(known, len(known)), DEFAULT_METRICS)
+    parser.raise_faults()
+    return StatsQuery(resource, group_by or (), metrics, conditions, terms, clock)
+
+
+def summary_fields(resource: Resource) -> tuple[str, ...]:
+    """The fields that a resource's records are counted by."""
+    return resource.summary.fields if resource.summary else ()
+
+
+def metric_names(resource: Resource) -> tuple[str, ...]:
+    """What is measured of a resource's records."""
+    return tuple(resource.summary.metrics) if resource.summary else ()
+
+
+def _groups(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    chosen = _distinct((*fields, *UNITS), MAX_FIELDS + 1)
+
+    def read(text: str) -> tuple[str, ...]:
+        names = chosen(text)
+        if sum(name in UNITS for name in names) > 1 or sum(name in fields for name in names) > MAX_FIELDS:
+            message = f"Write at most {MAX_FIELDS} fields and one of {', '.join(UNITS)}."
+            raise BadValue(message)
+        return names
+
+    return read
+
+
+def _distinct(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[str, ...]]:
+    """A reader of names, separated by commas, none of them twice."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(text.split(","))
+        for name in names:
+            if name not in allowed:
+                message = f"There is no '{name}' to choose.{nearest(name, allowed)}"
+                raise BadValue(message, allowed)
+        if len(set(names)) < len(names) or len(names) > at_most:
+            message = f"Write 1 to {at_most} different names, separated by commas."
+            raise BadValue(message)
+        return names
+
+    return read

@@ -1,0 +1,89 @@
+"""Which index of SQLite's gives a list in the order of time: named, so that no statistics can mislead the planner.
+
+A single value of an indexed field gives its records in order. Several values, or a field of a related record, do not:
+if they have few records, those are collected and sorted; if many, a walk through time meets enough of them soon.
+PostgreSQL's planner sees the values and chooses by itself.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, Table, case, func, literal_column, not_, select
+
+from machine_monitor.database.engines import Engine
+from machine_monitor.query.language.parser import Order
+from machine_monitor.query.schema import Resource
+from machine_monitor.query.sql.filters import Filter, Matching, filter_clause, names_one, own_column_of
+
+# So many are counted in half a millisecond, and collected and sorted in a few.
+SMALL_RESULT_LIMIT = 5_000
+
+
+@dataclass(frozen=True)
+class AccessPath:
+    """A way to read a page: by which index, and when; if it `sorts`, its rows are chosen before their JSON is built."""
+
+    index: str | None = None
+    when: ColumnElement | None = None
+    sorts: bool = False
+
+
+def access_paths(engine: Engine, matching: Matching, order: Order) -> list[AccessPath]:
+    """The ways to read a page, of which one yields rows."""
+    resource = matching.resource
+    if not engine.index_hints or not resource.index_prefixes:
+        return [AccessPath()]
+    if matching.search or not resource.is_order_of_tiebreakers(order):
+        return [AccessPath(sorts=True)]
+    filters = [
+        (column.name, part) for part in matching.filters if (column := own_column_of(resource, part)) is not None
+    ]
+    if any(column == resource.unique_by and part.operator.is_any_of for column, part in filters):
+        return [AccessPath(sorts=True)]
+    if prefix := fixed_prefix(matching):
+        return [AccessPath(_index(resource, prefix))]
+    for column, part in filters:
+        if (column,) in resource.index_prefixes and (part.operator.is_any_of or _narrows_related(part)):
+            index = _index(resource, (column,))
+            many = _are_many(resource, filter_clause(engine, resource, part), index)
+            return [AccessPath(_index(resource, ()), many), AccessPath(index, not_(many), sorts=True)]
+    return [AccessPath(_index(resource, ()))]
+
+
+def unordered_path(engine: Engine, matching: Matching) -> AccessPath:
+    """The way to records in no order: by the index whose prefix the filters fix, if they do."""
+    prefix = fixed_prefix(matching)
+    return AccessPath(_index(matching.resource, prefix)) if engine.index_hints and prefix else AccessPath()
+
+
+def use_index(query: Select, table: Table, path: AccessPath) -> Select:
+    """The query, reading the table by this way."""
+    return query if path.index is None else query.with_hint(table, f"INDEXED BY {path.index}", "sqlite")
+
+
+def limit_of(path: AccessPath, rows: ColumnElement) -> ColumnElement:
+    """How many rows to take by this way: in a limit, SQLite asks once whether it is the one, else for each row."""
+    return rows if path.when is None else case((path.when, rows), else_=literal_column("0"))
+
+
+def fixed_prefix(matching: Matching) -> tuple[str, ...]:
+    """The first index prefix of the resource that the filters fix to one value; empty if there is none."""
+    resource = matching.resource
+    columns = [own_column_of(resource, part) for part in matching.filters if names_one(part)]
+    fixed = {column.name for column in columns if column is not None}
+    return next((prefix for prefix in resource.index_prefixes if prefix and fixed.issuperset(prefix)), ())
+
+
+def _narrows_related(part: Filter) -> bool:
+    return bool(part.field.joins) and not part.operator.keeps_null
+
+
+def _index(resource: Resource, prefix: tuple[str, ...]) -> str:
+    return "_".join(["ix", resource.table.name, *prefix, *resource.tiebreakers])
+
+
+def _are_many(resource: Resource, clause: ColumnElement, index: str) -> ColumnElement:
+    """Whether more than a few records fulfil a condition."""
+    table = resource.table
+    some = use_index(select(literal_column("1")).select_from(table).where(clause), table, AccessPath(index))
+    counted = some.limit(literal_column(str(SMALL_RESULT_LIMIT + 1))).subquery()
+    return select(func.count()).select_from(counted).scalar_subquery() > literal_column(str(SMALL_RESULT_LIMIT))

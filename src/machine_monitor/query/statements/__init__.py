@@ -1,1 +1,0 @@
-"""Statements: from a shape to the text that the engine gets."""
