@@ -245,8 +245,7 @@ class Resource:
 
     def expansion(self, name: str) -> list[Field]:
         """The fields of the related record that `expand` adds under this name."""
-        names = [f"{name}.{theirs}" for theirs in self.references[name].resource.read.model_fields]
-        return [self.fields[theirs] for theirs in names if theirs in self.fields]
+        return [self.fields[f"{name}.{theirs}"] for theirs in self.references[name].resource.read.model_fields]
 
     @cached_property
     def searched_in_order(self) -> bool:
@@ -313,21 +312,18 @@ class Resource:
 
 
 def _fields(resource: Resource, path: tuple[Join, ...], prefix: str) -> Iterator[Field]:
-    """The fields of the records that `path` leads to: own ones, then those of the records that they name.
-
-    A path follows no reference twice, so that resources may name each other, or themselves.
-    """
-    steps: dict[str, tuple[Join, ...]] = {}
-    for name, reference in resource.references.items():
-        if all(join.reference is not reference for join in path):
-            steps[name] = (*path, _join(resource, reference, path, f"{prefix}{name}"))
+    """The fields of the records that `path` leads to: own ones, then those of the records that they name."""
+    steps = {
+        name: (*path, _join(resource, reference, path, f"{prefix}{name}"))
+        for name, reference in resource.references.items()
+    }
     for name, marks in resource.marks.items():
         if marks.rows is not None:
             nullable = any(join.is_outer for join in path)
             yield Field(prefix + name, LIST, nullable, None, path, None, marks.description, rows=marks.rows)
         elif marks.reference is None or marks.reference.is_natural:
             yield resource.column_field(name, prefix + name, path)
-        elif name in steps:
+        else:
             theirs = marks.reference.resource
             found = theirs.column_field(theirs.key, prefix + name, steps[name])
             yield replace(found, description=marks.description)

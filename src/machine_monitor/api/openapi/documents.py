@@ -245,7 +245,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     """Complete FastAPI's document: merge patches have a media type of their own, problems have theirs."""
     for path in document["paths"].values():
         for method, operation in path.items():
-            operation["description"] += operation.pop(TABLE, "")
+            operation["description"] = operation.get("description", "") + operation.pop(TABLE, "")
             if method == "patch":
                 content = operation["requestBody"]["content"]
                 content["application/merge-patch+json"] = content["application/json"]

@@ -6,7 +6,7 @@ from machine_monitor.database.engines import canonical_json
 from machine_monitor.query.exports import Cells, Column
 
 # Kinds whose cells are JSON as they stand.
-JSON_KINDS = frozenset({"integer", "boolean", "object", "value"})
+JSON_KINDS = frozenset({"integer", "boolean", "object", "list", "value"})
 
 
 def documents(rows: Sequence[tuple[str]]) -> bytes:

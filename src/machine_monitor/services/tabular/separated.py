@@ -88,7 +88,7 @@ class Dialect:
     def _cell(self, kind: str) -> Callable[[str | None], str]:
         if kind in BARE:
             return lambda cell: cell or ""
-        if kind == "object":
+        if kind in ("object", "list"):
             return lambda cell: "" if cell is None else self._quoted(cell)
         return self._value if kind == "value" else self._text
 

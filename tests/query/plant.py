@@ -1,0 +1,342 @@
+"""A plant that the product does not have: resources with relations of several levels, and a list inside a record.
+
+    jobs -> stations -> sites -> regions        jobs -> stations (a second time, as `spare`, which may be null)
+    jobs -> kinds, by a natural key             jobs: lines, in their order
+
+It is declared as the pages of `models/` declare theirs, and served by the routes that a page of `api/routes/` has.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BeforeValidator
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table, UniqueConstraint
+from sqlmodel import Field
+
+from machine_monitor.api import answers
+from machine_monitor.api.access import needs
+from machine_monitor.api.deps import Db, Known, facets_of, list_query_of, selection_of, stats_of
+from machine_monitor.api.downloads import offer_exports
+from machine_monitor.api.openapi.documents import (
+    counted,
+    created,
+    deleted,
+    listed,
+    measured,
+    read,
+    replaced,
+    restored,
+    updated,
+)
+from machine_monitor.api.route import tagged
+from machine_monitor.api.writing import Write, WriteOnce
+from machine_monitor.database import instants
+from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME
+from machine_monitor.models import HISTORY
+from machine_monitor.models.fields import Code, Flag, Identity, Instant, Name, Schema, ShortText, stored
+from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.query import facets, lists, stats
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
+from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
+from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection, Summary, folded_table
+from machine_monitor.services import records
+from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
+
+METADATA = MetaData()
+
+
+def table(name: str, *columns: Column, versioned: bool = True) -> Table:
+    times = [Column(at, TIME.column_type, nullable=False) for at in ("created_at", "updated_at")]
+    common = [Column("version", INTEGER.column_type, nullable=False), *times] if versioned else []
+    identity = [Column("id", INTEGER.column_type, primary_key=True)] if versioned else []
+    return Table(name, METADATA, *identity, *columns, *common, sqlite_autoincrement=versioned)
+
+
+def text(name: str, *, nullable: bool = True) -> Column:
+    return Column(name, TEXT.column_type, nullable=nullable)
+
+
+def named(name: str, *columns: Column) -> Table:
+    """The table of a resource whose records have a name of their own, which may change."""
+    made = table(name, text("name", nullable=False), text("name_key", nullable=False), *columns)
+    for column in ("name", "name_key"):
+        made.append_constraint(UniqueConstraint(made.c[column]))
+    return made
+
+
+def number(name: str, refers_to: str, *, nullable: bool = True) -> Column:
+    return Column(name, INTEGER.column_type, ForeignKey(refers_to, ondelete="RESTRICT"), nullable=nullable)
+
+
+REGION_TABLE = named("regions", text("country"))
+SITE_TABLE = named("sites", text("city"), number("region_id", "regions.id"))
+STATION_TABLE = named("stations", text("sector"), number("site_id", "sites.id"))
+KIND_TABLE = table("kinds", Column("code", CODE.column_type, unique=True), text("code_key"), text("label"))
+JOB_TABLE = table(
+    "jobs",
+    Column("code", CODE.column_type, nullable=False, unique=True),
+    text("code_key", nullable=False),
+    number("station_id", "stations.id", nullable=False),
+    number("spare_id", "stations.id"),
+    Column("kind", CODE.column_type, ForeignKey("kinds.code"), nullable=False),
+    text("note"),
+    Column("minutes", INTEGER.column_type),
+    Column("started_at", TIME.column_type, nullable=False),
+    Column("ended_at", TIME.column_type),
+    Column("line_count", INTEGER.column_type, nullable=False),
+    Column("deleted_at", TIME.column_type),
+)
+Index("ix_jobs_station_id_started_at_id", JOB_TABLE.c.station_id, JOB_TABLE.c.started_at, JOB_TABLE.c.id)
+Index("ix_jobs_started_at_id", JOB_TABLE.c.started_at, JOB_TABLE.c.id)
+LINE_TABLE = Table(
+    "job_lines",
+    METADATA,
+    Column("job_id", INTEGER.column_type, ForeignKey("jobs.id"), primary_key=True),
+    Column("position", INTEGER.column_type, primary_key=True),
+    text("part", nullable=False),
+    text("part_folded", nullable=False),
+    Column("quantity", INTEGER.column_type, CheckConstraint("quantity >= 0")),
+    Column("urgent", BOOLEAN.column_type, nullable=False),
+    Column("needed_at", TIME.column_type),
+)
+
+
+def page_of(name: str, noun: str, made: Table, schemas: tuple[type[Schema], type[Schema]], **more: Any) -> Resource:
+    """A resource whose records have a name, with what all of those have in common."""
+    read_schema, create_schema = schemas
+    names = {"find_by": "name_key", "unique_by": "name_key", "lookup_key_of": str.lower, "unique_key_of": str.lower}
+    return declare(
+        Resource(
+            name=name,
+            noun=noun,
+            table=made,
+            folded=folded_table(made, read_schema),
+            read=read_schema,
+            create=create_schema,
+            key="name",
+            sort="name",
+            tiebreakers=("name",),
+            preserved_on_put=frozenset({"name"}),
+            **names,
+            **more,
+        )
+    )
+
+
+class RegionCreate(Schema):
+    name: Name = stored(TEXT, "Its name.")
+    country: ShortText | None = stored(TEXT, "Where it lies.", None)
+
+
+class RegionRead(Versioned, RegionCreate):
+    id: Identity = stored(INTEGER, "Its number.")
+
+
+REGIONS = page_of("regions", "region", REGION_TABLE, (RegionRead, RegionCreate), searched=("name", "country"))
+
+
+class SiteCreate(Schema):
+    name: Name = stored(TEXT, "Its name.")
+    city: ShortText | None = stored(TEXT, "The town.", None)
+    region: Annotated[Name, Reference(REGIONS, on="region_id", to="id")] | None = stored(TEXT, "The region.", None)
+
+
+class SiteRead(Versioned, SiteCreate):
+    pass
+
+
+SITES = page_of("sites", "site", SITE_TABLE, (SiteRead, SiteCreate), searched=("name", "city", "region"))
+
+
+class StationCreate(Schema):
+    name: Name = stored(TEXT, "Its name.")
+    sector: ShortText | None = stored(TEXT, "Where it stands.", None)
+    site: Annotated[Name, Reference(SITES, on="site_id", to="id")] | None = stored(TEXT, "The site.", None)
+
+
+class StationRead(Versioned, StationCreate):
+    pass
+
+
+STATIONS = page_of("stations", "station", STATION_TABLE, (StationRead, StationCreate), searched=("name", "site"))
+
+
+class KindCreate(Schema):
+    code: Code = stored(CODE, "Its code.")
+    label: ShortText | None = stored(TEXT, "How people call it.", None)
+
+
+class KindRead(Versioned, KindCreate):
+    pass
+
+
+KINDS = declare(
+    Resource(
+        name="kinds",
+        noun="kind",
+        table=KIND_TABLE,
+        folded=folded_table(KIND_TABLE, KindRead),
+        read=KindRead,
+        create=KindCreate,
+        key="code",
+        find_by="code",
+        unique_by="code_key",
+        unique_key_of=str.lower,
+        searched=("code", "label"),
+        preserved_on_put=frozenset({"code"}),
+        immutable=frozenset({"code"}),
+        sort="code",
+        tiebreakers=("code",),
+    )
+)
+
+
+class Line(Schema):
+    part: ShortText = stored(TEXT, "What is needed.")
+    quantity: Identity | None = stored(INTEGER, "How many.", None)
+    urgent: Flag = stored(BOOLEAN, "Whether the job waits for it.", default=False)
+    needed_at: Instant | None = stored(TIME, "When.", None)
+
+
+def plain(value: object) -> object:
+    """The lines of a body; strict schemas take no instance of another, which a validated default may be."""
+    return (
+        [line.model_dump() if isinstance(line, Line) else line for line in value] if isinstance(value, list) else value
+    )
+
+
+class JobCreate(Schema):
+    code: Code = stored(CODE, "Its code.")
+    station: Annotated[Name, Reference(STATIONS, on="station_id", to="id")] = stored(TEXT, "Where it is done.")
+    spare: Annotated[Name, Reference(STATIONS, on="spare_id", to="id")] | None = stored(TEXT, "Where else.", None)
+    kind: Annotated[Code, Reference(KINDS, on="kind", to="code")] = stored(CODE, "What kind of job.")
+    note: ShortText | None = stored(TEXT, "What was seen.", None)
+    minutes: Identity | None = stored(INTEGER, "How long it takes.", None)
+    started_at: Instant = stored(TIME, "When it began.", default_factory=instants.now)
+    ended_at: Instant | None = stored(TIME, "When it ended.", None)
+    lines: Annotated[list[Line], ChildRows(LINE_TABLE, Line, on="job_id"), BeforeValidator(plain)] = Field(
+        default_factory=list, description="What it needs."
+    )
+
+
+class JobRead(Versioned, JobCreate):
+    line_count: Annotated[Identity, CountOf("lines")] = stored(INTEGER, "How many lines.")
+
+
+JOB_SUMMARY = Summary(
+    fields=("station", "kind", "spare", "station.site", "station.site.region.country", "spare.site.city"),
+    at="started_at",
+    metrics={
+        metric.name: metric
+        for metric in (
+            SumMetric("count", "how many", (), lambda: ONE),
+            SumMetric("minutes", "how long they take", ("minutes",), lambda minutes: minutes),
+            SpanMetric("worked", "for how many seconds", "started_at", "ended_at", "station_id"),
+        )
+    },
+)
+JOBS = declare(
+    Resource(
+        name="jobs",
+        noun="job",
+        table=JOB_TABLE,
+        folded=folded_table(JOB_TABLE, JobRead),
+        read=JobRead,
+        create=JobCreate,
+        key="code",
+        find_by="code",
+        unique_by="code_key",
+        unique_key_of=str.lower,
+        searched=("code", "station", "note", "lines.part"),
+        facet_words=("station", "kind"),
+        preserved_on_put=frozenset({"code", "started_at"}),
+        immutable=frozenset({"code"}),
+        sort="-started_at",
+        tiebreakers=("started_at", "id"),
+        index_prefixes=(("station_id",), ()),
+        soft_delete=True,
+        summary=JOB_SUMMARY,
+    )
+)
+RESOURCES = (REGIONS, SITES, STATIONS, KINDS, JOBS)
+FTS5 = "CREATE VIRTUAL TABLE {}_search USING fts5 (words, content='', columnsize=0, tokenize='ascii', prefix='2 3')"
+VECTORS = "CREATE TABLE {0}_search (id bigint PRIMARY KEY REFERENCES {0} (id), words tsvector NOT NULL)"
+
+
+def create_tables(tx) -> None:
+    """What a migration would make."""
+    from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: PLC0415 -- for tests of the plant alone
+
+    for made in METADATA.sorted_tables:
+        for ddl in (CreateTable(made), *map(CreateIndex, made.indexes)):
+            tx.cursor.execute(str(ddl.compile(dialect=tx.engine.dialect)))
+    for resource in RESOURCES:
+        tx.cursor.execute((FTS5 if tx.engine is SQLITE else VECTORS).format(resource.name))
+
+
+def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for each operation, as a page of routes has
+    """The routes that a file of `api/routes/` has for a resource."""
+    path, router = f"/{resource.name}", tagged(resource.name)
+    create_schema = resource.create
+    replace_schema = replacement(create_schema, resource.read, resource.preserved_on_put)
+    update_schema = patch(replace_schema)
+
+    def operation(verb: str):
+        return {"name": f"{verb}_{resource.name}"}
+
+    @router.get(path, dependencies=[needs(READ)], **listed(resource), **operation("list"))
+    async def list_all(
+        request: Request, query: Annotated[ListQuery, list_query_of(resource)], database: Db
+    ) -> Response:
+        return answers.page(request, await lists.fetch(database, query))
+
+    @router.post(path, dependencies=[needs(KEEP_RECORDS)], **created(resource), **operation("create"))
+    async def create(body: create_schema, write: WriteOnce) -> Response:
+        return await write.create(path, resource, body)
+
+    if resource.summary is not None:
+
+        @router.get(f"{path}/facets", dependencies=[needs(READ)], **counted(resource), **operation("count"))
+        async def count(query: Annotated[FacetsQuery, facets_of(resource)], database: Db) -> Response:
+            return answers.document(await facets.fetch(database, query))
+
+        @router.get(f"{path}/stats", dependencies=[needs(READ)], **measured(resource), **operation("measure"))
+        async def measure(query: Annotated[StatsQuery, stats_of(resource)], database: Db) -> Response:
+            return answers.document(await stats.fetch(database, query))
+
+    @router.get(f"{path}/{{key}}", dependencies=[needs(READ)], **read(resource), **operation("get"))
+    async def get(
+        key: Name, selection: Annotated[Selection, selection_of(resource)], known: Known, database: Db
+    ) -> Response:
+        return answers.record(await records.read(database, resource, key, selection), known, selection)
+
+    @router.put(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **replaced(resource), **operation("replace"))
+    async def replace(key: Name, body: replace_schema, write: Write) -> Response:
+        return answers.written(path, await write.replace(resource, key, body))
+
+    @router.patch(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **updated(resource), **operation("update"))
+    async def update(key: Name, body: update_schema, write: Write) -> Response:
+        return answers.written(path, await write.update(resource, key, body))
+
+    @router.delete(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **deleted(resource), **operation("delete"))
+    async def delete(key: Name, write: Write) -> Response:
+        await write.delete(resource, key)
+        return Response(status_code=204)
+
+    @router.post(
+        f"{path}/{{key}}/restore", dependencies=[needs(KEEP_RECORDS)], **restored(resource), **operation("restore")
+    )
+    async def restore(key: Name, write: Write) -> Response:
+        return answers.written(path, await write.restore(resource, key))
+
+    @router.get(f"{path}/{{key}}/history", dependencies=[needs(READ)], **listed(HISTORY), **operation("history"))
+    async def history(
+        request: Request, key: Name, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
+    ) -> Response:
+        return answers.page(request, await records.read_history(database, resource, key, query))
+
+    offer_exports(router, resource)
+    return router

@@ -1,0 +1,378 @@
+"""Relations of several levels and lists inside records, on a plant that the product does not have."""
+
+import csv
+import io
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+import pytest_asyncio
+
+from conftest import ENGINES, calling, new_database
+from machine_monitor.api.app import create_app
+from machine_monitor.config import Settings
+from machine_monitor.database.connect import Database
+from query import plant
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BEGIN = datetime(2025, 7, 1, tzinfo=UTC)
+PARTS = ("Seal", "bearing 6204", "Écrou", "Seal kit")
+SITES = {"North": ("Lille", "Upper"), "South": (None, "Lower"), "East": ("Nancy", None)}
+COUNTRIES = {"Upper": "FR", "Lower": None}
+STATIONS = {"L1": ("A", "North"), "L2": ("B", "South"), "L3": ("A", None), "L4": (None, "East")}
+KINDS = {"fix": "Repair", "look": None}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
+async def client(request, tmp_path_factory):
+    """A client of an API with the plant's resources beside the product's."""
+    with new_database(request, request.param, tmp_path_factory.mktemp("plant")) as url:
+        database = Database(url)
+        database.transact(plant.create_tables)
+        database.close_writer()
+        app = create_app(Settings(database_url=url, open=True))
+        for resource in plant.RESOURCES:
+            app.router.routes.extend(plant.routes(resource).routes)
+        async with app.router.lifespan_context(app), calling(app) as opened:
+            await seed(opened)
+            yield opened
+
+
+async def send(client, method: str, path: str, status: int, **body):
+    answer = await client.request(method, path, json=body) if body else await client.request(method, path)
+    assert answer.status_code == status, answer.text
+    return answer.json() if answer.content else None
+
+
+async def seed(client) -> None:
+    for name, country in COUNTRIES.items():
+        await send(client, "POST", "/regions", 201, name=name, country=country)
+    for name, (city, region) in SITES.items():
+        await send(client, "POST", "/sites", 201, name=name, city=city, region=region)
+    for name, (sector, site) in STATIONS.items():
+        await send(client, "POST", "/stations", 201, name=name, sector=sector, site=site)
+    for code, label in KINDS.items():
+        await send(client, "POST", "/kinds", 201, code=code, label=label)
+    for body in jobs():
+        await send(client, "POST", "/jobs", 201, **body)
+
+
+def jobs() -> list[dict]:
+    rng = random.Random(15)
+    made = []
+    for i, (station, spare) in enumerate(product(STATIONS, (None, *STATIONS))):
+        start = BEGIN + timedelta(hours=rng.randrange(3))
+        lines = [
+            {"part": rng.choice(PARTS), "quantity": rng.choice((None, 1, 2, 3)), "urgent": rng.random() < 0.3}
+            for _ in range(i % 4)
+        ]
+        made.append(
+            {"code": f"J{i:02}", "station": station, "spare": spare, "kind": rng.choice(list(KINDS)), "lines": lines}
+            | {"started_at": start.isoformat(), "ended_at": (start + timedelta(minutes=i)).isoformat(), "minutes": i}
+            | {"note": rng.choice((None, "oil", "Öl"))}
+        )
+    return made
+
+
+async def items(client, path: str = "jobs", **parameters) -> list[dict]:
+    answer = await client.get(f"/{path}", params={"limit": 500, **parameters})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+async def codes(client, **parameters) -> set[str]:
+    return {item["code"] for item in await items(client, **parameters)}
+
+
+def station_fact(name: str | None, fact: str):
+    """A field of the station, or of what it leads to, as the seed has it."""
+    if name is None:
+        return None
+    sector, site = STATIONS[name]
+    city, region = SITES[site] if site else (None, None)
+    country = COUNTRIES[region] if region else None
+    facts = {"name": name, "sector": sector, "site": site, "site.name": site, "site.city": city}
+    return (facts | {"site.region": region, "site.region.name": region, "site.region.country": country})[fact]
+
+
+FACTS = ("name", "sector", "site", "site.name", "site.city", "site.region", "site.region.name", "site.region.country")
+HOLDS = {
+    "": lambda found, wanted: found == wanted,
+    "__ne": lambda found, wanted: found != wanted,
+    "__in": lambda found, wanted: found == wanted,
+    "__nin": lambda found, wanted: found != wanted,
+    "__gte": lambda found, wanted: found is not None and found >= wanted,
+    "__lt": lambda found, wanted: found is not None and found < wanted,
+    "__contains": lambda found, wanted: found is not None and wanted.lower() in found.lower(),
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+@pytest.mark.parametrize("relation", ["station", "spare"])
+async def test_a_filter_reaches_a_record_at_any_distance(client, relation, fact):
+    everything = await items(client)
+    values = sorted({station_fact(name, fact) for name in STATIONS} - {None})
+    for operator, wanted in product(HOLDS, values):
+        found = await codes(client, **{f"{relation}.{fact}{operator}": wanted})
+        expected = {job["code"] for job in everything if HOLDS[operator](station_fact(job[relation], fact), wanted)}
+        assert found == expected, (relation, fact, operator, wanted)
+    for is_null in ("true", "false"):
+        found = await codes(client, **{f"{relation}.{fact}__isnull": is_null})
+        assert found == {
+            job["code"] for job in everything if (station_fact(job[relation], fact) is None) == (is_null == "true")
+        }
+
+
+async def test_a_reference_is_filtered_as_the_name_that_it_shows(client):
+    everything = await items(client)
+    for relation in ("station", "spare"):
+        assert await codes(client, **{relation: "L2"}) == {job["code"] for job in everything if job[relation] == "L2"}
+        assert await codes(client, **{f"{relation}__ne": "L2"}) == {
+            job["code"] for job in everything if job[relation] != "L2"
+        }
+    assert {item["name"] for item in await items(client, "stations", site="North")} == {"L1"}
+    assert {item["name"] for item in await items(client, "stations", **{"site.region.country": "FR"})} == {"L1"}
+
+
+SORTS = (
+    "station.site",
+    "-spare.site.city",
+    "spare.site.region.country,-station.sector",
+    "-line_count,spare",
+    "spare,note",
+)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_pages_cross_joins_in_both_directions(client, sort):
+    whole = [item["code"] for item in await items(client, sort=sort)]
+    pages, address = [], f"/jobs?limit=3&sort={sort}"
+    page = (await client.get(address)).json()
+    while True:
+        pages.append([item["code"] for item in page["items"]])
+        if page["next"] is None:
+            break
+        page = (await client.get(f"{address}&cursor={page['next']}")).json()
+    assert [code for codes_of_page in pages for code in codes_of_page] == whole
+    assert len(set(whole)) == 20
+    back = []
+    while page["previous"] is not None:
+        page = (await client.get(f"{address}&cursor={page['previous']}")).json()
+        back.append([item["code"] for item in page["items"]])
+    assert back == pages[-2::-1]
+
+
+def sort_key(value):
+    return (value is None, value or "")
+
+
+async def test_a_sort_by_a_distant_field_puts_nulls_last(client):
+    for direction in ("", "-"):
+        found = [
+            station_fact(item["spare"], "site.city") for item in await items(client, sort=f"{direction}spare.site.city")
+        ]
+        filled = [city for city in found if city is not None]
+        assert found == sorted(filled, reverse=direction == "-") + [None] * (len(found) - len(filled))
+
+
+async def test_a_document_shows_what_its_references_name(client):
+    job = await send(client, "GET", "/jobs/J01?expand=station,spare,kind", 200)
+    assert (job["station"], job["spare"]) == ("L1", "L1")
+    assert job["expanded"]["station"]["site"] == "North"
+    assert job["expanded"]["spare"] == await send(client, "GET", "/stations/L1", 200)
+    assert job["expanded"]["kind"]["code"] == job["kind"]
+    without = await send(client, "GET", "/jobs/J00?expand=spare", 200)
+    assert (without["spare"], without["expanded"]) == (None, {"spare": None})
+
+
+FIELDS = ("code", "station", "station.site", "station.site.region.country", "spare.site.city", "lines", "line_count")
+
+
+async def test_exports_show_distant_fields_one_row_a_record(client):
+    names = ",".join(FIELDS)
+    answer = await client.get("/jobs.csv", params={"fields": names, "sort": "code"})
+    rows = list(csv.reader(io.StringIO(answer.text)))
+    assert rows[0] == list(FIELDS)
+    everything = sorted(await items(client), key=lambda job: job["code"])
+    assert len(rows) == len(everything) + 1
+    for row, job in zip(rows[1:], everything, strict=True):
+        site, country = (station_fact(job["station"], fact) for fact in ("site", "site.region.country"))
+        city = station_fact(job["spare"], "site.city")
+        assert row[:5] == [job["code"], job["station"], site or "", country or "", city or ""]
+        assert (json.loads(row[5]), int(row[6])) == (job["lines"], job["line_count"])
+    lines = (await client.get("/jobs.ndjson?sort=code")).text.splitlines()
+    assert [json.loads(line) for line in lines] == everything
+    flat = (await client.get("/jobs.ndjson", params={"fields": names, "sort": "code"})).text.splitlines()
+    assert [json.loads(line)["lines"] for line in flat] == [job["lines"] for job in everything]
+    assert (await client.get("/jobs.xlsx", params={"fields": names})).status_code == 200
+    refused = await client.get("/jobs.csv?fields=lines.part")
+    assert refused.status_code == 422
+
+
+async def test_facets_count_by_distant_fields(client):
+    everything = await items(client)
+    fields = {"station.site": ("station", "site"), "station.site.region.country": ("station", "site.region.country")}
+    fields |= {"spare": ("spare", "name"), "spare.site.city": ("spare", "site.city")}
+    for narrowing in ({}, {"station": "L1"}, {"q": "seal"}):
+        chosen = await items(client, **narrowing)
+        answer = await client.get("/jobs/facets", params={"by": ",".join(fields), **narrowing})
+        assert answer.status_code == 200, answer.text
+        for name, (relation, fact) in fields.items():
+            counted = {}
+            for job in everything if narrowing == {} else chosen:
+                value = station_fact(job[relation], fact)
+                counted[value] = counted.get(value, 0) + 1
+            assert {row["value"]: row["count"] for row in answer.json()["facets"][name]} == counted, (name, narrowing)
+
+
+async def test_stats_group_by_distant_fields_and_add_up_own_metrics(client):
+    everything = await items(client)
+    answer = await client.get("/jobs/stats?group_by=station.site.region.country,kind&metrics=count,minutes,worked")
+    expected = {}
+    for job in everything:
+        key = (station_fact(job["station"], "site.region.country"), job["kind"])
+        count, minutes = expected.get(key, (0, 0))
+        expected[key] = (count + 1, minutes + job["minutes"])
+    found = answer.json()["groups"]
+    assert {
+        (group["station.site.region.country"], group["kind"]): (group["count"], group["minutes"]) for group in found
+    } == expected
+    assert [group["worked"] <= group["minutes"] * 60 for group in found] == [True] * len(found)
+    by_day = (await client.get("/jobs/stats?group_by=day,station.site&metrics=worked,minutes")).json()["groups"]
+    assert sum(group["minutes"] for group in by_day) == sum(job["minutes"] for job in everything)
+
+
+async def test_an_unknown_reference_names_the_nearest(client):
+    answer = await send(client, "POST", "/stations", 422, name="L9", site="Nort")
+    assert answer["errors"] == [
+        {
+            "pointer": "/site",
+            "code": "unknown-site",
+            "message": "There is no site 'Nort'. Did you mean 'North'?",
+        }
+    ]
+    answer = await send(client, "PATCH", "/jobs/J00", 422, spare="L22")
+    assert answer["detail"] == "There is no station 'L22'. Did you mean 'L2'?"
+
+
+async def test_a_rename_is_followed_by_what_names_the_record_and_by_nothing_else(client):
+    await send(client, "POST", "/sites", 201, name="Old town", region="Upper")
+    for name in ("R1", "R2"):
+        await send(client, "POST", "/stations", 201, name=name, site="Old town")
+    await send(client, "POST", "/jobs", 201, code="R-job", station="R1", kind="fix", started_at="2020-01-01T00:00:00Z")
+    before = {item["code"]: item["version"] for item in await items(client)}
+    await send(client, "PATCH", "/sites/Old town", 200, name="New town")
+    stations = await items(client, "stations", site="New town")
+    assert [(item["name"], item["version"], item["site"]) for item in stations] == [
+        ("R1", 2, "New town"),
+        ("R2", 2, "New town"),
+    ]
+    assert [item["name"] for item in await items(client, "stations", q='"new town"')] == ["R1", "R2"]
+    assert await items(client, "stations", q='"old town"') == []
+    # Jobs do not show the site; that of the first station, whose id is the site's or another, least of all.
+    assert {item["code"]: item["version"] for item in await items(client)} == before
+    assert await codes(client, **{"station.site": "New town"}) == {"R-job"}
+    await send(client, "PATCH", "/stations/R1", 200, name="R one")
+    assert await codes(client, q='"r one"') == {"R-job"}
+    job = await send(client, "GET", "/jobs/R-job", 200)
+    assert (job["station"], job["version"]) == ("R one", 2)
+    history = await items(client, "jobs/R-job/history")
+    assert [entry["op"] for entry in history] == ["create"]
+    await send(client, "DELETE", "/jobs/R-job", 204)
+    answer = await send(client, "DELETE", "/stations/R one", 409)
+    assert answer["code"] == "in-use"
+
+
+async def test_a_record_that_others_name_is_not_deleted_whoever_they_are(client):
+    for path in ("sites/South", "regions/Lower", "stations/L4", "kinds/fix"):
+        answer = await send(client, "DELETE", f"/{path}", 409)
+        assert answer["code"] == "in-use", answer
+    await send(client, "POST", "/sites", 201, name="Nowhere")
+    await send(client, "DELETE", "/sites/Nowhere", 204)
+
+
+ANY = {
+    "lines.part=Seal": lambda lines: any(line["part"] == "Seal" for line in lines),
+    "lines.part__ne=Seal": lambda lines: not any(line["part"] == "Seal" for line in lines),
+    "lines.part__in=Seal,Écrou": lambda lines: any(line["part"] in ("Seal", "Écrou") for line in lines),
+    "lines.part__nin=Seal,Écrou": lambda lines: not any(line["part"] in ("Seal", "Écrou") for line in lines),
+    "lines.part__contains=ecr": lambda lines: any(line["part"] == "Écrou" for line in lines),
+    "lines.part__startswith=SEAL k": lambda lines: any(line["part"] == "Seal kit" for line in lines),
+    "lines.quantity__gte=2": lambda lines: any((line["quantity"] or 0) >= 2 for line in lines),
+    "lines.quantity__isnull=false": lambda lines: any(line["quantity"] is not None for line in lines),
+    "lines.quantity__isnull=true": lambda lines: all(line["quantity"] is None for line in lines),
+    "lines.urgent=true": lambda lines: any(line["urgent"] for line in lines),
+    "lines.urgent=true&lines.part=Seal": lambda lines: (
+        any(line["urgent"] for line in lines) and any(line["part"] == "Seal" for line in lines)
+    ),
+    "line_count=0": lambda lines: not lines,
+    "line_count__gt=1": lambda lines: len(lines) > 1,
+    "q=seal": lambda lines: any(line["part"].startswith("Seal") for line in lines),
+    'q="seal kit"': lambda lines: any(line["part"] == "Seal kit" for line in lines),
+    "q=-seal": lambda lines: not any(line["part"].startswith("Seal") for line in lines),
+}
+
+
+@pytest.mark.parametrize("query", ANY)
+async def test_a_filter_on_a_list_asks_any_of_its_rows(client, query):
+    everything = await items(client)
+    answer = await client.get(f"/jobs?limit=500&count=exact&{query.replace('&lines', '&lines')}")
+    assert answer.status_code == 200, answer.text
+    found = {item["code"] for item in answer.json()["items"]}
+    expected = {job["code"] for job in everything if ANY[query](job["lines"])}
+    assert found == expected
+    assert answer.json()["total"] == len(expected)
+    assert 0 < len(expected) < len(everything)
+
+
+async def test_a_list_is_written_shown_and_kept_in_history_as_a_whole(client):
+    first = {"part": "Pump", "quantity": 2, "urgent": True, "needed_at": "2025-07-01T10:00:00Z"}
+    second = {"part": "Belt", "quantity": None, "urgent": False, "needed_at": None}
+    job = await send(client, "PUT", "/jobs/H1", 201, station="L3", kind="look", lines=[first, {"part": "Belt"}])
+    assert (job["lines"], job["line_count"]) == ([first, second], 2)
+    assert (await send(client, "PUT", "/jobs/H1", 200, **job))["version"] == 1
+    assert await codes(client, **{"lines.needed_at": "2025-07-01"}) == {"H1"}
+    job = await send(client, "PATCH", "/jobs/H1", 200, lines=[second, first])
+    assert (job["lines"], job["version"]) == ([second, first], 2)
+    await send(client, "PATCH", "/jobs/H1", 200, note="none of it")
+    job = await send(client, "PATCH", "/jobs/H1", 200, lines=[])
+    assert (job["lines"], job["line_count"], job["version"]) == ([], 0, 4)
+    assert await codes(client, q="pump") == set()
+    history = await items(client, "jobs/H1/history")
+    assert [entry["changes"].get("lines") for entry in history] == [
+        [[second, first], []],
+        None,
+        [[first, second], [second, first]],
+        [None, [first, second]],
+    ]
+    refused = await send(client, "PATCH", "/jobs/H1", 422, lines=[{"part": "x", "quantity": -1}])
+    assert refused["errors"][0]["pointer"] == "/lines/0/quantity"
+    refused = await send(client, "PATCH", "/jobs/H1", 422, line_count=7)
+    assert refused["errors"][0]["code"] == "read-only"
+
+
+async def test_a_list_is_deleted_and_restored_with_its_record(client):
+    lines = [{"part": "Valve", "quantity": 1, "urgent": False, "needed_at": None}]
+    await send(client, "PUT", "/jobs/D1", 201, station="L3", kind="look", lines=lines)
+    await send(client, "DELETE", "/jobs/D1", 204)
+    assert await codes(client, **{"lines.part": "Valve"}) == set()
+    restored = await send(client, "POST", "/jobs/D1/restore", 200)
+    assert (restored["lines"], restored["line_count"]) == (lines, 1)
+    assert await codes(client, **{"lines.part": "Valve"}) == {"D1"}
+
+
+async def test_unknown_names_are_refused_with_the_nearest(client):
+    answer = await client.get("/jobs?station.site.citi=x")
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
+    assert "Did you mean 'station.site.city'?" in answer.json()["detail"]
+    assert (await client.get("/jobs?sort=lines.part")).status_code == 422
+    assert (await client.get("/jobs?lines=x")).status_code == 422
+
+
+async def test_the_api_documents_the_plant(client):
+    document = (await client.get("/openapi.json")).json()
+    assert "station.site.region.country" in document["paths"]["/jobs"]["get"]["description"]
+    assert "lines.part" in document["paths"]["/jobs"]["get"]["description"]
