@@ -98,7 +98,7 @@ def follow_rename(tx: Transaction, stored: Stored, name: str, at: str) -> None:
         for body, after, _ in logs:
             now = {**json.loads(body), "machine": name}
             search_index.follow(tx, Change(LOGS, after, {**now, "machine": old}, now))
-        tx.settle(search_index.write_all)
+        tx.flush_deferred(search_index.write_all)
 
 
 def _their_key(related: Related, stored: Stored) -> Any:

@@ -9,8 +9,8 @@ import pytest
 from conftest import prepare
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
+from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
-from machine_monitor.database.transfer import files
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.services.backup import manifest
 from services.backup.plants import answers, fill, is_empty, kept, restore, save, verified

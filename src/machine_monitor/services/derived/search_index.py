@@ -5,7 +5,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from machine_monitor.database.fulltext import DIVIDER, bounded
+from machine_monitor.database.fulltext import DIVIDER, cap_positions
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.vocabulary import Resource
 from machine_monitor.query.words import cut, facet_word
@@ -51,7 +51,7 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
     for name in resource.searched:
         if values[name] is not None:
             words += [*cut(values[name]), DIVIDER]
-    return bounded([*words, *(facet_word(name, values[name]) for name in resource.facets)])
+    return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facets)])
 
 
 def write(tx: Transaction, entries: Iterable[Entry]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiosqlite
 
-from machine_monitor.database.drivers.lock_file import LockFile
+from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
