@@ -1,4 +1,4 @@
-"""What a database engine offers. Each method says its contract here and its engine's way in the subclass.
+"""What a database engine offers. The contract of each method stands here, and its SQL in the engine's own class.
 
 A value has three forms: JSON as the API shows it, what the database stores, and what the driver returns. `show` is the
 SQL expression that makes JSON of a column, `store` converts a JSON value for a bind, `load` converts it back.
@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import sqlalchemy
+import sqlalchemy as sa
 from pydantic_core import to_json
-from sqlalchemy import URL, Column, ColumnElement, Connection, Select, Table, Text, case, cast, literal_column
+from sqlalchemy import Column, ColumnElement, Table, literal_column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:  # an address names its engine
 
 Show = Callable[[ColumnElement, Kind], ColumnElement]
 Convert = Callable[[Any, Kind], Any]
-# Told how many of how many are done.
+# Called with how many of how many are done.
 Progress = Callable[[int, int], None]
+# Of SQLAlchemy's engines: a migration opens one connection, and no error tells the values of a record.
+MIGRATION_OPTIONS: Mapping[str, Any] = {"poolclass": sa.pool.NullPool, "hide_parameters": True}
 
 
 class Engine(ABC):
@@ -87,7 +89,7 @@ class Engine(ABC):
         """The value of a JSON object's member."""
 
     @abstractmethod
-    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> Select:
+    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         """A row of a type for each text of a JSON array."""
 
     # Time
@@ -145,11 +147,11 @@ class Engine(ABC):
     # Addresses, connections and migrations
 
     @abstractmethod
-    def normalize_url(self, url: URL, setting: str) -> URL:
+    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
         """One form for all spellings of a URL. Raises `BadSetting`, which names the setting, if it cannot be used."""
 
     @abstractmethod
-    def path_of(self, url: URL) -> Path | None:
+    def path_of(self, url: sa.URL) -> Path | None:
         """The file that holds the database; None if a server does."""
 
     @abstractmethod
@@ -157,12 +159,15 @@ class Engine(ABC):
         """The connections to a database; a query is stopped after so many seconds."""
 
     @abstractmethod
-    def migration_engine(self, address: "Address", *, read_only: bool) -> sqlalchemy.Engine:
-        """SQLAlchemy's engine, for Alembic."""
+    def migration_engine(self, address: "Address", *, read_only: bool) -> sa.Engine:
+        """SQLAlchemy's engine, for Alembic; one that reads only waits for no writer."""
 
     @abstractmethod
-    def migration_transaction(self, connection: Connection, address: "Address") -> AbstractContextManager[None]:
-        """A transaction of SQLAlchemy's connection that no other migration shares; committed at its end."""
+    def migration_transaction(self, connection: sa.Connection, address: "Address") -> AbstractContextManager[None]:
+        """A transaction that no other migration shares; committed at its end.
+
+        Raises `SchemaMismatch` if the migration would leave references to nothing.
+        """
 
     @abstractmethod
     def back_up(self, address: "Address", revision: str) -> Path | None:
@@ -207,12 +212,12 @@ def canonical_json(value: Any) -> str:
 
 def as_text(document: ColumnElement) -> ColumnElement:
     """The text of a JSON document: PostgreSQL's driver would parse the value otherwise."""
-    return cast(document, Text)
+    return sa.cast(document, sa.Text)
 
 
-def column_list(engine: Engine, table: Table) -> str:
-    """The names of a table's columns, for INSERT and COPY."""
-    return ", ".join(map(engine.dialect.identifier_preparer.format_column, table.columns))
+def columns_of(engine: Engine, table: Table) -> str:
+    """A table and all of its columns, for INSERT and COPY."""
+    return f"{table.name} ({', '.join(map(engine.dialect.identifier_preparer.format_column, table.columns))})"
 
 
 def store_json(value: Any, _kind: Kind) -> str:
@@ -226,7 +231,7 @@ def store_json(value: Any, _kind: Kind) -> str:
 def show_rank(column: ColumnElement, kind: Kind) -> ColumnElement:
     """The name of a rank."""
     names = {literal_column(str(i)): literal_column(f"'{name}'") for i, name in enumerate(kind.choices)}
-    return case(names, value=column)
+    return sa.case(names, value=column)
 
 
 def store_rank(value: Any, kind: Kind) -> int:

@@ -24,7 +24,7 @@ def copy(source: Database, destination: Address, progress: Progress) -> Contents
 def refuse_occupied(destination: Address) -> None:
     """Raise `UsageError` unless a database can begin there."""
     migrations.refuse_occupied(destination)
-    if destination.path is not None and (beside := files.left_over(destination.path)):
+    if destination.path is not None and (beside := files.leftovers(destination.path)):
         raise UsageError(f"{beside[0]} belongs to a database that is not there any more: move it away first.")
 
 
@@ -32,7 +32,7 @@ def _copy(destination: Address, progress: Progress, source: Transaction) -> Cont
     transfer.refuse_other_schema(source)
     if destination.path is None:
         return Database(destination).set_up(lambda tx: transfer.transfer(source, tx, progress))
-    with files.making(destination.path) as made:
+    with files.staging(destination.path) as made:
         held = Database(addresses.of_file(made)).set_up(lambda tx: transfer.transfer(source, tx, progress))
         publish(made, destination, destination.path)
     return held
@@ -40,6 +40,6 @@ def _copy(destination: Address, progress: Progress, source: Transaction) -> Cont
 
 def publish(made: Path, destination: Address, path: Path) -> None:
     """Move a finished file to the path of an address, where there must be no database."""
-    files.seal(made, "wal")
+    files.finish(made, "wal")
     refuse_occupied(destination)
-    files.put(made, path)
+    files.replace_atomically(made, path)

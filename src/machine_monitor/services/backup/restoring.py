@@ -23,13 +23,13 @@ def restore(file: Path, destination: Address, progress: Progress) -> Contents:
     copying.refuse_occupied(destination)
     path = destination.path
     # A copy: SQLite writes beside what it opens, and a migration into it.
-    with files.making(path or Path(gettempdir()) / file.name) as made:
+    with files.staging(path or Path(gettempdir()) / file.name) as made:
         _fetch(file, made, described)
         held = _migrate(file, made, described, progress)
         if path is not None:
             copying.publish(made, destination, path)
             return held
-        files.seal(made, "wal")
+        files.finish(made, "wal")
         return copying.copy(Database(addresses.of_file(made)), destination, progress)
 
 

@@ -26,9 +26,9 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
             raise UsageError(f"{path} is the database itself: name another file.")
         if path.is_dir() or (path.exists() and not replace):
             raise UsageError(f"{path} is there already: say --force to replace a backup.")
-    with files.making(target) as made:
+    with files.staging(target) as made:
         head = database.snapshot(partial(_fill, made, progress))
-        files.seal(made, "delete")
+        files.finish(made, "delete")
         held = Database(addresses.of_file(made)).snapshot(partial(transfer.contents, progress=progress))
         if held.head != head:
             raise UsageError(f"The copy's history ends at {held.head}, not at {head}: nothing was written.")
@@ -38,8 +38,8 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
         for path in (beside, made):
             path.chmod(PRIVATE)
         # The backup last: where it is, its manifest is too.
-        files.put(beside, manifest.place(target))
-        files.put(made, target)
+        files.replace_atomically(beside, manifest.place(target))
+        files.replace_atomically(made, target)
     return described
 
 

@@ -22,17 +22,15 @@ class TsvectorIndex(Index):
     clear = "TRUNCATE {name}_search"
 
     def key_of(self, identity: int, instant: str | None) -> int:
-        """The id."""
         del instant
         return identity
 
     def id_of(self, key: int, *, follows_time: bool) -> int:
-        """The key."""
         del follows_time
         return key
 
     def document(self, words: Sequence[str]) -> str:
-        """For `::tsvector`: each word with its positions."""
+        # Each word with its positions.
         positions: dict[str, list[str]] = defaultdict(list)
         for position, word in enumerate(words, 1):
             if word == DIVIDER:
@@ -44,13 +42,12 @@ class TsvectorIndex(Index):
         return " ".join(f"'{word}':{','.join(found)}" if found else f"'{word}'" for word, found in positions.items())
 
     def query(self, search: Search) -> str:
-        """For `::tsquery`."""
         required = ["(" + " | ".join(map(_term, group)) + ")" for group in search.required]
         return " & ".join([*required, *(f"!{_term(term)}" for term in search.excluded)])
 
     @contextmanager
     def filling(self, cursor: Any, name: str) -> Generator[None]:
-        """The GIN index is dropped, and built of all rows at the end: an eighth of the time of row by row."""
+        # The GIN index is dropped, and built of all rows at the end: an eighth of the time of row by row.
         cursor.execute("SELECT pg_get_indexdef(%s::regclass)", [f"ix_{name}_search_words"])
         (definition,) = cursor.fetchone()
         cursor.execute(f"DROP INDEX ix_{name}_search_words")
@@ -58,7 +55,7 @@ class TsvectorIndex(Index):
         cursor.execute(definition)
 
     def differing(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
-        """The server compares, chunk by chunk, and at last whether more follows."""
+        # The server compares, chunk by chunk, and at last whether more follows.
         after = 0
         for chunk in chain(documents(), [[]]):
             keys, words = [key for key, _ in chunk], [text for _, text in chunk]

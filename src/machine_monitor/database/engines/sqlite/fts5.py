@@ -21,26 +21,23 @@ class Fts5Index(Index):
     key_of = staticmethod(place)
 
     def id_of(self, key: int, *, follows_time: bool) -> int:
-        """The low bits of a place."""
         return key & ID_MASK if follows_time else key
 
     def document(self, words: Sequence[str]) -> str:
-        """The words between blanks."""
         return " ".join(words)
 
     def query(self, search: Search) -> str:
-        """For MATCH. FTS5 refuses an exclusion alone: it starts from the divider, which every document has."""
+        # FTS5 refuses an exclusion alone: it starts from the divider, which every document has.
         required = [" OR ".join(map(_term, group)) for group in search.required] or [f'"{DIVIDER}"']
         base = " AND ".join(f"({group})" for group in required)
         return f"({base})" + "".join(f" NOT {_term(term)}" for term in search.excluded)
 
     def filling(self, cursor: Any, name: str) -> AbstractContextManager:
-        """FTS5 takes documents as they come."""
         del cursor, name
         return nullcontext()
 
     def differing(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
-        """Compare sums of hashes: first of groups of keys, then of the keys in groups that differ."""
+        # Compare sums of hashes: first of groups of keys, then of the keys in groups that differ.
         cursor.execute(VOCABULARY.format(name=name))
         try:
             by_group = _sums(cursor, name, documents, lambda key: key % GROUPS)
