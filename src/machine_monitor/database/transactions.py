@@ -44,7 +44,7 @@ class Transaction:
 
     def stream(self, statement: Statement) -> Iterator[Any]:
         """The rows of one statement that takes no values, fetched some at a time."""
-        with closing(self.engine.stream_cursor(self.cursor.connection)) as cursor:
+        with closing(self.engine.stream_cursor(self.cursor)) as cursor:
             cursor.execute(statement.sql, statement.bind({}))
             while rows := cursor.fetchmany(ROWS):
                 yield from rows

@@ -31,9 +31,9 @@ MIGRATION_OPTIONS: Mapping[str, Any] = {"poolclass": sa.pool.NullPool, "hide_par
 
 
 class Engine(ABC):
-    """One database engine. An engine is equal to itself only, so statements are cached by it.
+    """One database engine. Engines compare by identity, so compiled statements can be cached by engine.
 
-    A `cursor` is sqlite3's or psycopg's, a `connection` is the cursor's own, unless it is called SQLAlchemy's.
+    A `cursor` is sqlite3's or psycopg's; a `connection` is SQLAlchemy's.
     """
 
     name: ClassVar[str]
@@ -176,8 +176,8 @@ class Engine(ABC):
     # Transfer between databases of any engine: rows travel in the form in which SQLite stores them
 
     @abstractmethod
-    def stream_cursor(self, connection: Any) -> Any:
-        """A cursor that fetches rows some at a time."""
+    def stream_cursor(self, cursor: Any) -> Any:
+        """Another cursor of the same transaction, which fetches rows some at a time."""
 
     @abstractmethod
     def portable(self, column: Column) -> ColumnElement:

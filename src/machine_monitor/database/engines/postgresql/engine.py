@@ -161,9 +161,9 @@ class PostgresqlEngine(Engine):
     def back_up(self, address: "Address", revision: str) -> None:
         """A server has backups of its own."""
 
-    def stream_cursor(self, connection: Any) -> Any:
+    def stream_cursor(self, cursor: Any) -> Any:
         # A cursor of the server's, by its name: the driver's own would fetch all rows.
-        return connection.cursor(name="stream")
+        return cursor.connection.cursor(name="stream")
 
     def portable(self, column: sa.Column) -> ColumnElement:
         type_ = column.type.dialect_impl(self.dialect)

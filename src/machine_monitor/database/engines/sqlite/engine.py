@@ -199,8 +199,8 @@ class SqliteEngine(Engine):
         partial.replace(target)
         return target
 
-    def stream_cursor(self, connection: Any) -> Any:
-        return connection.cursor()
+    def stream_cursor(self, cursor: Any) -> Any:
+        return cursor.connection.cursor()
 
     def portable(self, column: sa.Column) -> ColumnElement:
         return column
