@@ -68,6 +68,12 @@ def test_a_folder_of_the_console_is_seen_at_a_glance(folder):
     assert len([path for path in folder.iterdir() if path.is_file()]) <= MAX_FILES_OF_PACKAGE
 
 
+# What an engine does differently is a method of `database.engines`.
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_no_module_asks_which_engine_it_has(path):
+    assert re.search(r"\b(is|is not|==|!=) (SQLITE|POSTGRESQL)\b|engine\.name (==|!=|in) ", path.read_text()) is None
+
+
 @pytest.mark.parametrize("path", [*SOURCES, *CONSOLE_SOURCES], ids=name)
 def test_a_module_is_named_by_what_it_is_for(path):
     assert path.name.partition(".")[0] not in FORBIDDEN

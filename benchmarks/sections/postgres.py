@@ -12,8 +12,8 @@ from benchmarks.questions import READS, Questions
 from benchmarks.sections import reads, statements
 from benchmarks.targets import LIMIT, NAIVE, PRODUCT, Target
 from machine_monitor.database import addresses
-from machine_monitor.database.drivers.postgresql import reading_options
 from machine_monitor.database.engines import POSTGRESQL
+from machine_monitor.database.engines.postgresql.driver import reading_options
 from machine_monitor.database.statements import Statement
 
 

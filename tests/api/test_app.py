@@ -150,8 +150,8 @@ async def test_what_a_related_record_says_is_not_told_by_the_version(client):
 
 
 async def test_who_finds_no_reader_is_told_that_the_database_is_busy(sqlite_database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.drivers.sqlite.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("machine_monitor.database.drivers.sqlite.READERS", 0)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.READERS", 0)
     async with serving(Settings(database_url=sqlite_database_url)) as client:
         answer = await client.get("/logs?q=word")
         assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")

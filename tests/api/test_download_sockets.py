@@ -18,7 +18,7 @@ from machine_monitor.database import streams
 @pytest.fixture
 def served(sqlite_database_url, unused_tcp_port, monkeypatch):
     """An application that a server in a thread of its own serves, and the server's port."""
-    monkeypatch.setattr("machine_monitor.database.drivers.sqlite.ROWS", 10)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 10)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     app = create_app(Settings(database_url=sqlite_database_url, open=True))
     server = uvicorn.Server(uvicorn.Config(app, port=unused_tcp_port, log_level="critical", access_log=False))

@@ -20,7 +20,7 @@ from machine_monitor.services.history import Author
 @pytest.fixture(autouse=True)
 def _few_rows_at_once(monkeypatch):
     for engine in ("sqlite", "postgresql"):
-        monkeypatch.setattr(f"machine_monitor.database.drivers.{engine}.ROWS", 10)
+        monkeypatch.setattr(f"machine_monitor.database.engines.{engine}.driver.ROWS", 10)
 
 
 async def test_an_export_shows_one_moment(database_url):
@@ -170,7 +170,7 @@ async def test_a_few_flow_at_once_and_lists_go_on(database_url, monkeypatch):
 
 
 async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.drivers.sqlite.ROWS", 1_000)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 1_000)
     fill(sqlite_database_url, 100)
     with sqlite3.connect(addresses.parse(sqlite_database_url).path) as connection:
         names = [row[1] for row in connection.execute("PRAGMA table_info(logs)")]

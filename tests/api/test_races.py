@@ -10,7 +10,7 @@ from api.kinds import LOGS, MACHINES, create
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
-from machine_monitor.database.drivers import sqlite
+from machine_monitor.database.engines.sqlite import driver
 from machine_monitor.database.statements import Statement
 from machine_monitor.query import lists
 from machine_monitor.services import history, storage
@@ -139,7 +139,7 @@ async def test_many_writers_lose_nothing(filled):
 
 async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlite_database_url, monkeypatch):
     async with serving(Settings(database_url=sqlite_database_url)) as client:
-        monkeypatch.setattr(sqlite, "connect", partial(sqlite.connect, busy_seconds=0.05))
+        monkeypatch.setattr(driver, "connect", partial(driver.connect, busy_seconds=0.05))
         other = sqlite3.connect(addresses.parse(sqlite_database_url).path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         for method, url, body in (("POST", "/users", {"trigram": "A"}), ("DELETE", "/log-types/info", None)):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from machine_monitor.database import batches
-from machine_monitor.database.connect import Database, Raced
+from machine_monitor.database.connect import Database, SerializationConflict
 from machine_monitor.errors import DatabaseBusy, StorageFull
 
 
@@ -71,7 +71,7 @@ async def test_one_that_fails_does_not_touch_its_neighbours(opened):
     assert outcomes[0] == "a"
     assert isinstance(outcomes[1], ValueError)
     assert outcomes[2] == "b"
-    assert isinstance(outcomes[3], Raced)
+    assert isinstance(outcomes[3], SerializationConflict)
     assert names(opened) == ["a", "b"]
     assert deferred == ["good"]
 
@@ -88,7 +88,7 @@ async def test_what_a_failing_part_settled_of_others_is_done_again(opened):
         tx.defer(work, "a")
 
     def settles_and_fails(tx):
-        tx.settle()
+        tx.flush_deferred()
         message = "no"
         raise ValueError(message)
 

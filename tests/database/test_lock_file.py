@@ -10,8 +10,8 @@ from unittest.mock import Mock
 import pytest
 
 from machine_monitor.database.connect import Database
-from machine_monitor.database.drivers import sqlite
-from machine_monitor.database.drivers.lock_file import LockFile
+from machine_monitor.database.engines.sqlite import driver
+from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import DatabaseBusy
 
@@ -66,7 +66,7 @@ def test_a_migration_holds_it(written):
 
 
 def test_the_commit_and_its_checkpoint_are_made_under_it(written, monkeypatch):
-    monkeypatch.setattr(sqlite, "LOG_PAGES", 1)
+    monkeypatch.setattr(driver, "LOG_PAGES", 1)
     moved = []
     release = fcntl.flock
 
@@ -83,11 +83,11 @@ def test_the_commit_and_its_checkpoint_are_made_under_it(written, monkeypatch):
 
 
 def test_who_waits_has_it_when_the_other_ends_or_is_told_to_come_again(written, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(driver, "BUSY_SECONDS", 0.05)
     with held(written), pytest.raises(DatabaseBusy):
         written.transact(add)
     assert written.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == []
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 10)
+    monkeypatch.setattr(driver, "BUSY_SECONDS", 10)
     with ExitStack() as stack:
         stack.enter_context(held(written))
         threading.Timer(0.05, stack.pop_all().close).start()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine_monitor.database import instants
-from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, bounded, place
+from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, cap_positions, place
 from machine_monitor.models import USERS
 from machine_monitor.query.language import search_terms
 from machine_monitor.query.language.search_terms import MAX_WORD, MAX_WORDS, TooManyWords
@@ -152,7 +152,7 @@ def test_a_phrase_never_reaches_into_the_next_field(texts):
     ids=["many of one", "a gap among others", "past the last position"],
 )
 def test_beyond_what_an_index_keeps_words_count_and_phrases_do_not(given_words, kept):
-    assert bounded(given_words) == kept
+    assert cap_positions(given_words) == kept
 
 
 @given(st.lists(st.integers(0, 130 * 365 * 86_400 * 10**6), min_size=2, max_size=2), st.integers(1, 9))

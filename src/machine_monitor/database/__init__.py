@@ -1,1 +1,1 @@
-"""The only place that knows an engine: connect, read (finished JSON in one hop), write (one unit of work)."""
+"""The only package that knows the engines: connect, read (finished JSON in one hop), write (one unit of work)."""

@@ -9,25 +9,28 @@ from sqlalchemy.exc import ArgumentError
 from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
 from machine_monitor.errors import BadSetting
 
-# The part before `+` names the engine; the driver that a URL asks for is ours to choose.
+# The part before `+` names the engine; which driver is used is not for the URL to say.
 ENGINES = {"sqlite": SQLITE, "sqlite3": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
-# asyncpg and psycopg name the same wish differently.
-POSTGRESQL_OPTIONS = {"ssl": "sslmode"}
 SECRETS = {"password", "sslpassword"}
 
 
 @dataclass(frozen=True)
 class Address:
-    """A database's place; `path` for SQLite, `conninfo` for PostgreSQL, `shown` without its password."""
+    """A database's engine and URL; `shown` is the URL without its passwords."""
 
     engine: Engine
     url: URL
     shown: str
 
     @property
-    def path(self) -> Path:
-        """The file of an SQLite database."""
-        return Path(self.url.database or "")
+    def path(self) -> Path | None:
+        """The file that holds the database; None if a server does."""
+        return self.engine.path_of(self.url)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to connect to: SQLite would create a file that is not there."""
+        return self.path is None or self.path.exists()
 
     @property
     def conninfo(self) -> str:
@@ -39,12 +42,12 @@ class Address:
 
 
 def of_file(path: Path) -> Address:
-    """The address of an SQLite file, whatever signs its name has."""
-    return Address(SQLITE, URL.create("sqlite+aiosqlite", database=str(path.absolute())), str(path))
+    """The address of an SQLite file, whatever characters its name has."""
+    return Address(SQLITE, SQLITE.url_of(path), str(path))
 
 
 def parse(text: str, name: str = "MM_DATABASE_URL") -> Address:
-    """Read a database URL that is called `name`; raises `BadSetting` that says what is wrong and shows no password."""
+    """Read the database URL of the setting `name`. Raises `BadSetting`, which says what is wrong without a password."""
     try:
         url = make_url(text.strip())
     except (ArgumentError, ValueError):
@@ -56,22 +59,6 @@ def parse(text: str, name: str = "MM_DATABASE_URL") -> Address:
         raise BadSetting(message)
     if "@" in (url.host or ""):
         raise BadSetting(f"{name} has an @ too many: write %40 for one in a password.")
-    url = _sqlite(url, name) if engine is SQLITE else _postgresql(url)
-    masked = {name: "***" if name in SECRETS else value for name, value in url.query.items()}
+    url = engine.normalize_url(url, name)
+    masked = {option: "***" if option in SECRETS else value for option, value in url.query.items()}
     return Address(engine, url, url.set(drivername=engine.name, query=masked).render_as_string(hide_password=True))
-
-
-def _sqlite(url: URL, name: str) -> URL:
-    file = (url.database or "").removeprefix("file:")
-    if file in ("", ":memory:"):
-        message = f"{name} names no file: records must outlive the process. Write sqlite:///file.db."
-        raise BadSetting(message)
-    if url.host:
-        message = f"{name} has two slashes before '{url.host}': write sqlite:///{url.host} for a file."
-        raise BadSetting(message)
-    return URL.create("sqlite+aiosqlite", database=str(Path(file).expanduser().absolute()))
-
-
-def _postgresql(url: URL) -> URL:
-    query = {POSTGRESQL_OPTIONS.get(name, name): value for name, value in url.query.items()}
-    return url.set(drivername="postgresql+psycopg", query=query)

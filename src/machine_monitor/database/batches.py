@@ -1,4 +1,8 @@
-"""Group commit: the writes that wait share one transaction, and so one flush to the disk."""
+"""Group commit: concurrent writes share one transaction, and therefore one flush to the disk.
+
+A durable commit costs as much as dozens of small statements. The writer thread therefore takes all units of work that
+wait (at most MAX_BATCH), runs them in one transaction, and gives each its own result or error.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,18 +14,19 @@ from machine_monitor.errors import DatabaseBusy
 
 MAX_WAITING = 1_000
 MAX_BATCH = 64
-# Who was just answered writes again soon: a batch waits so long for as many as there were, a lone writer never does.
+# Wait briefly for clients that just got a response: they usually write again, and a batch of 16 costs a quarter less
+# CPU per write than one of 8. A lone client never waits.
 LINGER_SECONDS = 0.004
 
 Unit = Callable[[Any], Any]
-# What became of each unit: its result, or the error that it failed with.
-Outcomes = Sequence[tuple[Any, BaseException | None]]
+# For each unit its result, or the error that it raised.
+Results = Sequence[tuple[Any, BaseException | None]]
 
 
 class Batches:
     """Collects units in the event loop and hands them, one batch after another, to a thread."""
 
-    def __init__(self, run: Callable[[Sequence[Unit]], Outcomes], threads: Executor) -> None:
+    def __init__(self, run: Callable[[Sequence[Unit]], Results], threads: Executor) -> None:
         self._run = run
         self._threads = threads
         self._waiting: list[tuple[Unit, asyncio.Future[Any]]] = []
@@ -35,16 +40,16 @@ class Batches:
         return self._last if self._busy else 0, len(self._waiting)
 
     async def submit(self, unit: Unit) -> Any:
-        """What the unit gives once its batch is on disk; raises `DatabaseBusy` if too many wait."""
+        """The unit's result, once its batch is on disk; raises `DatabaseBusy` if too many units wait."""
         if len(self._waiting) >= MAX_WAITING:
             raise DatabaseBusy
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((unit, answer))
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((unit, future))
         self._schedule()
-        return await answer
+        return await future
 
     def _schedule(self) -> None:
-        """Start a batch once everyone who is expected waits, or has had the time to come."""
+        """Start a batch once as many units wait as the last one had, or after LINGER_SECONDS."""
         if self._busy or not self._waiting:
             return
         loop = asyncio.get_running_loop()
@@ -60,31 +65,31 @@ class Batches:
         self._busy, self._lingering = True, None
         batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         self._last = len(batch)
-        answers = [answer for _, answer in batch]
+        futures = [future for _, future in batch]
         try:
             done = asyncio.get_running_loop().run_in_executor(self._threads, self._run, [unit for unit, _ in batch])
         except RuntimeError:  # the database is closed
-            self._tell(answers, [(None, DatabaseBusy())] * len(answers))
+            self._resolve_futures(futures, [(None, DatabaseBusy())] * len(futures))
         else:
-            done.add_done_callback(partial(self._finish, answers))
+            done.add_done_callback(partial(self._finish, futures))
 
-    def _finish(self, answers: Sequence[asyncio.Future[Any]], done: asyncio.Future[Outcomes]) -> None:
+    def _finish(self, futures: Sequence[asyncio.Future[Any]], done: asyncio.Future[Results]) -> None:
         error = done.exception()
         if isinstance(error, DatabaseBusy):
-            # Whoever waits would wait as long again, to hear the same.
-            answers = [*answers, *(answer for _, answer in self._waiting)]
+            # The waiting units would wait as long again, for the same error.
+            futures = [*futures, *(future for _, future in self._waiting)]
             self._waiting = []
-        self._tell(answers, [(None, error)] * len(answers) if error is not None else done.result())
+        self._resolve_futures(futures, [(None, error)] * len(futures) if error is not None else done.result())
 
-    def _tell(self, answers: Sequence[asyncio.Future[Any]], outcomes: Outcomes) -> None:
-        for answer, (result, failure) in zip(answers, outcomes, strict=True):
-            # Whoever asked may have gone.
-            if answer.done():
+    def _resolve_futures(self, futures: Sequence[asyncio.Future[Any]], results: Results) -> None:
+        for future, (result, error) in zip(futures, results, strict=True):
+            # The client may have gone.
+            if future.done():
                 continue
-            if failure is None:
-                answer.set_result(result)
+            if error is None:
+                future.set_result(result)
             else:
-                answer.set_exception(failure)
+                future.set_exception(error)
         self._busy = False
-        self._expected = len(answers) + len(self._waiting)
+        self._expected = len(futures) + len(self._waiting)
         self._schedule()

@@ -7,34 +7,36 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
-from machine_monitor.database import addresses, drivers
+from machine_monitor.database import addresses
 from machine_monitor.database.addresses import Address
-from machine_monitor.database.batches import Batches, Outcomes, Unit
-from machine_monitor.database.engines import POSTGRESQL
+from machine_monitor.database.batches import Batches, Results, Unit
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import Streams
-from machine_monitor.database.transactions import Torn, Transaction
+from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseFault, QueryTimeout
 
 logger = logging.getLogger(__name__)
-# A unit that met a race (a key taken, a reference gone) sees the winner when it runs again.
+# A unit that conflicts with another write (a key taken, a reference gone) sees its result when it runs again.
 ATTEMPTS = 3
 T = TypeVar("T")
 
 
-class Raced(Conflict):
-    """Another write was in the way: the unit runs again, and this is its answer if that does not help."""
+class SerializationConflict(Conflict):
+    """Another write was in the way. The unit runs again, and this is its error if that does not help."""
 
 
 class Database:
-    """One database; `open` before the first `fetch`, `close` at the end; `on_batch` hears how many share a commit."""
+    """One database. Call `open` before the first `fetch`, and `close` at the end.
+
+    `on_batch` is called with the number of units that share a commit.
+    """
 
     def __init__(
         self, url: str | Address, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None
     ) -> None:
         self.address = url if isinstance(url, Address) else addresses.parse(url)
         self.engine = self.address.engine
-        self._driver = drivers.driver_of(self.address, query_timeout)
+        self._driver = self.engine.create_driver(self.address, query_timeout)
         self._errors = _Errors(self._driver)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._batches = Batches(self._transact_batch, self._threads)
@@ -43,7 +45,7 @@ class Database:
         self._reading = 0
 
     async def open(self) -> None:
-        """Open the connections that read; those that write open when they are needed."""
+        """Open the reading connections; the writing ones open when they are needed."""
         with self._errors:
             await self._driver.open()
 
@@ -53,12 +55,12 @@ class Database:
         await self._driver.close()
 
     def close_writer(self) -> None:
-        """What a command that only wrote has to close."""
+        """Close the writing connections; for commands that never opened the reading ones."""
         self._threads.shutdown()
         self._driver.close_writer()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """The rows of one statement; raises `QueryTimeout` past the limit, `DatabaseBusy` if it can't be asked."""
+        """The rows of one statement; raises `QueryTimeout` past the limit, `DatabaseBusy` if none can be run."""
         self._reading += 1
         try:
             with self._errors:
@@ -71,20 +73,20 @@ class Database:
     ) -> AsyncGenerator[T]:
         """What `make` makes, in a thread, of all rows of one statement as of one moment; a thousand come at a time.
 
-        The time limit is that of `fetch` for each thousand, not for the whole. Who asks for it closes it.
+        The time limit is that of `fetch` for each thousand, not for the whole. The caller closes the generator.
         """
         return self._streams.flow(self._parts(statement, values, make))
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and commit it, in a thread; when it returns, what it wrote is on disk.
 
-        The units that wait share a transaction, each with an outcome of its own.
+        The units that wait share a transaction, each with a result of its own.
         """
         return await self._batches.submit(unit)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit of work and commit it; any error takes all of it back."""
-        return _insistently(self._transact_once, unit)
+        """Run a unit of work and commit it; any error rolls all of it back."""
+        return _with_retries(self._transact_once, unit)
 
     def set_up(self, unit: Callable[[Transaction], T]) -> T:
         """Give an empty database its schema and run a unit in the same transaction: any error leaves it empty."""
@@ -96,11 +98,11 @@ class Database:
             return unit(Transaction(self.engine, cursor))
 
     def analyze(self, table: str) -> None:
-        """After a large import the planner thinks of what was: let it count again if the table grew by a tenth."""
+        """Update the planner's statistics after an import, if it let this table grow by a tenth."""
         self.transact(lambda tx: tx.analyze(table))
 
     def snapshot(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit that only reads: it sees one moment, and holds up no write."""
+        """Run a unit that only reads: it sees one moment, and blocks no write."""
         with self._errors, self._driver.transaction(snapshot=True) as cursor:
             return unit(Transaction(self.engine, cursor))
 
@@ -127,42 +129,43 @@ class Database:
         with self._errors, self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
             result = unit(tx)
-            tx.settle()
+            tx.flush_deferred()
             return result
 
-    def _transact_batch(self, units: Sequence[Unit]) -> Outcomes:
+    def _transact_batch(self, units: Sequence[Unit]) -> Results:
         self._on_batch(len(units))
         if len(units) == 1:
-            return [_outcome(self.transact, units[0])]
+            return [_result_of(self.transact, units[0])]
+        savepoints = self.engine.aborts_on_error
         try:
-            outcomes = _insistently(self._transact_together, units, marked=self.engine is POSTGRESQL)
-        except Torn:
-            outcomes = _insistently(self._transact_together, units, marked=True)
-        # Who raced may have met one who waits for the batch: they would meet again until the batch has ended.
+            results = _with_retries(self._transact_together, units, savepoints=savepoints)
+        except PartialWriteError:
+            results = _with_retries(self._transact_together, units, savepoints=True)
+        # Conflicting units run one by one: the writer they conflict with may itself be waiting for this batch.
         return [
-            _outcome(self.transact, unit) if isinstance(failure, Raced) else (result, failure)
-            for unit, (result, failure) in zip(units, outcomes, strict=True)
+            _result_of(self.transact, unit) if isinstance(error, SerializationConflict) else (result, error)
+            for unit, (result, error) in zip(units, results, strict=True)
         ]
 
-    def _transact_together(self, units: Sequence[Unit], *, marked: bool) -> Outcomes:
+    def _transact_together(self, units: Sequence[Unit], *, savepoints: bool) -> Results:
         with self._errors, self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
-            outcomes = []
+            results = []
             for unit in units:
-                result, failure = _outcome(self._transact_part, tx, unit, marked)
-                if failure is not None and (isinstance(failure, Torn) or not tx.is_open):
-                    raise failure
-                outcomes.append((result, failure))
-            tx.settle()
-        return outcomes
+                result, error = _result_of(self._transact_nested, tx, unit, savepoints)
+                if error is not None and (isinstance(error, PartialWriteError) or not tx.is_open):
+                    raise error
+                results.append((result, error))
+            tx.flush_deferred()
+        return results
 
-    def _transact_part(self, tx: Transaction, unit: Unit, marked: bool) -> Any:  # noqa: FBT001 -- it is passed on
+    def _transact_nested(self, tx: Transaction, unit: Unit, savepoint: bool) -> Any:  # noqa: FBT001 -- it is passed on
         with self._errors:
-            return tx.part(unit, marked=marked)
+            return tx.run_nested(unit, savepoint=savepoint)
 
 
 class _Errors:
-    """Turns a driver's error into the problem it is; keeps nothing, so that one serves all of a database's work."""
+    """Turns a driver's errors into problems. It has no state, so one serves all threads of a database."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
@@ -179,22 +182,22 @@ class _Errors:
         if problem is None:
             raise DatabaseFault(self._driver.describe(error)).with_traceback(error.__traceback__) from None
         if type(problem) is Conflict:
-            raise Raced from error
+            raise SerializationConflict from error
         if not isinstance(problem, QueryTimeout):
             logger.warning("the database could not be used: %s", self._driver.describe(error))
         raise problem from error
 
 
-def _insistently(run: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Run it again where another write was in the way."""
+def _with_retries(run: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Run it again where it conflicts with another write."""
     for _ in range(ATTEMPTS - 1):
-        with suppress(Raced):
+        with suppress(SerializationConflict):
             return run(*arguments, **options)
     return run(*arguments, **options)
 
 
-def _outcome(run: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
+def _result_of(run: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
     try:
         return run(*arguments), None
-    except Exception as error:  # noqa: BLE001 -- it is raised again where the unit came from
+    except Exception as error:  # noqa: BLE001 -- the caller that submitted the unit raises it
         return None, error

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from machine_monitor.database.engines import Engine
+if TYPE_CHECKING:  # whose drivers run statements
+    from machine_monitor.database.engines import Engine
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A finished statement, whose rows have these `columns`; one that is `searching` asks a full text index.
+    """A compiled statement, whose rows have these `columns`. One that is `searching` asks a full text index.
 
-    Its best plan depends on the words (PostgreSQL), and a single step of it may take long (SQLite).
+    PostgreSQL plans such a statement anew, by its words; SQLite may spend long in a single step of it.
     """
 
     sql: str
@@ -29,8 +30,8 @@ class Statement:
         return [values[name] if name in values else constants[name] for name in self.names]
 
 
-def compile_statement(engine: Engine, clause: Executable, *, searching: bool = False) -> Statement:
-    """Compile for the engine's driver; costs milliseconds, so callers keep what it gives."""
+def compile_statement(engine: "Engine", clause: Executable, *, searching: bool = False) -> Statement:
+    """Compile for the engine's driver. This takes milliseconds, so callers cache the result."""
     compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[missing-attribute] -- every Executable compiles
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}

@@ -1,4 +1,4 @@
-"""A unit of work: what is written together, and what of it an error takes back alone."""
+"""A unit of work: what is written together, and what an error rolls back alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine, canonical_json
+from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS
 
-# The key of PostgreSQL's lock that orders the writers of the history; any number that no other program takes.
-TURN = 5_263_474_915_822_071
-# As PostgreSQL's autovacuum has it: SQLite reads all rows for it, which takes longer than a small import itself.
-GROWN = 1.1
+# The advisory lock that orders the writers of the history: any number that no other program locks.
+HISTORY_LOCK = 5_263_474_915_822_071
+# ANALYZE runs when a table has grown by a tenth, as PostgreSQL's autovacuum does it. SQLite's reads all rows, which
+# takes longer than a small import itself.
+ANALYZE_GROWTH = 1.1
 T = TypeVar("T")
 
 
-class Torn(Exception):
-    """A part of a transaction failed when it had written, and no savepoint is there to go back to."""
+class PartialWriteError(Exception):
+    """A unit failed after it had written, and there is no savepoint to roll back to."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ class Transaction:
 
     def stream(self, statement: Statement) -> Iterator[Any]:
         """The rows of one statement that takes no values, fetched some at a time."""
-        # A cursor of PostgreSQL's own, by its name: the driver's would fetch all.
-        connection = self.cursor.connection
-        with closing(connection.cursor() if self.engine is SQLITE else connection.cursor(name="stream")) as cursor:
+        with closing(self.engine.stream_cursor(self.cursor)) as cursor:
             cursor.execute(statement.sql, statement.bind({}))
             while rows := cursor.fetchmany(ROWS):
                 yield from rows
@@ -54,77 +53,71 @@ class Transaction:
         """So many ids for new rows of a table, never given before."""
         last = self._last_ids.get(table)
         ids = self.engine.next_ids(self.cursor, table, count) if last is None else [*range(last + 1, last + 1 + count)]
-        if self.engine is SQLITE:  # whose writer is alone
+        if self.engine.single_writer:
             self._last_ids[table] = ids[-1]
         return ids
 
-    def defer(self, work: "Callable[[Transaction, list[Any]], None]", item: Any) -> None:
-        """Let `work` have the item, with all others deferred to it, before the transaction ends."""
+    def defer(self, work: "Callable[[Transaction, list[Any]], None]", item: Any, *, last: bool = False) -> None:
+        """Call `work` before the transaction ends, with this item and all others that were deferred to it.
+
+        Work that is `last` runs after all other: it takes a lock that other transactions wait for.
+        """
+        if last:
+            self._last.add(work)
         self._deferred.setdefault(work, []).append(item)
 
-    def defer_to_end(self, work: "Callable[[Transaction, list[Any]], None]", item: Any) -> None:
-        """`defer`, after all else: what others wait for is done as late as possible."""
-        self._last.add(work)
-        self.defer(work, item)
-
     def deferred(self, work: "Callable[[Transaction, list[Any]], None]") -> list[Any]:
-        """What `work` is to have."""
+        """The items that are deferred to `work`; the caller may change them."""
         return self._deferred.setdefault(work, [])
 
-    def settle(self, *works: "Callable[[Transaction, list[Any]], None]") -> None:
-        """Do what was deferred, or only these works."""
+    def flush_deferred(self, *works: "Callable[[Transaction, list[Any]], None]") -> None:
+        """Do all deferred work now, or only these works."""
         while due := [work for work in self._deferred if not works or work in works]:
             work = min(due, key=self._last.__contains__)
             work(self, self._deferred.pop(work))
 
     def analyze(self, table: str) -> None:
-        """Let the planner count all there is, if this table, whose ids only rise, grew by a tenth since it last did."""
+        """Update the planner's statistics if this table, whose ids only rise, grew by a tenth since the last time."""
         self.cursor.execute(f"SELECT coalesce(max(id), 0) FROM {table}")
-        if self.cursor.fetchone()[0] > GROWN * self.engine.rows_known(self.cursor, table):
+        if self.cursor.fetchone()[0] > ANALYZE_GROWTH * self.engine.estimated_row_count(self.cursor, table):
             self.cursor.execute("ANALYZE")
 
-    def take_turns(self) -> None:
-        """Wait for the transactions that took their turn before, and let later ones wait: SQLite's always do."""
-        if self.engine is POSTGRESQL:
-            self.cursor.execute(f"SELECT pg_advisory_xact_lock({TURN})")
+    def acquire_history_lock(self) -> None:
+        """Block until no other transaction is appending to the history; released at commit.
 
-    def claim(self, *names: str) -> bool:
-        """Whether no other transaction under way has claimed these names; on SQLite there is none."""
-        if self.engine is SQLITE:
-            return True
-        self.cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [canonical_json(names)])
-        return self.cursor.fetchone()[0]
+        Entry numbers follow the order of commits only because of this lock.
+        """
+        self.engine.acquire_advisory_lock(self.cursor, HISTORY_LOCK)
+
+    def try_advisory_lock(self, *names: str) -> bool:
+        """Take the lock of these names until the transaction ends; False if another transaction has it."""
+        return self.engine.try_advisory_lock(self.cursor, canonical_json(names))
 
     @property
     def is_open(self) -> bool:
-        """Whether the database still has the transaction: a full disk makes SQLite take everything back by itself."""
-        connection = self.cursor.connection
-        return connection.in_transaction if self.engine is SQLITE else not connection.closed
+        """Whether the database still has the transaction: a full disk makes SQLite roll back by itself."""
+        return self.engine.in_transaction(self.cursor)
 
-    def part(self, unit: "Callable[[Transaction], T]", *, marked: bool) -> T:
-        """Run a unit as a part of the transaction that an error takes back alone, with what it deferred.
+    def run_nested(self, unit: "Callable[[Transaction], T]", *, savepoint: bool) -> T:
+        """Run a unit as a part of the transaction that an error rolls back alone, with what it deferred.
 
-        Not `marked` by a savepoint, it costs a sixth less, and raises `Torn` instead if the unit had written anything.
+        Without a savepoint it costs a sixth less, and raises `PartialWriteError` if the unit fails after a write.
         """
-        before, written = {work: [*items] for work, items in self._deferred.items()}, self._written
-        if marked:
+        before = {work: [*items] for work, items in self._deferred.items()}
+        written = self.engine.rows_written(self.cursor)
+        if savepoint:
             self.cursor.execute("SAVEPOINT part")
         try:
             result = unit(self)
         except BaseException as error:
-            if self.is_open and marked:
+            if self.is_open and savepoint:
                 self.cursor.execute("ROLLBACK TO part")
                 self.cursor.execute("RELEASE part")
-            elif self.is_open and self._written != written:
-                raise Torn from error
+            elif self.is_open and self.engine.rows_written(self.cursor) != written:
+                raise PartialWriteError from error
             self._deferred.clear()
             self._deferred.update(before)
             raise
-        if marked:
+        if savepoint:
             self.cursor.execute("RELEASE part")
         return result
-
-    @property
-    def _written(self) -> int | None:
-        """How many rows SQLite's connection has ever written; PostgreSQL's driver does not tell."""
-        return self.cursor.connection.total_changes if self.engine is SQLITE else None

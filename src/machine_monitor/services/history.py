@@ -52,7 +52,7 @@ def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]],
             note=author.note,
             changes=canonical_json(changes),
         )
-        tx.defer_to_end(chain.write, entry)
+        tx.defer(chain.write, entry, last=True)
 
 
 def creation(values: Mapping[str, Any]) -> dict[str, list[Any]]:

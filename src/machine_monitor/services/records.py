@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from machine_monitor.database.connect import Database, Raced
+from machine_monitor.database.connect import Database, SerializationConflict
 from machine_monitor.database.kinds import UUID
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault, Gone, NotFound, VersionConflict, invalid
@@ -223,7 +223,7 @@ def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: A
     values = _validated(resource, {resource.key: target.key, **given})
     if storage.taken(tx, resource, values[resource.key]) is not None:
         # It was not there a moment ago: what another write just created is replaced when this runs again.
-        raise Raced(_taken(resource).detail)
+        raise SerializationConflict(_taken(resource).detail)
     return insert(tx, resource, values, author)
 
 

@@ -105,7 +105,7 @@ def _follow(tx: Transaction, referrer: Referrer, stored: Stored, key: str, at: s
         for body, after, _ in rows:
             now = {**json.loads(body), referrer.name: key}
             search_index.follow(tx, Change(resource, after, {**now, referrer.name: old}, now))
-        tx.settle(search_index.write_all)
+        tx.flush_deferred(search_index.write_all)
 
 
 def _held(reference: Reference, stored: Stored) -> Any:

@@ -10,7 +10,7 @@ from sqlalchemy import Table, Text, bindparam, delete, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
-from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine, canonical_json
+from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import OBJECT, TIME, Kind
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
@@ -47,8 +47,8 @@ class Stored:
 def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = None) -> Stored | None:
     """The record whose column `find_by` (its path key's, if not told) is `key`, locked until the end."""
     find_by = find_by or resource.find_by
-    if tx.engine is POSTGRESQL:
-        # A statement of its own: who waits for the lock must then see what the other wrote, related records included.
+    if not tx.engine.single_writer:
+        # A statement of its own: the next one sees all that the former holder of the lock wrote, related records too.
         tx.run(_lock(tx.engine, resource.table, find_by), {"key": key})
     return read(tx, resource, key, find_by)
 
@@ -63,7 +63,7 @@ def read(tx: Transaction, resource: Resource, key: Any, find_by: str) -> Stored 
 def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, Stored]:
     """The records that have these keys, by what makes them unique; locked until the end."""
     wanted = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
-    if tx.engine is POSTGRESQL:
+    if not tx.engine.single_writer:
         tx.run(_lock_several(tx.engine, resource), wanted)
     rows = tx.run(several_statement(tx.engine, resource), wanted)
     return {str(key): Stored(resource, *rest) for *rest, key in rows}
@@ -149,7 +149,7 @@ def remove(tx: Transaction, stored: Stored) -> None:
     """Delete a row, its folded texts and its words."""
     resource = stored.resource
     search_index.follow(tx, Change(resource, stored.id, stored.values, None))
-    tx.settle(search_index.write_all)  # while the row is there that PostgreSQL's index refers to
+    tx.flush_deferred(search_index.write_all)  # while the row is there that PostgreSQL's index refers to
     for rows in resource.lists.values():
         tx.run(_delete_list(tx.engine, rows), {"parent": stored.id})
     for table in (resource.folded, resource.table):
@@ -159,11 +159,11 @@ def remove(tx: Transaction, stored: Stored) -> None:
 
 def relieve(tx: Transaction) -> None:
     """In a transaction of very many records, let go of what is kept of those that are written."""
-    tx.settle(search_index.write_all)
+    tx.flush_deferred(search_index.write_all)
     counters.merge_pending(tx)
-    if tx.engine is SQLITE:
-        # Whoever writes waits for this transaction anyway.
-        tx.settle(chain.write)
+    if tx.engine.single_writer:
+        # Other writers wait for this transaction anyway.
+        tx.flush_deferred(chain.write)
 
 
 def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

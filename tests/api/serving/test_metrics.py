@@ -113,8 +113,8 @@ async def test_what_waits_is_told_apart_from_what_runs(database):
 
 
 async def test_exports_that_run_are_told(database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.drivers.sqlite.ROWS", 1)
-    monkeypatch.setattr("machine_monitor.database.drivers.postgresql.ROWS", 1)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 1)
+    monkeypatch.setattr("machine_monitor.database.engines.postgresql.driver.ROWS", 1)
     fill(database_url, 5)
     async with running(database_url) as app:
         client = Client(app, "/logs.ndjson")

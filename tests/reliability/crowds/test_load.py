@@ -8,7 +8,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from machine_monitor.database.drivers import sqlite
+from machine_monitor.database.engines.sqlite import driver
 from reliability.clients.callers import Caller
 from reliability.clients.sites import Site, running
 from reliability.clients.traffic import percentile
@@ -23,7 +23,7 @@ QUESTIONS = (
 )
 GROWTH = 48 * MIB
 # SQLite empties its log when it has so many pages and nobody reads it: twice as much is a reader's time.
-LARGEST_WAL = 2 * sqlite.LOG_PAGES * 4096
+LARGEST_WAL = 2 * driver.LOG_PAGES * 4096
 
 
 class Reader(threading.Thread):

@@ -6,13 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from machine_monitor.database.drivers import sqlite
+from machine_monitor.database.engines.sqlite import driver
 from reliability.clients.traffic import DONE, Traffic, add_machine, percentile, stored
 from servers import ForkedService
 
 WRITERS = 32
 # Longer than a writer waits, so that some are told.
-SECONDS = sqlite.BUSY_SECONDS + 3
+SECONDS = driver.BUSY_SECONDS + 3
 
 
 @pytest.mark.proof(f"SQLite locked by another for {SECONDS:.0f} s under {WRITERS} writers")

@@ -6,10 +6,9 @@ from sqlalchemy import inspect
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import addresses, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
-from machine_monitor.database.transfer import rows, sequences
 from machine_monitor.services import backup
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import TABLES, Contents
@@ -82,7 +81,7 @@ def kept(url: str) -> dict[str, object]:
     try:
         return database.snapshot(
             lambda tx: (
-                {table.name: list(rows.read(tx, table)) for table in TABLES} | {"ids": sequences.given(tx, TABLES)}
+                {table.name: list(tables.read(tx, table)) for table in TABLES} | {"ids": tables.last_ids(tx, TABLES)}
             )
         )
     finally:

@@ -8,12 +8,11 @@ from sqlalchemy import Text
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import addresses, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import POSTGRESQL
 from machine_monitor.database.kinds import EXACT_TEXT
 from machine_monitor.database.schema import migrations
-from machine_monitor.database.transfer import rows, sequences
 from machine_monitor.errors import MonitorError, SchemaMismatch, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import transfer
@@ -78,14 +77,14 @@ async def test_the_history_of_a_copy_is_protected_as_ever(database_url, empty_ur
     database.close_writer()
 
 
-@pytest.mark.parametrize("fails", ["write", "give", "rebuild"])
+@pytest.mark.parametrize("fails", ["write", "set_last_ids", "rebuild"])
 async def test_a_copy_that_fails_leaves_the_destination_empty(database_url, empty_url, monkeypatch, fails):
     def fail(*_, **__):
         raise UsageError("no further")
 
     module, name = {
-        "write": (rows, "write"),
-        "give": (sequences, "give"),
+        "write": (tables, "write"),
+        "set_last_ids": (tables, "set_last_ids"),
         "rebuild": (transfer.upkeep, "rebuild_search"),
     }[fails]
     monkeypatch.setattr(module, name, fail)
@@ -117,7 +116,7 @@ async def test_a_difference_is_an_error_and_taken_back(database_url, empty_url, 
 
 
 async def test_ids_that_differ_are_an_error(database_url, empty_url, monkeypatch):
-    monkeypatch.setattr(sequences, "give", lambda *_: None)
+    monkeypatch.setattr(tables, "set_last_ids", lambda *_: None)
     await fill(database_url)
     with pytest.raises(UsageError, match="ids"):
         copy(database_url, empty_url)

@@ -9,8 +9,8 @@ import pytest
 from conftest import prepare
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
+from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
-from machine_monitor.database.transfer import files
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.services.backup import manifest
 from services.backup.plants import answers, fill, is_empty, kept, restore, save, verified
@@ -132,13 +132,13 @@ def test_a_database_of_another_program_is_left_alone(saved, empty_url):
 
 def test_a_place_that_was_taken_meanwhile_is_left_alone(saved, tmp_path, monkeypatch):
     target = tmp_path / "taken.db"
-    seal = files.seal
+    finish = files.finish
 
     def taken(*arguments):
-        seal(*arguments)
+        finish(*arguments)
         prepare(f"sqlite:///{target}")
 
-    monkeypatch.setattr(files, "seal", taken)
+    monkeypatch.setattr(files, "finish", taken)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, f"sqlite:///{target}")
     assert verified(f"sqlite:///{target}").faults == []
@@ -156,7 +156,7 @@ def test_a_file_without_tables_may_be_replaced(saved, tmp_path):
 def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
     older = addresses.of_file(saved)
     migrations.downgrade(older, "-1")
-    files.seal(saved, "delete")
+    files.finish(saved, "delete")
     alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current(older))(saved)
     held = restore(saved, empty_url)
     assert held.tables["log_types"] == 7

@@ -11,7 +11,7 @@ import pytest
 
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
-from machine_monitor.database.transfer import files
+from machine_monitor.database.engines.sqlite import files
 from machine_monitor.errors import MonitorError, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import manifest, saving

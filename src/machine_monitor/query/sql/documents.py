@@ -87,7 +87,8 @@ def _array(engine: Engine, parent: ColumnElement, rows: ChildRows) -> ColumnElem
     table = rows.table
     kinds = {name: read_marks(info).kind for name, info in rows.item.model_fields.items()}
     item = engine.build_object({name: engine.show(table.c[name], kind) for name, kind in kinds.items()})
-    return engine.build_array(item, table, table.c[rows.on] == parent, table.c[rows.position])
+    found = select().select_from(table).where(table.c[rows.on] == parent).correlate_except(table)
+    return engine.build_array(item, found, table.c[rows.position])
 
 
 def _expanded(engine: Engine, resource: Resource, name: str) -> ColumnElement:

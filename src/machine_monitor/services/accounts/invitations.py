@@ -108,7 +108,7 @@ def _accept(tx: Transaction, body: SetUp, hashed: str) -> str:
 
 
 def _first_admin(tx: Transaction, body: SetUp, given: dict[str, Any]) -> str:
-    members.take_turns(tx)
+    members.acquire_admin_lock(tx)
     if members.has_admin(tx):
         raise Gone(USED)
     if body.trigram is None:

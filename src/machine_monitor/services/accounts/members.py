@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from machine_monitor.database.engines import POSTGRESQL, Engine
+from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault
@@ -41,15 +41,14 @@ def has_admin(tx: Transaction) -> bool:
     return bool(_admins(tx))
 
 
-def take_turns(tx: Transaction) -> None:
-    """Wait for others who change who is an admin; until the end, they wait for this."""
-    # A lock of rows would not do: before the first admin there is none. On SQLite one writes at a time anyway.
-    if tx.engine is POSTGRESQL:
-        tx.cursor.execute("LOCK TABLE credentials IN SHARE ROW EXCLUSIVE MODE")
+def acquire_admin_lock(tx: Transaction) -> None:
+    """Block until no other transaction is changing who is an admin; released at commit."""
+    # The whole table: before the first admin there is no row to lock.
+    tx.engine.lock_table(tx.cursor, CREDENTIALS.name)
 
 
 def _leave_one(tx: Transaction, user: str, pointer: str | None = None) -> None:
-    take_turns(tx)
+    acquire_admin_lock(tx)
     if _admins(tx) == {user}:
         raise Conflict(faults=[Fault(LAST, "last-admin", pointer)])
 

@@ -8,9 +8,8 @@ from tempfile import gettempdir
 from machine_monitor.database import addresses, schema
 from machine_monitor.database.addresses import Address
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
-from machine_monitor.database.transfer import files
 from machine_monitor.errors import UsageError
 from machine_monitor.services.backup import copying, manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
@@ -22,15 +21,15 @@ def restore(file: Path, destination: Address, progress: Progress) -> Contents:
     """Bring a backup back, migrated to this version's schema; raises an error and leaves all as it was if it cannot."""
     described = manifest.read(file)
     copying.refuse_occupied(destination)
-    is_file = destination.engine is SQLITE
+    path = destination.path
     # A copy: SQLite writes beside what it opens, and a migration into it.
-    with files.making(destination.path if is_file else Path(gettempdir()) / file.name) as made:
+    with files.staging(path or Path(gettempdir()) / file.name) as made:
         _fetch(file, made, described)
         held = _migrate(file, made, described, progress)
-        if is_file:
-            copying.settle(made, destination)
+        if path is not None:
+            copying.publish(made, destination, path)
             return held
-        files.seal(made, "wal")
+        files.finish(made, "wal")
         return copying.copy(Database(addresses.of_file(made)), destination, progress)
 
 

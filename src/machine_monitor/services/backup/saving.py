@@ -5,9 +5,8 @@ from pathlib import Path
 
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines import SQLITE
+from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.database.transfer import files
 from machine_monitor.errors import UsageError
 from machine_monitor.services.backup import manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
@@ -19,16 +18,17 @@ PRIVATE = 0o600
 
 
 def save(database: Database, target: Path, *, replace: bool, progress: Progress) -> Manifest:
-    """Write a backup that is there when it is whole, checked and on disk; others may write meanwhile."""
+    """Write a backup, which appears when it is complete, checked and on disk; writers may go on meanwhile."""
     transfer.refuse_strange(database.address)
+    own = database.address.path
     for path in (target, manifest.place(target)):
-        if database.engine is SQLITE and path.exists() and path.samefile(database.address.path):
+        if own is not None and path.exists() and path.samefile(own):
             raise UsageError(f"{path} is the database itself: name another file.")
         if path.is_dir() or (path.exists() and not replace):
             raise UsageError(f"{path} is there already: say --force to replace a backup.")
-    with files.making(target) as made:
+    with files.staging(target) as made:
         head = database.snapshot(partial(_fill, made, progress))
-        files.seal(made, "delete")
+        files.finish(made, "delete")
         held = Database(addresses.of_file(made)).snapshot(partial(transfer.contents, progress=progress))
         if held.head != head:
             raise UsageError(f"The copy's history ends at {held.head}, not at {head}: nothing was written.")
@@ -37,17 +37,15 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
         manifest.write(described, beside)
         for path in (beside, made):
             path.chmod(PRIVATE)
-        # The file last: where it is, all is.
-        files.put(beside, manifest.place(target))
-        files.put(made, target)
+        # The backup last: where it is, its manifest is too.
+        files.replace_atomically(beside, manifest.place(target))
+        files.replace_atomically(made, target)
     return described
 
 
 def _fill(made: Path, progress: Progress, tx: Transaction) -> str:
     head = str(chain.head(tx))
     transfer.refuse_other_schema(tx)
-    if tx.engine is SQLITE:
-        files.copy(tx.cursor.connection, made, progress)
-    else:
+    if not tx.engine.copy_to_file(tx.cursor, made, progress):
         Database(addresses.of_file(made)).set_up(lambda copy: transfer.transfer(tx, copy, progress))
     return head

@@ -8,11 +8,10 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from machine_monitor.database import schema
+from machine_monitor.database import schema, tables
 from machine_monitor.database.addresses import Address
+from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.database.transfer import rows, sequences
-from machine_monitor.database.transfer.rows import Row
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.checks import health
@@ -41,7 +40,7 @@ class Contents:
 
 def contents(tx: Transaction, progress: Progress, known: Head | None = None) -> Contents:
     """Count the rows and go through the history; `known` is a head that it must contain."""
-    counts = {table.name: rows.count(tx, table.name) for table in TABLES}
+    counts = {table.name: tables.count(tx, table.name) for table in TABLES}
     faults = chain.faults(tx, known, progress)
     return Contents(counts, str(chain.head(tx)), faults)
 
@@ -66,16 +65,16 @@ def refuse_other_schema(tx: Transaction) -> None:
 def transfer(source: Transaction, destination: Transaction, progress: Progress) -> Contents:
     """Copy every row into a database that was just set up; raises `UsageError` if anything differs at the end."""
     _empty(destination)
-    total, done, differing = sum(rows.count(source, table.name) for table in TABLES), 0, []
+    total, done, differing = sum(tables.count(source, table.name) for table in TABLES), 0, []
     for table in TABLES:
         read = sha256()
-        rows.write(destination, table, _shown(_digested(rows.read(source, table), read), progress, (done, total)))
-        done += rows.count(source, table.name)
+        tables.write(destination, table, _shown(_digested(tables.read(source, table), read), progress, (done, total)))
+        done += tables.count(source, table.name)
         if _digest(destination, table) != read.digest():
             differing.append(table.name)
-    given = sequences.given(source, TABLES)
-    sequences.give(destination, given, TABLES)
-    if sequences.given(destination, TABLES) != given:
+    given = tables.last_ids(source, TABLES)
+    tables.set_last_ids(destination, given, TABLES)
+    if tables.last_ids(destination, TABLES) != given:
         differing.append("ids")
     before, after = contents(source, progress), contents(destination, progress)
     if differing or before != after:
@@ -90,12 +89,12 @@ def _empty(tx: Transaction) -> None:
     """Remove what a new database is shipped with."""
     for resource in RESOURCES:
         tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
-    rows.clear(tx, reversed(TABLES))
+    tables.clear(tx, reversed(TABLES))
 
 
 def _digest(tx: Transaction, table: Table) -> bytes:
     digest = sha256()
-    deque(_digested(rows.read(tx, table), digest), maxlen=0)
+    deque(_digested(tables.read(tx, table), digest), maxlen=0)
     return digest.digest()
 
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from machine_monitor.database.fulltext import DIVIDER, bounded
+from machine_monitor.database.fulltext import DIVIDER, cap_positions
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.language.search_terms import cut, facet_word
 from machine_monitor.query.schema import Resource
@@ -51,7 +51,7 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
     for name in resource.searched:
         for text in _texts(values, name):
             words += [*cut(text), DIVIDER]
-    return bounded([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
+    return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
 
 
 def _texts(values: Mapping[str, Any], name: str) -> list[str]:

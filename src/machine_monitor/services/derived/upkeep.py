@@ -9,8 +9,7 @@ from sqlalchemy import bindparam, delete, func, insert, select
 
 from machine_monitor.database import schema
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines import SQLITE, Engine
-from machine_monitor.database.fulltext import ID_MASK
+from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
@@ -43,12 +42,12 @@ def prepare(database: Database, wanted: ZoneInfo | None = None) -> None:
 
 
 def _has_schema(database: Database) -> bool:
-    """Whether the database has the code's schema; false for whatever keeps it from telling."""
-    if database.engine is SQLITE and not database.address.path.exists():
+    """Whether the database has the code's schema; false if that cannot be found out."""
+    if not database.address.exists:
         return False
     try:
         rows = database.snapshot(lambda tx: tx.run(health.revision(tx.engine), {}))
-    except Exception:  # noqa: BLE001 -- whoever looks closer says what it is
+    except Exception:  # noqa: BLE001 -- the caller looks closer, and raises it
         return False
     return [tuple(row) for row in rows] == [(schema.newest(),)]
 
@@ -88,8 +87,9 @@ def search_faults(tx: Transaction, resource: Resource) -> list[int]:
             entries = [search_index.entry(tx, resource, identity, values) for identity, values in chunk]
             yield [(entry.key, entry.words) for entry in entries]
 
-    keys = tx.engine.index.differing(tx.cursor, resource.name, documents)
-    return sorted({key & ID_MASK for key in keys} if resource.searched_in_order and tx.engine is SQLITE else set(keys))
+    index, follows_time = tx.engine.index, resource.searched_in_order
+    keys = index.differing(tx.cursor, resource.name, documents)
+    return sorted({index.id_of(key, follows_time=follows_time) for key in keys})
 
 
 def _value(tx: Transaction, name: str) -> str | None:

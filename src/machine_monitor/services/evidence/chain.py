@@ -63,7 +63,7 @@ def read_head(text: str) -> Head:
 
 def write(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Add entries to the chain. Nobody else adds any until the transaction ends, so numbers follow the commits."""
-    tx.take_turns()
+    tx.acquire_history_lock()
     last, link = head(tx)
     rows = []
     for seq, entry in enumerate(entries, last + 1):

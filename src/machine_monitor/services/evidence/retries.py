@@ -90,7 +90,7 @@ async def _insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer:
     named = {"user": ticket.user, "path": ticket.path, "key": ticket.key}
-    if not tx.claim(*ticket[:3]):
+    if not tx.try_advisory_lock(*ticket[:3]):
         raise StillRunning
     now = instants.now()
     oldest = tx.engine.store(instants.text(now - KEPT_FOR), TIME)

@@ -1,4 +1,4 @@
-"""SQLite files as a whole: copied as of one moment, finished in a folder of their own, then put into place."""
+"""Whole SQLite files: built in a temporary folder, checked, and moved into place atomically."""
 
 import os
 import sqlite3
@@ -12,18 +12,18 @@ from machine_monitor.errors import UsageError
 
 Progress = Callable[[int, int], None]
 PAGES_AT_ONCE = 1_000
-# What SQLite keeps beside a file, and would take for part of it.
+# SQLite keeps these beside a file, and would take them for part of it.
 COMPANIONS = ("-wal", "-journal")
 
 
 @contextmanager
-def making(target: Path) -> Generator[Path]:
-    """A path beside `target` for a file in the making, gone at the end with all that SQLite puts beside it.
+def staging(target: Path) -> Generator[Path]:
+    """A path at which to build a file; removed at the end, with all that SQLite puts beside it.
 
-    Raises `UsageError` if the disk or SQLite refuses something.
+    Raises `UsageError` if the disk or SQLite reports an error.
     """
     try:
-        # No one else reads what is in the making; and in the same folder, since only there a file is moved at once.
+        # Only its owner can read the folder. It is beside the target, since a move is atomic within one file system.
         with TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent) as folder:
             yield Path(folder) / target.name
     except (OSError, sqlite3.Error) as error:
@@ -32,15 +32,15 @@ def making(target: Path) -> Generator[Path]:
 
 
 def copy(source: sqlite3.Connection, target: Path, progress: Progress) -> None:
-    """Copy what `source` sees in the transaction that it is in; others may write meanwhile."""
+    """Copy what `source` sees in its transaction; other connections may write meanwhile."""
     with closing(sqlite3.connect(target)) as copied:
         source.backup(
             copied, pages=PAGES_AT_ONCE, progress=lambda _, remaining, total: progress(total - remaining, total)
         )
 
 
-def seal(path: Path, journal: Literal["wal", "delete"]) -> None:
-    """Leave one file that is whole: raises `UsageError` unless SQLite finds it so."""
+def finish(path: Path, journal: Literal["wal", "delete"]) -> None:
+    """Leave a single file in this journal mode; raises `UsageError` if SQLite finds it damaged."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode={journal}")
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check(3)") if fault != "ok"]
@@ -50,17 +50,17 @@ def seal(path: Path, journal: Literal["wal", "delete"]) -> None:
         raise UsageError(f"{path.name} is damaged: {'; '.join(faults)}.")
 
 
-def put(made: Path, target: Path) -> None:
-    """Move a finished file to its place at once, on disk when this returns; what was there is replaced."""
-    assert not left_over(made)
+def replace_atomically(made: Path, target: Path) -> None:
+    """Move a finished file to its place, on disk when this returns; a file that was there is replaced."""
+    assert not leftovers(made)
     _flush(made, os.O_RDWR)
     made.replace(target)
     if os.name == "posix":
         _flush(target.parent, os.O_RDONLY)
 
 
-def left_over(path: Path) -> list[Path]:
-    """What lies beside the place of a database and would be taken for part of it."""
+def leftovers(path: Path) -> list[Path]:
+    """The files of a former database that SQLite would take for part of one at this path."""
     beside = [path.with_name(path.name + tail) for tail in COMPANIONS]
     return [found for found in beside if found.exists() and found.stat().st_size]
 

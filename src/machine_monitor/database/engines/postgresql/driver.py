@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of asynchronous connections for reading, a pool of blocking ones for writing."""
+"""Connections to a PostgreSQL server: an asynchronous pool for reading, a blocking one for writing."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout
 READERS = 8
 WRITERS = 4
 BUSY_SECONDS = 5.0
-# As of a solid-state disk. At 4, the default, a rare word costs a walk through all logs rather than a thousand reads.
+# Right for a solid-state disk. At 4, the default, the planner reads all logs for a rare word, instead of a thousand.
 RANDOM_PAGE_COST = 1.1
-# A pool tries again after 1, 2, 4 ... seconds, until it gives up and who asks next makes it begin anew: a server that
-# was away for a minute is to be used again as soon as it is there.
+# A pool reconnects after 1, 2, 4 ... seconds, until it gives up; the next request makes it begin anew. Giving up early
+# lets requests find a server as soon as it is back.
 RECONNECT_SECONDS = 2.0
-# The first row that fits decides: psycopg's errors are a tree with OperationalError near its root.
+# The first row that matches decides: OperationalError is a base class of most errors.
 PROBLEMS: tuple[tuple[type[psycopg.Error], type[Problem]], ...] = (
     (errors.QueryCanceled, QueryTimeout),
     (errors.DiskFull, StorageFull),
@@ -34,7 +34,7 @@ PROBLEMS: tuple[tuple[type[psycopg.Error], type[Problem]], ...] = (
 
 
 def _options(conninfo: str, **settings: float) -> str:
-    """The connection's own options, then ours: times are written as `instants.postgresql_text` reads them."""
+    """The options of the URL, then our own; the engine's `_rfc3339` relies on the zone and the date style."""
     given = str(conninfo_to_dict(conninfo).get("options") or "")
     return " ".join(
         [given, "-c TimeZone=UTC -c DateStyle=ISO", *[f"-c {name}={value}" for name, value in settings.items()]]
@@ -42,7 +42,7 @@ def _options(conninfo: str, **settings: float) -> str:
 
 
 def reading_options(conninfo: str, query_timeout: float) -> str:
-    """The options of a connection that reads; the timeout is in seconds."""
+    """The options of a reading connection; the timeout is in seconds."""
     timeout = max(1, round(query_timeout * 1000))
     return _options(conninfo, statement_timeout=timeout, random_page_cost=RANDOM_PAGE_COST)
 
@@ -90,14 +90,14 @@ class PostgresqlDriver:
         self._writes.close()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Run one statement; the server stops it after the time limit."""
+        """Run one statement; the server stops it at the time limit."""
         async with self._reads.connection() as connection:
             prepare = not statement.searching
             cursor = await connection.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
-        """The rows of one statement, some at a time; each part is a statement to the server and its time limit."""
+        """The rows of one statement, some at a time; to the server each part is a statement with its own time limit."""
         with psycopg.connect(self._conninfo, options=self._read_options) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
@@ -108,7 +108,7 @@ class PostgresqlDriver:
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[psycopg.Cursor]:
-        """A cursor inside a transaction, one that sees a single moment if asked; rolled back on any error."""
+        """A cursor inside a transaction, rolled back on any error. A snapshot only reads, and sees one moment."""
         self._writes.open()
         with self._writes.connection() as connection, connection.cursor() as cursor:
             if snapshot:
@@ -116,15 +116,15 @@ class PostgresqlDriver:
             yield cursor
 
     def file_bytes(self) -> dict[str, int]:
-        """Nothing: the server knows its own files."""
+        """Empty: the server knows its own files."""
         return {}
 
     def problem(self, error: Exception) -> Problem | None:
-        """What the API says of a driver's error; None if it is a fault of ours."""
+        """The problem that the API answers for a driver's error; None if the error is a fault of the code."""
         kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
         return kind() if kind else None
 
     def describe(self, error: psycopg.Error) -> str:
-        """What an error is: its first sentence; details, and the sentences of class 22, hold values."""
+        """An error's first sentence. Details are left out, and sentences of class 22: they hold values."""
         sentence = None if (error.sqlstate or "").startswith("22") else error.diag.message_primary
         return " ".join(filter(None, [type(error).__name__, error.sqlstate, sentence]))

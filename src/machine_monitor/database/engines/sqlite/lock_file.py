@@ -1,7 +1,7 @@
-"""A lock file beside an SQLite file: of all processes, one at a time writes, commits and moves the write-ahead log.
+"""A lock file beside an SQLite file: one process at a time writes, commits and makes a checkpoint.
 
-SQLite lets one connection commit while another moves the log, and before 3.51.3 what is committed just then can be
-lost: https://www.sqlite.org/wal.html#walresetbug
+SQLite lets one connection commit while another makes a checkpoint of the write-ahead log. Before 3.51.3, that commit
+can be lost: https://www.sqlite.org/wal.html#walresetbug
 """
 
 import logging
@@ -19,12 +19,15 @@ if sys.platform != "win32":
     import fcntl
 
 logger = logging.getLogger(__name__)
-# A batch takes several; SQLite, where it waits for another's lock, sleeps up to a hundred.
+# A batch of writes takes several milliseconds. SQLite's own wait for a lock would sleep up to a hundred.
 POLL_SECONDS = 0.001
 
 
 class LockFile:
-    """The lock of those who write to one SQLite file, which is there; for one thread. The lock file stays."""
+    """The advisory lock (flock) of an SQLite file's writers, for one thread of this process.
+
+    The database must exist. Nobody removes the lock file: another process might just be opening it.
+    """
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -32,8 +35,8 @@ class LockFile:
 
     @contextmanager
     def held(self, seconds: float) -> Generator[None]:
-        """Hold the lock; raises `DatabaseBusy` if it is not to be had for so many seconds, or at all."""
-        if sys.platform == "win32":  # It has no such lock: there, let one process alone write.
+        """Hold the lock; raises `DatabaseBusy` if it is not free within so many seconds, or cannot be used."""
+        if sys.platform == "win32":  # Windows has no flock: only one process may write there.
             yield
             return
         try:
@@ -47,7 +50,7 @@ class LockFile:
             fcntl.flock(opened, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file; `held` opens it again."""
         if self._opened is not None:
             os.close(self._opened)
             self._opened = None
@@ -67,7 +70,7 @@ class LockFile:
 
 
 def _open(database: Path) -> int:
-    """The lock file's descriptor; who may write to the database may open it, whoever was the first."""
+    """The lock file's descriptor. Every user who may write to the database may open it, whoever created it."""
     path = database.with_name(f"{database.name}-lock")
     try:
         return os.open(path, os.O_RDONLY)
@@ -75,7 +78,7 @@ def _open(database: Path) -> int:
         like = database.stat()
         mode = stat.S_IMODE(like.st_mode)
         opened = os.open(path, os.O_RDONLY | os.O_CREAT, mode)
-        with suppress(PermissionError):  # Another made it just now, or the group is none of ours.
+        with suppress(PermissionError):  # Another user created it just now, or we are not in the group.
             os.fchmod(opened, mode)
             os.fchown(opened, like.st_uid if os.geteuid() == 0 else -1, like.st_gid)
         return opened

@@ -1,4 +1,4 @@
-"""SQLite: a few read-only connections for lists, one for what is there at once, one that writes."""
+"""Connections to an SQLite file: a few that read in threads, one that reads in the event loop, one that writes."""
 
 import asyncio
 import sqlite3
@@ -11,28 +11,28 @@ from typing import Any
 
 import aiosqlite
 
-from machine_monitor.database.drivers.lock_file import LockFile
+from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
 
 READERS = 4
-# Steps of SQLite's machine, about a millisecond: what takes twice as many does not belong into the event loop.
-STEPS_AT_ONCE = 20_000
+# Steps of SQLite's virtual machine, about a millisecond. A statement that takes twice as many leaves the event loop.
+INLINE_STEPS = 20_000
 BUSY_SECONDS = 5.0
-# How often a stream looks at the clock, in instructions of SQLite's machine: every few milliseconds.
-CLOCK_INTERVAL = 50_000
-# A thousand logs change four thousand pages of four KiB: the next thousand finds many of them here, and so does the
-# checkpoint that moves them from the write-ahead log to the file.
+# A stream looks at the clock after so many steps: every few milliseconds.
+CLOCK_STEPS = 50_000
+# A thousand logs change four thousand pages of four KiB. The next thousand finds many of them in the cache, and so does
+# the checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
-# The log's, which a COMMIT moves when it has so many: under the lock file, with the transaction.
+# A COMMIT that leaves so many pages in the write-ahead log makes a checkpoint, still under the lock file.
 LOG_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
     sqlite3.SQLITE_LOCKED: DatabaseBusy,
     sqlite3.SQLITE_IOERR: DatabaseBusy,
-    # A page that cannot be read is told as one that is damaged.
+    # SQLite reports a page that it cannot read as a damaged one.
     sqlite3.SQLITE_CORRUPT: DatabaseBusy,
     sqlite3.SQLITE_NOTADB: DatabaseBusy,
     sqlite3.SQLITE_CANTOPEN: DatabaseBusy,
@@ -44,7 +44,7 @@ PROBLEMS: dict[int, type[Problem]] = {
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """A connection that commits when told to and holds what a 2xx promises: on disk, references intact."""
+    """A writing connection, whose commits are on disk and leave references intact, as a 2xx promises."""
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
@@ -66,20 +66,20 @@ def _connect_reading(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.
 
 @dataclass(frozen=True)
 class Reader:
-    """One connection for reading: its thread, and the raw handle that a timer may interrupt."""
+    """One connection for reading in a thread, and its raw handle, which a timer may interrupt."""
 
     connection: aiosqlite.Connection
     raw: sqlite3.Connection
 
 
 async def _open_reader(path: Path) -> Reader:
-    # Before the thread starts: one whose connection fails in it would outlive the event loop.
+    # Connect before the thread starts: a thread whose connection fails would outlive the event loop.
     raw = _connect_reading(path)
     return Reader(await aiosqlite.Connection(lambda: raw, iter_chunk_size=64), raw)
 
 
 class SqliteDriver:
-    """Reads what is short in the event loop, all else by a pool of threads, one hop each; writes one after another."""
+    """Runs short reads in the event loop, and longer ones in a pool of threads; runs writes one after another."""
 
     readers = READERS
     failures = sqlite3.Error
@@ -91,25 +91,25 @@ class SqliteDriver:
         self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         self._writer: sqlite3.Connection | None = None
         self._lock = LockFile(path)
-        self._at_once: sqlite3.Connection | None = None
+        self._inline: sqlite3.Connection | None = None
         self._ticks = 0
 
     async def open(self) -> None:
-        """Open the reading connections, and before them one that has the journal in order."""
+        """Open the reading connections, after one that writes has created the write-ahead log."""
         self._writer = self._writer or connect(self._path)
         for _ in range(READERS):
             reader = await _open_reader(self._path)
             self._readers.append(reader)
             self._idle.put_nowait(reader)
-        self._at_once = _connect_reading(self._path, busy_seconds=0)
-        self._at_once.set_progress_handler(self._is_long, STEPS_AT_ONCE)
+        self._inline = _connect_reading(self._path, busy_seconds=0)
+        self._inline.set_progress_handler(self._exceeds_inline_steps, INLINE_STEPS)
 
     async def close(self) -> None:
         """Close every connection; without this the reading threads keep the process alive."""
         while self._readers:
             await self._readers.pop().connection.close()
-        if self._at_once is not None:
-            self._at_once.close()
+        if self._inline is not None:
+            self._inline.close()
         self.close_writer()
 
     def close_writer(self) -> None:
@@ -120,8 +120,8 @@ class SqliteDriver:
         self._lock.close()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Run one statement, at once if it is short, else in a thread, where it is stopped after the time limit."""
-        if not statement.searching and (rows := self._fetch_at_once(statement, values)) is not None:
+        """Run one statement: in the event loop if it is short, else in a thread that the time limit interrupts."""
+        if not statement.searching and (rows := self._fetch_inline(statement, values)) is not None:
             return rows
         try:
             async with asyncio.timeout(BUSY_SECONDS):
@@ -138,29 +138,29 @@ class SqliteDriver:
             timer.cancel()
             self._idle.put_nowait(reader)
 
-    def _fetch_at_once(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
-        """The rows, without the hop to a thread and back; None if that takes many steps, or has to wait for a lock."""
-        assert self._at_once is not None
+    def _fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        """The rows, without the hop to a thread and back; None if that takes many steps or has to wait for a lock."""
+        assert self._inline is not None
         self._ticks = 0
         try:
-            return self._at_once.execute(statement.sql, statement.bind(values)).fetchall()
+            return self._inline.execute(statement.sql, statement.bind(values)).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
                 raise
             return None
 
-    def _is_long(self) -> bool:
-        """Whether a statement is to be stopped; SQLite goes on counting from the last time that it ran."""
+    def _exceeds_inline_steps(self) -> bool:
+        """Whether to stop a statement. SQLite counts on from the statement before, so the first call says nothing."""
         self._ticks += 1
         return self._ticks > 1
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
-        """The rows of one statement, some at a time; a part that takes longer than the time limit is interrupted."""
+        """The rows of one statement, some at a time; each part is interrupted at the time limit."""
         with closing(_connect_reading(self._path)) as connection:
-            # One statement is one read transaction: it sees one moment.
+            # One statement is one read transaction, so all rows are of one moment.
             cursor = connection.cursor()
             deadline = time.monotonic() + self._query_timeout
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_INTERVAL)
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_STEPS)
             cursor.execute(statement.sql, statement.bind(values))
             while rows := cursor.fetchmany(ROWS):
                 yield rows
@@ -168,9 +168,9 @@ class SqliteDriver:
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
-        """A cursor inside a transaction, one that only sees a single moment if asked; rolled back on any error."""
+        """A cursor inside a transaction, rolled back on any error. A snapshot only reads, and sees one moment."""
         if snapshot:
-            # A connection that leaves the file as it is, its journal included: it may be one that is kept.
+            # A connection that leaves the file and its journal mode as they are: it may be a backup.
             with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
                 yield connection.execute("BEGIN")
             return
@@ -193,11 +193,11 @@ class SqliteDriver:
         return {name: file.stat().st_size for name, file in files.items() if file.exists()}
 
     def problem(self, error: Exception) -> Problem | None:
-        """What the API says of a driver's error; None if it is a fault of ours."""
+        """The problem that the API answers for a driver's error; None if the error is a fault of the code."""
         code = getattr(error, "sqlite_errorcode", None)
         kind = PROBLEMS.get(code & 0xFF) if code is not None else None
         return kind() if kind else None
 
     def describe(self, error: sqlite3.Error) -> str:
-        """What an error is: SQLite names tables and columns, no values."""
+        """An error's text, which names tables and columns, but no values."""
         return f"{type(error).__name__}: {error}"

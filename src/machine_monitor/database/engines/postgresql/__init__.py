@@ -1,0 +1,1 @@
+"""PostgreSQL: a server, many writers, advisory locks, and a tsvector for full text."""

@@ -1,0 +1,207 @@
+"""PostgreSQL as an engine: the SQL it understands, its locks, its migrations, and its side of a transfer."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, func, literal_column
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.types import TypeEngine
+
+from machine_monitor.database import instants
+from machine_monitor.database.engines import engine
+from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show, as_text
+from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
+
+if TYPE_CHECKING:
+    from machine_monitor.database.addresses import Address
+
+# Two migrations of one database wait for each other on this advisory lock: any number that no other program locks.
+MIGRATION_LOCK = 7_262_353
+# asyncpg's name of an option, and libpq's.
+OPTIONS = {"ssl": "sslmode"}
+
+
+def _rfc3339(column: ColumnElement) -> ColumnElement:
+    """An instant as `instants.text` writes it, in a session whose zone is UTC and whose dates are ISO."""
+    # `to_char` costs as much as all else of a document: only fractions need its six digits.
+    whole = func.replace(sa.cast(sa.cast(column, sa.TIMESTAMP), sa.Text), literal_column("' '"), literal_column("'T'"))
+    fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
+    is_whole = sa.cast(column, postgresql.TIMESTAMP(timezone=True, precision=0)) == column
+    return sa.case((is_whole, whole.concat(literal_column("'Z'"))), else_=fractional)
+
+
+# How a type of PostgreSQL's own becomes what SQLite stores; the other types are the same.
+PORTABLE: tuple[tuple[type[TypeEngine], Callable[[ColumnElement], ColumnElement]], ...] = (
+    (sa.DateTime, lambda column: func.rtrim(_rfc3339(column), literal_column("'Z'"))),
+    (sa.JSON, as_text),
+    (sa.Uuid, as_text),
+    (sa.Boolean, lambda column: sa.cast(column, sa.Integer)),
+)
+
+
+class PostgresqlEngine(Engine):
+    """PostgreSQL: many writers, JSON as text, times as `timestamptz`."""
+
+    name = "postgresql"
+    dialect = psycopg.dialect(paramstyle="format")
+    index = TsvectorIndex()
+    single_writer = False
+    aborts_on_error = True
+    index_hints = False
+    # A plan for any number of rows costs so much that the server would make a new one each time.
+    literal_limit = True
+    search_follows_time = False
+    shows: ClassVar[Mapping[str, Show]] = {
+        "rank": engine.show_rank,
+        "time": lambda column, _: _rfc3339(column),
+        "evidence": lambda column, _: sa.cast(column, sa.JSON),
+    }
+    stores: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.store_rank,
+        "object": engine.store_json,
+        "evidence": engine.store_json,
+    }
+    loads: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.load_rank,
+        "time": lambda value, _: instants.text(value),
+        "uuid": lambda value, _: str(value),
+    }
+
+    def build_object(self, members: Mapping[str, ColumnElement]) -> ColumnElement:
+        # `row_to_json` writes no blanks and is a quarter faster than `json_build_object`.
+        row = sa.select(*[value.label(name) for name, value in members.items()]).correlate_except(None)
+        return sa.select(func.row_to_json(row.subquery("r").table_valued())).scalar_subquery()
+
+    def build_array(self, item: ColumnElement, rows: sa.Select, position: ColumnElement) -> ColumnElement:
+        # `json_agg` would write blanks and line breaks between the items.
+        comma = postgresql.aggregate_order_by(literal_column("','"), position)
+        joined = func.coalesce(func.string_agg(as_text(item), comma), literal_column("''"))
+        array = literal_column("'['").concat(joined).concat(literal_column("']'"))
+        return rows.add_columns(sa.cast(array, sa.JSON)).scalar_subquery()
+
+    item = staticmethod(as_text)
+
+    def join(self, items: Sequence[str], /) -> bytes:
+        return ",".join(items).encode()
+
+    def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
+        return document.op("->")(key)
+
+    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+        each = func.json_array_elements_text(sa.cast(texts, sa.JSON)).column_valued("value")
+        return sa.select(sa.cast(each, type_))
+
+    def day(self, column: ColumnElement, offset: ColumnElement) -> ColumnElement:
+        local = func.timezone(literal_column("'UTC'"), column) + offset * literal_column("INTERVAL '1 second'")
+        return func.to_char(local, literal_column("'YYYY-MM-DD'"))
+
+    def week(self, day: ColumnElement) -> ColumnElement:
+        return func.to_char(func.to_date(day, literal_column("'YYYY-MM-DD'")), literal_column("""'IYYY-"W"IW'"""))
+
+    def microseconds(self, column: ColumnElement) -> ColumnElement:
+        return sa.cast(sa.extract("epoch", column) * literal_column("1000000"), sa.BigInteger)
+
+    def days_ago(self, days: int) -> ColumnElement:
+        return literal_column(f"now() - INTERVAL '{days} days'")
+
+    insert = staticmethod(postgresql.insert)
+
+    def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:
+        cursor.execute("SELECT nextval(%s) FROM generate_series(1, %s)", [f"{table}_id_seq", count])
+        return [row[0] for row in cursor.fetchall()]
+
+    def estimated_row_count(self, cursor: Any, table: str) -> int:
+        # ANALYZE looks at a sample of the rows and is always worth its second.
+        del cursor, table
+        return 0
+
+    def rows_written(self, cursor: Any) -> int | None:
+        """Psycopg does not say."""
+
+    def in_transaction(self, cursor: Any) -> bool:
+        return not cursor.connection.closed
+
+    def acquire_advisory_lock(self, cursor: Any, key: int) -> None:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({key})")
+
+    def try_advisory_lock(self, cursor: Any, name: str) -> bool:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        return cursor.fetchone()[0]
+
+    def lock_table(self, cursor: Any, table: str) -> None:
+        cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+
+    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
+        del setting
+        query = {OPTIONS.get(name, name): value for name, value in url.query.items()}
+        return url.set(drivername="postgresql+psycopg", query=query)
+
+    def path_of(self, url: sa.URL) -> None:
+        """The server knows its own files."""
+
+    def create_driver(self, address: "Address", query_timeout: float) -> Any:
+        from machine_monitor.database.engines.postgresql.driver import (  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
+            PostgresqlDriver,
+        )
+
+        return PostgresqlDriver(address.conninfo, query_timeout)
+
+    def migration_engine(self, address: "Address", *, read_only: bool) -> sa.Engine:
+        # Here a reader never waits for a writer.
+        del read_only
+        return sa.create_engine(address.url, **engine.MIGRATION_OPTIONS)
+
+    @contextmanager
+    def migration_transaction(self, connection: sa.Connection, address: "Address") -> Generator[None]:
+        del address
+        with connection.begin():
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            # As the driver's connections have it: `_rfc3339` relies on that.
+            connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'")
+            connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO'")
+            yield
+
+    def back_up(self, address: "Address", revision: str) -> None:
+        """A server has backups of its own."""
+
+    def stream_cursor(self, cursor: Any) -> Any:
+        # A cursor of the server's, by its name: the driver's own would fetch all rows.
+        return cursor.connection.cursor(name="stream")
+
+    def portable(self, column: sa.Column) -> ColumnElement:
+        type_ = column.type.dialect_impl(self.dialect)
+        return next((convert(column) for kind, convert in PORTABLE if isinstance(type_, kind)), column)
+
+    def bulk_insert(self, cursor: Any, table: sa.Table, rows: Iterable[Sequence[Any]]) -> None:
+        with cursor.copy(f"COPY {engine.columns_of(self, table)} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    @contextmanager
+    def triggers_disabled(self, cursor: Any, table: str) -> Generator[None]:
+        # Without `USER` it would be those of foreign keys too.
+        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        yield
+        cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+    def last_id(self, cursor: Any, table: sa.Table) -> int:
+        cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", _serial_column(table))
+        cursor.execute(f"SELECT last_value FROM {cursor.fetchone()[0]} WHERE is_called")
+        found = cursor.fetchone()
+        return found[0] if found else 0
+
+    def set_last_id(self, cursor: Any, table: sa.Table, last: int) -> None:
+        cursor.execute("SELECT setval(pg_get_serial_sequence(%s, %s), %s)", [*_serial_column(table), last])
+
+    def copy_to_file(self, cursor: Any, target: Path, progress: Progress) -> bool:
+        del cursor, target, progress
+        return False
+
+
+def _serial_column(table: sa.Table) -> list[str]:
+    assert table.autoincrement_column is not None
+    return [table.name, table.autoincrement_column.name]

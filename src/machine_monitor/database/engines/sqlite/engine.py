@@ -1,0 +1,243 @@
+"""SQLite as an engine: the SQL it understands, its locks, its migrations, and its side of a transfer."""
+
+import sqlite3
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, func, literal_column
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.types import TypeEngine
+
+from machine_monitor.database.engines import engine
+from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show
+from machine_monitor.database.engines.sqlite import driver, files
+from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
+from machine_monitor.database.engines.sqlite.lock_file import LockFile
+from machine_monitor.database.instants import beginning_of
+from machine_monitor.errors import BadSetting, SchemaMismatch
+
+if TYPE_CHECKING:
+    from machine_monitor.database.addresses import Address
+
+# How long a migration waits for other writers.
+LOCK_SECONDS = 600
+
+
+class _Compiler(SQLiteCompiler):
+    """SQLAlchemy's compiler, which keeps `INDEXED BY` and `NOT INDEXED` behind a table."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        """The hint as it was given."""
+        del table
+        return text
+
+
+class _Dialect(sqlite.dialect):
+    """SQLAlchemy's dialect of sqlite3, with that compiler."""
+
+    statement_compiler = _Compiler
+    supports_statement_cache = True
+
+
+def _show_boolean(column: ColumnElement, _kind: Any) -> ColumnElement:
+    # A number or null becomes a JSON literal; without `json` it would be shown as text.
+    literals = {literal_column(number): literal_column(f"'{word}'") for number, word in (("1", "true"), ("0", "false"))}
+    return func.json(sa.case(literals, value=column))
+
+
+class SqliteEngine(Engine):
+    """SQLite: one writer at a time, JSON as bytes, times as text."""
+
+    name = "sqlite"
+    dialect = _Dialect(paramstyle="qmark")
+    index = Fts5Index()
+    single_writer = True
+    aborts_on_error = False
+    index_hints = True
+    literal_limit = False
+    search_follows_time = True
+    shows: ClassVar[Mapping[str, Show]] = {
+        "rank": engine.show_rank,
+        "time": lambda column, _: column.concat(literal_column("'Z'")),
+        "boolean": _show_boolean,
+        "object": lambda column, _: func.json(column),
+        "evidence": lambda column, _: func.json(column),
+    }
+    stores: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.store_rank,
+        "time": lambda value, _: value[:-1],
+        "object": engine.store_json,
+        "evidence": engine.store_json,
+    }
+    loads: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.load_rank,
+        "time": lambda value, _: value + "Z",
+        "boolean": lambda value, _: bool(value),
+    }
+
+    def build_object(self, members: Mapping[str, ColumnElement]) -> ColumnElement:
+        # Keys are literals: binds would be sent, and counted, with every row.
+        pairs = [part for name, value in members.items() for part in (literal_column(f"'{name}'"), value)]
+        return func.json_object(*pairs)
+
+    def build_array(self, item: ColumnElement, rows: sa.Select, position: ColumnElement) -> ColumnElement:
+        # `ORDER BY` inside an aggregate came with SQLite 3.44: a subquery sorts the rows before.
+        items = rows.add_columns(item.label("item")).order_by(position).subquery("items")
+        return func.json(sa.select(func.json_group_array(func.json(items.c.item))).scalar_subquery())
+
+    def item(self, document: ColumnElement) -> ColumnElement:
+        # As bytes: the driver would decode a text, only for it to be encoded again.
+        return sa.cast(document, sa.LargeBinary)
+
+    join = staticmethod(b",".join)
+
+    def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
+        # `->` would take a key such as `1` or `[0]` for a path.
+        each = func.json_each(document).table_valued("key", "value")
+        return sa.select(each.c.value).where(each.c.key == key).scalar_subquery()
+
+    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+        del type_
+        return sa.select(func.json_each(texts).table_valued("value").c.value)
+
+    def day(self, column: ColumnElement, offset: ColumnElement) -> ColumnElement:
+        # Only whole seconds: `date` rounds a fraction.
+        return func.date(beginning_of(column, 19), offset.concat(literal_column("' seconds'")))
+
+    def week(self, day: ColumnElement) -> ColumnElement:
+        # A week belongs to the year of its Thursday; `%G-W%V` came with SQLite 3.46.
+        thursday = func.date(day, literal_column("'-3 days'"), literal_column("'weekday 4'"))
+        day_of_year = sa.cast(func.strftime(literal_column("'%j'"), thursday), sa.Integer)
+        number = (day_of_year + literal_column("6", sa.Integer)) // literal_column("7", sa.Integer)
+        return func.printf(literal_column("'%s-W%02d'"), beginning_of(thursday, 4), number)
+
+    def microseconds(self, column: ColumnElement) -> ColumnElement:
+        seconds = sa.cast(func.strftime(literal_column("'%s'"), beginning_of(column, 19)), sa.Integer)
+        return seconds * literal_column("1000000") + sa.cast(func.substr(column, literal_column("21")), sa.Integer)
+
+    def days_ago(self, days: int) -> ColumnElement:
+        return literal_column(f"strftime('%Y-%m-%dT%H:%M:%f', 'now', '-{days} days')")
+
+    insert = staticmethod(sqlite.insert)
+
+    def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:
+        # Ids after the highest one are free: no other transaction writes meanwhile.
+        first = _last_id(cursor, table) + 1
+        return list(range(first, first + count))
+
+    def estimated_row_count(self, cursor: Any, table: str) -> int:
+        if not cursor.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone():
+            return 0
+        # The first number of each text.
+        counted = "SELECT coalesce(max(CAST(stat AS INTEGER)), 0) FROM sqlite_stat1 WHERE tbl = ?"
+        return cursor.execute(counted, [table]).fetchone()[0]
+
+    def rows_written(self, cursor: Any) -> int | None:
+        return cursor.connection.total_changes
+
+    def in_transaction(self, cursor: Any) -> bool:
+        return cursor.connection.in_transaction
+
+    def acquire_advisory_lock(self, cursor: Any, key: int) -> None:
+        """Nothing to do: there is a single writer."""
+
+    def try_advisory_lock(self, cursor: Any, name: str) -> bool:
+        del cursor, name
+        return True
+
+    def lock_table(self, cursor: Any, table: str) -> None:
+        """Nothing to do: there is a single writer."""
+
+    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
+        file = (url.database or "").removeprefix("file:")
+        if file in ("", ":memory:"):
+            message = f"{setting} names no file: records must outlive the process. Write sqlite:///file.db."
+            raise BadSetting(message)
+        if url.host:
+            message = f"{setting} has two slashes before '{url.host}': write sqlite:///{url.host} for a file."
+            raise BadSetting(message)
+        return self.url_of(Path(file).expanduser())
+
+    def url_of(self, path: Path) -> sa.URL:
+        """The URL of a file, whatever characters its name has."""
+        return sa.URL.create("sqlite+aiosqlite", database=str(path.absolute()))
+
+    def path_of(self, url: sa.URL) -> Path:
+        return Path(url.database or "")
+
+    def create_driver(self, address: "Address", query_timeout: float) -> driver.SqliteDriver:
+        return driver.SqliteDriver(self.path_of(address.url), query_timeout)
+
+    def migration_engine(self, address: "Address", *, read_only: bool) -> sa.Engine:
+        path = self.path_of(address.url)
+
+        def connect() -> sqlite3.Connection:
+            if read_only:
+                return sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=driver.BUSY_SECONDS, uri=True)
+            connection = driver.connect(path, LOCK_SECONDS)
+            # Rebuilding a table would delete the rows that refer to it, or fail because of them.
+            connection.execute("PRAGMA foreign_keys=OFF")
+            return connection
+
+        return sa.create_engine("sqlite://", creator=connect, **engine.MIGRATION_OPTIONS)
+
+    @contextmanager
+    def migration_transaction(self, connection: sa.Connection, address: "Address") -> Generator[None]:
+        with closing(LockFile(self.path_of(address.url))) as lock, lock.held(LOCK_SECONDS), connection.begin():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield
+            if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall():
+                message = f"The migration would leave {len(broken)} records that refer to nothing; it was taken back."
+                raise SchemaMismatch(message)
+
+    def back_up(self, address: "Address", revision: str) -> Path:
+        path = self.path_of(address.url)
+        target = path.with_name(f"{path.name}.{revision}.backup")
+        partial = target.with_name(f"{target.name}.partial")
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
+            source.backup(copy)
+        # Only a complete copy appears under its name.
+        partial.replace(target)
+        return target
+
+    def stream_cursor(self, cursor: Any) -> Any:
+        return cursor.connection.cursor()
+
+    def portable(self, column: sa.Column) -> ColumnElement:
+        return column
+
+    def bulk_insert(self, cursor: Any, table: sa.Table, rows: Iterable[Sequence[Any]]) -> None:
+        marks = ", ".join("?" for _ in table.columns)
+        cursor.executemany(f"INSERT INTO {engine.columns_of(self, table)} VALUES ({marks})", rows)
+
+    @contextmanager
+    def triggers_disabled(self, cursor: Any, table: str) -> Generator[None]:
+        # Triggers can only be dropped, and created again.
+        cursor.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", [table])
+        triggers = cursor.fetchall()
+        for name, _ in triggers:
+            cursor.execute(f"DROP TRIGGER {name}")
+        yield
+        for _, definition in triggers:
+            cursor.execute(definition)
+
+    def last_id(self, cursor: Any, table: sa.Table) -> int:
+        return _last_id(cursor, table.name)
+
+    def set_last_id(self, cursor: Any, table: sa.Table, last: int) -> None:
+        # This table has no key to update by.
+        cursor.execute("DELETE FROM sqlite_sequence WHERE name = ?", [table.name])
+        cursor.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", [table.name, last])
+
+    def copy_to_file(self, cursor: Any, target: Path, progress: Progress) -> bool:
+        files.copy(cursor.connection, target, progress)
+        return True
+
+
+def _last_id(cursor: Any, table: str) -> int:
+    found = cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", [table]).fetchone()
+    return found[0] if found else 0
