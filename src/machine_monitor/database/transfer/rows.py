@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     Integer,
     Table,
+    TypeDecorator,
     Uuid,
     cast,
     func,
@@ -94,6 +95,7 @@ def _plain(engine: Engine, column: Column) -> ColumnElement:
     if engine is SQLITE:
         return column
     kept = column.type.dialect_impl(engine.dialect)
+    kept = kept.impl if isinstance(kept, TypeDecorator) else kept
     return next((make(column) for kind, make in PLAIN if isinstance(kept, kind)), column)
 
 
