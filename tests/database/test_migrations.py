@@ -17,7 +17,7 @@ from machine_monitor.database.schema import migrations
 from machine_monitor.errors import MonitorError, SchemaMismatch
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.models.fields import SEVERITY
-from machine_monitor.services.accounts import invitations, limits, sessions, tokens
+from machine_monitor.services.accounts import invitations, rate_limit, sessions, tokens
 from query import samples
 
 SET_UP = """
@@ -113,7 +113,7 @@ async def test_accounts_go_and_come_without_their_users(empty_url):
         invitations.set_password(tx, "ABC", "hash")
         invitations.invite(tx, "DEF")
         sessions.begin(tx, "ABC")
-        limits.attempt(tx, limits.of("ABC", "127.0.0.1"))
+        rate_limit.register(tx, rate_limit.keys_for("ABC", "127.0.0.1"))
 
     database = Database(empty_url)
     database.transact(open_accounts)

@@ -1,20 +1,21 @@
-"""What a change of a user means for its account; and that there is always an admin who can sign in."""
+"""Accounts follow their users: a change ends sessions, a removal ends the account. One admin can always sign in."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import delete, select
+from sqlmodel import col
 
-from machine_monitor.database.engines import POSTGRESQL, Engine
-from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.engines import POSTGRESQL
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault
-from machine_monitor.models import USERS
-from machine_monitor.models.accounts import CREDENTIALS, INVITATIONS, SESSIONS, TOKENS
+from machine_monitor.models.accounts.tables import Credential, Invitation, Session
+from machine_monitor.models.accounts.token import Token
+from machine_monitor.models.user import User
 from machine_monitor.services.access.permissions import Role
-from machine_monitor.services.accounts import rows, sessions
+from machine_monitor.services.accounts import sessions
 
+ADMIN = Role.ADMIN.name.lower()
 LAST = "This is the last active admin who has a password: make another one first."
 
 
@@ -32,8 +33,8 @@ def follow_removal(tx: Transaction, before: Mapping[str, Any]) -> None:
     user = before["trigram"]
     if _is_admin(before):
         _leave_one(tx, user)
-    for table in (SESSIONS, INVITATIONS, TOKENS.table, CREDENTIALS):
-        rows.remove(tx, table, user=user)
+    for owned in (Session, Invitation, Token, Credential):
+        tx.session.execute(delete(owned).where(col(owned.user) == user))
 
 
 def has_admin(tx: Transaction) -> bool:
@@ -41,30 +42,23 @@ def has_admin(tx: Transaction) -> bool:
     return bool(_admins(tx))
 
 
-def take_turns(tx: Transaction) -> None:
-    """Wait for others who change who is an admin; until the end, they wait for this."""
-    # A lock of rows would not do: before the first admin there is none. On SQLite one writes at a time anyway.
+def lock_admins(tx: Transaction) -> None:
+    """Block until no other transaction is changing who is an admin; released at commit."""
+    # Row locks do not suffice: before the first admin there is no row. SQLite needs no lock: it has a single writer.
     if tx.engine is POSTGRESQL:
         tx.cursor.execute("LOCK TABLE credentials IN SHARE ROW EXCLUSIVE MODE")
 
 
 def _leave_one(tx: Transaction, user: str, pointer: str | None = None) -> None:
-    take_turns(tx)
+    lock_admins(tx)
     if _admins(tx) == {user}:
         raise Conflict(faults=[Fault(LAST, "last-admin", pointer)])
 
 
 def _is_admin(user: Mapping[str, Any]) -> bool:
-    return user["active"] and user["role"] == Role.ADMIN.name.lower()
+    return user["active"] and user["role"] == ADMIN
 
 
 def _admins(tx: Transaction) -> set[str]:
-    return {row[0] for row in tx.run(_able(tx.engine), {"role": Role.ADMIN})}
-
-
-@cache
-def _able(engine: Engine) -> Statement:
-    users, credentials = USERS.table, CREDENTIALS
-    query = select(users.c.trigram).join_from(users, credentials, users.c.trigram == credentials.c.user)
-    is_admin = users.c.role == bindparam("role", type_=users.c.role.type)
-    return compile_statement(engine, query.where(is_admin, users.c.active))
+    query = select(col(User.trigram)).join(Credential, col(Credential.user) == col(User.trigram))
+    return set(tx.session.scalars(query.where(col(User.role) == ADMIN, col(User.active))))
