@@ -20,6 +20,7 @@ from machine_monitor.cli.main import app as commands
 from machine_monitor.config import Settings
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.query.operators import OPERATORS
+from machine_monitor.suggestions import PROTOTYPE_FIELDS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs/reference.md").read_text()
@@ -126,3 +127,10 @@ def wait(address):
         else:
             return
     pytest.fail("the server does not answer")
+
+
+def test_the_prototype_s_fields_are_those_documented():
+    page = (ROOT / "docs/prototype.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
+    documented = {name: tuple(filter(None, fields)) for name, *fields in rows}
+    assert documented == PROTOTYPE_FIELDS
