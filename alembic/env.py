@@ -15,7 +15,13 @@ def is_ours(name: str | None, kind: str, _parents: dict) -> bool:
 
 def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose type nothing here needs
     """Run what the command asked for in the connection's transaction."""
-    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, include_name=is_ours)
+    context.configure(
+        connection=connection,
+        target_metadata=METADATA,
+        render_as_batch=True,
+        include_name=is_ours,
+        render_item=migrations.render_item,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

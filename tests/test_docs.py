@@ -1,5 +1,6 @@
 """What the documents say is what there is; the README's transcript is typed and its answers are compared."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,16 +15,20 @@ import httpx2
 import pytest
 from typer.main import get_command
 
+from conftest import serving
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import metrics
 from machine_monitor.cli.main import app as commands
 from machine_monitor.config import Settings
+from machine_monitor.database import addresses
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.query.language.operators import OPERATORS
+from machine_monitor.suggestions import PROTOTYPE_FIELDS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 README = (ROOT / "README.md").read_text()
+PYTHON = README.split("```python\n")[1].split("```")[0]
 
 
 def rows(title):
@@ -126,3 +131,26 @@ def wait(address):
         else:
             return
     pytest.fail("the server does not answer")
+
+
+async def test_the_readme_s_python_lists_what_the_api_lists(database_url, tmp_path):
+    async with serving(Settings(database_url=database_url)) as client:
+        await client.put("/machines/Saw", json={})
+        for severity in ("minor", "major", "critical"):
+            log = {"machine": "Saw", "type": "error", "severity": severity, "attributes": {"temp": 80}}
+            assert (await client.post("/logs", json=log)).status_code == 201
+        listed = (await client.get("/logs", params={"severity__gte": "major"})).json()["items"]
+    url = addresses.parse(database_url).url.render_as_string(hide_password=False)
+    assert url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://"))
+    program = PYTHON.replace("sqlite+aiosqlite:///machine-monitor.db", url)
+    command, options = [sys.executable, "-c", program], {"cwd": tmp_path, "capture_output": True, "check": True}
+    run = await asyncio.to_thread(subprocess.run, command, **options)
+    assert [json.loads(line) for line in run.stdout.splitlines()] == listed
+    assert len(listed) == 2
+
+
+def test_the_prototype_s_fields_are_those_documented():
+    page = (ROOT / "docs/prototype.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
+    documented = {name: tuple(filter(None, fields)) for name, *fields in rows}
+    assert documented == PROTOTYPE_FIELDS

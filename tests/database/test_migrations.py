@@ -4,15 +4,20 @@ import sys
 
 import psycopg
 import pytest
+from alembic.autogenerate import produce_migrations, render_python_code
+from alembic.migration import MigrationContext
+from sqlalchemy import Column, MetaData, Table
 
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
+from machine_monitor.database.kinds import EVIDENCE, OBJECT, TIME
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import MonitorError, SchemaMismatch
 from machine_monitor.models.accounts.token import TokenCreate
-from machine_monitor.services.accounts import invitations, limits, sessions, tokens
+from machine_monitor.models.fields import SEVERITY
+from machine_monitor.services.accounts import invitations, rate_limit, sessions, tokens
 from query import samples
 
 SET_UP = """
@@ -108,7 +113,7 @@ async def test_accounts_go_and_come_without_their_users(empty_url):
         invitations.set_password(tx, "ABC", "hash")
         invitations.invite(tx, "DEF")
         sessions.begin(tx, "ABC")
-        limits.attempt(tx, limits.of("ABC", "127.0.0.1"))
+        rate_limit.register(tx, rate_limit.keys_for("ABC", "127.0.0.1"))
 
     database = Database(empty_url)
     database.transact(open_accounts)
@@ -131,6 +136,22 @@ async def test_a_second_upgrade_touches_no_row(empty_url):
     assert files(empty_url) == set()
     async with serving(Settings(database_url=empty_url)) as client:
         assert await samples.collect(client, "logs", expand="machine,type,user") == logs
+
+
+def test_a_new_migration_names_the_types_of_the_database_and_none_of_ours(database_url):
+    kinds = (TIME, OBJECT, EVIDENCE, SEVERITY)
+    wanted = Table("new", MetaData(), *[Column(kind.name, kind.column_type) for kind in kinds])
+    with migrations.locked(addresses.parse(database_url)) as connection:
+        found = produce_migrations(MigrationContext.configure(connection), wanted.metadata)
+    written = render_python_code(found.upgrade_ops, render_item=migrations.render_item)
+    assert "machine_monitor" not in written
+    for column in (
+        "'time', sa.Text().with_variant(sa.TIMESTAMP(timezone=True), 'postgresql')",
+        "'object', sa.Text().with_variant(sa.JSON(), 'postgresql')",
+        "'evidence', sa.Text().with_variant(sa.Text(collation='C'), 'postgresql')",
+        "'rank', sa.SmallInteger()",
+    ):
+        assert f"sa.Column({column}, nullable=True)" in written.replace("astext_type=Text()", "")
 
 
 @pytest.mark.parametrize("verb", ["upgrade", "prepare"])

@@ -12,14 +12,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from machine_monitor import config
 from machine_monitor.api.envelope import Envelope
 from machine_monitor.api.openapi import documents
 from machine_monitor.api.problems import Problems
 from machine_monitor.api.routes import account, changes, log_types, logs, machines, system, tokens, users
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.hosts import Hosts
-from machine_monitor.api.serving.logs import Tell, configure
+from machine_monitor.api.serving.logs import Tell
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.identity import Identity
@@ -81,12 +80,6 @@ def create_app(settings: Settings, tell: Tell | None = None) -> FastAPI:
         )
     app.add_middleware(Envelope, hosts=Hosts(settings.allowed_hosts), tell=tell)
     return app
-
-
-def serve() -> FastAPI:
-    """The application for the settings of this process; what uvicorn calls in each worker."""
-    settings = config.load()
-    return create_app(settings, configure(settings))
 
 
 @asynccontextmanager

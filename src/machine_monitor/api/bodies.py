@@ -38,7 +38,7 @@ async def read_body(request: Request, schema: type[S]) -> S:
     try:
         return schema.model_validate(document, context={"zone": request.app.state.settings.zone})
     except ValidationError as error:
-        raise invalid(validation.faults(error)) from None
+        raise invalid(validation.faults(error, schema)) from None
 
 
 async def _receive(request: Request, max_bytes: int) -> bytes:

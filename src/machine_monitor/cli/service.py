@@ -55,7 +55,7 @@ def serve(
         typer.echo("The console is not there, this is the API alone: `make console` builds it in a checkout.", err=True)
     if settings.open:
         typer.echo("Whoever reaches this service may read and write, until there is an account.", err=True)
-    _run("machine_monitor.api.app:serve", settings, factory=True, host=host, port=port, workers=workers)
+    _run("machine_monitor.asgi:app", settings, host=host, port=port, workers=workers)
 
 
 def demo(

@@ -1,11 +1,14 @@
 """A database as the rest of the product sees it: `fetch` to read, `write` to change."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError
 
 from machine_monitor.database import addresses
 from machine_monitor.database.addresses import Address
@@ -95,7 +98,7 @@ class Database:
         )
 
         with self._errors, migrations.set_up(self.address) as cursor:
-            return unit(Transaction(self.engine, cursor))
+            return Transaction(self.engine, cursor).run_unit(unit)
 
     def analyze(self, table: str) -> None:
         """Update the planner's statistics after an import, if it let this table grow by a tenth."""
@@ -104,7 +107,11 @@ class Database:
     def snapshot(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit that only reads: it sees one moment, and blocks no write."""
         with self._errors, self._driver.transaction(snapshot=True) as cursor:
-            return unit(Transaction(self.engine, cursor))
+            return Transaction(self.engine, cursor).run_unit(unit)
+
+    async def read(self, unit: Callable[[Transaction], T]) -> T:
+        """Run a unit that only reads, in a thread; it sees one moment, and waits for no write."""
+        return await asyncio.to_thread(lambda: self.snapshot(unit))
 
     def load(self) -> dict[str, tuple[int, int]]:
         """How many reads, writes and streams are running, and how many wait for their turn."""
@@ -128,7 +135,7 @@ class Database:
     def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
         with self._errors, self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
-            result = unit(tx)
+            result = tx.run_unit(unit)
             tx.flush_deferred()
             return result
 
@@ -176,6 +183,8 @@ class _Errors:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, DBAPIError):  # a session wraps the driver's error
+            error = error.orig
         if not isinstance(error, self._driver.failures):
             return
         problem = self._driver.problem(error)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from machine_monitor.database import sessions
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import ROWS
@@ -32,13 +34,35 @@ class Transaction:
     _last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
     _last_ids: dict[str, int] = field(default_factory=dict)
 
+    @cached_property
+    def session(self) -> sessions.UnitSession:
+        """An ORM session in this transaction, a new one for each unit; for where speed is not the point."""
+        return sessions.join(self.engine, self.cursor.connection)
+
+    def run_unit(self, unit: "Callable[[Transaction], T]") -> T:
+        """Run a unit, and write what it added to its session."""
+        try:
+            result = unit(self)
+            self._flush()
+        finally:
+            if (session := self.__dict__.pop("session", None)) is not None:
+                session.close()
+        return result
+
+    def _flush(self) -> None:
+        # A cached property is in `__dict__` once it has been used; most units use no session.
+        if "session" in self.__dict__:
+            self.session.flush()
+
     def run(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Run one statement; its rows, if it yields any."""
+        """Run one statement; its rows, if it yields any. It sees what was added to the session before."""
+        self._flush()
         self.cursor.execute(statement.sql, statement.bind(values))
         return self.cursor.fetchall() if self.cursor.description else []
 
     def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement, which holds no constants, for each row of values."""
+        self._flush()
         bind = itemgetter(*statement.names)
         self.cursor.executemany(statement.sql, [bind(row) for row in rows])
 
@@ -75,6 +99,7 @@ class Transaction:
         while due := [work for work in self._deferred if not works or work in works]:
             work = min(due, key=self._last.__contains__)
             work(self, self._deferred.pop(work))
+        self._flush()
 
     def analyze(self, table: str) -> None:
         """Update the planner's statistics if this table, whose ids only rise, grew by a tenth since the last time."""
@@ -108,7 +133,7 @@ class Transaction:
         if savepoint:
             self.cursor.execute("SAVEPOINT part")
         try:
-            result = unit(self)
+            result = self.run_unit(unit)
         except BaseException as error:
             if self.is_open and savepoint:
                 self.cursor.execute("ROLLBACK TO part")

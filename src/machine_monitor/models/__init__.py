@@ -11,10 +11,13 @@ from machine_monitor.models.log import DELETED_LOGS, LOGS
 from machine_monitor.models.log_count import LOG_COUNTS
 from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
+from machine_monitor.models.read_only import protect
 from machine_monitor.models.user import USERS
 
 RESOURCES = (MACHINES, LOGS, LOG_TYPES, USERS)
 METADATA = SQLModel.metadata
+
+protect({resource.table for resource in (*RESOURCES, HISTORY)})
 
 __all__ = [
     "CHANGES",

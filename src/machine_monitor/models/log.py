@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, Relationship, SQLModel
 
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import CODE, INTEGER, OBJECT, TEXT, TIME, UUID
@@ -33,10 +33,10 @@ from machine_monitor.models.fields import (
     stored,
 )
 from machine_monitor.models.log_count import LOG_COUNTS
-from machine_monitor.models.log_type import LOG_TYPES
-from machine_monitor.models.machine import MACHINES
+from machine_monitor.models.log_type import LOG_TYPES, LogType
+from machine_monitor.models.machine import MACHINES, Machine
 from machine_monitor.models.schemas import Versioned, patch, replacement
-from machine_monitor.models.user import USERS
+from machine_monitor.models.user import USERS, User
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric, one_if
 from machine_monitor.query.schema import Counters, Reference, Resource, Summary, folded_table
@@ -93,6 +93,10 @@ PROJECT = ("project",)
 INDEX_PREFIXES = (PROJECT, ("machine_id", "type"), ("machine_id",), ("user",), ("status",), ("type",), ())
 
 
+# A relation is loaded by the query that needs it: `select(Log).options(joinedload(Log.machine_row))`.
+EXPLICIT = {"lazy": "raise", "viewonly": True}
+
+
 class Log(LogFields, Versioned, table=True):
     """The table of logs; `id` is the order of writing and never changes."""
 
@@ -128,6 +132,15 @@ class Log(LogFields, Versioned, table=True):
     machine_id: int = Field(sa_type=INTEGER.column_type)
     type: str = Field(sa_type=CODE.column_type)
     deleted_at: Instant | None = Field(default=None, sa_type=TIME.column_type)
+
+    machine_row: Machine = Relationship(sa_relationship_kwargs=EXPLICIT)
+    type_row: LogType = Relationship(sa_relationship_kwargs=EXPLICIT)
+    user_row: User | None = Relationship(sa_relationship_kwargs=EXPLICIT)
+
+    @property
+    def machine(self) -> str:
+        """The machine's name, as `LogRead` shows it; needs `machine_row` to be loaded."""
+        return self.machine_row.name
 
 
 class LogCreate(LogFields, LogNames):

@@ -86,7 +86,7 @@ class _Batch:
         try:
             body = resource.create.model_validate({**preset, **item}, context={"zone": self.put.zone})
         except ValidationError as error:
-            raise invalid(validation.faults(error)) from None
+            raise invalid(validation.faults(error, resource.create)) from None
         values = validation.as_json(body)
         if stored is not None:
             records.check_fixed(resource, {name: values[name] for name in resource.immutable}, stored)

@@ -1,6 +1,6 @@
 """What a body's values must be, told as faults that point into it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -10,24 +10,28 @@ from sqlmodel import SQLModel
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query.schema import Resource
+from machine_monitor.suggestions import MAX_LENGTH, nearest_field
 
 S = TypeVar("S", bound=SQLModel)
 # What a client may say in its own words; all else is `invalid`, and has its sentence.
 CODES = {
     "missing": "required",
-    "extra_forbidden": "unknown",
     "string_too_short": "too-short",
     "string_too_long": "too-long",
     "string_pattern_mismatch": "pattern",
     "greater_than_equal": "out-of-range",
     "less_than_equal": "out-of-range",
 }
-MESSAGES = {"missing": "This field is required.", "extra_forbidden": "There is no such field."}
+MESSAGES = {"missing": "This field is required."}
+# The search for a similar name is slow, and a body may have many fields that are unknown.
+MAX_SUGGESTIONS = 10
 
 
-def faults(error: ValidationError) -> list[Fault]:
-    """The faults of a body, without a word of what it held."""
-    return [_fault(dict(detail)) for detail in error.errors(include_url=False, include_input=False)]
+def faults(error: ValidationError, schema: type[SQLModel]) -> list[Fault]:
+    """The faults of a body, without the values that it held; an unknown field is told with the nearest known one."""
+    known = [name for name in schema.model_fields if name not in READ_ONLY]
+    details = error.errors(include_url=False, include_input=False)
+    return [_fault(dict(detail), known if i < MAX_SUGGESTIONS else ()) for i, detail in enumerate(details)]
 
 
 def read(schema: type[S], values: Mapping[str, Any]) -> S:
@@ -35,7 +39,7 @@ def read(schema: type[S], values: Mapping[str, Any]) -> S:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise invalid(faults(error)) from None
+        raise invalid(faults(error, schema)) from None
 
 
 def as_json(body: SQLModel) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def defaults(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _fault(detail: dict[str, Any]) -> Fault:
+def _fault(detail: dict[str, Any], known: Collection[str]) -> Fault:
     kind = detail["type"]
     # A rule between fields names the one that a person would mend.
     field = (detail.get("ctx") or {}).get("field")
@@ -60,6 +64,10 @@ def _fault(detail: dict[str, Any]) -> Fault:
     pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
     if kind == "extra_forbidden" and path[-1] in READ_ONLY:
         return Fault(f"'{path[-1]}' is read-only.", "read-only", pointer=pointer)
+    if kind == "extra_forbidden":
+        name = str(path[-1])
+        shown = name if len(name) <= MAX_LENGTH else f"{name[:MAX_LENGTH]}…"
+        return Fault(f"There is no field '{shown}'.{nearest_field(name, known)}", "unknown", pointer=pointer)
     return Fault(MESSAGES.get(kind, detail["msg"]), CODES.get(kind, "invalid"), pointer=pointer)
 
 

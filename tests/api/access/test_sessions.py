@@ -5,7 +5,7 @@ import re
 import pytest
 
 from api.access.site import PASSWORD, opened
-from machine_monitor.services.accounts import limits
+from machine_monitor.services.accounts import rate_limit
 
 SIGN_IN = {"trigram": "ADM", "password": PASSWORD}
 WRITE = ("PUT", "/machines/Saw")
@@ -188,8 +188,8 @@ async def test_whatever_is_wrong_the_words_are_the_same(site, monkeypatch):
     await site.set_password("LEA")
     await (await site.by_token("ADM")).patch("/users/LEA", json={"active": False})
     verified = []
-    verify = limits.attempt
-    monkeypatch.setattr(limits, "attempt", lambda *given: verified.append(given) or verify(*given))
+    register = rate_limit.register
+    monkeypatch.setattr(rate_limit, "register", lambda *given: verified.append(given) or register(*given))
     answers = [await site.nobody().post("/session", json=body) for body in WRONG]
     said = [{**answer.json(), "request_id": None} for answer in answers]
     assert [answer.status_code for answer in answers] == [401] * len(WRONG)
@@ -216,7 +216,7 @@ async def sign_in(site, trigram="ADM", password="not the password", address="10.
 
 @pytest.mark.parametrize("trigram", ["ADM", "none"])
 async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock, trigram):
-    for number in range(limits.OF_ACCOUNT):
+    for number in range(rate_limit.OF_ACCOUNT):
         name = trigram.lower() if number % 2 else trigram
         assert (await sign_in(site, name, address=f"10.0.0.{number}")).status_code == 401
     for password in ("not the password", PASSWORD):
@@ -229,7 +229,7 @@ async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock
 
 
 async def test_an_address_tries_fifty_times_whoever_it_tries(site, monkeypatch):
-    monkeypatch.setattr(limits, "OF_ADDRESS", 4)
+    monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
     for number in range(4):
         assert (await sign_in(site, f"no{number}", address="2001:db8::1")).status_code == 401
     assert (await sign_in(site, "more", address="2001:db8::2")).status_code == 429
@@ -237,9 +237,9 @@ async def test_an_address_tries_fifty_times_whoever_it_tries(site, monkeypatch):
 
 
 async def test_who_signs_in_right_is_not_limited(site, monkeypatch):
-    monkeypatch.setattr(limits, "OF_ADDRESS", 4)
-    for _ in range(limits.OF_ACCOUNT + 2):
+    monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
+    for _ in range(rate_limit.OF_ACCOUNT + 2):
         assert (await sign_in(site, password=PASSWORD)).status_code == 200
-    for _ in range(limits.OF_ACCOUNT // 4):
+    for _ in range(rate_limit.OF_ACCOUNT // 4):
         assert (await sign_in(site)).status_code == 401
         assert (await sign_in(site, password=PASSWORD)).status_code == 200

@@ -4,13 +4,15 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alembic import command
+from alembic.autogenerate import render
+from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, TypeDecorator, inspect
 from sqlalchemy.exc import DatabaseError
 
 from machine_monitor.database.addresses import Address
@@ -84,6 +86,13 @@ def check(address: Address) -> None:
     """Raise Alembic's error if the tables are not those of the models."""
     with locked(address) as connection:
         command.check(_config(connection))
+
+
+def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
+    """Write a column into a new migration by what the database stores, not by our type that converts its values."""
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return render._repr_type(item.impl_instance, context)  # noqa: SLF001 -- Alembic renders types nowhere else
+    return False
 
 
 @contextmanager

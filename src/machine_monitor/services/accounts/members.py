@@ -1,20 +1,20 @@
-"""What a change of a user means for its account; and that there is always an admin who can sign in."""
+"""Accounts follow their users: a change ends sessions, a removal ends the account. One admin can always sign in."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import delete, select
+from sqlmodel import col
 
-from machine_monitor.database.engines import Engine
-from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault
-from machine_monitor.models import USERS
-from machine_monitor.models.accounts import CREDENTIALS, INVITATIONS, SESSIONS, TOKENS
+from machine_monitor.models.accounts.tables import Credential, Invitation, Session
+from machine_monitor.models.accounts.token import Token
+from machine_monitor.models.user import User
 from machine_monitor.services.access.permissions import Role
-from machine_monitor.services.accounts import rows, sessions
+from machine_monitor.services.accounts import sessions
 
+ADMIN = Role.ADMIN.name.lower()
 LAST = "This is the last active admin who has a password: make another one first."
 
 
@@ -32,8 +32,8 @@ def follow_removal(tx: Transaction, before: Mapping[str, Any]) -> None:
     user = before["trigram"]
     if _is_admin(before):
         _leave_one(tx, user)
-    for table in (SESSIONS, INVITATIONS, TOKENS.table, CREDENTIALS):
-        rows.remove(tx, table, user=user)
+    for owned in (Session, Invitation, Token, Credential):
+        tx.session.execute(delete(owned).where(col(owned.user) == user))
 
 
 def has_admin(tx: Transaction) -> bool:
@@ -44,7 +44,7 @@ def has_admin(tx: Transaction) -> bool:
 def acquire_admin_lock(tx: Transaction) -> None:
     """Block until no other transaction is changing who is an admin; released at commit."""
     # The whole table: before the first admin there is no row to lock.
-    tx.engine.lock_table(tx.cursor, CREDENTIALS.name)
+    tx.engine.lock_table(tx.cursor, str(Credential.__tablename__))
 
 
 def _leave_one(tx: Transaction, user: str, pointer: str | None = None) -> None:
@@ -54,16 +54,9 @@ def _leave_one(tx: Transaction, user: str, pointer: str | None = None) -> None:
 
 
 def _is_admin(user: Mapping[str, Any]) -> bool:
-    return user["active"] and user["role"] == Role.ADMIN.name.lower()
+    return user["active"] and user["role"] == ADMIN
 
 
 def _admins(tx: Transaction) -> set[str]:
-    return {row[0] for row in tx.run(_able(tx.engine), {"role": Role.ADMIN})}
-
-
-@cache
-def _able(engine: Engine) -> Statement:
-    users, credentials = USERS.table, CREDENTIALS
-    query = select(users.c.trigram).join_from(users, credentials, users.c.trigram == credentials.c.user)
-    is_admin = users.c.role == bindparam("role", type_=users.c.role.type)
-    return compile_statement(engine, query.where(is_admin, users.c.active))
+    query = select(col(User.trigram)).join(Credential, col(Credential.user) == col(User.trigram))
+    return set(tx.session.scalars(query.where(col(User.role) == ADMIN, col(User.active))))

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+from sqlalchemy import delete, or_
+from sqlmodel import col
+
 from machine_monitor.database import instants
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models.accounts import SESSIONS
-from machine_monitor.services.accounts import codes, rows
+from machine_monitor.models.accounts.tables import Session
+from machine_monitor.services.accounts import codes
 
 IDLE = timedelta(minutes=30)
 LIFETIME = timedelta(hours=12)
@@ -14,18 +17,17 @@ LIFETIME = timedelta(hours=12)
 def begin(tx: Transaction, user: str) -> str:
     """A new session of a user: the secret for its cookie."""
     now, secret = instants.now(), codes.new()
-    rows.remove_before(tx, SESSIONS, "created_at", instants.text(now - LIFETIME))
-    rows.remove_before(tx, SESSIONS, "seen_at", instants.text(now - IDLE))
-    at = instants.text(now)
-    rows.add(tx, SESSIONS, digest=codes.digest(secret), user=user, created_at=at, seen_at=at)
+    expired = or_(col(Session.created_at) < now - LIFETIME, col(Session.seen_at) < now - IDLE)
+    tx.session.execute(delete(Session).where(expired))
+    tx.session.add(Session(digest=codes.digest(secret), user=user, created_at=now, seen_at=now))
     return secret
 
 
 def end(tx: Transaction, digest: str) -> None:
     """End one session."""
-    rows.remove(tx, SESSIONS, digest=digest)
+    tx.session.execute(delete(Session).where(col(Session.digest) == digest))
 
 
 def end_all(tx: Transaction, user: str) -> None:
     """End every session of a user."""
-    rows.remove(tx, SESSIONS, user=user)
+    tx.session.execute(delete(Session).where(col(Session.user) == user))

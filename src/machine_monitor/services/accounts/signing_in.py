@@ -1,37 +1,38 @@
-"""Signing in by a password, and changing it: whatever is wrong, with the same words and in the same time."""
+"""Sign in with a password, and change it. Every failure gets the same answer in the same time, so none tells more."""
 
-from functools import cache
-
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
+from sqlmodel import col
 
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines import Engine
-from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, RateLimited, Unauthenticated, invalid
 from machine_monitor.models import USERS
-from machine_monitor.models.accounts import CREDENTIALS
 from machine_monitor.models.accounts.signing_in import NewPassword, SignIn
-from machine_monitor.services.accounts import invitations, limits, passwords, sessions
-from machine_monitor.services.accounts.limits import Limits
+from machine_monitor.models.accounts.tables import Credential
+from machine_monitor.models.user import User
+from machine_monitor.query.schema import Selection
+from machine_monitor.services import records
+from machine_monitor.services.accounts import invitations, passwords, rate_limit, sessions
+from machine_monitor.services.accounts.rate_limit import Limits
 
+NAMES = ("first_name", "last_name")
 WRONG = "The trigram or the password is wrong."
 
 
 async def sign_in(database: Database, body: SignIn, address: str | None) -> tuple[str, str]:
     """Begin a session: the user's trigram, and the secret for its cookie; raises 401 or 429."""
-    counted = limits.of(body.trigram, address)
-    trigram = await _verify(database, body.trigram, body.password, counted)
+    limits = rate_limit.keys_for(body.trigram, address)
+    trigram = await _verify(database, body.trigram, body.password, limits)
     if trigram is None:
         raise Unauthenticated(WRONG)
-    return trigram, await begin(database, trigram, counted)
+    return trigram, await begin(database, trigram, limits)
 
 
-async def begin(database: Database, trigram: str, counted: Limits | None = None) -> str:
-    """Begin a session of a user who has shown who it is: the secret for its cookie."""
+async def begin(database: Database, trigram: str, limits: Limits | None = None) -> str:
+    """Begin a session of an authenticated user: the secret for its cookie."""
 
     def unit(tx: Transaction) -> str:
-        limits.succeed(tx, counted or {})
+        rate_limit.reset(tx, limits or {})
         return sessions.begin(tx, trigram)
 
     return await database.write(unit)
@@ -39,35 +40,31 @@ async def begin(database: Database, trigram: str, counted: Limits | None = None)
 
 async def change_password(database: Database, trigram: str, body: NewPassword) -> None:
     """Change a password by the one so far; every session of the user ends. Raises 422 or 429."""
-    found = await database.fetch(_account(database.engine), {"trigram": trigram.lower()})
-    passwords.check(body.new, [trigram, *(name for row in found for name in row[2:])], "/new")
-    counted = limits.of(trigram, None)
-    if await _verify(database, trigram, body.current, counted) is None:
+    user = (await records.read(database, USERS, trigram, Selection(NAMES))).values
+    passwords.check(body.new, [trigram, *user.values()], "/new")
+    limits = rate_limit.keys_for(trigram, None)
+    if await _verify(database, trigram, body.current, limits) is None:
         raise invalid([Fault("This is not the password so far.", "wrong-password", "/current")])
     hashed = await passwords.hash_beside(body.new)
 
     def unit(tx: Transaction) -> None:
-        limits.succeed(tx, counted)
+        rate_limit.reset(tx, limits)
         invitations.set_password(tx, trigram, hashed)
 
     await database.write(unit)
 
 
-async def _verify(database: Database, trigram: str, password: str, counted: Limits) -> str | None:
+async def _verify(database: Database, trigram: str, password: str, limits: Limits) -> str | None:
     """The user's trigram if the password is theirs; raises `RateLimited` after too many that were not."""
-    seconds = await database.write(lambda tx: limits.attempt(tx, counted))
+    seconds, account = await database.write(lambda tx: (rate_limit.register(tx, limits), _account(tx, trigram)))
     if seconds is not None:
         raise RateLimited(seconds)
-    rows = await database.fetch(_account(database.engine), {"trigram": trigram.lower()})
-    found, stored = rows[0][:2] if rows else (None, None)
+    found, stored = account or (None, None)
     return found if await passwords.verify(password, stored) else None
 
 
-@cache
-def _account(engine: Engine) -> Statement:
-    """An active user whatever the case of the trigram: trigram, hashed password or null, names."""
-    users, credentials = USERS.table, CREDENTIALS
-    columns = (users.c.trigram, credentials.c.password, users.c.first_name, users.c.last_name)
-    query = select(*columns).join_from(users, credentials, users.c.trigram == credentials.c.user, isouter=True)
-    by_trigram = users.c.trigram_key == bindparam("trigram", type_=users.c.trigram_key.type)
-    return compile_statement(engine, query.where(by_trigram, users.c.active))
+def _account(tx: Transaction, trigram: str) -> tuple[str, str | None] | None:
+    """An active user's trigram, whatever the case of the one given, and hashed password; it may be null."""
+    query = select(col(User.trigram), col(Credential.password))
+    query = query.join(Credential, col(Credential.user) == col(User.trigram), isouter=True)
+    return tx.session.execute(query.where(col(User.trigram_key) == trigram.lower(), col(User.active))).one_or_none()

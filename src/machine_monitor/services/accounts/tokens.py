@@ -6,7 +6,8 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
+from sqlmodel import col
 
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
@@ -16,7 +17,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Forbidden, NotFound, invalid
 from machine_monitor.models import TOKENS, USERS
-from machine_monitor.models.accounts.token import SCOPE, TokenCreate
+from machine_monitor.models.accounts.token import SCOPE, Token, TokenCreate, TokenRead
 from machine_monitor.query import lists
 from machine_monitor.query.language.operators import EQUAL
 from machine_monitor.query.language.parser import Condition, ListQuery
@@ -27,7 +28,7 @@ from machine_monitor.query.schema import Selection
 from machine_monitor.query.sql.documents import document, shown_fields
 from machine_monitor.services import storage
 from machine_monitor.services.access.permissions import Caller, Scope, keeps_others
-from machine_monitor.services.accounts import codes, rows
+from machine_monitor.services.accounts import codes
 
 
 async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[str, Any]:
@@ -50,27 +51,26 @@ def _check(caller: Caller, body: TokenCreate) -> None:
 
 
 def make(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
-    """Make a token of a user: its number, and its text, which nothing can tell again; raises 422."""
+    """Make a token of a user: its number, and its text, which is not stored; raises 422."""
     stored = storage.find(tx, USERS, user)
     if stored is None:
         raise invalid([Fault(f"There is no user '{user}'.", "unknown-user", "/user")])
     if not stored.values["active"]:
         raise invalid([Fault(f"The user '{user}' is not active.", "inactive", "/user")])
     now, secret = instants.now(), codes.new()
-    (identity,) = tx.next_ids(TOKENS.table.name, 1)
-    rows.add(
-        tx,
-        TOKENS.table,
-        id=identity,
+    token = Token(
         name=body.name,
         name_folded=fold(body.name),
         user=user,
-        scope=SCOPE.choices.index(body.scope),
+        scope=body.scope,
         digest=codes.digest(secret),
-        created_at=instants.text(now),
-        expires_at=instants.text(now + timedelta(days=body.days)),
+        created_at=now,
+        expires_at=now + timedelta(days=body.days),
     )
-    return identity, codes.token(identity, secret)
+    tx.session.add(token)
+    tx.session.flush()  # the database assigns the id
+    assert token.id is not None
+    return token.id, codes.token(token.id, secret)
 
 
 async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
@@ -92,13 +92,15 @@ async def read(database: Database, key: str, selection: Selection, caller: Calle
 
 def read_all(tx: Transaction) -> list[dict[str, Any]]:
     """Every token, in the order of making."""
-    return [json.loads(row[0]) for row in tx.run(_read_all(tx.engine), {})]
+    tokens = tx.session.scalars(select(Token).order_by(col(Token.id)))
+    return [TokenRead.model_validate(token).model_dump(mode="json") for token in tokens]
 
 
 def revoke(tx: Transaction, key: str, user: str | None = None) -> None:
     """End a token for good, of this user or of any; raises `NotFound`."""
-    owner = {} if user is None else {"user": user}
-    if not rows.remove(tx, TOKENS.table, id=_number(key), **owner):
+    query = delete(Token).where(col(Token.id) == _number(key))
+    query = query if user is None else query.where(col(Token.user) == user)
+    if not tx.session.scalars(query.returning(col(Token.id))).all():
         raise NotFound("There is no such token.")
 
 
@@ -107,12 +109,6 @@ def _number(key: str) -> int:
         return read_integer(key)
     except ValueError:
         raise NotFound("There is no such token.") from None
-
-
-@cache
-def _read_all(engine: Engine) -> Statement:
-    shown = as_text(document(engine, TOKENS, tuple(TOKENS.own_fields), ()))
-    return compile_statement(engine, select(shown).select_from(TOKENS.table).order_by(TOKENS.table.c.id))
 
 
 @cache

@@ -15,7 +15,7 @@ from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.accounts import invitations, tokens
-from machine_monitor.services.accounts.invitations import Invitation
+from machine_monitor.services.accounts.invitations import InvitationLink
 from machine_monitor.services.demo import plant
 from machine_monitor.services.demo.work import PERIOD, Diary
 from machine_monitor.services.history import Author
@@ -54,7 +54,7 @@ def fill(database: Database, entries: Sequence[Entry], progress: Progress | None
 class Account(NamedTuple):
     """What lets the plant's admin in, until the demo ends: an invitation for people, a token for programs."""
 
-    invitation: Invitation
+    invitation: InvitationLink
     password: str
     token: str
 

@@ -139,7 +139,7 @@ def _create(record: Record, values: Mapping[str, Any]) -> Step:
     except ValidationError as error:
         found = [
             Finding(record.file, fault.pointer, "error", fault.code, fault.message)
-            for fault in validation.faults(error)
+            for fault in validation.faults(error, record.resource.create)
         ]
         return Step(record, "rejected", findings=tuple(found))
     return Step(record, "created", values=body.model_dump(mode="json"))

@@ -15,6 +15,7 @@ from machine_monitor.services.legacy import values
 from machine_monitor.services.legacy.read import Raw
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.reports import Finding
+from machine_monitor.suggestions import PROTOTYPE_FIELDS
 
 # Any that nothing else uses: a file name that is no uuid gives the same one on every run.
 NAMESPACE = UUID("6c1f3a52-8d0e-5b7a-9f43-2e1c7d8a4b60")
@@ -25,14 +26,7 @@ LOG_KEYS = frozenset({"machineName", "type", "project", "comment", "timeStamp", 
 USER_KEYS = frozenset({"firstName", "first_name", "lastName", "last_name", "trigram", "authorisation"})
 ROLES = {role: role for role in ("admin", "lead", "supervisor", "operator", "viewer")} | {"user": "operator"}
 # How the legacy tool calls what the API calls otherwise.
-LEGACY_NAMES = {
-    "machine": "machineName",
-    "started_at": "timeStamp",
-    "user": "userName",
-    "first_name": "firstName",
-    "last_name": "lastName",
-    "role": "authorisation",
-}
+LEGACY_NAMES = {fields[0]: name for name, fields in PROTOTYPE_FIELDS.items()}
 SHIFTS = {
     "ambiguous": "The clock showed this time twice; the earlier one is taken.",
     "skipped": "The clock never showed this time; it is moved on by the gap.",
@@ -107,7 +101,7 @@ class Reading:
         try:
             body = resource.create.model_validate(found)
         except ValidationError as error:
-            for fault in validation.faults(error):
+            for fault in validation.faults(error, resource.create):
                 name = (fault.pointer or "/").split("/")[1]
                 self.refuse(LEGACY_NAMES.get(name, name) or None, fault.code, fault.message)
             return found
@@ -201,7 +195,7 @@ def _type(reading: Reading) -> tuple[str | None, Any]:
     try:
         LOG_TYPES.create.model_validate({"code": code, "label": label})
     except ValidationError as error:
-        reading.refuse("type", "invalid", validation.faults(error)[0].message)
+        reading.refuse("type", "invalid", validation.faults(error, LOG_TYPES.create)[0].message)
     reading.note("type", "made-code", f"The type cannot be a code; it is kept as '{code}'.")
     return label, code
 

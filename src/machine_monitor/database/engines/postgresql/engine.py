@@ -174,6 +174,7 @@ class PostgresqlEngine(Engine):
 
     def portable(self, column: sa.Column) -> ColumnElement:
         type_ = column.type.dialect_impl(self.dialect)
+        type_ = type_.impl if isinstance(type_, sa.TypeDecorator) else type_
         return next((convert(column) for kind, convert in PORTABLE if isinstance(type_, kind)), column)
 
     def bulk_insert(self, cursor: Any, table: sa.Table, rows: Iterable[Sequence[Any]]) -> None:

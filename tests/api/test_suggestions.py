@@ -1,0 +1,57 @@
+"""An unknown field of a body is named, with the field that the client may have meant."""
+
+import pytest
+
+from api.kinds import LOGS, MACHINES, TYPES, USERS
+from machine_monitor.suggestions import MAX_LENGTH
+
+FIELDS = [
+    (LOGS, "machin", "machine"),
+    (LOGS, "Comment", "comment"),
+    (LOGS, "startedAt", "started_at"),
+    (MACHINES, "serialnumber", "serial_number"),
+    (USERS, "rôle", "role"),
+    (TYPES, "counts_as_failures", "counts_as_failure"),
+    # What the first prototype called them.
+    (LOGS, "machineName", "machine"),
+    (LOGS, "timeStamp", "started_at"),
+    (LOGS, "timestamp", "started_at"),
+    (LOGS, "userName", "user"),
+    (LOGS, "user_name", "user"),
+    (MACHINES, "machineName", "name"),
+    (USERS, "userName", "trigram"),
+    (USERS, "firstName", "first_name"),
+    (USERS, "lastName", "last_name"),
+    (USERS, "authorisation", "role"),
+]
+
+
+async def faults(client, kind, *names):
+    answer = await client.post(f"/{kind.path}", json=kind.body(kind.new_key()) | dict.fromkeys(names, 1))
+    assert answer.status_code == 422
+    return answer.json()["errors"]
+
+
+@pytest.mark.parametrize(("kind", "name", "meant"), FIELDS)
+async def test_an_unknown_field_is_told_with_the_one_that_was_meant(seeded, kind, name, meant):
+    [fault] = await faults(seeded, kind, name)
+    sentence = f"There is no field '{name}'. Did you mean '{meant}'?"
+    assert fault == {"message": sentence, "code": "unknown", "pointer": f"/{name}"}
+
+
+async def test_a_name_that_resembles_none_has_no_suggestion(seeded):
+    [fault] = await faults(seeded, LOGS, "xyzzy")
+    assert fault["message"] == "There is no field 'xyzzy'."
+
+
+async def test_what_the_product_writes_is_no_suggestion(seeded):
+    [fault] = await faults(seeded, MACHINES, "updatedAt")
+    assert "updated_at" not in fault["message"]
+
+
+async def test_a_long_name_is_cut_and_a_flood_of_names_is_told_without_a_search(seeded):
+    [fault] = await faults(seeded, LOGS, "machine" * 1_000)
+    assert fault["message"] == f"There is no field '{('machine' * 1_000)[:MAX_LENGTH]}…'."
+    told = [fault["message"] for fault in await faults(seeded, LOGS, *(f"machine{i}" for i in range(50)))]
+    assert len(told) == 50
+    assert sum("Did you mean" in message for message in told) == 10

@@ -1,0 +1,20 @@
+"""SQLAlchemy sessions on the databases of tests, as a program of somebody else would open them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from machine_monitor.database import addresses
+from query.conftest import seeded, seeded_url
+
+__all__ = ["seeded", "seeded_url", "session_on"]
+
+
+@asynccontextmanager
+async def session_on(url: str, **options) -> AsyncIterator[AsyncSession]:
+    """An async session on a database."""
+    engine = create_async_engine(addresses.parse(url).url, **options)
+    async with AsyncSession(engine) as session:
+        yield session
+    await engine.dispose()

@@ -1,0 +1,24 @@
+"""Attempts to sign in are counted one by one, however many are made at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from machine_monitor.database.connect import Database
+from machine_monitor.services.accounts import rate_limit
+
+LIMITS = {"account x": 10}
+
+
+def register(tx):
+    return rate_limit.register(tx, LIMITS) is not None
+
+
+def test_attempts_of_several_processes_are_all_counted(database_url):
+    def attempts(_):
+        database = Database(database_url)
+        refused = [database.transact(register) for _ in range(5)]
+        database.close_writer()
+        return refused
+
+    with ThreadPoolExecutor(4) as threads:
+        refused = [told for part in threads.map(attempts, range(4)) for told in part]
+    assert sorted(refused) == [False] * 10 + [True] * 10
