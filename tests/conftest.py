@@ -21,7 +21,7 @@ import clusters
 from figures import ENGINES, figure, pytest_collection_modifyitems, table
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
-from machine_monitor.api.serving.logs import Tell
+from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
@@ -194,10 +194,10 @@ async def client(database_url, timezone) -> AsyncIterator[httpx2.AsyncClient]:
 
 @asynccontextmanager
 async def serving(
-    chosen: Settings, tell: Tell | None = None, *, open_: bool = True
+    chosen: Settings, access_log: AccessLog | None = None, *, open_: bool = True
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an API with these settings; anyone may read and write, unless a test is about who may."""
-    app = create_app(chosen.model_copy(update={"open": open_}), tell)
+    app = create_app(chosen.model_copy(update={"open": open_}), access_log)
     async with app.router.lifespan_context(app), calling(app) as opened:
         yield opened
 

@@ -6,7 +6,7 @@ from starlette.requests import ClientDisconnect
 from conftest import serving
 from machine_monitor.api.access import needs
 from machine_monitor.api.app import create_app
-from machine_monitor.api.envelope import Envelope
+from machine_monitor.api.middleware import RequestMiddleware
 from machine_monitor.api.route import tagged
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
@@ -36,7 +36,7 @@ async def test_a_crash_after_the_answer_began_is_not_answered_twice():
         sent.append(message)
 
     with pytest.raises(RuntimeError):
-        await Envelope(half)({"type": "http", "method": "GET", "path": "/", "headers": []}, None, send)
+        await RequestMiddleware(half)({"type": "http", "method": "GET", "path": "/", "headers": []}, None, send)
     assert len(sent) == 1
 
 
@@ -114,13 +114,16 @@ def test_a_signature_that_the_route_does_not_understand_is_refused_when_it_is_ma
 
 async def test_what_is_no_request_passes_by():
     app = FastAPI()
-    async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=httpx2.ASGITransport(Envelope(app))):
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(RequestMiddleware(app))),
+    ):
         seen = []
 
         async def inner(scope, *_):
             seen.append(scope["type"])
 
-        await Envelope(inner)({"type": "lifespan"}, None, None)
+        await RequestMiddleware(inner)({"type": "lifespan"}, None, None)
         assert seen == ["lifespan"]
 
 
@@ -161,5 +164,5 @@ async def test_a_client_that_goes_away_is_no_failure(caplog):
     async def gone(*_):
         raise ClientDisconnect
 
-    await Envelope(gone)({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)
+    await RequestMiddleware(gone)({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)
     assert caplog.text == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Depends, Request, Response
 
-from machine_monitor.api.envelope import USER
+from machine_monitor.api.middleware import USER
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.identity import Identity
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope

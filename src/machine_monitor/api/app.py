@@ -12,13 +12,12 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from machine_monitor.api.envelope import Envelope
+from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
 from machine_monitor.api.openapi import documents
-from machine_monitor.api.problems import Problems
 from machine_monitor.api.routes import account, changes, log_types, logs, machines, system, tokens, users
 from machine_monitor.api.serving import console, metrics
-from machine_monitor.api.serving.hosts import Hosts
-from machine_monitor.api.serving.logs import Tell
+from machine_monitor.api.serving.headers import AllowedHosts
+from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.identity import Identity
@@ -37,14 +36,14 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """What was added, then the problems; crashes are the envelope's, and no route has anything to close."""
-        app: ASGIApp = Problems(self.router)
+        app: ASGIApp = ProblemMiddleware(self.router)
         for layer, arguments, options in reversed(self.user_middleware):
             app = layer(app, *arguments, **options)
         return app
 
 
-def create_app(settings: Settings, tell: Tell | None = None) -> FastAPI:
-    """The application for these settings; the database is opened when it starts. `tell` hears of each request."""
+def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastAPI:
+    """The application for these settings, which opens its database when it starts and writes requests to a log."""
     app = Application(
         title="Machine Monitor",
         summary="Interventions on machines: record them, and find any of them at once.",
@@ -78,7 +77,7 @@ def create_app(settings: Settings, tell: Tell | None = None) -> FastAPI:
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=EXPOSED,
         )
-    app.add_middleware(Envelope, hosts=Hosts(settings.allowed_hosts), tell=tell)
+    app.add_middleware(RequestMiddleware, hosts=AllowedHosts(settings.allowed_hosts), access_log=access_log)
     return app
 
 

@@ -8,7 +8,7 @@ from fastapi import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from machine_monitor.api.envelope import HEADLESS
+from machine_monitor.api.middleware import HEADLESS
 
 # How long a client may take nothing.
 PATIENCE_SECONDS = 60.0

@@ -221,11 +221,9 @@ def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
     backward = query.cursor is not None and query.cursor.backward
     if backward:
         rows.reverse()
-    first, last = _ends(engine, query, rows)
     before = more if backward else query.cursor is not None or bool(query.offset)
-    after = backward or more
-    following = cursors.encode(last) if last and after else None
-    preceding = cursors.encode(first) if first and before else None
+    preceding = _cursor(engine, query, rows[:1], backward=True) if before else None
+    following = _cursor(engine, query, rows[-1:], backward=False) if backward or more else None
     capped = query.count == "capped" and total is not None and total > COUNT_CAP
     total = COUNT_CAP if capped else total
     rest = (
@@ -236,26 +234,16 @@ def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
     return Page(body, following, preceding, total)
 
 
-def _ends(engine: Engine, query: ListQuery, rows: list[Any]) -> tuple[Cursor | None, Cursor | None]:
-    """The cursors of the page before and the page after."""
-    if rows:
-        return (
-            Cursor(query.fingerprint, _marks(engine, query, rows[0]), backward=True, now=query.relative_to),
-            Cursor(query.fingerprint, _marks(engine, query, rows[-1]), now=query.relative_to),
-        )
+def _cursor(engine: Engine, query: ListQuery, end: list[Any], *, backward: bool) -> str | None:
+    """The cursor of the page beyond one end of this page, which is its first row, its last, or none."""
+    if end:
+        kinds = [query.resource.orderable[name].kind for name, _ in query.order]
+        marks = tuple(engine.load(value, kind) for kind, value in zip(kinds, end[0][2:], strict=True))
+        return cursors.encode(Cursor(query.fingerprint, marks, backward, now=query.relative_to))
     if query.cursor is None:
-        return None, None
+        return None
     # All that was there has gone since: the way back includes the record that this page came from.
-    place = replace(query.cursor, inclusive=not query.cursor.inclusive)
-    return replace(place, backward=True), replace(place, backward=False)
-
-
-def _marks(engine: Engine, query: ListQuery, row: tuple) -> tuple:
-    """A row's values in the list's order, as the API shows them."""
-    return tuple(
-        engine.load(value, query.resource.orderable[name].kind)
-        for (name, _), value in zip(query.order, row[2:], strict=True)
-    )
+    return cursors.encode(replace(query.cursor, backward=backward, inclusive=not query.cursor.inclusive))
 
 
 def _text(cursor: str | None) -> str:

@@ -283,10 +283,11 @@ class Resource:
 
     def find_filter(self, name: str) -> tuple[Field, Operator, str | None] | None:
         """The filter that a parameter's name means, and the key of the attribute if it means one."""
+        found = self.filters.get(name)
+        if found is not None and found[0].kind is not OBJECT:
+            return (*found, None)
         any_key, key = attributes.split(name)
-        if any_key in self.filters:
-            return (*self.filters[any_key], key) if attributes.is_key(key) else None
-        return (*self.filters[name], None) if name in self.filters else None
+        return (*self.filters[any_key], key) if any_key in self.filters and attributes.is_key(key) else None
 
     def source(self, shown: Iterable[Field], *, outer: bool = False) -> FromClause:
         """The table, joined with those that the fields come from."""

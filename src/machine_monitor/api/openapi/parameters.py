@@ -16,7 +16,7 @@ from machine_monitor.query.language.parser import (
     PAGING,
 )
 from machine_monitor.query.language.summaries import (
-    DEFAULT_METRICS,
+    DEFAULT_METRIC,
     DEFAULT_VALUES,
     MAX_FACETS,
     MAX_FIELDS,
@@ -89,7 +89,7 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
         _parameter(
             "metrics",
             f"What to measure, separated by commas: {sentences}.",
-            {**_names(metrics, at_most=len(metrics)), "default": DEFAULT_METRICS},
+            {**_names(metrics, at_most=len(metrics)), "default": DEFAULT_METRIC},
         ),
         *_search(resource),
         *_filters(resource),

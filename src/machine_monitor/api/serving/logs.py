@@ -24,11 +24,11 @@ FIELDS = "fields"
 OURS = ("machine_monitor", "uvicorn")
 NAME = "machine_monitor"
 
-# What tells of a request: the event, then its fields by name.
-Tell = Callable[..., Any]
+# Writes a line for a request: the event, then its fields by name.
+AccessLog = Callable[..., Any]
 
 
-def configure(settings: Settings) -> Tell:
+def configure(settings: Settings) -> AccessLog:
     """Let all loggers of this process write to stderr, ours from the level that is set, others from warnings on.
 
     What it gives tells of requests, each a line too; without the standard library's detours, a third of the cost.

@@ -33,7 +33,7 @@ class Operator:
 
     `takes` says how the value is read: as the field's kind, as a comma-separated list, as text to fold, or as a bool.
     `pattern` is the LIKE pattern around a folded text. An operator that is the `complement` of another keeps records
-    where the field is null, or, of a list, where no row has the value.
+    where the field is null, or, of a list, where no row has the value. `is_any_of` tells equality with any value.
     """
 
     name: str
@@ -43,16 +43,12 @@ class Operator:
     takes: Literal["value", "values", "folded", "boolean"] = "value"
     pattern: str = "{}"
     complement: "Operator | None" = None
+    is_any_of: bool = False
 
     @property
     def keeps_null(self) -> bool:
         """Whether a record without a value passes the filter."""
         return self.complement is not None
-
-    @property
-    def is_any_of(self) -> bool:
-        """Whether it compares for equality with one of its values."""
-        return self.build is _equal
 
     def fits(self, kind: Kind, *, folded: bool) -> bool:
         """Whether a field of this kind, with or without a folded text, takes the operator."""
@@ -104,8 +100,8 @@ def _is_not_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnE
     return column.is_not(None)
 
 
-EQUAL = Operator("", "equals; given again: any of them", ANY, _equal)
-IN = Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values")
+EQUAL = Operator("", "equals; given again: any of them", ANY, _equal, is_any_of=True)
+IN = Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values", is_any_of=True)
 NULL_SENTENCE = "`true`: has no value; `false`: has one"
 IS_NOT_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_not_null, "boolean")
 IS_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_null, "boolean", complement=IS_NOT_NULL)

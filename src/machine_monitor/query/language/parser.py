@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from machine_monitor.database import instants
@@ -31,7 +32,12 @@ PARAMETERS = SELECTION | PAGING | {"q", "sort"}
 ATTRIBUTE = "attributes."
 ATTRIBUTE_PATTERN = r"attributes[.](?![^.,]*__)[^.,]{1,64}"
 
+# How the texts of single parameters are read.
+LIMIT, OFFSET = values.bounded(1, MAX_LIMIT), values.bounded(0, MAX_OFFSET)
+COUNT, DIALECT = values.one_of(COUNTS), values.one_of(DIALECTS)
+
 _ATTRIBUTE = re.compile(ATTRIBUTE_PATTERN)
+T = TypeVar("T")
 
 Pairs = list[tuple[str, str]]
 Names = Callable[[str], tuple[str, ...]]
@@ -124,7 +130,7 @@ class QueryParser:
     ) -> None:
         self.resource = resource
         self.parameters = parameters
-        self._read_fields = read_fields or _names(tuple(resource.own_fields))
+        self._read_fields = read_fields
         self._faults: list[Fault] = []
         self.single: dict[str, str] = {}
         self.filters: dict[str, list[str]] = {}
@@ -138,16 +144,16 @@ class QueryParser:
             else:
                 self.single[name] = value
 
-    def take(self, name: str, read: Callable[[str], Any], default: str | None) -> Any:
-        """The value of a single parameter, or of its default text; None where both are absent."""
-        text = self.single.get(name, default)
+    def take(self, name: str, read: Callable[[str], T], default: T) -> T:
+        """The value of a single parameter, or the default where it is absent or at fault."""
+        text = self.single.get(name)
         if text is None:
-            return None
+            return default
         try:
             return read(text)
         except BadValue as error:
             self.fault(name, f"'{name}': {error}", error.allowed)
-            return read(default) if default is not None else None
+            return default
 
     def conditions(self, clock: TimeContext) -> tuple[Condition, ...]:
         """The filters."""
@@ -166,17 +172,21 @@ class QueryParser:
 
     def terms(self) -> Terms:
         """The search terms of `q`."""
-        return self.take("q", _terms, "")
+        return self.take("q", _terms, ())
 
     def order(self) -> Order:
         """The order of `sort`, made total by the tiebreakers."""
-        return total_order(self.resource, self.take("sort", self._sort, self.resource.sort))
+        if "sort" not in self.single:
+            return _default_order(self.resource)
+        return total_order(self.resource, self.take("sort", self._sort, _default_order(self.resource)))
 
     def selection(self) -> Selection:
         """`fields` and `expand`; all own fields if none is named."""
-        fields = self.take("fields", self._read_fields, None)
-        expand = self.take("expand", _names(self.resource.expandable), None)
-        return Selection(fields or tuple(self.resource.own_fields), expand or ())
+        if not self.single.keys() & SELECTION:
+            return _whole_record(self.resource)
+        fields = self.take("fields", self._read_fields or _names(tuple(self.resource.own_fields)), ())
+        expand = self.take("expand", _names(self.resource.expandable), ())
+        return Selection(fields or tuple(self.resource.own_fields), expand)
 
     def fingerprint(self, scope: str) -> str:
         """What the cursors of a list belong to: its filters in any order, its search, its sort."""
@@ -217,6 +227,7 @@ class QueryParser:
             raise invalid(self._faults)
 
     def _sort(self, text: str) -> Order:
+        """The fields that `text` names, in their order."""
         order: dict[str, bool] = {}
         for part in text.split(","):
             name = part.removeprefix("-")
@@ -264,6 +275,16 @@ def total_order(resource: Resource, order: Order) -> Order:
     return (*order, *((tie, last) for tie in resource.tiebreakers if tie not in names))
 
 
+@cache
+def _default_order(resource: Resource) -> Order:
+    return total_order(resource, ((resource.sort.removeprefix("-"), resource.sort.startswith("-")),))
+
+
+@cache
+def _whole_record(resource: Resource) -> Selection:
+    return Selection(tuple(resource.own_fields))
+
+
 def _list_query(parser: QueryParser, clock: TimeContext, scope: str) -> ListQuery:
     fingerprint = parser.fingerprint(scope)
     cursor = parser.cursor(fingerprint)
@@ -272,10 +293,10 @@ def _list_query(parser: QueryParser, clock: TimeContext, scope: str) -> ListQuer
     if cursor is not None and "offset" in parser.single:
         parser.fault("offset", "'offset' does not go with 'cursor'.")
     conditions, terms, order, selection = parser.conditions(clock), parser.terms(), parser.order(), parser.selection()
-    limit = parser.take("limit", values.bounded(1, MAX_LIMIT), str(DEFAULT_LIMIT))
-    offset = parser.take("offset", values.bounded(0, MAX_OFFSET), None)
-    count = parser.take("count", values.one_of(COUNTS), "none")
-    dialect = parser.take("dialect", values.one_of(DIALECTS), DIALECTS[0])
+    limit = parser.take("limit", LIMIT, DEFAULT_LIMIT)
+    offset = parser.take("offset", OFFSET, None)
+    count = parser.take("count", COUNT, "none")
+    dialect = parser.take("dialect", DIALECT, DIALECTS[0])
     parser.raise_faults()
     relative_to = instants.text(clock.now) if parser.is_relative() else None
     return ListQuery(

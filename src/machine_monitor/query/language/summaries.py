@@ -15,7 +15,7 @@ MAX_FACETS = 5
 MAX_VALUES = 500
 DEFAULT_VALUES = 20
 MAX_FIELDS = 3
-DEFAULT_METRICS = "count"
+DEFAULT_METRIC = "count"
 FACET_PARAMETERS = frozenset({"q", "by", "limit"})
 STATS_PARAMETERS = frozenset({"q", "group_by", "metrics"})
 
@@ -49,8 +49,8 @@ def read_facets(resource: Resource, pairs: Pairs, clock: TimeContext) -> FacetsQ
     conditions, terms = parser.conditions(clock), parser.terms()
     if "by" not in parser.single:
         parser.fault("by", "'by' names what to count by.", fields)
-    by = parser.take("by", _distinct(fields, MAX_FACETS), None)
-    limit = parser.take("limit", values.bounded(1, MAX_VALUES), str(DEFAULT_VALUES))
+    by = parser.take("by", _distinct(fields, MAX_FACETS), ())
+    limit = parser.take("limit", values.bounded(1, MAX_VALUES), DEFAULT_VALUES)
     parser.raise_faults()
     return FacetsQuery(resource, by, limit, conditions, terms)
 
@@ -59,10 +59,10 @@ def read_stats(resource: Resource, pairs: Pairs, clock: TimeContext) -> StatsQue
     """Parse what a query string asks stats for; raises the 422 that names every fault of it."""
     parser, known = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
     conditions, terms = parser.conditions(clock), parser.terms()
-    group_by = parser.take("group_by", _groups(summary_fields(resource)), None)
-    metrics = parser.take("metrics", _distinct(known, len(known)), DEFAULT_METRICS)
+    group_by = parser.take("group_by", _groups(summary_fields(resource)), ())
+    metrics = parser.take("metrics", _distinct(known, len(known)), (DEFAULT_METRIC,))
     parser.raise_faults()
-    return StatsQuery(resource, group_by or (), metrics, conditions, terms, clock)
+    return StatsQuery(resource, group_by, metrics, conditions, terms, clock)
 
 
 def summary_fields(resource: Resource) -> tuple[str, ...]:

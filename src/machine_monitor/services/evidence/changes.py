@@ -35,7 +35,7 @@ class Changes:
 
 def read_changes(pairs: Pairs) -> Changes:
     """Parse what a query string asks for; raises the 422 that names every fault of it."""
-    return _read(QueryParser(CHANGES, pairs, PARAMETERS), "0")
+    return _read(QueryParser(CHANGES, pairs, PARAMETERS), 0)
 
 
 def read_events(pairs: Pairs, last_event_id: str | None) -> Changes:
@@ -45,11 +45,11 @@ def read_events(pairs: Pairs, last_event_id: str | None) -> Changes:
     return _read(QueryParser(CHANGES, pairs, PARAMETERS - {"limit"}), None)
 
 
-def _read(parser: QueryParser, since: str | None) -> Changes:
+def _read(parser: QueryParser, since: int | None) -> Changes:
     parser.refuse_filters()
     asked = Changes(
         parser.take("since", values.bounded(0, MAX_INTEGER), since),
-        parser.take("limit", values.bounded(1, MAX_CHANGES), str(DEFAULT_CHANGES)),
+        parser.take("limit", values.bounded(1, MAX_CHANGES), DEFAULT_CHANGES),
     )
     parser.raise_faults()
     return asked

@@ -1,4 +1,4 @@
-"""What every request and every answer has, as pure ASGI: a decorator of FastAPI's would cost half a millisecond."""
+"""The middleware, as pure ASGI: a decorator of FastAPI's would cost half a millisecond a request."""
 
 import asyncio
 import logging
@@ -7,65 +7,70 @@ import secrets
 from contextlib import suppress
 from time import perf_counter
 
+from fastapi import Response
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from machine_monitor.api.problems import render
 from machine_monitor.api.serving import headers, metrics
-from machine_monitor.api.serving.hosts import Hosts
-from machine_monitor.api.serving.logs import FIELDS, Tell
-from machine_monitor.errors import BadRequest, DatabaseBusy, InternalError, Problem
+from machine_monitor.api.serving.logs import FIELDS, AccessLog
+from machine_monitor.errors import BadRequest, DatabaseBusy, InternalError, MethodNotAllowed, NotFound, Problem
 
 # Set in the scope of a HEAD, so that what is made part by part need not be made.
 HEADLESS = "headless"
 # The trigram of whoever is found to ask, set in the scope by who finds it: for the log.
 USER = "user"
 FAREWELL_SECONDS = 0.5
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-class Envelope:
+class RequestMiddleware:
     """Gives each answer its headers, answers HEAD as GET without the body and a crash as a problem; keeps the log."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts | None = None, tell: Tell | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: headers.AllowedHosts | None = None, access_log: AccessLog | None = None
+    ) -> None:
         self.app = app
-        self._tell = tell
-        self._hosts = hosts or Hosts()
+        self._access_log = access_log
+        self._hosts = hosts or headers.AllowedHosts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = Exchange(scope, send)
+        context = RequestContext(scope, send)
         metrics.IN_FLIGHT.inc()
         try:
-            self._hosts.check(exchange.headers(b"host"), needed=scope.get("http_version") == "1.1")
-            await self.app(exchange.scope, receive, exchange.send)
+            self._hosts.check(context.headers(b"host"), needed=scope.get("http_version") == "1.1")
+            await self.app(context.scope, receive, context.send)
         except BadRequest as problem:
-            await exchange.answer(problem, receive)
+            await context.answer(problem, receive)
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
             # The server ends and waits no longer; nor does it for a client that takes no answer.
             with suppress(TimeoutError):
                 async with asyncio.timeout(FAREWELL_SECONDS):
-                    if not exchange.status:
-                        await exchange.answer(DatabaseBusy("The service is being stopped. Try again."), receive)
+                    if not context.status:
+                        await context.answer(DatabaseBusy("The service is being stopped. Try again."), receive)
             raise
         except Exception:
-            logger.exception("crash", extra={FIELDS: {"request_id": exchange.request_id}})
-            if exchange.status:
+            logger.exception("crash", extra={FIELDS: {"request_id": context.request_id}})
+            if context.status:
                 raise
-            await exchange.answer(InternalError(), receive)
+            await context.answer(InternalError(), receive)
         finally:
             metrics.IN_FLIGHT.dec()
-            exchange.conclude(self._tell)
+            context.conclude(self._access_log)
 
 
-class Exchange:
+class RequestContext:
     """A request on its way, and what is known of its answer."""
 
     __slots__ = ("_began", "_headers", "_method", "_send", "request_id", "scope", "status")
@@ -105,16 +110,16 @@ class Exchange:
         """Answer a problem that no route answers."""
         await render(problem, self.scope["path"], self.request_id)(self.scope, receive, self.send)
 
-    def conclude(self, tell: Tell | None) -> None:
+    def conclude(self, access_log: AccessLog | None) -> None:
         """Count the request and tell of it; neither tells more of its address than the operation."""
         seconds = perf_counter() - self._began
         route = self.scope.get("route")
         operation = getattr(route, "name", metrics.NO_OPERATION)
         status = self.status or metrics.CLIENT_GONE
         metrics.count(operation, self._method, status, seconds)
-        if tell is not None:
+        if access_log is not None:
             client = self.scope.get("client")
-            tell(
+            access_log(
                 "request",
                 request_id=self.request_id,
                 method=self._method,
@@ -129,3 +134,38 @@ class Exchange:
         """The client's own id if it is a plain word, else a new one."""
         given = next(iter(self.headers(b"x-request-id")), b"")
         return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+class ProblemMiddleware:
+    """Answers problems, and what the framework raises in their place: no such path, no such method."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            await self.app(scope, receive, send)
+        except Problem as problem:
+            await render(problem, scope["path"], scope["request_id"])(scope, receive, send)
+        except HTTPException as error:
+            await _of_framework(error, scope)(scope, receive, send)
+
+
+def _of_framework(error: HTTPException, scope: Scope) -> Response:
+    kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 400: BadRequest}
+    response = render(kinds.get(error.status_code, InternalError)(), scope["path"], scope["request_id"])
+    if error.status_code == MethodNotAllowed.status:
+        response.headers["Allow"] = ", ".join(_allowed(scope))
+    return response
+
+
+def _allowed(scope: Scope) -> list[str]:
+    """The methods that the path knows, over all of its routes."""
+    known = [method for method in METHODS if _is_routed({**scope, "method": method})]
+    return ["GET", "HEAD", *known[1:]] if known[:1] == ["GET"] else known
+
+
+def _is_routed(scope: Scope) -> bool:
+    routes = [route for route in scope["app"].routes if scope["method"] == "GET" or not isinstance(route, Mount)]
+    return any(route.matches(scope)[0].name == "FULL" for route in routes)
