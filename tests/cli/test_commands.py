@@ -91,7 +91,11 @@ def test_a_database_of_another_version_stops_every_command(mm, database_url, rev
         ({"database_url": "mysql://host/name"}, "only sqlite and postgresql"),
         ({"database_url": "sqlite://"}, "names no file"),
         ({"database_url": "sqlite:////no/such/folder/file.db"}, "cannot be used"),
-        ({"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"}, "cannot be used"),
+        pytest.param(
+            {"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"},
+            "cannot be used",
+            marks=pytest.mark.slow,  # it waits for a server that may be starting
+        ),
     ],
 )
 @pytest.mark.usefixtures("elsewhere")

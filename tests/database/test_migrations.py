@@ -133,6 +133,7 @@ async def test_a_second_upgrade_touches_no_row(empty_url):
         assert await samples.collect(client, "logs", expand="machine,type,user") == logs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["upgrade", "prepare"])
 def test_several_processes_at_once_set_up_one_database(empty_url, verb):
     command = [sys.executable, "-c", SET_UP.format(verb), empty_url]
