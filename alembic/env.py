@@ -4,7 +4,7 @@ from alembic import context
 
 from machine_monitor import config
 from machine_monitor.database import addresses
-from machine_monitor.database.schema import migrations
+from machine_monitor.database.schema import identities, migrations, rendering
 from machine_monitor.models import METADATA
 
 
@@ -15,8 +15,14 @@ def is_ours(name: str | None, kind: str, _parents: dict) -> bool:
 
 def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose type nothing here needs
     """Run what the command asked for in the connection's transaction."""
-    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, include_name=is_ours)
-    with context.begin_transaction():
+    context.configure(
+        connection=connection,
+        target_metadata=METADATA,
+        render_as_batch=True,
+        include_name=is_ours,
+        render_item=rendering.render_item,
+    )
+    with identities.preserved(connection), context.begin_transaction():
         context.run_migrations()
 
 

@@ -34,6 +34,7 @@ MAKE_TARGETS = {
     "lock",
     "fuzz",
     "openapi",
+    "migration",
     "bench",
     "console",
     "proof",

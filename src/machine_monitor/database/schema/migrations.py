@@ -59,7 +59,7 @@ def upgrade(address: Address, revision: str = "head") -> Migration:
         copy = None
         if before is not None and before != newest() and address.engine is SQLITE:
             copy = _copy(address.path, before)
-        command.upgrade(_config(connection), revision)
+        command.upgrade(alembic_config(connection), revision)
         return Migration(before, _known(connection), copy)
 
 
@@ -68,7 +68,7 @@ def downgrade(address: Address, revision: str) -> Migration:
     with locked(address) as connection:
         before = _known(connection)
         copy = _copy(address.path, before) if address.engine is SQLITE and before else None
-        command.downgrade(_config(connection), revision)
+        command.downgrade(alembic_config(connection), revision)
         return Migration(before, _known(connection), copy)
 
 
@@ -85,7 +85,7 @@ def set_up(address: Address) -> Generator[Any]:
     """The driver's cursor inside the transaction that gives an empty database its schema."""
     with locked(address) as connection:
         _refuse_occupied(connection, address)
-        command.upgrade(_config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
         driver = connection.connection.driver_connection
         assert driver is not None
         cursor = driver.cursor()
@@ -98,7 +98,7 @@ def set_up(address: Address) -> Generator[Any]:
 def check(address: Address) -> None:
     """Raise Alembic's error if the tables are not those of the models."""
     with locked(address) as connection:
-        command.check(_config(connection))
+        command.check(alembic_config(connection))
 
 
 @contextmanager
@@ -199,7 +199,8 @@ def _copy(path: Path, revision: str) -> Path:
     return target
 
 
-def _config(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> Config:
+    """What Alembic's commands need: the folder of the migrations, and a connection for them."""
     config = Config()
     config.set_main_option("script_location", str(location()))
     config.attributes["connection"] = connection
