@@ -6,10 +6,13 @@ STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
-.PHONY: help setup console demo run test check fix fuzz proof bench openapi lock
+# Plugins that a quick run has no use for: each costs a part of a second to load.
+QUICK := --quick -r fE --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov)
+
+.PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench openapi migration lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## Make .venv from the lock, with uv if it is there, else with pip
 
@@ -22,8 +25,14 @@ demo: console ## Serve a believable plant on this machine until Ctrl-C
 run: console ## Serve the configured database
 	$(BIN)/mm serve $(ARGS)
 
+quick: $(STAMP) ## Run the quick tests, on SQLite alone; ARGS=tests/query/test_filters.py runs those of a file
+	$(BIN)/python -m pytest $(QUICK) $(if $(findstring tests/,$(ARGS)),,-n 2 --dist worksteal) $(ARGS)
+
 test: console ## Run all tests on SQLite and PostgreSQL, with coverage
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov -m 'not outside' $(ARGS)
+
+test-outside: $(STAMP) ## Run the tests that need programs from elsewhere, such as Caddy; .ci/run installs them
+	$(BIN)/python -m pytest -m outside $(ARGS)
 
 check: $(STAMP) ## Lint, format, types, and the direction of imports
 	$(BIN)/ruff check
@@ -46,6 +55,9 @@ bench: $(STAMP) ## Measure beside a naive twin, the limit and peers; ROWS=100000
 
 openapi: $(STAMP) ## Write docs/openapi.json, which a test holds fresh
 	$(BIN)/mm openapi > docs/openapi.json
+
+migration: $(STAMP) ## Write the migration for what changed in the models: make migration NAME=add_location
+	@$(BIN)/python -m machine_monitor.database.schema.writing $(NAME)
 
 lock: ## Write the locks from pyproject.toml with uv; ARGS=--upgrade takes the newest versions
 	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements-dev.lock --group dev

@@ -4,7 +4,7 @@ from alembic import context
 
 from machine_monitor import config
 from machine_monitor.database import addresses
-from machine_monitor.database.schema import migrations
+from machine_monitor.database.schema import migrations, rendering
 from machine_monitor.models import METADATA
 
 
@@ -20,7 +20,7 @@ def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose t
         target_metadata=METADATA,
         render_as_batch=True,
         include_name=is_ours,
-        render_item=migrations.render_item,
+        render_item=rendering.render_item,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -18,7 +18,9 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 import clusters
-from figures import ENGINES, figure, pytest_collection_modifyitems, table
+import figures
+import selection
+from figures import ENGINES, figure
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
 from machine_monitor.api.serving.logs import AccessLog
@@ -27,29 +29,37 @@ from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.services.derived import upkeep
 
-__all__ = ["ENGINES", "figure", "pytest_collection_modifyitems"]
+__all__ = ["ENGINES", "figure"]
 
 SHARED = Path(__file__).parents[2] / "shared"
 
-for profile, examples in (("suite", 100), ("proof", 1_000)):
+for profile, examples in (("quick", 20), ("suite", 100), ("proof", 1_000)):
     checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
     settings.register_profile(profile, deadline=None, suppress_health_check=checks, max_examples=examples)
 
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the proof at its full length, and its table")
+    parser.addoption("--quick", action="store_true", help="only what is quick: SQLite, no browser, no process")
 
 
 def pytest_configure(config):
     # Here, for tests import this file a second time: they have their asserts say what they saw, as tests do.
     pytest.register_assert_rewrite("reliability.clients")
-    settings.load_profile("proof" if config.getoption("--long") else "suite")
+    profiles = [name for name, option in (("proof", "--long"), ("quick", "--quick")) if config.getoption(option)]
+    settings.load_profile(profiles[0] if profiles else "suite")
+
+
+def pytest_collection_modifyitems(config, items):
+    figures.label(config, items)
+    if config.getoption("--quick"):
+        selection.deselect(config, items)
 
 
 def pytest_terminal_summary(terminalreporter, config):
     """The proof's table, and where the pictures of the console are, if any were taken."""
     if config.getoption("--long"):
-        for line in table(terminalreporter.stats):
+        for line in figures.table(terminalreporter.stats):
             terminalreporter.write_line(line)
     ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
     if any(nodeid.startswith("tests/console/test_pages.py") for nodeid in ran):
@@ -80,8 +90,10 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
+def postgresql_url(request) -> Iterator[str]:
     """A PostgreSQL server: the one that MM_TEST_DATABASE_URL names, or one of our own."""
+    if request.config.getoption("--quick"):
+        pytest.skip("`make quick` starts no PostgreSQL: mark this test `slow`")
     if given := os.environ.get("MM_TEST_DATABASE_URL"):
         yield given
         return

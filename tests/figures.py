@@ -23,7 +23,8 @@ def figure(request):
     return lambda times, **seen: _add(row, {"times": times, **seen})
 
 
-def pytest_collection_modifyitems(config, items):
+def label(config, items):
+    """Note which fault a test of the proof makes, and on which engine."""
     for item in items:
         if marker := item.get_closest_marker("proof"):
             parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()

@@ -84,13 +84,14 @@ def test_every_operation_is_named_by_its_function():
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the README's transcript is typed with")
 def test_the_pictures_of_the_readme_are_there_and_light():
     pictures = re.findall(r'src="([^"]+\.png)"', README)
     assert len(pictures) >= 2
     assert {path: size for path in pictures if not 0 < (size := (ROOT / path).stat().st_size) < 150_000} == {}
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the README's transcript is typed with")
+@pytest.mark.slow
 def test_the_readme_s_transcript_is_what_happens(tmp_path, unused_tcp_port):
     transcript = README.split("```console\n")[1].split("```")[0].replace("\\\n>", " ")
     steps = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", transcript, re.MULTILINE)

@@ -14,6 +14,8 @@ import pytest
 
 from machine_monitor.database.schema import migrations
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

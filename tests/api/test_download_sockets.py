@@ -31,6 +31,7 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
     thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patience", [0.2, 60])
 def test_over_a_socket_a_sleeper_gets_no_clean_end_and_a_reader_does(served, monkeypatch, patience):
     monkeypatch.setattr(streaming, "PATIENCE_SECONDS", patience)

@@ -169,6 +169,7 @@ async def test_a_few_flow_at_once_and_lists_go_on(database_url, monkeypatch):
         await assert_given_back(app)
 
 
+@pytest.mark.slow
 async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 1_000)
     fill(sqlite_database_url, 100)

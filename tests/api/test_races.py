@@ -138,8 +138,9 @@ async def test_many_writers_lose_nothing(filled):
 
 
 async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlite_database_url, monkeypatch):
+    # Before the service starts: its writer is opened then.
+    monkeypatch.setattr(driver, "connect", partial(driver.connect, busy_seconds=0.05))
     async with serving(Settings(database_url=sqlite_database_url)) as client:
-        monkeypatch.setattr(driver, "connect", partial(driver.connect, busy_seconds=0.05))
         other = sqlite3.connect(addresses.parse(sqlite_database_url).path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         for method, url, body in (("POST", "/users", {"trigram": "A"}), ("DELETE", "/log-types/info", None)):

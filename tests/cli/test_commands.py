@@ -5,11 +5,14 @@ import sys
 
 import pytest
 import uvicorn
+from sqlalchemy import Column, MetaData, Text
 
 from machine_monitor import config
 from machine_monitor.cli import main
 from machine_monitor.database import addresses
 from machine_monitor.database.schema import migrations
+from machine_monitor.models import METADATA
+from machine_monitor.services.checks import health
 
 
 def test_help_imports_neither_the_database_nor_the_api():
@@ -81,6 +84,36 @@ def test_a_database_of_another_version_stops_every_command(mm, database_url, rev
     assert advice in out
 
 
+@pytest.fixture
+def ahead(monkeypatch):
+    """The models, with a field that no migration adds."""
+    models = MetaData()
+    for table in METADATA.tables.values():
+        table.to_metadata(models)
+    models.tables["machines"].append_column(Column("location", Text))
+    monkeypatch.setattr(health, "METADATA", models)
+
+
+@pytest.mark.usefixtures("elsewhere", "ahead")
+@pytest.mark.parametrize("words", [["migrate"], ["serve"], ["user", "list"], ["verify"], ["backup", "x.db"]], ids=str)
+def test_a_field_without_a_migration_is_a_sentence(mm, database_url, words):
+    code, out, err = mm(*words, database_url=database_url)
+    assert code == 2
+    assert "(machines.location): run `make migration NAME=add_location`" in err
+    assert "Error" not in out + err
+    code, out, _ = mm("doctor", database_url=database_url)
+    assert code == 1
+    assert "(machines.location)" in out
+
+
+@pytest.mark.usefixtures("ahead")
+def test_a_new_database_is_made_though_a_field_has_no_migration(mm, empty_url):
+    code, out, err = mm("migrate", database_url=empty_url)
+    assert code == 0
+    assert f"from nothing to {migrations.newest()}" in out
+    assert "(machines.location)" in err
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -91,7 +124,11 @@ def test_a_database_of_another_version_stops_every_command(mm, database_url, rev
         ({"database_url": "mysql://host/name"}, "only sqlite and postgresql"),
         ({"database_url": "sqlite://"}, "names no file"),
         ({"database_url": "sqlite:////no/such/folder/file.db"}, "cannot be used"),
-        ({"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"}, "cannot be used"),
+        pytest.param(
+            {"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"},
+            "cannot be used",
+            marks=pytest.mark.slow,  # it waits for a server that may be starting
+        ),
     ],
 )
 @pytest.mark.usefixtures("elsewhere")

@@ -96,6 +96,7 @@ main.main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_a_backup_that_is_stopped_cleans_up(elsewhere, sqlite_database_url, told):
     environment = {"MM_DATABASE_URL": sqlite_database_url, "PATH": ""}

@@ -91,6 +91,7 @@ def test_force_replaces_a_file_when_the_new_one_is_whole(site, elsewhere, monkey
     assert uuids(elsewhere / "given.ndjson") == ["2", "1", "3"]
 
 
+@pytest.mark.slow
 def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url):
     settings = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
     slow = (

@@ -87,6 +87,7 @@ async def ordered(client, numbers, sort) -> list[str]:
     return keys(oracle.order(written, sort, ("started_at",)))
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(sort=SORTS, seed=st.integers(0, 2**32))
 async def test_a_walk_meets_every_untouched_row_once_in_order_while_others_write(filled, sort, seed):

@@ -17,14 +17,19 @@ def migrate() -> None:
     from machine_monitor.database import addresses
     from machine_monitor.database.connect import Database
     from machine_monitor.database.schema import migrations
+    from machine_monitor.errors import SchemaMismatch
+    from machine_monitor.services.checks import health
     from machine_monitor.services.derived import counters, upkeep
 
     settings = config.load()
     address = addresses.parse(settings.database_url)
     done = migrations.upgrade(address)
     database = Database(settings.database_url)
-    upkeep.refresh(database)
-    counted = counters.refresh(database, settings.zone)
+    advice = database.snapshot(health.missing_migration)
+    counted = False
+    if advice is None:
+        upkeep.refresh(database)
+        counted = counters.refresh(database, settings.zone)
     database.close_writer()
     if done.copy is not None:
         typer.echo(f"The file as it was: {done.copy}", err=True)
@@ -33,6 +38,10 @@ def migrate() -> None:
     typer.echo(f"{address.shown}: {moved}")
     if counted:
         typer.echo(f"Logs are now counted by the calendar of {settings.timezone}.", err=True)
+    if advice is not None and done.before is not None:
+        raise SchemaMismatch(advice)
+    if advice is not None:
+        typer.echo(advice, err=True)
 
 
 def sync(

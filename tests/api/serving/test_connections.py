@@ -10,6 +10,9 @@ from machine_monitor.api.serving import connections, metrics
 from machine_monitor.config import Settings
 from servers import connect, rest, say, threaded
 
+# The tests wait for time limits to pass.
+pytestmark = pytest.mark.slow
+
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
 

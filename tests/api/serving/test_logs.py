@@ -70,6 +70,7 @@ async def test_who_was_found_to_ask_is_named(sqlite_database_url, monkeypatch):
     assert (told[0]["user"], told[0]["status"]) == ("ABC", 499)
 
 
+@pytest.mark.slow
 def test_nothing_that_a_client_sent_is_told(tmp_path, sqlite_database_url):
     head = f"Host: x\r\nAuthorization: Bearer {SECRET}\r\nCookie: session={SECRET}\r\nConnection: close\r\n"
     body = json.dumps({"name": SECRET, "code": CODE, "password": SECRET})

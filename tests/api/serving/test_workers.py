@@ -14,6 +14,8 @@ import pytest
 from api.taking import fill
 from servers import Service, connect, rest
 
+pytestmark = pytest.mark.slow
+
 TWO = ("--workers", "2")
 BODY = b'{"sector": "1A"}'
 

@@ -48,6 +48,7 @@ async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
         assert all(list(group) == [*group_by, *metrics] for group in found["groups"])
 
 
+@pytest.mark.slow
 @pytest.mark.untraced
 @every_zone
 async def test_downtime_is_that_of_every_minute(plant, logs, timezone):

@@ -145,6 +145,7 @@ backup.save(Database(url), Path(file), replace=False, progress=stay if moment ==
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["in the middle", "at the end"])
 def test_a_backup_that_is_killed_leaves_no_file_under_its_name(database_url, folder, moment):
     file = folder / "b.db"

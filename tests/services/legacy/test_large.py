@@ -35,6 +35,7 @@ print(json.dumps({"created": report.counts["logs"]["created"], "files": len(open
 """
 
 
+@pytest.mark.slow
 @pytest.mark.untraced
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_twenty_thousand_files_are_read_once_in_little_memory(tmp_path, sqlite_database_url):

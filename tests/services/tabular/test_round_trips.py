@@ -15,7 +15,7 @@ from machine_monitor.services import legacy, records, storage
 from machine_monitor.services.history import Author
 from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored
 
-pytestmark = pytest.mark.untraced
+pytestmark = [pytest.mark.untraced, pytest.mark.slow]
 
 AUTHORS = (None, "ABC", "d-e")
 FORMS = [("ndjson", None), ("csv", None), ("csv", "excel")]

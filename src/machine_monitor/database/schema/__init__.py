@@ -1,11 +1,23 @@
 """The schema of a database, as a service needs to know it: whether it is the code's. Changing it needs Alembic."""
 
-import re
+import ast
+from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import MetaData
+
+from machine_monitor.errors import SchemaMismatch
 
 _PACKAGE = Path(__file__).parents[2]
-_REVISION = re.compile(r'^(revision|down_revision) = "(.+)"$', re.MULTILINE)
+_COLUMNS = {
+    "sqlite": "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+    "postgresql": """SELECT t.relname, c.attname FROM pg_attribute c
+        JOIN pg_class t ON t.oid = c.attrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+        WHERE t.relkind IN ('r', 'p') AND c.attnum > 0 AND NOT c.attisdropped
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND pg_table_is_visible(t.oid)""",
+}
 
 
 def location() -> Path:
@@ -16,9 +28,49 @@ def location() -> Path:
 
 @cache
 def newest() -> str:
-    """The revision that this code works with: the one that no other follows."""
-    scripts = [script.read_text("utf-8") for script in (location() / "versions").glob("*.py")]
-    named = {name for script in scripts for kind, name in _REVISION.findall(script) if kind == "revision"}
-    followed = {name for script in scripts for kind, name in _REVISION.findall(script) if kind == "down_revision"}
-    (last,) = named - followed
-    return last
+    """The revision that this code works with: the one that no other follows.
+
+    Alembic runs each migration to learn its revision. A service must not import Alembic, which takes half a second, so
+    this reads the assignments. It asks Alembic only about a file that computes its revision.
+    """
+    files = [file for file in (location() / "versions").glob("[!.]*.py") if file.name != "__init__.py"]
+    revisions = [_revision(file) for file in files]
+    counts = Counter(name for name, _ in revisions)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise SchemaMismatch(f"Two migrations have the revision {twice[0]}: give the later one the next number.")
+    heads = sorted({*counts} - {follows for _, after in revisions for follows in after})
+    if len(heads) != 1:
+        raise SchemaMismatch(f"The migrations end in {len(heads)} revisions ({', '.join(heads)}) instead of one.")
+    return heads[0]
+
+
+def missing_columns(engine_name: str, cursor: Any, metadata: MetaData) -> list[str]:
+    """The tables and columns of the models that the database does not have, as `machines.location`."""
+    cursor.execute(_COLUMNS[engine_name])
+    there = {(table, column) for table, column in cursor.fetchall()}
+    tables = {table for table, _ in there}
+    missing = [name for name in metadata.tables if name not in tables]
+    columns = [(name, column.name) for name, table in metadata.tables.items() for column in table.columns]
+    return missing + [".".join(each) for each in columns if each[0] in tables and each not in there]
+
+
+def _revision(file: Path) -> tuple[str, tuple[str, ...]]:
+    """The revision of a migration, and those that it follows."""
+    assigned: dict[str, ast.expr] = {}
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            assigned |= {target.id: node.value for target in targets if isinstance(target, ast.Name)}
+    try:
+        name, follows = (ast.literal_eval(assigned[each]) for each in ("revision", "down_revision"))
+    except (KeyError, ValueError):
+        name, follows = _revision_by_alembic(file)
+    return name, (follows,) if isinstance(follows, str) else tuple(follows or ())
+
+
+def _revision_by_alembic(file: Path) -> tuple[str, Any]:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- a running service need not carry Alembic
+
+    scripts = ScriptDirectory(str(file.parents[1])).walk_revisions()
+    script = next(script for script in scripts if Path(script.path) == file)
+    return script.revision, script.down_revision

@@ -4,15 +4,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from alembic import command
-from alembic.autogenerate import render
-from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, TypeDecorator, inspect
+from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DatabaseError
 
 from machine_monitor.database.addresses import Address
@@ -51,7 +49,7 @@ def upgrade(address: Address, revision: str = "head") -> Migration:
     with locked(address) as connection:
         before = _known(connection)
         copy = address.engine.back_up(address, before) if before not in (None, newest()) else None
-        command.upgrade(_config(connection), revision)
+        command.upgrade(alembic_config(connection), revision)
         return Migration(before, _known(connection), copy)
 
 
@@ -60,7 +58,7 @@ def downgrade(address: Address, revision: str) -> Migration:
     with locked(address) as connection:
         before = _known(connection)
         copy = address.engine.back_up(address, before) if before is not None else None
-        command.downgrade(_config(connection), revision)
+        command.downgrade(alembic_config(connection), revision)
         return Migration(before, _known(connection), copy)
 
 
@@ -76,7 +74,7 @@ def set_up(address: Address) -> Generator[Any]:
     """The driver's cursor inside the transaction that gives an empty database its schema."""
     with locked(address) as connection:
         _refuse_tables(connection, address)
-        command.upgrade(_config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
         driver = connection.connection.driver_connection
         assert driver is not None
         yield driver.cursor()
@@ -85,14 +83,7 @@ def set_up(address: Address) -> Generator[Any]:
 def check(address: Address) -> None:
     """Raise Alembic's error if the tables are not those of the models."""
     with locked(address) as connection:
-        command.check(_config(connection))
-
-
-def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
-    """Write a column into a new migration by what the database stores, not by our type that converts its values."""
-    if kind == "type" and isinstance(item, TypeDecorator):
-        return render._repr_type(item.impl_instance, context)  # noqa: SLF001 -- Alembic renders types nowhere else
-    return False
+        command.check(alembic_config(connection))
 
 
 @contextmanager
@@ -151,7 +142,8 @@ def _connected(address: Address, *, read_only: bool) -> Generator[Connection]:
         engine.dispose()
 
 
-def _config(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> Config:
+    """What Alembic's commands need: the folder of the migrations, and a connection for them."""
     config = Config()
     config.set_main_option("script_location", str(location()))
     config.attributes["connection"] = connection

@@ -102,6 +102,7 @@ def _is_not_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnE
 
 EQUAL = Operator("", "equals; given again: any of them", ANY, _equal, is_any_of=True)
 IN = Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values", is_any_of=True)
+CONTAINS = Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}%")
 NULL_SENTENCE = "`true`: has no value; `false`: has one"
 IS_NOT_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_not_null, "boolean")
 IS_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_null, "boolean", complement=IS_NOT_NULL)
@@ -118,7 +119,7 @@ OPERATORS = {
         Operator("gte", "is greater, later or equal", ORDERED, _greater_or_equal),
         IN,
         Operator("nin", "is none of 1 to 200 values, or has no value", ANY, _not_equal, "values", complement=IN),
-        Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}%"),
+        CONTAINS,
         Operator("startswith", "begins with the text; case and accents do not matter", TEXTUAL, _like, "folded", "{}%"),
         Operator("endswith", "ends with the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}"),
         IS_NULL,

@@ -57,9 +57,10 @@ def refuse_strange(address: Address) -> None:
 
 
 def refuse_other_schema(tx: Transaction) -> None:
-    """Raise `SchemaMismatch` if the database was migrated since it was looked at."""
+    """Raise `SchemaMismatch` if the database was migrated since it was looked at, or the models are ahead of it."""
     if tx.run(health.revision(tx.engine), {})[0][0] != schema.newest():
         raise SchemaMismatch("The database was migrated a moment ago: start again.")
+    upkeep.require_columns(tx)
 
 
 def transfer(source: Transaction, destination: Transaction, progress: Progress) -> Contents:

@@ -13,7 +13,9 @@ from machine_monitor.database import addresses, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
+from machine_monitor.models import METADATA
 from machine_monitor.services.derived import counters
 
 
@@ -29,6 +31,15 @@ async def check(database: Database) -> None:
     if [tuple(row) for row in rows] != [(schema.newest(),)]:
         message = "The database has the schema of another version: run `mm migrate`."
         raise DatabaseBusy(message)
+
+
+def missing_migration(tx: Transaction) -> str | None:
+    """What to do if the models have columns that no migration adds."""
+    missing = schema.missing_columns(tx.engine.name, tx.cursor, METADATA)
+    if not missing:
+        return None
+    name = f"add_{missing[0].rpartition('.')[2]}"
+    return f"The models have columns that no migration adds ({', '.join(missing)}): run `make migration NAME={name}`."
 
 
 @dataclass(frozen=True)
@@ -67,19 +78,18 @@ def examine(settings: Settings) -> Examination:
         found = migrations.current(address)
         facts |= {"engine": address.engine.name, "revision": found, "newest revision": schema.newest()}
         if found == schema.newest():
-            return Examination(shown, facts, _counted_elsewhere(settings))
+            return Examination(shown, facts, _faults(settings))
         return Examination(shown, facts, [] if found is None else [migrations.advice(found)])
     except MonitorError as error:
         return Examination(shown, facts, [error.detail])
 
 
-def _counted_elsewhere(settings: Settings) -> list[str]:
-    """What to mend if logs are counted by the months of another zone."""
+def _faults(settings: Settings) -> list[str]:
+    """What to mend in a database that is at the revision of this code."""
     database = Database(settings.database_url)
     try:
-        zone = database.snapshot(counters.zone)
+        advice, zone = database.snapshot(lambda tx: (missing_migration(tx), counters.zone(tx)))
     finally:
         database.close_writer()
-    if zone == settings.timezone:
-        return []
-    return [f"Logs are counted by the calendar of {zone}, so stats are slow: run `mm migrate`."]
+    elsewhere = f"Logs are counted by the calendar of {zone}, so stats are slow: run `mm migrate`."
+    return [*([advice] if advice else []), *([elsewhere] if zone != settings.timezone else [])]

@@ -13,6 +13,7 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
+from machine_monitor.errors import SchemaMismatch
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import storage
@@ -38,6 +39,7 @@ def prepare(database: Database, wanted: ZoneInfo | None = None) -> None:
         migrations.prepare(database.address)
         if new and wanted is not None:
             counters.refresh(database, wanted)
+    database.snapshot(require_columns)
     refresh(database)
 
 
@@ -58,6 +60,15 @@ def refresh(database: Database) -> None:
         database.transact(lambda tx: is_current(tx) or rebuild_search(tx))
 
 
+def require_columns(tx: Transaction) -> None:
+    """Raise `SchemaMismatch` if the models have columns that no migration adds: any query could stumble over them.
+
+    The revision does not tell, since a developer adds a field before its migration is written.
+    """
+    if advice := health.missing_migration(tx):
+        raise SchemaMismatch(advice)
+
+
 def is_current(tx: Transaction) -> bool:
     """Whether the texts are folded as this process folds them."""
     return _value(tx, UNICODE) == unicodedata.unidata_version
@@ -65,9 +76,12 @@ def is_current(tx: Transaction) -> bool:
 
 def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: bool = True) -> None:
     """Fold, if not told otherwise, and index every record again; `progress` is told how many of how many."""
-    total, done = sum(_count(tx, resource) for resource in RESOURCES), 0
-    for resource in RESOURCES:
+    numbers, done = {resource: _count(tx, resource) for resource in RESOURCES}, 0
+    total = sum(numbers.values())
+    for resource, number in numbers.items():
         tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
+        if not number:
+            continue
         with tx.engine.index.filling(tx.cursor, resource.name):
             for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
                 if fold:

@@ -1,0 +1,59 @@
+"""How Alembic spells the migrations that it writes, so that they work on both engines as they are."""
+
+from typing import Any
+
+from alembic.autogenerate import render, renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import render_op
+from alembic.operations.ops import ModifyTableOps
+from sqlalchemy import TypeDecorator
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
+
+from machine_monitor.database.kinds import INTEGER, OBJECT, TEXT, TIME, UUID, Kind
+
+# Types that the engines keep differently get a name at the top of the migration.
+NAMED_TYPES: dict[str, tuple[Kind, str]] = {
+    "INTEGER": (INTEGER, 'sa.BigInteger().with_variant(sa.Integer(), "sqlite")'),
+    "OBJECT": (OBJECT, 'sa.Text().with_variant(sa.JSON(), "postgresql")'),
+    "TEXT": (TEXT, 'sa.Text().with_variant(sa.Text(collation="C"), "postgresql")'),
+    "TIME": (TIME, 'sa.Text().with_variant(sa.TIMESTAMP(timezone=True), "postgresql")'),
+    "UUID": (UUID, 'sa.Text().with_variant(sa.Uuid(as_uuid=False), "postgresql")'),
+}
+
+
+def ddl(column_type: TypeEngine) -> tuple[str, str]:
+    """A type as each engine writes it."""
+    return column_type.compile(dialect=sqlite.dialect()), column_type.compile(dialect=postgresql.dialect())
+
+
+_NAMES = {ddl(kind.column_type): name for name, (kind, _) in NAMED_TYPES.items()}
+
+
+def render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
+    """Spell a column's type by the name of what the database stores; False leaves an item to Alembic."""
+    name = _NAMES.get(ddl(item)) if kind == "type" else None
+    if name is None and isinstance(item, TypeDecorator):
+        return render._repr_type(item.impl_instance, context)  # noqa: SLF001 -- Alembic renders types nowhere else
+    if name is None:
+        return False
+    context.imports.add(f"{name} = {NAMED_TYPES[name][1]}")
+    return name
+
+
+@renderers.dispatch_for(ModifyTableOps, replace=True)
+def render_changed_table(context: AutogenContext, change: ModifyTableOps) -> list[str]:
+    """Spell the changes of one table.
+
+    SQLite cannot change most of a table, so Alembic makes a new one and copies the rows. The new one is made from what
+    SQLAlchemy reads from the database, which leaves out AUTOINCREMENT: without it SQLite would give ids out again.
+    """
+    if not change.ops:
+        return []
+    arguments = [repr(change.table_name)]
+    table = context.table_key_to_table.get(change.table_name)
+    if table is not None and table.dialect_options["sqlite"]["autoincrement"]:
+        arguments.append('table_kwargs={"sqlite_autoincrement": True}')
+    with context._within_batch():  # noqa: SLF001 -- as Alembic's own renderer does, which is replaced here
+        lines = [line for each in change.ops for line in render_op(context, each)]
+    return [f"with op.batch_alter_table({', '.join(arguments)}) as batch_op:", *lines, ""]

@@ -1,0 +1,197 @@
+"""`make migration` writes a migration that works on both engines as it is, also where SQLite makes a table anew."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, create_engine, inspect
+from sqlalchemy import text as sql
+
+import machine_monitor.models
+from machine_monitor.database import addresses, schema
+from machine_monitor.database.kinds import INTEGER, TEXT
+from machine_monitor.database.schema import migrations, rendering, writing
+from machine_monitor.errors import SchemaMismatch, UsageError
+from machine_monitor.models import METADATA
+
+LAST = schema.newest()
+NEXT = f"{int(LAST) + 1:04}"
+MACHINE = """INSERT INTO machines (id, name, name_key, attributes, version, created_at, updated_at)
+VALUES ({0}, 'm{0}', 'm{0}', '{{}}', 1, '2025-01-01T00:00:00', '2025-01-01T00:00:00')"""
+LOG = """INSERT INTO logs
+(id, uuid, machine_id, type, severity, status, started_at, attributes, version, created_at, updated_at) VALUES
+(1, '00000000-0000-4000-8000-000000000001', 1, 'info', 0, 'done', '2025-01-01T00:00:00', '{}', 1,
+'2025-01-01T00:00:00', '2025-01-01T00:00:00')"""
+
+
+@pytest.fixture
+def versions(tmp_path, monkeypatch):
+    """The folder of a copy of the migrations, to which one may be added."""
+    folder = shutil.copytree(schema.location(), tmp_path / "alembic", ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (schema, migrations, writing):
+        monkeypatch.setattr(module, "location", lambda: folder)
+    schema.newest.cache_clear()
+    yield folder / "versions"
+    schema.newest.cache_clear()
+
+
+@pytest.fixture
+def models(monkeypatch) -> MetaData:
+    """A copy of the models, which may be changed."""
+    copy = MetaData(naming_convention=METADATA.naming_convention)
+    for table in METADATA.tables.values():
+        table.to_metadata(copy)
+    monkeypatch.setattr(machine_monitor.models, "METADATA", copy)
+    return copy
+
+
+def add_sites(models):
+    """A resource that machines refer to: what SQLite cannot add to a table, which is therefore made anew."""
+    columns = [Column("id", INTEGER.column_type, primary_key=True), Column("name", TEXT.column_type, nullable=False)]
+    Table("sites", models, *columns, sqlite_autoincrement=True)
+    site = Column("site_id", INTEGER.column_type, ForeignKey("sites.id", ondelete="RESTRICT"))
+    models.tables["machines"].append_column(site)
+    Index("ix_machines_site_id", site)
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
+
+
+def ruff(*words: str) -> str:
+    command = [Path(sys.executable).with_name("ruff"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def spelled(index) -> str:
+    """An index as text, with the condition of a partial one."""
+    return str({**index, "dialect_options": {name: str(value) for name, value in index["dialect_options"].items()}})
+
+
+def shape(url: str) -> dict[str, dict]:
+    """What each table consists of, as the engine tells it."""
+    address = addresses.parse(url)
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+    engine = create_engine(address.url.set(drivername=drivers[address.engine.name]))
+    found = inspect(engine)
+    tables = {
+        table: {
+            "columns": {column["name"]: str(column["type"]) for column in found.get_columns(table)},
+            "references": sorted(map(str, found.get_foreign_keys(table))),
+            "checks": sorted(map(str, found.get_check_constraints(table))),
+            "indexes": sorted(map(spelled, found.get_indexes(table))),
+            "unique": sorted(map(str, found.get_unique_constraints(table))),
+            "key": str(found.get_pk_constraint(table)),
+        }
+        for table in found.get_table_names()
+        if "_search" not in table
+    }
+    if address.engine.name == "sqlite":
+        with engine.connect() as connection:
+            for name, definition in connection.execute(sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")):
+                if name in tables:
+                    tables[name]["ids"] = "AUTOINCREMENT" in definition
+    engine.dispose()
+    return tables
+
+
+def execute(url: str, *statements: str) -> list[tuple]:
+    with migrations.locked(addresses.parse(url)) as connection:
+        for statement in statements:
+            found = connection.exec_driver_sql(statement)
+        return [tuple(row) for row in found] if found.returns_rows else []
+
+
+def test_a_text_field_has_its_column_and_its_folded_one(versions, models, tmp_path, monkeypatch):
+    # The checkout's own rules for formatting.
+    shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for table in ("machines", "machines_folded"):
+        models.tables[table].append_column(Column("location", TEXT.column_type))
+    before = files(tmp_path)
+    path = writing.write("add_location")
+    assert path == versions / f"{NEXT}_add_location.py"
+    assert files(tmp_path) == before | {path}
+    text = path.read_text()
+    assert text.startswith('"""Add location."""\n')
+    assert f'revision = "{NEXT}"\ndown_revision = "{LAST}"\n' in text
+    assert 'TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")\n' in text
+    assert 'op.batch_alter_table("machines", table_kwargs={"sqlite_autoincrement": True})' in text
+    assert 'op.batch_alter_table("machines_folded")' in text
+    assert "###" not in text
+    assert ruff("check", "--no-cache", str(path)) == "All checks passed!\n"
+    assert "already formatted" in ruff("format", "--no-cache", "--check", str(path))
+    assert schema.newest.__wrapped__() == NEXT
+
+
+def test_without_a_difference_nothing_is_written(versions, monkeypatch, capsys):
+    before = files(versions)
+    monkeypatch.setattr(sys, "argv", ["writing", "add_nothing"])
+    writing.main()
+    assert "nothing was written" in capsys.readouterr().out
+    assert files(versions) == before
+    monkeypatch.setattr(sys, "argv", ["writing"])
+    with pytest.raises(SystemExit, match="such as add_location"):
+        writing.main()
+
+
+@pytest.mark.parametrize("name", ["", "Add location", "../x", "a" * 41, "_a", "0008_x"])
+def test_a_name_that_is_none_is_a_sentence(name):
+    with pytest.raises(UsageError, match="such as add_location"):
+        writing.write(name)
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_table_that_is_made_anew_loses_nothing(models, database_url):
+    address = addresses.parse(database_url)
+    before = shape(database_url)
+    execute(database_url, *[MACHINE.format(number) for number in (1, 2, 3)], LOG, "DELETE FROM machines WHERE id = 3")
+    add_sites(models)
+    path = writing.write("add_sites")
+    schema.newest.cache_clear()
+    migrations.upgrade(address)
+    migrations.check(address)
+    after = shape(database_url)
+    assert {*after} == {*before, "sites"}
+    for table in before:
+        if table != "machines":
+            assert after[table] == before[table]
+    for part in ("checks", "unique", "key"):
+        assert after["machines"][part] == before["machines"][part]
+    assert "site_id" in str(after["machines"]["references"])
+    assert "sites" in str(after["machines"]["references"])
+    assert execute(database_url, "SELECT count(*) FROM logs JOIN machines ON machines.id = logs.machine_id") == [(1,)]
+    if address.engine.name == "sqlite":
+        assert after["sites"]["ids"] is after["machines"]["ids"] is True
+        # The id of the machine that was deleted is not given out again.
+        assert execute(database_url, "SELECT seq FROM sqlite_sequence WHERE name = 'machines'") == [(3,)]
+    migrations.downgrade(address, LAST)
+    assert shape(database_url) == before
+    assert "sqlite_autoincrement=True" in path.read_text()
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_table_that_is_made_anew_without_autoincrement_is_refused(models, sqlite_database_url):
+    address = addresses.parse(sqlite_database_url)
+    execute(sqlite_database_url, MACHINE.format(1))
+    add_sites(models)
+    path = writing.write("add_sites")
+    path.write_text(path.read_text().replace(', table_kwargs={"sqlite_autoincrement": True}', ""))
+    schema.newest.cache_clear()
+    with pytest.raises(SchemaMismatch, match="table_kwargs"):
+        migrations.upgrade(address)
+    assert migrations.current(address) == LAST
+
+
+def test_the_named_types_are_those_of_the_models():
+    for kind, definition in rendering.NAMED_TYPES.values():
+        made = eval(definition, {"sa": __import__("sqlalchemy")})  # noqa: S307 -- our own text
+        assert rendering.ddl(made) == rendering.ddl(kind.column_type)
+
+
+def test_each_table_has_autoincrement_where_its_model_says_so(sqlite_database_url):
+    meant = {name: bool(table.dialect_options["sqlite"]["autoincrement"]) for name, table in METADATA.tables.items()}
+    found = shape(sqlite_database_url)
+    assert {name: found[name]["ids"] for name in meant} == meant

@@ -1,0 +1,94 @@
+"""The files and folders that the documents name are there, and ARCHITECTURE's picture is the code's."""
+
+import importlib
+import re
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src/machine_monitor"
+DOCUMENTS = [*(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "README.md")), *ROOT.glob("docs/**/*.md")]
+# Two names at least, with a slash between them: `database/batches`, `query/operators.OPERATORS`.
+PATH = re.compile(r"\.?\w[\w.-]*(?:/\w[\w.-]*)+/?")
+MEDIA_TYPE = re.compile(r"(?:application|text|image|multipart)/.*")
+# Made by commands, and ignored by git.
+MADE = {"tests/console/screenshots", "src/machine_monitor/web", "frontend/node_modules"}
+# What is in the package and in no picture: the file that makes it one, and the console when it is built.
+NOT_SHOWN = {"__init__", "__pycache__", "web"}
+
+
+def named(text: str) -> list[str]:
+    """The paths in backticks."""
+    spans = [span for span in re.findall(r"`([^`\n]+)`", text) if PATH.fullmatch(span)]
+    return [span for span in spans if not MEDIA_TYPE.fullmatch(span) and span not in available_timezones()]
+
+
+def exists(span: str) -> bool:
+    """Whether a path is there, from the top of the checkout or in the package; without `.py`, and with an attribute."""
+    path = span.rstrip("/")
+    if path in MADE or (ROOT / path).exists() or modules(path):
+        return True
+    module, _, attribute = path.rpartition(".")
+    found = modules(module) if module else []
+    return any(hasattr(importlib.import_module(dotted(each)), attribute) for each in found)
+
+
+def modules(path: str) -> list[Path]:
+    """What a path means inside the package. It may leave out the folders above: `access/rules`."""
+    return [*PACKAGE.glob(f"**/{path}"), *PACKAGE.glob(f"**/{path}.py")]
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_paths_that_a_document_names_exist(document):
+    assert [span for span in named(document.read_text()) if not exists(span)] == []
+
+
+def test_paths_are_found_and_checked():
+    assert named("`database/batches` `Europe/Paris` `text/csv` `/logs/{uuid}` `a/b c` `api/app.py`") == [
+        "database/batches",
+        "api/app.py",
+    ]
+    there = ["query/operators.OPERATORS", "api/routes/", "tests/conftest.py", "access/rules", ".ci/run"]
+    assert [span for span in there if not exists(span)] == []
+    absent = ["query/operators.NOTHING", "api/nowhere", "tests/nowhere.py", "no/operators.OPERATORS"]
+    assert [span for span in absent if exists(span)] == []
+
+
+def picture() -> dict[str, set[str]]:
+    """The picture of the tree in ARCHITECTURE.md: each folder with the names below it."""
+    block = (ROOT / "ARCHITECTURE.md").read_text().split("```")[1]
+    shown, above = {"": set()}, [""]
+    for line in block.strip("\n").splitlines():
+        depth, within_names = divmod(len(line) - len(line.lstrip()), 2)
+        if depth >= len(above) or within_names:
+            # The description of the line before goes on.
+            text = line
+        else:
+            names, _, text = line.strip().partition("  ")
+            del above[depth + 1 :]
+            for name in names.split():
+                shown[above[-1]].add(name)
+            above.append(f"{above[-1]}{names}")
+            shown.setdefault(above[-1], set())
+        # A description names folders, too: `routes/`.
+        shown[above[-1]] |= set(re.findall(r"(?<![\w/`])\w+/(?!\w)", re.sub(r"`[^`]*`", "", text)))
+    return shown
+
+
+def test_the_picture_of_the_tree_is_the_code_s():
+    shown = picture()
+    missing = [
+        f"{folder}{name}"
+        for folder, names in shown.items()
+        for name in names
+        if not (ROOT / folder / name).exists() and not (ROOT / folder / f"{name}.py").exists()
+    ]
+    assert [path for path in missing if path.rstrip("/") not in MADE] == []
+    inside = {path.stem for path in PACKAGE.iterdir()}
+    assert inside - NOT_SHOWN == {name.rstrip("/") for name in shown["src/machine_monitor/"]} - NOT_SHOWN

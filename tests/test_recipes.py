@@ -1,0 +1,236 @@
+"""ARCHITECTURE's recipes, "How to add", are followed in a copy of the checkout, and what they promise is there.
+
+A recipe is a list of edits of text, as a developer makes them, and `make migration` where it says so. The database has
+rows that the code before the edits wrote.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+import pytest
+
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.database import schema
+from servers import Service, environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.untraced]
+
+ROOT = Path(__file__).parents[1]
+NEXT = f"{int(schema.newest()) + 1:04}"
+MACHINES = [{"name": "Lathe", "sector": "1A"}, {"name": "Saw"}, {"name": "Écluse", "sector": "2B"}]
+LOGS = [
+    {"machine": "Lathe", "type": "error", "comment": "The bearing is loud", "started_at": "2025-01-01T00:00:00Z"},
+    {"machine": "Saw", "type": "info", "comment": "New blade", "started_at": "2025-01-02T00:00:00Z"},
+    {"machine": "Saw", "type": "info", "started_at": "2025-01-03T00:00:00Z"},
+]
+
+
+class Edit(NamedTuple):
+    """Text that a recipe puts behind a text that occurs once in a file of the package."""
+
+    file: str
+    behind: str
+    text: str
+
+
+FIELD = [
+    Edit(
+        "models/machine.py",
+        '    sector: ShortText | None = stored(TEXT, "Where it stands.", None)\n',
+        '    location: ShortText | None = stored(TEXT, "The hall and the place in it.", None)\n',
+    ),
+    # The words of a field are found by `q` if the resource says so.
+    Edit("models/machine.py", 'searched=("name", "sector", ', '"location", '),
+]
+OPERATOR = [
+    Edit(
+        "query/language/operators.py",
+        '"ends with the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}"),\n',
+        """        Operator(
+            "notcontains",
+            "does not contain the text, or has no value",
+            TEXTUAL,
+            lambda column, operands: or_(column.is_(None), not_(_like(column, operands))),
+            "folded",
+            "%{}%",
+            complement=CONTAINS,
+        ),
+""",
+    )
+]
+
+
+class Checkout:
+    """A copy of the checkout that a recipe has been followed in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Bytecode comes along, and what is made of the edited files stays for the next command.
+        for name in ("src", "alembic"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("web"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+
+    def edit(self, edits: list[Edit]) -> None:
+        """Do what the recipe says."""
+        for edit in edits:
+            path = self.folder / "src/machine_monitor" / edit.file
+            text = path.read_text()
+            assert text.count(edit.behind) == 1, f"{edit.file} changed: write the recipe anew"
+            path.write_text(text.replace(edit.behind, edit.behind + edit.text))
+
+    def variables(self, **settings: object) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return inherited | environment(**settings) | {"PYTHONPATH": str(self.folder / "src")}
+
+    def run(self, *words: str, **settings: object) -> str:
+        """What a module of the copy says on the command line."""
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=self.folder,
+            env=self.variables(**settings),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def mm(self, *words: str, **settings: object) -> str:
+        return self.run("machine_monitor.cli.main", *words, **settings)
+
+    @contextmanager
+    def served(self, database_url: str) -> Iterator[httpx2.Client]:
+        """A client of a service of the copy."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(self.folder / "src"))
+            patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            service = Service(self.folder, database_url=database_url)
+        with service, httpx2.Client(base_url=f"http://127.0.0.1:{service.port}") as client:
+            yield client
+
+
+@pytest.fixture
+def before(database_url) -> str:
+    """A database with rows that the code before the recipe wrote."""
+
+    async def fill() -> None:
+        async with serving(Settings(database_url=database_url)) as client:
+            for path, bodies in (("/machines", MACHINES), ("/logs", LOGS)):
+                for body in bodies:
+                    assert (await client.post(path, json=body)).status_code == 201
+
+    asyncio.run(fill())
+    return database_url
+
+
+@pytest.fixture(scope="module")
+def with_field(tmp_path_factory) -> Checkout:
+    """A checkout with a text field `location` of machines."""
+    checkout = Checkout(tmp_path_factory.mktemp("field"))
+    checkout.edit(FIELD)
+    # As `make migration NAME=add_location` runs it.
+    checkout.run("machine_monitor.database.schema.writing", "add_location")
+    assert (checkout.folder / f"alembic/versions/{NEXT}_add_location.py").is_file()
+    assert [path.name for path in checkout.folder.rglob("*.db*")] == []
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def with_operator(tmp_path_factory) -> Checkout:
+    """A checkout with an operator `notcontains`."""
+    checkout = Checkout(tmp_path_factory.mktemp("operator"))
+    checkout.edit(OPERATOR)
+    return checkout
+
+
+def get(client: httpx2.Client, path: str) -> httpx2.Response:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def names(client: httpx2.Client, query: str) -> list[str]:
+    return [machine["name"] for machine in get(client, f"/machines?{query}").json()["items"]]
+
+
+def comments(client: httpx2.Client, query: str) -> list[str | None]:
+    return [log["comment"] for log in get(client, f"/logs?sort=started_at&{query}").json()["items"]]
+
+
+def test_a_field_is_a_line_and_a_migration(with_field, before, tmp_path):
+    moved = with_field.mm("migrate", database_url=before)
+    assert f"from {schema.newest()} to {NEXT}" in moved
+    (tmp_path / "places.csv").write_text("name,location\nÉcluse,Hall 4\n")
+    imported = with_field.mm("import", str(tmp_path / "places.csv"), "--json", database_url=before)
+    assert json.loads(imported)["machines"]["updated"] == 1
+    with with_field.served(before) as client:
+        assert names(client, "location__isnull=true") == ["Lathe", "Saw"]
+        assert client.patch("/machines/Lathe", json={"location": "Hall Bézier"}).json()["location"] == "Hall Bézier"
+        assert client.post("/machines", json={"name": "Press", "location": "hall 10"}).status_code == 201
+        check_lists(client)
+        check_history_and_files(client)
+        check_document(client)
+    assert "Everything is as it was written" in with_field.mm("verify", database_url=before)
+
+
+def check_lists(client: httpx2.Client) -> None:
+    """Filters, operators, sorts and the search know the field, on machines and through the relation of logs."""
+    assert names(client, "location=Hall 4") == ["Écluse"]
+    assert names(client, "location__contains=BEZ") == ["Lathe"]
+    assert names(client, "location__startswith=hall&sort=location") == ["Écluse", "Lathe", "Press"]
+    assert names(client, "location__in=Hall 4,hall 10&sort=-location") == ["Press", "Écluse"]
+    assert names(client, "q=bezier") == ["Lathe"]
+    assert comments(client, "machine.location=Hall Bézier") == ["The bearing is loud"]
+    assert comments(client, "machine.location__isnull=true") == ["New blade", None]
+    wrong = client.get("/machines?locaton=x")
+    assert (wrong.status_code, "location" in wrong.text) == (422, True)
+
+
+def check_history_and_files(client: httpx2.Client) -> None:
+    """The history has the change, and files have the column."""
+    entries = get(client, "/machines/Lathe/history").json()["items"]
+    assert entries[0]["changes"] == {"location": [None, "Hall Bézier"]}
+    rows = get(client, "/machines.csv?fields=name,location&sort=name").text.splitlines()
+    assert rows == ["name,location", "Lathe,Hall Bézier", "Press,hall 10", "Saw,", "Écluse,Hall 4"]
+    assert '"location":"Hall Bézier"' in get(client, "/machines.ndjson?name=Lathe").text
+    rows = get(client, "/logs.csv?fields=machine,machine.location&sort=started_at").text.splitlines()
+    assert rows == ["machine,machine.location", "Lathe,Hall Bézier", "Saw,", "Saw,"]
+
+
+def check_document(client: httpx2.Client) -> None:
+    """The OpenAPI document has the field, its parameters, and its row in the table of all that a list can be asked."""
+    document = get(client, "/openapi.json").json()
+    for name in ("MachineCreate", "MachineRead", "MachineUpdate"):
+        assert "location" in document["components"]["schemas"][name]["properties"]
+    assert {"location", "location__contains"} <= parameters(document, "/machines")
+    assert "| `location` | text |" in document["paths"]["/machines"]["get"]["description"]
+    assert "| `machine.location` | text |" in document["paths"]["/logs"]["get"]["description"]
+
+
+def parameters(document: dict, path: str) -> set[str]:
+    return {parameter["name"] for parameter in document["paths"][path]["get"]["parameters"] if "name" in parameter}
+
+
+def test_an_operator_is_a_row(with_operator, before):
+    with with_operator.served(before) as client:
+        assert comments(client, "comment__notcontains=BEARING") == ["New blade", None]
+        assert comments(client, "machine__notcontains=lathe") == ["New blade", None]
+        assert comments(client, "machine.sector__notcontains=1a") == ["New blade", None]
+        assert names(client, "name__notcontains=ecl") == ["Lathe", "Saw"]
+        assert get(client, "/logs/facets?by=type&comment__notcontains=blade").status_code == 200
+        described = get(client, "/openapi.json").json()["paths"]["/logs"]["get"]["description"]
+        assert "- `notcontains`: does not contain the text" in described
+        assert re.search(r"^\| `machine\.sector` \| text \| .*`notcontains`", described, re.MULTILINE)
+        wrong = client.get("/logs?comment__notcontain=x")
+        assert (wrong.status_code, "notcontains" in wrong.text) == (422, True)
