@@ -20,13 +20,14 @@ from machine_monitor.database import schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS, MACHINES, TOKENS, USERS
-from machine_monitor.services import records, references
+from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Scope
 from machine_monitor.services.accounts import codes, rows
-from machine_monitor.services.derived import upkeep
-from machine_monitor.services.history import Author
-from machine_monitor.services.references import Names
-from machine_monitor.services.storage import New
+from machine_monitor.services.audit.history import Author
+from machine_monitor.services.projections import upkeep
+from machine_monitor.services.records import references
+from machine_monitor.services.records.references import Names
+from machine_monitor.services.records.storage import New
 
 BATCH = 10_000
 # The name and the definition of each index of what grows with the logs.

@@ -27,7 +27,7 @@ from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
-from machine_monitor.services.derived import upkeep
+from machine_monitor.services.projections import upkeep
 
 __all__ = ["ENGINES", "figure"]
 

@@ -14,7 +14,7 @@ from machine_monitor.database import streams
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services import records
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 
 UUID = "00000000-0000-4000-8000-{:012x}"
 

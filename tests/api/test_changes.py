@@ -8,8 +8,8 @@ import pytest
 from api.taking import Client, running
 from machine_monitor.models import MACHINES
 from machine_monitor.services import records
-from machine_monitor.services.evidence import changes
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit import change_feed
+from machine_monitor.services.audit.history import Author
 from query import samples
 
 PLACES = (
@@ -128,7 +128,7 @@ def event(message):
 
 
 async def test_events_follow_from_a_number_and_as_they_happen(database_url, monkeypatch):
-    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
     async with running(database_url) as app:
         client = Client(app, "/events?since=5")
         start, _greeting = await client.take(2)
@@ -145,8 +145,8 @@ async def test_events_follow_from_a_number_and_as_they_happen(database_url, monk
 
 
 async def test_events_begin_with_the_next_change_and_say_that_they_live(database_url, monkeypatch):
-    monkeypatch.setattr(changes, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(changes, "COMMENT_SECONDS", 0.02)
+    monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(change_feed, "COMMENT_SECONDS", 0.02)
     async with running(database_url) as app:
         client = Client(app, "/events")
         _, _, comment = await client.take(3)

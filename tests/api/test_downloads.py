@@ -14,7 +14,7 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseBusy, QueryTimeout
 from machine_monitor.models import LOGS
 from machine_monitor.services import records
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 
 
 @pytest.fixture(autouse=True)

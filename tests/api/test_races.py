@@ -13,7 +13,8 @@ from machine_monitor.database import addresses
 from machine_monitor.database.engines.sqlite import driver
 from machine_monitor.database.statements import Statement
 from machine_monitor.query import lists
-from machine_monitor.services import history, storage
+from machine_monitor.services.audit import history
+from machine_monitor.services.records import storage
 from query import samples
 
 SLOW = {

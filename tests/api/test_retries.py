@@ -10,7 +10,7 @@ from conftest import calling, serving
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 from machine_monitor.database import instants
-from machine_monitor.services.evidence import retries
+from machine_monitor.services import idempotency
 
 KEY = {"Idempotency-Key": "4f6b-1"}
 LOG = {"machine": "Press", "type": "info", "comment": "seen"}
@@ -134,7 +134,7 @@ async def test_twenty_at_once_are_done_once(press, database_url):
 
 
 async def test_who_comes_while_the_first_runs_waits_but_not_for_ever(database_url, monkeypatch):
-    monkeypatch.setattr(retries, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(idempotency, "PATIENCE_SECONDS", 0.2)
     app = create_app(Settings(database_url=database_url, open=True))
     async with app.router.lifespan_context(app), calling(app) as client:
         held = threading.Event()

@@ -21,7 +21,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations, tokens
-from machine_monitor.services.derived import counters, upkeep
+from machine_monitor.services.projections import counters, upkeep
 from servers import free_port
 
 CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))

@@ -4,7 +4,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models import MACHINES
 from machine_monitor.models.machine import MachineCreate
 from machine_monitor.services import records
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 
 
 def test_a_table_is_counted_again_once_it_grew_by_a_tenth(sqlite_database_url):

@@ -10,7 +10,7 @@ from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, cap_positio
 from machine_monitor.models import USERS
 from machine_monitor.query.language import search_terms
 from machine_monitor.query.language.search_terms import MAX_WORD, MAX_WORDS, TooManyWords
-from machine_monitor.services.derived import search_index
+from machine_monitor.services.projections import search_index
 
 FOLDED = [
     ("Écluse", "ecluse"),

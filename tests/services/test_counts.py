@@ -17,7 +17,7 @@ from machine_monitor.query.calendar import UNITS
 from machine_monitor.services import demo
 from machine_monitor.services.checks import health
 from machine_monitor.services.checks.verify import verify
-from machine_monitor.services.derived import counters
+from machine_monitor.services.projections import counters
 from query import oracle, samples
 
 KEPT = {"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()}

@@ -8,7 +8,7 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services.checks.verify import verify
-from machine_monitor.services.derived import upkeep
+from machine_monitor.services.projections import upkeep
 
 WORDS = ("bucket", "tooth", "engine", "Écluse", "PN-0042", "straße", "oil", "🛠", "a.b")
 UUID = "018f0000-0000-7000-8000-{:012x}"

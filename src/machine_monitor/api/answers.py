@@ -13,11 +13,11 @@ from machine_monitor.api import problems
 from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
-from machine_monitor.services.bulk import Outcome, Status
-from machine_monitor.services.conditions import Conditions, etag
-from machine_monitor.services.evidence.retries import Answer
+from machine_monitor.services.idempotency import Answer
 from machine_monitor.services.records import Written
-from machine_monitor.services.storage import Stored
+from machine_monitor.services.records.bulk import Outcome, Status
+from machine_monitor.services.records.preconditions import Conditions, etag
+from machine_monitor.services.records.storage import Stored
 
 JSON = "application/json"
 STATUSES = get_args(Status)

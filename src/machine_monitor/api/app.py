@@ -21,8 +21,8 @@ from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.identity import Identity
-from machine_monitor.services.derived import upkeep
-from machine_monitor.services.evidence.retries import Retries
+from machine_monitor.services.idempotency import Retries
+from machine_monitor.services.projections import upkeep
 
 # The first is found soonest.
 ROUTERS = tuple(page.router for page in (logs, machines, log_types, users, changes, tokens, account, system))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from machine_monitor.errors import BadJson, Fault, PayloadTooLarge, UnsupportedMediaType, invalid
 from machine_monitor.models.fields import Schema
-from machine_monitor.services import strict_json, validation
+from machine_monitor.services.records import strict_json, validation
 
 # Far beyond any schema: to tell each of a hundred thousand that are not known would hold everybody up.
 MAX_MEMBERS = 100

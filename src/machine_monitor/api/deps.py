@@ -24,7 +24,7 @@ from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
-from machine_monitor.services.conditions import Conditions
+from machine_monitor.services.records.preconditions import Conditions
 from machine_monitor.services.tabular.exports import Format
 
 _TAG = re.compile(r'(?:W/)?"[^"]*"|\*')

@@ -19,13 +19,13 @@ from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.language.parser import read_pairs, refuse_all
 from machine_monitor.query.schema import Resource
-from machine_monitor.services import bulk, records
+from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
-from machine_monitor.services.bulk import Put
-from machine_monitor.services.conditions import Conditions
-from machine_monitor.services.evidence.retries import Answer, Retries, Ticket
-from machine_monitor.services.history import Author
-from machine_monitor.services.records import Target, Written
+from machine_monitor.services.audit.history import Author
+from machine_monitor.services.idempotency import Answer, Retries, Ticket
+from machine_monitor.services.records import Target, Written, bulk
+from machine_monitor.services.records.bulk import Put
+from machine_monitor.services.records.preconditions import Conditions
 
 MAX_NOTE = 500
 KEY, MAX_KEY = "Idempotency-Key", 255

@@ -25,7 +25,7 @@ def add_user(
 ) -> None:
     """Add a user, or help one that is there: set the password, or print a link by which the user chooses one."""
     from machine_monitor.services.accounts import invitations, passwords
-    from machine_monitor.services.history import Author
+    from machine_monitor.services.audit.history import Author
 
     given = {"role": role, "first_name": first_name, "last_name": last_name}
     given = {name: value for name, value in given.items() if value is not None}
@@ -65,8 +65,8 @@ def add_token(
 ) -> None:
     """Make a token of a user and print it, alone: it is shown this once."""
     from machine_monitor.models.accounts.token import TokenCreate
-    from machine_monitor.services import validation
     from machine_monitor.services.accounts import tokens
+    from machine_monitor.services.records import validation
 
     body = validation.read(TokenCreate, {"name": name, "scope": scope, "days": days})
     with site.opened() as (_, database):

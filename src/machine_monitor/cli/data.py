@@ -19,7 +19,7 @@ def migrate() -> None:
     from machine_monitor.database.schema import migrations
     from machine_monitor.errors import SchemaMismatch
     from machine_monitor.services.checks import health
-    from machine_monitor.services.derived import counters, upkeep
+    from machine_monitor.services.projections import counters, upkeep
 
     settings = config.load()
     address = addresses.parse(settings.database_url)

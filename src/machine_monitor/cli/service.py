@@ -32,7 +32,7 @@ def serve(
     from machine_monitor.api.serving import console
     from machine_monitor.database.connect import Database
     from machine_monitor.services.accounts import invitations
-    from machine_monitor.services.derived import counters, upkeep
+    from machine_monitor.services.projections import counters, upkeep
 
     if open_:
         # The workers read the environment.
@@ -100,7 +100,7 @@ def doctor(
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.checks import health
-    from machine_monitor.services.derived import counters, upkeep
+    from machine_monitor.services.projections import counters, upkeep
 
     if rebuild_search:
         with site.opened() as (settings, database), bar("Indexing") as progress:
@@ -125,10 +125,10 @@ def verify(
     Prints the head of the history; exit 1 if something is not as it was written.
     """
     from machine_monitor.cli.progress import bar
+    from machine_monitor.services.audit import hash_chain
     from machine_monitor.services.checks import verify
-    from machine_monitor.services.evidence import chain
 
-    known = None if head is None else chain.read_head(head)
+    known = None if head is None else hash_chain.read_head(head)
     with site.opened() as (_, database), bar("Verifying") as progress:
         verdict = verify.verify(database, known, progress)
     for fault in verdict.faults or ["Everything is as it was written."]:
@@ -154,7 +154,7 @@ def _fill(settings: "Settings", machines: int, logs: int) -> "Account":
     from machine_monitor.cli.progress import bar
     from machine_monitor.database.connect import Database
     from machine_monitor.services import demo as plant
-    from machine_monitor.services.derived import counters, upkeep
+    from machine_monitor.services.projections import counters, upkeep
 
     database = Database(settings.database_url)
     upkeep.prepare(database)

@@ -20,7 +20,7 @@ def opened() -> "Generator[tuple[Settings, Database]]":
     """The configured database, set up if it is empty."""
     from machine_monitor import config
     from machine_monitor.database.connect import Database
-    from machine_monitor.services.derived import upkeep
+    from machine_monitor.services.projections import upkeep
 
     settings = config.load()
     database = Database(settings.database_url, PATIENCE_SECONDS)

@@ -4,7 +4,7 @@ import textwrap
 from xml.sax.saxutils import escape
 
 from machine_monitor.query.schema import Selection
-from machine_monitor.services.storage import Stored
+from machine_monitor.services.records.storage import Stored
 
 # What a label says of a machine.
 SELECTION = Selection(("name", "sector", "serial_number"))

@@ -12,7 +12,7 @@ from machine_monitor.models import USERS
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import records
 from machine_monitor.services.accounts import invitations, passwords, tokens
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 
 ROLES = ("viewer", "operator", "lead", "supervisor", "admin")
 SCOPES = ("read", "write", "admin")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services import records
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 from query import oracle
 
 MINUTE = timedelta(minutes=1)

@@ -6,7 +6,7 @@ import pytest
 
 from machine_monitor.database.connect import Database
 from machine_monitor.query import stats
-from machine_monitor.services.derived import counters
+from machine_monitor.services.projections import counters
 from query.summaries import brute
 from query.summaries.test_facets import ASKED, spelled
 

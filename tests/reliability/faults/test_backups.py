@@ -13,8 +13,8 @@ from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.models.log import LogCreate, LogUpdate
 from machine_monitor.models.machine import MachineCreate
 from machine_monitor.services import backup, records
+from machine_monitor.services.audit.history import Author
 from machine_monitor.services.checks import verify
-from machine_monitor.services.history import Author
 from machine_monitor.services.records import Target
 
 WRITERS = 4

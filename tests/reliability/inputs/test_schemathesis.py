@@ -11,7 +11,7 @@ from machine_monitor.models import USERS
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import records
 from machine_monitor.services.accounts import tokens
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 from servers import ForkedService
 
 PROGRAM = Path(sys.executable).with_name("schemathesis")

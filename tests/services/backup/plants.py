@@ -9,11 +9,10 @@ from machine_monitor.config import Settings
 from machine_monitor.database import addresses, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
-from machine_monitor.services import backup
+from machine_monitor.services import backup, idempotency
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import TABLES, Contents
 from machine_monitor.services.checks import verify
-from machine_monitor.services.evidence import retries
 from query import samples
 
 ODD = {"temp": -0.0, "tiny": 5e-324, "huge": 1.7976931348623157e308, "n": 9007199254740991, "é\u2028": 'a"\\\u0001🛠'}
@@ -35,8 +34,8 @@ LISTS = (
 IMPORTED = """INSERT INTO legacy_imports (resource, key, record_id, version, raw, imported_at)
 VALUES ('logs', 'a b.json', 1, 1, '{{ "b":1.0,\n"a": "é" }}', '2025-01-01T00:00:00.5{}')"""
 
-TICKET = retries.Ticket("ABC", "/logs", "a key", bytes(range(32)))
-ANSWER = retries.Answer(201, {"ETag": '"1"'}, bytes(range(256)))
+TICKET = idempotency.Ticket("ABC", "/logs", "a key", bytes(range(32)))
+ANSWER = idempotency.Answer(201, {"ETag": '"1"'}, bytes(range(256)))
 
 
 async def fill(url: str) -> None:
@@ -61,7 +60,7 @@ async def fill(url: str) -> None:
     database = Database(url)
     tail = "Z" if database.engine.name == "postgresql" else "00000"
     database.transact(lambda tx: tx.cursor.execute(IMPORTED.format(tail)))
-    database.transact(lambda tx: retries._once(tx, TICKET, lambda: ANSWER))
+    database.transact(lambda tx: idempotency._once(tx, TICKET, lambda: ANSWER))
     database.close_writer()
 
 

@@ -12,7 +12,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language import parser
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import records
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 from machine_monitor.services.records import Target
 
 PARIS = ZoneInfo("Europe/Paris")

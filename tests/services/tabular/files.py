@@ -8,8 +8,9 @@ from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.query.language.times import TimeContext
-from machine_monitor.services import bulk, records, tabular
-from machine_monitor.services.history import Author
+from machine_monitor.services import records, tabular
+from machine_monitor.services.audit.history import Author
+from machine_monitor.services.records import bulk
 from services.legacy.cases import counts
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from machine_monitor.models import LOG_TYPES, USERS
 from machine_monitor.query.language.values import MAX_INTEGER
-from machine_monitor.services import legacy, records, storage
-from machine_monitor.services.history import Author
+from machine_monitor.services import legacy, records
+from machine_monitor.services.audit.history import Author
+from machine_monitor.services.records import storage
 from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored
 
 pytestmark = [pytest.mark.untraced, pytest.mark.slow]

@@ -26,7 +26,7 @@ from machine_monitor.query.language.summaries import (
 from machine_monitor.query.language.times import MOMENT_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
-from machine_monitor.services.evidence.changes import DEFAULT_CHANGES, MAX_CHANGES
+from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, MAX_CHANGES
 
 # Operators that OpenAPI declares beside equality, by kind; the rest of the vocabulary stands in the table.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}

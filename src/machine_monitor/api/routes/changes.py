@@ -13,20 +13,20 @@ from machine_monitor.api.streaming import Stream
 from machine_monitor.models import CHANGES
 from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.services.access.permissions import READ
-from machine_monitor.services.evidence import changes
-from machine_monitor.services.evidence.changes import Changes
+from machine_monitor.services.audit import change_feed
+from machine_monitor.services.audit.change_feed import Changes
 
 router = tagged("changes")
 
 
 def changes_of(request: Request) -> Changes:
     """Which changes a request asks for."""
-    return changes.read_changes(read_pairs(request.scope["query_string"]))
+    return change_feed.read_changes(read_pairs(request.scope["query_string"]))
 
 
 def events_of(request: Request) -> Changes:
     """Where the stream that a request asks for begins."""
-    return changes.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
+    return change_feed.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
 
 
 @router.get("/changes", dependencies=[needs(READ)], **fed(CHANGES))
@@ -35,7 +35,7 @@ async def list_changes(asked: Annotated[Changes, Depends(changes_of)], database:
 
     Ask again with `since` set to `next`: who has seen one change misses none before it, and holds a copy of the base.
     """
-    return answers.document(await changes.fetch(database, asked))
+    return answers.document(await change_feed.fetch(database, asked))
 
 
 @router.get("/events", dependencies=[needs(READ)], **streamed(CHANGES))
@@ -44,4 +44,4 @@ async def follow_changes(asked: Annotated[Changes, Depends(events_of)], database
 
     Begins after `since`, or after the `Last-Event-ID` that a browser sends when it connects again; else with the next.
     """
-    return Stream(changes.follow(database, asked), "text/event-stream", {"Cache-Control": "no-store"})
+    return Stream(change_feed.follow(database, asked), "text/event-stream", {"Cache-Control": "no-store"})

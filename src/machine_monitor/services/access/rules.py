@@ -13,10 +13,10 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Forbidden
 from machine_monitor.models import MACHINES, USERS
 from machine_monitor.query.schema import Resource
-from machine_monitor.services import validation
 from machine_monitor.services.access.permissions import Role
-from machine_monitor.services.history import Author, changes_between
-from machine_monitor.services.storage import Stored
+from machine_monitor.services.audit.history import Author, changes_between
+from machine_monitor.services.records import validation
+from machine_monitor.services.records.storage import Stored
 
 # How long an operator may mend what is written.
 GRACE = timedelta(hours=24)

@@ -15,10 +15,10 @@ from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS
 from machine_monitor.models.accounts.signing_in import SetUp
 from machine_monitor.models.accounts.tables import Invitation
-from machine_monitor.services import records, storage, validation
+from machine_monitor.services import records
 from machine_monitor.services.accounts import codes, members, passwords, sessions
-from machine_monitor.services.history import Author
-from machine_monitor.services.records import Target
+from machine_monitor.services.audit.history import Author
+from machine_monitor.services.records import Target, storage, validation
 
 LIFETIME = timedelta(hours=24)
 # The link that makes the first admin expires sooner.

@@ -26,9 +26,9 @@ from machine_monitor.query.language.values import read_integer
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.query.sql.documents import document, shown_fields
-from machine_monitor.services import storage
 from machine_monitor.services.access.permissions import Caller, Scope, keeps_others
 from machine_monitor.services.accounts import codes
+from machine_monitor.services.records import storage
 
 
 async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import UsageError
+from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.backup import copying, manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Contents, Progress
-from machine_monitor.services.evidence import chain
 
 
 def restore(file: Path, destination: Address, progress: Progress) -> Contents:
@@ -48,7 +48,9 @@ def _migrate(file: Path, made: Path, described: Manifest, progress: Progress) ->
     found = migrations.current(address)
     if found != schema.newest():
         migrations.upgrade(address)
-    held = Database(address).snapshot(partial(transfer.contents, progress=progress, known=chain.read_head(told.head)))
+    held = Database(address).snapshot(
+        partial(transfer.contents, progress=progress, known=hash_chain.read_head(told.head))
+    )
     # A migration may add rows and entries.
     same = found == told.schema and (found != schema.newest() or (held.tables, held.head) == (told.tables, told.head))
     if not same or held.faults != told.faults:

@@ -8,10 +8,10 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
+from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.backup import manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Progress
-from machine_monitor.services.evidence import chain
 
 # A backup holds what sessions and passwords are checked against.
 PRIVATE = 0o600
@@ -44,7 +44,7 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
 
 
 def _fill(made: Path, progress: Progress, tx: Transaction) -> str:
-    head = str(chain.head(tx))
+    head = str(hash_chain.head(tx))
     transfer.refuse_other_schema(tx)
     if not tx.engine.copy_to_file(tx.cursor, made, progress):
         Database(addresses.of_file(made)).set_up(lambda copy: transfer.transfer(tx, copy, progress))

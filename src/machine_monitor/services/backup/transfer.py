@@ -14,10 +14,10 @@ from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.models import METADATA, RESOURCES
+from machine_monitor.services.audit import hash_chain
+from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import health
-from machine_monitor.services.derived import upkeep
-from machine_monitor.services.evidence import chain
-from machine_monitor.services.evidence.chain import Head
+from machine_monitor.services.projections import upkeep
 
 Progress = Callable[[int, int], None]
 # Who is referred to comes before who refers.
@@ -41,8 +41,8 @@ class Contents:
 def contents(tx: Transaction, progress: Progress, known: Head | None = None) -> Contents:
     """Count the rows and go through the history; `known` is a head that it must contain."""
     counts = {table.name: tables.count(tx, table.name) for table in TABLES}
-    faults = chain.faults(tx, known, progress)
-    return Contents(counts, str(chain.head(tx)), faults)
+    faults = hash_chain.faults(tx, known, progress)
+    return Contents(counts, str(hash_chain.head(tx)), faults)
 
 
 def refuse_strange(address: Address) -> None:

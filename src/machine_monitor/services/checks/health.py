@@ -16,7 +16,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
 from machine_monitor.models import METADATA
-from machine_monitor.services.derived import counters
+from machine_monitor.services.projections import counters
 
 
 @cache

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import RESOURCES
-from machine_monitor.services.derived import counters, upkeep
-from machine_monitor.services.evidence import chain
-from machine_monitor.services.evidence.chain import Head
+from machine_monitor.services.audit import hash_chain
+from machine_monitor.services.audit.hash_chain import Head
+from machine_monitor.services.projections import counters, upkeep
 
 Progress = Callable[[int, int], None]
 SHOWN = 5
@@ -24,11 +24,11 @@ class Verdict:
 
 def verify(database: Database, known: Head | None = None, progress: Progress | None = None) -> Verdict:
     """Compare everything with the records; `known` is a head that the history must contain. Reads one moment."""
-    return database.snapshot(lambda tx: Verdict(_faults(tx, known, progress), chain.head(tx)))
+    return database.snapshot(lambda tx: Verdict(_faults(tx, known, progress), hash_chain.head(tx)))
 
 
 def _faults(tx: Transaction, known: Head | None, progress: Progress | None) -> list[str]:
-    found = chain.faults(tx, known, progress)
+    found = hash_chain.faults(tx, known, progress)
     for done, resource in enumerate(RESOURCES, 1):
         keys = upkeep.search_faults(tx, resource)
         if keys:

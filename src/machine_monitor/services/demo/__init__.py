@@ -16,9 +16,9 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.accounts import invitations, tokens
 from machine_monitor.services.accounts.invitations import InvitationLink
+from machine_monitor.services.audit.history import Author
 from machine_monitor.services.demo import plant
 from machine_monitor.services.demo.work import PERIOD, Diary
-from machine_monitor.services.history import Author
 
 Progress = Callable[[int, int], None]
 

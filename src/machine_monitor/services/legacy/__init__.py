@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS
-from machine_monitor.services.history import Author
+from machine_monitor.services.audit.history import Author
 from machine_monitor.services.legacy import imports, plan, read, translate
 from machine_monitor.services.legacy.export import ExportReport, export
 from machine_monitor.services.legacy.plan import Dossier, Name, Step

@@ -14,10 +14,12 @@ from machine_monitor.errors import UsageError
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.query.schema import Resource
 from machine_monitor.query.sql.documents import every_statement
-from machine_monitor.services import history, records, validation
+from machine_monitor.services import records
+from machine_monitor.services.audit import history
 from machine_monitor.services.legacy import imports, translate, values
 from machine_monitor.services.legacy.read import Kind, Raw
 from machine_monitor.services.legacy.values import Edit
+from machine_monitor.services.records import validation
 
 MAX_FILE_NAME = 255  # bytes, on the file systems that people have
 FLAGS = {True: "Oui", False: "Non", None: ""}

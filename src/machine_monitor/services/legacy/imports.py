@@ -12,13 +12,15 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import HISTORY, LEGACY_IMPORTS, LOGS
 from machine_monitor.query.schema import Resource
-from machine_monitor.services import history, records, references, storage
-from machine_monitor.services.history import Author, Subject
+from machine_monitor.services import records
+from machine_monitor.services.audit import history
+from machine_monitor.services.audit.history import Author, Subject
 from machine_monitor.services.legacy.plan import Import, Known, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
-from machine_monitor.services.references import Names
-from machine_monitor.services.storage import New, Stored
+from machine_monitor.services.records import references, storage
+from machine_monitor.services.records.references import Names
+from machine_monitor.services.records.storage import New, Stored
 
 BATCH = 500
 VIA = "sync"

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
-from machine_monitor.services import history, validation
+from machine_monitor.services.audit import history
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
 from machine_monitor.services.legacy.values import Edit
+from machine_monitor.services.records import validation
+from machine_monitor.services.records.storage import Stored
 from machine_monitor.services.reports import Finding, Outcome, Report
-from machine_monitor.services.storage import Stored
 
 # What others name comes before what names it.
 ORDER = (USERS, LOG_TYPES, MACHINES, LOGS)

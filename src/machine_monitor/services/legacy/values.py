@@ -18,7 +18,7 @@ from machine_monitor.models.fields import MAX_ATTRIBUTE_TEXT
 from machine_monitor.query.language.attributes import MAX_KEY, is_key
 from machine_monitor.query.language.times import EARLIEST, LATEST, Shift, localize
 from machine_monitor.query.language.values import MAX_INTEGER
-from machine_monitor.services import validation
+from machine_monitor.services.records import validation
 
 TIME_FORMAT = "%Y_%m_%d__%H_%M_%S"
 FLAGS = dict.fromkeys(("oui", "o", "yes", "y", "true", "1"), True)

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, UsageError
-from machine_monitor.services import bulk, records, storage, validation
-from machine_monitor.services.bulk import Outcome, Put
-from machine_monitor.services.history import Author
+from machine_monitor.services import records
+from machine_monitor.services.audit.history import Author
+from machine_monitor.services.records import bulk, storage, validation
+from machine_monitor.services.records.bulk import Outcome, Put
 from machine_monitor.services.reports import Finding, Report
 from machine_monitor.services.tabular import read
 from machine_monitor.services.tabular.read import Entry, Members, Table

@@ -11,7 +11,7 @@ from machine_monitor.errors import BadJson, UsageError
 from machine_monitor.models import LOGS, RESOURCES
 from machine_monitor.models.schemas import EXPANDED, READ_ONLY
 from machine_monitor.query.schema import Resource
-from machine_monitor.services import strict_json
+from machine_monitor.services.records import strict_json
 from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS, Dialect
 from machine_monitor.suggestions import nearest

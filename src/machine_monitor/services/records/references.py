@@ -15,9 +15,9 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.documents import all_records
-from machine_monitor.services.derived import search_index
-from machine_monitor.services.derived.search_index import Change
-from machine_monitor.services.storage import Stored
+from machine_monitor.services.projections import search_index
+from machine_monitor.services.projections.search_index import Change
+from machine_monitor.services.records.storage import Stored
 from machine_monitor.suggestions import nearest
 
 # One that resembles is looked for among so many: the search is slow, and others wait to write.

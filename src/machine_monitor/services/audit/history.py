@@ -9,8 +9,8 @@ from machine_monitor.database.engines import canonical_json
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
-from machine_monitor.services.evidence import chain
-from machine_monitor.services.evidence.chain import Entry
+from machine_monitor.services.audit import hash_chain
+from machine_monitor.services.audit.hash_chain import Entry
 
 Changes = Mapping[str, list[Any]]
 
@@ -52,7 +52,7 @@ def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]],
             note=author.note,
             changes=canonical_json(changes),
         )
-        tx.defer(chain.write, entry, last=True)
+        tx.defer(hash_chain.write, entry, last=True)
 
 
 def creation(values: Mapping[str, Any]) -> dict[str, list[Any]]:

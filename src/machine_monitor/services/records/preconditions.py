@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from machine_monitor.errors import PreconditionRequired, VersionConflict
-from machine_monitor.services.storage import Stored
+from machine_monitor.services.records.storage import Stored
 
 ANY = "*"
 

@@ -16,9 +16,9 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query.schema import Resource
-from machine_monitor.services import storage
 from machine_monitor.services.checks import health
-from machine_monitor.services.derived import counters, search_index
+from machine_monitor.services.projections import counters, search_index
+from machine_monitor.services.records import storage
 
 Progress = Callable[[int, int], None]
 UNICODE = "unicode"

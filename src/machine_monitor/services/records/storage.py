@@ -18,9 +18,9 @@ from machine_monitor.query.language import attributes
 from machine_monitor.query.language.search_terms import fold
 from machine_monitor.query.schema import ChildRows, Resource, Selection, read_marks
 from machine_monitor.query.sql.documents import chunk_statement, record_statement, several_statement
-from machine_monitor.services.derived import counters, search_index
-from machine_monitor.services.derived.search_index import Change
-from machine_monitor.services.evidence import chain
+from machine_monitor.services.audit import hash_chain
+from machine_monitor.services.projections import counters, search_index
+from machine_monitor.services.projections.search_index import Change
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def relieve(tx: Transaction) -> None:
     counters.merge_pending(tx)
     if tx.engine.single_writer:
         # Other writers wait for this transaction anyway.
-        tx.flush_deferred(chain.write)
+        tx.flush_deferred(hash_chain.write)
 
 
 def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

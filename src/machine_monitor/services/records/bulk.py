@@ -11,11 +11,12 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, Problem, invalid
 from machine_monitor.models.schemas import EXPANDED
 from machine_monitor.query.schema import Resource
-from machine_monitor.services import records, references, storage, validation
+from machine_monitor.services import records
 from machine_monitor.services.access import rules
-from machine_monitor.services.history import Author
-from machine_monitor.services.references import Names
-from machine_monitor.services.storage import New, Stored
+from machine_monitor.services.audit.history import Author
+from machine_monitor.services.records import references, storage, validation
+from machine_monitor.services.records.references import Names
+from machine_monitor.services.records.storage import New, Stored
 
 MAX_MEMBERS = 100
 Status = Literal["created", "updated", "unchanged", "error"]

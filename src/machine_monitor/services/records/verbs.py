@@ -16,12 +16,13 @@ from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.query.sql.documents import every_statement, record_statement
-from machine_monitor.services import history, references, storage, validation
 from machine_monitor.services.access import rules
 from machine_monitor.services.accounts import members
-from machine_monitor.services.conditions import Conditions
-from machine_monitor.services.history import Author, Subject
-from machine_monitor.services.storage import New, Stored
+from machine_monitor.services.audit import history
+from machine_monitor.services.audit.history import Author, Subject
+from machine_monitor.services.records import references, storage, validation
+from machine_monitor.services.records.preconditions import Conditions
+from machine_monitor.services.records.storage import New, Stored
 
 
 @dataclass(frozen=True)
