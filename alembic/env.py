@@ -4,13 +4,8 @@ from alembic import context
 
 from machine_monitor import config
 from machine_monitor.database import addresses
-from machine_monitor.database.schema import migrations, rendering
+from machine_monitor.database.schema import migrations, rendering, search_indexes
 from machine_monitor.models import METADATA
-
-
-def is_ours(name: str | None, kind: str, _parents: dict) -> bool:
-    """Whether a table is one of the models': search indexes are the engines' own, FTS5 brings tables with it."""
-    return kind != "table" or name is None or "_search" not in name
 
 
 def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose type nothing here needs
@@ -19,7 +14,7 @@ def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose t
         connection=connection,
         target_metadata=METADATA,
         render_as_batch=True,
-        include_name=is_ours,
+        include_name=search_indexes.is_compared,
         render_item=rendering.render_item,
     )
     with context.begin_transaction():

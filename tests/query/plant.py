@@ -31,7 +31,6 @@ from machine_monitor.api.openapi.documents import (
 from machine_monitor.api.route import tagged
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.database import instants
-from machine_monitor.database.engines import SQLITE
 from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME
 from machine_monitor.models import HISTORY
 from machine_monitor.models.fields import Code, Flag, Identity, Instant, Name, Schema, ShortText, stored
@@ -262,8 +261,6 @@ JOBS = declare(
     )
 )
 RESOURCES = (REGIONS, SITES, STATIONS, KINDS, JOBS)
-FTS5 = "CREATE VIRTUAL TABLE {}_search USING fts5 (words, content='', columnsize=0, tokenize='ascii', prefix='2 3')"
-VECTORS = "CREATE TABLE {0}_search (id bigint PRIMARY KEY REFERENCES {0} (id), words tsvector NOT NULL)"
 
 
 def create_tables(tx) -> None:
@@ -274,7 +271,8 @@ def create_tables(tx) -> None:
         for ddl in (CreateTable(made), *map(CreateIndex, made.indexes)):
             tx.cursor.execute(str(ddl.compile(dialect=tx.engine.dialect)))
     for resource in RESOURCES:
-        tx.cursor.execute((FTS5 if tx.engine is SQLITE else VECTORS).format(resource.name))
+        for statement in tx.engine.index.create:
+            tx.cursor.execute(statement.format(name=resource.name))
 
 
 def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for each operation, as a page of routes has

@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 from sqlalchemy import FromClause, column, table
 
+# The mark of a table whose records are searched, among its `info`.
+SEARCHED = "searched"
 DIVIDER = "\ue000"
 # What a tsvector can hold: beyond it words count, phrases don't. SQLite gets the same cut.
 MAX_OCCURRENCES = 255
@@ -46,6 +48,8 @@ class Search:
 class Index(ABC):
     """How an engine's index is written and asked. The statements name the table as `{name}`_search."""
 
+    # Statements that create it, in their order.
+    create: ClassVar[tuple[str, ...]]
     # Statements that take `key` and `words`, and one that takes nothing.
     add: ClassVar[str]
     remove: ClassVar[str]

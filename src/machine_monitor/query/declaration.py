@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
 
+from machine_monitor.database.fulltext import SEARCHED
 from machine_monitor.database.kinds import LIST, OBJECT
 from machine_monitor.query.schema import Field, Reference, Referrer, Resource, read_marks
 
@@ -16,6 +17,8 @@ def declare(resource: Resource) -> Resource:
     """The resource, checked; the resources that it names know it from now on. Raises `BadDeclaration`."""
     if faults := [*_faults(resource)]:
         raise BadDeclaration(f"{resource.name}: {'; '.join(faults)}")
+    if resource.searched:
+        resource.table.info[SEARCHED] = True
     for name, reference in resource.references.items():
         reference.resource.referrers.append(Referrer(resource, name, reference))
     return resource

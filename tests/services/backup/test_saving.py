@@ -94,7 +94,7 @@ def test_a_backup_that_fails_leaves_nothing(database_url, folder, monkeypatch, f
 
 
 def test_a_head_that_differs_leaves_nothing(database_url, folder, monkeypatch):
-    monkeypatch.setattr(saving, "chain", SimpleNamespace(head=lambda _: "0:"))
+    monkeypatch.setattr(saving, "hash_chain", SimpleNamespace(head=lambda _: "0:"))
     with pytest.raises(UsageError, match="nothing was written"):
         save(database_url, folder / "b.db")
     assert list(folder.iterdir()) == []

@@ -17,6 +17,14 @@ WHERE found.words IS DISTINCT FROM given.words::tsvector"""
 class TsvectorIndex(Index):
     """Its keys are the records' ids; the planner chooses between the words and the order of time by itself."""
 
+    create = (
+        (
+            "CREATE TABLE {name}_search (id bigint CONSTRAINT pk_{name}_search PRIMARY KEY "
+            "CONSTRAINT fk_{name}_search_id_{name} REFERENCES {name} (id) ON DELETE RESTRICT, words tsvector NOT NULL)"
+        ),
+        # A pending list would make some searches read recent words one by one.
+        "CREATE INDEX ix_{name}_search_words ON {name}_search USING gin (words) WITH (fastupdate = false)",
+    )
     add = "INSERT INTO {name}_search (id, words) VALUES (%(key)s, %(words)s::tsvector)"
     remove = "DELETE FROM {name}_search WHERE id = %(key)s"
     clear = "TRUNCATE {name}_search"

@@ -15,6 +15,12 @@ VOCABULARY = "CREATE VIRTUAL TABLE temp.{name}_words USING fts5vocab(main, '{nam
 class Fts5Index(Index):
     """Without contents, FTS5 must be told the very words it was given when a document is removed."""
 
+    create = (
+        (
+            "CREATE VIRTUAL TABLE {name}_search USING fts5 "
+            "(words, content='', columnsize=0, tokenize='ascii', prefix='2 3')"
+        ),
+    )
     add = "INSERT INTO {name}_search (rowid, words) VALUES (:key, :words)"
     remove = "INSERT INTO {name}_search ({name}_search, rowid, words) VALUES ('delete', :key, :words)"
     clear = "INSERT INTO {name}_search ({name}_search) VALUES ('delete-all')"

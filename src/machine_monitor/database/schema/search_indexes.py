@@ -1,0 +1,62 @@
+"""Search indexes in migrations: Alembic compares tables, and these are the engines' own.
+
+A table whose records are searched says so (`Table.info`), and has a search index beside it. Importing this module lets
+`make migration` write the index that is missing, and `alembic check` report it.
+"""
+
+from typing import Any
+
+from alembic.autogenerate import comparators, renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import MigrateOperation, UpgradeOps
+
+from machine_monitor.database.engines import POSTGRESQL, SQLITE
+from machine_monitor.database.fulltext import SEARCHED
+
+
+def is_compared(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether Alembic compares a table: not a search index, nor the tables that FTS5 brings with it."""
+    return kind != "table" or name is None or "_search" not in name
+
+
+class CreateSearchIndex(MigrateOperation):
+    """Create the search index of a table."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def reverse(self) -> "DropSearchIndex":
+        """Undo it."""
+        return DropSearchIndex(self.name)
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """The difference as `alembic check` tells it."""
+        return "add_search_index", self.name
+
+
+class DropSearchIndex(CreateSearchIndex):
+    """Drop the search index of a table."""
+
+
+@comparators.dispatch_for("schema")
+def add_missing(context: AutogenContext, upgrade: UpgradeOps, _schemas: set[str | None]) -> None:
+    """Add the search indexes that the models have and the database has not."""
+    assert context.inspector is not None
+    assert context.metadata is not None
+    there = set(context.inspector.get_table_names())
+    searched = [table.name for table in context.sorted_tables if table.info.get(SEARCHED)]
+    upgrade.ops += [CreateSearchIndex(name) for name in searched if f"{name}_search" not in there]
+
+
+@renderers.dispatch_for(CreateSearchIndex)
+def _render_create(_context: AutogenContext, created: CreateSearchIndex) -> list[str]:
+    branches = [("if op.get_context().dialect.name == 'sqlite':", SQLITE), ("else:", POSTGRESQL)]
+    lines = []
+    for condition, engine in branches:
+        lines += [condition, *[f"    op.execute({text.format(name=created.name)!r})" for text in engine.index.create]]
+    return lines
+
+
+@renderers.dispatch_for(DropSearchIndex)
+def _render_drop(_context: AutogenContext, dropped: DropSearchIndex) -> list[str]:
+    return [f"op.drop_table('{dropped.name}_search')"]
