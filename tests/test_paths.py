@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/machine_monitor"
 DOCUMENTS = [*(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "README.md")), *ROOT.glob("docs/**/*.md")]
-# Two names at least, with a slash between them: `database/batches`, `query/operators.OPERATORS`.
+# Two names at least, with a slash between them: `database/batches`, `language/operators.OPERATORS`.
 PATH = re.compile(r"\.?\w[\w.-]*(?:/\w[\w.-]*)+/?")
 MEDIA_TYPE = re.compile(r"(?:application|text|image|multipart)/.*")
 # Made by commands, and ignored by git.
@@ -54,9 +54,9 @@ def test_paths_are_found_and_checked():
         "database/batches",
         "api/app.py",
     ]
-    there = ["query/operators.OPERATORS", "api/routes/", "tests/conftest.py", "access/rules", ".ci/run"]
+    there = ["language/operators.OPERATORS", "api/routes/", "tests/conftest.py", "access/rules", ".ci/run"]
     assert [span for span in there if not exists(span)] == []
-    absent = ["query/operators.NOTHING", "api/nowhere", "tests/nowhere.py", "no/operators.OPERATORS"]
+    absent = ["language/operators.NOTHING", "api/nowhere", "tests/nowhere.py", "no/operators.OPERATORS"]
     assert [span for span in absent if exists(span)] == []
 
 

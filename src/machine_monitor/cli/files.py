@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from machine_monitor.cli import site
 from machine_monitor.errors import UsageError
+from machine_monitor.suggestions import nearest
 
 Timezone = Annotated[str | None, typer.Option(help="The zone of local times; MM_TIMEZONE if absent.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -17,7 +18,7 @@ def export(
     target: Annotated[
         Path, typer.Argument(help="A file .ndjson, .csv or .xlsx; with --legacy, a new folder.", show_default=False)
     ],
-    resource: Annotated[Literal["logs", "machines"], typer.Option(help="What to write.")] = "logs",
+    resource: Annotated[str, typer.Option(help="What to write: logs, machines, log_types or users.")] = "logs",
     query: Annotated[str, typer.Option(help="Which of it, as in a URL: 'type=error&sort=machine'.")] = "",
     dialect: Annotated[str | None, typer.Option(help="How CSV is written: rfc4180 or excel.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -25,12 +26,12 @@ def export(
     timezone: Timezone = None,
     as_json: Json = False,
 ) -> None:
-    """Write logs or machines to a file that other programs read and `import` reads back; logs oldest first."""
+    """Write records to a file that other programs read and `import` reads back; logs oldest first."""
     import asyncio
 
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import instants
-    from machine_monitor.models import LOGS, MACHINES
+    from machine_monitor.models import RESOURCES
     from machine_monitor.query.language.times import TimeContext
     from machine_monitor.services import tabular
 
@@ -39,7 +40,12 @@ def export(
             raise UsageError("--legacy writes all there is: it goes with no --resource, --query, --dialect or --force.")
         _export_folder(target, timezone, as_json=as_json)
         return
-    wish = tabular.Wish(target, LOGS if resource == "logs" else MACHINES, query, dialect, force)
+    chosen = {known.name: known for known in RESOURCES}
+    if resource not in chosen:
+        raise UsageError(
+            f"There is no resource '{resource}'; there are {', '.join(chosen)}.{nearest(resource, chosen)}"
+        )
+    wish = tabular.Wish(target, chosen[resource], query, dialect, force)
     with site.opened() as (settings, database), bar("Exporting") as progress:
         clock = TimeContext(site.zone(timezone, settings), instants.now())
         count = asyncio.run(tabular.save(database, wish, clock, progress))

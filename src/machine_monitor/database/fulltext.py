@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import FromClause, column, table
 
-# The mark of a table whose records are searched, among its `info`.
+# Where the models' metadata lists the tables whose records are searched, among its `info`.
 SEARCHED = "searched"
 DIVIDER = "\ue000"
 # What a tsvector can hold: beyond it words count, phrases don't. SQLite gets the same cut.

@@ -18,7 +18,7 @@ def declare(resource: Resource) -> Resource:
     if faults := [*_faults(resource)]:
         raise BadDeclaration(f"{resource.name}: {'; '.join(faults)}")
     if resource.searched:
-        resource.table.info[SEARCHED] = True
+        resource.table.metadata.info.setdefault(SEARCHED, set()).add(resource.table.name)
     for name, reference in resource.references.items():
         reference.resource.referrers.append(Referrer(resource, name, reference))
     return resource

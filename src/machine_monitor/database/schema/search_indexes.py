@@ -1,7 +1,7 @@
 """Search indexes in migrations: Alembic compares tables, and these are the engines' own.
 
-A table whose records are searched says so (`Table.info`), and has a search index beside it. Importing this module lets
-`make migration` write the index that is missing, and `alembic check` report it.
+A table whose records are searched has a search index beside it; the models' metadata lists these tables. Importing this
+module lets `make migration` write an index that is missing, and `alembic check` report it.
 """
 
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 from alembic.autogenerate import comparators, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import MigrateOperation, UpgradeOps
+from alembic.util import DispatchPriority
+from sqlalchemy import MetaData
 
 from machine_monitor.database.engines import POSTGRESQL, SQLITE
 from machine_monitor.database.fulltext import SEARCHED
@@ -38,13 +40,13 @@ class DropSearchIndex(CreateSearchIndex):
     """Drop the search index of a table."""
 
 
-@comparators.dispatch_for("schema")
+@comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def add_missing(context: AutogenContext, upgrade: UpgradeOps, _schemas: set[str | None]) -> None:
     """Add the search indexes that the models have and the database has not."""
     assert context.inspector is not None
-    assert context.metadata is not None
+    assert isinstance(context.metadata, MetaData)
     there = set(context.inspector.get_table_names())
-    searched = [table.name for table in context.sorted_tables if table.info.get(SEARCHED)]
+    searched = sorted(context.metadata.info.get(SEARCHED, ()))
     upgrade.ops += [CreateSearchIndex(name) for name in searched if f"{name}_search" not in there]
 
 
@@ -53,8 +55,9 @@ def _render_create(_context: AutogenContext, created: CreateSearchIndex) -> list
     branches = [("if op.get_context().dialect.name == 'sqlite':", SQLITE), ("else:", POSTGRESQL)]
     lines = []
     for condition, engine in branches:
-        lines += [condition, *[f"    op.execute({text.format(name=created.name)!r})" for text in engine.index.create]]
-    return lines
+        lines += [condition, *[f"op.execute({text.format(name=created.name)!r})" for text in engine.index.create]]
+    # Alembic's printer indents after a colon, until a blank line.
+    return [*lines, ""]
 
 
 @renderers.dispatch_for(DropSearchIndex)

@@ -1,0 +1,93 @@
+"""A site: where machines stand, with the people to call."""
+
+from typing import Annotated, Any, ClassVar
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT
+from machine_monitor.models.fields import Identity, Name, Schema, ShortText, stored
+from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.query.declaration import declare
+from machine_monitor.query.schema import ChildRows, CountOf, Resource, folded_table
+
+
+class SiteFields(Schema):
+    """What people say of a site."""
+
+    name: Name = stored(TEXT, "What people call it.")
+    city: ShortText | None = stored(TEXT, "The town.", None)
+
+
+class Site(SiteFields, Versioned, table=True):
+    """The table of sites."""
+
+    __tablename__ = "sites"
+    __table_args__: ClassVar[Any] = (
+        UniqueConstraint("name"),
+        UniqueConstraint("name_key"),
+        CheckConstraint("version >= 1", name="version"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
+    name_key: str = Field(sa_type=EXACT_TEXT)
+    contact_count: int = Field(sa_type=INTEGER.column_type)
+
+
+class Contact(Schema):
+    """One person to call."""
+
+    name: ShortText = stored(TEXT, "The person.")
+    phone: ShortText | None = stored(TEXT, "The number.", None)
+
+
+class SiteContact(Contact, table=True):
+    """The table of the people of each site."""
+
+    __tablename__ = "site_contacts"
+    __table_args__: ClassVar[Any] = (ForeignKeyConstraint(["site_id"], ["sites.id"], ondelete="RESTRICT"),)
+
+    site_id: int = Field(primary_key=True, sa_type=INTEGER.column_type)
+    position: int = Field(primary_key=True, sa_type=INTEGER.column_type)
+    name_folded: str = Field(sa_type=TEXT.column_type)
+
+
+Contacts = Annotated[list[Contact], ChildRows(SQLModel.metadata.tables["site_contacts"], Contact, on="site_id")]
+
+
+class SiteCreate(SiteFields):
+    """A new site."""
+
+    contacts: Contacts = Field(default_factory=list, description="The people to call, the first one first.")
+
+
+class SiteRead(Versioned, SiteCreate):
+    """A site as it is."""
+
+    contact_count: Annotated[Identity, CountOf("contacts")] = stored(INTEGER, "How many people there are to call.")
+
+
+PRESERVED_ON_PUT = frozenset({"name"})
+SiteReplace = replacement(SiteCreate, SiteRead, PRESERVED_ON_PUT)
+SiteUpdate = patch(SiteReplace)
+
+SITES = declare(
+    Resource(
+        name="sites",
+        noun="site",
+        table=SQLModel.metadata.tables["sites"],
+        folded=folded_table(SQLModel.metadata.tables["sites"], SiteRead),
+        read=SiteRead,
+        create=SiteCreate,
+        key="name",
+        find_by="name_key",
+        unique_by="name_key",
+        lookup_key_of=str.lower,
+        unique_key_of=str.lower,
+        searched=("name", "city", "contacts.name"),
+        preserved_on_put=PRESERVED_ON_PUT,
+        sort="name",
+        tiebreakers=("name",),
+    )
+)
