@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -19,10 +20,10 @@ from benchmarks.options import MAX_WRITTEN, Options
 from machine_monitor.database import schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models import LOGS, MACHINES, TOKENS, USERS
+from machine_monitor.models import LOGS, MACHINES, USERS
+from machine_monitor.models.accounts.token import Token
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import Scope
-from machine_monitor.services.accounts import codes, rows
+from machine_monitor.services.accounts import codes
 from machine_monitor.services.audit.history import Author
 from machine_monitor.services.projections import upkeep
 from machine_monitor.services.records import references
@@ -129,9 +130,10 @@ def _write_plant(tx: Transaction) -> None:
         for values in found:
             records.insert(tx, resource, values, author)
     records.insert(tx, USERS, {"trigram": "bench", "role": "admin", "active": True, **NAMELESS}, author)
-    times = {"created_at": author.at, "expires_at": data.text_of(data.FOREVER)}
     names = {"name": "bench", "name_folded": "bench", "user": "bench"}
-    rows.add(tx, TOKENS.table, id=1, scope=Scope.ADMIN, digest=codes.digest(data.SECRET), **names, **times)
+    created, expires = (datetime.fromtimestamp(at, UTC) for at in (data.START, data.FOREVER))
+    times = {"created_at": created, "expires_at": expires}
+    tx.session.add(Token(id=1, scope="admin", digest=codes.digest(data.SECRET), **names, **times))
 
 
 def manifest(rows: int) -> dict[str, Any]:

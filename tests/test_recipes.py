@@ -190,8 +190,11 @@ def with_field(tmp_path_factory) -> Checkout:
     """A checkout with a text field `location` of machines."""
     checkout = Checkout(tmp_path_factory.mktemp("field"))
     checkout.edit(FIELD)
+    # Without its migration the field is told, and a new database is made all the same.
+    new = tmp_path_factory.mktemp("new") / "new.db"
+    assert "(machines.location" in checkout.mm("migrate", database_url=f"sqlite:///{new}")
     # As `make migration NAME=add_location` runs it.
-    checkout.run("machine_monitor.database.schema.writing", "add_location")
+    checkout.run("machine_monitor.database.schema.autogenerate", "add_location")
     assert (checkout.folder / f"alembic/versions/{NEXT}_add_location.py").is_file()
     assert [path.name for path in checkout.folder.rglob("*.db*")] == []
     return checkout
@@ -223,7 +226,7 @@ def with_resource(tmp_path_factory) -> Checkout:
     for old, new in ROUTES:
         routes = routes.replace(old, new)
     checkout.write("api/routes/sites.py", routes)
-    checkout.run("machine_monitor.database.schema.writing", "add_sites")
+    checkout.run("machine_monitor.database.schema.autogenerate", "add_sites")
     return checkout
 
 

@@ -8,6 +8,7 @@ import pytest
 from conftest import prepare
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
+from servers import environment
 
 UNREACHABLE = "postgresql://someone:secret-word@127.0.0.1:1/none"
 
@@ -99,9 +100,9 @@ main.main()
 @pytest.mark.slow
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_a_backup_that_is_stopped_cleans_up(elsewhere, sqlite_database_url, told):
-    environment = {"MM_DATABASE_URL": sqlite_database_url, "PATH": ""}
     command = [sys.executable, "-c", STAYING]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+    settings = environment(database_url=sqlite_database_url)
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
         assert running.stdout.readline() == b"here\n"
         running.send_signal(told)
         assert running.wait(timeout=60) != 0

@@ -43,7 +43,7 @@ def hard_week(site):
 
 
 @pytest.mark.usefixtures("hard_week")
-@pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids="-".join)
+@pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids=["-".join(look) for look in LOOKS])
 def test_the_wall_fits_its_screen_and_can_be_used_by_all(opened, axe, screen, locale, theme):
     page = opened("/ui/wall", locale=locale, color_scheme=theme, reduced_motion="reduce", **SCREENS[screen])
     page.wait_for_selector("#pareto")

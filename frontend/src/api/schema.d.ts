@@ -3863,7 +3863,7 @@ export interface operations {
             query?: {
                 /** @description Up to 3 fields and one of day, week, month, year, separated by commas; one group if absent. */
                 group_by?: string;
-                /** @description What to measure, separated by commas. */
+                /** @description What to measure, separated by commas: `count` (how many logs begin), `failures` (how many of them are failures, by their type), `downtime` (for how many seconds machines were stopped). */
                 metrics?: string;
                 /** @description Words to find in machine, comment, cause, action, project, user. */
                 q?: string;

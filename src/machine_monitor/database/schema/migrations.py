@@ -143,7 +143,7 @@ def _connected(address: Address, *, read_only: bool) -> Generator[Connection]:
 
 
 def alembic_config(connection: Connection) -> Config:
-    """What Alembic's commands need: the folder of the migrations, and a connection for them."""
+    """Return what Alembic's commands need: the folder of the migrations, and a connection to run them on."""
     config = Config()
     config.set_main_option("script_location", str(location()))
     config.attributes["connection"] = connection

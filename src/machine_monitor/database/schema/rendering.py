@@ -1,4 +1,4 @@
-"""How Alembic spells the migrations that it writes, so that they work on both engines as they are."""
+"""How Alembic renders the migrations that it generates, so that they work on both engines without editing."""
 
 from typing import Any
 
@@ -8,11 +8,12 @@ from alembic.autogenerate.render import render_op
 from alembic.operations.ops import ModifyTableOps
 from sqlalchemy import TypeDecorator
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import UnsupportedCompilationError
 from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.kinds import INTEGER, OBJECT, TEXT, TIME, UUID, Kind
 
-# Types that the engines keep differently get a name at the top of the migration.
+# Column types that differ between the engines. A generated migration defines them by name, as those before it do.
 NAMED_TYPES: dict[str, tuple[Kind, str]] = {
     "INTEGER": (INTEGER, 'sa.BigInteger().with_variant(sa.Integer(), "sqlite")'),
     "OBJECT": (OBJECT, 'sa.Text().with_variant(sa.JSON(), "postgresql")'),
@@ -22,16 +23,19 @@ NAMED_TYPES: dict[str, tuple[Kind, str]] = {
 }
 
 
-def ddl(column_type: TypeEngine) -> tuple[str, str]:
-    """A type as each engine writes it."""
-    return column_type.compile(dialect=sqlite.dialect()), column_type.compile(dialect=postgresql.dialect())
+def ddl(column_type: TypeEngine) -> tuple[str, str] | None:
+    """Return the type's DDL for SQLite and for PostgreSQL; None if one of them does not have it."""
+    try:
+        return column_type.compile(dialect=sqlite.dialect()), column_type.compile(dialect=postgresql.dialect())
+    except UnsupportedCompilationError:
+        return None
 
 
 _NAMES = {ddl(kind.column_type): name for name, (kind, _) in NAMED_TYPES.items()}
 
 
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
-    """Spell a column's type by the name of what the database stores; False leaves an item to Alembic."""
+    """Render a column type by its name in `NAMED_TYPES`, and add the definition; False means Alembic's default."""
     name = _NAMES.get(ddl(item)) if kind == "type" else None
     if name is None and isinstance(item, TypeDecorator):
         return render._repr_type(item.impl_instance, context)  # noqa: SLF001 -- Alembic renders types nowhere else
@@ -42,11 +46,11 @@ def render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
 
 
 @renderers.dispatch_for(ModifyTableOps, replace=True)
-def render_changed_table(context: AutogenContext, change: ModifyTableOps) -> list[str]:
-    """Spell the changes of one table.
+def render_modify_table(context: AutogenContext, change: ModifyTableOps) -> list[str]:
+    """Render the changes of one table as a batch that keeps AUTOINCREMENT.
 
-    SQLite cannot change most of a table, so Alembic makes a new one and copies the rows. The new one is made from what
-    SQLAlchemy reads from the database, which leaves out AUTOINCREMENT: without it SQLite would give ids out again.
+    SQLite's ALTER TABLE cannot do much, so a batch rebuilds the table: it creates a new one and copies the rows. Its
+    definition comes from reflection, which does not see AUTOINCREMENT. Without it, SQLite would give ids out again.
     """
     if not change.ops:
         return []
@@ -54,6 +58,6 @@ def render_changed_table(context: AutogenContext, change: ModifyTableOps) -> lis
     table = context.table_key_to_table.get(change.table_name)
     if table is not None and table.dialect_options["sqlite"]["autoincrement"]:
         arguments.append('table_kwargs={"sqlite_autoincrement": True}')
-    with context._within_batch():  # noqa: SLF001 -- as Alembic's own renderer does, which is replaced here
+    with context._within_batch():  # noqa: SLF001 -- as in Alembic's own renderer
         lines = [line for each in change.ops for line in render_op(context, each)]
     return [f"with op.batch_alter_table({', '.join(arguments)}) as batch_op:", *lines, ""]

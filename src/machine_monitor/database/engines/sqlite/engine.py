@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show
-from machine_monitor.database.engines.sqlite import driver, files, identities
+from machine_monitor.database.engines.sqlite import driver, files, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.instants import beginning_of
@@ -189,7 +189,7 @@ class SqliteEngine(Engine):
     def migration_transaction(self, connection: sa.Connection, address: "Address") -> Generator[None]:
         with closing(LockFile(self.path_of(address.url))) as lock, lock.held(LOCK_SECONDS), connection.begin():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            with identities.preserved(connection):
+            with sequences.preserve_sequences(connection):
                 yield
             if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall():
                 message = f"The migration would leave {len(broken)} records that refer to nothing; it was taken back."

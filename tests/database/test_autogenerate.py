@@ -1,4 +1,4 @@
-"""`make migration` writes a migration that works on both engines as it is, also where SQLite makes a table anew."""
+"""`make migration` writes a migration that works on both engines as it is, also where a batch rebuilds a table."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from sqlalchemy import text as sql
 import machine_monitor.models
 from machine_monitor.database import addresses, schema
 from machine_monitor.database.kinds import INTEGER, TEXT
-from machine_monitor.database.schema import migrations, rendering, writing
+from machine_monitor.database.schema import autogenerate, migrations, rendering
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.models import METADATA
 
@@ -30,7 +30,7 @@ LOG = """INSERT INTO logs
 def versions(tmp_path, monkeypatch):
     """The folder of a copy of the migrations, to which one may be added."""
     folder = shutil.copytree(schema.location(), tmp_path / "alembic", ignore=shutil.ignore_patterns("__pycache__"))
-    for module in (schema, migrations, writing):
+    for module in (schema, migrations, autogenerate):
         monkeypatch.setattr(module, "location", lambda: folder)
     schema.newest.cache_clear()
     yield folder / "versions"
@@ -48,7 +48,7 @@ def models(monkeypatch) -> MetaData:
 
 
 def add_sites(models):
-    """A resource that machines refer to: what SQLite cannot add to a table, which is therefore made anew."""
+    """A resource that machines refer to: SQLite cannot add a reference, so the batch rebuilds the table."""
     columns = [Column("id", INTEGER.column_type, primary_key=True), Column("name", TEXT.column_type, nullable=False)]
     Table("sites", models, *columns, sqlite_autoincrement=True)
     site = Column("site_id", INTEGER.column_type, ForeignKey("sites.id", ondelete="RESTRICT"))
@@ -111,7 +111,7 @@ def test_a_text_field_has_its_column_and_its_folded_one(versions, models, tmp_pa
     for table in ("machines", "machines_folded"):
         models.tables[table].append_column(Column("location", TEXT.column_type))
     before = files(tmp_path)
-    path = writing.write("add_location")
+    path = autogenerate.write_migration("add_location")
     assert path == versions / f"{NEXT}_add_location.py"
     assert files(tmp_path) == before | {path}
     text = path.read_text()
@@ -126,30 +126,30 @@ def test_a_text_field_has_its_column_and_its_folded_one(versions, models, tmp_pa
     assert schema.newest.__wrapped__() == NEXT
 
 
-def test_without_a_difference_nothing_is_written(versions, monkeypatch, capsys):
+def test_no_file_is_written_without_a_difference(versions, monkeypatch, capsys):
     before = files(versions)
-    monkeypatch.setattr(sys, "argv", ["writing", "add_nothing"])
-    writing.main()
-    assert "nothing was written" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["autogenerate", "add_nothing"])
+    autogenerate.main()
+    assert "no file was written" in capsys.readouterr().out
     assert files(versions) == before
-    monkeypatch.setattr(sys, "argv", ["writing"])
-    with pytest.raises(SystemExit, match="such as add_location"):
-        writing.main()
+    monkeypatch.setattr(sys, "argv", ["autogenerate"])
+    with pytest.raises(SystemExit, match="NAME=add_location"):
+        autogenerate.main()
 
 
 @pytest.mark.parametrize("name", ["", "Add location", "../x", "a" * 41, "_a", "0008_x"])
-def test_a_name_that_is_none_is_a_sentence(name):
-    with pytest.raises(UsageError, match="such as add_location"):
-        writing.write(name)
+def test_a_bad_name_is_a_sentence(name):
+    with pytest.raises(UsageError, match="NAME=add_location"):
+        autogenerate.write_migration(name)
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_table_that_is_made_anew_loses_nothing(models, database_url):
+def test_a_rebuilt_table_loses_nothing(models, database_url):
     address = addresses.parse(database_url)
     before = shape(database_url)
     execute(database_url, *[MACHINE.format(number) for number in (1, 2, 3)], LOG, "DELETE FROM machines WHERE id = 3")
     add_sites(models)
-    path = writing.write("add_sites")
+    path = autogenerate.write_migration("add_sites")
     schema.newest.cache_clear()
     migrations.upgrade(address)
     migrations.check(address)
@@ -173,11 +173,11 @@ def test_a_table_that_is_made_anew_loses_nothing(models, database_url):
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_table_that_is_made_anew_without_autoincrement_is_refused(models, sqlite_database_url):
+def test_a_table_is_not_rebuilt_without_autoincrement(models, sqlite_database_url):
     address = addresses.parse(sqlite_database_url)
     execute(sqlite_database_url, MACHINE.format(1))
     add_sites(models)
-    path = writing.write("add_sites")
+    path = autogenerate.write_migration("add_sites")
     path.write_text(path.read_text().replace(', table_kwargs={"sqlite_autoincrement": True}', ""))
     schema.newest.cache_clear()
     with pytest.raises(SchemaMismatch, match="table_kwargs"):

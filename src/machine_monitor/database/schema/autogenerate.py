@@ -1,7 +1,7 @@
-"""Write a migration from the models: `make migration NAME=add_location`.
+"""Write the next migration from the models: `make migration NAME=add_location`.
 
-The models are compared with a temporary database that every migration has been run on, so no database of the
-developer's is read or changed, and none has to be there. Alembic writes the difference; `rendering` says how.
+Alembic compares the models with a temporary SQLite database that every migration has been run on. A developer therefore
+needs no database, and none of theirs is read or changed. The module `rendering` decides how the difference is written.
 """
 
 import re
@@ -18,14 +18,14 @@ from machine_monitor.database.schema import location, migrations
 from machine_monitor.errors import MonitorError, UsageError
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-LONGEST = 40  # Alembic cuts longer names of files
+MAX_NAME = 40  # Alembic truncates longer file names
 
 
-def write(name: str) -> Path | None:
-    """Write the next migration; None if the models and the migrations do not differ."""
-    if len(name) > LONGEST or not NAME.fullmatch(name):
-        message = f"A migration has a name such as add_location: small letters, at most {LONGEST}. Here it is {name!r}."
-        raise UsageError(message)
+def write_migration(name: str) -> Path | None:
+    """Write the next migration and return its file, or None if the models do not differ from the migrations."""
+    if len(name) > MAX_NAME or not NAME.fullmatch(name):
+        rule = f"lower-case words joined by underscores, at most {MAX_NAME} characters"
+        raise UsageError(f"Name the migration, for example `make migration NAME=add_location`: {rule}; got {name!r}.")
     number = _next_number()
     with TemporaryDirectory(prefix="machine-monitor-") as folder:
         address = addresses.of_file(Path(folder) / "empty.db")
@@ -33,12 +33,12 @@ def write(name: str) -> Path | None:
         with migrations.locked(address) as connection:
             written = command.revision(
                 migrations.alembic_config(connection),
-                f"{name.replace('_', ' ').capitalize()}",
+                name.replace("_", " ").capitalize(),
                 autogenerate=True,
                 rev_id=number,
                 process_revision_directives=_drop_empty,
             )
-    if not isinstance(written, Script):  # nothing was written
+    if not isinstance(written, Script):
         return None
     path = Path(written.path)
     ruff = Path(sys.executable).with_name("ruff")
@@ -53,21 +53,21 @@ def _next_number() -> str:
 
 
 def _drop_empty(_context: object, _revision: object, directives: list) -> None:
-    """Let Alembic write nothing where nothing differs."""
+    """Tell Alembic to write no file if nothing differs."""
     if directives[0].upgrade_ops.is_empty():
         directives.clear()
 
 
 def main() -> None:
-    """Write the migration that the command line names, and say what is next."""
+    """Write the migration that the command line names, and print the next step."""
     try:
-        path = write("_".join(sys.argv[1:]))
+        path = write_migration("_".join(sys.argv[1:]))
     except MonitorError as error:
         sys.exit(str(error))
-    said = "The models have no column, table or index that the migrations lack: nothing was written."
+    message = "The models do not differ from the migrations: no file was written."
     if path is not None:
-        said = "Read it, complete it, and try it: `make quick ARGS=tests/database`."
-    sys.stdout.write(f"{said}\n")
+        message = "Review and complete the file, then test it: `make quick ARGS=tests/database`."
+    sys.stdout.write(f"{message}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An id is never given out again, also where a migration makes a table of an SQLite database anew."""
+"""An id is never given out twice, even where a migration rebuilds a table of an SQLite database."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ _DEFINITIONS = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
 
 
 @contextmanager
-def preserved(connection: Connection) -> Generator[None]:
-    """Let each table go on with the ids after its highest one so far, that of a deleted record included.
+def preserve_sequences(connection: Connection) -> Generator[None]:
+    """Keep the highest id of each table across migrations; raise `SchemaMismatch` if one loses AUTOINCREMENT.
 
-    SQLite forgets the highest id with the table, and counts on from the rows of the new one. Raises `SchemaMismatch` if
-    the new table counts no ids at all.
+    To rebuild a table, Alembic fills a new one and drops the old one, and SQLite drops its entry in
+    sqlite_sequence. The new entry is the highest id that was copied: the ids of deleted records would be used again.
     """
     if not inspect(connection).has_table("sqlite_sequence"):
         yield
@@ -31,7 +31,7 @@ def preserved(connection: Connection) -> Generator[None]:
             continue
         if "AUTOINCREMENT" not in tables[name]:
             advice = 'pass table_kwargs={"sqlite_autoincrement": True} to batch_alter_table'
-            raise SchemaMismatch(f"The migration makes the table {name} anew and loses AUTOINCREMENT: {advice}.")
+            raise SchemaMismatch(f"The migration rebuilds the table {name} without AUTOINCREMENT: {advice}.")
         connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
         connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, last))
 
