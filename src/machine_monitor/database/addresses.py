@@ -7,6 +7,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
+from machine_monitor.database.engines.postgresql.engine import conninfo_of
 from machine_monitor.errors import BadSetting
 
 # The part before `+` names the engine; which driver is used is not for the URL to say.
@@ -34,11 +35,8 @@ class Address:
 
     @property
     def conninfo(self) -> str:
-        """What libpq connects with."""
-        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
-
-        parts = self.url.translate_connect_args(database="dbname", username="user")
-        return make_conninfo(**parts, **{name: str(value) for name, value in self.url.query.items()})
+        """What libpq connects with, for a PostgreSQL database."""
+        return conninfo_of(self.url)
 
 
 def of_file(path: Path) -> Address:

@@ -39,7 +39,7 @@ class Database:
     ) -> None:
         self.address = url if isinstance(url, Address) else addresses.parse(url)
         self.engine = self.address.engine
-        self._driver = self.engine.create_driver(self.address, query_timeout)
+        self._driver = self.engine.create_driver(self.address.url, query_timeout)
         self._errors = _Errors(self._driver)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._batches = Batches(self._transact_batch, self._threads)

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sqlalchemy import Executable
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
-if TYPE_CHECKING:  # whose drivers run statements
-    from machine_monitor.database.engines import Engine
+
+class HasDialect(Protocol):
+    """An engine, as far as compiling needs it: an engine's driver runs statements, so this cannot import engines."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect that writes the engine's SQL."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class Statement:
         return [values[name] if name in values else constants[name] for name in self.names]
 
 
-def compile_statement(engine: "Engine", clause: Executable, *, searching: bool = False) -> Statement:
+def compile_statement(engine: HasDialect, clause: Executable, *, searching: bool = False) -> Statement:
     """Compile for the engine's driver. This takes milliseconds, so callers cache the result."""
     compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[missing-attribute] -- every Executable compiles
     assert isinstance(compiled, SQLCompiler)

@@ -15,7 +15,7 @@ class BadDeclaration(TypeError):
 
 def declare(resource: Resource) -> Resource:
     """The resource, checked; the resources that it names know it from now on. Raises `BadDeclaration`."""
-    if faults := [*_faults(resource)]:
+    if faults := _faults(resource):
         raise BadDeclaration(f"{resource.name}: {'; '.join(faults)}")
     if resource.searched:
         resource.table.metadata.info.setdefault(SEARCHED, set()).add(resource.table.name)
@@ -24,7 +24,12 @@ def declare(resource: Resource) -> Resource:
     return resource
 
 
-def _faults(resource: Resource) -> Iterator[str]:
+def _faults(resource: Resource) -> list[str]:
+    """What is wrong. The vocabulary can only be derived, and looked at, where the fields themselves are right."""
+    return [*_field_faults(resource)] or [*_name_faults(resource), *_index_faults(resource)]
+
+
+def _field_faults(resource: Resource) -> Iterator[str]:
     for name in resource.read.model_fields:
         if "__" in name:
             yield f"the name '{name}' holds '__', which begins an operator"
@@ -37,12 +42,10 @@ def _faults(resource: Resource) -> Iterator[str]:
             yield f"'{name}' counts '{counted}', which is no list"
         if name not in resource.table.c or name in resource.create.model_fields:
             yield f"'{name}' counts a list: it is a column that no body has"
-    columns = {name for name in resource.read.model_fields if name not in {*resource.references, *resource.lists}}
-    if missing := columns - set(resource.table.c.keys()):
-        yield f"the table has no column for {', '.join(sorted(missing))}"
-        return
-    yield from _name_faults(resource)
-    yield from _index_faults(resource)
+    shown_by_others = {*resource.references, *resource.lists}
+    for name in resource.read.model_fields:
+        if name not in shown_by_others and name not in resource.table.c:
+            yield f"the table has no column for '{name}'"
 
 
 def _reference_faults(resource: Resource, name: str, reference: Reference) -> Iterator[str]:
@@ -63,6 +66,7 @@ def _list_faults(resource: Resource, name: str) -> Iterator[str]:
     rows = resource.lists[name]
     if rows.on not in rows.table.c or rows.position not in rows.table.c:
         yield f"the rows of '{name}' need the columns {rows.on} and {rows.position}"
+        return
     if f"{name}_count" in resource.read.model_fields and f"{name}_count" not in resource.counts:
         yield f"'{name}_count' looks like a count of '{name}': mark it with CountOf"
     for item, info in rows.item.model_fields.items():

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -18,9 +18,6 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.fulltext import Index
 from machine_monitor.database.kinds import Kind
-
-if TYPE_CHECKING:  # an address names its engine
-    from machine_monitor.database.addresses import Address
 
 Show = Callable[[ColumnElement, Kind], ColumnElement]
 Convert = Callable[[Any, Kind], Any]
@@ -159,22 +156,22 @@ class Engine(ABC):
         """The file that holds the database; None if a server does."""
 
     @abstractmethod
-    def create_driver(self, address: "Address", query_timeout: float) -> Any:
+    def create_driver(self, url: sa.URL, query_timeout: float) -> Any:
         """The connections to a database; a query is stopped after so many seconds."""
 
     @abstractmethod
-    def migration_engine(self, address: "Address", *, read_only: bool) -> sa.Engine:
+    def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         """SQLAlchemy's engine, for Alembic; one that reads only waits for no writer."""
 
     @abstractmethod
-    def migration_transaction(self, connection: sa.Connection, address: "Address") -> AbstractContextManager[None]:
+    def migration_transaction(self, connection: sa.Connection, url: sa.URL) -> AbstractContextManager[None]:
         """A transaction that no other migration shares; committed at its end.
 
         Raises `SchemaMismatch` if the migration would leave references to nothing.
         """
 
     @abstractmethod
-    def back_up(self, address: "Address", revision: str) -> Path | None:
+    def back_up(self, url: sa.URL, revision: str) -> Path | None:
         """Copy the database beside itself before it leaves this revision; None if that is left to its server."""
 
     # Transfer between databases of any engine: rows travel in the form in which SQLite stores them

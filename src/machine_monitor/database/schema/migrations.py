@@ -48,7 +48,7 @@ def upgrade(address: Address, revision: str = "head") -> Migration:
     """Bring the schema to the code; safe to run twice, and for two processes at once. The engine may copy it first."""
     with locked(address) as connection:
         before = _known(connection)
-        copy = address.engine.back_up(address, before) if before not in (None, newest()) else None
+        copy = address.engine.back_up(address.url, before) if before not in (None, newest()) else None
         command.upgrade(alembic_config(connection), revision)
         return Migration(before, _known(connection), copy)
 
@@ -57,7 +57,7 @@ def downgrade(address: Address, revision: str) -> Migration:
     """Undo migrations. The engine may copy the database first."""
     with locked(address) as connection:
         before = _known(connection)
-        copy = address.engine.back_up(address, before) if before is not None else None
+        copy = address.engine.back_up(address.url, before) if before is not None else None
         command.downgrade(alembic_config(connection), revision)
         return Migration(before, _known(connection), copy)
 
@@ -90,7 +90,7 @@ def check(address: Address) -> None:
 def locked(address: Address) -> Generator[Connection]:
     """A connection in a transaction that no other migration shares; committed at the end if references hold."""
     begin = address.engine.migration_transaction
-    with _connected(address, read_only=False) as connection, begin(connection, address):
+    with _connected(address, read_only=False) as connection, begin(connection, address.url):
         yield connection
 
 
@@ -131,7 +131,7 @@ def advice(found: str) -> str:
 
 @contextmanager
 def _connected(address: Address, *, read_only: bool) -> Generator[Connection]:
-    engine = address.engine.migration_engine(address, read_only=read_only)
+    engine = address.engine.migration_engine(address.url, read_only=read_only)
     try:
         with engine.connect() as connection:
             yield connection

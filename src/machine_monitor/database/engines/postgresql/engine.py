@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, func, literal_column
@@ -15,9 +15,6 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show, as_text
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
-
-if TYPE_CHECKING:
-    from machine_monitor.database.addresses import Address
 
 # Two migrations of one database wait for each other on this advisory lock: any number that no other program locks.
 MIGRATION_LOCK = 7_262_353
@@ -32,6 +29,14 @@ def _rfc3339(column: ColumnElement) -> ColumnElement:
     fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
     is_whole = sa.cast(column, postgresql.TIMESTAMP(timezone=True, precision=0)) == column
     return sa.case((is_whole, whole.concat(literal_column("'Z'"))), else_=fractional)
+
+
+def conninfo_of(url: sa.URL) -> str:
+    """What libpq connects with."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
+
+    parts = url.translate_connect_args(database="dbname", username="user")
+    return make_conninfo(**parts, **{name: str(value) for name, value in url.query.items()})
 
 
 # How a type of PostgreSQL's own becomes what SQLite stores; the other types are the same.
@@ -143,21 +148,21 @@ class PostgresqlEngine(Engine):
     def path_of(self, url: sa.URL) -> None:
         """The server knows its own files."""
 
-    def create_driver(self, address: "Address", query_timeout: float) -> Any:
+    def create_driver(self, url: sa.URL, query_timeout: float) -> Any:
         from machine_monitor.database.engines.postgresql.driver import (  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
             PostgresqlDriver,
         )
 
-        return PostgresqlDriver(address.conninfo, query_timeout)
+        return PostgresqlDriver(conninfo_of(url), query_timeout)
 
-    def migration_engine(self, address: "Address", *, read_only: bool) -> sa.Engine:
+    def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         # Here a reader never waits for a writer.
         del read_only
-        return sa.create_engine(address.url, **engine.MIGRATION_OPTIONS)
+        return sa.create_engine(url, **engine.MIGRATION_OPTIONS)
 
     @contextmanager
-    def migration_transaction(self, connection: sa.Connection, address: "Address") -> Generator[None]:
-        del address
+    def migration_transaction(self, connection: sa.Connection, url: sa.URL) -> Generator[None]:
+        del url
         with connection.begin():
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             # As the driver's connections have it: `_rfc3339` relies on that.
@@ -165,7 +170,7 @@ class PostgresqlEngine(Engine):
             connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO'")
             yield
 
-    def back_up(self, address: "Address", revision: str) -> None:
+    def back_up(self, url: sa.URL, revision: str) -> None:
         """A server has backups of its own."""
 
     def stream_cursor(self, cursor: Any) -> Any:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, func, literal_column
@@ -19,9 +19,6 @@ from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.instants import beginning_of
 from machine_monitor.errors import BadSetting, SchemaMismatch
-
-if TYPE_CHECKING:
-    from machine_monitor.database.addresses import Address
 
 # How long a migration waits for other writers.
 LOCK_SECONDS = 600
@@ -169,11 +166,11 @@ class SqliteEngine(Engine):
     def path_of(self, url: sa.URL) -> Path:
         return Path(url.database or "")
 
-    def create_driver(self, address: "Address", query_timeout: float) -> driver.SqliteDriver:
-        return driver.SqliteDriver(self.path_of(address.url), query_timeout)
+    def create_driver(self, url: sa.URL, query_timeout: float) -> driver.SqliteDriver:
+        return driver.SqliteDriver(self.path_of(url), query_timeout)
 
-    def migration_engine(self, address: "Address", *, read_only: bool) -> sa.Engine:
-        path = self.path_of(address.url)
+    def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
+        path = self.path_of(url)
 
         def connect() -> sqlite3.Connection:
             if read_only:
@@ -186,8 +183,8 @@ class SqliteEngine(Engine):
         return sa.create_engine("sqlite://", creator=connect, **engine.MIGRATION_OPTIONS)
 
     @contextmanager
-    def migration_transaction(self, connection: sa.Connection, address: "Address") -> Generator[None]:
-        with closing(LockFile(self.path_of(address.url))) as lock, lock.held(LOCK_SECONDS), connection.begin():
+    def migration_transaction(self, connection: sa.Connection, url: sa.URL) -> Generator[None]:
+        with closing(LockFile(self.path_of(url))) as lock, lock.held(LOCK_SECONDS), connection.begin():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             with sequences.preserve_sequences(connection):
                 yield
@@ -195,8 +192,8 @@ class SqliteEngine(Engine):
                 message = f"The migration would leave {len(broken)} records that refer to nothing; it was taken back."
                 raise SchemaMismatch(message)
 
-    def back_up(self, address: "Address", revision: str) -> Path:
-        path = self.path_of(address.url)
+    def back_up(self, url: sa.URL, revision: str) -> Path:
+        path = self.path_of(url)
         target = path.with_name(f"{path.name}.{revision}.backup")
         partial = target.with_name(f"{target.name}.partial")
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:

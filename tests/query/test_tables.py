@@ -1,0 +1,44 @@
+"""The lists that the oracles of the tests keep are those of the product's tables, so that a new row is tested."""
+
+import pytest
+
+from api.access import site, test_roles
+from machine_monitor.database import kinds
+from machine_monitor.models import LOGS, RESOURCES
+from machine_monitor.models.fields import ROLE, SEVERITY
+from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.language.operators import OPERATORS
+from machine_monitor.services.access.permissions import Role, Scope
+from machine_monitor.services.tabular.exports import FORMATS
+from query import oracle, test_brute_force
+from query.summaries import brute, test_stats
+
+KINDS = {
+    kinds.TEXT: test_brute_force.TEXTUAL,
+    kinds.TIME: test_brute_force.ORDERED,
+    kinds.BOOLEAN: test_brute_force.EXACT,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_brute_force_tries_every_operator(kind):
+    known = {name for name, operator in OPERATORS.items() if operator.fits(kind, folded=kind is kinds.TEXT)}
+    assert set(KINDS[kind]) == known
+
+
+def test_brute_force_measures_every_metric_by_every_field_and_unit():
+    assert tuple(LOGS.summary.metrics) == test_stats.METRICS
+    assert LOGS.summary.fields == brute.FACETS
+    assert set(brute.FORMATS) == set(UNITS)
+
+
+def test_the_oracle_searches_every_field_and_knows_every_rank():
+    searched = {resource.name: set(resource.searched) for resource in RESOURCES if resource.name in oracle.SEARCHED}
+    assert {name: set(fields) for name, fields in oracle.SEARCHED.items()} == searched
+    assert {"severity": SEVERITY.choices, "role": ROLE.choices} == oracle.RANKS
+
+
+def test_every_format_role_and_scope_is_tried():
+    assert set(test_roles.FORMATS) == set(FORMATS)
+    assert [name.upper() for name in site.ROLES] == [role.name for role in Role]
+    assert [name.upper() for name in site.SCOPES] == [scope.name for scope in Scope]
