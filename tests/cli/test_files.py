@@ -60,7 +60,7 @@ def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(s
         (["x.csv", "--query", "\udcff"], "not UTF-8"),
         (["x.ndjson", "--dialect", "excel"], "There is no parameter 'dialect'"),
         (["x.csv", "--dialect", "unix"], "rfc4180"),
-        (["x.csv", "--resource", "users"], "users"),
+        (["x.csv", "--resource", "user"], "Did you mean 'users'?"),
         (["x.csv", "--timezone", "Mars"], "no such time zone"),
         (["new", "--legacy", "--query", "type=error"], "goes with no"),
     ],

@@ -157,7 +157,7 @@ async def test_pages_cross_joins_in_both_directions(client, sort):
             break
         page = (await client.get(f"{address}&cursor={page['next']}")).json()
     assert [code for codes_of_page in pages for code in codes_of_page] == whole
-    assert len(set(whole)) == 20
+    assert len(set(whole)) == len(whole) >= 20
     back = []
     while page["previous"] is not None:
         page = (await client.get(f"{address}&cursor={page['previous']}")).json()
@@ -229,8 +229,11 @@ async def test_facets_count_by_distant_fields(client):
 
 
 async def test_stats_group_by_distant_fields_and_add_up_own_metrics(client):
-    everything = await items(client)
-    answer = await client.get("/jobs/stats?group_by=station.site.region.country,kind&metrics=count,minutes,worked")
+    everything = await items(client, started_at="2025-07-01")
+    # Those of the seed: other tests write jobs that begin at other times, and that go on.
+    seeded = "started_at=2025-07-01"
+    grouped = "group_by=station.site.region.country,kind&metrics=count,minutes,worked"
+    answer = await client.get(f"/jobs/stats?{grouped}&{seeded}")
     expected = {}
     for job in everything:
         key = (station_fact(job["station"], "site.region.country"), job["kind"])
@@ -241,7 +244,7 @@ async def test_stats_group_by_distant_fields_and_add_up_own_metrics(client):
         (group["station.site.region.country"], group["kind"]): (group["count"], group["minutes"]) for group in found
     } == expected
     assert [group["worked"] <= group["minutes"] * 60 for group in found] == [True] * len(found)
-    by_day = (await client.get("/jobs/stats?group_by=day,station.site&metrics=worked,minutes")).json()["groups"]
+    by_day = (await client.get(f"/jobs/stats?group_by=day,station.site&metrics=worked,minutes&{seeded}")).json()["groups"]
     assert sum(group["minutes"] for group in by_day) == sum(job["minutes"] for job in everything)
 
 
@@ -259,7 +262,7 @@ async def test_an_unknown_reference_names_the_nearest(client):
 
 
 async def test_a_rename_is_followed_by_what_names_the_record_and_by_nothing_else(client):
-    await send(client, "POST", "/sites", 201, name="Old town", region="Upper")
+    await send(client, "POST", "/sites", 201, name="Old town")
     for name in ("R1", "R2"):
         await send(client, "POST", "/stations", 201, name=name, site="Old town")
     await send(client, "POST", "/jobs", 201, code="R-job", station="R1", kind="fix", started_at="2020-01-01T00:00:00Z")

@@ -58,7 +58,7 @@ def check(file: Path, url: str, acknowledged: set[str]) -> int:
     """Restore a backup and look at it; how many logs it has."""
     held = backup.restore(file, addresses.parse(url), discard)
     database = Database(url)
-    verdict = verify.verify(database, verify.chain.read_head(held.head))
+    verdict = verify.verify(database, verify.hash_chain.read_head(held.head))
     logs = database.snapshot(lambda tx: tx.cursor.execute(HELD).fetchall())
     database.close_writer()
     assert verdict.faults == []
