@@ -244,7 +244,9 @@ async def test_stats_group_by_distant_fields_and_add_up_own_metrics(client):
         (group["station.site.region.country"], group["kind"]): (group["count"], group["minutes"]) for group in found
     } == expected
     assert [group["worked"] <= group["minutes"] * 60 for group in found] == [True] * len(found)
-    by_day = (await client.get(f"/jobs/stats?group_by=day,station.site&metrics=worked,minutes&{seeded}")).json()["groups"]
+    by_day = (await client.get(f"/jobs/stats?group_by=day,station.site&metrics=worked,minutes&{seeded}")).json()[
+        "groups"
+    ]
     assert sum(group["minutes"] for group in by_day) == sum(job["minutes"] for job in everything)
 
 

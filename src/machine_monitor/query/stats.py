@@ -114,6 +114,18 @@ class Grouping:
 Row = Mapping[str, Any]
 
 
+class Rows(NamedTuple):
+    """The rows of a statement, and the names of their columns; there may be thousands, so they stay tuples."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple]
+
+    def pick(self, names: Sequence[str]) -> Iterator[tuple]:
+        """Of each row the values of these columns."""
+        places = [self.columns.index(name) for name in names]
+        return (tuple([row[place] for place in places]) for row in self.rows)
+
+
 def _span_columns(span: SpanMetric) -> tuple[str, str, str]:
     return f"{span.name}_delta", f"{span.name}_seconds", f"{span.name}_microseconds"
 
@@ -143,21 +155,19 @@ def _compile(engine: Engine, query: StatsQuery) -> tuple[Grouping, dict[str, Any
     return Grouping(resource, matching, query.group_by, metrics, zone), values
 
 
-async def _fetch(database: Database, query: StatsQuery, grouping: Grouping, values: Mapping[str, Any]) -> Sequence[Row]:
+async def _fetch(database: Database, query: StatsQuery, grouping: Grouping, values: Mapping[str, Any]) -> Rows:
     if grouping.counter_field is not None:
         statement = await asyncio.to_thread(counters_statement, database.engine, grouping)
-        found = await _rows(database, statement, {"zone": query.clock.zone.key, "limit": MAX_GROUPS + 1})
-        if found and (grouping.unit is None or found[0]["zone"] == query.clock.zone.key):
-            return [row for row in found if row["total"] is not None]
+        rows = await database.fetch(statement, {"zone": query.clock.zone.key, "limit": MAX_GROUPS + 1})
+        zone, total = (statement.columns.index(name) for name in ("zone", "total"))
+        if rows and (grouping.unit is None or rows[0][zone] == query.clock.zone.key):
+            return Rows(statement.columns, [row for row in rows if row[total] is not None])
     # In a thread: the first statement in a zone looks for all changes of its clock.
     statement = await asyncio.to_thread(scan_statement, database.engine, grouping)
     now = database.engine.store(instants.text(query.clock.now), TIME)
     # A row without a group is where all spans end just as a bucket begins: the bucket before it is a group.
-    return await _rows(database, statement, {**values, "now": now, "limit": 2 * (MAX_GROUPS + 1)})
-
-
-async def _rows(database: Database, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-    return [dict(zip(statement.columns, row, strict=True)) for row in await database.fetch(statement, values)]
+    rows = await database.fetch(statement, {**values, "now": now, "limit": 2 * (MAX_GROUPS + 1)})
+    return Rows(statement.columns, rows)
 
 
 @lru_cache(maxsize=256)
@@ -172,7 +182,8 @@ def counters_statement(engine: Engine, grouping: Grouping) -> Statement:
     if grouping.unit:
         keys[grouping.unit] = UNITS[grouping.unit].column(engine, table.c.period)
     total = func.sum(table.c.count)
-    sums = [func.sum(weight * table.c.count).label(name) for name, weight in grouping.weights(columns).items()]
+    weights = grouping.weights(columns).items()
+    sums = [(total if weight is ONE else func.sum(weight * table.c.count)).label(name) for name, weight in weights]
     found = (
         select(*_labelled(grouping, keys), total.label("total"), *sums)
         .select_from(counters.joined(resource, shown))
@@ -290,27 +301,43 @@ def _bucket(engine: Engine, grouping: Grouping, at: ColumnElement) -> dict[str, 
     return {grouping.unit: UNITS[grouping.unit].column(engine, calendar.day_column(engine, at, grouping.zone))}
 
 
-def _document(query: StatsQuery, grouping: Grouping, rows: Sequence[Row]) -> bytes:
-    found = _groups(grouping, rows if rows or query.group_by else [{}])
-    groups = list(map(_shown(query, grouping), islice(found, MAX_GROUPS)))
-    return canonical_json({"groups": groups, "truncated": next(found, None) is not None}).encode()
+def _document(query: StatsQuery, grouping: Grouping, found: Rows) -> bytes:
+    if not found.rows and not query.group_by:
+        # Nothing is one group, too.
+        found = Rows((*found.columns,), [(0,) * len(found.columns)])
+    groups = _groups(grouping, found)
+    shown = list(map(_shown(query, grouping), islice(groups, MAX_GROUPS)))
+    return canonical_json({"groups": shown, "truncated": next(groups, None) is not None}).encode()
 
 
-def _groups(grouping: Grouping, rows: Iterable[Row]) -> Iterator[Group]:
+def _groups(grouping: Grouping, found: Rows) -> Iterator[Group]:
     """The groups in their order, one by one: a long stop makes one of every day."""
-    names = [f"k{i}" for i in range(len(grouping.names))]
-    found = [(tuple(row[name] for name in names), row) for row in rows]
-    if not grouping.spans or grouping.unit is None or grouping.zone is None:
-        for keys, row in found:
-            measured = {metric.name: int(row.get(metric.name) or 0) for metric in grouping.sums}
-            yield Group(keys, measured | {span.name: -_moments(span, row) for span in grouping.spans})
+    keys = list(found.pick([f"k{i}" for i in range(len(grouping.names))]))
+    if not grouping.spans:
+        sums = [metric.name for metric in grouping.sums]
+        for key, values in zip(keys, found.pick(sums), strict=True):
+            yield Group(key, dict(zip(sums, map(_integer, values), strict=True)))
+        return
+    rows: list[Row] = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    if grouping.unit is None or grouping.zone is None:
+        for key, row in zip(keys, rows, strict=True):
+            yield Group(key, _sums(grouping, row) | {span.name: -_moments(span, row) for span in grouping.spans})
         return
     place, unit = grouping.names.index(grouping.unit), UNITS[grouping.unit]
     lines: dict[tuple[tuple, tuple], dict[date, Row]] = {}
-    for keys, row in found:
-        lines.setdefault((keys[:place], keys[place + 1 :]), {})[unit.first_day(keys[place])] = row
+    for key, row in zip(keys, rows, strict=True):
+        lines.setdefault((key[:place], key[place + 1 :]), {})[unit.first_day(key[place])] = row
     groups = [_line(grouping, unit, around, line) for around, line in lines.items()]
     yield from heapq.merge(*groups, key=lambda group: [(key is None, key) for key in group.keys])
+
+
+def _sums(grouping: Grouping, row: Row) -> dict[str, int]:
+    return {metric.name: _integer(row.get(metric.name)) for metric in grouping.sums}
+
+
+def _integer(value: Any) -> int:
+    """A sum as an integer: PostgreSQL's are decimals, and a sum of nothing is null."""
+    return int(value or 0)
 
 
 def _line(
@@ -326,9 +353,9 @@ def _line(
             first = next(iter(line))
         following, row = unit.following(first), line.pop(first, {})
         begin, end = calendar.beginning(first, zone), calendar.beginning(following, zone)
-        measured = {metric.name: int(row.get(metric.name) or 0) for metric in grouping.sums}
+        measured = _sums(grouping, row)
         for span in grouping.spans:
-            delta = int(row.get(f"{span.name}_delta") or 0)
+            delta = _integer(row.get(f"{span.name}_delta"))
             # What runs from before does so to the end, what begins here from then on; what ends here not to the end.
             measured[span.name] = running[span.name] * (end - begin) + delta * end - _moments(span, row)
             running[span.name] += delta
@@ -339,7 +366,7 @@ def _line(
 
 def _moments(span: SpanMetric, row: Row) -> int:
     _, seconds, microseconds = _span_columns(span)
-    return int(row.get(seconds) or 0) * SECOND + int(row.get(microseconds) or 0)
+    return _integer(row.get(seconds)) * SECOND + _integer(row.get(microseconds))
 
 
 def _seconds(microseconds: int) -> int | float:

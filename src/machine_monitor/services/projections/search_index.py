@@ -49,16 +49,17 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
     """
     words = []
     for name in resource.searched:
-        for text in _texts(values, name):
-            words += [*cut(text), DIVIDER]
+        texts = _texts_of_list(values, name) if "." in name else (values[name],)
+        for text in texts:
+            if text is not None:
+                words += [*cut(text), DIVIDER]
     return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
 
 
-def _texts(values: Mapping[str, Any], name: str) -> list[str]:
-    """What a record says under a name: its own text, or of a list, as `lines.part`, that of each row."""
+def _texts_of_list(values: Mapping[str, Any], name: str) -> list[str | None]:
+    """The texts of a list's rows under a name such as `lines.part`."""
     field, _, of_item = name.partition(".")
-    found = [row[of_item] for row in values[field]] if of_item else [values[name]]
-    return [text for text in found if text is not None]
+    return [row[of_item] for row in values[field]]
 
 
 def write(tx: Transaction, entries: Iterable[Entry]) -> None:

@@ -104,7 +104,8 @@ def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) ->
         folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
         tx.run_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
     for identity, new in zip(ids, many, strict=True):
-        _insert_lists(tx, resource, identity, new.values)
+        if resource.lists:
+            _insert_lists(tx, resource, identity, new.values)
         search_index.follow(tx, Change(resource, identity, None, new.values))
         counters.change(tx, resource, None, {**new.values, **new.columns})
     return ids
@@ -216,7 +217,9 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
         if name in row:
             row[name] = engine.store(row[name], resource.own_fields[name].kind)
     row[resource.unique_by] = resource.unique_key_of(values[resource.key])
-    return row | {name: len(values[counted]) for name, counted in resource.counts.items()}
+    for name, counted in resource.counts.items():
+        row[name] = len(values[counted])
+    return row
 
 
 @cache
