@@ -87,10 +87,12 @@ def test_an_older_database_is_migrated_before_it_is_saved(mm, elsewhere, databas
     assert not (elsewhere / "b.db").exists()
 
 
+# Where the suite runs in the background, Ctrl-C is ignored.
 STAYING = """
-import sys, time
+import signal, sys, time
 from machine_monitor.services.backup import manifest
 from machine_monitor.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
 manifest.write = lambda *_: print("here", flush=True) or time.sleep(60)
 sys.argv = ["mm", "backup", "b.db"]
 main.main()

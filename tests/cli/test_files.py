@@ -95,7 +95,9 @@ def test_force_replaces_a_file_when_the_new_one_is_whole(site, elsewhere, monkey
 def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url):
     settings = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
     slow = (
-        "import sys, time; from machine_monitor.services.tabular import exports; from machine_monitor.cli import main; "
+        "import signal, sys, time; from machine_monitor.cli import main; "
+        "from machine_monitor.services.tabular import exports; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a suite in the background ignores it
         "exports.ndjson.documents = lambda _: print('begun', flush=True) or time.sleep(2) or b''; "
         "sys.argv = ['mm', 'export', 'x.ndjson', '--resource', 'machines']; main.main()"
     )

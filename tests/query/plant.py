@@ -2,6 +2,7 @@
 
     jobs -> stations -> sites -> regions        jobs -> stations (a second time, as `spare`, which may be null)
     jobs -> kinds, by a natural key             jobs: lines, in their order
+    readings -> jobs, which may be deleted; readings have no text
 
 It is declared as the pages of `models/` declare theirs, and served by the routes that a page of `api/routes/` has.
 """
@@ -100,6 +101,14 @@ LINE_TABLE = Table(
     Column("quantity", INTEGER.column_type, CheckConstraint("quantity >= 0")),
     Column("urgent", BOOLEAN.column_type, nullable=False),
     Column("needed_at", TIME.column_type),
+)
+READING_TABLE = table(
+    "readings",
+    Column("code", CODE.column_type, nullable=False, unique=True),
+    number("job_id", "jobs.id", nullable=False),
+    # `job.station` leads to the same table, and both names would make one alias of it.
+    number("job_station_id", "stations.id"),
+    Column("value", INTEGER.column_type, nullable=False),
 )
 
 
@@ -260,7 +269,39 @@ JOBS = declare(
         summary=JOB_SUMMARY,
     )
 )
-RESOURCES = (REGIONS, SITES, STATIONS, KINDS, JOBS)
+
+
+class ReadingCreate(Schema):
+    code: Code = stored(CODE, "Its code.")
+    job: Annotated[Code, Reference(JOBS, on="job_id", to="id")] = stored(CODE, "The job.")
+    job_station: Annotated[Name, Reference(STATIONS, on="job_station_id", to="id")] | None = stored(
+        TEXT, "Where it was read.", None
+    )
+    value: Identity = stored(INTEGER, "What was read.")
+
+
+class ReadingRead(Versioned, ReadingCreate):
+    pass
+
+
+READINGS = declare(
+    Resource(
+        name="readings",
+        noun="reading",
+        table=READING_TABLE,
+        folded=folded_table(READING_TABLE, ReadingRead),
+        read=ReadingRead,
+        create=ReadingCreate,
+        key="code",
+        find_by="code",
+        unique_by="code",
+        preserved_on_put=frozenset({"code"}),
+        immutable=frozenset({"code"}),
+        sort="code",
+        tiebreakers=("code",),
+    )
+)
+RESOURCES = (REGIONS, SITES, STATIONS, KINDS, JOBS, READINGS)
 
 
 def create_tables(tx) -> None:

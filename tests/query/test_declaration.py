@@ -1,15 +1,22 @@
 """What the query engine cannot do is refused when a resource is declared, which is when the program starts."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Column, MetaData, Table
 
+from machine_monitor.database.engines import SQLITE
 from machine_monitor.database.kinds import INTEGER, OBJECT, TEXT
-from machine_monitor.models.fields import Attributes, Name, Schema, ShortText, stored
+from machine_monitor.models.fields import Attributes, Identity, Name, Schema, ShortText, stored
+from machine_monitor.query import lists
 from machine_monitor.query.declaration import BadDeclaration, declare
-from machine_monitor.query.schema import ChildRows, CountOf, Reference
+from machine_monitor.query.language import parser
+from machine_monitor.query.language.times import TimeContext
+from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
+from machine_monitor.query.schema import ChildRows, Counters, CountOf, Reference
 from query.plant import JOBS, KINDS, LINE_TABLE, REGIONS, SITE_TABLE, SITES, STATIONS, Line
 
 
@@ -28,10 +35,12 @@ def with_site(reference):
     return copy(STATIONS, read=Read, searched=("name",))
 
 
-def with_lines(mark, item=Line):
+def with_lines(mark, item=Line, *, nullable=False):
+    many = Annotated[list[item], mark]
+
     class Read(Schema):
         code: ShortText = stored(TEXT, "")
-        lines: Annotated[list[item], mark]
+        lines: (many | None) if nullable else many
         line_count: Annotated[int, INTEGER, CountOf("lines")]
 
     return copy(JOBS, read=Read, searched=(), facet_words=(), summary=None)
@@ -60,6 +69,44 @@ class Absent(Schema):
     nowhere: ShortText | None = stored(TEXT, "", None)
 
 
+class Limited(Schema):
+    name: Name = stored(TEXT, "")
+    limit: ShortText | None = stored(TEXT, "", None)
+
+
+class Kindless(Schema):
+    name: Name = stored(TEXT, "")
+    country: str | None = None
+
+
+class Facts(Schema):
+    name: Name = stored(TEXT, "")
+    country: Attributes = stored(OBJECT, "", default_factory=dict)
+
+
+class Numbered(Line):
+    position: Identity = stored(INTEGER, "")
+
+
+LOOSE = Table(
+    "loose",
+    MetaData(),
+    *[Column(name, INTEGER.column_type) for name in ("job_id", "position", *Line.model_fields)],
+)
+
+
+def with_summary(**changes):
+    return copy(JOBS, summary=replace(JOBS.summary, **changes))
+
+
+def with_metric(metric):
+    return with_summary(metrics={**JOBS.summary.metrics, metric.name: metric})
+
+
+def with_nothing_indexed_by_time():
+    return copy(JOBS, index_prefixes=(("station_id",),))
+
+
 BAD = {
     "a column that is not there": (with_site(Reference(SITES, on="nothing", to="id")), "'site' refers by nothing"),
     "a column of theirs that is not there": (
@@ -74,7 +121,32 @@ BAD = {
     "a key that is no field": (copy(REGIONS, key="nothing"), "there is no field nothing"),
     "an order that is not total": (copy(REGIONS, tiebreakers=("country",)), "is not unique"),
     "a tiebreaker that is no column": (copy(REGIONS, tiebreakers=("nothing",)), "is no column"),
-    "an index that is not there": (copy(JOBS, index_prefixes=(("minutes",),)), "no index of minutes, started_at, id"),
+    "an index that is not there": (
+        copy(JOBS, index_prefixes=(("minutes",), ())),
+        "no index ix_jobs_minutes_started_at_id of minutes, started_at, id",
+    ),
+    "no index for lists without filters": (with_nothing_indexed_by_time(), "one of them is empty"),
+    "a default order by nothing": (copy(REGIONS, sort="-nothing"), "cannot be sorted by '-nothing'"),
+    "a name that lists use": (copy(REGIONS, read=Limited), "the name 'limit' has a meaning of its own"),
+    "a field without a kind": (copy(REGIONS, read=Kindless), "'country' has no kind"),
+    "an object of another name": (copy(REGIONS, read=Facts), "called 'attributes'"),
+    "a reference to what may change": (with_site(Reference(SITES, on="site_id", to="name_key")), "refer to its id"),
+    "a word for what may be null": (copy(JOBS, facet_words=("spare",)), "no word for 'spare'"),
+    "a word for a number": (copy(JOBS, facet_words=("line_count",)), "no word for 'line_count'"),
+    "a count by numbers": (with_summary(fields=("minutes",)), "'minutes' cannot be counted by"),
+    "a place in time that may be null": (with_summary(at="ended_at"), "'ended_at' does not place a record in time"),
+    "no metric that is measured untold": (with_summary(metrics={}), "no metric 'count'"),
+    "a metric of a unit's name": (with_metric(SumMetric("day", "", (), lambda: ONE)), "'day' has the name"),
+    "a metric of nothing": (with_metric(SumMetric("x", "", ("nothing",), lambda _: ONE)), "'x' reads 'nothing'"),
+    "a span that begins at a text": (with_metric(SpanMetric("x", "", "note", "ended_at", "kind")), "from or to 'note'"),
+    "a span of nothing": (with_metric(SpanMetric("x", "", "started_at", "ended_at", "no")), "for each 'no'"),
+    "counters of what is far away": (
+        with_summary(counters=Counters(LOOSE, LOOSE, {"station.site": ()})),
+        "not by 'station.site'",
+    ),
+    "rows that no index finds": (with_lines(ChildRows(LOOSE, Line, on="job_id")), "no index of job_id, position"),
+    "rows that may be null": (with_lines(ChildRows(LINE_TABLE, Line, on="job_id"), nullable=True), "may be null"),
+    "rows that say their place": (with_lines(ChildRows(LINE_TABLE, Numbered, on="job_id"), Numbered), "by the product"),
     "a search in what has no text": (copy(JOBS, searched=("minutes",)), "'minutes' cannot be searched"),
     "a search in a related record": (copy(JOBS, searched=("station.sector",)), "'station.sector' cannot be searched"),
     "a count by what is there many times": (
@@ -82,7 +154,7 @@ BAD = {
         "'lines.part' cannot be counted by",
     ),
     "rows without a place": (with_lines(ChildRows(SITE_TABLE, Line, on="job_id")), "need the columns job_id"),
-    "rows that hold objects": (with_lines(ChildRows(FACTS, Nested, on="job_id"), Nested), "plain values"),
+    "rows that hold objects": (with_lines(ChildRows(FACTS, Nested, on="job_id"), Nested), "no plain value"),
 }
 
 
@@ -102,6 +174,14 @@ def test_a_count_of_nothing_is_refused():
 
     with pytest.raises(BadDeclaration, match="which is no list"):
         declare(copy(JOBS, read=Read, searched=(), facet_words=(), summary=None))
+
+
+def test_few_records_are_found_by_the_rows_of_their_lists_and_many_by_a_walk_in_order():
+    query = parser.read_list(JOBS, [("lines.part", "Seal")], TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
+    statement, _ = lists.compile_list(SQLITE, query)
+    assert "EXISTS" not in statement.sql
+    assert "INDEXED BY ix_jobs_started_at_id" in statement.sql
+    assert "NOT INDEXED" in statement.sql
 
 
 def test_a_good_declaration_tells_those_that_it_names():

@@ -369,6 +369,29 @@ async def test_a_list_is_deleted_and_restored_with_its_record(client):
     assert await codes(client, **{"lines.part": "Valve"}) == {"D1"}
 
 
+async def test_a_deleted_record_cannot_be_named(client):
+    await send(client, "PUT", "/jobs/N1", 201, station="L3", kind="look")
+    await send(client, "DELETE", "/jobs/N1", 204)
+    refused = await send(client, "PUT", "/readings/R1", 422, job="N1", value=1)
+    assert [(error["code"], error["pointer"]) for error in refused["errors"]] == [("unknown-job", "/job")]
+    assert "'N1'?" not in refused["errors"][0]["message"]
+    await send(client, "POST", "/jobs/N1/restore", 200)
+    assert (await send(client, "PUT", "/readings/R1", 201, job="N1", value=1))["job"] == "N1"
+    await send(client, "DELETE", "/readings/R1", 204)
+    await send(client, "DELETE", "/jobs/N1", 204)
+
+
+async def test_records_without_texts_are_filtered_by_two_ways_to_one_table(client):
+    assert plant.READINGS.folded is None
+    for code, job, station in (("A", "J00", "L2"), ("B", "J07", None), ("C", "J07", "L1")):
+        await send(client, "POST", "/readings", 201, code=code, job=job, job_station=station, value=len(code))
+    for query in ("job.station=L1&job_station=L2", "job.station.sector=A&job_station.sector=B"):
+        found = (await client.get(f"/readings?{query}")).json()["items"]
+        assert [item["code"] for item in found] == ["A"], query
+    shown = (await client.get("/readings.csv?fields=code,job.station.sector,job_station.sector&sort=code")).text
+    assert list(csv.reader(io.StringIO(shown)))[1:] == [["A", "A", "B"], ["B", "B", ""], ["C", "B", "A"]]
+
+
 async def test_unknown_names_are_refused_with_the_nearest(client):
     answer = await client.get("/jobs?station.site.citi=x")
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")

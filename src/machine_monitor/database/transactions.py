@@ -1,9 +1,9 @@
 """A unit of work: what is written together, and what an error rolls back alone."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -63,7 +63,8 @@ class Transaction:
     def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement, which holds no constants, for each row of values."""
         self._flush()
-        bind = itemgetter(*statement.names)
+        # Of a single name, `itemgetter` would give the value itself.
+        bind = itemgetter(*statement.names) if len(statement.names) > 1 else partial(_values, statement.names)
         self.cursor.executemany(statement.sql, [bind(row) for row in rows])
 
     def stream(self, statement: Statement) -> Iterator[Any]:
@@ -146,3 +147,7 @@ class Transaction:
         if savepoint:
             self.cursor.execute("RELEASE part")
         return result
+
+
+def _values(names: Sequence[str], row: Mapping[str, Any]) -> tuple:
+    return tuple(row[name] for name in names)

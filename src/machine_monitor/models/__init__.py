@@ -1,5 +1,6 @@
 """One page a resource: its table, its schemas, and what a list of it can be asked for."""
 
+from sqlalchemy.orm import configure_mappers
 from sqlmodel import SQLModel
 
 from machine_monitor.models.accounts import TOKENS
@@ -17,7 +18,9 @@ from machine_monitor.models.user import USERS
 RESOURCES = (MACHINES, LOGS, LOG_TYPES, USERS)
 METADATA = SQLModel.metadata
 
-protect({resource.table for resource in (*RESOURCES, HISTORY)})
+# A relation that is declared wrongly stops the program here, not the first request that uses it.
+configure_mappers()
+protect({DERIVED, LOG_COUNTS, *(table for resource in (*RESOURCES, HISTORY) for table in resource.tables)})
 
 __all__ = [
     "CHANGES",

@@ -133,9 +133,9 @@ class Log(LogFields, Versioned, table=True):
     type: str = Field(sa_type=CODE.column_type)
     deleted_at: Instant | None = Field(default=None, sa_type=TIME.column_type)
 
-    machine_row: Machine = Relationship(sa_relationship_kwargs=EXPLICIT)
-    type_row: LogType = Relationship(sa_relationship_kwargs=EXPLICIT)
-    user_row: User | None = Relationship(sa_relationship_kwargs=EXPLICIT)
+    machine_row: Machine = Relationship(sa_relationship_kwargs={**EXPLICIT, "foreign_keys": "Log.machine_id"})
+    type_row: LogType = Relationship(sa_relationship_kwargs={**EXPLICIT, "foreign_keys": "Log.type"})
+    user_row: User | None = Relationship(sa_relationship_kwargs={**EXPLICIT, "foreign_keys": "Log.user"})
 
     @property
     def machine(self) -> str:

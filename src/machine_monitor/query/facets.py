@@ -84,7 +84,8 @@ def facets_statement(engine: Engine, resource: Resource, groups: tuple[Group, ..
             capped: ColumnElement = false()
         else:
             newest = _newest(engine, group.matching, fields, i)
-            oldest = select(newest.c.id).order_by(newest.c.at.desc(), newest.c.id.desc())
+            assert resource.summary is not None
+            oldest = select(newest.c.id).order_by(newest.c[resource.summary.at].desc(), newest.c.id.desc())
             beyond = oldest.limit(literal_column("1")).offset(literal_column(str(NEWEST))).scalar_subquery()
             tallies = [_tally(resource, known, newest, beyond) for known in fields]
             capped = beyond.is_not(None)
@@ -100,7 +101,8 @@ def _newest(engine: Engine, matching: Matching, fields: list[Field], number: int
     table, at = resource.table, resource.fields[resource.summary.at].column
     assert at is not None
     columns = {column.name: column for known in fields for column in [resource.own_column(known)]}
-    newest = select(table.c.id, at.label("at"), *columns.values()).order_by(at.desc(), table.c.id.desc())
+    columns = {"id": table.c.id, **columns, at.name: at}
+    newest = select(*columns.values()).order_by(at.desc(), table.c.id.desc())
     order = tuple((name, True) for name in resource.tiebreakers)
     if matching.search is not None and walks_index(engine, resource, matching.search, order):
         hits = first_found(resource, matching.search, where(engine, matching, words=False), descending=True)

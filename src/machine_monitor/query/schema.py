@@ -224,6 +224,12 @@ class Resource:
         return frozenset(self.read.model_fields) - frozenset(self.create.model_fields)
 
     @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that hold its records: its own, that of the folded texts, and those of its lists."""
+        beside = () if self.folded is None else (self.folded,)
+        return (self.table, *beside, *(rows.table for rows in self.lists.values()))
+
+    @property
     def expandable(self) -> tuple[str, ...]:
         """What `expand` takes."""
         return (*self.references, *self.computed)
@@ -281,6 +287,10 @@ class Resource:
             if operator is EQUAL and known.kind is not OBJECT and not known.is_of_item
         )
 
+    def index_name(self, prefix: Sequence[str]) -> str:
+        """The name of the index of these columns and the tiebreakers."""
+        return "_".join(["ix", self.table.name, *prefix, *self.tiebreakers])
+
     def find_filter(self, name: str) -> tuple[Field, Operator, str | None] | None:
         """The filter that a parameter's name means, and the key of the attribute if it means one."""
         found = self.filters.get(name)
@@ -314,10 +324,7 @@ class Resource:
 
 def _fields(resource: Resource, path: tuple[Join, ...], prefix: str) -> Iterator[Field]:
     """The fields of the records that `path` leads to: own ones, then those of the records that they name."""
-    steps = {
-        name: (*path, _join(resource, reference, path, f"{prefix}{name}"))
-        for name, reference in resource.references.items()
-    }
+    steps = {name: (*path, _join(resource, reference, path)) for name, reference in resource.references.items()}
     for name, marks in resource.marks.items():
         if marks.rows is not None:
             nullable = any(join.is_outer for join in path)
@@ -334,10 +341,10 @@ def _fields(resource: Resource, path: tuple[Join, ...], prefix: str) -> Iterator
         yield from _item_fields(rows, path, f"{prefix}{name}.")
 
 
-def _join(resource: Resource, reference: Reference, path: tuple[Join, ...], name: str) -> Join:
+def _join(resource: Resource, reference: Reference, path: tuple[Join, ...]) -> Join:
     source = path[-1].target if path else resource.table
     is_outer = bool(resource.table.c[reference.on].nullable) or any(join.is_outer for join in path)
-    return Join(reference, source, reference.resource.table.alias(f"{name.replace('.', '_')}_row"), is_outer)
+    return Join(reference, source, reference.resource.table.alias(), is_outer)
 
 
 def _item_fields(rows: ChildRows, path: tuple[Join, ...], prefix: str) -> Iterator[Field]:
@@ -360,9 +367,15 @@ def _folded(table: Table, beside: Table | None, rows: FromClause, name: str, kin
     return select(beside.c[name]).where(beside.c.id == rows.c.id).correlate(rows).scalar_subquery()
 
 
-def folded_table(table: Table, read: type[SQLModel]) -> Table:
-    """The table beside `table` with its folded texts, and what its attributes are compared by, one row a record."""
+def folded_table(table: Table, read: type[SQLModel]) -> Table | None:
+    """The table beside `table` with its folded texts, and what its attributes are compared by, one row a record.
+
+    None if the records have neither texts nor attributes.
+    """
     kinds = {name: read_marks(info).kind for name, info in read.model_fields.items() if name in table.c}
+    texts = [Column(name, kind.column_type) for name, kind in kinds.items() if kind in (TEXT, OBJECT)]
+    if not texts:
+        return None
     return Table(
         f"{table.name}_folded",
         table.metadata,
@@ -373,7 +386,7 @@ def folded_table(table: Table, read: type[SQLModel]) -> Table:
             primary_key=True,
             autoincrement=False,
         ),
-        *[Column(name, kind.column_type) for name, kind in kinds.items() if kind in (TEXT, OBJECT)],
+        *texts,
     )
 
 

@@ -256,7 +256,8 @@ def _pieces(engine: Engine, grouping: Grouping, matching: Matching, span: SpanMe
     beginning, last = (resource.fields[name].column for name in (span.start, span.end))
     assert beginning is not None
     end = func.coalesce(last, bindparam("now", type_=TIME.column_type))
-    keys = {known.name: known.column for known in grouping.fields if known.column is not None}
+    columns = [known.column for known in grouping.fields]
+    keys = {f"k{i}": column for i, column in enumerate(columns) if column is not None}
     reached = func.max(end).over(
         partition_by=[*keys.values(), resource.table.c[span.subject]], order_by=beginning, rows=(None, -1)
     )
@@ -282,7 +283,7 @@ def _pieces(engine: Engine, grouping: Grouping, matching: Matching, span: SpanMe
 def _events(engine: Engine, grouping: Grouping, pieces: CTE, span: SpanMetric, side: str) -> Select:
     """The instants at which spans begin, or end."""
     at, delta = pieces.c[side], ONE if side == "beginning" else -ONE
-    keys = {known.name: pieces.c[known.name] for known in grouping.fields} | _bucket(engine, grouping, at)
+    keys = {known.name: pieces.c[f"k{i}"] for i, known in enumerate(grouping.fields)} | _bucket(engine, grouping, at)
     given = {f"{span.name}_delta": delta, f"{span.name}_at": engine.microseconds(at)}
     return select(*_labelled(grouping, keys), *_measured(grouping, given))
 
@@ -387,7 +388,7 @@ def _shown(query: StatsQuery, grouping: Grouping) -> Callable[[Group], dict[str,
     def show(group: Group) -> dict[str, Any]:
         keys = list(group.keys)
         for i, choices in ranks:
-            keys[i] = choices[int(keys[i])]
+            keys[i] = None if keys[i] is None else choices[int(keys[i])]
         shown = dict(zip(query.group_by, keys, strict=True))
         for name in query.metrics:
             shown[name] = _seconds(group.measured[name]) if name in spans else group.measured[name]

@@ -5,6 +5,7 @@ if they have few records, those are collected and sorted; if many, a walk throug
 PostgreSQL's planner sees the values and chooses by itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, Table, case, func, literal_column, not_, select
@@ -20,9 +21,9 @@ SMALL_RESULT_LIMIT = 5_000
 
 @dataclass(frozen=True)
 class AccessPath:
-    """A way to read a page: by which index, and when; if it `sorts`, its rows are chosen before their JSON is built."""
+    """A way to read a page: by which hint to SQLite, and when; if it `sorts`, its rows are chosen before their JSON."""
 
-    index: str | None = None
+    hint: str | None = None
     when: ColumnElement | None = None
     sorts: bool = False
 
@@ -34,30 +35,32 @@ def access_paths(engine: Engine, matching: Matching, order: Order) -> list[Acces
         return [AccessPath()]
     if matching.search or not resource.is_order_of_tiebreakers(order):
         return [AccessPath(sorts=True)]
-    filters = [
-        (column.name, part) for part in matching.filters if (column := own_column_of(resource, part)) is not None
-    ]
-    if any(column == resource.unique_by and part.operator.is_any_of for column, part in filters):
+    asked = {
+        column.name
+        for part in matching.filters
+        if (column := own_column_of(resource, part)) is not None and part.operator.is_any_of
+    }
+    if resource.unique_by in asked:
         return [AccessPath(sorts=True)]
     if prefix := fixed_prefix(matching):
-        return [AccessPath(_index(resource, prefix))]
-    for column, part in filters:
-        if (column,) in resource.index_prefixes and (part.operator.is_any_of or _narrows_related(part)):
-            index = _index(resource, (column,))
-            many = _are_many(resource, filter_clause(engine, resource, part), index)
-            return [AccessPath(_index(resource, ()), many), AccessPath(index, not_(many), sorts=True)]
-    return [AccessPath(_index(resource, ()))]
+        return [AccessPath(_indexed_by(resource, prefix))]
+    walk = _indexed_by(resource, ())
+    for part in matching.filters:
+        if narrow := _narrow_hint(resource, part):
+            many = _are_many(resource, filter_clause(engine, resource, part), narrow)
+            return [AccessPath(walk, many), AccessPath(narrow, not_(many), sorts=True)]
+    return [AccessPath(walk)]
 
 
 def unordered_path(engine: Engine, matching: Matching) -> AccessPath:
     """The way to records in no order: by the index whose prefix the filters fix, if they do."""
     prefix = fixed_prefix(matching)
-    return AccessPath(_index(matching.resource, prefix)) if engine.index_hints and prefix else AccessPath()
+    return AccessPath(_indexed_by(matching.resource, prefix)) if engine.index_hints and prefix else AccessPath()
 
 
 def use_index(query: Select, table: Table, path: AccessPath) -> Select:
     """The query, reading the table by this way."""
-    return query if path.index is None else query.with_hint(table, f"INDEXED BY {path.index}", "sqlite")
+    return query if path.hint is None else query.with_hint(table, path.hint, "sqlite")
 
 
 def limit_of(path: AccessPath, rows: ColumnElement) -> ColumnElement:
@@ -73,17 +76,23 @@ def fixed_prefix(matching: Matching) -> tuple[str, ...]:
     return next((prefix for prefix in resource.index_prefixes if prefix and fixed.issuperset(prefix)), ())
 
 
-def _narrows_related(part: Filter) -> bool:
-    return bool(part.field.joins) and not part.operator.keeps_null
+def _narrow_hint(resource: Resource, part: Filter) -> str | None:
+    """How to find the records of a filter that may have few, without their order; None if no index tells."""
+    column = own_column_of(resource, part)
+    if column is None:
+        # A list's rows tell the ids of their records.
+        return None if part.operator.complement else "NOT INDEXED"
+    narrows = part.operator.is_any_of or (part.field.joins and not part.operator.keeps_null)
+    return _indexed_by(resource, (column.name,)) if narrows and (column.name,) in resource.index_prefixes else None
 
 
-def _index(resource: Resource, prefix: tuple[str, ...]) -> str:
-    return "_".join(["ix", resource.table.name, *prefix, *resource.tiebreakers])
+def _indexed_by(resource: Resource, prefix: Sequence[str]) -> str:
+    return f"INDEXED BY {resource.index_name(prefix)}"
 
 
-def _are_many(resource: Resource, clause: ColumnElement, index: str) -> ColumnElement:
+def _are_many(resource: Resource, clause: ColumnElement, hint: str) -> ColumnElement:
     """Whether more than a few records fulfil a condition."""
     table = resource.table
-    some = use_index(select(literal_column("1")).select_from(table).where(clause), table, AccessPath(index))
+    some = use_index(select(literal_column("1")).select_from(table).where(clause), table, AccessPath(hint))
     counted = some.limit(literal_column(str(SMALL_RESULT_LIMIT + 1))).subquery()
     return select(func.count()).select_from(counted).scalar_subquery() > literal_column(str(SMALL_RESULT_LIMIT))

@@ -136,9 +136,11 @@ def _of_any_row(parent: Table, part: Filter) -> ColumnElement:
     """A filter on the rows of a list: any of them passes; of an operator that is a complement, none has the value."""
     rows, operator = part.field.rows, part.operator.complement or part.operator
     assert rows is not None
-    clause = operator.build(_column(part.field, operator), _operands(part))
-    found = select(literal_column("1")).where(rows.table.c[rows.on] == parent.c.id, clause).correlate(parent)
-    return not_(exists(found)) if part.operator.complement else exists(found)
+    parents, clause = rows.table.c[rows.on], operator.build(_column(part.field, operator), _operands(part))
+    if part.operator.complement:
+        return not_(exists(select(literal_column("1")).where(parents == parent.c.id, clause).correlate(parent)))
+    # SQLite collects these ids once; with EXISTS it would look up the rows of each record that it passes.
+    return parent.c.id.in_(select(parents).where(clause).correlate(None))
 
 
 def own_column_of(resource: Resource, part: Filter) -> Column | None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
@@ -111,7 +111,7 @@ def _number(key: str) -> int:
         raise NotFound("There is no such token.") from None
 
 
-@cache
+@lru_cache(maxsize=256)
 def _read(engine: Engine, selection: Selection) -> Statement:
     fields, expand = selection
     table = TOKENS.table

@@ -132,7 +132,7 @@ def _find(engine: Engine, related: Reference) -> Statement:
     active = table.c.active if "active" in table.c else true()
     column = table.c[theirs.find_by]
     query = select(table.c[related.to], table.c[theirs.key], active).where(
-        column == bindparam("key", type_=column.type)
+        column == bindparam("key", type_=column.type), *_living(theirs)
     )
     # A rename waits for those who just read the old name: their words would keep it.
     return compile_statement(engine, query.with_for_update(read=True, key_share=True))
@@ -141,9 +141,13 @@ def _find(engine: Engine, related: Reference) -> Statement:
 @cache
 def _known_keys(engine: Engine, resource: Resource) -> Statement:
     column = resource.table.c[resource.key]
-    return compile_statement(
-        engine, select(column).order_by(column).limit(bindparam("limit", type_=INTEGER.column_type))
-    )
+    query = select(column).where(*_living(resource)).order_by(column)
+    return compile_statement(engine, query.limit(bindparam("limit", type_=INTEGER.column_type)))
+
+
+def _living(resource: Resource) -> list[ColumnElement]:
+    """What leaves out the deleted records, which a new one cannot name."""
+    return [resource.table.c.deleted_at.is_(None)] if resource.soft_delete else []
 
 
 @cache

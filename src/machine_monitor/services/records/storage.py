@@ -103,9 +103,9 @@ def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) ->
     if resource.folded is not None:
         folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
         tx.run_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
+    for name in resource.lists:
+        _insert_list(tx, resource.lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)})
     for identity, new in zip(ids, many, strict=True):
-        if resource.lists:
-            _insert_lists(tx, resource, identity, new.values)
         search_index.follow(tx, Change(resource, identity, None, new.values))
         counters.change(tx, resource, None, {**new.values, **new.columns})
     return ids
@@ -120,10 +120,10 @@ def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: 
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
         tx.run(_update(tx.engine, resource.folded, tuple(folded)), folded)
-    changed = [name for name in resource.lists if values[name] != stored.values[name]]
-    for name in changed:
-        tx.run(_delete_list(tx.engine, resource.lists[name]), {"parent": stored.id})
-    _insert_lists(tx, resource, stored.id, {name: values[name] for name in changed})
+    for name, rows in resource.lists.items():
+        if values[name] != stored.values[name]:
+            tx.run(_delete_list(tx.engine, rows), {"parent": stored.id})
+            _insert_list(tx, rows, {stored.id: values[name]})
     search_index.follow(tx, Change(resource, stored.id, stored.values, values))
     counters.change(tx, resource, stored.values, {**values, **columns})
 
@@ -174,18 +174,18 @@ def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, M
         tx.run_many(_update(tx.engine, resource.folded, tuple(rows[0])), rows)
 
 
-def _insert_lists(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> None:
-    """Write the rows of the record's lists, each with its place and its folded texts."""
-    for name in values.keys() & resource.lists.keys():
-        rows, kinds = resource.lists[name], _item_kinds(resource.lists[name])
-        written = [
-            {rows.on: identity, rows.position: position}
-            | {field: tx.engine.store(item[field], kind) for field, kind in kinds.items()}
-            | {f"{field}_folded": _folded(item[field], kinds[field]) for field in _folded_items(rows)}
-            for position, item in enumerate(values[name])
-        ]
-        if written:
-            tx.run_many(_insert(tx.engine, rows.table, tuple(written[0])), written)
+def _insert_list(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
+    """Write the lists of these records, by their ids: each row with its place and its folded texts."""
+    kinds = _item_kinds(rows)
+    written = [
+        {rows.on: identity, rows.position: position}
+        | {field: tx.engine.store(item[field], kind) for field, kind in kinds.items()}
+        | {f"{field}_folded": _folded(item[field], kinds[field]) for field in _folded_items(rows)}
+        for identity, items in lists.items()
+        for position, item in enumerate(items)
+    ]
+    if written:
+        tx.run_many(_insert(tx.engine, rows.table, tuple(written[0])), written)
 
 
 @cache

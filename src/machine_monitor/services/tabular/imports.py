@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, UsageError
+from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit.history import Author
 from machine_monitor.services.records import bulk, storage, validation
@@ -134,9 +135,10 @@ class _Arrival:
             if validation.key_faults(theirs, value):
                 continue
             if storage.taken(self.tx, theirs, value) is None:
-                if not self._is_valid(entry.members):
+                bare = {theirs.key: value, **BARE.get(theirs.name, {})}
+                if not self._is_valid(self.table.resource, entry.members) or not self._is_valid(theirs, bare):
                     return
-                body = theirs.create.model_validate({theirs.key: value, **BARE.get(theirs.name, {})})
+                body = theirs.create.model_validate(bare)
                 records.insert(self.tx, theirs, body.model_dump(mode="json"), self.author)
                 self.report.count(theirs.name, "created")
                 message = f"There was no {theirs.noun} '{value}'; it is created."
@@ -148,9 +150,9 @@ class _Arrival:
         finding = Finding(f"{self.table.path.name}:{entry.line}", place, level, fault.code, fault.message)
         self.told.append((entry.line, finding))
 
-    def _is_valid(self, members: Members) -> bool:
+    def _is_valid(self, resource: Resource, members: Members) -> bool:
         try:
-            self.table.resource.create.model_validate(members, context={"zone": self.zone})
+            resource.create.model_validate(members, context={"zone": self.zone})
         except ValidationError:
             return False
         return True
