@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from benchmarks import build, data
 from benchmarks.apps import limit, naive
-from benchmarks.questions import READS, Questions
+from benchmarks.queries import READS, QueryGenerator
 from benchmarks.sections import writes
 
 from conftest import serving
@@ -60,8 +60,8 @@ def test_words_are_frequent_and_rare():
 
 async def test_the_limit_and_the_naive_twin_answer_what_the_product_answers(seeded):
     path = seeded.removeprefix("sqlite:///")
-    questions = Questions(path)
-    paths = [path for ask in READS.values() for path in ask(questions)[:5]]
+    generator = QueryGenerator(path)
+    paths = [path for ask in READS.values() for path in ask(generator)[:5]]
     async with serving(Settings(database_url=seeded)) as product:
         product.headers["Authorization"] = f"Bearer {data.TOKEN}"
         wanted = [items(await product.get(path)) for path in paths]
