@@ -1,6 +1,6 @@
 import pytest
 
-from api.kinds import LOGS, create
+from api.resource_cases import LOGS, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from api.taking import Client, running
+from api.paced_client import PacedClient, running
 from machine_monitor.models import MACHINES
 from machine_monitor.services import records
 from machine_monitor.services.audit import change_feed
@@ -130,7 +130,7 @@ def event(message):
 async def test_events_follow_from_a_number_and_as_they_happen(database_url, monkeypatch):
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
     async with running(database_url) as app:
-        client = Client(app, "/events?since=5")
+        client = PacedClient(app, "/events?since=5")
         start, _greeting = await client.take(2)
         headers = dict(start["headers"])
         assert headers[b"content-type"].startswith(b"text/event-stream")
@@ -148,7 +148,7 @@ async def test_events_begin_with_the_next_change_and_say_that_they_live(database
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(change_feed, "COMMENT_SECONDS", 0.02)
     async with running(database_url) as app:
-        client = Client(app, "/events")
+        client = PacedClient(app, "/events")
         _, _, comment = await client.take(3)
         assert comment["body"].startswith(b":")
         await write_a_machine(app)

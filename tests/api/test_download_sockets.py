@@ -8,7 +8,7 @@ import time
 import pytest
 import uvicorn
 
-from api.taking import fill
+from api.paced_client import fill
 from machine_monitor.api import streaming
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings

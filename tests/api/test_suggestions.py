@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.kinds import LOGS, MACHINES, TYPES, USERS
+from api.resource_cases import LOGS, MACHINES, TYPES, USERS
 from machine_monitor.suggestions import MAX_LENGTH
 
 FIELDS = [
@@ -26,15 +26,15 @@ FIELDS = [
 ]
 
 
-async def faults(client, kind, *names):
-    answer = await client.post(f"/{kind.path}", json=kind.body(kind.new_key()) | dict.fromkeys(names, 1))
+async def faults(client, resource, *names):
+    answer = await client.post(f"/{resource.path}", json=resource.body(resource.new_key()) | dict.fromkeys(names, 1))
     assert answer.status_code == 422
     return answer.json()["errors"]
 
 
-@pytest.mark.parametrize(("kind", "name", "meant"), FIELDS)
-async def test_an_unknown_field_is_told_with_the_one_that_was_meant(seeded, kind, name, meant):
-    [fault] = await faults(seeded, kind, name)
+@pytest.mark.parametrize(("resource", "name", "meant"), FIELDS)
+async def test_an_unknown_field_is_told_with_the_one_that_was_meant(seeded, resource, name, meant):
+    [fault] = await faults(seeded, resource, name)
     sentence = f"There is no field '{name}'. Did you mean '{meant}'?"
     assert fault == {"message": sentence, "code": "unknown", "pointer": f"/{name}"}
 

@@ -8,8 +8,8 @@ from machine_monitor.services.accounts import invitations, tokens
 LOG = {"machine": "Saw", "type": "info"}
 
 
-async def test_nothing_is_open_by_itself(bare):
-    client = bare.nobody()
+async def test_nothing_is_open_by_itself(empty_site):
+    client = empty_site.anonymous()
     for method, path in (("GET", "/logs"), ("GET", "/me"), ("PUT", "/machines/Saw"), ("GET", "/logs.csv")):
         answer = await client.request(method, path)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -17,7 +17,7 @@ async def test_nothing_is_open_by_itself(bare):
 
 async def test_while_there_are_no_accounts_an_open_site_lets_anyone_read_and_write(database_url):
     async with opened(database_url, open=True) as site:
-        client = site.nobody()
+        client = site.anonymous()
         assert (await client.get("/me")).json() == {
             "user": None,
             "scope": "admin",
@@ -43,7 +43,7 @@ async def test_while_there_are_no_accounts_an_open_site_lets_anyone_read_and_wri
 async def test_the_first_account_ends_that_at_once_in_every_process(database_url, first):
     async with opened(database_url, open=True) as one, opened(database_url, open=True) as other:
         await one.add("ABC", role="viewer")
-        clients = [one.nobody(), other.nobody()]
+        clients = [one.anonymous(), other.anonymous()]
         assert [(await client.get("/logs")).status_code for client in clients] == [200, 200]
         number = await one.token("ABC") if first == "token" else await one.set_password("ABC")
         assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
@@ -55,8 +55,8 @@ async def test_the_first_account_ends_that_at_once_in_every_process(database_url
 
 async def test_where_anyone_may_read_nobody_writes(database_url):
     async with opened(database_url, anonymous="read", open=True) as site:
-        await site.people()
-        client = site.nobody()
+        await site.add_users()
+        client = site.anonymous()
         assert (await client.get("/me")).json()["scope"] == "read"
         for path in ("/logs", "/machines", "/logs.ndjson", "/users", "/logs/facets?by=type"):
             assert (await client.get(path)).status_code == 200

@@ -81,9 +81,9 @@ async def test_who_edits_whose_log(site, people):
 
 async def test_an_operator_edits_for_a_day_a_lead_as_long_as_the_author_is_one(site, people, clock):
     log = await write(people["OPE"], started_at="2001-01-01T00:00:00Z")
-    clock.pass_by(hours=23, minutes=59)
+    clock.advance(hours=23, minutes=59)
     assert await edit(people["OPE"], log)
-    clock.pass_by(minutes=2)
+    clock.advance(minutes=2)
     assert not await edit(people["OPE"], log)
     assert await edit(people["LEA"], log)
     admin = await site.by_token("ADM")

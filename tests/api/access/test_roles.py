@@ -67,7 +67,7 @@ KEYS = {"{uuid}": "00000000-0000-4000-8000-000000000000", "{code}": "gone", "{na
 async def credentials(seeded_url):
     """A client for each kind of credential, and whom it acts for: a role and a scope, or neither."""
     async with opened(seeded_url) as site:
-        await site.people()
+        await site.add_users()
         found = {(role, scope): await site.by_token(trigram_of(role), scope) for role in ROLES for scope in SCOPES}
         late, revoked = await site.token("ADM"), await site.token("ADM")
         number = int(late.split("_")[1])
@@ -78,7 +78,7 @@ async def credentials(seeded_url):
         await site.write(lambda tx: tx.cursor.execute("UPDATE users SET active = false WHERE trigram = 'OFF'"))
         changed = f"{late[:-1]}{'A' if late[-1] != 'A' else 'B'}"
         texts = (late, revoked, changed, "mm_1_short", "mm_999_" + "a" * 43, "none", "")
-        yield found, [site.nobody(), off, *map(site.shows, texts)]
+        yield found, [site.anonymous(), off, *map(site.with_token, texts)]
 
 
 async def ask(client, method, path):
@@ -97,10 +97,10 @@ async def test_every_route_is_listed_here():
 
 @pytest.mark.proof("every route, every role and scope; no, expired, revoked, bad credential")
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_a_route_lets_in_whom_the_contract_lets_in(credentials, figure, method, path):
+async def test_a_route_lets_in_whom_the_contract_lets_in(credentials, record_counts, method, path):
     known, unknown = credentials
     needed = EXPECTED.get((method, path))
-    figure(len(known) + len(unknown), routes=1, not_as_the_table=0)
+    record_counts(len(known) + len(unknown), routes=1, contract_violations=0)
     if needed is None:
         for client in (*unknown, *known.values()):
             answer = await ask(client, method, path)

@@ -23,7 +23,7 @@ async def me(client):
     ],
 )
 async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, flags):
-    client = site.nobody(scheme)
+    client = site.anonymous(scheme)
     answer = await client.post("/session", json=SIGN_IN | {"trigram": "adm"})
     assert answer.json().keys() == {"user", "csrf_token"}
     assert answer.json()["user"]["trigram"] == "ADM"
@@ -37,14 +37,14 @@ async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, fla
     assert (ended.status_code, "Max-Age=0" in ended.headers["Set-Cookie"]) == (204, True)
     assert await me(client) == 401
     # The cookie itself is worth nothing any more.
-    assert (await site.nobody(scheme).get("/me", headers={"Cookie": cookie})).status_code == 401
+    assert (await site.anonymous(scheme).get("/me", headers={"Cookie": cookie})).status_code == 401
 
 
 async def test_a_cookie_of_the_other_scheme_is_none(site):
-    cookie = (await site.nobody().post("/session", json=SIGN_IN)).headers["Set-Cookie"].split(";")[0]
-    assert (await site.nobody("https").get("/me", headers={"Cookie": cookie})).status_code == 401
-    assert (await site.nobody().get("/me", headers={"Cookie": f"{cookie}x"})).status_code == 401
-    assert (await site.nobody().get("/me", headers={"Cookie": f"other=1; {cookie}"})).status_code == 200
+    cookie = (await site.anonymous().post("/session", json=SIGN_IN)).headers["Set-Cookie"].split(";")[0]
+    assert (await site.anonymous("https").get("/me", headers={"Cookie": cookie})).status_code == 401
+    assert (await site.anonymous().get("/me", headers={"Cookie": f"{cookie}x"})).status_code == 401
+    assert (await site.anonymous().get("/me", headers={"Cookie": f"other=1; {cookie}"})).status_code == 200
 
 
 async def test_a_write_by_cookie_carries_the_session_s_token(site):
@@ -83,7 +83,7 @@ HERE = [
 
 async def test_a_page_of_another_site_writes_nothing_by_cookie(database_url):
     async with opened(database_url, cors_origins="https://console.example") as site:
-        await site.people()
+        await site.add_users()
         client = await site.by_session("ADM")
         for headers in ELSEWHERE:
             for method, path in (WRITE, ("DELETE", "/session"), ("POST", "/session"), ("POST", "/setup")):
@@ -98,27 +98,27 @@ async def test_a_page_of_another_site_writes_nothing_by_cookie(database_url):
 async def test_a_frontend_of_a_named_origin_may_use_cookies_and_of_any_origin_none(sqlite_database_url):
     for origins, allowed in (("https://console.example", "true"), ("*", None)):
         async with opened(sqlite_database_url, cors_origins=origins) as site:
-            answer = await site.nobody().get("/healthz", headers={"Origin": "https://console.example"})
+            answer = await site.anonymous().get("/healthz", headers={"Origin": "https://console.example"})
             assert answer.headers.get("Access-Control-Allow-Credentials") == allowed
 
 
 async def test_a_session_ends_when_nothing_is_asked_for_half_an_hour(site, clock):
     client = await site.by_session("ADM")
     for _ in range(3):
-        clock.pass_by(minutes=29)
+        clock.advance(minutes=29)
         assert await me(client) == 200
         await site.app.state.identity.close()
-    clock.pass_by(minutes=31)
+    clock.advance(minutes=31)
     assert await me(client) == 401
 
 
 async def test_a_session_ends_after_twelve_hours_whatever_is_asked(site, clock):
     client = await site.by_session("ADM")
     for _ in range(12 * 3 - 1):
-        clock.pass_by(minutes=20)
+        clock.advance(minutes=20)
         assert await me(client) == 200
         await site.app.state.identity.close()
-    clock.pass_by(minutes=21)
+    clock.advance(minutes=21)
     assert await me(client) == 401
 
 
@@ -134,7 +134,7 @@ async def test_a_session_is_noted_once_a_minute(site, clock, monkeypatch):
     for _ in range(5):
         await me(client)
     assert len(writes) == 0
-    clock.pass_by(seconds=61)
+    clock.advance(seconds=61)
     for _ in range(5):
         await me(client)
         await site.app.state.identity.close()
@@ -155,8 +155,8 @@ async def test_a_password_changes_by_the_one_so_far_and_ends_every_session(site)
     assert await me(other) == 200
     assert (await change_password(client)).status_code == 204
     assert [await me(one) for one in (client, other, token)] == [401, 401, 200]
-    assert (await site.nobody().post("/session", json=SIGN_IN)).status_code == 401
-    answer = await site.nobody().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
+    assert (await site.anonymous().post("/session", json=SIGN_IN)).status_code == 401
+    answer = await site.anonymous().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
     assert answer.status_code == 200
     assert (await change_password(await site.by_token("VIE"))).status_code == 422
 
@@ -190,7 +190,7 @@ async def test_whatever_is_wrong_the_words_are_the_same(site, monkeypatch):
     verified = []
     register = rate_limit.register
     monkeypatch.setattr(rate_limit, "register", lambda *given: verified.append(given) or register(*given))
-    answers = [await site.nobody().post("/session", json=body) for body in WRONG]
+    answers = [await site.anonymous().post("/session", json=body) for body in WRONG]
     said = [{**answer.json(), "request_id": None} for answer in answers]
     assert [answer.status_code for answer in answers] == [401] * len(WRONG)
     assert said == [said[0]] * len(WRONG)
@@ -204,12 +204,12 @@ async def test_each_wrong_sign_in_costs_one_hash(site, monkeypatch):
     hashed, verify = [], passwords._HASHER.verify
     monkeypatch.setattr(passwords._HASHER, "verify", lambda *given: hashed.append(given) or verify(*given))
     for body in WRONG:
-        await site.nobody().post("/session", json=body)
+        await site.anonymous().post("/session", json=body)
     assert len(hashed) == len(WRONG)
 
 
 async def sign_in(site, trigram="ADM", password="not the password", address="10.0.0.1"):  # noqa: S107 -- of nobody
-    client = site.nobody()
+    client = site.anonymous()
     client._transport.client = (address, 1)
     return await client.post("/session", json={"trigram": trigram, "password": password})
 
@@ -224,7 +224,7 @@ async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock
         assert (answer.status_code, answer.json()["code"]) == (429, "rate-limited")
         assert 0 < int(answer.headers["Retry-After"]) <= 900
     assert (await change_password(await site.by_token("ADM"))).status_code == (429 if trigram == "ADM" else 204)
-    clock.pass_by(minutes=16)
+    clock.advance(minutes=16)
     assert (await sign_in(site, trigram)).status_code == 401
 
 

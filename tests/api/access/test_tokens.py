@@ -31,7 +31,7 @@ async def test_a_token_is_shown_once_and_then_without_its_text(site):
     shown = (await client.get(answer.headers["Location"])).json()
     assert shown == {name: value for name, value in made.items() if name != "token"}
     assert shown in (await client.get("/tokens")).json()["items"]
-    assert (await site.shows(made["token"]).get("/me")).json() == {
+    assert (await site.with_token(made["token"]).get("/me")).json() == {
         "user": (await client.get("/users/OPE")).json(),
         "scope": "read",
         "via": "token",
@@ -61,8 +61,8 @@ async def test_a_token_that_cannot_be_is_refused(site, body):
 
 async def test_a_token_ends_with_its_days_and_its_user(site, clock):
     admin = await site.by_token("ADM")
-    one, two = [site.shows((await make(admin, user="LEA", days=days))["token"]) for days in (1, 2)]
-    clock.pass_by(hours=25)
+    one, two = [site.with_token((await make(admin, user="LEA", days=days))["token"]) for days in (1, 2)]
+    clock.advance(hours=25)
     assert [(await client.get("/me")).status_code for client in (one, two)] == [401, 200]
     await admin.patch("/users/LEA", json={"active": False})
     assert (await two.get("/me")).status_code == 401
@@ -132,7 +132,7 @@ async def test_a_list_of_tokens_takes_the_grammar_of_lists(site):
 
 async def test_a_use_is_noted_beside_the_request_once_a_minute(site, clock):
     made = await make(await site.by_token("LEA", "write"))
-    client, admin = site.shows(made["token"]), await site.by_token("ADM")
+    client, admin = site.with_token(made["token"]), await site.by_token("ADM")
 
     async def noted():
         await site.app.state.identity.close()
@@ -142,10 +142,10 @@ async def test_a_use_is_noted_beside_the_request_once_a_minute(site, clock):
     await asyncio.gather(*[client.get("/me") for _ in range(5)])
     first = await noted()
     assert first is not None
-    clock.pass_by(seconds=30)
+    clock.advance(seconds=30)
     await client.get("/me")
     assert await noted() == first
-    clock.pass_by(seconds=31)
+    clock.advance(seconds=31)
     await client.get("/me")
     assert await noted() > first
 
@@ -187,7 +187,7 @@ async def test_no_secret_is_anywhere_but_in_the_answer_that_gives_it(site, caplo
     session = await site.by_session("ADM")
     cookie, csrf = session.cookies["mm_session"], session.headers["X-CSRF-Token"]
     secrets = [token, token.split("_", 2)[2], invitation, setup, cookie, PASSWORD]
-    used = site.shows(token)
+    used = site.with_token(token)
     answers = [
         await used.get("/me"),
         await used.get("/users"),

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from api.taking import fill
+from api.paced_client import fill
 from machine_monitor.api.serving import connections, metrics
 from machine_monitor.config import Settings
-from servers import connect, rest, say, threaded
+from servers import connect, read_to_end, send_raw, threaded
 
 # The tests wait for time limits to pass.
 pytestmark = pytest.mark.slow
@@ -66,7 +66,7 @@ def test_who_falls_silent_in_a_head_is_cut(port, said):
     with connect(port) as client:
         client.sendall(said)
         began = time.monotonic()
-        assert rest(client) == b""
+        assert read_to_end(client) == b""
         assert 0.3 < time.monotonic() - began < 2
 
 
@@ -77,7 +77,7 @@ def test_a_body_that_comes_too_slowly_is_cut(port, chunked):
         client.sendall(POST + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: 1000\r\n\r\n"))
         assert 0.3 < drip(client, b"1\r\n \r\n" * 200, 0.05) < 2
     assert cut("body") == before + 1
-    assert say(port, GET + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
+    assert send_raw(port, GET + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
 def test_a_body_that_keeps_coming_may_take_longer(port):
@@ -87,7 +87,7 @@ def test_a_body_that_keeps_coming_may_take_longer(port):
             client.sendall(b" " * 5000)
             time.sleep(0.2)
         client.sendall(b'{"name": "Saw"}')
-        assert rest(client).startswith(b"HTTP/1.1 201")
+        assert read_to_end(client).startswith(b"HTTP/1.1 201")
 
 
 def test_who_was_answered_early_does_not_send_for_ever(port):
@@ -115,7 +115,7 @@ def test_who_asks_nothing_more_is_hung_up_on(sqlite_database_url, monkeypatch):
     with threaded(Settings(database_url=sqlite_database_url)) as (_, port), connect(port) as client:
         client.sendall(GET + b"\r\n")
         began = time.monotonic()
-        assert rest(client).startswith(b"HTTP/1.1 200")
+        assert read_to_end(client).startswith(b"HTTP/1.1 200")
         assert 0.2 < time.monotonic() - began < 2
 
 
@@ -132,7 +132,7 @@ def test_an_answer_that_nobody_takes_is_given_up(sqlite_database_url, monkeypatc
         client.sendall(b"GET /logs?limit=500 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         time.sleep(1)
-        assert rest(client).endswith(b"}") is patient
+        assert read_to_end(client).endswith(b"}") is patient
     assert cut("answer") == before + (not patient)
 
 
@@ -159,9 +159,9 @@ def test_the_newest_displaces_who_has_been_waited_for_longest(sqlite_database_ur
             clients[-1].sendall(said)
             clients.append(connect(port))
         clients[-1].sendall(GET + b"Connection: close\r\n\r\n")
-        assert rest(clients[-1]).startswith(b"HTTP/1.1 200")
-        assert rest(clients[0]) == b""
+        assert read_to_end(clients[-1]).startswith(b"HTTP/1.1 200")
+        assert read_to_end(clients[0]) == b""
         clients[1].sendall(b'{"name":1}')
-        assert rest(clients[1]).startswith(b"HTTP/1.1 422")
+        assert read_to_end(clients[1]).startswith(b"HTTP/1.1 422")
         for client in clients:
             client.close()

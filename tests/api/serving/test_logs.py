@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from api.taking import Client
+from api.paced_client import PacedClient
 from conftest import serving
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
@@ -16,7 +16,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseFault
-from servers import Service, say
+from servers import Service, send_raw
 
 SECRET = "hunter2"  # noqa: S105 -- what must not be told
 CODE = "c0de-c0de"
@@ -65,7 +65,7 @@ async def test_who_was_found_to_ask_is_named(sqlite_database_url, monkeypatch):
         scope["user"] = "ABC"
 
     app.router.default = endpoint
-    await Client(app, "/me").answer
+    await PacedClient(app, "/me").answer
     # It was not answered: the client had gone.
     assert (told[0]["user"], told[0]["status"]) == ("ABC", 499)
 
@@ -77,9 +77,9 @@ def test_nothing_that_a_client_sent_is_told(tmp_path, sqlite_database_url):
     sent = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     with Service(tmp_path, database_url=sqlite_database_url, log_level="debug") as service:
         for path in (f"/logs?q={SECRET}&token={SECRET}", f"/machines/{SECRET}", f"/{CODE}?code={CODE}"):
-            say(service.port, f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
-            say(service.port, f"POST {path} HTTP/1.1\r\n{head}{sent}".encode())
-        say(service.port, f"GET /{SECRET} \0 HTTP/1.1\r\n{head}\r\n".encode())
+            send_raw(service.port, f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+            send_raw(service.port, f"POST {path} HTTP/1.1\r\n{head}{sent}".encode())
+        send_raw(service.port, f"GET /{SECRET} \0 HTTP/1.1\r\n{head}\r\n".encode())
     # The link for the first admin is for whoever starts the service, and is no part of the log.
     told = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
     assert len([line for line in told if line["event"] == "request"]) >= 6

@@ -6,7 +6,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.taking import Client, fill, running
+from api.paced_client import PacedClient, fill, running
 from machine_monitor.api.serving import metrics
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import QueryTimeout
@@ -117,7 +117,7 @@ async def test_exports_that_run_are_told(database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.engines.postgresql.driver.ROWS", 1)
     fill(database_url, 5)
     async with running(database_url) as app:
-        client = Client(app, "/logs.ndjson")
+        client = PacedClient(app, "/logs.ndjson")
         await client.take(1)
         assert app.state.database.load()["stream"] == (1, 0)
         await client.rest()
@@ -137,5 +137,5 @@ async def test_a_request_whose_client_left_is_counted_as_such(sqlite_database_ur
         async def endpoint(*_): ...
 
         app.router.default = endpoint
-        await Client(app, "/").answer
+        await PacedClient(app, "/").answer
     assert metrics.REQUESTS.labels("none", "GET", "499")._value.get() == before + 1

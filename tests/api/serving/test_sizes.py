@@ -5,7 +5,7 @@ import json
 import pytest
 
 from machine_monitor.config import Settings
-from servers import connect, rest, say, threaded
+from servers import connect, read_to_end, send_raw, threaded
 
 CLOSE = b"Host: x\r\nConnection: close\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -51,9 +51,9 @@ def padded(body, size):
 )
 def test_a_body_has_its_limit(port, path, most, body, chunked):
     body = body.replace(b"%s", b"chunked" if chunked else b"length")
-    fits = say(port, post(path, padded(body, most), chunked=chunked))
+    fits = send_raw(port, post(path, padded(body, most), chunked=chunked))
     assert answered(fits)[0] in (200, 201)
-    assert answered(say(port, post(path, padded(body, most + 1), chunked=chunked))) == (413, "payload-too-large")
+    assert answered(send_raw(port, post(path, padded(body, most + 1), chunked=chunked))) == (413, "payload-too-large")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_body_has_its_limit(port, path, most, body, chunked):
 )
 def test_json_has_its_limits(port, body, expected):
     for chunked in (False, True):
-        said = say(
+        said = send_raw(
             port, post(b"/machines/" + body[10:14].strip(b'"') + b"%d" % chunked, body, chunked=chunked, method=b"PUT")
         )
         status, code = answered(said)
@@ -79,7 +79,7 @@ def test_json_has_its_limits(port, body, expected):
 def test_an_address_has_its_limit(port):
     def asked(length):
         address = b"/logs?q=" + b"a" * (length - 8)
-        return answered(say(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
+        return answered(send_raw(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
 
     assert asked(8 * 1024) == (200, None)
     assert asked(8 * 1024 + 1) == (414, "uri-too-long")
@@ -104,13 +104,13 @@ def test_a_head_has_its_limits(port, fields):
             client.sendall(b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")
         except OSError:
             return  # hung up on in the middle
-        said = rest(client)
+        said = read_to_end(client)
     assert not said or answered(said) == (400, "bad-request")
 
 
 def test_a_head_within_its_limits_is_read(port):
     fields = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 500) for number in range(98))
-    assert answered(say(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
+    assert answered(send_raw(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_a_head_within_its_limits_is_read(port):
     ],
 )
 def test_what_is_no_http_is_refused_at_once(port, said):
-    assert answered(say(port, said)) == (400, "bad-request")
+    assert answered(send_raw(port, said)) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
 def test_an_upgrade_is_passed_over(port, upgrade):
-    said = say(
+    said = send_raw(
         port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade + b"\r\n\r\n"
     )
     assert answered(said) == (200, None)
@@ -145,18 +145,18 @@ def test_requests_sent_together_are_answered_in_their_order(port):
     requests = [b"GET /logs?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(1, 30)]
     requests += [post(b"/machines", b'{"name": "together"}').replace(b"Connection: close\r\n", b"")]
     requests += [b"GET /machines/together HTTP/1.1\r\n" + CLOSE + b"\r\n"]
-    said = say(port, b"".join(requests))
+    said = send_raw(port, b"".join(requests))
     assert [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]] == [200] * 29 + [201, 200]
 
 
 def test_what_follows_a_request_and_is_none_does_not_spoil_its_answer(port):
-    said = say(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
+    said = send_raw(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
     assert said.startswith(b"HTTP/1.1 200")
     assert said.count(b"HTTP/1.1") == 1
 
 
 def test_a_body_longer_than_it_says_is_another_request(port):
-    said = say(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
+    said = send_raw(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
     assert said.startswith(b"HTTP/1.1 400")
 
 
@@ -164,8 +164,8 @@ def test_a_body_shorter_than_it_says_writes_nothing(port):
     with connect(port) as client:
         client.sendall(post(b"/machines", b'{"name": "short"}').replace(b"Length: 17", b"Length: 18"))
         client.shutdown(1)
-        rest(client)
-    assert answered(say(port, b"GET /machines/short HTTP/1.1\r\n" + CLOSE + b"\r\n"))[0] == 404
+        read_to_end(client)
+    assert answered(send_raw(port, b"GET /machines/short HTTP/1.1\r\n" + CLOSE + b"\r\n"))[0] == 404
 
 
 @pytest.mark.parametrize(("size", "status"), [(20, b"201"), (2 * MIB, b"413")])
@@ -178,5 +178,5 @@ def test_a_client_that_asks_first_is_told_to_go_on_or_not(port, size, status):
         if status == b"201":
             assert said == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.sendall(body)
-            said = rest(client)
+            said = read_to_end(client)
         assert said.startswith(b"HTTP/1.1 " + status)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from api.taking import fill
-from servers import Service, connect, rest
+from api.paced_client import fill
+from servers import Service, connect, read_to_end
 
 pytestmark = pytest.mark.slow
 
@@ -150,11 +150,11 @@ def test_what_is_being_answered_when_the_service_ends_is_answered(tmp_path, sqli
         reading.sendall(b"GET /logs.ndjson HTTP/1.1\r\nHost: x\r\n\r\n")
         assert reading.recv(100).startswith(b"HTTP/1.1 200")
         service.process.send_signal(signal.SIGTERM)
-        assert rest(idle) == b""
+        assert read_to_end(idle) == b""
         time.sleep(0.5)
         writing.sendall(BODY)
-        assert rest(writing).startswith(b"HTTP/1.1 201")
-        assert rest(reading).endswith(b"}\n\r\n0\r\n\r\n")
+        assert read_to_end(writing).startswith(b"HTTP/1.1 201")
+        assert read_to_end(reading).endswith(b"}\n\r\n0\r\n\r\n")
         assert service.process.wait(10) in (0, -signal.SIGTERM)
     assert "Traceback" not in service.log.read_text()
     with Service(tmp_path, database_url=sqlite_database_url) as service:
@@ -169,7 +169,7 @@ def test_who_does_not_come_to_an_end_is_told_that_the_service_does(tmp_path, sql
         time.sleep(0.2)
         service.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        said = rest(client)
+        said = read_to_end(client)
         assert service.process.wait(5) in (0, -signal.SIGTERM)
         assert 5 < time.monotonic() - began < 12
     assert said.startswith(b"HTTP/1.1 503")

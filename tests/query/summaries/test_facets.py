@@ -6,7 +6,7 @@ import pytest
 
 from machine_monitor.database import addresses
 from query import samples
-from query.summaries import brute
+from query.summaries import brute_force
 
 # Conditions, words, and how both are asked.
 ASKED = [
@@ -37,11 +37,13 @@ def spelled(conditions, terms) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("limit", [1, 3, 500])
 @pytest.mark.parametrize(("conditions", "terms"), ASKED, ids=range(len(ASKED)))
 async def test_facets_agree_with_brute_force(plant, logs, conditions, terms, limit):
-    for by in (brute.FACETS[:5], brute.FACETS[:1:-1]):
+    for by in (brute_force.FACETS[:5], brute_force.FACETS[:1:-1]):
         expected = {}
         for name in by:
             others = [condition for condition in conditions if condition[0] != name]
-            expected[name] = brute.facet([log for log in logs if brute.holds(log, others, terms)], name, limit)
+            expected[name] = brute_force.facet(
+                [log for log in logs if brute_force.holds(log, others, terms)], name, limit
+            )
         asked = [("by", ",".join(by)), ("limit", limit), *spelled(conditions, terms)]
         answer = await plant.get("/logs/facets", params=asked)
         assert answer.status_code == 200, answer.text

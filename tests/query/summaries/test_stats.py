@@ -7,7 +7,7 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.query import stats
 from machine_monitor.services.projections import counters
-from query.summaries import brute
+from query.summaries import brute_force
 from query.summaries.test_facets import ASKED, spelled
 
 ZONES = ("Europe/Paris", "America/New_York", "Asia/Kathmandu", "UTC")
@@ -17,9 +17,11 @@ every_zone = pytest.mark.parametrize("timezone", ZONES)
 
 def groupings(rng: Random, how_many: int) -> list[tuple[str, ...]]:
     """Fields and units in any order."""
-    found = [(), *[(unit,) for unit in brute.FORMATS]]
+    found = [(), *[(unit,) for unit in brute_force.FORMATS]]
     for _ in range(how_many):
-        names = rng.sample(brute.FACETS, rng.randrange(4)) + rng.sample(sorted(brute.FORMATS), rng.randrange(2))
+        names = rng.sample(brute_force.FACETS, rng.randrange(4)) + rng.sample(
+            sorted(brute_force.FORMATS), rng.randrange(2)
+        )
         found.append(tuple(rng.sample(names, len(names))))
     return found
 
@@ -38,11 +40,11 @@ async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
     if timezone != "Europe/Paris":
         # The oracle's days are those of Paris.
         conditions = [condition for condition in conditions if condition[0] != "started_at"]
-    matching = [log for log in logs if brute.holds(log, conditions, terms)]
+    matching = [log for log in logs if brute_force.holds(log, conditions, terms)]
     rng = Random(number)
     for group_by in groupings(rng, 12):
         metrics = tuple(rng.sample(METRICS, rng.randint(1, 3)))
-        expected = brute.stats(matching, group_by, metrics, ZoneInfo(timezone))
+        expected = brute_force.stats(matching, group_by, metrics, ZoneInfo(timezone))
         found = await measure(plant, group_by, metrics, spelled(conditions, terms))
         assert found == {"groups": expected, "truncated": False}
         assert all(list(group) == [*group_by, *metrics] for group in found["groups"])
@@ -53,15 +55,15 @@ async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
 @every_zone
 async def test_downtime_is_that_of_every_minute(plant, logs, timezone):
     for fields in ((), ("machine",), ("type",), ("machine", "type"), ("machine.sector", "user")):
-        for unit in ((), *[(unit,) for unit in brute.FORMATS]):
-            expected = brute.stats(logs, (*unit, *fields), METRICS, ZoneInfo(timezone))
+        for unit in ((), *[(unit,) for unit in brute_force.FORMATS]):
+            expected = brute_force.stats(logs, (*unit, *fields), METRICS, ZoneInfo(timezone))
             assert (await measure(plant, (*unit, *fields), METRICS))["groups"] == expected
 
 
 @every_zone
 async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, logs, plant_url, timezone, asked):
     database = Database(plant_url)
-    units = ["", *brute.FORMATS]
+    units = ["", *brute_force.FORMATS]
     kept = [(field, unit) for field in ("", "type") for unit in units]
     kept += [("machine", unit) for unit in ("", "month", "year")] + [("machine.sector", "month"), ("severity", "")]
     for zone in (timezone, "Pacific/Apia"):
@@ -71,7 +73,7 @@ async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, l
             group_by = tuple(filter(None, (field, unit)))
             asked.clear()
             found = await measure(plant, group_by, metrics)
-            assert found["groups"] == brute.stats(logs, group_by, metrics, ZoneInfo(timezone))
+            assert found["groups"] == brute_force.stats(logs, group_by, metrics, ZoneInfo(timezone))
             assert len(asked) == (1 if zone == timezone or not unit else 2)
             assert "log_counts" in asked[0].sql
     database.close_writer()
@@ -84,7 +86,7 @@ async def test_beyond_ten_thousand_groups_the_answer_is_cut_and_says_so(plant, l
     orders = [("day",), ("day", "machine"), ("machine", "day"), ("type", "week", "machine"), ("machine", "type")]
     for group_by in orders:
         for metrics in (("count",), METRICS):
-            expected = brute.stats(logs, group_by, metrics, ZoneInfo("Europe/Paris"))
+            expected = brute_force.stats(logs, group_by, metrics, ZoneInfo("Europe/Paris"))
             found = await measure(plant, group_by, metrics)
             assert found == {"groups": expected[:most], "truncated": len(expected) > most}
 

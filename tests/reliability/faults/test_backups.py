@@ -70,7 +70,7 @@ def check(file: Path, url: str, acknowledged: set[str]) -> int:
 
 
 @pytest.mark.proof(f"backup under {WRITERS} writers")
-def test_a_backup_under_writes_is_a_committed_state(database_url, tmp_path, extent, figure):
+def test_a_backup_under_writes_is_a_committed_state(database_url, tmp_path, extent, record_counts):
     times = extent(short=3, long=20)
     stop, database = threading.Event(), Database(database_url)
     database.transact(lambda tx: records.create(tx, MACHINES, MachineCreate(name="Press"), Author(via="test")))
@@ -89,4 +89,4 @@ def test_a_backup_under_writes_is_a_committed_state(database_url, tmp_path, exte
             writer.join()
         database.close_writer()
     assert sizes == sorted(set(sizes)), "nothing was written meanwhile"
-    figure(times, logs_in_the_last=sizes[-1], not_a_committed_state=0, missing_what_was_acknowledged=0)
+    record_counts(times, logs_in_last_backup=sizes[-1], inconsistent=0, acknowledged_but_missing=0)

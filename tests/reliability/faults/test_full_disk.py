@@ -33,7 +33,7 @@ def small_disk(tmp_path, extent):
 
 
 @pytest.mark.proof("disk full, under 8 writers")
-def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, figure):
+def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, record_counts):
     folder, ballast = small_disk
     url = f"sqlite:///{folder / 'monitor.db'}"
     with ForkedService(tmp_path, database_url=url) as service:
@@ -54,5 +54,5 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, figur
     database = Database(url)
     assert verify(database).faults == []
     database.close_writer()
-    refusals = {f"told_{status}": times for status, times in traffic.written.items() if status != 201}
-    figure(len(ballast), acknowledged=len(traffic.acknowledged), lost=0, **refusals)
+    refusals = {f"status_{status}": times for status, times in traffic.written.items() if status != 201}
+    record_counts(len(ballast), acknowledged=len(traffic.acknowledged), lost=0, **refusals)

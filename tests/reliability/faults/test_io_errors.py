@@ -52,7 +52,7 @@ def failing(pid, call):
 
 @pytest.mark.proof("I/O errors of SQLite: no growth; EIO when writing, syncing, reading")
 @pytest.mark.parametrize(("fault", "call"), [(limited, "write"), *((failing, call) for call in FAILING)])
-def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url, extent, figure, fault, call):
+def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url, extent, record_counts, fault, call):
     reads_go_on = FAILING.get(call, True)
     with ForkedService(tmp_path, database_url=sqlite_database_url) as service:
         add_machine(service.port)
@@ -70,7 +70,9 @@ def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url,
     database = Database(sqlite_database_url)
     assert verify(database).faults == []
     database.close_writer()
-    figure(times, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503] + traffic.read[503])
+    record_counts(
+        times, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503] + traffic.read[503]
+    )
 
 
 async def test_a_damaged_page_is_told_and_named_in_the_log(sqlite_database_url, caplog):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-import processes
+import forked_processes
 from conftest import ENGINES
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
@@ -31,14 +31,14 @@ class Command:
 
     def run(self):
         # The first of all processes takes seconds to begin.
-        processes.run(["--version"], *self._arguments[1:])
+        forked_processes.run(["--version"], *self._arguments[1:])
         began = time.monotonic()
-        processes.run(*self._arguments)
+        forked_processes.run(*self._arguments)
         self.seconds = time.monotonic() - began
 
     def is_killed(self):
         """Whether it was killed at some moment, and had not ended before."""
-        process = processes.Forked(*self._arguments, self._log)
+        process = forked_processes.ForkedCommand(*self._arguments, self._log)
         time.sleep(random.Random().uniform(0, self.seconds))
         process.kill()
         return process.wait() == -signal.SIGKILL
@@ -92,7 +92,7 @@ def sync(tmp_path, url, legacy):
 
 @pytest.mark.proof("kill -9 in mm sync")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_sync_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, figure):
+def test_a_sync_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, record_counts):
     whole = new_database_url(engine)
     nothing = held(whole)
     (whole_sync := sync(tmp_path, whole, legacy)).run()
@@ -108,12 +108,14 @@ def test_a_sync_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, en
         command.run()
         assert held(url) == all_of_it
         assert is_sound(url)
-    figure(times, killed_on_the_way=seen.total(), had_done_nothing=seen["nothing"], had_done_half=0)
+    record_counts(times, killed_while_running=seen.total(), rolled_back=seen["nothing"], half_done=0)
 
 
 @pytest.mark.proof("kill -9 in mm migrate")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_migration_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, figure):
+def test_a_migration_that_is_killed_did_all_or_nothing(
+    tmp_path, new_database_url, engine, legacy, extent, record_counts
+):
     url = new_database_url(engine)
     address, newest = addresses.parse(url), migrations.newest()
     sync(tmp_path, url, legacy).run()
@@ -131,4 +133,4 @@ def test_a_migration_that_is_killed_did_all_or_nothing(tmp_path, new_database_ur
         assert migrations.current(address) == newest
         assert held(url) == all_of_it
         assert is_sound(url)
-    figure(times, killed_on_the_way=seen.total(), had_done_nothing=seen[OLDEST], had_done_half=0)
+    record_counts(times, killed_while_running=seen.total(), rolled_back=seen[OLDEST], half_done=0)

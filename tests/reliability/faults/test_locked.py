@@ -16,7 +16,7 @@ SECONDS = driver.BUSY_SECONDS + 3
 
 
 @pytest.mark.proof(f"SQLite locked by another for {SECONDS:.0f} s under {WRITERS} writers")
-def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent, figure):
+def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent, record_counts):
     path, rounds = sqlite_database_url.removeprefix("sqlite:///"), extent(short=1, long=10)
     with ForkedService(tmp_path, database_url=sqlite_database_url) as service, closing(sqlite3.connect(path)) as other:
         other.isolation_level = None
@@ -35,4 +35,4 @@ def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, 
         assert set(traffic.read) == {200}
         assert percentile(traffic.read_seconds, 0.95) < 1
         assert traffic.acknowledged <= stored(service.port)
-    figure(rounds, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503])
+    record_counts(rounds, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503])

@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-import clusters
-from reliability.clients.callers import Caller
+import postgresql_server
+from reliability.clients.http_client import HttpClient
 from reliability.clients.traffic import DONE, Traffic, add_machine, stored
 from servers import ForkedService
 
@@ -17,8 +17,8 @@ PATIENCE_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with clusters.started() as opened:
+def postgresql():
+    with postgresql_server.running_server() as opened:
         yield opened
 
 
@@ -32,17 +32,17 @@ def stop(server, how):
 
 @pytest.mark.proof("PostgreSQL stopped at once, or killed, and restarted")
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate", "kill"])
-def test_a_server_that_comes_back_is_used_again(tmp_path, cluster, extent, figure, how):
-    url, server, restarts = *cluster, extent(short=1, long=10)
-    with ForkedService(tmp_path, database_url=url) as service, Caller(service.port) as caller:
+def test_a_server_that_comes_back_is_used_again(tmp_path, postgresql, extent, record_counts, how):
+    url, server, restarts = *postgresql, extent(short=1, long=10)
+    with ForkedService(tmp_path, database_url=url) as service, HttpClient(service.port) as http:
         add_machine(service.port)
         with Traffic(service.port, writers=8, readers=4) as traffic:
             for _ in range(restarts):
                 traffic.wait_for(20, *DONE)
                 stop(server, how)
                 time.sleep(extent(short=2, long=4))
-                assert caller.send("GET", "/healthz").status == 200
-                refused = caller.send("GET", "/readyz")
+                assert http.send("GET", "/healthz").status == 200
+                refused = http.send("GET", "/readyz")
                 assert (refused.status, refused.json["code"]) == (503, "database-busy")
                 server.ensure_postgres_running()
                 traffic.wait_for(20, *DONE, seconds=PATIENCE_SECONDS)
@@ -51,4 +51,6 @@ def test_a_server_that_comes_back_is_used_again(tmp_path, cluster, extent, figur
         assert set(traffic.read) == {200, 503}
         assert traffic.slowest < PATIENCE_SECONDS
         assert traffic.acknowledged <= stored(service.port)
-    figure(restarts, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503] + traffic.read[503])
+    record_counts(
+        restarts, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503] + traffic.read[503]
+    )

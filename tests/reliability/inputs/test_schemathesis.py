@@ -36,7 +36,7 @@ def give_tokens(url):
 
 
 @pytest.mark.proof("schemathesis, every check, in every role")
-def test_no_request_breaks_the_contract(database_url, tmp_path, extent, figure):
+def test_no_request_breaks_the_contract(database_url, tmp_path, extent, record_counts):
     headers = give_tokens(database_url)
     chosen = extent(
         short=["--phases", "fuzzing,stateful", "--max-examples", "1"],
@@ -52,4 +52,4 @@ def test_no_request_breaks_the_contract(database_url, tmp_path, extent, figure):
             assert done.returncode == 0, f"{role}:\n{done.stdout}"
             answered = service.log.read_text()
             assert '"status":5' not in answered, role
-    figure(answered.count('"event":"request"'), told_5xx=0, violations=0, ignored_auth=0)
+    record_counts(answered.count('"event":"request"'), status_5xx=0, violations=0, ignored_auth=0)

@@ -64,7 +64,7 @@ class Session(RuleBasedStateMachine):
             changes = replica.Replica()
             changes.apply(self.get("/changes", limit=1000))
             held = {log["uuid"]: {k: v for k, v in log.items() if v is not None} for log in self.model.living}
-            assert changes.base["logs"] == held
+            assert changes.records["logs"] == held
         finally:
             # A connection that stays open keeps the process alive.
             self.runner.run(self.server.__aexit__(None, None, None))
@@ -176,8 +176,8 @@ class Session(RuleBasedStateMachine):
 
 @pytest.mark.proof("state machine of hypothesis against a dict")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_api_agrees_with_a_dictionary(request, tmp_path, engine, extent, figure):
+def test_the_api_agrees_with_a_dictionary(request, tmp_path, engine, extent, record_counts):
     Session.seen.clear()
     chosen = settings(max_examples=extent(short=10, long=150), stateful_step_count=extent(short=20, long=50))
     run_state_machine_as_test(lambda: Session(new_database(request, engine, tmp_path)), settings=chosen)
-    figure(Session.seen["requests"], databases=Session.seen["databases"], divergences=0)
+    record_counts(Session.seen["requests"], databases=Session.seen["databases"], divergences=0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.backup.plants import save
+from services.backup.full_database import save
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from machine_monitor.errors import MonitorError, SchemaMismatch, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import transfer
 from machine_monitor.services.backup.transfer import TABLES
-from services.backup.plants import answers, fill, is_empty, kept, silent, verified
+from services.backup.full_database import answers, fill, is_empty, kept, silent, verified
 
 
 def copy(source: str, destination: str):

@@ -13,7 +13,7 @@ from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.services.backup import manifest
-from services.backup.plants import answers, fill, is_empty, kept, restore, save, verified
+from services.backup.full_database import answers, fill, is_empty, kept, restore, save, verified
 
 UNLOCK = {
     "sqlite": "DROP TRIGGER history_update",

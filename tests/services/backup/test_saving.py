@@ -15,7 +15,7 @@ from machine_monitor.database.engines.sqlite import files
 from machine_monitor.errors import MonitorError, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import manifest, saving
-from services.backup.plants import is_empty, kept, restore, save, verified
+from services.backup.full_database import is_empty, kept, restore, save, verified
 
 
 def test_what_is_there_is_replaced_only_if_told(database_url, saved):

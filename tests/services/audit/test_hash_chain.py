@@ -71,7 +71,7 @@ def faults_after(database: Database, *statements: str, known: hash_chain.Head | 
 
 
 @pytest.mark.proof("a row of the history tampered with")
-async def test_entries_that_were_tampered_with_are_all_found(client, opened, figure):
+async def test_entries_that_were_tampered_with_are_all_found(client, opened, record_counts):
     await write_history(client)
     assert verify(opened).faults == []
     seqs = [row[0] for row in opened.snapshot(lambda tx: rows(tx, "SELECT seq FROM history"))]
@@ -82,7 +82,7 @@ async def test_entries_that_were_tampered_with_are_all_found(client, opened, fig
         update = f'UPDATE history SET "{column}" = {changed[column]} WHERE seq = {seq}'
         assert faults_after(opened, update) != [], update
     assert verify(opened).faults == []
-    figure(TAMPERED, found=TAMPERED)
+    record_counts(TAMPERED, found=TAMPERED)
 
 
 async def test_entries_that_were_removed_or_reordered_are_found(client, opened):

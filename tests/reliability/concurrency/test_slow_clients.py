@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability.clients.callers import Caller
+from reliability.clients.http_client import HttpClient
 from reliability.clients.traffic import DONE, Traffic, add_machine, percentile, stored
 from servers import ForkedService
 
@@ -76,7 +76,7 @@ def mostly(seen, status, spared):
         pytest.param(2 * FILES, marks=pytest.mark.proof(f"{2 * FILES:,} slow connections, {FILES:,} files")),
     ],
 )
-def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, extent, figure, count):
+def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, extent, record_counts, count):
     settings = {"database_url": sqlite_database_url, "head_timeout": 2, "body_timeout": 2}
     with ForkedService(tmp_path, **settings) as service:
         resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
@@ -97,10 +97,12 @@ def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, exte
         assert attack.cut > count / 4
         assert min(count, FILES) * 0.5 < most < FILES
         assert stored(service.port) >= traffic.acknowledged
-        with Caller(service.port) as caller:
-            metrics = caller.send("GET", "/metrics").body
+        with HttpClient(service.port) as http:
+            metrics = http.send("GET", "/metrics").body
     assert b'connections_cut_total{reason="head"}' in metrics
     assert (b'connections_cut_total{reason="crowd"}' in metrics) == (count > FILES)
     p95 = percentile(traffic.read_seconds, 0.95) * 1000
     again = traffic.read[None] + traffic.written[None]
-    figure(len(traffic.read_seconds), p95_of_the_others=f"{p95:.0f} ms", asked_again=again, cut=attack.cut)
+    record_counts(
+        len(traffic.read_seconds), p95_of_other_clients=f"{p95:.0f} ms", retries=again, connections_cut=attack.cut
+    )

@@ -11,7 +11,7 @@ from machine_monitor.query.language.operators import OPERATORS
 from machine_monitor.services.access.permissions import Role, Scope
 from machine_monitor.services.tabular.exports import FORMATS
 from query import oracle, test_brute_force
-from query.summaries import brute, test_stats
+from query.summaries import brute_force, test_stats
 
 KINDS = {
     kinds.TEXT: test_brute_force.TEXTUAL,
@@ -28,8 +28,8 @@ def test_brute_force_tries_every_operator(kind):
 
 def test_brute_force_measures_every_metric_by_every_field_and_unit():
     assert tuple(LOGS.summary.metrics) == test_stats.METRICS
-    assert LOGS.summary.fields == brute.FACETS
-    assert set(brute.FORMATS) == set(UNITS)
+    assert LOGS.summary.fields == brute_force.FACETS
+    assert set(brute_force.FORMATS) == set(UNITS)
 
 
 def test_the_oracle_searches_every_field_and_knows_every_rank():

@@ -22,7 +22,7 @@ class Answer:
         return json.loads(self.body)
 
 
-class Caller:
+class HttpClient:
     """One connection to a port of this machine, opened again when it breaks."""
 
     def __init__(self, port: int) -> None:
@@ -35,7 +35,7 @@ class Caller:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(
+    def try_send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer | None:
         """The answer; None if the connection broke before it was whole."""
@@ -52,7 +52,7 @@ class Caller:
     def send(self, method: str, path: str, document: Any = None, **headers: str) -> Answer:
         """The answer to a request that must have one; `_` in the name of a header is `-`."""
         body = None if document is None else json.dumps(document).encode()
-        answer = self.ask(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = self.try_send(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         assert answer is not None, (method, path)
         return answer
 
