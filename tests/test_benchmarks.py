@@ -39,7 +39,7 @@ def seeded(sqlite_database_url) -> str:
 
 
 @pytest.mark.parametrize(("schema", "records"), KINDS, ids=lambda value: getattr(value, "__name__", ""))
-def test_records_are_in_the_form_that_the_api_shows(schema, records):
+def test_records_have_the_json_form_of_the_api(schema, records):
     for record in islice(records, ROWS):
         assert schema.model_validate(record).model_dump(mode="json") == record
 
@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_logs():
     assert [log["uuid"] for log in data.logs(ROWS)] != [log["uuid"] for log in data.logs(ROWS, seed=2)]
 
 
-def test_words_are_frequent_and_rare():
+def test_words_follow_a_zipf_distribution():
     texts = [{*f"{log['comment']} {log['cause']} {log['action']}".split()} for log in data.logs(4_000)]
     words = data.vocabulary()
     shares = [sum(word in text for text in texts) / len(texts) for word in (words[0], words[299], words[-1])]
@@ -58,7 +58,7 @@ def test_words_are_frequent_and_rare():
     assert shares[2] < 0.002
 
 
-async def test_the_limit_and_the_naive_twin_answer_what_the_product_answers(seeded):
+async def test_the_limit_and_the_naive_app_return_the_items_of_the_product(seeded):
     path = seeded.removeprefix("sqlite:///")
     generator = QueryGenerator(path)
     paths = [path for ask in READS.values() for path in ask(generator)[:5]]

@@ -49,7 +49,7 @@ def test_the_paths_that_a_document_names_exist(document):
     assert [span for span in named(document.read_text()) if not exists(span)] == []
 
 
-def test_paths_are_found_and_checked():
+def test_paths_in_documents_are_detected():
     assert named("`database/batches` `Europe/Paris` `text/csv` `/logs/{uuid}` `a/b c` `api/app.py`") == [
         "database/batches",
         "api/app.py",
@@ -81,7 +81,7 @@ def picture() -> dict[str, set[str]]:
     return shown
 
 
-def test_the_picture_of_the_tree_is_the_code_s():
+def test_the_tree_in_architecture_md_matches_the_code():
     shown = picture()
     missing = [
         f"{folder}{name}"

@@ -244,7 +244,7 @@ def comments(client: httpx2.Client, query: str) -> list[str | None]:
     return [log["comment"] for log in get(client, f"/logs?sort=started_at&{query}").json()["items"]]
 
 
-def test_a_field_is_a_line_and_a_migration(with_field, before, tmp_path):
+def test_the_recipe_for_a_field_works(with_field, before, tmp_path):
     moved = with_field.mm("migrate", database_url=before)
     assert f"from {schema.newest()} to {NEXT}" in moved
     (tmp_path / "places.csv").write_text("name,location\nÉcluse,Hall 4\n")
@@ -298,7 +298,7 @@ def parameters(document: dict, path: str) -> set[str]:
     return {parameter["name"] for parameter in document["paths"][path]["get"]["parameters"] if "name" in parameter}
 
 
-def test_an_operator_is_a_row(with_operator, before):
+def test_the_recipe_for_an_operator_works(with_operator, before):
     with with_operator.served(before) as client:
         assert comments(client, "comment__notcontains=BEARING") == ["New blade", None]
         assert comments(client, "machine__notcontains=lathe") == ["New blade", None]
@@ -312,7 +312,7 @@ def test_an_operator_is_a_row(with_operator, before):
         assert (wrong.status_code, "notcontains" in wrong.text) == (422, True)
 
 
-def test_a_metric_is_a_row(with_metric, before):
+def test_the_recipe_for_a_metric_works(with_metric, before):
     with with_metric.served(before) as client:
         maintenance = {"machine": "Saw", "type": "maintenance", "started_at": "2025-01-03T12:00:00Z"}
         assert client.post("/logs", json=maintenance).status_code == 201
@@ -330,7 +330,7 @@ def test_a_metric_is_a_row(with_metric, before):
         assert "`repairs` (how many are repairs)" in json.dumps(declared)
 
 
-def test_a_resource_is_a_page_a_migration_and_its_routes(with_resource, before, tmp_path):
+def test_the_recipe_for_a_resource_works(with_resource, before, tmp_path):
     assert f"from {schema.newest()} to {NEXT}" in with_resource.mm("migrate", database_url=before)
     (tmp_path / "machines.csv").write_text("name,site\nÉcluse,South\n")
     imported = json.loads(with_resource.mm("import", str(tmp_path / "machines.csv"), "--json", database_url=before))

@@ -69,7 +69,7 @@ def test_wheel_offers_both_commands(installed):
     assert {"machine-monitor = machine_monitor.cli.main:main", "mm = machine_monitor.cli.main:main"} <= set(lines)
 
 
-def test_installed_wheel_sets_up_a_database_in_an_empty_folder(installed, tmp_path):
+def test_installed_wheel_creates_a_database_in_an_empty_folder(installed, tmp_path):
     where = run("-c", "import machine_monitor as m; print(m.__file__)", cwd=tmp_path, PYTHONPATH=str(installed))
     assert Path(where.strip()).is_relative_to(installed)
     said = run("-m", "machine_monitor.cli.main", "migrate", cwd=tmp_path, PYTHONPATH=str(installed))

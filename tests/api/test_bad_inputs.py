@@ -124,7 +124,7 @@ VALUES = [
 
 
 @every_resource
-async def test_a_value_that_a_field_does_not_hold_is_refused_and_pointed_at(seeded, resource):
+async def test_an_invalid_value_is_refused_with_a_pointer(seeded, resource):
     key, record = await create(seeded, resource)
     wrong = []
     for name, value in [(name, value) for of, name, value in VALUES if of is resource]:
@@ -146,7 +146,7 @@ async def test_a_value_that_a_field_does_not_hold_is_refused_and_pointed_at(seed
 
 @every_resource
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-async def test_what_is_no_json_object_is_refused(seeded, resource, method):
+async def test_a_body_that_is_not_a_json_object_is_refused(seeded, resource, method):
     deep = {depth: b'{"a":' * depth + b"1" + b"}" * depth for depth in (32, 33, 100_000)}
     rows = [
         (b"", 400),
@@ -190,7 +190,7 @@ async def test_what_is_no_json_object_is_refused(seeded, resource, method):
 
 @every_resource
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000, b"1" + b"0" * 400, b"1e-999"])
-async def test_no_number_is_a_crash(seeded, resource, number):
+async def test_extreme_numbers_never_cause_a_server_error(seeded, resource, number):
     key, _ = await create(seeded, resource)
     for name in ("attributes", "version", "year_of_acquisition", "unknown"):
         value = b'{"a": %s}' % number if name == "attributes" else number
@@ -207,7 +207,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize(("times", "pointer"), ORDERS)
-async def test_times_are_in_order_in_a_body_and_with_what_is_stored(seeded, times, pointer):
+async def test_times_must_be_in_order_within_a_body_and_with_stored_times(seeded, times, pointer):
     start = {"started_at": "2025-01-01T00:00:00.000001Z"}
     key, record = await create(seeded, LOGS, **start)
     for answer in (
@@ -230,7 +230,7 @@ async def test_times_are_in_order_in_a_body_and_with_what_is_stored(seeded, time
         {"ended_at": "2024-12-31T00:00:00Z"},
     ],
 )
-async def test_a_patch_is_checked_against_what_is_stored(seeded, patch):
+async def test_a_patch_is_validated_together_with_the_stored_values(seeded, patch):
     times = {"started_at": "2025-01-01T00:00:00Z", "ended_at": "2025-01-02T00:00:00Z"}
     times |= {"down_from": "2025-01-01T00:00:00Z", "down_to": "2025-01-02T00:00:00Z"}
     key, record = await create(seeded, LOGS, **times)

@@ -57,7 +57,7 @@ async def write_some(client):
     await client.patch("/machines/pelle 2", json={"name": "pelle 3"})
 
 
-async def test_who_applies_all_changes_holds_a_copy(client):
+async def test_replaying_all_changes_gives_a_copy_of_the_records(client):
     await write_some(client)
     copy = replay(await everything(client, limit=7))
     # A log follows the name of its machine without an entry of its own.
@@ -77,7 +77,7 @@ def shown(item, read_only):
     return {name: value for name, value in item.items() if name not in read_only and value is not None}
 
 
-async def test_changes_come_in_the_order_of_their_numbers_with_what_changed(client):
+async def test_changes_are_ordered_by_number_and_contain_the_changed_values(client):
     await client.post("/machines", json={"name": "Press"}, headers={"X-Change-Note": "new"})
     page = (await client.get("/changes", params={"since": 7})).json()
     (item,) = page["items"]
@@ -111,7 +111,7 @@ async def test_changes_come_in_the_order_of_their_numbers_with_what_changed(clie
         ("cursor=abc", "cursor"),
     ],
 )
-async def test_a_bad_question_is_refused(client, path, query, parameter):
+async def test_an_invalid_query_is_refused(client, path, query, parameter):
     answer = await client.get(f"{path}?{query}")
     assert answer.status_code == 422
     assert [fault["parameter"] for fault in answer.json()["errors"]] == [parameter]
@@ -127,7 +127,7 @@ def event(message):
     return lines["event"], int(lines["id"]), json.loads(lines["data"])
 
 
-async def test_events_follow_from_a_number_and_as_they_happen(database_url, monkeypatch):
+async def test_events_start_after_a_number_and_continue_live(database_url, monkeypatch):
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
     async with running(database_url) as app:
         client = PacedClient(app, "/events?since=5")
@@ -144,7 +144,7 @@ async def test_events_follow_from_a_number_and_as_they_happen(database_url, monk
         await asyncio.wait_for(client.answer, 5)
 
 
-async def test_events_begin_with_the_next_change_and_say_that_they_live(database_url, monkeypatch):
+async def test_events_without_since_start_with_the_next_change_and_send_keepalives(database_url, monkeypatch):
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(change_feed, "COMMENT_SECONDS", 0.02)
     async with running(database_url) as app:

@@ -7,7 +7,7 @@ NAMED = [(MACHINES, "machine", "machine-has-logs"), (TYPES, "type", "in-use"), (
 
 
 @pytest.mark.parametrize("resource", [MACHINES, TYPES, USERS], ids=lambda resource: resource.path)
-async def test_what_no_log_names_is_deleted_for_good(seeded, resource):
+async def test_a_record_without_logs_is_deleted_permanently(seeded, resource):
     key, record = await create(seeded, resource)
     answer = await seeded.delete(resource.path_of(key))
     assert (answer.status_code, answer.content) == (204, b"")
@@ -49,7 +49,7 @@ async def test_a_deleted_log_is_gone_but_its_uuid_is_taken(seeded):
 
 
 @pytest.mark.parametrize(("resource", "field", "code"), NAMED, ids=str)
-async def test_what_logs_name_stays_even_if_they_are_deleted(seeded, resource, field, code):
+async def test_a_record_with_logs_cannot_be_deleted_even_if_they_are_deleted(seeded, resource, field, code):
     key, record = await create(seeded, resource)
     log, _ = await create(seeded, LOGS, **{field: key})
     for _ in range(2):
@@ -65,7 +65,7 @@ async def test_what_logs_name_stays_even_if_they_are_deleted(seeded, resource, f
 
 # An author never changes.
 @pytest.mark.parametrize(("resource", "field", "code"), [row for row in NAMED if row[1] != "user"], ids=str)
-async def test_a_record_that_no_log_names_any_more_is_deleted(seeded, resource, field, code):
+async def test_a_record_that_lost_its_logs_can_be_deleted(seeded, resource, field, code):
     key, _ = await create(seeded, resource)
     log, _ = await create(seeded, LOGS, **{field: key})
     assert (await seeded.delete(resource.path_of(key))).json()["code"] == code
@@ -74,7 +74,7 @@ async def test_a_record_that_no_log_names_any_more_is_deleted(seeded, resource, 
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path)
-async def test_a_deletion_takes_no_parameters(seeded, resource):
+async def test_a_deletion_accepts_no_parameters(seeded, resource):
     key, _ = await create(seeded, resource)
     answer = await seeded.delete(resource.path_of(key), params={"force": "true"})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
@@ -104,7 +104,7 @@ async def test_a_deleted_log_is_restored_as_it_was(seeded):
     assert counted[1][record["type"]] == counted[0].get(record["type"], 0) + 1
 
 
-async def test_what_was_never_there_is_not_restored(seeded):
+async def test_a_log_that_never_existed_cannot_be_restored(seeded):
     assert (await seeded.post("/logs/00000000-0000-4000-8000-00000000dead/restore")).status_code == 404
     assert (await seeded.post("/logs/abc/restore")).status_code == 404
     assert (await seeded.get("/logs/abc/restore")).status_code == 405

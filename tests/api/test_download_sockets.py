@@ -33,7 +33,7 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("patience", [0.2, 60])
-def test_over_a_socket_a_sleeper_gets_no_clean_end_and_a_reader_does(served, monkeypatch, patience):
+def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_complete_one(served, monkeypatch, patience):
     monkeypatch.setattr(streaming, "PATIENCE_SECONDS", patience)
     app, port = served
     with socket.socket() as client:

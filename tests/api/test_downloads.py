@@ -23,7 +23,7 @@ def _few_rows_at_once(monkeypatch):
         monkeypatch.setattr(f"machine_monitor.database.engines.{engine}.driver.ROWS", 10)
 
 
-async def test_an_export_shows_one_moment(database_url):
+async def test_an_export_is_a_consistent_snapshot(database_url):
     fill(database_url, 45)
     async with running(database_url) as app:
         client = PacedClient(app, "/logs.ndjson?sort=started_at")
@@ -46,7 +46,7 @@ async def test_an_export_shows_one_moment(database_url):
 
 
 @pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.csv?dialect=excel", "/logs.xlsx", "/machines.csv"])
-async def test_head_stops_after_the_first_part(database_url, path, monkeypatch):
+async def test_head_reads_only_the_first_part(database_url, path, monkeypatch):
     fill(database_url, 45)
     parts = []
     async with running(database_url) as app:
@@ -67,7 +67,7 @@ async def test_head_stops_after_the_first_part(database_url, path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.xlsx"])
-async def test_who_takes_nothing_is_cut(database_url, path, monkeypatch, caplog):
+async def test_a_client_that_reads_nothing_is_disconnected(database_url, path, monkeypatch, caplog):
     monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 0.05)
     fill(database_url, 45)
     async with running(database_url) as app:
@@ -79,7 +79,7 @@ async def test_who_takes_nothing_is_cut(database_url, path, monkeypatch, caplog)
     assert caplog.text == ""
 
 
-async def test_who_goes_away_gets_no_more(database_url):
+async def test_streaming_stops_when_the_client_disconnects(database_url):
     fill(database_url, 45)
     async with running(database_url) as app:
         client = PacedClient(app, "/logs.csv")
@@ -91,7 +91,7 @@ async def test_who_goes_away_gets_no_more(database_url):
 
 
 @pytest.mark.parametrize("taken", [0, 2])
-async def test_an_answer_that_is_cancelled_gives_all_back(database_url, taken):
+async def test_a_cancelled_response_releases_its_resources(database_url, taken):
     fill(database_url, 45)
     async with running(database_url) as app:
         client = PacedClient(app, "/logs.ndjson")
@@ -103,7 +103,7 @@ async def test_an_answer_that_is_cancelled_gives_all_back(database_url, taken):
         await assert_resources_released(app)
 
 
-async def test_an_error_before_the_first_part_is_a_problem_and_a_later_one_cuts(database_url, monkeypatch, caplog):
+async def test_an_early_error_is_a_problem_and_a_late_one_aborts_the_response(database_url, monkeypatch, caplog):
     fill(database_url, 45)
     async with running(database_url) as app:
         driver = app.state.database._driver
@@ -130,7 +130,7 @@ async def test_an_error_before_the_first_part_is_a_problem_and_a_later_one_cuts(
             await assert_resources_released(app)
 
 
-async def test_the_time_limit_is_that_of_a_part(database_url):
+async def test_the_query_timeout_applies_to_each_part(database_url):
     fill(database_url, 45)
     async with running(database_url, query_timeout=0.2) as app:
         client = PacedClient(app, "/logs.ndjson")
@@ -140,7 +140,7 @@ async def test_the_time_limit_is_that_of_a_part(database_url):
         assert (body.count(b"\n"), ended) == (35, True)
 
 
-async def test_a_part_that_takes_too_long_is_stopped(database_url):
+async def test_a_slow_part_is_cancelled(database_url):
     sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000) SELECT count(*) FROM n"
     async with running(database_url, query_timeout=0.2) as app:
         parts = app.state.database.stream(Statement(sql, (), {}, searching=True), {}, list)
@@ -149,7 +149,7 @@ async def test_a_part_that_takes_too_long_is_stopped(database_url):
         await assert_resources_released(app)
 
 
-async def test_a_few_flow_at_once_and_lists_go_on(database_url, monkeypatch):
+async def test_concurrent_downloads_are_limited_and_do_not_block_lists(database_url, monkeypatch):
     monkeypatch.setattr(streams, "WAIT_SECONDS", 0.1)
     fill(database_url, 45)
     async with running(database_url) as app:

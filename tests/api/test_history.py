@@ -22,7 +22,7 @@ async def test_a_create_lists_every_value_that_is_not_null(seeded, resource):
 
 
 @both
-async def test_each_change_is_an_entry_and_no_change_is_none(seeded, resource):
+async def test_each_change_adds_an_entry_and_an_unchanged_record_adds_none(seeded, resource):
     key, record = await create(seeded, resource, comment="a", attributes={"k": 1})
     await seeded.patch(resource.path_of(key), json={"comment": "b", "attributes": {"k": 2, "l": True}})
     await seeded.patch(resource.path_of(key), json={"comment": "b"})
@@ -58,7 +58,7 @@ async def test_a_refused_write_leaves_no_entry(seeded):
         ("🛠".encode() * 500, "🛠" * 500),
     ],
 )
-async def test_a_note_is_kept_with_the_change(seeded, header, note):
+async def test_a_change_note_is_stored_with_the_change(seeded, header, note):
     headers = {b"X-Change-Note": header}
     key = LOGS.new_key()
     assert (await seeded.put(LOGS.path_of(key), json=LOGS.minimal_body, headers=headers)).status_code == 201
@@ -72,7 +72,7 @@ async def test_a_note_is_kept_with_the_change(seeded, header, note):
 
 
 @pytest.mark.parametrize("header", [b"x" * 501, b"\xff\xfe", b"%FF", b"%ED%A0%80", b"a%00b", ("é" * 501).encode()])
-async def test_a_note_that_cannot_be_kept_is_refused_with_all_other_faults(seeded, header):
+async def test_an_invalid_change_note_is_reported_with_all_other_errors(seeded, header):
     key = LOGS.new_key()
     body = LOGS.minimal_body | {"severity": "bad"}
     answer = await seeded.put(LOGS.path_of(key), json=body, headers={b"X-Change-Note": header})
@@ -118,7 +118,7 @@ async def test_a_history_is_paged_filtered_and_sorted_like_a_list(seeded, resour
 
 
 @both
-async def test_histories_do_not_take_each_others_cursors(seeded, resource):
+async def test_a_cursor_of_another_history_is_refused(seeded, resource):
     (one, _), (other, _) = await create(seeded, resource), await create(seeded, resource)
     for key in (one, other):
         await seeded.patch(resource.path_of(key), json=resource.change)
@@ -136,7 +136,7 @@ async def test_a_search_in_a_history_is_not_ignored(seeded, resource):
 
 @both
 @pytest.mark.parametrize("query", ["", "?limit=1"])
-async def test_what_never_was_has_no_history(seeded, resource, query):
+async def test_a_record_that_never_existed_has_no_history(seeded, resource, query):
     for key in (resource.new_key(), "abc"):
         assert (await seeded.get(f"{resource.path_of(key)}/history{query}")).status_code == 404
 

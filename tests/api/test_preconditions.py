@@ -38,7 +38,7 @@ WRITES = [
 @in_module
 @every_resource
 @pytest.mark.parametrize(("headers", "status"), READS)
-async def test_a_read_is_answered_unless_the_client_has_it(seeded, resource, headers, status):
+async def test_a_get_is_304_if_the_client_has_the_current_version(seeded, resource, headers, status):
     key, _ = await create(seeded, resource)
     for answer in (
         await seeded.get(resource.path_of(key), headers=headers),
@@ -66,7 +66,7 @@ async def test_a_write_is_done_only_if_its_preconditions_hold(seeded, resource, 
 
 @in_module
 @every_resource
-async def test_a_put_creates_only_where_nothing_is_wanted(seeded, resource):
+async def test_a_put_with_if_match_does_not_create(seeded, resource):
     key = resource.new_key()
     for stale in ('"1"', "*"):
         refused = await seeded.put(resource.path_of(key), json=resource.minimal_body, headers={"If-Match": stale})
@@ -94,7 +94,7 @@ async def test_each_change_has_an_etag_of_its_own(seeded):
 
 
 @pytest.mark.parametrize("resource", [LOGS, MACHINES], ids=lambda resource: resource.path)
-async def test_of_many_writers_of_one_version_one_wins(client, resource):
+async def test_one_of_many_concurrent_writers_wins(client, resource):
     await samples.seed(client)
     key, _ = await create(client, resource)
     for version in range(1, 4):
@@ -115,7 +115,7 @@ async def test_of_many_writers_of_one_version_one_wins(client, resource):
 
 
 @pytest.mark.parametrize("resource", [LOGS, MACHINES], ids=lambda resource: resource.path)
-async def test_of_many_creators_of_one_key_one_wins(client, resource):
+async def test_one_of_many_concurrent_creators_wins(client, resource):
     await samples.seed(client)
     key = resource.new_key()
     puts = [client.put(resource.path_of(key), json=resource.minimal_body) for _ in range(4)]
@@ -135,7 +135,7 @@ async def strict(database_url):
         yield client
 
 
-async def test_a_site_may_want_if_match_on_every_change(strict):
+async def test_a_site_can_require_if_match(strict):
     for resource in RESOURCES:
         key, record = await create(strict, resource, **({"label": "L"} if resource.key == "code" else {}))
         for method in ("PUT", "PATCH", "DELETE"):

@@ -69,13 +69,13 @@ def check(answer, status: int, code: str) -> dict:
 
 
 @pytest.mark.parametrize("path", NOWHERE)
-async def test_what_is_nowhere_is_not_found(seeded, path):
+async def test_unknown_paths_are_not_found(seeded, path):
     for method in ("GET", "POST", "DELETE"):
         check(await seeded.request(method, f"http://machine-monitor{path}"), 404, "not-found")
 
 
 @pytest.mark.parametrize("path", NO_KEYS)
-async def test_a_key_that_cannot_exist_is_not_found_and_not_put(seeded, path):
+async def test_an_invalid_key_is_not_found_and_cannot_be_put(seeded, path):
     check(await seeded.get(path), 404, "not-found")
     assert (await seeded.head(path)).status_code == 404
     body = LOGS.minimal_body if path.startswith("/logs") else {}
@@ -83,14 +83,14 @@ async def test_a_key_that_cannot_exist_is_not_found_and_not_put(seeded, path):
 
 
 @pytest.mark.parametrize(("path", "allowed"), ALLOWED)
-async def test_a_method_that_a_path_does_not_know_is_answered_with_those_it_knows(seeded, path, allowed):
+async def test_an_unsupported_method_gets_405_with_the_allowed_methods(seeded, path, allowed):
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - allowed:
         answer = await seeded.request(method, path)
         check(answer, 405, "method-not-allowed")
         assert set(re.split(", *", answer.headers["Allow"])) == allowed
 
 
-async def test_every_code_is_described_where_its_type_says(seeded):
+async def test_the_type_of_a_problem_links_to_its_description(seeded):
     key, _ = await create(seeded, LOGS)
     await seeded.delete(LOGS.path_of(key))
     problem = check(await seeded.get(LOGS.path_of(key)), 410, "gone")
@@ -138,7 +138,7 @@ async def test_another_media_type_is_refused(seeded, headers):
 @pytest.mark.parametrize(
     "media_type", ["application/json", "APPLICATION/JSON", 'application/json; charset="UTF-8"', "application/json;x=y"]
 )
-async def test_spellings_of_json_are_taken(seeded, media_type):
+async def test_json_media_types_are_accepted_in_any_spelling(seeded, media_type):
     body = json.dumps(MACHINES.body(MACHINES.new_key())).encode()
     answer = await seeded.post("/machines", content=body, headers={"Content-Type": media_type})
     assert answer.status_code == 201
@@ -170,7 +170,7 @@ async def test_a_url_has_at_most_8_kib(seeded):
 
 
 # Each row has every fault of the rows after it that it can have, and is answered by its own.
-async def test_faults_are_answered_in_order(seeded):
+async def test_errors_are_reported_in_the_documented_order(seeded):
     (key, _), (gone, _), (named, _) = (
         await create(seeded, LOGS),
         await create(seeded, LOGS),
@@ -209,14 +209,14 @@ async def test_faults_are_answered_in_order(seeded):
     assert found == [row[-1] for row in rows]
 
 
-async def test_a_taken_name_is_told_before_attributes_that_overflow(seeded):
+async def test_a_taken_name_is_reported_before_too_many_attributes(seeded):
     key, _ = await create(seeded, MACHINES, attributes={f"k{i}": i for i in range(64)})
     taken, _ = await create(seeded, MACHINES)
     patch = {"name": taken, "attributes": {"one more": 1}}
     check(await seeded.patch(MACHINES.path_of(key), json=patch), 409, "conflict")
 
 
-async def test_all_faults_of_a_request_are_told_at_once(seeded):
+async def test_all_errors_of_a_request_are_reported_together(seeded):
     body = {"machine": "", "severity": "bad", "started_at": "soon", "x": 1, "attributes": {"a": []}}
     headers = {"X-Change-Note": "x" * 501}
     problem = check(

@@ -59,7 +59,7 @@ async def test_a_machine_deleted_while_logs_are_added_leaves_no_orphan(filled, d
 
 
 @pytest.mark.parametrize(("path", "field"), [("log-types", "type"), ("users", "user")])
-async def test_what_is_deleted_while_logs_name_it_leaves_no_orphan(filled, path, field):
+async def test_a_record_deleted_while_logs_refer_to_it_leaves_no_orphan(filled, path, field):
     for number in range(4):
         key = f"K{number}"
         await filled.put(f"/{path}/{key}", json={"label": key} if field == "type" else {})

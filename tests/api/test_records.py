@@ -13,7 +13,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 
 
 @every_resource
-async def test_a_post_creates_and_answers_what_a_get_gives(seeded, resource):
+async def test_a_post_returns_the_record_that_get_returns(seeded, resource):
     key = resource.new_key()
     answer = await seeded.post(f"/{resource.path}", json=resource.body(key))
     assert (answer.status_code, answer.headers["ETag"]) == (201, '"1"')
@@ -45,7 +45,7 @@ async def test_head_is_a_get_without_a_body(seeded, resource):
 
 
 @every_resource
-async def test_a_key_exists_once(seeded, resource):
+async def test_a_key_is_unique_in_any_spelling(seeded, resource):
     key, record = await create(seeded, resource)
     for spelling in (key, key.upper(), key.lower()):
         answer = await seeded.post(f"/{resource.path}", json=resource.body(spelling) | resource.change)
@@ -54,7 +54,7 @@ async def test_a_key_exists_once(seeded, resource):
 
 
 @every_resource
-async def test_a_put_creates_once_however_often_it_is_sent(seeded, resource):
+async def test_a_repeated_put_creates_a_record_once(seeded, resource):
     key = resource.new_key()
     first = await seeded.put(resource.path_of(key), json=resource.minimal_body | resource.change)
     assert (first.status_code, first.headers["ETag"]) == (201, '"1"')
@@ -67,7 +67,7 @@ async def test_a_put_creates_once_however_often_it_is_sent(seeded, resource):
 
 
 @every_resource
-async def test_a_put_replaces_and_what_is_absent_takes_its_default(seeded, resource):
+async def test_a_put_replaces_and_resets_absent_fields_to_defaults(seeded, resource):
     key, record = await create(seeded, resource, **resource.change)
     answer = await seeded.put(resource.path_of(key), json=resource.minimal_body)
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"2"')
@@ -78,7 +78,7 @@ async def test_a_put_replaces_and_what_is_absent_takes_its_default(seeded, resou
 
 
 @every_resource
-async def test_a_patch_changes_what_it_names_and_nothing_else(seeded, resource):
+async def test_a_patch_changes_only_the_given_fields(seeded, resource):
     key, record = await create(seeded, resource)
     for media_type in ("application/json", "application/merge-patch+json"):
         empty = await seeded.patch(resource.path_of(key), content=b"{}", headers={"Content-Type": media_type})
@@ -92,7 +92,7 @@ async def test_a_patch_changes_what_it_names_and_nothing_else(seeded, resource):
 
 @every_resource
 @pytest.mark.parametrize("method", ["put", "patch"])
-async def test_what_is_read_only_may_come_back_as_it_is(seeded, resource, method):
+async def test_read_only_fields_may_be_sent_back_unchanged(seeded, resource, method):
     key, record = await create(seeded, resource)
     send = getattr(seeded, method)
     assert (await send(resource.path_of(key), json=record)).json() == record
@@ -108,7 +108,7 @@ async def test_what_is_read_only_may_come_back_as_it_is(seeded, resource, method
 
 @every_resource
 @pytest.mark.parametrize("name", ["version", "created_at", "updated_at", "id"])
-async def test_what_is_read_only_is_refused_where_a_record_is_created(seeded, resource, name):
+async def test_read_only_fields_are_refused_on_creation(seeded, resource, name):
     key, value = resource.new_key(), 1 if name in ("id", "version") else "2025-01-01T00:00:00Z"
     for answer in (
         await seeded.post(f"/{resource.path}", json=resource.body(key) | {name: value}),
@@ -120,7 +120,7 @@ async def test_what_is_read_only_is_refused_where_a_record_is_created(seeded, re
 
 @pytest.mark.parametrize("resource", [LOGS, TYPES, USERS], ids=lambda resource: resource.path)
 @pytest.mark.parametrize("method", ["put", "patch"])
-async def test_a_key_that_never_changes_is_the_paths(seeded, resource, method):
+async def test_an_immutable_key_must_equal_the_path(seeded, resource, method):
     key, record = await create(seeded, resource)
     for at in (key, resource.new_key()) if method == "put" else (key,):
         answer = await getattr(seeded, method)(
@@ -130,7 +130,7 @@ async def test_a_key_that_never_changes_is_the_paths(seeded, resource, method):
     assert (await seeded.get(resource.path_of(key))).json() == record
 
 
-async def test_a_put_keeps_the_stored_start_and_author(seeded):
+async def test_a_put_preserves_start_and_author(seeded):
     key, record = await create(seeded, LOGS, user="ABC", started_at="2020-02-02T00:00:00Z", project="P")
     answer = await seeded.put(LOGS.path_of(key), json=LOGS.minimal_body)
     assert (answer.json()["started_at"], answer.json()["user"]) == ("2020-02-02T00:00:00Z", "ABC")
@@ -232,7 +232,7 @@ async def test_text_is_stored_as_it_was_sent(seeded, text):
     assert (await seeded.get(MACHINES.path_of(other))).json() == made
 
 
-async def test_fields_and_expand_choose_what_a_record_shows(seeded):
+async def test_fields_and_expand_select_the_content_of_a_record(seeded):
     key, record = await create(seeded, LOGS, user="ABC")
     chosen = (await seeded.get(LOGS.path_of(key), params={"fields": "comment,uuid", "expand": "user,machine"})).json()
     assert list(chosen) == ["comment", "uuid", "expanded"]

@@ -56,7 +56,7 @@ async def test_logs_follow_a_renamed_machine(seeded, method, before, after):
     assert (first["op"], first["changes"]) == ("rename", {"name": [old, new]})
 
 
-async def test_an_old_name_is_not_found_and_free_and_a_taken_one_refused(seeded):
+async def test_an_old_name_is_free_again_and_a_taken_name_is_refused(seeded):
     old, new, taken = new_name("old"), new_name("new"), new_name("Taken")
     await machine_with_logs(seeded, old)
     await seeded.post("/machines", json={"name": taken})
@@ -110,7 +110,7 @@ async def test_a_machine_is_found_by_any_spelling_and_answered_as_stored(seeded,
         ({"user": "ABD"}, "unknown-user", "/user"),
     ],
 )
-async def test_a_log_names_what_exists(seeded, body, code, pointer):
+async def test_a_log_must_refer_to_existing_records(seeded, body, code, pointer):
     key, record = await create(seeded, LOGS)
     answers = [
         await seeded.post("/logs", json=LOGS.minimal_body | body),
@@ -126,14 +126,14 @@ async def test_a_log_names_what_exists(seeded, body, code, pointer):
     assert (await seeded.get(LOGS.path_of(key))).json() == record
 
 
-async def test_all_that_is_unknown_is_told_at_once(seeded):
+async def test_all_unknown_references_are_reported_together(seeded):
     answer = await seeded.post("/logs", json={"machine": "no", "type": "no", "user": "no"})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation")
     assert {error["pointer"] for error in answer.json()["errors"]} == {"/machine", "/type", "/user"}
 
 
 @pytest.mark.parametrize(("resource", "field"), [(TYPES, "type"), (USERS, "user")], ids=["type", "user"])
-async def test_what_is_not_active_is_not_given_to_a_new_log(seeded, resource, field):
+async def test_a_new_log_cannot_refer_to_an_inactive_record(seeded, resource, field):
     key, _ = await create(seeded, resource)
     log, record = await create(seeded, LOGS, **{field: key})
     switched = await seeded.patch(resource.path_of(key), json={"active": False})
@@ -149,7 +149,7 @@ async def test_what_is_not_active_is_not_given_to_a_new_log(seeded, resource, fi
     assert (await seeded.put(LOGS.path_of(log), json=same)).status_code == 200
 
 
-async def test_a_log_moves_to_another_machine_with_its_words(seeded):
+async def test_a_log_that_moves_to_another_machine_is_found_by_its_new_name(seeded):
     one, other = new_name("one"), new_name("another", "longer", "name")
     logs = await machine_with_logs(seeded, one)
     await seeded.post("/machines", json={"name": other})
@@ -166,7 +166,7 @@ async def test_a_log_moves_to_another_machine_with_its_words(seeded):
 @pytest.mark.parametrize(
     "tail", ["?a=1", "#x", "%25", "100%", "a b", "é", "a;b", "a&b=c", "🛠", "\\", "..a", "%2F", "+", '"', "\ufffd"]
 )
-async def test_any_name_is_reached_by_its_encoded_path(seeded, tail):
+async def test_any_name_works_as_an_encoded_path(seeded, tail):
     name = f"{secrets.token_hex(4)}{tail}"
     made = await seeded.post("/machines", json={"name": name})
     assert made.status_code == 201
@@ -179,7 +179,7 @@ async def test_any_name_is_reached_by_its_encoded_path(seeded, tail):
     assert (put.status_code, put.headers["Location"]) == (201, made.headers["Location"])
 
 
-async def test_a_long_name_is_found_however_it_is_composed(seeded):
+async def test_a_long_name_is_found_in_any_unicode_normalization(seeded):
     name = "é" * 110 + secrets.token_hex(5)
     apart = unicodedata.normalize("NFD", name)
     assert (await seeded.post("/machines", json={"name": name})).status_code == 201

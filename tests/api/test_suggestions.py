@@ -33,7 +33,7 @@ async def faults(client, resource, *names):
 
 
 @pytest.mark.parametrize(("resource", "name", "meant"), FIELDS)
-async def test_an_unknown_field_is_told_with_the_one_that_was_meant(seeded, resource, name, meant):
+async def test_an_unknown_field_gets_a_suggestion(seeded, resource, name, meant):
     [fault] = await faults(seeded, resource, name)
     sentence = f"There is no field '{name}'. Did you mean '{meant}'?"
     assert fault == {"message": sentence, "code": "unknown", "pointer": f"/{name}"}
@@ -44,12 +44,12 @@ async def test_a_name_that_resembles_none_has_no_suggestion(seeded):
     assert fault["message"] == "There is no field 'xyzzy'."
 
 
-async def test_what_the_product_writes_is_no_suggestion(seeded):
+async def test_read_only_fields_are_not_suggested(seeded):
     [fault] = await faults(seeded, MACHINES, "updatedAt")
     assert "updated_at" not in fault["message"]
 
 
-async def test_a_long_name_is_cut_and_a_flood_of_names_is_told_without_a_search(seeded):
+async def test_long_names_are_cut_and_suggestions_are_limited(seeded):
     [fault] = await faults(seeded, LOGS, "machine" * 1_000)
     assert fault["message"] == f"There is no field '{('machine' * 1_000)[:MAX_LENGTH]}…'."
     told = [fault["message"] for fault in await faults(seeded, LOGS, *(f"machine{i}" for i in range(50)))]

@@ -56,12 +56,12 @@ async def test_a_password_comes_from_stdin(mm, database_url, monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["user", "add", "no good"], ["token", "add", "none"], ["token", "revoke", "7"]])
-def test_what_cannot_be_is_a_sentence(mm, database_url, words):
+def test_invalid_account_commands_give_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-async def test_a_token_is_printed_alone_listed_and_revoked(mm, database_url):
+async def test_a_token_can_be_created_listed_and_revoked(mm, database_url):
     mm("user", "add", "ADM", "--role", "admin", database_url=database_url)
     code, out, err = mm("token", "add", "ADM", "--scope", "admin", "--days", "3", "--name", "Sync")
     assert (code, err) == (0, "")
@@ -80,7 +80,7 @@ async def test_a_token_is_printed_alone_listed_and_revoked(mm, database_url):
     assert mm("token", "add", "ADM", "--name", "")[0] == 2
 
 
-def test_demo_lets_its_admin_in(mm, monkeypatch):
+def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
     said, answers = [], []
 
     def serve(app, **_):

@@ -42,7 +42,7 @@ def test_version_is_that_of_the_package(mm):
         (["--host", "localhost"], {}, ("localhost", 8000, 1)),
     ],
 )
-def test_serve_listens_where_it_is_told(mm, elsewhere, monkeypatch, words, settings, expected):
+def test_serve_listens_on_the_given_address(mm, elsewhere, monkeypatch, words, settings, expected):
     calls = []
     monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
     code, _, err = mm("serve", *words, **settings)
@@ -60,7 +60,7 @@ def test_migrate_may_run_twice(mm, empty_url):
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["serve"]])
-def test_logs_are_counted_again_where_the_time_zone_is_another(mm, empty_url, monkeypatch, command):
+def test_counters_are_rebuilt_after_a_change_of_time_zone(mm, empty_url, monkeypatch, command):
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     assert mm("migrate", database_url=empty_url)[2] == ""
     code, out, _ = mm("doctor", database_url=empty_url, timezone="Europe/Paris")
@@ -71,7 +71,7 @@ def test_logs_are_counted_again_where_the_time_zone_is_another(mm, empty_url, mo
 
 
 @pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])
-def test_a_database_of_another_version_stops_every_command(mm, database_url, revision, advice):
+def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision, advice):
     address = addresses.parse(database_url)
     with migrations.locked(address) as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
@@ -96,7 +96,7 @@ def ahead(monkeypatch):
 
 @pytest.mark.usefixtures("elsewhere", "ahead")
 @pytest.mark.parametrize("words", [["migrate"], ["serve"], ["user", "list"], ["verify"], ["backup", "x.db"]], ids=str)
-def test_a_field_without_a_migration_is_a_sentence(mm, database_url, words):
+def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)
     assert code == 2
     assert "(machines.location): run `make migration NAME=add_location`" in err
@@ -107,7 +107,7 @@ def test_a_field_without_a_migration_is_a_sentence(mm, database_url, words):
 
 
 @pytest.mark.usefixtures("ahead")
-def test_a_new_database_is_made_though_a_field_has_no_migration(mm, empty_url):
+def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_url):
     code, out, err = mm("migrate", database_url=empty_url)
     assert code == 0
     assert f"from nothing to {migrations.newest()}" in out
@@ -132,7 +132,7 @@ def test_a_new_database_is_made_though_a_field_has_no_migration(mm, empty_url):
     ],
 )
 @pytest.mark.usefixtures("elsewhere")
-def test_a_bad_setting_is_one_sentence_and_no_traceback(mm, settings, said):
+def test_an_invalid_setting_gives_a_clear_error_without_traceback(mm, settings, said):
     code, out, err = mm("user", "list", **settings)
     assert code == 2
     assert said in err
@@ -171,7 +171,7 @@ def write(folder, name, record):
     path.write_text(json.dumps(record))
 
 
-def test_sync_and_export_end_as_what_they_did(mm, elsewhere, database_url):
+def test_exit_codes_of_sync_and_export_tell_the_result(mm, elsewhere, database_url):
     log = {"machineName": "Lathe", "type": "info", "timeStamp": "2025_07_25__15_18_25", "userName": "nr"}
     write(elsewhere, "old/machines/Lathe.json", {"sector": "1A"})
     write(elsewhere, "old/logs/00000000-0000-4000-8000-000000000001.json", log)
@@ -193,7 +193,7 @@ def test_sync_and_export_end_as_what_they_did(mm, elsewhere, database_url):
 
 
 @pytest.mark.parametrize("source", ["missing", "empty", "file.txt"])
-def test_sync_of_what_is_no_legacy_data_is_usage(mm, elsewhere, source):
+def test_sync_of_an_invalid_source_is_a_usage_error(mm, elsewhere, source):
     (elsewhere / "empty").mkdir()
     (elsewhere / "file.txt").write_text("no database")
     code, _, err = mm("sync", source)
@@ -201,7 +201,7 @@ def test_sync_of_what_is_no_legacy_data_is_usage(mm, elsewhere, source):
     assert err.count("\n") <= 3
 
 
-def test_a_port_that_is_taken_is_a_sentence(mm, elsewhere, unused_tcp_port):
+def test_a_port_in_use_gives_a_clear_error(mm, elsewhere, unused_tcp_port):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", unused_tcp_port))
         code, _, err = mm("serve", "--port", unused_tcp_port)

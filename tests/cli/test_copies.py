@@ -13,7 +13,7 @@ from servers import environment
 UNREACHABLE = "postgresql://someone:secret-word@127.0.0.1:1/none"
 
 
-def test_what_is_saved_comes_back_and_contains_its_head(mm, elsewhere, database_url, empty_url):
+def test_a_backup_can_be_restored_and_contains_the_printed_head(mm, elsewhere, database_url, empty_url):
     code, out, err = mm("backup", "b.db", database_url=database_url)
     assert (code, err) == (0, "")
     head = out.splitlines()[-1]
@@ -29,7 +29,7 @@ def test_what_is_saved_comes_back_and_contains_its_head(mm, elsewhere, database_
     assert {path.name for path in elsewhere.iterdir() if path.name.startswith((".", "b.db"))} == {"b.db", "b.db.json"}
 
 
-def test_a_copy_prints_what_it_holds(mm, elsewhere, database_url):
+def test_copy_prints_the_number_of_rows(mm, elsewhere, database_url):
     code, out, err = mm("copy", database_url, "sqlite:///copy.db", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["tables"]["log_types"] == 7
@@ -55,7 +55,7 @@ def test_a_copy_prints_what_it_holds(mm, elsewhere, database_url):
         (["copy", "sqlite:///notes.txt", "sqlite:///b.db"], "cannot be used"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence_and_leaves_nothing(mm, elsewhere, words, said):
+def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, elsewhere, words, said):
     prepare(f"sqlite:///{elsewhere / 'there.db'}")
     (elsewhere / "notes.txt").write_text("no database, " * 500)
     before = {path.name for path in elsewhere.iterdir()}
@@ -67,7 +67,7 @@ def test_what_cannot_be_done_is_a_sentence_and_leaves_nothing(mm, elsewhere, wor
     assert {path.name for path in elsewhere.iterdir()} == before
 
 
-def test_a_history_that_was_tampered_with_ends_with_1(mm, elsewhere, sqlite_database_url):
+def test_a_tampered_history_gives_exit_code_1(mm, elsewhere, sqlite_database_url):
     database = Database(sqlite_database_url)
     for statement in ("DROP TRIGGER history_update", "UPDATE history SET note = 'x' WHERE seq = 3"):
         database.transact(lambda tx, said=statement: tx.cursor.execute(said))
@@ -99,7 +99,7 @@ main.main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_a_backup_that_is_stopped_cleans_up(elsewhere, sqlite_database_url, told):
+def test_an_interrupted_backup_cleans_up(elsewhere, sqlite_database_url, told):
     command = [sys.executable, "-c", STAYING]
     settings = environment(database_url=sqlite_database_url)
     with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:

@@ -65,7 +65,7 @@ def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(s
         (["new", "--legacy", "--query", "type=error"], "goes with no"),
     ],
 )
-def test_what_cannot_be_exported_is_usage_and_leaves_no_file(site, elsewhere, words, said):
+def test_an_invalid_export_is_a_usage_error_and_leaves_no_file(site, elsewhere, words, said):
     (elsewhere / "folder.csv").mkdir()
     before = {path for path in elsewhere.rglob("*") if "test.db" not in path.name}
     code, out, err = site("export", *words)
@@ -75,7 +75,7 @@ def test_what_cannot_be_exported_is_usage_and_leaves_no_file(site, elsewhere, wo
     assert (elsewhere / "given.ndjson").read_text().count("\n") == 3
 
 
-def test_force_replaces_a_file_when_the_new_one_is_whole(site, elsewhere, monkeypatch):
+def test_force_replaces_a_file_only_when_the_new_one_is_complete(site, elsewhere, monkeypatch):
     kept = (elsewhere / "given.ndjson").read_text()
 
     def fail(_rows):
@@ -92,7 +92,7 @@ def test_force_replaces_a_file_when_the_new_one_is_whole(site, elsewhere, monkey
 
 
 @pytest.mark.slow
-def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url):
+def test_an_interrupted_export_leaves_no_file(elsewhere, sqlite_database_url):
     settings = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
     slow = (
         "import sys, time; from machine_monitor.services.tabular import exports; from machine_monitor.cli import main; "
@@ -115,7 +115,7 @@ def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url
     assert not [path for path in elsewhere.iterdir() if path.name.startswith("x.ndjson")]
 
 
-def test_import_ends_as_what_it_did(site, elsewhere):
+def test_the_exit_code_of_import_tells_the_result(site, elsewhere):
     text = json.dumps(LOGS[0] | {"comment": "new"}) + "\n" + "oops\n" + json.dumps(LOGS[1]) + "\n"
     (elsewhere / "more.ndjson").write_text(text)
     planned = site("import", "more.ndjson", "--dry-run", "--json")
@@ -142,7 +142,7 @@ def test_import_ends_as_what_it_did(site, elsewhere):
     ("name", "text", "said"),
     [("x.csv", "name,sectr\n", "'sector'"), ("x.xlsx", "", ".ndjson"), ("missing.csv", None, "cannot be read")],
 )
-def test_what_cannot_be_imported_is_usage(mm, elsewhere, name, text, said):
+def test_an_invalid_import_is_a_usage_error(mm, elsewhere, name, text, said):
     if text is not None:
         (elsewhere / name).write_text(text)
     code, out, err = mm("import", name)

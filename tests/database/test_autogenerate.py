@@ -104,7 +104,7 @@ def execute(url: str, *statements: str) -> list[tuple]:
         return [tuple(row) for row in found] if found.returns_rows else []
 
 
-def test_a_text_field_has_its_column_and_its_folded_one(versions, models, tmp_path, monkeypatch):
+def test_a_new_text_field_gets_a_column_and_a_folded_column(versions, models, tmp_path, monkeypatch):
     # The checkout's own rules for formatting.
     shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -138,13 +138,13 @@ def test_no_file_is_written_without_a_difference(versions, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["", "Add location", "../x", "a" * 41, "_a", "0008_x"])
-def test_a_bad_name_is_a_sentence(name):
+def test_an_invalid_migration_name_gives_a_clear_error(name):
     with pytest.raises(UsageError, match="NAME=add_location"):
         autogenerate.write_migration(name)
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_rebuilt_table_loses_nothing(models, database_url):
+def test_rebuilding_a_table_preserves_its_rows(models, database_url):
     address = addresses.parse(database_url)
     before = shape(database_url)
     execute(database_url, *[MACHINE.format(number) for number in (1, 2, 3)], LOG, "DELETE FROM machines WHERE id = 3")

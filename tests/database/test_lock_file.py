@@ -49,7 +49,7 @@ def is_held(database: Database) -> bool:
         return True
 
 
-def test_a_transaction_holds_it_to_its_end(written):
+def test_a_transaction_holds_the_lock_until_it_ends(written):
     assert written.transact(lambda _: is_held(written))
     assert not is_held(written)
     with pytest.raises(ZeroDivisionError):
@@ -59,13 +59,13 @@ def test_a_transaction_holds_it_to_its_end(written):
     assert not written.snapshot(lambda _: is_held(written))
 
 
-def test_a_migration_holds_it(written):
+def test_a_migration_holds_the_lock(written):
     with migrations.locked(written.address):
         assert is_held(written)
     assert not is_held(written)
 
 
-def test_the_commit_and_its_checkpoint_are_made_under_it(written, monkeypatch):
+def test_commit_and_checkpoint_happen_while_the_lock_is_held(written, monkeypatch):
     monkeypatch.setattr(driver, "LOG_PAGES", 1)
     moved = []
     release = fcntl.flock
@@ -82,7 +82,7 @@ def test_the_commit_and_its_checkpoint_are_made_under_it(written, monkeypatch):
     assert moved == [[("x",)]]
 
 
-def test_who_waits_has_it_when_the_other_ends_or_is_told_to_come_again(written, monkeypatch):
+def test_a_waiting_process_gets_the_lock_or_database_busy(written, monkeypatch):
     monkeypatch.setattr(driver, "BUSY_SECONDS", 0.05)
     with held(written), pytest.raises(DatabaseBusy):
         written.transact(add)
@@ -95,7 +95,7 @@ def test_who_waits_has_it_when_the_other_ends_or_is_told_to_come_again(written, 
     assert written.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == [("x",)]
 
 
-def test_a_lock_file_that_cannot_be_used_is_told(written, caplog):
+def test_an_unusable_lock_file_is_logged(written, caplog):
     beside(written).symlink_to(beside(written))
     with pytest.raises(DatabaseBusy):
         written.transact(add)
@@ -104,7 +104,7 @@ def test_a_lock_file_that_cannot_be_used_is_told(written, caplog):
     written.transact(add)
 
 
-def test_whoever_may_write_to_the_database_may_open_it(written, monkeypatch):
+def test_every_user_who_may_write_to_the_database_may_open_the_lock_file(written, monkeypatch):
     """A command that an administrator runs, or one of the group, must not shut out the service, nor let in others."""
     written.address.path.chmod(0o660)
     if os.geteuid() == 0:

@@ -23,7 +23,7 @@ async def hurried(database_url):
 
 
 @pytest.mark.parametrize("searching", [False, True])
-async def test_an_endless_question_is_stopped_and_holds_up_no_other(hurried, searching):
+async def test_an_endless_query_is_cancelled_and_does_not_block_others(hurried, searching):
     endless = asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, searching), {}))
     await asyncio.sleep(0.02)
     answered = 0
@@ -38,7 +38,7 @@ async def test_an_endless_question_is_stopped_and_holds_up_no_other(hurried, sea
     assert [tuple(row) for row in await hurried.fetch(SHORT, {})] == [(1,)]
 
 
-async def test_many_endless_questions_leave_room_for_a_short_one(hurried):
+async def test_many_endless_queries_do_not_block_a_short_one(hurried):
     endless = [asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, searching=False), {})) for _ in range(4)]
     await asyncio.sleep(0.05)
     assert [tuple(row) for row in await hurried.fetch(SHORT, {})] == [(1,)]

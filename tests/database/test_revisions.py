@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_the_newest_revision_is_alembic_s_head(folder, spelling):
+def test_the_newest_revision_is_alembics_head(folder, spelling):
     (folder / "versions/0002_second.py").write_text(SPELLINGS[spelling])
     # What Alembic reads no revision from.
     for name in ("__init__.py", ".#0002_second.py", "notes.txt"):
@@ -50,14 +50,14 @@ def test_the_newest_revision_is_alembic_s_head(folder, spelling):
     assert schema.newest() == ScriptDirectory(str(folder)).get_current_head() != "0001"
 
 
-def test_a_merge_of_branches_is_followed(folder):
+def test_a_merge_revision_is_supported(folder):
     for name, follows in (("0002", "'0001'"), ("0003", "'0001'"), ("0004", "('0002', '0003')")):
         (folder / f"versions/{name}.py").write_text(f"revision = '{name}'\ndown_revision = {follows}\n")
     assert schema.newest() == ScriptDirectory(str(folder)).get_current_head() == "0004"
 
 
 @pytest.mark.parametrize(("revision", "said"), [("0002", "have the revision 0002"), ("0003", r"0002, 0003")])
-def test_two_migrations_that_follow_one_are_a_sentence(folder, revision, said):
+def test_two_heads_give_a_clear_error(folder, revision, said):
     (folder / "versions/0002_a.py").write_text('revision = "0002"\ndown_revision = "0001"\n')
     (folder / "versions/0002_b.py").write_text(f'revision = "{revision}"\ndown_revision = "0001"\n')
     with pytest.raises(SchemaMismatch, match=said):

@@ -32,7 +32,7 @@ async def subjects(database):
     return await database.read(lambda tx: sorted(tx.session.scalars(select(Attempt.subject))))
 
 
-async def test_what_is_added_is_written_with_the_unit(database):
+async def test_added_entities_are_written_with_the_unit_of_work(database):
     assert await database.write(adds("b", "a")) == ("b", "a")
     assert await subjects(database) == ["a", "b"]
     assert database.transact(lambda tx: tx.session.get(Attempt, "a").count) == 1
@@ -45,7 +45,7 @@ async def together(database, monkeypatch, *units):
     return await asyncio.gather(*map(database.write, units), return_exceptions=True), sizes
 
 
-async def test_the_units_of_a_batch_have_sessions_of_their_own_in_one_transaction(database, monkeypatch):
+async def test_each_unit_of_a_batch_has_its_own_session_in_a_shared_transaction(database, monkeypatch):
     sessions = set()
 
     def unit(tx):
@@ -62,7 +62,7 @@ async def test_the_units_of_a_batch_have_sessions_of_their_own_in_one_transactio
 
 
 @pytest.mark.parametrize("is_flushed", [False, True])
-async def test_a_unit_that_fails_is_undone_alone(database, monkeypatch, is_flushed):
+async def test_a_failing_unit_does_not_affect_the_others(database, monkeypatch, is_flushed):
     def fails(tx):
         adds("bad")(tx)
         if is_flushed:
@@ -81,7 +81,7 @@ async def test_a_unit_that_fails_is_undone_alone(database, monkeypatch, is_flush
     assert database.transact(lambda tx: tx.session.get(Attempt, "a").count) == 7
 
 
-async def test_a_statement_sees_what_was_added_before_it(database):
+async def test_a_statement_sees_entities_that_were_added_before_it(database):
     def unit(tx):
         tx.session.add(attempt("a"))
         tx.defer(lambda later, items: later.session.add_all(map(attempt, items)), "b")
@@ -93,7 +93,7 @@ async def test_a_statement_sees_what_was_added_before_it(database):
     assert await subjects(database) == ["a", "b", "c"]
 
 
-async def test_a_session_ends_no_transaction_and_sends_no_statement_of_its_own(database, monkeypatch):
+async def test_a_session_neither_commits_nor_sends_extra_statements(database, monkeypatch):
     sent = []
 
     def unit(tx):
@@ -123,13 +123,13 @@ async def test_a_session_ends_no_transaction_and_sends_no_statement_of_its_own(d
     assert await subjects(database) == ["a"]
 
 
-async def test_a_record_that_was_loaded_outlives_its_unit(database):
+async def test_a_loaded_entity_remains_usable_after_its_unit(database):
     await database.write(adds("a"))
     found = database.transact(lambda tx: tx.session.get(Attempt, "a"))
     assert (found.subject, found.count) == ("a", 1)
 
 
-async def test_a_unit_is_run_again_after_a_race(database):
+async def test_a_unit_is_retried_after_a_serialization_conflict(database):
     runs = []
 
     def unit(tx):
@@ -144,7 +144,7 @@ async def test_a_unit_is_run_again_after_a_race(database):
     assert await subjects(database) == []
 
 
-async def test_a_part_of_a_unit_can_be_undone_by_a_savepoint(database):
+async def test_a_savepoint_can_roll_back_a_part_of_a_unit(database):
     def unit(tx):
         tx.session.add(attempt("a"))
         tx.session.flush()
@@ -156,7 +156,7 @@ async def test_a_part_of_a_unit_can_be_undone_by_a_savepoint(database):
     assert await subjects(database) == ["a", "b"]
 
 
-async def test_a_connection_that_dies_under_a_session_is_replaced(postgresql_database_url):
+async def test_a_broken_connection_of_a_session_is_replaced(postgresql_database_url):
     database = Database(postgresql_database_url)
 
     def dies(tx):

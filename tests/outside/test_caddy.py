@@ -70,7 +70,7 @@ def wait_until_ready(folder: Path, port: int, log: Path) -> ssl.SSLContext:
     pytest.fail(log.read_text())
 
 
-def test_requests_arrive_over_tls_and_browsers_are_told_to_stay_there(proxy):
+def test_requests_over_tls_work_and_have_hsts(proxy):
     answer = proxy.get("/readyz")
     assert answer.status_code == 200
     assert "max-age" in answer.headers["Strict-Transport-Security"]
@@ -78,7 +78,7 @@ def test_requests_arrive_over_tls_and_browsers_are_told_to_stay_there(proxy):
     assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
-def test_plain_http_is_led_to_tls(proxy):
+def test_plain_http_is_redirected_to_tls(proxy):
     answer = httpx2.get(f"http://127.0.0.1:{proxy.http}/logs", headers={"Host": "localhost"})
     assert answer.status_code == 308
     assert answer.headers["Location"].startswith("https://localhost")

@@ -121,7 +121,7 @@ async def test_any_value_compares_as_the_oracle_says(plant, stored, operator, as
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_any_key_is_a_value(plant, key):
+async def test_any_attribute_key_can_be_filtered(plant, key):
     owner = "all" if key in KEYS[:64] else "more"
 
     async def names(**filters):
@@ -162,7 +162,7 @@ async def test_any_key_is_a_value(plant, key):
         ("Attributes.temp", "Did you mean 'attributes.<key>'?"),
     ],
 )
-async def test_what_is_no_attribute_is_unknown(plant, resource, name, told):
+async def test_an_invalid_attribute_name_is_an_unknown_parameter(plant, resource, name, told):
     answer = await plant.get(f"/{resource}", params={name: "1"})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
     assert answer.json()["errors"][0]["parameter"] == name
@@ -207,7 +207,7 @@ async def test_only_logs_and_machines_have_attributes(plant, resource, name):
         "attributes.a__contains=a%00b",
     ],
 )
-async def test_a_value_that_means_nothing_is_refused(plant, query):
+async def test_an_invalid_value_is_refused(plant, query):
     answer = await plant.get(f"/logs?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "validation")
     assert answer.json()["errors"][0]["parameter"] == query.partition("=")[0]
@@ -243,7 +243,7 @@ async def test_a_cursor_belongs_to_its_attributes(plant):
         assert (answer.status_code, answer.json()["code"]) == (400, "cursor-mismatch")
 
 
-async def test_what_is_written_is_found_at_once(plant):
+async def test_written_attributes_are_found_at_once(plant):
     async def found(**filters):
         asked = {name.replace("_", ".", 1): value for name, value in filters.items()}
         answer = await plant.get("/machines", params={"fields": "name", **asked})

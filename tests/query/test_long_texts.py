@@ -56,7 +56,7 @@ async def filled(client, stem):
         ("/machines", "-name,-comment"),
     ],
 )
-async def test_a_walk_by_long_texts_meets_every_row_once(filled, path, sort, limit):
+async def test_paging_by_long_texts_returns_every_row_once(filled, path, sort, limit):
     whole = (await filled.get(path, params={"sort": sort, "limit": 500})).json()["items"]
     assert await walk(filled, path, sort=sort, limit=limit) == whole
 
@@ -78,7 +78,7 @@ UNTOUCHED = [letter for letter in LETTERS if letter != LAST]
 )
 @pytest.mark.parametrize("stem", [HELD], ids=["held"])
 @pytest.mark.parametrize("path", ["/machines", "/logs"])
-async def test_what_happens_to_the_row_at_a_cursor_touches_no_other(filled, path, happens):
+async def test_changes_to_the_row_of_a_cursor_do_not_affect_other_rows(filled, path, happens):
     key = samples.uuid_of(103) if path == "/logs" else f"m{LAST}"
     query = {"sort": "comment", "limit": 4, "comment__startswith": HELD[:100], "fields": "comment"}
     first = (await filled.get(path, params=query)).json()

@@ -90,7 +90,7 @@ async def ordered(client, numbers, sort) -> list[str]:
 @pytest.mark.slow
 @settings(max_examples=20)
 @given(sort=SORTS, seed=st.integers(0, 2**32))
-async def test_a_walk_meets_every_untouched_row_once_in_order_while_others_write(filled, sort, seed):
+async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(filled, sort, seed):
     chance = random.Random(seed)
     present = {item["uuid"] for item in (await page(filled, limit=500))["items"]}
     untouched = {number for number in range(40) if samples.uuid_of(number) in present and number % 4}
@@ -153,7 +153,7 @@ async def test_offset_cursor_and_oracle_agree_and_ends_are_null(filled, sort, li
         assert (preceding["previous"] is None) == (limit >= offset)
 
 
-async def test_a_walk_that_lost_all_its_rows_finds_its_way_back(filled):
+async def test_paging_continues_after_all_rows_of_a_page_were_deleted(filled):
     first = await page(filled, limit=30)
     rest = (await page(filled, limit=30, cursor=first["next"]))["items"]
     await asyncio.gather(*[filled.delete(f"/logs/{key}") for key in keys(rest)])

@@ -153,7 +153,7 @@ def _indexes(plan: str) -> set[str]:
     return found | ({"scan"} if scanned else set())
 
 
-def test_lists_are_read_by_the_meant_index(filled):
+def test_lists_use_the_expected_index(filled):
     def wrong(tx):
         asked = {text: (_listing(text), index) for text, index in QUESTIONS.items()}
         asked |= {f"{text} (paged)": (_paged(text), QUESTIONS[text]) for text in PAGED}

@@ -65,7 +65,7 @@ async def test_every_page_is_one_statement(seeded, asked, url):
     assert len(asked) == pages > 4
 
 
-async def test_a_walk_over_one_order_compiles_each_direction_once(seeded, asked):
+async def test_paging_compiles_one_statement_for_each_direction(seeded, asked):
     for _ in range(2):
         compiled = list_statement.cache_info().misses
         page = await read(seeded, "/logs?limit=1")
@@ -88,7 +88,7 @@ async def test_a_record_is_one_statement(seeded, asked, url):
     assert len(asked) == 2
 
 
-async def test_what_is_refused_asks_nothing(seeded, asked):
+async def test_a_refused_query_sends_no_statement(seeded, asked):
     for query in ("machin=x", "limit=0", "cursor=x", "severity=bad", "started_at=soon", "sort=nothing"):
         assert (await seeded.get(f"/logs?{query}")).status_code in (400, 422)
     assert asked == []

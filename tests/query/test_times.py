@@ -143,25 +143,25 @@ def test_an_instant_is_rfc_3339_or_local(text, zone, expected):
 
 @pytest.mark.parametrize("zone", [UTC_ZONE, PARIS])
 @pytest.mark.parametrize("text", NO_INSTANTS)
-def test_what_is_no_instant_is_refused(text, zone):
+def test_an_invalid_instant_is_refused(text, zone):
     with pytest.raises(BadTime):
         parse_instant(text, ZoneInfo(zone))
 
 
 @pytest.mark.parametrize(("text", "zone", "expected"), MOMENTS)
-def test_a_moment_is_relative_to_the_clock(text, zone, expected):
+def test_a_relative_time_is_relative_to_now(text, zone, expected):
     assert instants.text(parse_moment(text, TimeContext(ZoneInfo(zone), NOW))) == expected
 
 
 @pytest.mark.parametrize(("text", "zone", "start", "end"), DAYS)
-def test_a_day_is_that_of_the_site(text, zone, start, end):
+def test_a_day_is_in_the_sites_time_zone(text, zone, start, end):
     span = parse_moment(text, TimeContext(ZoneInfo(zone), NOW))
     assert isinstance(span, DayRange)
     assert (instants.text(span.start), instants.text(span.end)) == (start, end)
 
 
 @pytest.mark.parametrize("text", NO_MOMENTS)
-def test_what_is_no_moment_is_refused(text):
+def test_an_invalid_relative_time_is_refused(text):
     with pytest.raises(BadTime):
         parse_moment(text, TimeContext(ZoneInfo(PARIS), NOW))
 
@@ -177,7 +177,7 @@ def test_what_is_no_moment_is_refused(text):
         ("2025-12-31T12:00:00Z", "-12m", "2024-12-31T12:00:00Z"),
     ],
 )
-def test_months_keep_the_day_or_take_the_last(now, text, expected):
+def test_subtracting_months_keeps_the_day_or_uses_the_last_of_the_month(now, text, expected):
     clock = TimeContext(ZoneInfo("UTC"), datetime.fromisoformat(now))
     assert instants.text(parse_moment(text, clock)) == expected
 
@@ -187,7 +187,7 @@ def test_months_keep_the_day_or_take_the_last(now, text, expected):
     # One week before is a clock time that does not exist, and one that exists twice.
     [("2025-04-06T00:30:00Z", "2025-03-30T01:30:00Z"), ("2025-11-02T01:30:00Z", "2025-10-26T00:30:00Z")],
 )
-def test_a_week_ago_keeps_the_clock_where_it_can(now, expected):
+def test_a_week_ago_has_the_same_clock_time_if_it_exists(now, expected):
     clock = TimeContext(ZoneInfo(PARIS), datetime.fromisoformat(now))
     assert instants.text(parse_moment("-1w", clock)) == expected
 

@@ -104,7 +104,7 @@ async def set_up(client) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
-async def test_counts_follow_any_history_of_writes(database_url, writer, zone):
+async def test_counters_are_correct_after_random_writes(database_url, writer, zone):
     rng = Random(zone)
     uuids = [samples.uuid_of(number) for number in range(12)]
     # The stored zone is that of the writes, whatever the process is set to.
@@ -123,7 +123,7 @@ async def test_counts_follow_any_history_of_writes(database_url, writer, zone):
         assert kept(writer) == counted(logs, ZoneInfo(other))
 
 
-async def test_many_who_write_at_once_lose_no_count(client, writer):
+async def test_concurrent_writes_keep_the_counters_correct(client, writer):
     await set_up(client)
     rng = Random(5)
     bodies = [{"machine": "m 1", "type": "info"} | body(rng) for _ in range(60)]
@@ -137,7 +137,7 @@ async def test_many_who_write_at_once_lose_no_count(client, writer):
     assert kept(writer) == counted(await everything(client), ZoneInfo("Asia/Kathmandu"))
 
 
-async def test_a_write_that_is_taken_back_takes_its_counts_along(client, writer):
+async def test_a_rolled_back_write_rolls_back_its_counters(client, writer):
     await set_up(client)
     await client.post("/logs", json={"machine": "m 0", "type": "info"})
     before = kept(writer)
@@ -152,7 +152,7 @@ async def test_a_write_that_is_taken_back_takes_its_counts_along(client, writer)
     assert writer.snapshot(counters.zone) == "UTC"
 
 
-async def test_a_migration_counts_the_logs_that_are_there(empty_url):
+async def test_a_migration_counts_the_existing_logs(empty_url):
     address, zone = addresses.parse(empty_url), ZoneInfo("UTC")
     async with serving(Settings(database_url=empty_url)) as client:
         await samples.seed(client)
@@ -166,20 +166,20 @@ async def test_a_migration_counts_the_logs_that_are_there(empty_url):
     database.close_writer()
 
 
-async def test_a_plant_that_is_written_at_once_is_counted(database_url, writer):
+async def test_a_bulk_filled_demo_is_counted(database_url, writer):
     demo.fill(writer, demo.plan(5, 150, until=FIRST))
     async with serving(Settings(database_url=database_url)) as client:
         assert kept(writer) == counted(await everything(client), ZoneInfo("UTC"))
 
 
-def test_doctor_tells_that_logs_are_counted_in_another_zone(database_url, writer):
+def test_doctor_reports_counters_of_another_time_zone(database_url, writer):
     settings = Settings(database_url=database_url, timezone="Europe/Paris")
     assert "counted by the calendar of UTC" in health.examine(settings).faults[0]
     counters.refresh(writer, settings.zone)
     assert health.examine(settings).healthy
 
 
-async def test_wrong_counts_are_found_and_mended(client, writer):
+async def test_wrong_counters_are_detected_and_repaired(client, writer):
     await samples.seed(client)
     assert verify(writer).faults == []
     writer.transact(lambda tx: tx.cursor.execute("UPDATE log_counts SET count = count + 1 WHERE unit = 'day'"))

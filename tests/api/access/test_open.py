@@ -8,14 +8,14 @@ from machine_monitor.services.accounts import invitations, tokens
 LOG = {"machine": "Saw", "type": "info"}
 
 
-async def test_nothing_is_open_by_itself(empty_site):
+async def test_nothing_is_open_by_default(empty_site):
     client = empty_site.anonymous()
     for method, path in (("GET", "/logs"), ("GET", "/me"), ("PUT", "/machines/Saw"), ("GET", "/logs.csv")):
         answer = await client.request(method, path)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
-async def test_while_there_are_no_accounts_an_open_site_lets_anyone_read_and_write(database_url):
+async def test_an_open_site_without_accounts_allows_reading_and_writing(database_url):
     async with opened(database_url, open=True) as site:
         client = site.anonymous()
         assert (await client.get("/me")).json() == {
@@ -40,7 +40,7 @@ async def test_while_there_are_no_accounts_an_open_site_lets_anyone_read_and_wri
 
 
 @pytest.mark.parametrize("first", ["password", "token"])
-async def test_the_first_account_ends_that_at_once_in_every_process(database_url, first):
+async def test_the_first_account_ends_open_access_in_every_process_at_once(database_url, first):
     async with opened(database_url, open=True) as one, opened(database_url, open=True) as other:
         await one.add("ABC", role="viewer")
         clients = [one.anonymous(), other.anonymous()]
@@ -53,7 +53,7 @@ async def test_the_first_account_ends_that_at_once_in_every_process(database_url
             assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
 
 
-async def test_where_anyone_may_read_nobody_writes(database_url):
+async def test_anonymous_reading_does_not_allow_writing(database_url):
     async with opened(database_url, anonymous="read", open=True) as site:
         await site.add_users()
         client = site.anonymous()

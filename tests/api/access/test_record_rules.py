@@ -28,7 +28,7 @@ def refused(answer, *pointers):
     return True
 
 
-async def test_a_log_is_of_who_writes_it_unless_it_says_otherwise(people):
+async def test_the_author_of_a_log_defaults_to_the_current_user(people):
     operator, supervisor = people["OPE"], people["SUP"]
     assert (await write(operator))["user"] == "OPE"
     assert (await write(operator, user="OPE"))["user"] == "OPE"
@@ -45,7 +45,7 @@ async def test_a_log_is_of_who_writes_it_unless_it_says_otherwise(people):
 
 
 @pytest.mark.parametrize("user", ["LEA", None, "nobody"])
-async def test_a_log_for_another_or_for_nobody_takes_a_supervisor(people, user):
+async def test_only_supervisors_write_logs_for_other_authors(people, user):
     for name in ("OPE", "LEA"):
         assert refused(await people[name].post("/logs", json=LOG | {"user": user if user != name else "SUP"}), "/user")
         assert refused(await people[name].put(f"/logs/{NEW.format(2)}", json=LOG | {"user": "SUP"}), "/user")
@@ -66,7 +66,7 @@ async def edit(client, log):
     return patched.status_code == 200 or not (refused(patched) and refused(put))
 
 
-async def test_who_edits_whose_log(site, people):
+async def test_roles_decide_whose_logs_a_user_may_edit(site, people):
     await site.add("OP2", role="operator")
     await site.add("LE2", role="lead")
     logs = {name: await write(people["SUP"], user=name) for name in ("OPE", "OP2", "LEA", "LE2", "SUP", "VIE", None)}
@@ -79,7 +79,7 @@ async def test_who_edits_whose_log(site, people):
         assert {author for author, log in logs.items() if await edit(people[name], log)} == expected, name
 
 
-async def test_an_operator_edits_for_a_day_a_lead_as_long_as_the_author_is_one(site, people, clock):
+async def test_operators_edit_their_logs_for_a_day_and_leads_those_of_operators(site, people, clock):
     log = await write(people["OPE"], started_at="2001-01-01T00:00:00Z")
     clock.advance(hours=23, minutes=59)
     assert await edit(people["OPE"], log)
@@ -92,7 +92,7 @@ async def test_an_operator_edits_for_a_day_a_lead_as_long_as_the_author_is_one(s
     assert await edit(people["OPE"], log)
 
 
-async def test_a_log_is_refused_after_404_and_410_and_before_412_and_what_it_says(people):
+async def test_403_comes_after_404_and_410_and_before_412_and_422(people):
     mine, other, gone = await write(people["OPE"]), await write(people["SUP"]), await write(people["SUP"])
     await people["SUP"].delete(f"/logs/{gone['uuid']}")
     stale = JSON | {"If-Match": '"9"'}
@@ -104,7 +104,7 @@ async def test_a_log_is_refused_after_404_and_410_and_before_412_and_what_it_say
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "read-only")
 
 
-async def test_a_lead_changes_two_fields_of_a_machine(people):
+async def test_a_lead_may_change_only_two_fields_of_a_machine(people):
     lead, path = people["LEA"], "/machines/Saw"
     changed = await lead.patch(path, json={"comment": "grince", "in_service": False})
     assert (changed.status_code, changed.json()["version"]) == (200, 2)
@@ -125,7 +125,7 @@ async def test_a_lead_changes_two_fields_of_a_machine(people):
     assert (await people["SUP"].put("/machines/none", json={})).status_code == 201
 
 
-async def test_history_says_who_and_by_what_way(site, people):
+async def test_history_shows_the_user_and_the_kind_of_credential(site, people):
     log = await write(people["OPE"])
     await site.set_password("LEA")
     lead = await site.by_session("LEA")
@@ -137,7 +137,7 @@ async def test_history_says_who_and_by_what_way(site, people):
     ]
 
 
-async def test_deleted_logs_are_shown_to_supervisors(site, people):
+async def test_only_supervisors_list_deleted_logs(site, people):
     log = await write(people["OPE"])
     assert (await people["SUP"].delete(f"/logs/{log['uuid']}")).status_code == 204
     for trigram in ("OPE", "LEA"):
@@ -147,7 +147,7 @@ async def test_deleted_logs_are_shown_to_supervisors(site, people):
     assert [found["uuid"] for found in (await supervisor.get("/logs?deleted=true")).json()["items"]] == [log["uuid"]]
 
 
-async def test_a_key_belongs_to_its_user(people):
+async def test_an_idempotency_key_belongs_to_its_user(people):
     key, body = {"Idempotency-Key": "one"}, {"machine": "Saw", "type": "info"}
     answers = [await people[trigram].post("/logs", json=body, headers=key) for trigram in ("OPE", "LEA", "OPE")]
     assert [answer.status_code for answer in answers] == [201] * 3

@@ -97,7 +97,7 @@ async def test_every_route_is_listed_here():
 
 @pytest.mark.proof("every route, every role and scope; no, expired, revoked, bad credential")
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_a_route_lets_in_whom_the_contract_lets_in(credentials, record_counts, method, path):
+async def test_each_route_allows_exactly_the_documented_roles_and_scopes(credentials, record_counts, method, path):
     known, unknown = credentials
     needed = EXPECTED.get((method, path))
     record_counts(len(known) + len(unknown), routes=1, contract_violations=0)
@@ -120,20 +120,20 @@ async def test_a_route_lets_in_whom_the_contract_lets_in(credentials, record_cou
 
 
 @pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer ", "bearer mm_1_" + "a" * 43, "mm_1_x", "é"])
-async def test_what_is_no_good_token_is_not_let_in(credentials, header):
+async def test_an_invalid_authorization_header_is_refused(credentials, header):
     client = credentials[1][0]
     answer = await client.get("/logs", headers={"Authorization": header.encode()})
     assert answer.status_code == 401
 
 
-async def test_the_scheme_of_a_token_has_no_case(credentials):
+async def test_the_bearer_scheme_is_case_insensitive(credentials):
     token = credentials[0]["viewer", "read"].headers["Authorization"].split()[1]
     assert (await credentials[1][0].get("/me", headers={"Authorization": f"BEARER  {token}"})).status_code == 200
 
 
 # Each row has every fault of the rows after it: who may not is told nothing else.
 @pytest.mark.parametrize(("kind", "expected"), [("nobody", 401), ("viewer", 403), ("operator", None)])
-async def test_who_asks_is_settled_before_what_is_asked(credentials, kind, expected):
+async def test_authorization_is_checked_before_the_request_is_validated(credentials, kind, expected):
     client = credentials[1][0] if kind == "nobody" else credentials[0][kind, "write"]
     long = "x" * 9_000
     rows = [
@@ -151,7 +151,7 @@ async def test_who_asks_is_settled_before_what_is_asked(credentials, kind, expec
     assert (await client.put("/logs")).status_code == 405
 
 
-async def test_head_is_let_in_as_get(credentials):
+async def test_head_requires_the_same_access_as_get(credentials):
     known, unknown = credentials
     assert (await unknown[0].head("/logs")).status_code == 401
     assert (await known["viewer", "read"].head("/logs")).status_code == 200
@@ -162,14 +162,14 @@ async def test_roles_and_scopes_are_those_of_the_models():
     assert [scope.name.lower() for scope in Scope] == list(SCOPE.choices)
 
 
-async def test_a_route_without_an_action_is_refused_when_it_is_made():
+async def test_a_route_without_an_action_is_refused_at_declaration():
     with pytest.raises(TypeError, match="needs"):
         tagged("test").get("/test")(needs)
     with pytest.raises(TypeError, match="needs"):
         action_of("/test", {"dependencies": []})
 
 
-async def test_the_document_says_what_each_operation_takes():
+async def test_the_openapi_document_describes_the_access_of_each_operation():
     document = create_app(Settings.model_construct()).openapi()
     assert set(document["components"]["securitySchemes"]) == {"token", "session"}
     for (method, path), needed in EXPECTED.items():

@@ -40,14 +40,14 @@ async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, fla
     assert (await site.anonymous(scheme).get("/me", headers={"Cookie": cookie})).status_code == 401
 
 
-async def test_a_cookie_of_the_other_scheme_is_none(site):
+async def test_a_cookie_of_the_other_scheme_is_ignored(site):
     cookie = (await site.anonymous().post("/session", json=SIGN_IN)).headers["Set-Cookie"].split(";")[0]
     assert (await site.anonymous("https").get("/me", headers={"Cookie": cookie})).status_code == 401
     assert (await site.anonymous().get("/me", headers={"Cookie": f"{cookie}x"})).status_code == 401
     assert (await site.anonymous().get("/me", headers={"Cookie": f"other=1; {cookie}"})).status_code == 200
 
 
-async def test_a_write_by_cookie_carries_the_session_s_token(site):
+async def test_a_write_with_a_cookie_requires_the_csrf_token(site):
     client, other = await site.by_session("ADM"), await site.by_session("ADM")
     good = client.headers.pop("X-CSRF-Token")
     assert (await client.get("/me")).json()["csrf_token"] == good
@@ -81,7 +81,7 @@ HERE = [
 ]
 
 
-async def test_a_page_of_another_site_writes_nothing_by_cookie(database_url):
+async def test_a_page_of_another_site_cannot_write_with_the_cookie(database_url):
     async with opened(database_url, cors_origins="https://console.example") as site:
         await site.add_users()
         client = await site.by_session("ADM")
@@ -95,14 +95,14 @@ async def test_a_page_of_another_site_writes_nothing_by_cookie(database_url):
             assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300
 
 
-async def test_a_frontend_of_a_named_origin_may_use_cookies_and_of_any_origin_none(sqlite_database_url):
+async def test_only_named_cors_origins_may_send_cookies(sqlite_database_url):
     for origins, allowed in (("https://console.example", "true"), ("*", None)):
         async with opened(sqlite_database_url, cors_origins=origins) as site:
             answer = await site.anonymous().get("/healthz", headers={"Origin": "https://console.example"})
             assert answer.headers.get("Access-Control-Allow-Credentials") == allowed
 
 
-async def test_a_session_ends_when_nothing_is_asked_for_half_an_hour(site, clock):
+async def test_a_session_expires_after_half_an_hour_without_requests(site, clock):
     client = await site.by_session("ADM")
     for _ in range(3):
         clock.advance(minutes=29)
@@ -112,7 +112,7 @@ async def test_a_session_ends_when_nothing_is_asked_for_half_an_hour(site, clock
     assert await me(client) == 401
 
 
-async def test_a_session_ends_after_twelve_hours_whatever_is_asked(site, clock):
+async def test_a_session_expires_after_twelve_hours_even_if_used(site, clock):
     client = await site.by_session("ADM")
     for _ in range(12 * 3 - 1):
         clock.advance(minutes=20)
@@ -122,7 +122,7 @@ async def test_a_session_ends_after_twelve_hours_whatever_is_asked(site, clock):
     assert await me(client) == 401
 
 
-async def test_a_session_is_noted_once_a_minute(site, clock, monkeypatch):
+async def test_the_use_of_a_session_is_recorded_once_a_minute(site, clock, monkeypatch):
     writes, write = [], site.database.write
     client = await site.by_session("ADM")
 
@@ -145,7 +145,7 @@ async def change_password(client, current=PASSWORD, new="un autre long secret"):
     return await client.put("/me/password", json={"current": current, "new": new})
 
 
-async def test_a_password_changes_by_the_one_so_far_and_ends_every_session(site):
+async def test_changing_a_password_requires_the_current_one_and_ends_all_sessions(site):
     client, other = await site.by_session("ADM"), await site.by_session("ADM")
     token = await site.by_token("ADM")
     wrong = await change_password(client, "not this one here")
@@ -164,7 +164,7 @@ async def test_a_password_changes_by_the_one_so_far_and_ends_every_session(site)
 @pytest.mark.parametrize(
     ("change", "status"), [({"role": "operator"}, 401), ({"active": False}, 401), ({"last_name": "X"}, 200)]
 )
-async def test_another_role_or_a_switch_ends_sessions_and_nothing_else_does(site, change, status):
+async def test_changing_role_or_active_ends_the_sessions_of_a_user(site, change, status):
     await site.set_password("LEA")
     client, token = await site.by_session("LEA"), await site.by_token("LEA")
     await (await site.by_token("ADM")).patch("/users/LEA", json=change)
@@ -184,7 +184,7 @@ WRONG = [
 ]
 
 
-async def test_whatever_is_wrong_the_words_are_the_same(site, monkeypatch):
+async def test_every_failed_sign_in_gets_the_same_response(site, monkeypatch):
     await site.set_password("LEA")
     await (await site.by_token("ADM")).patch("/users/LEA", json={"active": False})
     verified = []
@@ -198,7 +198,7 @@ async def test_whatever_is_wrong_the_words_are_the_same(site, monkeypatch):
     assert {answer.headers.get("Set-Cookie") for answer in answers} == {None}
 
 
-async def test_each_wrong_sign_in_costs_one_hash(site, monkeypatch):
+async def test_each_failed_sign_in_computes_one_hash(site, monkeypatch):
     from machine_monitor.services.accounts import passwords  # noqa: PLC0415 -- what is watched
 
     hashed, verify = [], passwords._HASHER.verify
@@ -215,7 +215,7 @@ async def sign_in(site, trigram="ADM", password="not the password", address="10.
 
 
 @pytest.mark.parametrize("trigram", ["ADM", "none"])
-async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock, trigram):
+async def test_sign_in_attempts_are_limited_per_account(site, clock, trigram):
     for number in range(rate_limit.OF_ACCOUNT):
         name = trigram.lower() if number % 2 else trigram
         assert (await sign_in(site, name, address=f"10.0.0.{number}")).status_code == 401
@@ -228,7 +228,7 @@ async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock
     assert (await sign_in(site, trigram)).status_code == 401
 
 
-async def test_an_address_tries_fifty_times_whoever_it_tries(site, monkeypatch):
+async def test_sign_in_attempts_are_limited_per_address(site, monkeypatch):
     monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
     for number in range(4):
         assert (await sign_in(site, f"no{number}", address="2001:db8::1")).status_code == 401
@@ -236,7 +236,7 @@ async def test_an_address_tries_fifty_times_whoever_it_tries(site, monkeypatch):
     assert (await sign_in(site, "more", address="2001:db8:0:1::1")).status_code == 401
 
 
-async def test_who_signs_in_right_is_not_limited(site, monkeypatch):
+async def test_successful_sign_ins_are_not_limited(site, monkeypatch):
     monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
     for _ in range(rate_limit.OF_ACCOUNT + 2):
         assert (await sign_in(site, password=PASSWORD)).status_code == 200

@@ -37,7 +37,7 @@ async def test_the_first_admin_signs_up_and_is_signed_in(empty_site):
         assert (again.status_code, again.json()["code"]) == (410, "gone")
 
 
-async def test_of_twenty_at_once_one_becomes_the_first_admin(empty_site):
+async def test_one_of_twenty_concurrent_setups_creates_the_first_admin(empty_site):
     # With one code, and with another of a server that was started beside.
     codes = [await first(empty_site)] * 15 + [await first(empty_site)] * 5
     answers = await asyncio.gather(
@@ -49,7 +49,7 @@ async def test_of_twenty_at_once_one_becomes_the_first_admin(empty_site):
     assert [user["trigram"] for user in (await admin.get("/users")).json()["items"]] == [winner]
 
 
-async def test_a_person_who_is_there_already_becomes_the_first_admin(empty_site):
+async def test_an_existing_user_can_become_the_first_admin(empty_site):
     await empty_site.add("bos", role="viewer", last_name="Martin", active=False)
     answer = await set_up(empty_site, await first(empty_site))
     user = answer.json()["user"]
@@ -57,14 +57,14 @@ async def test_a_person_who_is_there_already_becomes_the_first_admin(empty_site)
     assert (user["role"], user["active"], user["version"]) == ("admin", True, 2)
 
 
-async def test_a_code_runs_out_after_a_quarter_of_an_hour(empty_site, clock):
+async def test_a_setup_code_expires_after_15_minutes(empty_site, clock):
     code = await first(empty_site)
     clock.advance(minutes=16)
     assert (await set_up(empty_site, code)).status_code == 410
     assert (await set_up(empty_site, await first(empty_site))).status_code == 200
 
 
-async def test_a_code_that_sets_nothing_up_stays_good(empty_site):
+async def test_a_setup_code_remains_valid_after_a_failed_attempt(empty_site):
     code = await first(empty_site)
     answer = await set_up(empty_site, code, trigram=None)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/trigram")
@@ -81,7 +81,7 @@ async def invite(site, trigram):
     return url.partition("#code=")[2]
 
 
-async def test_an_invitation_is_good_once(site):
+async def test_an_invitation_can_be_used_once(site):
     code = await invite(site, "LEA")
     for wrong in ({"trigram": "OPE"}, {"password": "lea lea lea lea lea lea"}):
         assert (
@@ -93,13 +93,13 @@ async def test_an_invitation_is_good_once(site):
     assert (await (await site.by_session("LEA")).get("/me")).json()["user"]["trigram"] == "LEA"
 
 
-async def test_of_many_who_take_an_invitation_at_once_one_has_it(site):
+async def test_one_of_many_concurrent_uses_of_an_invitation_succeeds(site):
     code = await invite(site, "OPE")
     answers = await asyncio.gather(*[set_up(site, code, trigram="OPE") for _ in range(8)])
     assert sorted(answer.status_code for answer in answers) == [200, *[410] * 7]
 
 
-async def test_an_invitation_is_void_after_a_day_a_newer_one_and_for_who_is_switched_off(site, clock):
+async def test_an_invitation_is_void_when_expired_replaced_or_for_an_inactive_user(site, clock):
     admin = await site.by_token("ADM")
     old = await invite(site, "OPE")
     new = await invite(site, "OPE")
@@ -127,7 +127,7 @@ LOSSES = [
 
 
 @pytest.mark.parametrize(("method", "body", "pointer"), LOSSES)
-async def test_the_last_admin_stays(site, method, body, pointer):
+async def test_the_last_admin_cannot_be_removed(site, method, body, pointer):
     await site.add("AD2", role="admin")
     admin = await site.by_token("ADM")
     # An admin without a password is nobody who could take over.
@@ -145,7 +145,7 @@ async def test_the_last_admin_stays(site, method, body, pointer):
     assert (await admin.request(method, "/users/ADM", json=body)).status_code < 300
 
 
-async def test_of_two_admins_who_remove_each_other_one_stays(site):
+async def test_two_admins_who_demote_each_other_leave_one_admin(site):
     for number in range(4):
         name = f"A{number}"
         await site.add(name, role="admin")
@@ -162,7 +162,7 @@ async def test_of_two_admins_who_remove_each_other_one_stays(site):
         assert (await one.patch(f"/users/{name}", json={"role": "viewer"})).status_code == 200
 
 
-async def test_who_is_deleted_leaves_no_account(site):
+async def test_deleting_a_user_deletes_its_credentials(site):
     token = await site.by_token("VIE")
     await invite(site, "VIE")
     await site.set_password("VIE")
@@ -176,7 +176,7 @@ async def test_who_is_deleted_leaves_no_account(site):
     assert counts == [0, 0, 2, 1]
 
 
-async def test_links_name_the_host_that_was_asked(database_url):
+async def test_links_use_the_host_of_the_request(database_url):
     async with opened(database_url, allowed_hosts="monitor.example") as site:
         await site.add_users()
         client = await site.by_token("ADM")

@@ -54,12 +54,12 @@ async def test_a_token_is_shown_once_and_then_without_its_text(site):
         BODY | {"user": "OFF"},
     ],
 )
-async def test_a_token_that_cannot_be_is_refused(site, body):
+async def test_an_invalid_token_request_is_refused(site, body):
     await site.add("OFF", active=False)
     assert (await (await site.by_token("ADM")).post("/tokens", json=body)).status_code == 422
 
 
-async def test_a_token_ends_with_its_days_and_its_user(site, clock):
+async def test_a_token_expires_and_ends_with_its_user(site, clock):
     admin = await site.by_token("ADM")
     one, two = [site.with_token((await make(admin, user="LEA", days=days))["token"]) for days in (1, 2)]
     clock.advance(hours=25)
@@ -68,7 +68,7 @@ async def test_a_token_ends_with_its_days_and_its_user(site, clock):
     assert (await two.get("/me")).status_code == 401
 
 
-async def test_no_credential_makes_one_of_a_wider_scope(site):
+async def test_a_credential_cannot_create_a_token_of_a_wider_scope(site):
     for scope in SCOPES[1:]:
         client = await site.by_token("ADM", scope)
         for wanted in SCOPES:
@@ -79,7 +79,7 @@ async def test_no_credential_makes_one_of_a_wider_scope(site):
     await make(await site.by_session("ADM"), scope="admin")
 
 
-async def test_everyone_has_their_own_and_an_admin_all(site):
+async def test_users_manage_their_own_tokens_and_admins_all(site):
     admin, narrow = await site.by_token("ADM"), await site.by_token("ADM", "write")
     lead = await site.by_token("LEA", "write")
     for client in (lead, narrow):
@@ -101,14 +101,14 @@ async def test_everyone_has_their_own_and_an_admin_all(site):
         assert (await admin.delete(f"/tokens/{key}")).status_code == 404
 
 
-async def test_a_revoked_token_is_none_at_once(site):
+async def test_a_revoked_token_stops_working_at_once(site):
     client = await site.by_token("OPE", "write")
     (own,) = (await client.get("/tokens")).json()["items"]
     assert (await client.delete(f"/tokens/{own['id']}")).status_code == 204
     assert (await client.get("/me")).status_code == 401
 
 
-async def test_a_list_of_tokens_takes_the_grammar_of_lists(site):
+async def test_the_list_of_tokens_supports_the_query_language(site):
     admin = await site.by_token("ADM")
     for number in range(5):
         await make(admin, name=f"Nr {number}", scope=SCOPES[number % 3], user="LEA" if number % 2 else None)
@@ -130,7 +130,7 @@ async def test_a_list_of_tokens_takes_the_grammar_of_lists(site):
         assert (await admin.get(f"/tokens?{query}")).status_code == 422
 
 
-async def test_a_use_is_noted_beside_the_request_once_a_minute(site, clock):
+async def test_the_last_use_of_a_token_is_recorded_once_a_minute(site, clock):
     made = await make(await site.by_token("LEA", "write"))
     client, admin = site.with_token(made["token"]), await site.by_token("ADM")
 
@@ -150,7 +150,7 @@ async def test_a_use_is_noted_beside_the_request_once_a_minute(site, clock):
     assert await noted() > first
 
 
-async def test_a_use_that_cannot_be_noted_harms_nobody(site, monkeypatch, caplog):
+async def test_failing_to_record_the_last_use_does_not_fail_requests(site, monkeypatch, caplog):
     client = await site.by_token("LEA")
 
     async def fail(*_):
@@ -178,7 +178,7 @@ async def everything(site) -> str:
     )
 
 
-async def test_no_secret_is_anywhere_but_in_the_answer_that_gives_it(site, caplog):
+async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplog):
     caplog.set_level(0)
     admin = await site.by_token("ADM")
     token = (await make(admin, user="OPE"))["token"]

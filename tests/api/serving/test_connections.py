@@ -52,7 +52,7 @@ def drip(client, data, seconds):
         (GET + b"\r\n", b"\r\n"),
     ],
 )
-def test_a_head_that_comes_too_slowly_is_cut(port, begun, dripped):
+def test_slow_headers_are_cut(port, begun, dripped):
     before = cut("head")
     with connect(port) as client:
         client.sendall(begun)
@@ -62,7 +62,7 @@ def test_a_head_that_comes_too_slowly_is_cut(port, begun, dripped):
 
 
 @pytest.mark.parametrize("said", [b"", b"G", GET, b"\r\n\r\n"])
-def test_who_falls_silent_in_a_head_is_cut(port, said):
+def test_a_client_that_stalls_in_the_headers_is_disconnected(port, said):
     with connect(port) as client:
         client.sendall(said)
         began = time.monotonic()
@@ -71,7 +71,7 @@ def test_who_falls_silent_in_a_head_is_cut(port, said):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_comes_too_slowly_is_cut(port, chunked):
+def test_a_slow_body_is_cut(port, chunked):
     before = cut("body")
     with connect(port) as client:
         client.sendall(POST + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: 1000\r\n\r\n"))
@@ -80,7 +80,7 @@ def test_a_body_that_comes_too_slowly_is_cut(port, chunked):
     assert send_raw(port, GET + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
-def test_a_body_that_keeps_coming_may_take_longer(port):
+def test_a_steady_body_may_take_longer(port):
     with connect(port) as client:
         client.sendall(POST + b"Content-Length: 40015\r\n\r\n")
         for _ in range(8):
@@ -90,7 +90,7 @@ def test_a_body_that_keeps_coming_may_take_longer(port):
         assert read_to_end(client).startswith(b"HTTP/1.1 201")
 
 
-def test_who_was_answered_early_does_not_send_for_ever(port):
+def test_a_client_that_got_an_early_response_cannot_send_forever(port):
     with connect(port) as client:
         client.sendall(POST.replace(b"/machines", b"/nowhere") + b"Content-Length: 1000000000\r\n\r\n")
         began = time.monotonic()
@@ -102,7 +102,7 @@ def test_who_was_answered_early_does_not_send_for_ever(port):
         assert time.monotonic() - began < 2
 
 
-def test_who_asks_again_and_again_over_one_connection_is_not_cut(port):
+def test_a_keep_alive_connection_in_use_is_not_cut(port):
     with connect(port) as client:
         for _ in range(12):
             client.sendall(GET + b"\r\n")
@@ -110,7 +110,7 @@ def test_who_asks_again_and_again_over_one_connection_is_not_cut(port):
             time.sleep(0.15)
 
 
-def test_who_asks_nothing_more_is_hung_up_on(sqlite_database_url, monkeypatch):
+def test_an_idle_keep_alive_connection_is_closed(sqlite_database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.api.serving.server.IDLE_SECONDS", 0.3)
     with threaded(Settings(database_url=sqlite_database_url)) as (_, port), connect(port) as client:
         client.sendall(GET + b"\r\n")
@@ -120,7 +120,7 @@ def test_who_asks_nothing_more_is_hung_up_on(sqlite_database_url, monkeypatch):
 
 
 @pytest.mark.parametrize("patient", [False, True])
-def test_an_answer_that_nobody_takes_is_given_up(sqlite_database_url, monkeypatch, patient):
+def test_a_response_that_the_client_does_not_read_is_aborted(sqlite_database_url, monkeypatch, patient):
     monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(connections, "UNTAKEN_SECONDS", 60 if patient else 0.3)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
@@ -136,7 +136,7 @@ def test_an_answer_that_nobody_takes_is_given_up(sqlite_database_url, monkeypatc
     assert cut("answer") == before + (not patient)
 
 
-def test_a_slow_taker_of_a_long_answer_is_served_to_the_end(sqlite_database_url, monkeypatch):
+def test_a_slow_reader_of_a_long_response_gets_all_of_it(sqlite_database_url, monkeypatch):
     monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(connections, "UNTAKEN_SECONDS", 0.5)
     fill(sqlite_database_url, 400, comment="as it was " * 1_500)
@@ -150,7 +150,7 @@ def test_a_slow_taker_of_a_long_answer_is_served_to_the_end(sqlite_database_url,
         assert body.endswith(b"0\r\n\r\n")
 
 
-def test_the_newest_displaces_who_has_been_waited_for_longest(sqlite_database_url, monkeypatch):
+def test_a_new_connection_displaces_the_longest_waiting_one(sqlite_database_url, monkeypatch):
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 3)
     with threaded(Settings(database_url=sqlite_database_url)) as (_, port):
         clients = [connect(port)]

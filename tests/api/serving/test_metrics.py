@@ -76,7 +76,7 @@ async def test_problems_are_counted_by_code(client, measured, monkeypatch):
     assert problems == {"not-found": 1, "query-timeout": 1}
 
 
-async def test_the_database_tells_how_it_is_doing(client, measured, database_url):
+async def test_database_metrics_are_reported(client, measured, database_url):
     await measured()
     await asyncio.gather(*[client.put(f"/machines/{number}", json={}) for number in range(20)])
     changed, now = await measured()
@@ -92,7 +92,7 @@ async def test_the_database_tells_how_it_is_doing(client, measured, database_url
         assert changed["write_batch_size_count",] < 10
 
 
-async def test_what_waits_is_told_apart_from_what_runs(database):
+async def test_metrics_distinguish_waiting_from_running(database):
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -112,7 +112,7 @@ async def test_what_waits_is_told_apart_from_what_runs(database):
     assert database.load() == {"read": (0, 0), "write": (0, 0), "stream": (0, 0)}
 
 
-async def test_exports_that_run_are_told(database_url, monkeypatch):
+async def test_running_exports_are_counted(database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 1)
     monkeypatch.setattr("machine_monitor.database.engines.postgresql.driver.ROWS", 1)
     fill(database_url, 5)
@@ -124,12 +124,12 @@ async def test_exports_that_run_are_told(database_url, monkeypatch):
         assert app.state.database.load()["stream"] == (0, 0)
 
 
-def test_names_say_what_they_count():
+def test_metric_names_follow_the_prometheus_conventions():
     families = [*text_string_to_metric_families(metrics.render().decode())]
     assert all(re.fullmatch(r"machine_monitor(_[a-z]+)+", family.name) and family.documentation for family in families)
 
 
-async def test_a_request_whose_client_left_is_counted_as_such(sqlite_database_url):
+async def test_a_disconnected_client_is_counted_as_499(sqlite_database_url):
     before = metrics.REQUESTS.labels("none", "GET", "499")._value.get()
     async with running(sqlite_database_url) as app:
         app.router.routes.clear()

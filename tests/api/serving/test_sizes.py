@@ -49,7 +49,7 @@ def padded(body, size):
     ("path", "most", "body"),
     [(b"/machines", MIB, b'{"name": "%s"}'), (b"/logs/bulk", 8 * MIB, b'{"mode": "partial", "items": [{}]}')],
 )
-def test_a_body_has_its_limit(port, path, most, body, chunked):
+def test_the_size_of_a_body_is_limited(port, path, most, body, chunked):
     body = body.replace(b"%s", b"chunked" if chunked else b"length")
     fits = send_raw(port, post(path, padded(body, most), chunked=chunked))
     assert answered(fits)[0] in (200, 201)
@@ -67,7 +67,7 @@ def test_a_body_has_its_limit(port, path, most, body, chunked):
     ],
     ids=["deep", "deeper", "53 bits", "54 bits", "nothing"],
 )
-def test_json_has_its_limits(port, body, expected):
+def test_json_nesting_and_numbers_are_limited(port, body, expected):
     for chunked in (False, True):
         said = send_raw(
             port, post(b"/machines/" + body[10:14].strip(b'"') + b"%d" % chunked, body, chunked=chunked, method=b"PUT")
@@ -76,7 +76,7 @@ def test_json_has_its_limits(port, body, expected):
         assert (status, code) in (expected, (422, "validation")) if expected[0] == 201 else (status, code) == expected
 
 
-def test_an_address_has_its_limit(port):
+def test_the_length_of_a_url_is_limited(port):
     def asked(length):
         address = b"/logs?q=" + b"a" * (length - 8)
         return answered(send_raw(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
@@ -98,7 +98,7 @@ def test_an_address_has_its_limit(port):
     ],
     ids=["101 fields", "16,000 fields", "long field", "endless field", "endless name"],
 )
-def test_a_head_has_its_limits(port, fields):
+def test_the_size_of_headers_is_limited(port, fields):
     with connect(port) as client:
         try:
             client.sendall(b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")
@@ -108,7 +108,7 @@ def test_a_head_has_its_limits(port, fields):
     assert not said or answered(said) == (400, "bad-request")
 
 
-def test_a_head_within_its_limits_is_read(port):
+def test_headers_within_the_limits_are_accepted(port):
     fields = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 500) for number in range(98))
     assert answered(send_raw(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
 
@@ -129,19 +129,19 @@ def test_a_head_within_its_limits_is_read(port):
         b"POST /machines HTTP/1.1\r\nHost: x\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
     ],
 )
-def test_what_is_no_http_is_refused_at_once(port, said):
+def test_invalid_http_is_refused_at_once(port, said):
     assert answered(send_raw(port, said)) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
-def test_an_upgrade_is_passed_over(port, upgrade):
+def test_an_upgrade_header_is_ignored(port, upgrade):
     said = send_raw(
         port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade + b"\r\n\r\n"
     )
     assert answered(said) == (200, None)
 
 
-def test_requests_sent_together_are_answered_in_their_order(port):
+def test_pipelined_requests_are_answered_in_order(port):
     requests = [b"GET /logs?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(1, 30)]
     requests += [post(b"/machines", b'{"name": "together"}').replace(b"Connection: close\r\n", b"")]
     requests += [b"GET /machines/together HTTP/1.1\r\n" + CLOSE + b"\r\n"]
@@ -149,18 +149,18 @@ def test_requests_sent_together_are_answered_in_their_order(port):
     assert [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]] == [200] * 29 + [201, 200]
 
 
-def test_what_follows_a_request_and_is_none_does_not_spoil_its_answer(port):
+def test_garbage_after_a_request_does_not_affect_its_response(port):
     said = send_raw(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
     assert said.startswith(b"HTTP/1.1 200")
     assert said.count(b"HTTP/1.1") == 1
 
 
-def test_a_body_longer_than_it_says_is_another_request(port):
+def test_bytes_beyond_content_length_are_another_request(port):
     said = send_raw(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
     assert said.startswith(b"HTTP/1.1 400")
 
 
-def test_a_body_shorter_than_it_says_writes_nothing(port):
+def test_a_truncated_body_writes_nothing(port):
     with connect(port) as client:
         client.sendall(post(b"/machines", b'{"name": "short"}').replace(b"Length: 17", b"Length: 18"))
         client.shutdown(1)
@@ -169,7 +169,7 @@ def test_a_body_shorter_than_it_says_writes_nothing(port):
 
 
 @pytest.mark.parametrize(("size", "status"), [(20, b"201"), (2 * MIB, b"413")])
-def test_a_client_that_asks_first_is_told_to_go_on_or_not(port, size, status):
+def test_expect_100_continue_is_answered(port, size, status):
     body = padded(b'{"name": "expect"}', size)
     head, _, _ = post(b"/machines", body).partition(b"\r\n\r\n")
     with connect(port) as client:

@@ -93,7 +93,7 @@ def one_of_each(service, lines):
     return found
 
 
-def test_each_worker_sees_at_once_what_another_wrote(service, lines):
+def test_each_worker_sees_writes_of_other_workers_at_once(service, lines):
     one, other = one_of_each(service, lines)
     for number in range(30):
         writer, reader = (one, other) if number % 2 else (other, one)
@@ -105,7 +105,7 @@ def test_each_worker_sees_at_once_what_another_wrote(service, lines):
         assert listed["total"] == number + 1
 
 
-def test_whichever_worker_is_asked_tells_the_metrics_of_all(service, lines):
+def test_each_worker_reports_the_metrics_of_all(service, lines):
     found = one_of_each(service, lines)
     for line in found:
         for _ in range(5):
@@ -141,7 +141,7 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(service, lines):
 
 
 @pytest.mark.parametrize("words", [(), TWO], ids=["one", "two"])
-def test_what_is_being_answered_when_the_service_ends_is_answered(tmp_path, sqlite_database_url, lines, words):
+def test_requests_in_progress_at_shutdown_are_completed(tmp_path, sqlite_database_url, lines, words):
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     with Service(tmp_path, *words, database_url=sqlite_database_url) as service:
         wait_for(service, len(words) or 1)
@@ -161,7 +161,7 @@ def test_what_is_being_answered_when_the_service_ends_is_answered(tmp_path, sqli
         assert lines(service.port).ask("GET", "/machines/Late")[0] == 200
 
 
-def test_who_does_not_come_to_an_end_is_told_that_the_service_does(tmp_path, sqlite_database_url, lines):
+def test_an_endless_stream_ends_at_shutdown(tmp_path, sqlite_database_url, lines):
     with Service(tmp_path, *TWO, database_url=sqlite_database_url) as service:
         wait_for(service, 2)
         client = lines(service.port).socket

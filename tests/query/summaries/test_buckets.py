@@ -25,7 +25,7 @@ def changes(zone: ZoneInfo) -> list[datetime]:
 
 
 @pytest.mark.parametrize("name", ZONES)
-def test_a_day_is_a_span_from_its_beginning_to_that_of_the_next(name):
+def test_a_day_ends_where_the_next_one_begins(name):
     zone = ZoneInfo(name)
     days = [calendar.day(instant, zone) for instant in changes(zone)]
     assert days == sorted(days)
@@ -35,7 +35,7 @@ def test_a_day_is_a_span_from_its_beginning_to_that_of_the_next(name):
 
 
 @pytest.mark.parametrize("name", [name for name in ZONES if name != "America/St_Johns"])
-def test_a_day_is_what_the_clock_shows(name):
+def test_a_day_matches_the_local_clock(name):
     zone = ZoneInfo(name)
     for instant in changes(zone):
         assert calendar.day(instant, zone) == instant.astimezone(zone).date()
@@ -43,7 +43,7 @@ def test_a_day_is_what_the_clock_shows(name):
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", ZONES)
-async def test_both_engines_know_the_same_days_and_weeks(database, name):
+async def test_both_engines_compute_the_same_days_and_weeks(database, name):
     zone, engine = ZoneInfo(name), database.engine
     day = calendar.day_column(engine, bindparam("at", type_=TIME.column_type), zone)
     statement = compile_statement(engine, select(*[unit.column(engine, day) for unit in UNITS.values()]))

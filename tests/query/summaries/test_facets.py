@@ -51,7 +51,7 @@ async def test_facets_agree_with_brute_force(plant, logs, conditions, terms, lim
         assert list(answer.json()["facets"]) == list(by)
 
 
-async def test_words_that_can_find_nothing_count_nothing(plant):
+async def test_a_search_without_words_has_no_facets(plant):
     answer = await plant.get("/logs/facets", params={"by": "type,project", "q": "-"})
     assert answer.json() == {"facets": {"type": [], "project": []}, "capped": []}
 
@@ -79,7 +79,7 @@ ROWS = {
 }
 
 
-async def test_with_a_filter_the_ten_thousand_newest_are_counted(client, database_url):
+async def test_filtered_facets_count_the_ten_thousand_newest_logs(client, database_url):
     await client.post("/machines", json=samples.MACHINES[0])
     address = addresses.parse(database_url)
     sqlite = address.engine.name == "sqlite"

@@ -53,7 +53,7 @@ async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
 @pytest.mark.slow
 @pytest.mark.untraced
 @every_zone
-async def test_downtime_is_that_of_every_minute(plant, logs, timezone):
+async def test_downtime_agrees_with_a_count_of_minutes(plant, logs, timezone):
     for fields in ((), ("machine",), ("type",), ("machine", "type"), ("machine.sector", "user")):
         for unit in ((), *[(unit,) for unit in brute_force.FORMATS]):
             expected = brute_force.stats(logs, (*unit, *fields), METRICS, ZoneInfo(timezone))
@@ -61,7 +61,7 @@ async def test_downtime_is_that_of_every_minute(plant, logs, timezone):
 
 
 @every_zone
-async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, logs, plant_url, timezone, asked):
+async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(plant, logs, plant_url, timezone, asked):
     database = Database(plant_url)
     units = ["", *brute_force.FORMATS]
     kept = [(field, unit) for field in ("", "type") for unit in units]
@@ -81,7 +81,7 @@ async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, l
 
 @pytest.mark.parametrize("most", [1, 2, 5, 30])
 @pytest.mark.parametrize("timezone", ["Europe/Paris"])
-async def test_beyond_ten_thousand_groups_the_answer_is_cut_and_says_so(plant, logs, monkeypatch, most):
+async def test_more_than_ten_thousand_groups_are_truncated_and_marked(plant, logs, monkeypatch, most):
     monkeypatch.setattr(stats, "MAX_GROUPS", most)
     orders = [("day",), ("day", "machine"), ("machine", "day"), ("type", "week", "machine"), ("machine", "type")]
     for group_by in orders:
@@ -91,7 +91,7 @@ async def test_beyond_ten_thousand_groups_the_answer_is_cut_and_says_so(plant, l
             assert found == {"groups": expected[:most], "truncated": len(expected) > most}
 
 
-async def test_no_log_is_one_group_of_zeros_or_none(client):
+async def test_stats_without_logs_are_zeros_or_empty(client):
     for metrics in (m for length in (1, 2, 3) for m in combinations(METRICS, length)):
         zeros = {"groups": [dict.fromkeys(metrics, 0)], "truncated": False}
         assert await measure(client, (), metrics) == zeros
@@ -100,7 +100,7 @@ async def test_no_log_is_one_group_of_zeros_or_none(client):
 
 
 @pytest.mark.usefixtures("at_now")
-async def test_a_stop_counts_to_the_microsecond_and_not_before_it_begins(client):
+async def test_downtime_is_exact_to_the_microsecond(client):
     await client.post("/machines", json={"name": "m"})
     stops = [
         ("2025-01-31T23:59:59.5Z", "2025-02-01T00:00:00.000001Z"),

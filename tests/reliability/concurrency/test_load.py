@@ -44,7 +44,7 @@ class Reader(threading.Thread):
 
 
 @pytest.mark.proof(f"mixed load: {READERS} readers, {WRITERS} writers of every kind")
-def test_a_mixed_load_is_borne(tmp_path, database_url, extent, record_counts):
+def test_a_mixed_load_causes_no_errors_and_no_growth(tmp_path, database_url, extent, record_counts):
     workload, stopped, seconds = Workload(tmp_path, database_url), threading.Event(), extent(short=6, long=300)
     with workload.serve() as service:
         workload.create_machines(service.port)

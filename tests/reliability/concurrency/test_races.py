@@ -29,7 +29,7 @@ def service(tmp_path, database_url):
 
 
 @pytest.mark.proof(f"{CLIENTS} clients change one record at once")
-def test_of_many_who_change_one_record_one_wins(service, record_counts):
+def test_one_of_many_concurrent_updates_wins(service, record_counts):
     key = "/logs/00000000-0000-4000-8000-000000000001"
     start, seen = threading.Barrier(CLIENTS), Counter()
 
@@ -56,7 +56,7 @@ def test_of_many_who_change_one_record_one_wins(service, record_counts):
 
 
 @pytest.mark.proof("a POST 3 times at once, 1 in 5 cut off")
-def test_a_post_that_is_sent_many_times_is_done_once(service, record_counts):
+def test_a_repeated_post_is_executed_once(service, record_counts):
     def send(number):
         body, key = json.dumps({**LOG, "comment": f"post {number}"}).encode(), f"key-{number}"
         if number % 5 == 0:
@@ -99,7 +99,7 @@ def cut(port, body, key):
 
 
 @pytest.mark.proof("a machine deleted as it gets a log")
-def test_a_machine_is_deleted_or_gets_its_log(service, extent, record_counts):
+def test_a_machine_is_either_deleted_or_gets_its_log(service, extent, record_counts):
     pairs = extent(short=200, long=500)
     seen, start = Counter(), threading.Barrier(2)
 

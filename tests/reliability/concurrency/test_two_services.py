@@ -38,7 +38,7 @@ class Listener(threading.Thread):
 
 
 @pytest.mark.proof("two services on one database, 8 writers")
-def test_two_services_are_one(tmp_path, database_url, extent, record_counts):
+def test_two_services_on_one_database_are_consistent(tmp_path, database_url, extent, record_counts):
     workload, seconds = Workload(tmp_path, database_url), extent(short=4, long=30)
     with workload.serve() as one, workload.serve() as two:
         workload.create_machines(one.port)

@@ -70,7 +70,7 @@ def check(file: Path, url: str, acknowledged: set[str]) -> int:
 
 
 @pytest.mark.proof(f"backup under {WRITERS} writers")
-def test_a_backup_under_writes_is_a_committed_state(database_url, tmp_path, extent, record_counts):
+def test_a_backup_during_writes_is_a_committed_state(database_url, tmp_path, extent, record_counts):
     times = extent(short=3, long=20)
     stop, database = threading.Event(), Database(database_url)
     database.transact(lambda tx: records.create(tx, MACHINES, MachineCreate(name="Press"), Author(via="test")))

@@ -52,7 +52,9 @@ def failing(pid, call):
 
 @pytest.mark.proof("I/O errors of SQLite: no growth; EIO when writing, syncing, reading")
 @pytest.mark.parametrize(("fault", "call"), [(limited, "write"), *((failing, call) for call in FAILING)])
-def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url, extent, record_counts, fault, call):
+def test_disk_errors_give_503_and_the_service_recovers(
+    tmp_path, sqlite_database_url, extent, record_counts, fault, call
+):
     reads_go_on = FAILING.get(call, True)
     with ForkedService(tmp_path, database_url=sqlite_database_url) as service:
         add_machine(service.port)
@@ -75,7 +77,7 @@ def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url,
     )
 
 
-async def test_a_damaged_page_is_told_and_named_in_the_log(sqlite_database_url, caplog):
+async def test_a_damaged_page_gives_503_and_is_logged(sqlite_database_url, caplog):
     path = addresses.parse(sqlite_database_url).path
     with closing(sqlite3.connect(path)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'log_types'").fetchone()

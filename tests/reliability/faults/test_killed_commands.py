@@ -92,7 +92,7 @@ def sync(tmp_path, url, legacy):
 
 @pytest.mark.proof("kill -9 in mm sync")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_sync_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, record_counts):
+def test_a_killed_sync_is_atomic(tmp_path, new_database_url, engine, legacy, extent, record_counts):
     whole = new_database_url(engine)
     nothing = held(whole)
     (whole_sync := sync(tmp_path, whole, legacy)).run()
@@ -113,9 +113,7 @@ def test_a_sync_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, en
 
 @pytest.mark.proof("kill -9 in mm migrate")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_migration_that_is_killed_did_all_or_nothing(
-    tmp_path, new_database_url, engine, legacy, extent, record_counts
-):
+def test_a_killed_migration_is_atomic(tmp_path, new_database_url, engine, legacy, extent, record_counts):
     url = new_database_url(engine)
     address, newest = addresses.parse(url), migrations.newest()
     sync(tmp_path, url, legacy).run()

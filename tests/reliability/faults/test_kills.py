@@ -50,7 +50,7 @@ def save_and_restore(folder: Path, url: str) -> None:
     forked_processes.run(["verify", "--head", said.split()[-1]], folder, there)
 
 
-def test_a_writer_does_not_know_what_it_sent_twice_and_was_refused():
+def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():
     """A PUT may have been done before its machine was renamed: sent again it is refused, and is there."""
     writer = Writer(0, {0: "Mill"})
     made = writer._put_new()
@@ -69,7 +69,7 @@ def test_a_writer_does_not_know_what_it_sent_twice_and_was_refused():
 
 @pytest.mark.proof("kill -9 under 8 writers of every kind")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_was_acknowledged_survives_a_kill(tmp_path, engine, new_database_url, extent, record_counts):
+def test_acknowledged_writes_survive_a_kill(tmp_path, engine, new_database_url, extent, record_counts):
     left = kills = extent(short=13, long=100)
     writers = []
     while left > 0:

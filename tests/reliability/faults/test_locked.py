@@ -16,7 +16,7 @@ SECONDS = driver.BUSY_SECONDS + 3
 
 
 @pytest.mark.proof(f"SQLite locked by another for {SECONDS:.0f} s under {WRITERS} writers")
-def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent, record_counts):
+def test_a_lock_of_another_process_loses_no_write(tmp_path, sqlite_database_url, extent, record_counts):
     path, rounds = sqlite_database_url.removeprefix("sqlite:///"), extent(short=1, long=10)
     with ForkedService(tmp_path, database_url=sqlite_database_url) as service, closing(sqlite3.connect(path)) as other:
         other.isolation_level = None

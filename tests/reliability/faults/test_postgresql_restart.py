@@ -32,7 +32,7 @@ def stop(server, how):
 
 @pytest.mark.proof("PostgreSQL stopped at once, or killed, and restarted")
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate", "kill"])
-def test_a_server_that_comes_back_is_used_again(tmp_path, postgresql, extent, record_counts, how):
+def test_the_service_reconnects_to_a_restarted_server(tmp_path, postgresql, extent, record_counts, how):
     url, server, restarts = *postgresql, extent(short=1, long=10)
     with ForkedService(tmp_path, database_url=url) as service, HttpClient(service.port) as http:
         add_machine(service.port)

@@ -21,7 +21,7 @@ UNLOCK = {
 }
 
 
-async def test_a_backup_comes_back_as_it_was(database_url, empty_url, folder):
+async def test_a_restored_backup_equals_the_original(database_url, empty_url, folder):
     await fill(database_url)
     before, said = kept(database_url), await answers(database_url)
     described = save(database_url, folder / "b.db")
@@ -82,7 +82,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_not_what_it_was_is_refused(saved, empty_url, damage):
+def test_a_damaged_backup_is_refused(saved, empty_url, damage):
     harm, sentence = DAMAGES[damage]
     harm(saved)
     with pytest.raises(UsageError, match=sentence):
@@ -108,14 +108,14 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("how", TAMPERED)
-def test_what_was_tampered_with_is_refused_though_the_checksum_agrees(saved, empty_url, how):
+def test_a_tampered_backup_is_refused_even_if_its_checksum_matches(saved, empty_url, how):
     rewrite(saved, *TAMPERED[how])
     with pytest.raises(UsageError, match=r"does not hold|damaged"):
         restore(saved, empty_url)
     assert is_empty(empty_url)
 
 
-def test_a_database_that_is_not_empty_is_left_alone(saved, empty_url):
+def test_restore_refuses_a_database_that_is_not_empty(saved, empty_url):
     migrations.upgrade(addresses.parse(empty_url))
     before = kept(empty_url)
     with pytest.raises(UsageError, match="not empty"):
@@ -123,14 +123,14 @@ def test_a_database_that_is_not_empty_is_left_alone(saved, empty_url):
     assert kept(empty_url) == before
 
 
-def test_a_database_of_another_program_is_left_alone(saved, empty_url):
+def test_restore_refuses_a_database_of_another_program(saved, empty_url):
     with migrations.locked(addresses.parse(empty_url)) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")
     with pytest.raises(UsageError, match="customers"):
         restore(saved, empty_url)
 
 
-def test_a_place_that_was_taken_meanwhile_is_left_alone(saved, tmp_path, monkeypatch):
+def test_restore_refuses_a_file_that_appeared_meanwhile(saved, tmp_path, monkeypatch):
     target = tmp_path / "taken.db"
     finish = files.finish
 
@@ -171,7 +171,7 @@ def test_a_backup_of_a_newer_schema_is_refused(saved, empty_url):
     assert is_empty(empty_url)
 
 
-def test_a_history_that_was_tampered_with_is_saved_and_restored_and_told(database_url, empty_url, folder):
+def test_a_tampered_history_is_backed_up_restored_and_reported(database_url, empty_url, folder):
     database = Database(database_url)
     for statement in (UNLOCK[database.engine.name], "UPDATE history SET note = 'x' WHERE seq = 3"):
         database.transact(lambda tx, said=statement: tx.cursor.execute(said))

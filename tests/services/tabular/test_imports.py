@@ -38,7 +38,7 @@ def told(report):
     return [(problem["file"], problem["field"], problem["level"], problem["code"]) for problem in report["problems"]]
 
 
-def test_a_line_is_a_put_by_its_key(target, bring):
+def test_each_line_works_like_a_put_by_its_key(target, bring):
     first = lines(log(1, comment="a", user="abc", started_at="2025-01-01T00:00:00Z"), log(2, severity="minor"))
     report = bring("first.ndjson", first)
     assert (report["logs"], report["machines"], report["users"]) == (
@@ -58,7 +58,7 @@ def test_a_line_is_a_put_by_its_key(target, bring):
     ]
 
 
-def test_what_a_log_names_and_is_not_there_is_created_and_told(target, bring):
+def test_records_that_a_log_refers_to_are_created_and_reported(target, bring):
     report = bring("x.ndjson", lines(log(1), log(2, machine="saw", type="PM01", user="nr"), log(3, user="nr")))
     assert told(report) == [
         ("x.ndjson:1", "machine", "note", "undeclared-machine"),
@@ -70,7 +70,7 @@ def test_what_a_log_names_and_is_not_there_is_created_and_told(target, bring):
     assert {entry["machine"] for entry in read_all(target, LOGS).values()} == {"Saw"}
 
 
-def test_a_line_that_is_refused_creates_nothing_and_the_rest_goes_on(target, bring):
+def test_a_rejected_line_creates_nothing_and_the_import_continues(target, bring):
     report = bring(
         "x.ndjson",
         lines(
@@ -117,7 +117,7 @@ def test_a_line_that_is_refused_creates_nothing_and_the_rest_goes_on(target, bri
     assert not {"Gone", "nobody"} & {*read_all(target, MACHINES), *read_all(target, USERS)}
 
 
-def test_a_log_that_was_deleted_here_is_a_conflict(target, bring):
+def test_a_log_that_is_deleted_in_the_database_is_a_conflict(target, bring):
     bring("x.ndjson", lines(log(1), log(2)))
     delete(target, LOGS, UUID.format(1))
     report = bring("x.ndjson", lines(log(1), log(2, comment="new")))
@@ -125,7 +125,7 @@ def test_a_log_that_was_deleted_here_is_a_conflict(target, bring):
     assert told(report) == [("x.ndjson:1", None, "error", "conflict")]
 
 
-def test_a_later_line_of_one_record_finds_what_an_earlier_one_put(target, bring, monkeypatch):
+def test_a_later_line_updates_the_record_of_an_earlier_line(target, bring, monkeypatch):
     monkeypatch.setattr(imports, "BATCH", 3)
     numbers = [1, 2, 1, 3, 4, 5, 2, 1]
     report = bring("x.ndjson", lines(*[log(number, comment=str(place)) for place, number in enumerate(numbers)]))
@@ -137,7 +137,7 @@ def test_a_later_line_of_one_record_finds_what_an_earlier_one_put(target, bring,
     )
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing(target, bring):
+def test_a_dry_run_gives_the_same_report_and_writes_nothing(target, bring):
     text = lines(log(1), log(2, severity="dreadful"), log(3, machine="Lathe"))
     planned = bring("x.ndjson", text, dry_run=True)
     assert (read_all(target, LOGS), read_all(target, MACHINES)) == ({}, {})
@@ -145,7 +145,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(target, bring):
     assert planned["logs"] == counts(created=2, rejected=1)
 
 
-def test_read_only_fields_are_left_out(target, bring):
+def test_read_only_fields_are_ignored(target, bring):
     members = {
         "id": 99,
         "version": 7,
@@ -160,7 +160,7 @@ def test_read_only_fields_are_left_out(target, bring):
     assert bring("m.csv", "name,sector,version,id\nSaw,1A,1,5\n")["machines"] == counts(unchanged=1)
 
 
-def test_times_that_name_no_zone_are_the_site_s(target, bring):
+def test_times_without_an_offset_are_in_the_sites_time_zone(target, bring):
     bring("x.csv", f"uuid,machine,type,started_at,ended_at\n{UUID.format(1)},Saw,info,2025-07-25T15:18,\n", PARIS)
     assert read_all(target, LOGS)[UUID.format(1)]["started_at"] == "2025-07-25T13:18:00Z"
     report = bring("x.csv", f"uuid,machine,type,started_at\n{UUID.format(2)},Saw,info,yesterday\n", PARIS)
@@ -182,7 +182,7 @@ READ = {
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize(("delimiter", "mark"), [(",", ""), (",", MARK), (";", ""), (";", MARK)])
-def test_a_table_is_told_by_its_header(target, bring, delimiter, mark, end):
+def test_the_resource_of_a_table_is_recognized_by_its_header(target, bring, delimiter, mark, end):
     text = mark + end.join([delimiter.join(["name", *CELLS[0]]), delimiter.join(["'=Saw", *CELLS[1]]), "", ""])
     assert bring("m.csv", text)["machines"] == counts(created=1)
     name = "=Saw" if delimiter == ";" else "'=Saw"
@@ -191,12 +191,12 @@ def test_a_table_is_told_by_its_header(target, bring, delimiter, mark, end):
 
 
 @pytest.mark.parametrize(("mark", "name"), [("", "'=Saw"), (MARK, "=Saw")])
-def test_where_a_table_has_one_column_the_mark_tells(target, bring, mark, name):
+def test_the_byte_order_mark_decides_the_dialect_of_a_single_column(target, bring, mark, name):
     bring("m.csv", f"{mark}name\n'=Saw\n")
     assert list(read_all(target, MACHINES)) == [name]
 
 
-def test_a_row_that_cannot_be_read_is_named_by_its_line(target, bring):
+def test_an_unreadable_row_is_reported_with_its_line_number(target, bring):
     rows = [
         "name,comment,year_of_acquisition,in_service,attributes",
         'A,"two\nlines",,,{}',
@@ -244,31 +244,31 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(target, bring):
         ("x.csv", "name,\nA,\n", "no column ''"),
     ],
 )
-def test_what_is_no_file_of_records_is_usage(target, bring, name, text, said):
+def test_a_file_without_recognizable_records_is_a_usage_error(target, bring, name, text, said):
     with pytest.raises(UsageError, match=said.replace("?", r"\?")):
         bring(name, text)
     assert read_all(target, MACHINES) == {}
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.ndjson", "folder.csv"])
-def test_a_file_that_cannot_be_read_is_usage(target, tmp_path, name):
+def test_an_unreadable_file_is_a_usage_error(target, tmp_path, name):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match="cannot be read"):
         tabular.import_file(target, tmp_path / name, UTC)
 
 
 @pytest.mark.parametrize(("name", "text"), [("x.ndjson", ""), ("x.ndjson", MARK + "\n\n"), ("x.csv", "name\r\n")])
-def test_a_file_without_records_is_no_fault(bring, name, text):
+def test_a_file_without_records_is_valid(bring, name, text):
     report = bring(name, text)
     assert [report[resource] for resource in ("logs", "machines")] == [counts(), counts()]
 
 
-def test_a_first_line_that_is_bad_does_not_hide_what_the_file_holds(bring):
+def test_a_bad_first_line_does_not_prevent_recognizing_the_resource(bring):
     report = bring("x.ndjson", MARK + "oops\n" + lines({"name": "Saw"}, log(1)))
     assert report["machines"] == counts(created=1, rejected=2)
 
 
-def test_progress_goes_from_the_first_byte_to_the_last(bring, monkeypatch):
+def test_progress_runs_from_zero_to_the_file_size(bring, monkeypatch):
     monkeypatch.setattr(imports, "BATCH", 2)
     seen = []
     text = lines(*[log(number) for number in range(5)])
@@ -277,7 +277,7 @@ def test_progress_goes_from_the_first_byte_to_the_last(bring, monkeypatch):
     assert (len(seen), seen[-1]) == (3, (len(text), len(text)))
 
 
-def test_a_line_that_is_longer_than_any_record_is_refused(bring):
+def test_an_overlong_line_is_refused(bring):
     report = bring("x.ndjson", lines({"name": "Saw"}, '{"name": "' + "x" * 2**21 + '"}\n', {"name": "Lathe"}))
     assert report["machines"] == counts(created=2, rejected=1)
     assert told(report) == [("x.ndjson:2", None, "error", "unreadable")]
