@@ -1,4 +1,4 @@
-"""The benchmark measures like with like: its data are valid, and the apps beside the product answer the same items."""
+"""The benchmark is fair: its data are valid, and the reference apps return the same items as the product."""
 
 from itertools import islice
 
@@ -18,7 +18,7 @@ from machine_monitor.models.user import UserCreate
 ROWS = 200
 
 
-def asked(app) -> httpx2.AsyncClient:
+def client_of(app) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://bench")
 
 
@@ -33,7 +33,7 @@ KINDS = [(MachineCreate, data.machines()), (UserCreate, data.users()), (LogCreat
 
 @pytest.fixture
 def seeded(sqlite_database_url) -> str:
-    """The URL of a database with a small plant."""
+    """The URL of a database with a few logs."""
     build.fill(sqlite_database_url, ROWS)
     return sqlite_database_url
 
@@ -67,10 +67,10 @@ async def test_the_limit_and_the_naive_app_return_the_items_of_the_product(seede
         wanted = [items(await product.get(path)) for path in paths]
     twin = naive.create_app(f"sqlite+aiosqlite:///{path}")
     for app in (limit.create_app(path), twin):
-        async with asked(app) as client:
+        async with client_of(app) as client:
             assert [items(await client.get(path)) for path in paths] == wanted
     assert len(wanted[5]) == 50
-    async with asked(twin) as client, twin.router.lifespan_context(twin):
+    async with client_of(twin) as client, twin.router.lifespan_context(twin):
         answer = await client.post("/logs", json=writes.bodies(1)[0])
     assert answer.status_code == 201
     assert answer.json() | writes.bodies(1)[0] == answer.json()

@@ -1,4 +1,4 @@
-"""The files of packaging and deployment agree with the code and with each other."""
+"""Packaging and deployment files are consistent with the code and with each other."""
 
 import ipaddress
 import json
@@ -39,7 +39,7 @@ MAKE_TARGETS = {
     "console",
     "proof",
 }
-# Addresses of registries, options that hold one, and folders of somebody's machine.
+# URLs of package registries, options that contain one, and absolute paths of a developer's machine.
 FOREIGN = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|file:///(?:opt)|--(?:extra-)?index-url|--find[-]links"
     r"|(?<![\w.}])/(?:root|work)/"
@@ -54,7 +54,7 @@ def text(name: str) -> str:
 
 
 def pins(name: str) -> dict[str, tuple[str, set[str]]]:
-    """The version and the hashes of each package in a lock."""
+    """Return the version and the hashes of each package in a lock file."""
     blocks = re.split(r"\n(?=[a-z])", text(name).replace("\\\n", " ").strip())
     found = {}
     for block in blocks:
@@ -97,7 +97,7 @@ def test_locks_contain_the_extras_of_requirements(name):
 def test_make_without_a_target_lists_all_targets():
     if shutil.which("make") is None:
         pytest.skip("needs make")
-    said = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- whichever make there is
+    said = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- the one on the PATH
     assert set(re.findall(r"^make ([\w-]+) ", said, re.MULTILINE)) == MAKE_TARGETS
 
 
@@ -177,13 +177,13 @@ def test_compose_trusts_only_proxies_in_private_networks(services):
     (networks,) = re.findall(r":-(.+)}", services["app"]["environment"]["FORWARDED_ALLOW_IPS"])
     trusted = [ipaddress.ip_network(network) for network in networks.split(",")]
     assert all(network.is_private for network in trusted)
-    # The pools that Docker takes its networks from.
+    # An address from Docker's default address pools.
     assert any(ipaddress.ip_address("172.18.0.5") in network for network in trusted)
 
 
 @pytest.fixture(scope="module")
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile as pairs of instruction and argument, continued lines joined as Docker joins them."""
+    """The Dockerfile as pairs of instruction and argument, with continued lines joined."""
     lines = [line for line in text("Dockerfile").splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", "")
     return [tuple(line.split(maxsplit=1)) for line in joined.splitlines() if line.strip()]
@@ -227,7 +227,7 @@ def test_image_serves_with_settings_that_exist(instructions):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """The port of a server whose /healthz answers 200, and all else 404."""
+    """The port of a server that responds to /healthz with 200, and to other paths with 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -280,7 +280,7 @@ def test_workflow_uses_only_existing_targets_and_commands():
 def test_no_file_contains_registry_urls_or_local_paths():
     try:
         listed = subprocess.run(
-            ["git", "-c", "safe.directory=*", "ls-files", "-z"],  # noqa: S607 -- whichever git there is
+            ["git", "-c", "safe.directory=*", "ls-files", "-z"],  # noqa: S607 -- the one on the PATH
             cwd=ROOT,
             capture_output=True,
             text=True,

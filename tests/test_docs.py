@@ -1,4 +1,4 @@
-"""What the documents say is what there is; the README's transcript is typed and its answers are compared."""
+"""The documentation is correct: its tables match the code, and the examples of the README are executed."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ PYTHON = README.split("```python\n")[1].split("```")[0]
 
 
 def rows(title):
-    """The rows of the reference's table whose header begins with `title`, as their cells."""
+    """Return the cells of the reference table whose header starts with `title`."""
     table = REFERENCE[REFERENCE.index(f"| {title} |") :].split("\n\n")[0]
     return [[cell.strip(" `") for cell in row.strip("|").split(" | ")] for row in table.splitlines()[2:]]
 
@@ -90,7 +90,7 @@ def test_the_pictures_of_the_readme_exist_and_are_small():
     assert {path: size for path in pictures if not 0 < (size := (ROOT / path).stat().st_size) < 150_000} == {}
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the README's transcript is typed with")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the transcript of the README uses")
 @pytest.mark.slow
 def test_the_transcript_of_the_readme_is_correct(tmp_path, unused_tcp_port):
     transcript = README.split("```console\n")[1].split("```")[0].replace("\\\n>", " ")
@@ -106,10 +106,10 @@ def test_the_transcript_of_the_readme_is_correct(tmp_path, unused_tcp_port):
                 wait(f"http://127.0.0.1:{unused_tcp_port}/readyz")
                 continue
             name = re.match(r"(\w+)=", command)
-            # What is assigned in one line is there in the next.
+            # Carry variables over to the next command.
             typed = f'{command}; printf %s "${name[1]}"' if name else command.replace(":8000/", f":{unused_tcp_port}/")
             shell = subprocess.run(
-                ["sh", "-c", typed],  # noqa: S607 -- whichever shell there is
+                ["sh", "-c", typed],  # noqa: S607 -- the one on the PATH
                 cwd=tmp_path,
                 env=variables,
                 capture_output=True,
@@ -131,7 +131,7 @@ def wait(address):
             time.sleep(0.1)
         else:
             return
-    pytest.fail("the server does not answer")
+    pytest.fail("the server does not respond")
 
 
 async def test_the_python_example_of_the_readme_works(database_url, tmp_path):

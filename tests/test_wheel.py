@@ -1,4 +1,4 @@
-"""What is installed from the wheel works without the checkout."""
+"""The installed wheel works without the checkout."""
 
 import json
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment(**given: str) -> dict[str, str]:
-    """Nothing of this process's own: no settings, no coverage, no other path to the package."""
+    """Return a minimal environment: no settings, no coverage, no other path to the package."""
     return {"PATH": os.environ["PATH"], **given}
 
 
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """A folder with what the wheel installs; found before the checkout if it is in PYTHONPATH."""
+    """A folder with the installed files; in PYTHONPATH it takes precedence over the checkout."""
     folder = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)

@@ -10,7 +10,7 @@ JSON = {"Content-Type": "application/json"}
 LONE = "\ud800"
 HUGE = 10**400
 
-# Values that a field does not hold.
+# Invalid values of each kind of field.
 NO_TEXT = (1, 1.5, True, [], {}, ["x"], "a\0b", LONE, f"x{LONE}y", "\udfff")
 NO_FLAG = (0, 1, "true", "", [], {})
 NO_TIME = (
@@ -136,7 +136,7 @@ async def test_an_invalid_value_is_refused_with_a_pointer(seeded, resource):
         for method, url, content in requests:
             answer = await seeded.request(method, url, content=content, headers=JSON)
             pointers = [error.get("pointer") for error in answer.json().get("errors", [])]
-            # A name that is no text of JSON's can only be pointed at from outside.
+            # For a name that is not valid Unicode, the pointer refers to the enclosing object.
             pointer = "" if name in ("", LONE) else "/" + name.replace("/", "~1")
             if answer.status_code != 422 or not any((found or "").startswith(pointer) for found in pointers):
                 wrong.append((method, name, repr(value)[:40], answer.status_code, pointers))
@@ -247,7 +247,7 @@ async def test_attributes_have_at_most_64_keys_also_after_a_merge(seeded):
     assert (over.status_code, over.json()["errors"][0]["pointer"]) == (422, "/attributes")
     exchanged = await seeded.patch(MACHINES.path_of(key), json={"attributes": {"one more": 1, "k0": None}})
     assert (exchanged.status_code, len(exchanged.json()["attributes"])) == (200, 64)
-    # A patch may name more: what it removes is no attribute.
+    # A patch may contain more than 64 keys, because null removes a key.
     others = {f"other{i}": i for i in range(64)}
     patch = dict.fromkeys(exchanged.json()["attributes"]) | others
     answer = await seeded.patch(MACHINES.path_of(key), json={"attributes": patch})

@@ -4,8 +4,8 @@ from api.resource_cases import LOGS, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-# The query of a list of logs, and the parameter that is at fault.
-REFUSED = [
+# An invalid query of the list of logs, and the invalid parameter.
+INVALID = [
     *[
         (f"{name}=1", name)
         for name in ("machin", "comment__has", "comment__", "__", "machine.nothing", "machine.", ".name")
@@ -90,7 +90,7 @@ REFUSED = [
     ("type__in=%22a", "type__in"),
     ("q=" + "a+" * 33, "q"),
 ]
-TOLD = [
+SUGGESTED = [
     ("machin=x", "machin", "machine"),
     ("comment__containz=x", "comment__containz", "comment__contains"),
     ("sort=-startedat", "sort", "started_at"),
@@ -100,7 +100,7 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("query", "parameter"), REFUSED)
+@pytest.mark.parametrize(("query", "parameter"), INVALID)
 async def test_an_invalid_parameter_is_refused_and_named(seeded, query, parameter):
     answer = await seeded.get(f"/logs?{query}")
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -112,7 +112,7 @@ async def test_an_invalid_parameter_is_refused_and_named(seeded, query, paramete
     assert {error["parameter"] for error in answer.json()["errors"]} == {parameter}
 
 
-@pytest.mark.parametrize(("query", "parameter", "nearest"), TOLD)
+@pytest.mark.parametrize(("query", "parameter", "nearest"), SUGGESTED)
 async def test_an_unknown_name_gets_a_suggestion(seeded, query, parameter, nearest):
     answer = await seeded.get(f"/logs?{query}")
     (error,) = answer.json()["errors"]
@@ -145,7 +145,7 @@ async def test_invalid_utf_8_is_a_bad_request(seeded, query):
 )
 async def test_a_single_record_accepts_only_fields_and_expand(seeded, query):
     key, _ = await create(seeded, LOGS)
-    # A record that is not there as well: what the request alone shows comes first.
+    # Also for a missing record: errors in the request itself come first.
     for url in (f"/logs/{key}?{query}", f"/logs/{LOGS.new_key()}?{query}", f"/machines/pelle 2?{query}"):
         assert (await seeded.get(url)).status_code == 422
 

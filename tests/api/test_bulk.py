@@ -1,4 +1,4 @@
-"""Many logs in one call."""
+"""POST /logs/bulk: many logs in one call."""
 
 import pytest
 

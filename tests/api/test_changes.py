@@ -1,4 +1,4 @@
-"""The feed of changes: `/changes` page by page, `/events` as they happen."""
+"""The change feed: `/changes` in pages, `/events` as a live stream."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from machine_monitor.services.audit import change_feed
 from machine_monitor.services.audit.history import Author
 from query import samples
 
-PLACES = (
+LISTS = (
     ("/logs", "logs", "uuid"),
     ("/machines", "machines", "name"),
     ("/users", "users", "trigram"),
@@ -20,8 +20,8 @@ PLACES = (
 )
 
 
-async def everything(client, limit=1000):
-    """All changes, asked for as a client that follows asks."""
+async def all_changes(client, limit=1000):
+    """Fetch all changes, page by page, as a client that follows the feed does."""
     since, items = 0, []
     while (page := (await client.get("/changes", params={"since": since, "limit": limit})).json())["items"]:
         items += page["items"]
@@ -30,7 +30,7 @@ async def everything(client, limit=1000):
 
 
 def replay(items):
-    """The base that somebody holds who applied these changes."""
+    """Apply changes to an empty copy and return it."""
     base = {}
     for item in items:
         where = (item["resource"], item["key"])
@@ -45,7 +45,7 @@ def replay(items):
     return base
 
 
-async def write_some(client):
+async def write_records(client):
     await samples.seed(client)
     logs = (await client.get("/logs")).json()["items"]
     for log in logs[:4]:
@@ -58,22 +58,22 @@ async def write_some(client):
 
 
 async def test_replaying_all_changes_gives_a_copy_of_the_records(client):
-    await write_some(client)
-    copy = replay(await everything(client, limit=7))
-    # A log follows the name of its machine without an entry of its own.
+    await write_records(client)
+    copy = replay(await all_changes(client, limit=7))
+    # A renamed machine changes its logs without an entry for each log.
     for record in copy.values():
         if record.get("machine") == "pelle 2":
             record["machine"] = "pelle 3"
     read_only = {"id", "version", "created_at", "updated_at"}
-    for path, resource, key in PLACES:
+    for path, resource, key in LISTS:
         items = (await client.get(path, params={"limit": 500})).json()["items"]
         assert items
-        assert {item[key]: shown(item, read_only) for item in items} == {
+        assert {item[key]: without_read_only(item, read_only) for item in items} == {
             key: record for (kind, key), record in copy.items() if kind == resource
         }
 
 
-def shown(item, read_only):
+def without_read_only(item, read_only):
     return {name: value for name, value in item.items() if name not in read_only and value is not None}
 
 

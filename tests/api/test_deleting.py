@@ -34,7 +34,7 @@ async def test_a_deleted_log_is_gone_but_its_uuid_is_taken(seeded):
         ("PUT", LOGS.minimal_body, {}),
         ("PATCH", {}, {}),
         ("DELETE", None, {}),
-        # 410 comes before 412.
+        # 410 takes precedence over 412.
         ("PATCH", {}, {"If-Match": '"9"'}),
         ("PUT", LOGS.minimal_body, {"If-None-Match": "*"}),
     ]
@@ -58,12 +58,12 @@ async def test_a_record_with_logs_cannot_be_deleted_even_if_they_are_deleted(see
         assert "PATCH" in answer.json()["detail"]
         assert (await seeded.get(resource.path_of(key))).json() == record
         await seeded.delete(LOGS.path_of(log))
-    # 412 comes before 409.
+    # 412 takes precedence over 409.
     stale = await seeded.delete(resource.path_of(key), headers={"If-Match": '"9"'})
     assert stale.status_code == 412
 
 
-# An author never changes.
+# Without users: the author of a log is immutable.
 @pytest.mark.parametrize(("resource", "field", "code"), [row for row in NAMED if row[1] != "user"], ids=str)
 async def test_a_record_that_lost_its_logs_can_be_deleted(seeded, resource, field, code):
     key, _ = await create(seeded, resource)

@@ -1,4 +1,4 @@
-"""Downloads over a socket, where a client may be slower than the server."""
+"""Downloads over a real socket, where a client may be slower than the server."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from machine_monitor.database import streams
 
 @pytest.fixture
 def served(sqlite_database_url, unused_tcp_port, monkeypatch):
-    """An application that a server in a thread of its own serves, and the server's port."""
+    """An application served in a thread, and its port."""
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 10)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     app = create_app(Settings(database_url=sqlite_database_url, open=True))

@@ -1,4 +1,4 @@
-"""Downloads: one moment, constant memory, and a connection that is given back whatever happens."""
+"""Downloads: a consistent snapshot, constant memory, and a connection that is always released."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""An export is the list without its pages; a table's cells are the list's values."""
+"""An export contains the same records and values as the list, without pagination."""
 
 import csv
 import io
@@ -15,10 +15,10 @@ from machine_monitor.config import Settings
 from query import samples
 from query.samples import collect
 
-# The fixtures that live as long as a module need a loop that does.
+# Fixtures with module scope require an event loop with module scope.
 module = pytest.mark.asyncio(loop_scope="module")
 
-ASKED = (
+QUERIES = (
     {},
     {"sort": "machine.sector,-severity"},
     {"sort": "-ended_at,user"},
@@ -55,7 +55,7 @@ async def workbook(client, path, **parameters):
 
 
 def flat(record):
-    """A record as the cells of CSV, with the related records beside it."""
+    """Return a record as CSV cells, with the fields of related records as further columns."""
     related = record.pop("expanded", {})
     for name, theirs in related.items():
         record |= {f"{name}.{field}": value for field, value in (theirs or {}).items()}
@@ -69,19 +69,19 @@ def cell(value):
 
 
 @module
-@pytest.mark.parametrize("asked", ASKED, ids=urlencode)
-async def test_ndjson_has_the_items_of_the_list(seeded, asked):
-    assert await lines(seeded, "/logs.ndjson", **asked) == await collect(seeded, "logs", **asked)
+@pytest.mark.parametrize("query", QUERIES, ids=urlencode)
+async def test_ndjson_has_the_items_of_the_list(seeded, query):
+    assert await lines(seeded, "/logs.ndjson", **query) == await collect(seeded, "logs", **query)
 
 
 @module
-@pytest.mark.parametrize("asked", ASKED, ids=urlencode)
+@pytest.mark.parametrize("query", QUERIES, ids=urlencode)
 @pytest.mark.parametrize(("dialect", "delimiter"), [("rfc4180", ","), ("excel", ";")])
-async def test_csv_has_the_items_of_the_list(seeded, asked, dialect, delimiter):
-    rows = await table(seeded, "/logs.csv", delimiter, dialect=dialect, **asked)
-    items = [flat(item) for item in await collect(seeded, "logs", **asked)]
-    # Of a related record that is not there, every cell is empty.
-    assert [{name: row[name] for name in row if row[name] or name in item} for row, item in zip(rows, items)] == items  # noqa: B905 -- the next line compares the numbers
+async def test_csv_has_the_items_of_the_list(seeded, query, dialect, delimiter):
+    rows = await table(seeded, "/logs.csv", delimiter, dialect=dialect, **query)
+    items = [flat(item) for item in await collect(seeded, "logs", **query)]
+    # All cells of a missing related record are empty.
+    assert [{name: row[name] for name in row if row[name] or name in item} for row, item in zip(rows, items)] == items  # noqa: B905 -- the next line compares the lengths
     assert len(rows) == len(items)
 
 
@@ -174,7 +174,7 @@ async def test_a_workbook_has_typed_values_and_no_formulas(client):
     assert (await client.post("/logs", json=log)).status_code == 201
     fields = ",".join([*log, "version", "attributes.cost", "attributes.text", "attributes.paid", "down_to"])
     sheet, (row,) = await workbook(client, "/logs.xlsx", fields=fields, expand="machine")
-    assert row["started_at"].value == datetime(2025, 7, 25, 15, 18, 25)  # noqa: DTZ001 -- Excel knows no zone
+    assert row["started_at"].value == datetime(2025, 7, 25, 15, 18, 25)  # noqa: DTZ001 -- Excel has no time zones
     assert row["ended_at"].value == datetime(2025, 12, 25, 14, 18, 25, 500_000)  # noqa: DTZ001 -- the same
     assert row["started_at"].number_format == "yyyy-mm-dd hh:mm:ss"
     found = {name: (cell.value, cell.data_type) for name, cell in row.items()}
@@ -296,5 +296,5 @@ async def test_an_export_may_select_more_attributes_than_sqlite_function_argumen
 async def test_days_are_in_the_sites_time_zone(sqlite_database_url):
     async with serving(Settings(database_url=sqlite_database_url, timezone="Europe/Paris")) as client:
         await samples.seed(client)
-        asked = {"started_at": "2025-07-25", "fields": "uuid"}
-        assert await lines(client, "/logs.ndjson", **asked) == await collect(client, "logs", **asked)
+        query = {"started_at": "2025-07-25", "fields": "uuid"}
+        assert await lines(client, "/logs.ndjson", **query) == await collect(client, "logs", **query)

@@ -92,7 +92,7 @@ async def test_a_deleted_log_keeps_its_history(seeded):
 
 @both
 async def test_a_history_is_paged_filtered_and_sorted_like_a_list(seeded, resource):
-    # A name with signs that a link has to encode.
+    # A name with characters that a URL has to encode.
     key = resource.new_key() if resource is LOGS else "a?b #c%25&d=é"
     await seeded.put(resource.path_of(key), json=resource.minimal_body)
     for number in range(4):

@@ -1,4 +1,4 @@
-"""A label is a picture with the machine's name and a code that leads to its page."""
+"""A label is an SVG picture with the name of a machine and a QR code that links to its page."""
 
 import re
 from urllib.parse import quote
@@ -15,7 +15,7 @@ async def label_of(client, name, **machine):
     await client.put(f"/machines/{quote(name)}", json=machine)
     answer = await client.get(f"/machines/{quote(name)}/label.svg")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
-    return ET.fromstring(answer.text)  # noqa: S314 -- what is parsed is our own
+    return ET.fromstring(answer.text)  # noqa: S314 -- our own XML
 
 
 def dark_modules(picture):

@@ -20,7 +20,7 @@ ALLOWED = [
     ],
     *[(path, {"GET", "HEAD"}) for path in ("/docs", "/openapi.json")],
 ]
-NOWHERE = [
+UNKNOWN_PATHS = [
     "/x",
     "/logs/",
     "/machines/",
@@ -31,8 +31,8 @@ NOWHERE = [
     "/docs/",
     "//logs",
 ]
-NOWHERE += ["/Logs", "/log_types", "/machines/a/b", "/machines/a%2Fb", "/users/ABC/history"]
-NO_KEYS = [
+UNKNOWN_PATHS += ["/Logs", "/log_types", "/machines/a/b", "/machines/a%2Fb", "/users/ABC/history"]
+INVALID_KEYS = [
     "/logs/abc",
     "/logs/%00",
     "/logs/" + "0" * 32,
@@ -41,7 +41,7 @@ NO_KEYS = [
     "/machines/a%0Ab",
     "/machines/" + "a" * 121,
 ]
-NO_KEYS += [
+INVALID_KEYS += [
     "/log-types/a%20b",
     "/log-types/-a",
     "/log-types/%00",
@@ -52,7 +52,7 @@ NO_KEYS += [
 
 
 def check(answer, status: int, code: str) -> dict:
-    """The problem that an answer is, which has the shape of every problem."""
+    """Assert that an answer is a well-formed problem with this status and code, and return it."""
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["X-Request-ID"]
     problem = answer.json()
@@ -68,13 +68,13 @@ def check(answer, status: int, code: str) -> dict:
     return problem
 
 
-@pytest.mark.parametrize("path", NOWHERE)
+@pytest.mark.parametrize("path", UNKNOWN_PATHS)
 async def test_unknown_paths_are_not_found(seeded, path):
     for method in ("GET", "POST", "DELETE"):
         check(await seeded.request(method, f"http://machine-monitor{path}"), 404, "not-found")
 
 
-@pytest.mark.parametrize("path", NO_KEYS)
+@pytest.mark.parametrize("path", INVALID_KEYS)
 async def test_an_invalid_key_is_not_found_and_cannot_be_put(seeded, path):
     check(await seeded.get(path), 404, "not-found")
     assert (await seeded.head(path)).status_code == 404
@@ -169,7 +169,7 @@ async def test_a_url_has_at_most_8_kib(seeded):
         check(await seeded.request(method, url), 414, "uri-too-long")
 
 
-# Each row has every fault of the rows after it that it can have, and is answered by its own.
+# Each row has its own error and, where possible, those of all rows after it; its own must be reported.
 async def test_errors_are_reported_in_the_documented_order(seeded):
     (key, _), (gone, _), (named, _) = (
         await create(seeded, LOGS),

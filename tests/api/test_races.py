@@ -30,7 +30,7 @@ async def filled(client):
 
 
 def change(database_url: str, *statements: str) -> list[tuple]:
-    """Run statements behind the application's back; the rows of the last."""
+    """Run statements without the application, and return the rows of the last one."""
     address = addresses.parse(database_url)
     if address.engine.name == "sqlite":
         with sqlite3.connect(address.path, isolation_level=None) as connection:
@@ -74,7 +74,7 @@ async def test_a_record_deleted_while_logs_refer_to_it_leaves_no_orphan(filled, 
 
 
 def pause(monkeypatch, module, name, when=lambda *_: True):
-    """Let a function wait, in its thread, before it does its work: (it has been reached, it may go on)."""
+    """Make a function wait before it runs; return two events: the call has been reached, and the call may continue."""
     reached, released, original = threading.Event(), threading.Event(), getattr(module, name)
 
     def waiting(*arguments, **named):
@@ -92,7 +92,7 @@ async def test_a_log_added_while_its_machine_is_renamed_is_found_by_the_new_name
     adding = asyncio.create_task(filled.post("/logs", json=LOGS.minimal_body | {"comment": "added late"}))
     await asyncio.to_thread(reached.wait, 10)
     renaming = asyncio.create_task(filled.patch("/machines/pelle 2", json={"name": "Grand Renamed"}))
-    # SQLite lets the rename wait for the log; PostgreSQL may finish it first.
+    # On SQLite, the rename waits for the log; on PostgreSQL, it may finish first.
     await asyncio.wait({renaming}, timeout=1)
     released.set()
     added, renamed = await asyncio.gather(adding, renaming)
@@ -105,7 +105,7 @@ async def test_a_log_added_while_its_machine_is_renamed_is_found_by_the_new_name
 
 async def test_a_log_changed_while_its_machine_is_renamed_keeps_its_machine(filled, monkeypatch):
     key, _ = await create(filled, LOGS)
-    # The rename has changed the rows of the machine and of the log when the change of the log comes to wait for them.
+    # The rename has already changed the rows of machine and log; the change of the log has to wait for them.
     reached, released = pause(monkeypatch, history, "record", when=lambda _, op, *__: op == "rename")
     renaming = asyncio.create_task(filled.patch("/machines/pelle 2", json={"name": "Grand Renamed"}))
     await asyncio.to_thread(reached.wait, 10)
@@ -139,7 +139,7 @@ async def test_many_writers_lose_nothing(filled):
 
 
 async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlite_database_url, monkeypatch):
-    # Before the service starts: its writer is opened then.
+    # Patch before the service starts, because it opens its writer connection at startup.
     monkeypatch.setattr(driver, "connect", partial(driver.connect, busy_seconds=0.05))
     async with serving(Settings(database_url=sqlite_database_url)) as client:
         other = sqlite3.connect(addresses.parse(sqlite_database_url).path, isolation_level=None)

@@ -40,7 +40,7 @@ async def test_head_is_a_get_without_a_body(seeded, resource):
         got, headed = await seeded.get(url), await seeded.head(url)
         assert (headed.status_code, headed.content) == (status, b"")
         same = [name for name in ("ETag", "Content-Type", "Content-Length", "X-Total-Count") if name in got.headers]
-        # A problem holds the request's id and so is no shorter nor longer.
+        # A problem contains the request id, whose length is constant.
         assert [headed.headers.get(name) for name in same] == [got.headers[name] for name in same]
 
 
@@ -212,7 +212,7 @@ async def test_attributes_merge(seeded, resource, stored, patch, expected):
 async def test_times_are_answered_in_one_form(seeded, text, answered):
     key, record = await create(seeded, LOGS, started_at=text, ended_at=text, down_from=text, down_to=text)
     assert {record[name] for name in ("started_at", "ended_at", "down_from", "down_to")} == {answered}
-    # What was stored is what the same text is again.
+    # Sending the same text again does not change the stored time.
     assert (await seeded.put(LOGS.path_of(key), json=LOGS.minimal_body | {"started_at": text})).json()[
         "started_at"
     ] == answered

@@ -46,7 +46,7 @@ async def test_logs_follow_a_renamed_machine(seeded, method, before, after):
     assert await found(seeded, q=f'"{new} unique"') == set()
     stale = await seeded.patch(LOGS.path_of(logs[0]), json={"comment": "-"}, headers={"If-Match": '"1"'})
     assert stale.status_code == 412
-    # A change of the log afterwards, and one more name, find the words where they are.
+    # The search index is still correct after a change of the log and another rename.
     assert (await seeded.patch(LOGS.path_of(logs[0]), json={"comment": "other sentence"})).status_code == 200
     third = new_name("third")
     assert (await seeded.patch(MACHINES.path_of(new), json={"name": third})).status_code == 200
@@ -143,7 +143,7 @@ async def test_a_new_log_cannot_refer_to_an_inactive_record(seeded, resource, fi
         await seeded.put(LOGS.path_of(LOGS.new_key()), json=LOGS.minimal_body | {field: key}),
     ):
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{field}")
-    # An old log keeps it, through changes and replacements.
+    # An existing log keeps its reference through PATCH and PUT.
     assert (await seeded.patch(LOGS.path_of(log), json={"comment": "x"})).status_code == 200
     same = {name: record[name] for name in ("machine", "type", "user")}
     assert (await seeded.put(LOGS.path_of(log), json=same)).status_code == 200

@@ -1,4 +1,4 @@
-"""Safe retries: a request with an `Idempotency-Key` is done once, however often it comes."""
+"""Idempotency keys: a request that is repeated with the same `Idempotency-Key` is executed once."""
 
 import asyncio
 import threading
@@ -30,8 +30,8 @@ async def press(client):
     return client
 
 
-def said(answer):
-    """All that a replay repeats."""
+def replayed_parts(answer):
+    """Return those parts of a response that a replay repeats."""
     return answer.status_code, answer.headers.get("location"), answer.headers.get("etag"), answer.content
 
 
@@ -45,7 +45,7 @@ async def test_the_same_request_gets_the_same_response(press, path):
     assert first.status_code in (200, 201)
     assert REPLAYED not in first.headers
     again = await press.post(path, json=BODIES[path], headers=KEY)
-    assert (said(again), again.headers[REPLAYED]) == (said(first), "true")
+    assert (replayed_parts(again), again.headers[REPLAYED]) == (replayed_parts(first), "true")
     assert again.headers["content-type"] == first.headers["content-type"]
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
     seqs = [change["seq"] for change in (await press.get("/changes", params={"limit": 1000})).json()["items"]]
@@ -56,7 +56,7 @@ async def test_the_stored_response_is_replayed_unchanged(press):
     first = await press.post("/logs", json=LOG, headers=KEY)
     await press.patch(first.headers["location"], json={"comment": "changed since"})
     await press.delete(first.headers["location"])
-    assert said(await press.post("/logs", json=LOG, headers=KEY)) == said(first)
+    assert replayed_parts(await press.post("/logs", json=LOG, headers=KEY)) == replayed_parts(first)
 
 
 async def test_another_body_with_the_same_key_is_refused(press):
@@ -103,7 +103,7 @@ async def test_a_key_may_be_any_visible_characters(press, key):
     headers = {"Idempotency-Key": key}
     first = await press.post("/logs", json=LOG, headers=headers)
     assert first.status_code == 201
-    assert said(await press.post("/logs", json=LOG, headers=headers)) == said(first)
+    assert replayed_parts(await press.post("/logs", json=LOG, headers=headers)) == replayed_parts(first)
 
 
 async def test_two_key_headers_are_refused(press):
@@ -115,20 +115,20 @@ async def test_a_key_expires_after_a_week(press, monkeypatch):
     first = await press.post("/logs", json=LOG, headers=KEY)
     real = instants.now
     monkeypatch.setattr(instants, "now", lambda: real() + timedelta(days=6, hours=23))
-    assert said(await press.post("/logs", json=LOG, headers=KEY)) == said(first)
+    assert replayed_parts(await press.post("/logs", json=LOG, headers=KEY)) == replayed_parts(first)
     monkeypatch.setattr(instants, "now", lambda: real() + timedelta(days=7, seconds=1))
     later = await press.post("/logs", json=LOG | {"comment": "another"}, headers=KEY)
     assert (later.status_code, REPLAYED in later.headers) == (201, False)
 
 
 async def test_twenty_concurrent_repeats_are_executed_once(press, database_url):
-    """Through two processes' worth of application, with keys of their own among them."""
+    """Send them to two applications on one database, mixed with requests that have other keys."""
     async with serving(Settings(database_url=database_url)) as other:
         same = [client.post("/logs", json=LOG, headers=KEY) for client in (press, other) for _ in range(10)]
         own = [press.post("/logs", json=LOG, headers={"Idempotency-Key": f"own-{n}"}) for n in range(5)]
         answers = await asyncio.gather(*same, *own)
     assert {answer.status_code for answer in answers} == {201}
-    assert len({said(answer) for answer in answers[:20]}) == 1
+    assert len({replayed_parts(answer) for answer in answers[:20]}) == 1
     assert sum(REPLAYED not in answer.headers for answer in answers[:20]) == 1
     assert await count(press, "/logs") == 6
 
@@ -148,4 +148,4 @@ async def test_a_concurrent_repeat_waits_for_the_first_request_up_to_a_limit(dat
         patient = asyncio.create_task(client.post("/machines", json={"name": "Saw"}, headers=KEY))
         held.set()
         await slow
-        assert said(await first) == said(await patient)
+        assert replayed_parts(await first) == replayed_parts(await patient)

@@ -1,4 +1,4 @@
-"""An unknown field of a body is named, with the field that the client may have meant."""
+"""An error about an unknown field suggests the field that the client may have meant."""
 
 import pytest
 
@@ -12,7 +12,7 @@ FIELDS = [
     (MACHINES, "serialnumber", "serial_number"),
     (USERS, "rôle", "role"),
     (TYPES, "counts_as_failures", "counts_as_failure"),
-    # What the first prototype called them.
+    # Field names of the first prototype.
     (LOGS, "machineName", "machine"),
     (LOGS, "timeStamp", "started_at"),
     (LOGS, "timestamp", "started_at"),

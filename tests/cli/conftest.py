@@ -29,6 +29,6 @@ def mm(monkeypatch, capsys, loggers):  # noqa: ARG001 -- `serve` configures them
 
 
 @pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
+def working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path

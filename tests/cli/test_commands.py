@@ -37,20 +37,20 @@ def test_version_is_that_of_the_package(mm):
     [
         ([], {}, ("127.0.0.1", 8000, 1)),
         (["--port", "0", "--workers", "3"], {"host": "::1"}, ("::1", 0, 3)),
-        (["--open"], {"host": "0.0.0.0", "port": "9"}, ("0.0.0.0", 9, 1)),  # noqa: S104 -- not listened on
+        (["--open"], {"host": "0.0.0.0", "port": "9"}, ("0.0.0.0", 9, 1)),  # noqa: S104 -- the test does not listen on it
         (["--host", "workshop.local"], {}, ("workshop.local", 8000, 1)),
         (["--host", "localhost"], {}, ("localhost", 8000, 1)),
     ],
 )
-def test_serve_listens_on_the_given_address(mm, elsewhere, monkeypatch, words, settings, expected):
+def test_serve_listens_on_the_given_address(mm, working_folder, monkeypatch, words, settings, expected):
     calls = []
     monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
     code, _, err = mm("serve", *words, **settings)
     assert (code, "may read and write" in err) == (0, "--open" in words)
     assert [(call["host"], call["port"], call["workers"]) for call in calls] == [expected]
-    # The workers, processes of their own, read it there.
+    # Workers are separate processes and read the setting from the environment.
     assert config.load().open == ("--open" in words)
-    assert (elsewhere / "machine-monitor.db").exists()
+    assert (working_folder / "machine-monitor.db").exists()
 
 
 def test_migrate_may_run_twice(mm, empty_url):
@@ -85,8 +85,8 @@ def test_every_command_refuses_a_database_of_another_version(mm, database_url, r
 
 
 @pytest.fixture
-def ahead(monkeypatch):
-    """The models, with a field that no migration adds."""
+def field_without_migration(monkeypatch):
+    """Add a field to the models for which there is no migration."""
     models = MetaData()
     for table in METADATA.tables.values():
         table.to_metadata(models)
@@ -94,7 +94,7 @@ def ahead(monkeypatch):
     monkeypatch.setattr(health, "METADATA", models)
 
 
-@pytest.mark.usefixtures("elsewhere", "ahead")
+@pytest.mark.usefixtures("working_folder", "field_without_migration")
 @pytest.mark.parametrize("words", [["migrate"], ["serve"], ["user", "list"], ["verify"], ["backup", "x.db"]], ids=str)
 def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)
@@ -106,7 +106,7 @@ def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words
     assert "(machines.location)" in out
 
 
-@pytest.mark.usefixtures("ahead")
+@pytest.mark.usefixtures("field_without_migration")
 def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_url):
     code, out, err = mm("migrate", database_url=empty_url)
     assert code == 0
@@ -127,11 +127,11 @@ def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_ur
         pytest.param(
             {"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"},
             "cannot be used",
-            marks=pytest.mark.slow,  # it waits for a server that may be starting
+            marks=pytest.mark.slow,  # the command waits for a server that may still be starting
         ),
     ],
 )
-@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.usefixtures("working_folder")
 def test_an_invalid_setting_gives_a_clear_error_without_traceback(mm, settings, said):
     code, out, err = mm("user", "list", **settings)
     assert code == 2
@@ -140,13 +140,13 @@ def test_an_invalid_setting_gives_a_clear_error_without_traceback(mm, settings, 
     assert "secret-word" not in out + err
 
 
-@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.usefixtures("working_folder")
 def test_debug_shows_the_traceback(mm):
     assert "Traceback" in mm("--debug", "user", "list", port="many")[2]
     main.State.debug = False
 
 
-@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.usefixtures("working_folder")
 def test_doctor_shows_settings_without_secrets(mm):
     code, out, _ = mm("doctor", "--json", timezone="Europe/Paris")
     report = json.loads(out)
@@ -158,11 +158,11 @@ def test_doctor_shows_settings_without_secrets(mm):
     assert "secret-word" not in out
 
 
-def test_openapi_prints_the_document(mm, elsewhere):
+def test_openapi_prints_the_document(mm, working_folder):
     code, out, _ = mm("openapi")
     assert code == 0
     assert json.loads(out)["openapi"].startswith("3.")
-    assert list(elsewhere.iterdir()) == []
+    assert list(working_folder.iterdir()) == []
 
 
 def write(folder, name, record):
@@ -171,21 +171,21 @@ def write(folder, name, record):
     path.write_text(json.dumps(record))
 
 
-def test_exit_codes_of_sync_and_export_tell_the_result(mm, elsewhere, database_url):
+def test_exit_codes_of_sync_and_export_tell_the_result(mm, working_folder, database_url):
     log = {"machineName": "Lathe", "type": "info", "timeStamp": "2025_07_25__15_18_25", "userName": "nr"}
-    write(elsewhere, "old/machines/Lathe.json", {"sector": "1A"})
-    write(elsewhere, "old/logs/00000000-0000-4000-8000-000000000001.json", log)
+    write(working_folder, "old/machines/Lathe.json", {"sector": "1A"})
+    write(working_folder, "old/logs/00000000-0000-4000-8000-000000000001.json", log)
     code, out, err = mm("sync", "old", "--json", "--timezone", "Europe/Paris", database_url=database_url)
     assert (code, err) == (0, "")
     assert json.loads(out)["logs"] == {"created": 1, "updated": 0, "unchanged": 0, "conflict": 0, "rejected": 0}
     assert mm("sync", "old", "--dry-run", "--timezone", "Europe/Paris")[0] == 0
-    write(elsewhere, "old/logs/bad.json", {"machineName": "Lathe", "type": "info"})
+    write(working_folder, "old/logs/bad.json", {"machineName": "Lathe", "type": "info"})
     code, out, _ = mm("sync", "old", "--timezone", "Europe/Paris")
     assert code == 1
     assert "logs/bad.json" in out
     assert mm("export", "new")[0] == 2
     assert mm("export", "new", "--legacy", "--timezone", "Europe/Paris")[0] == 0
-    exported = json.loads((elsewhere / "new/logs/00000000-0000-4000-8000-000000000001.json").read_text())
+    exported = json.loads((working_folder / "new/logs/00000000-0000-4000-8000-000000000001.json").read_text())
     assert exported["timeStamp"] == "2025_07_25__15_18_25"
     assert mm("export", "new", "--legacy")[0] == 2
     assert json.loads(mm("user", "list", "--json")[1])[0]["trigram"] == "nr"
@@ -193,18 +193,18 @@ def test_exit_codes_of_sync_and_export_tell_the_result(mm, elsewhere, database_u
 
 
 @pytest.mark.parametrize("source", ["missing", "empty", "file.txt"])
-def test_sync_of_an_invalid_source_is_a_usage_error(mm, elsewhere, source):
-    (elsewhere / "empty").mkdir()
-    (elsewhere / "file.txt").write_text("no database")
+def test_sync_of_an_invalid_source_is_a_usage_error(mm, working_folder, source):
+    (working_folder / "empty").mkdir()
+    (working_folder / "file.txt").write_text("no database")
     code, _, err = mm("sync", source)
     assert code == 2
     assert err.count("\n") <= 3
 
 
-def test_a_port_in_use_gives_a_clear_error(mm, elsewhere, unused_tcp_port):
+def test_a_port_in_use_gives_a_clear_error(mm, working_folder, unused_tcp_port):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", unused_tcp_port))
         code, _, err = mm("serve", "--port", unused_tcp_port)
     assert code == 2
     assert f"127.0.0.1:{unused_tcp_port}" in err
-    assert (elsewhere / "machine-monitor.db").exists()
+    assert (working_folder / "machine-monitor.db").exists()

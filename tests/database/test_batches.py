@@ -1,4 +1,4 @@
-"""Writes that wait share a transaction, and each has its own outcome."""
+"""Group commit: waiting writes share a transaction, but each has its own result or error."""
 
 import asyncio
 import sqlite3
@@ -87,14 +87,14 @@ async def test_deferred_work_that_a_failing_unit_flushed_runs_again(opened):
     def defers(tx):
         tx.defer(work, "a")
 
-    def settles_and_fails(tx):
+    def flushes_and_fails(tx):
         tx.flush_deferred()
         message = "no"
         raise ValueError(message)
 
-    await asyncio.gather(opened.write(defers), opened.write(settles_and_fails), return_exceptions=True)
+    await asyncio.gather(opened.write(defers), opened.write(flushes_and_fails), return_exceptions=True)
     assert names(opened) == ["a"]
-    # Without a savepoint; with one, where it is taken back; and once more for good.
+    # The work runs three times: without savepoints, then with a savepoint that is rolled back, then in the retry.
     assert done == [["a"]] * 3
 
 
@@ -150,7 +150,7 @@ async def test_a_deadlock_with_another_service_is_resolved_without_an_error(post
         return value
 
     def theirs(tx):
-        # It never looks for a circle: whoever is in the batch has to find it, and give way.
+        # This session never detects deadlocks itself, so the batch has to detect the deadlock and give way.
         tx.cursor.execute("SET LOCAL deadlock_timeout = '1h'")
         change(tx, "b", "theirs")
         loop.call_soon_threadsafe(held.set)
@@ -177,7 +177,7 @@ async def test_a_deadlock_with_another_service_is_resolved_without_an_error(post
 
 async def test_a_full_disk_rolls_back_the_whole_batch(opened):
     def fails(tx):
-        tx.cursor.execute("ROLLBACK")  # as SQLite does by itself
+        tx.cursor.execute("ROLLBACK")  # SQLite itself does this when the disk is full
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error

@@ -1,4 +1,4 @@
-"""What the types of columns convert for an ORM session, and that they change no statement's text."""
+"""Column types convert values for ORM sessions, and do not change the text of any statement."""
 
 import json
 import subprocess

@@ -42,7 +42,7 @@ def execute(url: str, *statements: str) -> list[tuple]:
 
 
 def files(url: str) -> set[str]:
-    """The files beside an SQLite database that are not its own."""
+    """Return the files next to an SQLite database that do not belong to it."""
     address = addresses.parse(url)
     if address.engine.name != "sqlite":
         return set()

@@ -1,4 +1,4 @@
-"""The ORM session of a unit of work: it writes with the unit, is undone with it, and ends nothing."""
+"""The ORM session of a unit of work: it writes and rolls back with the unit, and never ends the transaction."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def attempt(subject, **values):
     return Attempt(**{"subject": subject, "count": 1, "since": instants.now(), **values})
 
 
-def adds(*subjects):
+def unit_that_adds(*subjects):
     def unit(tx):
         for subject in subjects:
             tx.session.add(attempt(subject))
@@ -33,13 +33,13 @@ async def subjects(database):
 
 
 async def test_added_entities_are_written_with_the_unit_of_work(database):
-    assert await database.write(adds("b", "a")) == ("b", "a")
+    assert await database.write(unit_that_adds("b", "a")) == ("b", "a")
     assert await subjects(database) == ["a", "b"]
     assert database.transact(lambda tx: tx.session.get(Attempt, "a").count) == 1
 
 
-async def together(database, monkeypatch, *units):
-    """The outcomes of units that share a transaction, and how many there were in each."""
+async def run_in_one_batch(database, monkeypatch, *units):
+    """Run units that share a transaction; return their results and the number of units in each batch."""
     sizes = []
     monkeypatch.setattr(database, "_on_batch", sizes.append)
     return await asyncio.gather(*map(database.write, units), return_exceptions=True), sizes
@@ -54,8 +54,8 @@ async def test_each_unit_of_a_batch_has_its_own_session_in_a_shared_transaction(
         tx.session.add(attempt(f"s{count}"))
         return count
 
-    outcomes, sizes = await together(database, monkeypatch, *[unit] * 5)
-    # The first is written alone, the others wait for it.
+    outcomes, sizes = await run_in_one_batch(database, monkeypatch, *[unit] * 5)
+    # The first unit runs alone, and the others queue up meanwhile.
     assert outcomes == [0, 1, 2, 3, 4]
     assert len(sizes) < 5
     assert len(sessions) == 5
@@ -64,7 +64,7 @@ async def test_each_unit_of_a_batch_has_its_own_session_in_a_shared_transaction(
 @pytest.mark.parametrize("is_flushed", [False, True])
 async def test_a_failing_unit_does_not_affect_the_others(database, monkeypatch, is_flushed):
     def fails(tx):
-        adds("bad")(tx)
+        unit_that_adds("bad")(tx)
         if is_flushed:
             tx.session.flush()
         message = "no"
@@ -73,9 +73,9 @@ async def test_a_failing_unit_does_not_affect_the_others(database, monkeypatch, 
     def changes(tx):
         tx.session.get(Attempt, "a").count = 7
 
-    await database.write(adds("a"))
-    units = [adds("b"), changes, fails, adds("c"), adds("a")]
-    outcomes, _ = await together(database, monkeypatch, *units)
+    await database.write(unit_that_adds("a"))
+    units = [unit_that_adds("b"), changes, fails, unit_that_adds("c"), unit_that_adds("a")]
+    outcomes, _ = await run_in_one_batch(database, monkeypatch, *units)
     assert [type(outcome) for outcome in outcomes] == [tuple, type(None), ValueError, tuple, SerializationConflict]
     assert await subjects(database) == ["a", "b", "c"]
     assert database.transact(lambda tx: tx.session.get(Attempt, "a").count) == 7
@@ -118,13 +118,13 @@ async def test_a_session_neither_commits_nor_sends_extra_statements(database, mo
         )
 
     await database.write(unit)
-    # On PostgreSQL the driver sends COMMIT.
+    # On PostgreSQL, the driver itself sends COMMIT.
     assert [statement.split()[0] for statement in sent if statement != "COMMIT"] == ["INSERT"]
     assert await subjects(database) == ["a"]
 
 
 async def test_a_loaded_entity_remains_usable_after_its_unit(database):
-    await database.write(adds("a"))
+    await database.write(unit_that_adds("a"))
     found = database.transact(lambda tx: tx.session.get(Attempt, "a"))
     assert (found.subject, found.count) == ("a", 1)
 
@@ -165,6 +165,6 @@ async def test_a_broken_connection_of_a_session_is_replaced(postgresql_database_
 
     with pytest.raises(DatabaseBusy):
         database.transact(dies)
-    database.transact(adds("b"))
+    database.transact(unit_that_adds("b"))
     assert database.transact(lambda tx: tx.session.scalars(select(Attempt.subject)).all()) == ["b"]
     database.close_writer()

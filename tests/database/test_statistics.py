@@ -1,4 +1,4 @@
-"""What the planner knows follows what is there, without counting it after every small import."""
+"""Statistics of the query planner are refreshed when a table has grown, but not after every small import."""
 
 from machine_monitor.database.connect import Database
 from machine_monitor.models import MACHINES

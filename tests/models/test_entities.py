@@ -1,4 +1,4 @@
-"""The table classes hold what the API shows: a loaded row, read by its schema, is the JSON of its GET."""
+"""The table classes agree with the API: a loaded row, validated by its read schema, is the JSON of a GET."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ RESOURCES = [
 
 
 async def shown(url, table, read, key, options, **engine):
-    """The JSON of every row, by its key."""
+    """Return the JSON of every row, by its key."""
     async with session_on(url, **engine) as session:
         rows = (await session.scalars(select(table).options(*options))).all()
         return {getattr(row, key): json.loads(read.model_validate(row).model_dump_json()) for row in rows}

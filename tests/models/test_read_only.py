@@ -1,4 +1,4 @@
-"""A session of somebody else's writes no record; that of a unit of work does."""
+"""Sessions of other programs cannot write records; the session of a unit of work can."""
 
 import pytest
 from sqlalchemy import delete, insert, select, update

@@ -24,7 +24,7 @@ async def seeded(seeded_url):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def sent_statements(monkeypatch):
     """The statements that the API sends, except the check whether accounts exist."""
     sent = []
     fetch = Database.fetch

@@ -1,4 +1,4 @@
-"""Filters on attributes: what a value compares with, which keys there may be, what is refused."""
+"""Filters on attributes: comparisons of values, valid keys, and errors."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from query import oracle
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OPERATORS = ("", "ne", "lt", "lte", "gt", "gte", "in", "nin", "contains", "startswith", "endswith")
-# What looks like a number and is none, and the other way round.
+# Texts that look like numbers but are not, and unusual numbers.
 TRICKY = (
     *("80", "8e1", "80.0", "8E+1", "800e-1", "80.00000000000001", "79.99999999999999", "-80", "1e3", "1000", "-0", "0"),
     *("0.0", "-0.0", "0e99999", "1e-999", "1e999", "-1e999", "1e9999999", "9" * 400, f"1{'0' * 400}e-400"),
@@ -65,7 +65,7 @@ KEYS = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plant(seeded_url):
-    """An API with two machines, one of which has an attribute under every key, and a log of each."""
+    """A client of an API with two machines, one with an attribute for each key, and a log of each machine."""
     async with serving(Settings(database_url=seeded_url)) as client:
         for number, name in enumerate(("all", "none")):
             values = {"attributes": {key: f"value {key}" for key in KEYS[:64]} if number == 0 else {}}
@@ -78,7 +78,7 @@ async def plant(seeded_url):
 
 
 def variations(value) -> st.SearchStrategy[str]:
-    """Ways to ask for a value, and for its neighbours."""
+    """Generate spellings of a value and of neighbouring values."""
     if isinstance(value, bool):
         return st.sampled_from(["true", "false", '"true"', "1"])
     if isinstance(value, str):
@@ -107,7 +107,7 @@ async def test_any_value_compares_as_the_oracle_says(plant, stored, operator, as
         asked = asked.draw(st.lists(choice, min_size=1, max_size=several), label="asked")
     assume(all("\0" not in text for text in asked))
     url = "/logs/00000001-0000-4000-8000-000000000000"
-    # A merge patch, so that PATCH reads as the value and what it replaces are of several kinds.
+    # Write with a merge patch, so that PATCH also sees old and new values of different types.
     assert (await plant.patch(url, json={"attributes": {"x": stored}})).status_code == 200
     name = f"attributes.x__{operator}" if operator else "attributes.x"
     query = [(name, text) for text in spell(operator, asked)]

@@ -27,7 +27,7 @@ ROWS = {
 
 @pytest.fixture
 async def many(client, database_url):
-    """More logs at one instant than a capped count or an offset goes."""
+    """More logs at one instant than the limit of capped counts and offsets."""
     for path, record in (("machines", samples.MACHINES[0]), ("log-types", samples.TYPES[0])):
         await client.post(f"/{path}", json=record)
     address = addresses.parse(database_url)

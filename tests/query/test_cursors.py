@@ -43,7 +43,7 @@ def test_any_altered_character_is_refused():
 
 
 def test_other_spellings_of_the_same_bytes_are_refused():
-    # Long enough for each length modulo 3, so that the last sign has bits that decoding passes over.
+    # Cover each length modulo 3, so that the last base64 character has unused bits, which a decoder ignores.
     for extra in ("", "a", "aa"):
         text = cursors.encode(Cursor("0011223344556677", (extra, "~~~???>>>")))
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

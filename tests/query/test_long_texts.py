@@ -4,15 +4,15 @@ from query import samples
 
 pytestmark = pytest.mark.untraced
 
-# Together they are more than a cursor holds.
+# Two of these texts are longer than a cursor.
 STEM = "é" * 2000
-# What a cursor holds whole: only so is it independent of what becomes of the record that it was read from.
+# A text that fits into a cursor. Only such a cursor is independent of later changes to its record.
 HELD = "é" * 250
 LETTERS = "abcdefgh"
 
 
-async def walk(client, path, **parameters) -> list[dict]:
-    """Every item from the first page to the last."""
+async def fetch_all_pages(client, path, **parameters) -> list[dict]:
+    """Fetch all items, page by page."""
     items, cursor = [], {}
     for _ in range(60):
         answer = await client.get(path, params={**parameters, **cursor})
@@ -31,7 +31,7 @@ def stem():
 
 @pytest.fixture
 async def filled(client, stem):
-    """Machines and logs whose comments differ in their last letter."""
+    """Machines and logs whose long comments differ only in the last letter."""
     await client.post("/machines", json={"name": "pelle 2"})
     for number, letter in enumerate(LETTERS):
         comment = stem + letter
@@ -58,7 +58,7 @@ async def filled(client, stem):
 )
 async def test_paging_by_long_texts_returns_every_row_once(filled, path, sort, limit):
     whole = (await filled.get(path, params={"sort": sort, "limit": 500})).json()["items"]
-    assert await walk(filled, path, sort=sort, limit=limit) == whole
+    assert await fetch_all_pages(filled, path, sort=sort, limit=limit) == whole
 
 
 LAST = LETTERS[3]

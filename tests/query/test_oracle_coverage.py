@@ -1,4 +1,4 @@
-"""The lists that the oracles of the tests keep are those of the product's tables, so that a new row is tested."""
+"""The test oracles cover everything that the product declares, so that a new operator or field is also tested."""
 
 import pytest
 

@@ -44,7 +44,7 @@ CUT = [
     ("é" * 70 + " b", ["e" * 64, "b"]),
     ("Straße", ["strasse"]),
 ]
-# What a search means: a list of (words, is a prefix, is excluded); None finds nothing.
+# A search and its terms, as (words, is a prefix, is excluded); None matches nothing.
 PARSED = [
     ("", []),
     ("   ", None),

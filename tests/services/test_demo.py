@@ -1,4 +1,4 @@
-"""The demonstration plant: the same each time, valid, and worth searching."""
+"""The demo data: reproducible, valid and realistic."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -62,7 +62,7 @@ def test_a_log_passes_the_schema_and_has_whole_minutes_of_the_three_years(logs):
         assert all(UNTIL - demo.PERIOD <= at <= UNTIL and at.second == 0 for at in times)
 
 
-def test_a_machine_has_one_intervention_at_a_time_and_rising_spindle_hours(logs):
+def test_a_stopped_machine_gets_no_logs_and_spindle_hours_never_decrease(logs):
     free_at, hours = {}, {}
     for log in logs:
         assert free_at.get(log["machine"], "") <= log["started_at"]

@@ -1,4 +1,4 @@
-"""The search index follows every write, and what is wrong with it is found and mended."""
+"""The search index follows every write, and damage is detected and repaired."""
 
 import random
 import unicodedata
@@ -16,7 +16,7 @@ UUID = "018f0000-0000-7000-8000-{:012x}"
 
 @pytest.fixture
 def opened(database_url):
-    """The same database as the client's, from another process as it were."""
+    """The database of the client, opened a second time, as by another process."""
     database = Database(database_url)
     yield database
     database.close_writer()

@@ -1,4 +1,4 @@
-"""What there is without accounts: nothing, unless the site wants it."""
+"""Access without accounts: refused, unless the site is configured as open."""
 
 import pytest
 
@@ -31,7 +31,7 @@ async def test_an_open_site_without_accounts_allows_reading_and_writing(database
         assert log["user"] == "ABC"
         (entry,) = (await client.get(f"/logs/{log['uuid']}/history")).json()["items"]
         assert (entry["user"], entry["via"]) == (None, "anonymous")
-        # Nobody becomes somebody by it.
+        # Open access does not allow creating credentials.
         for method, path in (("POST", "/users/ABC/invitation"), ("POST", "/tokens"), ("GET", "/tokens")):
             body = {"json": {"name": "x", "scope": "admin", "user": "ABC"}} if path == "/tokens" else {}
             assert (await client.request(method, path, **(body if method == "POST" else {}))).status_code == 401
@@ -48,7 +48,7 @@ async def test_the_first_account_ends_open_access_in_every_process_at_once(datab
         number = await one.token("ABC") if first == "token" else await one.set_password("ABC")
         assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
         if number:
-            # And what has ended does not begin again.
+            # Open access does not return when the last account is removed.
             await one.write(lambda tx: tokens.revoke(tx, number.split("_")[1]))
             assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
 

@@ -1,4 +1,4 @@
-"""What depends on the record: whose log it is and how old, what of a machine changes."""
+"""Access rules that depend on the record: author and age of a log, changed fields of a machine."""
 
 import pytest
 
@@ -22,7 +22,7 @@ async def write(client, **more):
     return answer.json()
 
 
-def refused(answer, *pointers):
+def assert_refused(answer, *pointers):
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.text
     assert [error["pointer"] for error in answer.json().get("errors", [])] == list(pointers)
     return True
@@ -39,7 +39,7 @@ async def test_the_author_of_a_log_defaults_to_the_current_user(people):
     results = (await supervisor.post("/logs/bulk", json=bulk)).json()["results"]
     found = [(await supervisor.get(f"/logs/{result['uuid']}")).json()["user"] for result in results]
     assert found == ["SUP", "OPE", None]
-    # A bulk call that replaces keeps the author that is stored.
+    # A bulk call that replaces a log preserves its author.
     again = {"items": [LOG | {"uuid": results[1]["uuid"], "comment": "x"}]}
     assert (await supervisor.post("/logs/bulk", json=again)).json()["counts"]["updated"] == 1
 
@@ -47,23 +47,25 @@ async def test_the_author_of_a_log_defaults_to_the_current_user(people):
 @pytest.mark.parametrize("user", ["LEA", None, "nobody"])
 async def test_only_supervisors_write_logs_for_other_authors(people, user):
     for name in ("OPE", "LEA"):
-        assert refused(await people[name].post("/logs", json=LOG | {"user": user if user != name else "SUP"}), "/user")
-        assert refused(await people[name].put(f"/logs/{NEW.format(2)}", json=LOG | {"user": "SUP"}), "/user")
-    # Told before what the database shows, and before what a condition wants.
+        assert assert_refused(
+            await people[name].post("/logs", json=LOG | {"user": user if user != name else "SUP"}), "/user"
+        )
+        assert assert_refused(await people[name].put(f"/logs/{NEW.format(2)}", json=LOG | {"user": "SUP"}), "/user")
+    # The error about the author comes before errors about references and preconditions.
     unknown = {"machine": "no", "type": "no", "user": "SUP"}
     answer = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=unknown, headers={"If-Match": '"1"'})
-    assert refused(answer, "/user")
+    assert assert_refused(answer, "/user")
     answer = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=LOG, headers={"If-Match": '"1"'})
     assert answer.status_code == 412
 
 
-async def edit(client, log):
-    """Whether a client may change and replace a log."""
+async def may_edit(client, log):
+    """Return whether a client may change and replace a log; PATCH and PUT must agree."""
     path = f"/logs/{log['uuid']}"
     patched = await client.patch(path, json={"comment": f"by {id(client)}"})
     put = await client.put(path, json=LOG | {"comment": f"again by {id(client)}"})
     assert (patched.status_code == 200) == (put.status_code == 200), (patched.text, put.text)
-    return patched.status_code == 200 or not (refused(patched) and refused(put))
+    return patched.status_code == 200 or not (assert_refused(patched) and assert_refused(put))
 
 
 async def test_roles_decide_whose_logs_a_user_may_edit(site, people):
@@ -76,20 +78,20 @@ async def test_roles_decide_whose_logs_a_user_may_edit(site, people):
         "SUP": set(logs),
     }
     for name, expected in may.items():
-        assert {author for author, log in logs.items() if await edit(people[name], log)} == expected, name
+        assert {author for author, log in logs.items() if await may_edit(people[name], log)} == expected, name
 
 
 async def test_operators_edit_their_logs_for_a_day_and_leads_those_of_operators(site, people, clock):
     log = await write(people["OPE"], started_at="2001-01-01T00:00:00Z")
     clock.advance(hours=23, minutes=59)
-    assert await edit(people["OPE"], log)
+    assert await may_edit(people["OPE"], log)
     clock.advance(minutes=2)
-    assert not await edit(people["OPE"], log)
-    assert await edit(people["LEA"], log)
+    assert not await may_edit(people["OPE"], log)
+    assert await may_edit(people["LEA"], log)
     admin = await site.by_token("ADM")
     await admin.patch("/users/OPE", json={"role": "lead"})
-    assert not await edit(people["LEA"], log)
-    assert await edit(people["OPE"], log)
+    assert not await may_edit(people["LEA"], log)
+    assert await may_edit(people["OPE"], log)
 
 
 async def test_403_comes_after_404_and_410_and_before_412_and_422(people):
@@ -109,19 +111,21 @@ async def test_a_lead_may_change_only_two_fields_of_a_machine(people):
     changed = await lead.patch(path, json={"comment": "grince", "in_service": False})
     assert (changed.status_code, changed.json()["version"]) == (200, 2)
     stored = (await lead.get(path)).json()
-    # What GET gave may come back, with these two changed.
+    # A client may send the record of a GET back, with these two fields changed.
     put = await lead.put(path, json=stored | {"comment": None, "in_service": None})
     assert (put.status_code, put.json()["in_service"]) == (200, None)
     rest = {name: stored[name] for name in ("sector", "attributes")}
     assert (await lead.put(path, json=rest | {"comment": "x"})).status_code == 200
     assert (await lead.patch(path, json={"sector": "1A", "attributes": {"kw": 3}})).status_code == 200
-    refused(await lead.put(path, json={"comment": "x"}), "/attributes", "/sector")
-    refused(await lead.patch(path, json={"sector": "2B", "comment": "y"}), "/sector")
-    refused(await lead.patch(path, json={"name": "SAW"}), "/name")
-    refused(await lead.patch(path, json={"attributes": {"kw": None}}, headers={"If-Match": '"1"'}), "/attributes")
+    assert_refused(await lead.put(path, json={"comment": "x"}), "/attributes", "/sector")
+    assert_refused(await lead.patch(path, json={"sector": "2B", "comment": "y"}), "/sector")
+    assert_refused(await lead.patch(path, json={"name": "SAW"}), "/name")
+    assert_refused(
+        await lead.patch(path, json={"attributes": {"kw": None}}, headers={"If-Match": '"1"'}), "/attributes"
+    )
     assert (await lead.get(path)).json()["comment"] == "x"
     assert (await lead.patch("/machines/none", json={"sector": "2B"})).status_code == 404
-    refused(await lead.put("/machines/none", json={}, headers={"If-Match": '"1"'}))
+    assert_refused(await lead.put("/machines/none", json={}, headers={"If-Match": '"1"'}))
     assert (await people["SUP"].put("/machines/none", json={})).status_code == 201
 
 

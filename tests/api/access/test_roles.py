@@ -1,4 +1,4 @@
-"""Who may do what: every route of the application, with every kind of credential."""
+"""Roles and scopes: every route of the application, with every kind of credential."""
 
 import pytest
 import pytest_asyncio
@@ -28,7 +28,7 @@ READS = (
     *("/tokens", "/tokens/{id}", "/me", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
 )
-# What each operation takes, written down apart from the code's own table. None is open to all.
+# The role and scope that each operation requires, written independently of the code; None means no credentials.
 EXPECTED = {
     **{("GET", path): ("viewer", "read") for path in READS},
     ("POST", "/logs"): ("operator", "write"),
@@ -65,7 +65,7 @@ KEYS = {"{uuid}": "00000000-0000-4000-8000-000000000000", "{code}": "gone", "{na
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def credentials(seeded_url):
-    """A client for each kind of credential, and whom it acts for: a role and a scope, or neither."""
+    """Clients with valid credentials by role and scope, and a list of clients with missing or invalid credentials."""
     async with opened(seeded_url) as site:
         await site.add_users()
         found = {(role, scope): await site.by_token(trigram_of(role), scope) for role in ROLES for scope in SCOPES}
@@ -84,9 +84,9 @@ async def credentials(seeded_url):
 async def ask(client, method, path):
     for name, key in KEYS.items():
         path = path.replace(name, key)
-    # A list is no body of anything: who may is told so, before anything is written.
+    # No operation accepts a list as body: an authorized request fails validation and writes nothing.
     body = {"json": []} if method in ("POST", "PUT", "PATCH") else {}
-    # The stream has no end: whoever may follow it asks wrongly.
+    # The event stream has no end, so request it with an invalid parameter.
     path = path.replace("{id}", "9999").replace("/events", "/events?since=x")
     return await client.request(method, path, **body)
 
@@ -95,7 +95,7 @@ async def test_every_route_is_listed_here():
     assert set(EXPECTED) == set(ROUTES)
 
 
-@pytest.mark.proof("every route, every role and scope; no, expired, revoked, bad credential")
+@pytest.mark.proof("every route with every role and scope, and missing, expired, revoked, bad credentials")
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_each_route_allows_exactly_the_documented_roles_and_scopes(credentials, record_counts, method, path):
     known, unknown = credentials
@@ -131,7 +131,7 @@ async def test_the_bearer_scheme_is_case_insensitive(credentials):
     assert (await credentials[1][0].get("/me", headers={"Authorization": f"BEARER  {token}"})).status_code == 200
 
 
-# Each row has every fault of the rows after it: who may not is told nothing else.
+# Each row also has the errors of all rows after it. A client without access gets only 401 or 403.
 @pytest.mark.parametrize(("kind", "expected"), [("nobody", 401), ("viewer", 403), ("operator", None)])
 async def test_authorization_is_checked_before_the_request_is_validated(credentials, kind, expected):
     client = credentials[1][0] if kind == "nobody" else credentials[0][kind, "write"]
@@ -178,6 +178,6 @@ async def test_the_openapi_document_describes_the_access_of_each_operation():
         operation = document["paths"][path][method.lower()]
         assert operation["security"] == ([] if needed is None else [{"token": []}, {"session": []}])
         assert needed is None or "401" in operation["responses"]
-        # Of logs, supervisors may list the deleted ones.
+        # Listing deleted logs requires a supervisor.
         narrower = path == "/logs" or needed not in (None, ("viewer", "read")) or method == "POST"
         assert ("403" in operation["responses"]) == narrower

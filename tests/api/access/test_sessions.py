@@ -1,4 +1,4 @@
-"""Sessions of the console: the cookie, what ends it, and writes that only its own pages make."""
+"""Sessions of the console: cookies, expiry, CSRF protection, and rate limits of sign-in."""
 
 import re
 
@@ -11,7 +11,7 @@ SIGN_IN = {"trigram": "ADM", "password": PASSWORD}
 WRITE = ("PUT", "/machines/Saw")
 
 
-async def me(client):
+async def me_status(client):
     return (await client.get("/me")).status_code
 
 
@@ -31,12 +31,12 @@ async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, fla
     cookie, *found = answer.headers["Set-Cookie"].split("; ")
     assert re.fullmatch(name + "=[A-Za-z0-9_-]{43}", cookie)
     assert set(found) == flags
-    assert await me(client) == 200
+    assert await me_status(client) == 200
     client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
     ended = await client.delete("/session")
     assert (ended.status_code, "Max-Age=0" in ended.headers["Set-Cookie"]) == (204, True)
-    assert await me(client) == 401
-    # The cookie itself is worth nothing any more.
+    assert await me_status(client) == 401
+    # The cookie is no longer valid on the server, either.
     assert (await site.anonymous(scheme).get("/me", headers={"Cookie": cookie})).status_code == 401
 
 
@@ -58,11 +58,11 @@ async def test_a_write_with_a_cookie_requires_the_csrf_token(site):
     assert answer.status_code == 403
     assert (await client.delete("/session")).status_code == 403
     assert (await client.request(*WRITE, json={}, headers={"X-CSRF-Token": good})).status_code == 201
-    # A token is sent by nobody else's page.
+    # A bearer token needs no CSRF token: browsers never attach it by themselves.
     assert (await (await site.by_token("ADM")).request(*WRITE, json={})).status_code == 200
 
 
-ELSEWHERE = [
+CROSS_SITE_HEADERS = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
     {"Origin": "http://machine-monitor.evil.example"},
@@ -72,7 +72,7 @@ ELSEWHERE = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Origin": "http://machine-monitor", "Sec-Fetch-Site": "cross-site"},
 ]
-HERE = [
+SAME_SITE_HEADERS = [
     {"Origin": "http://machine-monitor"},
     {"Origin": "https://console.example"},
     {"Referer": "http://machine-monitor/ui/"},
@@ -85,13 +85,13 @@ async def test_a_page_of_another_site_cannot_write_with_the_cookie(database_url)
     async with opened(database_url, cors_origins="https://console.example") as site:
         await site.add_users()
         client = await site.by_session("ADM")
-        for headers in ELSEWHERE:
+        for headers in CROSS_SITE_HEADERS:
             for method, path in (WRITE, ("DELETE", "/session"), ("POST", "/session"), ("POST", "/setup")):
                 body = {} if method == "DELETE" else {"json": SIGN_IN}
                 answer = await client.request(method, path, headers=headers, **body)
                 assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (headers, path)
             assert (await client.get("/me", headers=headers)).status_code == 200
-        for headers in HERE:
+        for headers in SAME_SITE_HEADERS:
             assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300
 
 
@@ -106,20 +106,20 @@ async def test_a_session_expires_after_half_an_hour_without_requests(site, clock
     client = await site.by_session("ADM")
     for _ in range(3):
         clock.advance(minutes=29)
-        assert await me(client) == 200
+        assert await me_status(client) == 200
         await site.app.state.identity.close()
     clock.advance(minutes=31)
-    assert await me(client) == 401
+    assert await me_status(client) == 401
 
 
 async def test_a_session_expires_after_twelve_hours_even_if_used(site, clock):
     client = await site.by_session("ADM")
     for _ in range(12 * 3 - 1):
         clock.advance(minutes=20)
-        assert await me(client) == 200
+        assert await me_status(client) == 200
         await site.app.state.identity.close()
     clock.advance(minutes=21)
-    assert await me(client) == 401
+    assert await me_status(client) == 401
 
 
 async def test_the_use_of_a_session_is_recorded_once_a_minute(site, clock, monkeypatch):
@@ -132,11 +132,11 @@ async def test_the_use_of_a_session_is_recorded_once_a_minute(site, clock, monke
 
     monkeypatch.setattr(site.database, "write", counted)
     for _ in range(5):
-        await me(client)
+        await me_status(client)
     assert len(writes) == 0
     clock.advance(seconds=61)
     for _ in range(5):
-        await me(client)
+        await me_status(client)
         await site.app.state.identity.close()
     assert len(writes) == 1
 
@@ -152,9 +152,9 @@ async def test_changing_a_password_requires_the_current_one_and_ends_all_session
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/current")
     short = await change_password(client, new="short")
     assert (short.status_code, short.json()["errors"][0]["pointer"]) == (422, "/new")
-    assert await me(other) == 200
+    assert await me_status(other) == 200
     assert (await change_password(client)).status_code == 204
-    assert [await me(one) for one in (client, other, token)] == [401, 401, 200]
+    assert [await me_status(one) for one in (client, other, token)] == [401, 401, 200]
     assert (await site.anonymous().post("/session", json=SIGN_IN)).status_code == 401
     answer = await site.anonymous().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
     assert answer.status_code == 200
@@ -168,8 +168,8 @@ async def test_changing_role_or_active_ends_the_sessions_of_a_user(site, change,
     await site.set_password("LEA")
     client, token = await site.by_session("LEA"), await site.by_token("LEA")
     await (await site.by_token("ADM")).patch("/users/LEA", json=change)
-    assert await me(client) == status
-    assert await me(token) == (401 if "active" in change else 200)
+    assert await me_status(client) == status
+    assert await me_status(token) == (401 if "active" in change else 200)
     if "role" in change:
         assert (await token.get("/me")).json()["user"]["role"] == "operator"
         assert (await token.patch("/machines/none", json={})).status_code == 403
@@ -199,7 +199,7 @@ async def test_every_failed_sign_in_gets_the_same_response(site, monkeypatch):
 
 
 async def test_each_failed_sign_in_computes_one_hash(site, monkeypatch):
-    from machine_monitor.services.accounts import passwords  # noqa: PLC0415 -- what is watched
+    from machine_monitor.services.accounts import passwords  # noqa: PLC0415 -- only this test patches it
 
     hashed, verify = [], passwords._HASHER.verify
     monkeypatch.setattr(passwords._HASHER, "verify", lambda *given: hashed.append(given) or verify(*given))
@@ -208,7 +208,7 @@ async def test_each_failed_sign_in_computes_one_hash(site, monkeypatch):
     assert len(hashed) == len(WRONG)
 
 
-async def sign_in(site, trigram="ADM", password="not the password", address="10.0.0.1"):  # noqa: S107 -- of nobody
+async def sign_in(site, trigram="ADM", password="not the password", address="10.0.0.1"):  # noqa: S107 -- only a test password
     client = site.anonymous()
     client._transport.client = (address, 1)
     return await client.post("/session", json={"trigram": trigram, "password": password})

@@ -1,4 +1,4 @@
-"""The first admin, invitations, and that there is always somebody who can administer."""
+"""Setup of the first admin, invitations, and the rule that one admin must remain."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from machine_monitor.services.accounts import invitations
 BODY = {"password": PASSWORD, "trigram": "BOS", "first_name": "Zoé"}
 
 
-async def first(site):
+async def first_admin_code(site):
     return (await site.write(invitations.invite_first)).code
 
 
@@ -19,7 +19,7 @@ async def set_up(site, code, **more):
 
 
 async def test_the_first_admin_signs_up_and_is_signed_in(empty_site):
-    code = await first(empty_site)
+    code = await first_admin_code(empty_site)
     client = empty_site.anonymous()
     answer = await client.post("/setup", json=BODY | {"code": code})
     assert answer.status_code == 200
@@ -38,8 +38,8 @@ async def test_the_first_admin_signs_up_and_is_signed_in(empty_site):
 
 
 async def test_one_of_twenty_concurrent_setups_creates_the_first_admin(empty_site):
-    # With one code, and with another of a server that was started beside.
-    codes = [await first(empty_site)] * 15 + [await first(empty_site)] * 5
+    # Use one code, and another code from a second server.
+    codes = [await first_admin_code(empty_site)] * 15 + [await first_admin_code(empty_site)] * 5
     answers = await asyncio.gather(
         *[set_up(empty_site, code, trigram=f"B{number}") for number, code in enumerate(codes)]
     )
@@ -51,24 +51,24 @@ async def test_one_of_twenty_concurrent_setups_creates_the_first_admin(empty_sit
 
 async def test_an_existing_user_can_become_the_first_admin(empty_site):
     await empty_site.add("bos", role="viewer", last_name="Martin", active=False)
-    answer = await set_up(empty_site, await first(empty_site))
+    answer = await set_up(empty_site, await first_admin_code(empty_site))
     user = answer.json()["user"]
     assert (user["trigram"], user["first_name"], user["last_name"]) == ("bos", "Zoé", "Martin")
     assert (user["role"], user["active"], user["version"]) == ("admin", True, 2)
 
 
 async def test_a_setup_code_expires_after_15_minutes(empty_site, clock):
-    code = await first(empty_site)
+    code = await first_admin_code(empty_site)
     clock.advance(minutes=16)
     assert (await set_up(empty_site, code)).status_code == 410
-    assert (await set_up(empty_site, await first(empty_site))).status_code == 200
+    assert (await set_up(empty_site, await first_admin_code(empty_site))).status_code == 200
 
 
 async def test_a_setup_code_remains_valid_after_a_failed_attempt(empty_site):
-    code = await first(empty_site)
+    code = await first_admin_code(empty_site)
     answer = await set_up(empty_site, code, trigram=None)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/trigram")
-    answer = await set_up(empty_site, code, password="court")  # noqa: S106 -- of nobody
+    answer = await set_up(empty_site, code, password="court")  # noqa: S106 -- only a test password
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/password")
     assert (await set_up(empty_site, code)).status_code == 200
 
@@ -118,7 +118,7 @@ async def test_an_invitation_is_void_when_expired_replaced_or_for_an_inactive_us
     assert (await admin.post("/users/OPE/invitation?x=1")).status_code == 422
 
 
-LOSSES = [
+ADMIN_REMOVALS = [
     ("PATCH", {"role": "supervisor"}, "/role"),
     ("PATCH", {"active": False}, "/active"),
     ("PUT", {}, "/role"),
@@ -126,11 +126,11 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "body", "pointer"), LOSSES)
+@pytest.mark.parametrize(("method", "body", "pointer"), ADMIN_REMOVALS)
 async def test_the_last_admin_cannot_be_removed(site, method, body, pointer):
     await site.add("AD2", role="admin")
     admin = await site.by_token("ADM")
-    # An admin without a password is nobody who could take over.
+    # An admin without a password cannot sign in and does not count.
     answer = await admin.request(method, "/users/ADM", json=body)
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     [fault] = answer.json()["errors"]

@@ -1,4 +1,4 @@
-"""Tokens: made, listed, used and revoked; nothing tells their text again."""
+"""API tokens: creation, listing, use and revocation. Their secret is shown only once."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def test_a_credential_cannot_create_a_token_of_a_wider_scope(site):
             fits = SCOPES.index(wanted) <= SCOPES.index(scope)
             found = await make(client, 201 if fits else 403, scope=wanted)
             assert fits or found["errors"][0]["pointer"] == "/scope"
-    # A session may what its user may.
+    # A session has the full rights of its user.
     await make(await site.by_session("ADM"), scope="admin")
 
 
@@ -134,20 +134,20 @@ async def test_the_last_use_of_a_token_is_recorded_once_a_minute(site, clock):
     made = await make(await site.by_token("LEA", "write"))
     client, admin = site.with_token(made["token"]), await site.by_token("ADM")
 
-    async def noted():
+    async def last_used_at():
         await site.app.state.identity.close()
         return (await admin.get(f"/tokens/{made['id']}")).json()["last_used_at"]
 
-    assert await noted() is None
+    assert await last_used_at() is None
     await asyncio.gather(*[client.get("/me") for _ in range(5)])
-    first = await noted()
+    first = await last_used_at()
     assert first is not None
     clock.advance(seconds=30)
     await client.get("/me")
-    assert await noted() == first
+    assert await last_used_at() == first
     clock.advance(seconds=31)
     await client.get("/me")
-    assert await noted() > first
+    assert await last_used_at() > first
 
 
 async def test_failing_to_record_the_last_use_does_not_fail_requests(site, monkeypatch, caplog):
@@ -163,8 +163,8 @@ async def test_failing_to_record_the_last_use_does_not_fail_requests(site, monke
     assert "secret-reason" not in caplog.text
 
 
-async def everything(site) -> str:
-    """All that the database holds, as text: SQLite's file, every row of PostgreSQL."""
+async def database_content(site) -> str:
+    """Return the whole content of the database as text: the SQLite file, or all rows of PostgreSQL."""
     address = addresses.parse(site.app.state.settings.database_url)
     if address.engine.name == "sqlite":
         return "".join(path.read_bytes().decode("latin-1") for path in address.path.parent.glob("test.db*"))
@@ -205,7 +205,7 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
     ]
     await site.app.state.identity.close()
     said = "".join(answer.text + str(answer.headers) for answer in answers)
-    kept = await everything(site)
+    kept = await database_content(site)
     assert "argon2id" in kept
     for secret in secrets:
         assert secret not in kept

@@ -1,4 +1,4 @@
-"""Who is slow or silent is cut, and nobody else."""
+"""The service disconnects slow and stalled clients, and only those."""
 
 import socket
 import time
@@ -10,7 +10,7 @@ from machine_monitor.api.serving import connections, metrics
 from machine_monitor.config import Settings
 from servers import connect, read_to_end, send_raw, threaded
 
-# The tests wait for time limits to pass.
+# These tests wait until timeouts expire.
 pytestmark = pytest.mark.slow
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
@@ -19,18 +19,18 @@ POST = b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
 
 @pytest.fixture
 def port(sqlite_database_url, monkeypatch):
-    """The port of a service that looks often and waits for half a second."""
+    """The port of a service with timeouts of half a second, which it checks often."""
     monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
     with threaded(Settings(database_url=sqlite_database_url, head_timeout=0.5, body_timeout=0.5)) as (_, opened):
         yield opened
 
 
-def cut(reason):
+def cut_count(reason):
     return metrics.CUT.labels(reason)._value.get()
 
 
 def drip(client, data, seconds):
-    """Send a byte at a time; how long the server took it."""
+    """Send one byte at a time; return how long the server accepted them."""
     began = time.monotonic()
     try:
         for byte in data:
@@ -53,12 +53,12 @@ def drip(client, data, seconds):
     ],
 )
 def test_slow_headers_are_cut(port, begun, dripped):
-    before = cut("head")
+    before = cut_count("head")
     with connect(port) as client:
         client.sendall(begun)
         time.sleep(0.1)
         assert 0.3 < drip(client, dripped * 100, 0.05) < 2
-    assert cut("head") == before + 1
+    assert cut_count("head") == before + 1
 
 
 @pytest.mark.parametrize("said", [b"", b"G", GET, b"\r\n\r\n"])
@@ -72,11 +72,11 @@ def test_a_client_that_stalls_in_the_headers_is_disconnected(port, said):
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_slow_body_is_cut(port, chunked):
-    before = cut("body")
+    before = cut_count("body")
     with connect(port) as client:
         client.sendall(POST + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: 1000\r\n\r\n"))
         assert 0.3 < drip(client, b"1\r\n \r\n" * 200, 0.05) < 2
-    assert cut("body") == before + 1
+    assert cut_count("body") == before + 1
     assert send_raw(port, GET + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
@@ -124,7 +124,7 @@ def test_a_response_that_the_client_does_not_read_is_aborted(sqlite_database_url
     monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(connections, "UNTAKEN_SECONDS", 60 if patient else 0.3)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
-    before = cut("answer")
+    before = cut_count("answer")
     with threaded(Settings(database_url=sqlite_database_url, head_timeout=0.2)) as (_, port), socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", port))
@@ -133,7 +133,7 @@ def test_a_response_that_the_client_does_not_read_is_aborted(sqlite_database_url
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         time.sleep(1)
         assert read_to_end(client).endswith(b"}") is patient
-    assert cut("answer") == before + (not patient)
+    assert cut_count("answer") == before + (not patient)
 
 
 def test_a_slow_reader_of_a_long_response_gets_all_of_it(sqlite_database_url, monkeypatch):

@@ -1,4 +1,4 @@
-"""The console's files: who gets what, how long it is kept, and what a browser may do with it."""
+"""The files of the console: routes, caching, compression and security headers."""
 
 import gzip
 
@@ -15,7 +15,7 @@ FILES = {"index.html": PAGE, "assets/main-B1x.js": SCRIPT, "sw.js": "// worker",
 
 @pytest.fixture
 def built(tmp_path, monkeypatch):
-    """A console of a few files instead of the one that this checkout may have."""
+    """Replace the console of this checkout by a few files."""
     for name, content in FILES.items():
         path = tmp_path / "web" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def not_built(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def web(built, client):  # noqa: ARG001 -- there before the application is
+def web(built, client):  # noqa: ARG001 -- must run before the application starts
     return client
 
 

@@ -1,4 +1,4 @@
-"""What every answer has, and which names the service goes by."""
+"""Security headers of every response, and the host names that the service accepts."""
 
 import re
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""The log: a line for each request that tells what was asked and by whom, and nothing that they sent."""
+"""The access log: one line per request, with route and user, but nothing that the client sent."""
 
 import contextlib
 import json
@@ -18,13 +18,13 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseFault
 from servers import Service, send_raw
 
-SECRET = "hunter2"  # noqa: S105 -- what must not be told
+SECRET = "hunter2"  # noqa: S105 -- a fake secret that must not appear
 CODE = "c0de-c0de"
 
 
 @pytest.fixture
-def written(capsys, loggers):  # noqa: ARG001 -- for what it does
-    """What is written to stderr."""
+def written(capsys, loggers):  # noqa: ARG001 -- restores the loggers
+    """A function that returns what was written to stderr."""
     return lambda: capsys.readouterr().err
 
 
@@ -66,7 +66,7 @@ async def test_the_log_line_names_the_user(sqlite_database_url, monkeypatch):
 
     app.router.default = endpoint
     await PacedClient(app, "/me").answer
-    # It was not answered: the client had gone.
+    # There was no response: the client had disconnected.
     assert (told[0]["user"], told[0]["status"]) == ("ABC", 499)
 
 
@@ -80,7 +80,7 @@ def test_the_log_contains_nothing_that_a_client_sent(tmp_path, sqlite_database_u
             send_raw(service.port, f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
             send_raw(service.port, f"POST {path} HTTP/1.1\r\n{head}{sent}".encode())
         send_raw(service.port, f"GET /{SECRET} \0 HTTP/1.1\r\n{head}\r\n".encode())
-    # The link for the first admin is for whoever starts the service, and is no part of the log.
+    # The link for the first admin is printed for the user who starts the service; it is not part of the log.
     told = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
     assert len([line for line in told if line["event"] == "request"]) >= 6
     assert SECRET not in str(told)
@@ -116,7 +116,7 @@ async def test_a_driver_error_does_not_reveal_bound_values(database):
         await database.fetch(Statement("SELECT * FROM nowhere", (), {}, searching=False), {})
 
 
-def test_an_unwritable_log_does_not_fail_requests(loggers, monkeypatch):  # noqa: ARG001 -- for what it does
+def test_an_unwritable_log_does_not_fail_requests(loggers, monkeypatch):  # noqa: ARG001 -- restores the loggers
     with open("/dev/full", "w") as full:  # noqa: PTH123 -- a device
         monkeypatch.setattr(sys, "stderr", full)
         tell = logs.configure(Settings())
@@ -127,7 +127,7 @@ def test_an_unwritable_log_does_not_fail_requests(loggers, monkeypatch):  # noqa
 
 
 def test_other_loggers_and_warnings_use_the_same_format(written):
-    # A server of another test may have silenced it.
+    # The server of another test may have disabled this logger.
     logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     logs.configure(Settings(log_level="info"))
     logs.configure(Settings(log_level="info"))

@@ -1,4 +1,4 @@
-"""What is measured, as Prometheus reads it."""
+"""The metrics, as Prometheus reads them."""
 
 import asyncio
 import re
@@ -12,8 +12,8 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import QueryTimeout
 
 
-def read(text):
-    """The value of each sample, by its name without ours and its labels."""
+def parse_samples(text):
+    """Return the value of each sample, by its name without our prefix and its labels."""
     return {
         (
             sample.name.removeprefix("machine_monitor_"),
@@ -25,12 +25,12 @@ def read(text):
 
 
 @pytest.fixture
-def measured(client):
-    """How the metrics differ from when it was last asked, and what they are."""
+def metric_changes(client):
+    """A function that returns the changes of the metrics since its last call, and their values."""
 
     async def ask():
         nonlocal last
-        now = read((await client.get("/metrics")).text)
+        now = parse_samples((await client.get("/metrics")).text)
         before, last = last, now
         return {key: value - before.get(key, 0) for key, value in now.items()}, now
 
@@ -38,14 +38,14 @@ def measured(client):
     return ask
 
 
-async def test_requests_are_counted_by_operation_method_and_status(client, measured):
-    await measured()
+async def test_requests_are_counted_by_operation_method_and_status(client, metric_changes):
+    await metric_changes()
     await client.get("/machines/Saw?secret=1")
     await client.put("/machines/Saw", json={})
     await client.put("/machines/Saw", json={})
     await client.head("/machines/Saw")
     await client.get("/nowhere")
-    changed, now = await measured()
+    changed, now = await metric_changes()
     requests = {key[1:]: value for key, value in changed.items() if key[0] == "requests_total" and value}
     assert requests == {
         ("GET", "get_machine", "422"): 1,
@@ -61,8 +61,8 @@ async def test_requests_are_counted_by_operation_method_and_status(client, measu
     assert not any("Saw" in str(key) for key in now)
 
 
-async def test_problems_are_counted_by_code(client, measured, monkeypatch):
-    await measured()
+async def test_problems_are_counted_by_code(client, metric_changes, monkeypatch):
+    await metric_changes()
 
     async def slow(*_):
         raise QueryTimeout
@@ -71,15 +71,15 @@ async def test_problems_are_counted_by_code(client, measured, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Database, "fetch", slow)
         await client.get("/logs")
-    changed, _ = await measured()
+    changed, _ = await metric_changes()
     problems = {key[1]: value for key, value in changed.items() if key[0] == "problems_total" and value}
     assert problems == {"not-found": 1, "query-timeout": 1}
 
 
-async def test_database_metrics_are_reported(client, measured, database_url):
-    await measured()
+async def test_database_metrics_are_reported(client, metric_changes, database_url):
+    await metric_changes()
     await asyncio.gather(*[client.put(f"/machines/{number}", json={}) for number in range(20)])
-    changed, now = await measured()
+    changed, now = await metric_changes()
     engine = database_url.partition(":")[0].partition("+")[0]
     kinds = ["read", "stream", "write"]
     found = {key[1:]: value for key, value in now.items() if key[0] == "database_requests"}
@@ -124,7 +124,7 @@ async def test_running_exports_are_counted(database_url, monkeypatch):
         assert app.state.database.load()["stream"] == (0, 0)
 
 
-def test_metric_names_follow_the_prometheus_conventions():
+def test_metric_names_have_a_prefix_and_a_help_text():
     families = [*text_string_to_metric_families(metrics.render().decode())]
     assert all(re.fullmatch(r"machine_monitor(_[a-z]+)+", family.name) and family.documentation for family in families)
 

@@ -1,4 +1,4 @@
-"""What is too large or no HTTP is refused, however it is sent: no 5xx, no hanging."""
+"""Oversized and malformed requests are refused, however they are sent, without a 5xx or a hanging connection."""
 
 import json
 
@@ -32,8 +32,8 @@ def chunk(part):
     return b"%x\r\n%s\r\n" % (len(part), part)
 
 
-def answered(said):
-    """The status and the problem's code."""
+def status_and_code(said):
+    """Return the status and the code of the problem."""
     head, _, body = said.partition(b"\r\n\r\n")
     assert b"x-request-id: " in head
     assert b"x-content-type-options: nosniff" in head
@@ -52,8 +52,11 @@ def padded(body, size):
 def test_the_size_of_a_body_is_limited(port, path, most, body, chunked):
     body = body.replace(b"%s", b"chunked" if chunked else b"length")
     fits = send_raw(port, post(path, padded(body, most), chunked=chunked))
-    assert answered(fits)[0] in (200, 201)
-    assert answered(send_raw(port, post(path, padded(body, most + 1), chunked=chunked))) == (413, "payload-too-large")
+    assert status_and_code(fits)[0] in (200, 201)
+    assert status_and_code(send_raw(port, post(path, padded(body, most + 1), chunked=chunked))) == (
+        413,
+        "payload-too-large",
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,14 +75,14 @@ def test_json_nesting_and_numbers_are_limited(port, body, expected):
         said = send_raw(
             port, post(b"/machines/" + body[10:14].strip(b'"') + b"%d" % chunked, body, chunked=chunked, method=b"PUT")
         )
-        status, code = answered(said)
+        status, code = status_and_code(said)
         assert (status, code) in (expected, (422, "validation")) if expected[0] == 201 else (status, code) == expected
 
 
 def test_the_length_of_a_url_is_limited(port):
     def asked(length):
         address = b"/logs?q=" + b"a" * (length - 8)
-        return answered(send_raw(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
+        return status_and_code(send_raw(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
 
     assert asked(8 * 1024) == (200, None)
     assert asked(8 * 1024 + 1) == (414, "uri-too-long")
@@ -103,14 +106,14 @@ def test_the_size_of_headers_is_limited(port, fields):
         try:
             client.sendall(b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")
         except OSError:
-            return  # hung up on in the middle
+            return  # the server closed the connection while the client was sending
         said = read_to_end(client)
-    assert not said or answered(said) == (400, "bad-request")
+    assert not said or status_and_code(said) == (400, "bad-request")
 
 
 def test_headers_within_the_limits_are_accepted(port):
     fields = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 500) for number in range(98))
-    assert answered(send_raw(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
+    assert status_and_code(send_raw(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_headers_within_the_limits_are_accepted(port):
     ],
 )
 def test_invalid_http_is_refused_at_once(port, said):
-    assert answered(send_raw(port, said)) == (400, "bad-request")
+    assert status_and_code(send_raw(port, said)) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
@@ -138,7 +141,7 @@ def test_an_upgrade_header_is_ignored(port, upgrade):
     said = send_raw(
         port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade + b"\r\n\r\n"
     )
-    assert answered(said) == (200, None)
+    assert status_and_code(said) == (200, None)
 
 
 def test_pipelined_requests_are_answered_in_order(port):
@@ -165,7 +168,7 @@ def test_a_truncated_body_writes_nothing(port):
         client.sendall(post(b"/machines", b'{"name": "short"}').replace(b"Length: 17", b"Length: 18"))
         client.shutdown(1)
         read_to_end(client)
-    assert answered(send_raw(port, b"GET /machines/short HTTP/1.1\r\n" + CLOSE + b"\r\n"))[0] == 404
+    assert status_and_code(send_raw(port, b"GET /machines/short HTTP/1.1\r\n" + CLOSE + b"\r\n"))[0] == 404
 
 
 @pytest.mark.parametrize(("size", "status"), [(20, b"201"), (2 * MIB, b"413")])

@@ -12,13 +12,13 @@ from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.times import EARLIEST, LATEST
 
 SECOND = timedelta(seconds=1)
-# Beside the usual: clocks put back past midnight, a day left out, months without summer time, odd seconds.
+# Special cases: a DST change at midnight, a skipped day, interrupted summer time, offsets with seconds.
 ZONES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
 ZONES += ("Africa/Casablanca", "Africa/Monrovia", "America/Havana", "America/Sao_Paulo", "Australia/Lord_Howe")
 
 
 def changes(zone: ZoneInfo) -> list[datetime]:
-    """Instants around each change of the clock, and the ends of time."""
+    """Return instants around each change of the UTC offset, and the limits of the time range."""
     around = [start + step for start, _ in calendar._offsets(zone)[1:] for step in (-SECOND, timedelta(), SECOND)]
     around += [start + timedelta(hours=hours) for start, _ in calendar._offsets(zone)[1:] for hours in (-3, -1, 1, 3)]
     return sorted({EARLIEST, *around, LATEST - SECOND})

@@ -1,6 +1,6 @@
 import pytest
 
-# The query, and the parameter that is at fault.
+# A query and its invalid parameter.
 FACETS = [
     ("", "by"),
     *[(f"by={value}", "by") for value in ("", "no", "type,", "type,type", "Type", "month", "comment", "machine.name")],

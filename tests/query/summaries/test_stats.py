@@ -8,7 +8,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.query import stats
 from machine_monitor.services.projections import counters
 from query.summaries import brute_force
-from query.summaries.test_facets import ASKED, spelled
+from query.summaries.test_facets import CASES, query_parameters
 
 ZONES = ("Europe/Paris", "America/New_York", "Asia/Kathmandu", "UTC")
 METRICS = ("count", "failures", "downtime")
@@ -16,7 +16,7 @@ every_zone = pytest.mark.parametrize("timezone", ZONES)
 
 
 def groupings(rng: Random, how_many: int) -> list[tuple[str, ...]]:
-    """Fields and units in any order."""
+    """Return groupings by random fields and time units, in random order."""
     found = [(), *[(unit,) for unit in brute_force.FORMATS]]
     for _ in range(how_many):
         names = rng.sample(brute_force.FACETS, rng.randrange(4)) + rng.sample(
@@ -34,18 +34,18 @@ async def measure(client, group_by, metrics, pairs=()) -> dict:
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize(("number", "timezone"), [(number, ZONES[number % 4]) for number in range(len(ASKED))])
+@pytest.mark.parametrize(("number", "timezone"), [(number, ZONES[number % 4]) for number in range(len(CASES))])
 async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
-    conditions, terms = ASKED[number]
+    conditions, terms = CASES[number]
     if timezone != "Europe/Paris":
-        # The oracle's days are those of Paris.
+        # The oracle computes days in the time zone of Paris.
         conditions = [condition for condition in conditions if condition[0] != "started_at"]
     matching = [log for log in logs if brute_force.holds(log, conditions, terms)]
     rng = Random(number)
     for group_by in groupings(rng, 12):
         metrics = tuple(rng.sample(METRICS, rng.randint(1, 3)))
         expected = brute_force.stats(matching, group_by, metrics, ZoneInfo(timezone))
-        found = await measure(plant, group_by, metrics, spelled(conditions, terms))
+        found = await measure(plant, group_by, metrics, query_parameters(conditions, terms))
         assert found == {"groups": expected, "truncated": False}
         assert all(list(group) == [*group_by, *metrics] for group in found["groups"])
 
@@ -61,7 +61,9 @@ async def test_downtime_agrees_with_a_count_of_minutes(plant, logs, timezone):
 
 
 @every_zone
-async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(plant, logs, plant_url, timezone, asked):
+async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(
+    plant, logs, plant_url, timezone, sent_statements
+):
     database = Database(plant_url)
     units = ["", *brute_force.FORMATS]
     kept = [(field, unit) for field in ("", "type") for unit in units]
@@ -71,11 +73,11 @@ async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(pla
         for field, unit in kept:
             metrics = ("count", "failures") if field in ("", "type") else ("count",)
             group_by = tuple(filter(None, (field, unit)))
-            asked.clear()
+            sent_statements.clear()
             found = await measure(plant, group_by, metrics)
             assert found["groups"] == brute_force.stats(logs, group_by, metrics, ZoneInfo(timezone))
-            assert len(asked) == (1 if zone == timezone or not unit else 2)
-            assert "log_counts" in asked[0].sql
+            assert len(sent_statements) == (1 if zone == timezone or not unit else 2)
+            assert "log_counts" in sent_statements[0].sql
     database.close_writer()
 
 

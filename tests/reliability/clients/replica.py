@@ -1,4 +1,4 @@
-"""A copy of the base that is made of `/changes` alone, as somebody holds who follows them."""
+"""A replica of all records, built only from the change feed."""
 
 from collections import Counter
 from typing import Any
@@ -12,7 +12,7 @@ Records = dict[str, dict[str, dict[str, Any]]]
 
 
 class Replica:
-    """What the changes that were read say; `written` counts how often each comment was given to a record."""
+    """The records according to the changes read so far; `written` counts how often each comment was written."""
 
     def __init__(self) -> None:
         self.since = 0
@@ -21,7 +21,7 @@ class Replica:
         self.numbers: list[int] = []
 
     def catch_up(self, http: HttpClient) -> None:
-        """Read on from where it stopped, to the end."""
+        """Read and apply all new changes."""
         while (page := http.get("/changes", since=self.since, limit=1000))["items"]:
             self.apply(page)
 
@@ -51,14 +51,14 @@ class Replica:
 
 
 def read_all(http: HttpClient) -> Records:
-    """The living records, whole."""
+    """Fetch all records that are not deleted."""
     return {
         resource: {record[KEYS[resource]]: record for record in http.walk(path)} for resource, path in LISTS.items()
     }
 
 
 def writable_values(base: Records) -> Records:
-    """What of records can be written, and has a value: as a replica holds them."""
+    """Reduce records to writable fields with a value, which is what a replica contains."""
     return {
         resource: {
             key: {name: value for name, value in record.items() if name not in READ_ONLY and value is not None}

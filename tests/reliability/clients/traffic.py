@@ -1,4 +1,4 @@
-"""Clients that write and read over sockets while something fails, and what they were answered."""
+"""Simple clients that write and read during a fault, and count the statuses of their responses."""
 
 import json
 import threading
@@ -11,12 +11,12 @@ from reliability.clients.http_client import Answer, HttpClient
 
 PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 30
-# 200: it had been done, and its answer was lost.
+# 200 means that an earlier attempt succeeded but its response was lost.
 DONE = (200, 201)
 
 
 class Traffic:
-    """Writers that put logs under uuids of their own until each is acknowledged, and readers that list them."""
+    """Writers that repeat the PUT of a log until it is acknowledged, and readers that list logs."""
 
     def __init__(self, port: int, *, writers: int = 0, readers: int = 0, comment: str = "as it was") -> None:
         self.port = port
@@ -42,7 +42,7 @@ class Traffic:
             thread.join()
 
     def wait_for(self, more: int, *statuses: int, seconds: float = 60) -> None:
-        """Wait until so many more writes were answered so."""
+        """Wait until `more` further writes have one of these statuses."""
         end, begin = time.monotonic() + seconds, self._count(statuses)
         while self._count(statuses) <= begin + more:
             assert time.monotonic() < end, (self.written, self.read)
@@ -84,7 +84,7 @@ def _status(answer: Answer | None) -> int | None:
 
 
 def stored(port: int) -> set[str]:
-    """The uuids of all logs; asked again while the downloads of others leave no room."""
+    """Return the uuids of all logs; retry while the limit of concurrent downloads is reached."""
     end = time.monotonic() + PATIENCE_SECONDS
     with HttpClient(port) as http:
         while (answer := http.send("GET", "/logs.ndjson?fields=uuid")).status == 503 and time.monotonic() < end:
@@ -94,13 +94,13 @@ def stored(port: int) -> set[str]:
 
 
 def status_of(port: int, question: str) -> int:
-    """The status of a GET."""
+    """Return the status of a GET."""
     with HttpClient(port) as http:
         return http.send("GET", question).status
 
 
 def add_machine(port: int) -> None:
-    """What the writers write about."""
+    """Create the machine that the writers' logs refer to."""
     with HttpClient(port) as http:
         assert http.send("PUT", "/machines/Saw", {}).status in (200, 201)
 

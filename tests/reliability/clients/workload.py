@@ -1,4 +1,4 @@
-"""A database with those who write to it and who follows its changes, and what must hold of it at any time."""
+"""A workload on a database: concurrent writers, a follower of the change feed, and invariants that must always hold."""
 
 import sqlite3
 import threading
@@ -20,7 +20,7 @@ WRITERS = 8
 
 @contextmanager
 def running_threads(threads: Sequence[threading.Thread], stopped: threading.Event) -> Iterator[None]:
-    """Threads that go on until `stopped`, which is set however this ends."""
+    """Run threads, and at the end set `stopped` and join them."""
     for thread in threads:
         thread.start()
     try:
@@ -32,7 +32,7 @@ def running_threads(threads: Sequence[threading.Thread], stopped: threading.Even
 
 
 class Workload:
-    """A database, who writes to it over one service after another, and who follows the changes."""
+    """A database with writers and a replica, which work with one service process after another."""
 
     def __init__(self, folder, url: str) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class Workload:
                 assert http.send("POST", "/machines", {"name": name}).status == 201
 
     def finish_and_check(self, port: int) -> None:
-        """Send again what was not answered, until it is; then look at everything."""
+        """Repeat all requests that got no response until they succeed, and check all invariants."""
         with HttpClient(port) as http:
             self.check_invariants(http)
             for writer in self.writers:
@@ -61,7 +61,7 @@ class Workload:
         self.verify()
 
     def check_invariants(self, http: HttpClient) -> None:
-        """What was acknowledged is there, nothing is there twice, and the history says the same as the records."""
+        """Assert that no acknowledged write is lost or duplicated, and that history and records agree."""
         base = replica.read_all(http)
         found = {
             f"{path}/{quote(key, safe='')}": record
@@ -73,11 +73,11 @@ class Workload:
         self.replica.catch_up(http)
         assert self.replica.records == replica.writable_values(base)
         assert {comment: times for comment, times in self.replica.written.items() if times > 1} == {}
-        # PostgreSQL's identifiers leave gaps, the history's numbers must not.
+        # PostgreSQL's sequences may have gaps, but the numbers of the history must not.
         assert self.replica.numbers == list(range(1, len(self.replica.numbers) + 1))
 
     def wal_path(self) -> Path:
-        """Where SQLite keeps its write-ahead log; PostgreSQL has no such file."""
+        """Return the path of SQLite's write-ahead log; on PostgreSQL, this file does not exist."""
         return Path(f"{self.url.removeprefix('sqlite:///')}-wal")
 
     def verify(self) -> None:
@@ -90,7 +90,7 @@ class Workload:
                 assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
     def follow(self, port: int, stopped: threading.Event) -> None:
-        """Follow the changes while they are made: one that appeared below another would be missed."""
+        """Follow the change feed during the writes: a change with a lower number that appears late would be missed."""
         with HttpClient(port) as http:
             while not stopped.is_set():
                 answer = http.try_send("GET", f"/changes?limit=1000&since={self.replica.since}")

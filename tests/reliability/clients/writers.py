@@ -1,4 +1,4 @@
-"""Writers of every kind of write, who remember what they were answered and send again what was not answered."""
+"""Writers that use every write operation, remember all responses, and repeat requests that got no response."""
 
 import json
 import random
@@ -13,18 +13,18 @@ from urllib.parse import quote
 
 from reliability.clients.http_client import Answer, HttpClient
 
-# What a rename of its machine changes of a log, whoever wrote the log.
+# The fields of a log that change when any writer renames its machine.
 CHANGED_BY_RENAME = {"machine", "version", "updated_at"}
 BULK_ITEMS = 4
 DELETED: dict[str, Any] = {}
-# What says nothing of the first time, when it is said to a request that is sent again: a PUT that was done is refused
-# once its machine has another name, a log that was restored is not deleted.
+# After one of these statuses on a retry, it is unknown whether the first attempt succeeded. For example, a PUT that
+# succeeded is rejected on retry if its machine has been renamed meanwhile.
 AMBIGUOUS_STATUSES = {409, 422}
 
 
 @dataclass(frozen=True)
 class Request:
-    """A write, what its answer teaches, and the statuses that it may be answered with, also when it is sent again."""
+    """A write request, a callback for its response, and the statuses that are valid at first and on a retry."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Request:
 
 
 class Writer:
-    """One who writes logs of all machines, and renames one of his own; `expected` is what was acknowledged, by path."""
+    """Writes logs of all machines, and renames its own machine; `expected` holds acknowledged records by path."""
 
     def __init__(self, number: int, machines: dict[int, str]) -> None:
         self.number = number
@@ -56,13 +56,13 @@ class Writer:
         self._count = 0
 
     def write_until(self, port: int, stopped: threading.Event) -> None:
-        """One write after another; what is not answered, or with 503, is sent again."""
+        """Send one write after another; retry those without a response and those with 503."""
         with HttpClient(port) as http:
             while not stopped.is_set():
                 self.send_one(http)
 
     def send_one(self, http: HttpClient) -> None:
-        """A new write, or the one that may not have been done."""
+        """Send a new write, or retry the one that got no response."""
         again, request = self.unanswered is not None, self.unanswered or self._next()
         answer = request.send(http)
         self.unanswered = request
@@ -84,7 +84,7 @@ class Writer:
             request.on_response(answer)
 
     def check(self, found: dict[str, dict[str, Any]]) -> list[str]:
-        """What was acknowledged and is not so, by path; `found` has all records, deleted logs as `DELETED`."""
+        """Return acknowledged records that differ from `found`: all records, with `DELETED` for deleted logs."""
         doubtful = self.unanswered.paths if self.unanswered else ()
         return [
             f"{path}: {found.get(path)} is not {expected}"
@@ -107,7 +107,7 @@ class Writer:
         return self.random.choices(makers, weights)[0]()
 
     def _log(self) -> dict[str, Any]:
-        """A log that no other is like."""
+        """Return the body of a log with a unique comment."""
         self._count += 1
         text = f"writer {self.number} wrote {self._count}"
         return {"machine": self.random.choice([*self.machines.values()]), "type": "info", "comment": text}
@@ -123,7 +123,7 @@ class Writer:
             if answer.status == 201:
                 self._remember(answer.headers["location"], answer)
 
-        # The machine may be renamed meanwhile.
+        # 422: another writer may have renamed the machine.
         return Request("POST", "/logs", self._log(), on_response, (201, 422), (201, 422), (), self._key())
 
     def _put_new(self) -> Request:
@@ -143,7 +143,7 @@ class Writer:
             if answer.status == 200:
                 self._remember(path, answer)
                 return
-            # A rename raised the version, or the patch had been done.
+            # 412: a rename has increased the version, or an earlier attempt succeeded.
             current = answer.json["current"]
             self.versions[path] = current["version"]
             if current["comment"] == comment["comment"]:

@@ -1,4 +1,4 @@
-"""Twenty who read all sorts of things and four who write them, for minutes: no failure, no growth."""
+"""A mixed load of twenty readers and four writers, for minutes: no errors, no growth of memory or log."""
 
 import random
 import threading
@@ -15,19 +15,19 @@ from reliability.clients.workload import Workload, running_threads
 
 READERS, WRITERS = 20, 4
 MIB = 1024 * 1024
-QUESTIONS = (
+QUERIES = (
     *("/logs?limit=50", "/logs?q=wrote&limit=20", "/logs?type=info&sort=-severity&count=capped", "/logs?q=writer+1*"),
     *("/logs/facets?by=type,machine", "/logs/stats?group_by=type,day&metrics=count,failures", "/changes?limit=100"),
     *("/machines?expand=activity", "/logs.ndjson?machine=Machine+7&fields=uuid", "/logs?offset=500&expand=machine"),
     *("/users", "/log-types", "/readyz"),
 )
 GROWTH = 48 * MIB
-# SQLite empties its log when it has so many pages and nobody reads it: twice as much is a reader's time.
+# SQLite restarts its write-ahead log at this size if no reader uses it; allow twice as much for readers.
 LARGEST_WAL = 2 * driver.LOG_PAGES * 4096
 
 
 class Reader(threading.Thread):
-    """One who asks one thing after another."""
+    """Sends one random query after another."""
 
     def __init__(self, port, stopped):
         super().__init__()
@@ -38,7 +38,7 @@ class Reader(threading.Thread):
         with HttpClient(self._port) as http:
             while not self._stopped.is_set():
                 began = time.monotonic()
-                answer = http.try_send("GET", random.choice(QUESTIONS))
+                answer = http.try_send("GET", random.choice(QUERIES))
                 self.statuses[answer.status if answer else 0] += 1
                 self.seconds.append(time.monotonic() - began)
 
@@ -66,8 +66,8 @@ def test_a_mixed_load_causes_no_errors_and_no_growth(tmp_path, database_url, ext
     assert ended - begun < GROWTH
     assert largest < LARGEST_WAL
     p95 = percentile([second for reader in readers for second in reader.seconds], 0.95) * 1000
-    told = {"p95": f"{p95:.0f} ms", "memory": f"{begun / MIB:.0f} to {ended / MIB:.0f} MiB"}
-    told |= {"largest_WAL": f"{largest / MIB:.0f} MiB"} if largest else {}
+    results = {"p95": f"{p95:.0f} ms", "memory": f"{begun / MIB:.0f} to {ended / MIB:.0f} MiB"}
+    results |= {"largest_WAL": f"{largest / MIB:.0f} MiB"} if largest else {}
     record_counts(
-        seconds, reads=asked.total(), writes=sum(writer.acknowledged for writer in writers), status_5xx=0, **told
+        seconds, reads=asked.total(), writes=sum(writer.acknowledged for writer in writers), status_5xx=0, **results
     )

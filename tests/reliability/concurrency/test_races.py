@@ -1,4 +1,4 @@
-"""Many clients at once over real sockets: one wins, the others are told, and what is sent again is done once."""
+"""Concurrent clients over real sockets: one update wins, the others get 412, and repeated requests run once."""
 
 import json
 import random
@@ -55,7 +55,7 @@ def test_one_of_many_concurrent_updates_wins(service, record_counts):
     record_counts(ROUNDS, won=seen[200], status_412=seen[412])
 
 
-@pytest.mark.proof("a POST 3 times at once, 1 in 5 cut off")
+@pytest.mark.proof("a POST sent 3 times at once, 1 in 5 cut off")
 def test_a_repeated_post_is_executed_once(service, record_counts):
     def send(number):
         body, key = json.dumps({**LOG, "comment": f"post {number}"}).encode(), f"key-{number}"
@@ -87,18 +87,18 @@ def post(port, body, key):
 
 
 def cut(port, body, key):
-    """Send a request and hang up before it is answered."""
+    """Send a request and disconnect before the response."""
     with connect(port) as client:
         head = {"Host": "x", "Content-Length": len(body), "Idempotency-Key": key, **JSON}
         lines = ["POST /logs HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
         client.sendall("\r\n".join(lines).encode() + body)
-        # Before it is read, while it is done, or just before it is answered.
+        # Disconnect before the service reads the request, while it executes it, or just before it responds.
         time.sleep(random.uniform(0, 0.03))
-        # With an RST, so that whatever the server writes breaks.
+        # Close with a TCP reset, so that the server cannot send a response.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
-@pytest.mark.proof("a machine deleted as it gets a log")
+@pytest.mark.proof("a machine deleted while it gets a log")
 def test_a_machine_is_either_deleted_or_gets_its_log(service, extent, record_counts):
     pairs = extent(short=200, long=500)
     seen, start = Counter(), threading.Barrier(2)

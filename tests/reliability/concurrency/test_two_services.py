@@ -1,4 +1,4 @@
-"""Several processes on one database: what one writes the others see at once, and follow in order."""
+"""Two service processes on one database: each sees the writes of the other at once, and events in order."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ QUIET_SECONDS = 2
 
 
 class Listener(threading.Thread):
-    """Takes the events of a service, from the first on, until nothing came for a while after it was told to stop."""
+    """Reads all events of a service, until no event arrives for a while."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def test_two_services_on_one_database_are_consistent(tmp_path, database_url, ext
         for listener in listeners:
             listener.start()
         with running_threads(busy, stopped):
-            seen_at_once = look_across(one.port, two.port, seconds)
+            seen_at_once = write_and_read_across(one.port, two.port, seconds)
         workload.finish_and_check(one.port)
         workload.finish_and_check(two.port)
         for listener in listeners:
@@ -66,8 +66,8 @@ def test_two_services_on_one_database_are_consistent(tmp_path, database_url, ext
     record_counts(written, events_missed=0, seen_at_once=seen_at_once)
 
 
-def look_across(one: int, two: int, seconds: float) -> int:
-    """Write to one and read from the other, while others write."""
+def write_and_read_across(one: int, two: int, seconds: float) -> int:
+    """Write to one service and read from the other, during other writes; return the number of repetitions."""
     end, times = time.monotonic() + seconds, 0
     with HttpClient(one) as writing, HttpClient(two) as reading:
         assert writing.send("PUT", "/machines/Across", {}).status == 201

@@ -1,4 +1,4 @@
-"""A service that is killed while many write: what it acknowledged is there, what it did not can be sent again."""
+"""A service that is killed during writes loses no acknowledged write, and unanswered requests can be repeated."""
 
 import json
 import random
@@ -17,8 +17,8 @@ from reliability.clients.workload import Workload, running_threads
 from reliability.clients.writers import Writer
 from servers import ForkedService, environment
 
-# A new database after so many kills keeps each look at the whole of it short.
-KILLS_OF_A_SITE = 25
+# Start a new database after this many kills, because each check reads the whole database.
+KILLS_PER_DATABASE = 25
 
 
 def write_and_kill(workload: Workload, service: ForkedService, seconds: float) -> None:
@@ -31,19 +31,19 @@ def write_and_kill(workload: Workload, service: ForkedService, seconds: float) -
         service.process.wait()
 
 
-def suffer(workload: Workload, kills: int) -> None:
-    moments = random.Random()
+def kill_repeatedly(workload: Workload, kills: int) -> None:
+    rng = random.Random()
     for kill in range(kills + 1):
         with workload.serve() as service:
             if kill == 0:
                 workload.create_machines(service.port)
             workload.finish_and_check(service.port)
             if kill < kills:
-                write_and_kill(workload, service, moments.uniform(0.2, 1))
+                write_and_kill(workload, service, rng.uniform(0.2, 1))
 
 
 def save_and_restore(folder: Path, url: str) -> None:
-    """A backup comes back elsewhere, and its history contains the head that was printed."""
+    """Restore a backup to another database, whose history must contain the printed head."""
     file, there = folder / f"{uuid4()}.backup", environment(database_url=f"sqlite:///{folder / f'{uuid4()}.db'}")
     said = forked_processes.run(["backup", str(file)], folder, environment(database_url=url))
     forked_processes.run(["restore", str(file)], folder, there)
@@ -51,7 +51,7 @@ def save_and_restore(folder: Path, url: str) -> None:
 
 
 def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():
-    """A PUT may have been done before its machine was renamed: sent again it is refused, and is there."""
+    """The first attempt of a PUT may have succeeded although its retry is rejected after a rename of the machine."""
     writer = Writer(0, {0: "Mill"})
     made = writer._put_new()
     record = {**made.document, "uuid": made.path.removeprefix("/logs/"), "version": 1}
@@ -74,9 +74,9 @@ def test_acknowledged_writes_survive_a_kill(tmp_path, engine, new_database_url, 
     writers = []
     while left > 0:
         workload = Workload(tmp_path, new_database_url(engine))
-        suffer(workload, min(left, KILLS_OF_A_SITE))
+        kill_repeatedly(workload, min(left, KILLS_PER_DATABASE))
         save_and_restore(tmp_path, workload.url)
-        left -= KILLS_OF_A_SITE
+        left -= KILLS_PER_DATABASE
         writers += workload.writers
     unanswered = sum(writer.statuses[0] for writer in writers)
     assert unanswered > 0

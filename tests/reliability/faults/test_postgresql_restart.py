@@ -1,4 +1,4 @@
-"""A PostgreSQL that stops at once and comes back: 503 meanwhile, and the service goes on by itself."""
+"""A crash and restart of PostgreSQL: the service responds with 503 meanwhile, and recovers by itself."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from reliability.clients.http_client import HttpClient
 from reliability.clients.traffic import DONE, Traffic, add_machine, stored
 from servers import ForkedService
 
-# A write waits five seconds for a connection, on each of its ways.
+# A write waits up to five seconds for a connection, on each of its attempts.
 PATIENCE_SECONDS = 15
 
 
@@ -23,7 +23,7 @@ def postgresql():
 
 
 def stop(server, how):
-    """Stop the server as a crash does, and wait until all of its processes are gone."""
+    """Stop the server like a crash, and wait until all of its processes have ended."""
     postmaster = psutil.Process(server.get_pid())
     processes = [postmaster, *postmaster.children()]
     os.kill(postmaster.pid, how)
@@ -46,7 +46,7 @@ def test_the_service_reconnects_to_a_restarted_server(tmp_path, postgresql, exte
                 assert (refused.status, refused.json["code"]) == (503, "database-busy")
                 server.ensure_postgres_running()
                 traffic.wait_for(20, *DONE, seconds=PATIENCE_SECONDS)
-        # 200: the commit was on disk, and its answer was not.
+        # 200: an earlier attempt was committed, but its response was lost.
         assert {201, 503} <= set(traffic.written) <= {200, 201, 503}
         assert set(traffic.read) == {200, 503}
         assert traffic.slowest < PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""The history as evidence: whoever tampers with an entry, past the triggers that forbid it, is found."""
+"""The hash chain of the history detects changes to entries by an attacker who bypasses the triggers."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from machine_monitor.services.checks.verify import verify
 from query import samples
 
 TAMPERED = 100
-# Each with the values of another entry, or ones that look alike.
+# Changes of each column to the value of another entry, or to a similar value.
 CHANGED = {
     "resource": "'machines'",
     "record_id": "record_id + 1",
@@ -51,11 +51,11 @@ async def write_history(client) -> None:
 
 
 class Undone(Exception):
-    """Takes a transaction back."""
+    """Rolls a transaction back."""
 
 
 def faults_after(database: Database, *statements: str, known: hash_chain.Head | None = None) -> list[str]:
-    """What a verification finds after these, which are taken back."""
+    """Run statements, verify the history, roll back, and return the faults."""
     found = []
 
     def tamper(tx):

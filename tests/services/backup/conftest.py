@@ -1,4 +1,4 @@
-"""Where backups go, and one that is there."""
+"""A folder for backups, and a backup."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from services.backup.full_database import save
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where backups go: a folder with nothing else in it."""
+    """An empty folder for backups."""
     path = tmp_path / "safe % ? é"
     path.mkdir()
     return path

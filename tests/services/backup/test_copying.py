@@ -1,4 +1,4 @@
-"""A copy is the same database on whichever engine: rows, ids, history, answers."""
+"""A copy on either engine equals the original: rows, ids, history, API responses."""
 
 import sqlite3
 
@@ -17,30 +17,30 @@ from machine_monitor.errors import MonitorError, SchemaMismatch, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import transfer
 from machine_monitor.services.backup.transfer import TABLES
-from services.backup.full_database import answers, fill, is_empty, kept, silent, verified
+from services.backup.full_database import api_responses, fill, ignore_progress, is_empty, stored_rows, verify_database
 
 
 def copy(source: str, destination: str):
     database = Database(source)
     try:
-        return backup.copy(database, addresses.parse(destination), silent)
+        return backup.copy(database, addresses.parse(destination), ignore_progress)
     finally:
         database.close_writer()
 
 
 async def test_a_copy_has_the_same_rows_ids_history_and_answers(database_url, empty_url):
     await fill(database_url)
-    before, said = kept(database_url), await answers(database_url)
+    before, said = stored_rows(database_url), await api_responses(database_url)
     held = copy(database_url, empty_url)
-    assert kept(database_url) == before
-    assert kept(empty_url) == before
+    assert stored_rows(database_url) == before
+    assert stored_rows(empty_url) == before
     assert held.tables == {table.name: len(before[table.name]) for table in TABLES}
     assert {"kept_answers", "legacy_imports", "log_counts", "history", "logs", "users_folded"} <= {
         table for table, count in held.tables.items() if count
     }
-    verdict = verified(empty_url)
+    verdict = verify_database(empty_url)
     assert (verdict.faults, str(verdict.head)) == ([], held.head)
-    assert await answers(empty_url) == said
+    assert await api_responses(empty_url) == said
     migrations.check(addresses.parse(empty_url))
 
 
@@ -54,8 +54,8 @@ async def test_copying_to_the_other_engine_and_back_preserves_everything(
         connection.exec_driver_sql("CREATE SCHEMA public")
     back = f"sqlite:///{tmp_path / 'back.db'}"
     assert copy(sqlite_database_url, there) == copy(there, back)
-    assert kept(back) == kept(sqlite_database_url)
-    assert await answers(back) == await answers(sqlite_database_url)
+    assert stored_rows(back) == stored_rows(sqlite_database_url)
+    assert await api_responses(back) == await api_responses(sqlite_database_url)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith((".back", "back.db-"))]
 
 
@@ -133,7 +133,7 @@ def test_a_destination_with_tables_is_refused(database_url, empty_url):
 
 
 @pytest.mark.parametrize("tail", ["-wal", "-journal"])
-def test_leftover_files_of_another_database_are_not_used(sqlite_database_url, tmp_path, tail):
+def test_leftover_files_of_another_database_are_refused(sqlite_database_url, tmp_path, tail):
     (tmp_path / f"empty.db{tail}").write_bytes(b"left")
     with pytest.raises(UsageError, match="move it away"):
         copy(sqlite_database_url, f"sqlite:///{tmp_path / 'empty.db'}")

@@ -1,4 +1,4 @@
-"""A backup is there whole, or not at all."""
+"""A backup is complete, or there is no file."""
 
 import shutil
 import signal
@@ -15,7 +15,7 @@ from machine_monitor.database.engines.sqlite import files
 from machine_monitor.errors import MonitorError, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import manifest, saving
-from services.backup.full_database import is_empty, kept, restore, save, verified
+from services.backup.full_database import is_empty, restore, save, stored_rows, verify_database
 
 
 def test_an_existing_backup_is_replaced_only_with_replace(database_url, saved):
@@ -45,14 +45,14 @@ def test_concurrent_writes_are_not_in_the_backup_and_do_not_restart_it(sqlite_da
     assert len(pages) > 20
     assert pages == [*range(1, steps[0][1] + 1)]
     assert described.tables["log_counts"] == 0
-    assert len(kept(sqlite_database_url)["log_counts"]) == len(pages)
+    assert len(stored_rows(sqlite_database_url)["log_counts"]) == len(pages)
 
 
 def test_the_database_is_not_replaced_by_its_backup(sqlite_database_url):
     path = addresses.parse(sqlite_database_url).path
     with pytest.raises(UsageError, match="the database itself"):
         save(sqlite_database_url, path, replace=True)
-    assert verified(sqlite_database_url).faults == []
+    assert verify_database(sqlite_database_url).faults == []
 
 
 def test_a_missing_database_is_not_created(empty_url, folder):
@@ -105,7 +105,7 @@ def test_a_backup_to_a_missing_folder_gives_a_clear_error(database_url, folder):
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A disk with hardly any room."""
+    """A disk with almost no space."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", place]
@@ -113,7 +113,7 @@ def full_disk(tmp_path):
     if mounted.returncode:
         pytest.skip("needs the right to mount a small disk")
     yield place
-    subprocess.run(["umount", place], check=True)  # noqa: S607 -- wherever it is
+    subprocess.run(["umount", place], check=True)  # noqa: S607 -- the one on the PATH
 
 
 def test_a_full_disk_gives_a_clear_error_and_leaves_no_file(database_url, saved, full_disk):
@@ -125,7 +125,7 @@ def test_a_full_disk_gives_a_clear_error_and_leaves_no_file(database_url, saved,
     assert list(full_disk.iterdir()) == []
 
 
-# Says when it is at the moment at which it is to be killed, and stays there.
+# This program prints a line when it reaches the moment to be killed, and waits there.
 SLOW = """
 import sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an export writes comes back the same, and what it cannot hold is counted."""
+"""Exports in the legacy format round-trip, and fields that the format lacks are counted."""
 
 import json
 
@@ -15,7 +15,7 @@ UUID_1 = UUID.format(1)
 
 @pytest.fixture
 def second(tmp_path, sqlite_template):
-    """Another database, empty."""
+    """A second, empty database."""
     path = tmp_path / "second.db"
     path.write_bytes(sqlite_template.read_bytes())
     opened = Database(f"sqlite:///{path}")

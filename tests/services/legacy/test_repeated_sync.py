@@ -1,4 +1,4 @@
-"""What a sync gives where the database holds something already."""
+"""A sync into a database that already contains records."""
 
 import json
 
@@ -58,7 +58,7 @@ def test_a_later_edit_of_the_legacy_tool_is_recorded(target, folder):
     assert legacy.sync(target, folder, PARIS).document()["logs"] == counts(unchanged=12, conflict=1, rejected=3)
 
 
-def test_a_changed_file_updates_fields_that_were_not_edited_here(target, folder):
+def test_a_changed_file_updates_an_unedited_record(target, folder):
     legacy.sync(target, folder, PARIS)
     path = folder / f"logs/{UUID.format(7)}.json"
     members = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""What a first sync of each legacy source gives."""
+"""The results of a first sync of each legacy source."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How a legacy record is read, without a database: rows of what is written and what it becomes."""
+"""Translation of legacy records, without a database: tables of inputs and expected results."""
 
 import json
 from zoneinfo import ZoneInfo

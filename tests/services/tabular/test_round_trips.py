@@ -1,4 +1,4 @@
-"""What is written to a file and read elsewhere is the same, whatever it says."""
+"""Records with any content round-trip through a file to another database."""
 
 import json
 import unicodedata
@@ -36,7 +36,7 @@ attributes = st.dictionaries(
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=8).filter(
     lambda name: name == name.strip() and name not in (".", "..") and len(unicodedata.normalize("NFC", name)) < 100
 )
-times = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1)).map(  # noqa: DTZ001 -- texts
+times = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1)).map(  # noqa: DTZ001 -- formatted as text, with an offset
     lambda moment: f"{moment.isoformat()}Z"
 )
 machines = st.fixed_dictionaries(
@@ -88,7 +88,7 @@ def test_logs_round_trip_to_another_database(urls, tmp_path, suffix, dialect, wr
     put(source, "machines", *[{"name": name} for name in ("Saw", "=Lathe", '\'Écluse; "2"')])
     with opened(source) as database:
         declare(database)
-    # An example may come upon a log of an earlier one, and an author never changes.
+    # An example may update a log of an earlier example, whose author is immutable.
     put(source, "logs", *[{**log, "user": AUTHORS[int(log["uuid"][0], 16) % 3]} for log in written])
     path = tmp_path / f"logs.{suffix}"
     assert export(source, path, dialect=dialect) == len(stored(source, "logs"))

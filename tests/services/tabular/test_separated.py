@@ -1,4 +1,4 @@
-"""CSV, written and read: RFC 4180, but null and the empty text are two."""
+"""Reading and writing of CSV: RFC 4180, with null and the empty text distinguished."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def written(dialect, rows):
 
 
 def without_blank_lines(rows):
-    """Those that are not one cell of nothing but blanks: such a line is no record, and none of ours is so short."""
+    """Drop rows that are a single blank cell: a reader ignores such lines, and no exported row looks like that."""
     return [row for row in rows if len(row) > 1 or row[0] == "" or (row[0] or "").encode().strip()]
 
 
