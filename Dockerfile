@@ -4,10 +4,10 @@ WORKDIR /build
 COPY requirements.lock requirements-dev.lock ./
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --require-hashes --requirement requirements.lock
-# The build backend by its hashes too: an isolated build would fetch it without.
+# Install the build backend with hashes as well; an isolated build would download it without checking them.
 RUN awk '/^[a-z]/ {keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/} keep' requirements-dev.lock \
     > build.lock && pip install --require-hashes --requirement build.lock
-# The console, by a Node that stays in this stage; rebuilt when its sources change, and not with the code.
+# Build the console with a Node that stays in this stage. Docker caches this layer until the frontend sources change.
 COPY frontend frontend
 RUN pip install --require-hashes --requirement frontend/node.lock && python frontend/build.py
 COPY pyproject.toml hatch_build.py README.md LICENSE alembic.ini ./
@@ -26,12 +26,12 @@ ENV PATH=/opt/venv/bin:$PATH \
     MM_HOST=0.0.0.0
 WORKDIR /data
 VOLUME /data
-# By number: an orchestrator that demands a user other than root cannot look a name up.
+# A numeric user: Kubernetes cannot check `runAsNonRoot` for a user name.
 USER 10001:10001
 EXPOSE 8000
-# Past any proxy that the environment names: it knows another 127.0.0.1.
+# Ignore proxies from the environment: for a proxy, 127.0.0.1 is another machine.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s CMD ["python", "-c", "\
 import os, urllib.request as u; \
 u.build_opener(u.ProxyHandler({})).open(f'http://127.0.0.1:{os.getenv(\"MM_PORT\", \"8000\")}/healthz', timeout=2)"]
-# While no admin has a password, the container's log shows the link that makes one.
+# As long as no administrator has a password, the container's log shows the link to set one.
 CMD ["mm", "serve"]

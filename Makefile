@@ -1,4 +1,4 @@
-# PYTHON names another interpreter: `make setup PYTHON=python3.13`; ARGS goes to `mm` or to pytest: `make test ARGS=-x`.
+# PYTHON selects another interpreter: `make setup PYTHON=python3.13`. ARGS is passed to `mm` or pytest: `make test ARGS=-x`.
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
@@ -6,7 +6,7 @@ STAMP := .venv/installed
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
-# Plugins that a quick run has no use for: each costs a part of a second to load.
+# Disable the plugins that a quick run does not need: each takes a fraction of a second to load.
 QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov)
 
 .PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench openapi migration lock
@@ -14,59 +14,59 @@ QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-setup: $(STAMP) ## Make .venv from the lock, with uv if it is there, else with pip
+setup: $(STAMP) ## Create .venv from the lock file, with uv if it is installed, otherwise with pip
 
-console: $(STAMP) ## Build the console where its sources changed, with Node from the system or PyPI
+console: $(STAMP) ## Build the console if its sources changed, with Node from the system or PyPI
 	@$(BIN)/python frontend/build.py
 
-demo: console ## Serve a believable plant on this machine until Ctrl-C
+demo: console ## Serve a demo plant with realistic data on this machine, until Ctrl-C
 	$(BIN)/mm demo $(ARGS)
 
 run: console ## Serve the configured database
 	$(BIN)/mm serve $(ARGS)
 
-quick: $(STAMP) ## Run the quick tests, on SQLite alone; ARGS=tests/query/test_filters.py runs those of a file
+quick: $(STAMP) ## Run the quick tests, on SQLite only; for one file: ARGS=tests/query/test_filters.py
 	$(BIN)/python -m pytest $(QUICK) $(if $(findstring tests/,$(ARGS)),,-n 2 --dist worksteal) $(ARGS)
 
 test: console ## Run all tests on SQLite and PostgreSQL, with coverage
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov -m 'not outside' $(ARGS)
 
-test-outside: $(STAMP) ## Run the tests that need programs from elsewhere, such as Caddy; .ci/run installs them
+test-outside: $(STAMP) ## Run the tests that need external programs, such as Caddy; .ci/run installs them
 	$(BIN)/python -m pytest -m outside $(ARGS)
 
-check: $(STAMP) ## Lint, format, types, and the direction of imports
+check: $(STAMP) ## Check lint rules, formatting, types and import layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/ty check
 	$(BIN)/lint-imports
 
-fix: $(STAMP) ## Mend what ruff can mend
+fix: $(STAMP) ## Fix what ruff can fix, and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-fuzz: $(STAMP) ## Search, in every role, for requests that break the contract
+fuzz: $(STAMP) ## Fuzz the API with schemathesis, as a user of every role
 	$(BIN)/python -m pytest tests/reliability/inputs/test_schemathesis.py --long $(ARGS)
 
-proof: $(STAMP) ## Make faults and attacks for half an hour, and print what was seen as a table
+proof: $(STAMP) ## Run the fault and attack tests at full length (half an hour) and print a table of results
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m proof --long $(ARGS)
 
-bench: $(STAMP) ## Measure beside a naive twin, the limit and peers; ROWS=10000000 for the claim
+bench: $(STAMP) ## Benchmark against a naive app, a theoretical limit and other frameworks; ROWS=10000000 for the published run
 	$(BIN)/python -m benchmarks $(ARGS)
 
-openapi: $(STAMP) ## Write docs/openapi.json, which a test holds fresh
+openapi: $(STAMP) ## Write docs/openapi.json; a test fails if it is out of date
 	$(BIN)/mm openapi > docs/openapi.json
 
-migration: $(STAMP) ## Write a migration from the models: make migration NAME=add_location
+migration: $(STAMP) ## Generate a migration from the changed models: make migration NAME=add_location
 	@$(BIN)/python -m machine_monitor.database.schema.autogenerate $(NAME)
 
-lock: ## Write the locks from pyproject.toml with uv; ARGS=--upgrade takes the newest versions
+lock: ## Update the lock files from pyproject.toml with uv; ARGS=--upgrade selects the newest versions
 	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements-dev.lock --group dev
 	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock --constraint requirements-dev.lock
 	$(COMPILE) frontend/node.in $(ARGS) --output-file frontend/node.lock
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo 'Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11'; exit 1; }
+		{ echo 'Requires Python 3.11 or newer: make setup PYTHON=/path/to/python3.11'; exit 1; }
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python $(PYTHON) .venv
 	uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock

@@ -1,4 +1,4 @@
-"""`make bench`: measure, print the table, keep the numbers; `--write` puts them into the README."""
+"""`make bench`: run the measurements, save the results, print them as a table; `--write` updates the README."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 import time
 
 from benchmarks import options
-from benchmarks.options import Options, Refused
+from benchmarks.options import MeasurementError, Options
 from benchmarks.reporting import results, tables
 from benchmarks.sections import aggregates, browser, exports, idle, imports, postgres, reads, statements, writes
 
@@ -23,38 +23,38 @@ SECTIONS = {
 }
 
 
-# It scrolls through ten thousand logs, which takes longer than all else at a glance.
-SLOW = "browser"
+# This section scrolls through ten thousand logs. In a quick run, it would take longer than all others together.
+SLOW_SECTION = "browser"
 
 
 def main() -> int:
-    """Run the sections that were named, all if none was; 1 if one could not be measured."""
+    """Run the given sections, by default all; return 1 if a section could not be measured."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)}")
-    parser.add_argument("--write", action="store_true", help="measure nothing; write the README from what was kept")
+    parser.add_argument("--write", action="store_true", help="do not measure; update the README from saved results")
     given = parser.parse_args()
     chosen = options.read(given.sections)
     if unknown := [name for name in chosen.only if name not in SECTIONS]:
-        parser.error(f"there is no section {', '.join(unknown)}: there are {', '.join(SECTIONS)}")
+        parser.error(f"unknown section {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
     if given.write:
-        tables.write(results.show(chosen))
+        tables.write(results.publish(chosen))
         return 0
-    busy = os.getloadavg()[0]
-    usual = [name for name in SECTIONS if not (chosen.glance and name == SLOW)]
-    refused = [name for name in chosen.only or usual if not _measured(name, chosen, busy)]
+    load_average = os.getloadavg()[0]
+    usual = [name for name in SECTIONS if not (chosen.is_quick_run and name == SLOW_SECTION)]
+    failed = [name for name in chosen.only or usual if not _measure_section(name, chosen, load_average)]
     known = results.load(chosen)
     if known["sections"]:
-        sys.stdout.write(f"{tables.about(known)}\n\n{tables.table(known)}\n")
-    return 1 if refused else 0
+        sys.stdout.write(f"{tables.environment(known)}\n\n{tables.table(known)}\n")
+    return 1 if failed else 0
 
 
-def _measured(name: str, chosen: Options, busy: float) -> bool:
-    """Measure one section and keep what it found; say why not if it cannot be."""
+def _measure_section(name: str, chosen: Options, load_average: float) -> bool:
+    """Measure one section and save its result; print the reason and return False if that is not possible."""
     start = time.perf_counter()
     sys.stderr.write(f"{name} ...\n")
     try:
-        results.keep(chosen, name, SECTIONS[name](chosen), busy)
-    except Refused as error:
+        results.save(chosen, name, SECTIONS[name](chosen), load_average)
+    except MeasurementError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return False
     sys.stderr.write(f"{name}: {time.perf_counter() - start:.0f} s\n")

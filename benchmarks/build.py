@@ -1,4 +1,4 @@
-"""Database files of so many logs, built once through the product's own writes and used again."""
+"""Builds the database files: once for each number of logs, through the product's own writes; later runs reuse them."""
 
 import gc
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import data
-from benchmarks.options import MAX_WRITTEN, Options
+from benchmarks.options import MAX_WRITE_ROWS, Options
 from machine_monitor.database import schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
@@ -31,7 +31,7 @@ from machine_monitor.services.records.references import Names
 from machine_monitor.services.records.storage import New
 
 BATCH = 10_000
-# The name and the definition of each index of what grows with the logs.
+# Queries for the name and definition of each index on the tables that grow with the number of logs.
 INDEXES = {
     "sqlite": """SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql LIKE 'CREATE INDEX%'
         AND tbl_name IN ('logs', 'history')""",
@@ -42,9 +42,9 @@ NAMELESS = {"first_name": None, "last_name": None}
 
 
 def sqlite_file(options: Options, rows: int) -> Path:
-    """The file of so many logs; built unless one is there that fits the seed and the schema."""
+    """Return the file with `rows` logs. It is built unless a file with the same seed and schema exists."""
     path = options.folder / f"logs-{rows}.db"
-    grown = rows <= MAX_WRITTEN
+    grown = rows <= MAX_WRITE_ROWS
     wanted = manifest(rows) | {"grown": grown}
     note = path.with_suffix(".json")
     if path.is_file() and note.is_file() and json.loads(note.read_text())["of"] == wanted:
@@ -63,31 +63,31 @@ def sqlite_file(options: Options, rows: int) -> Path:
 
 
 def fill(url: str, rows: int, *, grown: bool = False) -> float:
-    """Migrate an empty database and write the plant to it; the seconds that the logs took.
+    """Migrate an empty database, write all records to it, and return the seconds that the logs took.
 
-    One that has `grown` has its indexes from the first log on. That takes longer, and is as at a site: the pages of an
-    index that is made at once are full, and the first writes split each that they meet.
+    With `grown`, all indexes exist from the first log on, as in a database in production. That takes longer. An index
+    that is created at the end has full pages, and the first writes afterwards have to split each page that they change.
     """
     database = Database(url)
     upkeep.prepare(database)
     database.transact(_write_plant)
-    # Nothing here is in a cycle, and to look for some takes a sixth of the time.
+    # There are no reference cycles here, and searching for them takes a sixth of the time.
     gc.disable()
     source, done, start = data.logs(rows), 0, time.perf_counter()
-    with nullcontext() if grown else _indexed_at_the_end(database):
+    with nullcontext() if grown else _indexes_created_at_the_end(database):
         while batch := list(islice(source, BATCH)):
             author = Author("bench", at=max(log["started_at"] for log in batch))
             database.transact(lambda tx, batch=batch, author=author: insert_logs(tx, batch, author))
             done += len(batch)
-            _say(done, rows, time.perf_counter() - start)
+            _print_progress(done, rows, time.perf_counter() - start)
     gc.enable()
     database.close_writer()
     return time.perf_counter() - start
 
 
 @contextmanager
-def _indexed_at_the_end(database: Database) -> Iterator[None]:
-    """Without the indexes that keep no record from being there twice: made at once of all rows, they take less time."""
+def _indexes_created_at_the_end(database: Database) -> Iterator[None]:
+    """Drop all indexes that are not unique, and create them again at the end: that is faster than updating them."""
     found = database.snapshot(lambda tx: tx.cursor.execute(INDEXES[tx.engine.name]).fetchall())
     database.transact(lambda tx: [tx.cursor.execute(f"DROP INDEX {name}") for name, _ in found])
     yield
@@ -97,15 +97,15 @@ def _indexed_at_the_end(database: Database) -> Iterator[None]:
 
 
 def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: Author) -> None:
-    """Write a batch of logs with all that belongs to each."""
+    """Insert a batch of logs, with history, search index and counters."""
     names = Names()
     found = [(values, references.resolve(tx, LOGS, values, names=names)) for values in logs]
     records.insert_all(tx, LOGS, [New({**values, **named.names}, named.columns) for values, named in found], author)
 
 
 @contextmanager
-def copied(path: Path) -> Iterator[Path]:
-    """A copy of a file, for writes; it is gone at the end."""
+def temporary_copy(path: Path) -> Iterator[Path]:
+    """Copy a file for a write benchmark; the copy is deleted at the end."""
     folder = path.parent / "copies"
     folder.mkdir(exist_ok=True)
     copy = folder / path.name
@@ -114,7 +114,7 @@ def copied(path: Path) -> Iterator[Path]:
         number += 1
         copy = folder / f"{number}-{path.name}"
     shutil.copyfile(path, copy)
-    # Else the disk is still at it while writes are measured: the first checkpoint would wait for the whole file.
+    # Otherwise the first checkpoint would wait until the disk has written the whole copy, during the measurement.
     with copy.open("rb+") as written:
         os.fsync(written.fileno())
     try:
@@ -137,14 +137,14 @@ def _write_plant(tx: Transaction) -> None:
 
 
 def manifest(rows: int) -> dict[str, Any]:
-    """What a file is made of: the records, and the migrations by their text."""
+    """Return what identifies the content of a file: the generated records, and the text of the migrations."""
     scripts = blake2b(digest_size=8)
     for script in sorted((schema.location() / "versions").glob("*.py")):
         scripts.update(script.read_bytes())
     return {"rows": rows, "records": data.fingerprint(rows), "schema": scripts.hexdigest()}
 
 
-def _say(done: int, rows: int, seconds: float) -> None:
+def _print_progress(done: int, rows: int, seconds: float) -> None:
     if sys.stderr.isatty() or done % 100_000 < BATCH or done == rows:
         end = "\n" if done == rows or not sys.stderr.isatty() else ""
         sys.stderr.write(f"\r{done:,} of {rows:,} logs, {done / seconds:,.0f} a second{end}")

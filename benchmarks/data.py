@@ -1,4 +1,4 @@
-"""Seeded records: the same rows and seed give the same plant, in the form that the API shows."""
+"""Generates the records of the benchmark, in the JSON form of the API; the same arguments give the same records."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 SEED = 1
-# Of a user that every file has, so that the product is asked as a program asks it; the others do not mind.
+# The API token of a user in every file, so that the product authenticates each request; other servers ignore it.
 SECRET = "b" * 43
 TOKEN = f"mm_1_{SECRET}"
 START = int(datetime(2005, 1, 1, tzinfo=UTC).timestamp())
@@ -24,7 +24,7 @@ TYPES = {"error": 27, "info": 22, "maintenance": 18, "reload": 14, "inspection":
 SEVERITIES = {"info": 60, "minor": 25, "major": 12, "critical": 3}
 STATUSES = {"done": 95, "open": 2, "in_progress": 2, "cancelled": 1}
 PROJECTS = tuple(f"OF-{number:04}" for number in range(1000, 1060))
-SPOKEN = """
+COMMON_WORDS = """
     bearing motor spindle belt valve sensor oil leak noise pressure changed checked tool axis hydraulic pump
     seal cable fuse relay screw filter coolant alarm restart jammed broken worn loose tightened cleaned
     replaced adjusted arrêt moteur courroie roulement capteur fuite huile bruit pression remplacé serré
@@ -36,22 +36,23 @@ SPOKEN = """
 """
 SYLLABLES = ("ba", "co", "di", "fu", "ga", "le", "mi", "no", "pa", "ra", "se", "ti", "vo", "tra", "ple", "cor", "mon")
 VOCABULARY = 20_000
-# Zipf-Mandelbrot 1 / (rank + 5): with 25 words a log the first is in 40 % of logs, the 300th in 1 %.
+# Zipf-Mandelbrot distribution 1 / (rank + 5): at 25 words per log, the first word is in 40 % of the logs, the 300th
+# in 1 %.
 FLATTENING = 5
 WORDS = 25
 
 
 def vocabulary() -> list[str]:
-    """The words of all texts, the most frequent first."""
+    """Return the words of all texts, the most frequent first."""
     rng = Random(SEED)
-    found = dict.fromkeys(SPOKEN.split())
+    found = dict.fromkeys(COMMON_WORDS.split())
     while len(found) < VOCABULARY:
         found["".join(rng.choices(SYLLABLES, k=rng.choice((2, 3, 3, 4))))] = None
     return list(found)
 
 
 def machines() -> Iterator[dict[str, Any]]:
-    """The machines, as `MachineCreate` shows them."""
+    """Generate the machines, in the form of `MachineCreate`."""
     rng = Random(SEED)
     for number in range(MACHINES):
         kind = KINDS[number % len(KINDS)]
@@ -70,45 +71,45 @@ def machines() -> Iterator[dict[str, Any]]:
 
 
 def users() -> Iterator[dict[str, Any]]:
-    """The people, as `UserCreate` shows them."""
+    """Generate the users, in the form of `UserCreate`."""
     for number, trigram in enumerate(USERS):
         role = "lead" if number % 10 == 0 else "operator"
         yield {"trigram": trigram, "first_name": f"First{number}", "last_name": None, "role": role, "active": True}
 
 
 def machine_names() -> list[str]:
-    """The names of all machines, the busiest first."""
+    """Return the names of all machines; the first has the most logs."""
     return [machine["name"] for machine in machines()]
 
 
 def logs(rows: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
-    """So many logs over twenty years, nearly in the order of their time, as `LogCreate` shows them."""
-    pen = _Pen(rows, seed)
+    """Generate `rows` logs over twenty years, roughly in chronological order, in the form of `LogCreate`."""
+    generator = _LogGenerator(rows, seed)
     step = (END - START) / rows
     for number in range(rows):
-        yield pen.log(START + (number + pen.rng.random()) * step)
+        yield generator.log(START + (number + generator.rng.random()) * step)
 
 
 def recent(rows: int, seed: int) -> Iterator[dict[str, Any]]:
-    """So many logs after all those, as often as a million of them in twenty years."""
-    pen = _Pen(rows, seed)
+    """Generate `rows` logs that are newer than those of `logs`, at a rate of a million in twenty years."""
+    generator = _LogGenerator(rows, seed)
     for number in range(rows):
-        yield pen.log(END + (number + pen.rng.random()) * INTERVAL)
+        yield generator.log(END + (number + generator.rng.random()) * INTERVAL)
 
 
 def fingerprint(rows: int) -> str:
-    """What changes when other records are generated: files built before are then built anew."""
+    """Return a hash of a sample of the records: when the generator changes, existing files are rebuilt."""
     sample = [*machines(), *users(), *islice(logs(rows), 100)]
     return blake2b(repr(sample).encode(), digest_size=8).hexdigest()
 
 
 def text_of(at: float) -> str:
-    """A time in seconds as the API writes it."""
+    """Format a Unix time as the API does."""
     return f"{datetime.fromtimestamp(int(at), UTC).replace(tzinfo=None).isoformat()}Z"
 
 
-class _Pen:
-    """Writes one log after another."""
+class _LogGenerator:
+    """Generates one log after another."""
 
     def __init__(self, rows: int, seed: int) -> None:
         self.rng = Random(seed)
@@ -120,11 +121,11 @@ class _Pen:
             name: (list(weights), list(accumulate(weights.values())))
             for name, weights in (("type", TYPES), ("severity", SEVERITIES), ("status", STATUSES))
         }
-        # Three in ten logs name a part, each part is named by about six logs.
+        # Three in ten logs mention a part number, and each part number occurs in about six logs.
         self.parts = max(1, rows // 20)
 
     def log(self, at: float) -> dict[str, Any]:
-        """One log that began about then."""
+        """Generate a log that began at about this time."""
         rng = self.rng
         draw = rng.random
         written = at
@@ -160,6 +161,6 @@ class _Pen:
         return self.rng.choices(values, cum_weights=weights)[0]
 
     def _uuid(self, at: float) -> str:
-        """A UUIDv7 of that time."""
+        """Return a UUIDv7 for this time."""
         head, tail = f"{int(at * 1000):012x}", f"{self.rng.getrandbits(72):018x}"
         return f"{head[:8]}-{head[8:]}-7{tail[:3]}-8{tail[3:6]}-{tail[6:]}"

@@ -1,4 +1,4 @@
-"""Load: a few keep-alive connections that ask one request after another, and what came of it."""
+"""A load generator: a few keep-alive connections that send one request after another, and measure the responses."""
 
 import asyncio
 import json
@@ -12,22 +12,22 @@ from typing import Any
 import uvloop
 
 from benchmarks.data import TOKEN
-from benchmarks.options import Missing, Refused
+from benchmarks.options import MeasurementError, NotImplementedYet
 from benchmarks.servers import Server
 
-# Reads are measured with one client, and with several that ask at once.
+# Reads are measured with one client, and with eight concurrent clients.
 CLIENTS = {"alone": 1, "together": 8}
 WRITERS = 16
 HEADERS = f"Host: bench\r\nAuthorization: Bearer {TOKEN}"
 
 
-class ServerFailed(Refused):
-    """An answer of 500 or more."""
+class ServerFailed(MeasurementError):
+    """The server responded with a status of 500 or more."""
 
 
 @dataclass
 class Load:
-    """What one measurement saw; latencies in seconds, of what did not fail."""
+    """The result of one measurement; latencies are in seconds, of successful requests only."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -36,22 +36,22 @@ class Load:
 
     @property
     def cpu_us(self) -> float:
-        """Microseconds of the server's processor time a request."""
+        """The server's processor time per request, in microseconds."""
         return self.cpu_seconds / len(self.latencies) * 1e6
 
     @property
     def per_second(self) -> float:
-        """Requests answered a second."""
+        """The number of successful requests per second."""
         return len(self.latencies) / self.seconds
 
 
 def get(path: str) -> bytes:
-    """A GET, ready to send."""
+    """Return the bytes of a GET request."""
     return f"GET {path} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode()
 
 
 def post(path: str, body: Any, key: str | None = None) -> bytes:
-    """A POST of JSON, ready to send, with an `Idempotency-Key` if one is given."""
+    """Return the bytes of a POST request with a JSON body, and with an `Idempotency-Key` if one is given."""
     content = json.dumps(body, ensure_ascii=False).encode()
     head = f"POST {path} HTTP/1.1\r\n{HEADERS}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
     if key is not None:
@@ -59,14 +59,14 @@ def post(path: str, body: Any, key: str | None = None) -> bytes:
     return head.encode() + b"\r\n\r\n" + content
 
 
-def require(server: Server, path: str) -> None:
-    """Raise `Missing` unless the product has this path already."""
-    if path not in json.loads(ask(server, get("/openapi.json")))["paths"]:
-        raise Missing("not there (404)")
+def require_path(server: Server, path: str) -> None:
+    """Raise `NotImplementedYet` if the product does not have this path."""
+    if path not in json.loads(fetch(server, get("/openapi.json")))["paths"]:
+        raise NotImplementedYet("not there (404)")
 
 
-def ask(server: Server, request: bytes) -> bytes:
-    """The body of one answer; raises `Refused` if it is no success."""
+def fetch(server: Server, request: bytes) -> bytes:
+    """Send one request and return the body of the response; raise `MeasurementError` unless it is a success."""
 
     async def once() -> bytes:
         connection = await _Connection.open(server.port)
@@ -78,15 +78,15 @@ def ask(server: Server, request: bytes) -> bytes:
     return uvloop.run(once())
 
 
-def drive(server: Server, requests: Iterable[bytes], clients: int, seconds: float) -> Load:
-    """Ask these requests over and over for so long; the answers must be successes."""
-    return uvloop.run(_drive(server, cycle(requests), clients, seconds))
+def generate_load(server: Server, requests: Iterable[bytes], clients: int, seconds: float) -> Load:
+    """Send these requests again and again for `seconds`; raise `MeasurementError` on a client error."""
+    return uvloop.run(_generate_load(server, cycle(requests), clients, seconds))
 
 
-async def _drive(server: Server, requests: Iterator[bytes], clients: int, seconds: float) -> Load:
+async def _generate_load(server: Server, requests: Iterator[bytes], clients: int, seconds: float) -> Load:
     connections = [await _Connection.open(server.port) for _ in range(clients)]
     for connection in connections:
-        await connection.ask(next(requests))  # the first one warms: opened pools, compiled statements
+        await connection.ask(next(requests))  # warm up connection pools and compiled statements
     load, cpu, start = Load(), server.cpu_seconds(), time.perf_counter()
 
     async def client(connection: "_Connection") -> None:
@@ -100,7 +100,7 @@ async def _drive(server: Server, requests: Iterator[bytes], clients: int, second
 
     await asyncio.gather(*map(client, connections))
     if not load.latencies:
-        raise Refused("No request was answered.")
+        raise MeasurementError("No request succeeded.")
     load.seconds, load.cpu_seconds = time.perf_counter() - start, server.cpu_seconds() - cpu
     for connection in connections:
         connection.close()
@@ -108,7 +108,7 @@ async def _drive(server: Server, requests: Iterator[bytes], clients: int, second
 
 
 class _Connection:
-    """One HTTP/1.1 connection that is kept; it reads what these servers send and no more."""
+    """A keep-alive HTTP/1.1 connection. It supports only the responses that these servers send."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -127,7 +127,7 @@ class _Connection:
         status = int(head[9:12])
         if status not in (200, 201):
             line = request.partition(b"\r\n")[0].decode()
-            raise (ServerFailed if status >= 500 else Refused)(f"{line}: {status} {body[:300].decode()}")
+            raise (ServerFailed if status >= 500 else MeasurementError)(f"{line}: {status} {body[:300].decode()}")
         return body
 
     async def _body(self, head: bytes) -> bytes:
@@ -142,8 +142,8 @@ class _Connection:
         return body
 
 
-def summary(rounds: Sequence[Load]) -> dict[str, float]:
-    """Several rounds of one thing: medians of the rounds, and percentiles of all latencies together."""
+def summarize(rounds: Sequence[Load]) -> dict[str, float]:
+    """Summarize several rounds of one measurement: medians of the rounds, and percentiles of all latencies."""
     costs = [load.cpu_us for load in rounds]
     return {
         "cpu_us": median(costs),
@@ -156,7 +156,7 @@ def summary(rounds: Sequence[Load]) -> dict[str, float]:
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Milliseconds: the middle, the one in a hundred, the worst; and of how many."""
+    """Return the median, the 99th percentile and the maximum in milliseconds, and the number of values."""
     ordered = sorted(seconds)
     return {
         "p50_ms": ordered[len(ordered) // 2] * 1e3,

@@ -1,4 +1,4 @@
-"""What a run can choose, from the environment and the command line."""
+"""The options of a run, from the environment and the command line."""
 
 import os
 from dataclasses import dataclass
@@ -6,22 +6,22 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-GLANCE = 100_000
-# Writes go to copies of a file of at most so many logs.
-MAX_WRITTEN = 1_000_000
+QUICK_RUN_ROWS = 100_000
+# Write benchmarks use copies of a file with at most this many logs.
+MAX_WRITE_ROWS = 1_000_000
 
 
-class Refused(Exception):
-    """A measurement that cannot be made; its text says why."""
+class MeasurementError(Exception):
+    """A measurement is not possible or not valid; the message says why."""
 
 
-class Missing(Refused):
-    """The server has no such path yet."""
+class NotImplementedYet(MeasurementError):
+    """The server does not have this path."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """One run: how many logs, where the files are, how long each measurement takes."""
+    """The options of one run: the number of logs, the folder of the files, the length of each measurement."""
 
     rows: int
     folder: Path
@@ -30,24 +30,24 @@ class Options:
     only: tuple[str, ...]
 
     @property
-    def glance(self) -> bool:
-        """Whether the run is for a first look: short measurements, few repetitions."""
-        return self.rows <= GLANCE
+    def is_quick_run(self) -> bool:
+        """Whether this is a quick run with short measurements and few repetitions."""
+        return self.rows <= QUICK_RUN_ROWS
 
     @property
     def write_rows(self) -> int:
-        """The size of the file that writes go to a copy of."""
-        return min(self.rows, MAX_WRITTEN)
+        """The number of logs in the file that write benchmarks copy."""
+        return min(self.rows, MAX_WRITE_ROWS)
 
 
 def read(only: list[str]) -> Options:
-    """The options of this process: ROWS, ROUNDS, SECONDS, BENCH_DATA, and the sections named."""
+    """Read the options: ROWS, ROUNDS, SECONDS and BENCH_DATA from the environment, and the names of sections."""
     rows = int(os.environ.get("ROWS", "10000").replace("_", "").replace(",", ""))
     named = only or os.environ.get("ONLY", "").replace(",", " ").split()
     return Options(
         rows=rows,
         folder=Path(os.environ.get("BENCH_DATA") or HERE / "data").absolute(),
         rounds=int(os.environ.get("ROUNDS", "4")),
-        seconds=float(os.environ.get("SECONDS", "0.12" if rows <= GLANCE else "3")),
+        seconds=float(os.environ.get("SECONDS", "0.12" if rows <= QUICK_RUN_ROWS else "3")),
         only=tuple(named),
     )

@@ -1,4 +1,4 @@
-"""Servers as processes of their own on free ports: start, stop, and what they cost, from /proc."""
+"""Starts and stops servers as separate processes on free ports, and reads their resource usage from /proc."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.options import ROOT, Refused
+from benchmarks.options import ROOT, MeasurementError
 
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 60.0
@@ -21,7 +21,7 @@ UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-s
 
 @dataclass(frozen=True)
 class Command:
-    """How to start a server; `{port}` in its words is the port it gets."""
+    """How to start a server; `{port}` in an argument is replaced by the port."""
 
     words: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -30,66 +30,66 @@ class Command:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers; `seconds_to_answer` from its start to its first 200."""
+    """A running server; `seconds_to_answer` is the time from its start to its first response with 200."""
 
     process: subprocess.Popen
     port: int
     seconds_to_answer: float
 
     def cpu_seconds(self) -> float:
-        """The processor time of the process and its children so far, in user and system mode."""
-        return sum(map(_cpu_seconds, _family(self.process.pid)))
+        """Return the processor time of the process and its children so far, in user and system mode."""
+        return sum(map(_cpu_seconds, _process_tree(self.process.pid)))
 
     def resident_mb(self) -> float:
-        """The memory it occupies now."""
+        """Return the resident memory."""
         return _status(self.process.pid, "VmRSS")
 
-    def highest_mb(self) -> float:
-        """The most memory it occupied since `forget_highest`."""
+    def peak_mb(self) -> float:
+        """Return the highest resident memory since `reset_peak`."""
         return _status(self.process.pid, "VmHWM")
 
-    def forget_highest(self) -> None:
-        """Let `highest_mb` begin anew."""
+    def reset_peak(self) -> None:
+        """Reset the value that `peak_mb` returns."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
 def python(environment: Path | None = None) -> str:
-    """The interpreter of an environment, of this one if none is given."""
+    """Return the Python interpreter of a virtual environment, by default of the current one."""
     return str(environment / "bin" / "python") if environment else sys.executable
 
 
 def uvicorn(target: str, interpreter: str, **environment: str) -> Command:
-    """One uvicorn worker on an application's factory, with the loop and the parser that the product uses."""
+    """Return the command for one uvicorn worker, with the event loop and HTTP parser that the product uses."""
     words = [interpreter, "-m", "uvicorn", "--factory", target, "--port", "{port}", *UVICORN]
     return Command(words, environment)
 
 
 def product(url: str) -> Command:
-    """The product as people start it."""
+    """Return the command for the product, as users start it."""
     words = [str(Path(sys.executable).parent / "mm"), "serve", "--port", "{port}"]
     return Command(words, {"MM_DATABASE_URL": url}, "/readyz")
 
 
 @contextmanager
 def running(command: Command) -> Iterator[Server]:
-    """Start a server, wait until it answers, and stop it at the end."""
+    """Start a server, wait until it responds, and stop it at the end."""
     port = _free_port()
-    # The settings of whoever runs this are not the product's here.
+    # Do not pass the MM_ settings of the user who runs the benchmark to the product.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
     started = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             [word.replace("{port}", str(port)) for word in command.words],
             cwd=ROOT,
             env={**inherited, **command.environment},
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
         try:
-            if fault := _wait(process, port, command.ready):
-                said.seek(0)
-                raise Refused(f"{process.args[0]} {fault}.\n{said.read()[-2000:]}")
+            if failure := _wait(process, port, command.ready):
+                output.seek(0)
+                raise MeasurementError(f"{process.args[0]} {failure}.\n{output.read()[-2000:]}")
             yield Server(process, port, time.perf_counter() - started)
         finally:
             _stop(process)
@@ -111,15 +111,15 @@ def _free_port() -> int:
 
 
 def _wait(process: subprocess.Popen, port: int, path: str) -> str | None:
-    """Wait until it answers; what went wrong if it does not."""
+    """Wait until the server responds; return a description of the failure if it does not."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
-            return f"stopped with {process.returncode} before it answered"
+            return f"exited with {process.returncode} before its first response"
         if _status_of(port, path) == 200:
             return None
         time.sleep(0.01)
-    return f"did not answer {path} within {START_SECONDS:.0f} s"
+    return f"did not respond to {path} within {START_SECONDS:.0f} s"
 
 
 def _status_of(port: int, path: str) -> int | None:
@@ -131,17 +131,17 @@ def _status_of(port: int, path: str) -> int | None:
         return None
 
 
-def _family(pid: int) -> Iterator[int]:
+def _process_tree(pid: int) -> Iterator[int]:
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        # A thread may end between the listing and the reading.
+        # A thread may end after the glob has listed it.
         with suppress(OSError):
             for child in children.read_text().split():
-                yield from _family(int(child))
+                yield from _process_tree(int(child))
 
 
 def _cpu_seconds(pid: int) -> float:
-    # The second field, the name, may hold blanks; utime and stime are the 14th and 15th of all.
+    # The second field, the process name, may contain spaces; utime and stime are fields 14 and 15.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

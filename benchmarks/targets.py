@@ -1,4 +1,4 @@
-"""Who is measured: how each is started, what each can be asked, and the check that all answer alike."""
+"""The servers that the benchmark compares: how to start them, and a check that their responses are equal."""
 
 import json
 import shutil
@@ -10,25 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import servers
-from benchmarks.load import ask, get
-from benchmarks.options import HERE, Refused
+from benchmarks.load import fetch, get
+from benchmarks.options import HERE, MeasurementError
 from benchmarks.servers import Command, Server
 
 ENVIRONMENT = HERE / ".venv"
 LOCK = HERE / "peers" / "requirements.lock"
 PRODUCT, NAIVE, LIMIT = "product", "naive", "limit"
 LITESTAR, DATASETTE, DRF = "Litestar", "Datasette", "DRF"
-# Datasette reads rows, not this contract: it looks the machine's name up, counts nothing, and answers its own items.
+# Datasette does not implement the product's API. It shows its own table page, with the machine's name, without a count.
 DATASETTE_PAGE = (
     "/{}/logs.json?_sort_desc=started_at&_size=50&_shape=objects&_label=machine_id&_json=attributes"
     "&_nocount=1&_nofacet=1"
 )
-CHECKED = 20
+VERIFIED_PATHS = 20
 
 
 @dataclass(frozen=True)
 class Target:
-    """One server to measure; `page` is its own path of the newest logs if it is not the contract's."""
+    """A server to measure; `page` is its path of the newest logs, if that differs from the product's path."""
 
     name: str
     command: Command
@@ -36,7 +36,7 @@ class Target:
 
 
 def on_sqlite(path: Path) -> list[Target]:
-    """The product, the naive twin and the limit on one file."""
+    """Return the product, the naive app and the limit, all on one file."""
     return [
         Target(PRODUCT, servers.product(f"sqlite:///{path}")),
         Target(NAIVE, naive(f"sqlite+aiosqlite:///{path}")),
@@ -45,19 +45,19 @@ def on_sqlite(path: Path) -> list[Target]:
 
 
 def naive(url: str) -> Command:
-    """The naive twin on a database."""
+    """Return the command for the naive app on a database."""
     return servers.uvicorn("benchmarks.apps.naive:serve", servers.python(), BENCH_URL=url)
 
 
 def peers(path: Path) -> list[Target]:
-    """Other programs on the same file; none if their environment cannot be made."""
+    """Return other frameworks on the same file, or nothing if their environment cannot be created."""
     if not _installed():
         return []
     python = servers.python(ENVIRONMENT)
     file = {"BENCH_FILE": str(path)}
     page = DATASETTE_PAGE.format(path.stem)
     datasette = servers.uvicorn("benchmarks.peers.with_datasette:serve", python, **file)
-    # As Django's documents have it: gunicorn; one process, with threads so that connections are kept.
+    # Gunicorn, as Django's documentation recommends: one process, with threads, which keep-alive requires.
     gunicorn = [python, "-m", "gunicorn", "benchmarks.peers.with_drf", "--bind", "127.0.0.1:{port}", "--threads", "4"]
     return [
         Target(LITESTAR, servers.uvicorn("benchmarks.peers.with_litestar:serve", python, **file)),
@@ -67,7 +67,7 @@ def peers(path: Path) -> list[Target]:
 
 
 def _installed() -> bool:
-    """Make the peers' environment from its lock, once; say so where that fails."""
+    """Create the environment of the other frameworks from its lock file, once; print a message if that fails."""
     stamp = ENVIRONMENT / "installed"
     if stamp.is_file() and stamp.read_text() == LOCK.read_text():
         return True
@@ -75,37 +75,37 @@ def _installed() -> bool:
     if shutil.which("uv"):
         steps = [
             ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(ENVIRONMENT)],
-            ["uv", "pip", "sync", "--quiet", "--python", python, "--require-hashes", lock],
+            ["uv", "pip", "sync", "--quiet", "--python", python, "--require_path-hashes", lock],
         ]
     else:
         steps = [
             [sys.executable, "-m", "venv", str(ENVIRONMENT)],
-            [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", lock],
+            [python, "-m", "pip", "install", "--quiet", "--require_path-hashes", "--requirement", lock],
         ]
     for step in steps:
         if subprocess.run(step, check=False).returncode:
-            sys.stderr.write("The peers' environment could not be made: they are left out.\n")
+            sys.stderr.write("Could not create the environment of the other frameworks: skipping them.\n")
             return False
     stamp.write_text(LOCK.read_text())
     return True
 
 
 def verify(running: Mapping[str, Server], paths: Sequence[str]) -> None:
-    """Raise `Refused` unless all answer the same items, all fields of the contract, to the first of these requests."""
-    for path in paths[:CHECKED]:
+    """Raise `MeasurementError` unless all servers return equal items, with all fields, for the first of these paths."""
+    for path in paths[:VERIFIED_PATHS]:
         wanted = None
         for name, server in running.items():
-            items = _items(json.loads(ask(server, get(path))))
+            items = _items(json.loads(fetch(server, get(path))))
             if wanted is None:
                 wanted = items
             elif items != wanted:
-                raise Refused(
-                    f"{name} and {next(iter(running))} answer {path} differently: {_difference(items, wanted)}"
+                raise MeasurementError(
+                    f"{name} and {next(iter(running))} respond differently to {path}: {_difference(items, wanted)}"
                 )
 
 
 def _items(body: Any) -> list[Any]:
-    """The records of an answer: a list's under the name that its framework gives them."""
+    """Return the records of a response; frameworks name the array of a list differently."""
     return next((body[name] for name in ("items", "results") if name in body), [body])
 
 

@@ -1,4 +1,4 @@
-"""What every test may ask for: a migrated database of each engine, and the API on it."""
+"""Fixtures for all tests: a migrated database on each engine, and a client of the API on it."""
 
 import logging
 import os
@@ -17,10 +17,9 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
-import clusters
-import figures
-import selection
-from figures import ENGINES, figure
+import postgresql_server
+import proof_table
+import quick_selection
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
 from machine_monitor.api.serving.logs import AccessLog
@@ -28,8 +27,9 @@ from machine_monitor.config import Settings
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
 from machine_monitor.services.projections import upkeep
+from proof_table import ENGINES, record_counts
 
-__all__ = ["ENGINES", "figure"]
+__all__ = ["ENGINES", "record_counts"]
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -39,27 +39,27 @@ for profile, examples in (("quick", 20), ("suite", 100), ("proof", 1_000)):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="the proof at its full length, and its table")
-    parser.addoption("--quick", action="store_true", help="only what is quick: SQLite, no browser, no process")
+    parser.addoption("--long", action="store_true", help="run fault tests at full length and print their table")
+    parser.addoption("--quick", action="store_true", help="run only quick tests: SQLite, no browser, no processes")
 
 
 def pytest_configure(config):
-    # Here, for tests import this file a second time: they have their asserts say what they saw, as tests do.
+    # Show details of failed asserts in these helper modules, too. Here, because tests import this file a second time.
     pytest.register_assert_rewrite("reliability.clients")
     profiles = [name for name, option in (("proof", "--long"), ("quick", "--quick")) if config.getoption(option)]
     settings.load_profile(profiles[0] if profiles else "suite")
 
 
 def pytest_collection_modifyitems(config, items):
-    figures.label(config, items)
+    proof_table.label(config, items)
     if config.getoption("--quick"):
-        selection.deselect(config, items)
+        quick_selection.deselect(config, items)
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """The proof's table, and where the pictures of the console are, if any were taken."""
+    """Print the table of `make proof`, and the folder of the console's screenshots if tests saved any."""
     if config.getoption("--long"):
-        for line in figures.table(terminalreporter.stats):
+        for line in proof_table.table(terminalreporter.stats):
             terminalreporter.write_line(line)
     ran = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
     if any(nodeid.startswith("tests/console/test_pages.py") for nodeid in ran):
@@ -68,7 +68,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Let tests that are `untraced` run without coverage; its own `no_cover` does nothing in a process of xdist's."""
+    """Switch coverage off for tests marked `untraced`; its own marker `no_cover` has no effect in xdist's workers."""
     if not item.get_closest_marker("untraced"):
         return (yield)
     here, in_threads = sys.gettrace(), threading.gettrace()
@@ -83,27 +83,27 @@ def pytest_runtest_call(item):
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of data that stands beside a developer's checkout."""
+    """The folder `../shared` with sample data, next to a developer's checkout."""
     if not SHARED.is_dir():
-        pytest.skip("needs the data in ../shared, which is beside a developer's checkout only")
+        pytest.skip("needs the sample data in ../shared, which only exists next to a developer's checkout")
     return SHARED
 
 
 @pytest.fixture(scope="session")
 def postgresql_url(request) -> Iterator[str]:
-    """A PostgreSQL server: the one that MM_TEST_DATABASE_URL names, or one of our own."""
+    """The URL of a PostgreSQL server: MM_TEST_DATABASE_URL, or a local server for this session."""
     if request.config.getoption("--quick"):
-        pytest.skip("`make quick` starts no PostgreSQL: mark this test `slow`")
+        pytest.skip("`make quick` does not start PostgreSQL: mark this test `slow`")
     if given := os.environ.get("MM_TEST_DATABASE_URL"):
         yield given
         return
-    with clusters.started(durable=False) as (url, _):
+    with postgresql_server.running_server(durable=False) as (url, _):
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql_url) -> Iterator[str]:
-    """The name of a migrated database that others are copied from."""
+    """The name of a migrated database; test databases are copies of it."""
     name = f"mm_template_{uuid.uuid4().hex[:8]}"
     _execute(postgresql_url, "CREATE DATABASE {}", name)
     prepare(_named(postgresql_url, name))
@@ -113,7 +113,7 @@ def postgresql_template(postgresql_url) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory) -> Path:
-    """A migrated file that others are copied from."""
+    """A migrated SQLite file; test databases are copies of it."""
     path = tmp_path_factory.mktemp("template") / "template.db"
     prepare(f"sqlite:///{path}")
     return path
@@ -121,7 +121,7 @@ def sqlite_template(tmp_path_factory) -> Path:
 
 @contextmanager
 def new_database(request, engine: str, folder: Path) -> Iterator[str]:
-    """The URL of a migrated database of an engine, with nothing but the shipped types."""
+    """Create a migrated database that contains only the shipped log types, and yield its URL."""
     name = f"mm_{uuid.uuid4().hex[:12]}"
     if engine == "sqlite":
         path = folder / name / "test.db"
@@ -137,7 +137,7 @@ def new_database(request, engine: str, folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def new_database_url(request, tmp_path):
-    """Makes a database of an engine, as often as it is called."""
+    """A function that creates another migrated database on a given engine."""
     with ExitStack() as made:
         yield lambda engine: made.enter_context(new_database(request, engine, tmp_path))
 
@@ -172,7 +172,7 @@ def empty_url(request, tmp_path) -> Iterator[str]:
 
 @pytest.fixture
 async def database(database_url) -> AsyncIterator[Database]:
-    """An open database."""
+    """An opened `Database`."""
     opened = Database(database_url)
     await opened.open()
     yield opened
@@ -181,7 +181,7 @@ async def database(database_url) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def loggers() -> Iterator[None]:
-    """Afterwards the loggers are as they were before the log was configured."""
+    """Restore the configuration of all loggers after the test."""
     names = (None, *logs.OURS, "uvicorn.error", "uvicorn.access", "py.warnings")
     before = [(logger, logger.level, [*logger.handlers], logger.propagate) for logger in map(logging.getLogger, names)]
     yield
@@ -193,13 +193,13 @@ def loggers() -> Iterator[None]:
 
 @pytest.fixture
 def timezone() -> str:
-    """The site's time zone; a test that minds parametrizes it."""
+    """The time zone of the site; tests that depend on it override it by parametrization."""
     return "UTC"
 
 
 @pytest.fixture
 async def client(database_url, timezone) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the API, in process."""
+    """An in-process client of the API, without credentials on an open service."""
     async with serving(Settings(database_url=database_url, timezone=timezone)) as opened:
         yield opened
 
@@ -208,14 +208,14 @@ async def client(database_url, timezone) -> AsyncIterator[httpx2.AsyncClient]:
 async def serving(
     chosen: Settings, access_log: AccessLog | None = None, *, open_: bool = True
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of an API with these settings; anyone may read and write, unless a test is about who may."""
+    """Start the API with these settings and yield a client; by default, clients need no credentials."""
     app = create_app(chosen.model_copy(update={"open": open_}), access_log)
     async with app.router.lifespan_context(app), calling(app) as opened:
         yield opened
 
 
 def calling(app: FastAPI, scheme: str = "http") -> httpx2.AsyncClient:
-    """A client of an application that is running."""
+    """Return a client of an application whose lifespan is running."""
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=f"{scheme}://machine-monitor")
 
 

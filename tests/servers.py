@@ -1,4 +1,4 @@
-"""Services over sockets: one in a thread of this process, one as people start it; and a client that says any bytes."""
+"""Runs the service over real sockets, in a thread or in a process, and sends raw bytes to it."""
 
 import contextlib
 import os
@@ -14,19 +14,19 @@ from typing import Self
 
 import uvicorn
 
+from forked_processes import ForkedCommand
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import server
 from machine_monitor.config import Settings
-from processes import Forked
 
 START_SECONDS = 60
-Process = subprocess.Popen | Forked
+Process = subprocess.Popen | ForkedCommand
 
 
 @contextmanager
-def threaded(settings: Settings, tell=None):
-    """The application and its port, served in a thread; anyone may read and write."""
-    app, port = create_app(settings.model_copy(update={"open": True}), tell), free_port()
+def threaded(settings: Settings, access_log=None):
+    """Serve the application in a thread, open to clients without credentials; yield it and its port."""
+    app, port = create_app(settings.model_copy(update={"open": True}), access_log), free_port()
     running = uvicorn.Server(uvicorn.Config(app, port=port, **server.options(settings)))
     thread = threading.Thread(target=running.run)
     thread.start()
@@ -41,7 +41,7 @@ def threaded(settings: Settings, tell=None):
 
 
 class Service:
-    """`mm serve` with these settings, in a process of its own; anyone may read and write."""
+    """`mm serve` in a separate process, with these settings, open to clients without credentials."""
 
     def __init__(self, folder: Path, *words: str, **settings: object) -> None:
         self.port = free_port()
@@ -80,13 +80,13 @@ class Service:
 
 
 class ForkedService(Service):
-    """The same, there sooner: for tests that start many."""
+    """A service in a forked process, which starts faster: for tests that start many services."""
 
-    _start = staticmethod(Forked)
+    _start = staticmethod(ForkedCommand)
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """The environment of a process with these settings and no others."""
+    """Return environment variables for a process with exactly these settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
     return inherited | {f"MM_{name.upper()}": str(value) for name, value in settings.items()}
 
@@ -101,8 +101,8 @@ def connect(port: int, seconds: float = 15) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), seconds)
 
 
-def rest(client: socket.socket) -> bytes:
-    """Everything until the server hangs up."""
+def read_to_end(client: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
     parts = []
     with contextlib.suppress(ConnectionResetError):
         while part := client.recv(1 << 20):
@@ -110,18 +110,18 @@ def rest(client: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def say(port: int, *parts: bytes) -> bytes:
-    """What is answered to these bytes until the server hangs up."""
+def send_raw(port: int, *parts: bytes) -> bytes:
+    """Send these bytes and return everything that the server sends until it closes the connection."""
     with connect(port) as client:
         for part in parts:
             client.sendall(part)
-        return rest(client)
+        return read_to_end(client)
 
 
 def status(port: int, path: str) -> int | None:
-    """The status of a GET; None if nobody answers."""
+    """Return the status of a GET, or None if there is no response."""
     try:
-        answer = say(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = send_raw(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         return int(answer[9:12])
     except (OSError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""The budgets of the house, and the direction of its imports. Each rule is one test that lists what breaks it."""
+"""The size limits and import rules of the code base. Each rule is one test, which lists all violations."""
 
 import ast
 import re
@@ -24,8 +24,8 @@ MAX_FILE = 400
 MAX_FUNCTION = 40
 MAX_PARAMETERS = 5
 MAX_ENTRIES = 14
-TOO_WIDE: set[str] = set()
-# Names that say nothing about what a module is for.
+EXEMPT_PACKAGES: set[str] = set()
+# Module names that do not describe a purpose.
 FORBIDDEN = {"utils", "helpers", "common", "core", "manager", "managers", "base_service", "misc"}
 
 
@@ -40,7 +40,7 @@ def text(path: Path) -> str:
 
 @cache
 def functions() -> list[tuple[Path, Function]]:
-    """Every function of the sources with its file; each file is parsed once."""
+    """Return every function of the sources with its file; each file is parsed once."""
     return [
         (path, node)
         for path in SOURCES
@@ -50,58 +50,58 @@ def functions() -> list[tuple[Path, Function]]:
 
 
 def parameters(function: Function) -> int:
-    """How many parameters a caller of the function can give."""
+    """Count the parameters that a caller can pass."""
     arguments = function.args
     first = [argument.arg for argument in arguments.args[:1]]
     bound = first in (["self"], ["cls"])
     return len([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]) - bound
 
 
-def test_a_file_is_read_in_one_sitting():
+def test_no_file_has_more_than_400_lines():
     assert PYTHON
     assert CONSOLE_SOURCES
     lengths = {name(path): len(text(path).splitlines()) for path in [*PYTHON, *CONSOLE_SOURCES]}
     assert {file: length for file, length in lengths.items() if length > MAX_FILE} == {}
 
 
-def test_a_function_fits_a_screen():
+def test_no_function_has_more_than_40_lines():
     assert functions()
     lengths = [(name(path), node.name, node.end_lineno - node.lineno + 1) for path, node in functions()]
     assert [function for function in lengths if function[-1] > MAX_FUNCTION] == []
 
 
-def test_a_function_takes_few_parameters():
+def test_no_function_has_more_than_five_parameters():
     counts = [(name(path), node.name, parameters(node)) for path, node in functions() if "cli" not in path.parts]
     assert [function for function in counts if function[-1] > MAX_PARAMETERS] == []
 
 
-def test_a_package_is_seen_at_a_glance():
+def test_no_package_has_more_than_14_entries():
     widths = {}
     for package in {path.parent for path in SOURCES}:
         packages = [path for path in package.iterdir() if (path / "__init__.py").is_file()]
         modules = [path for path in package.glob("*.py") if path.name != "__init__.py"]
         widths[name(package)] = len([*packages, *modules])
-    assert {package for package, width in widths.items() if width > MAX_ENTRIES} == TOO_WIDE, widths
+    assert {package for package, width in widths.items() if width > MAX_ENTRIES} == EXEMPT_PACKAGES, widths
 
 
-# What an engine does differently is a method of `database.engines`.
-def test_no_module_asks_which_engine_it_has():
+# Differences between the engines belong in methods of `database.engines`.
+def test_no_module_compares_the_engine():
     question = re.compile(r"\b(is|is not|==|!=) (SQLITE|POSTGRESQL)\b|engine\.name (==|!=|in) ")
     assert [name(path) for path in SOURCES if question.search(text(path))] == []
 
 
-def test_a_folder_of_the_console_is_seen_at_a_glance():
-    # A language has a file for each place of the console.
+def test_no_console_folder_has_more_than_14_files():
+    # Exclude the translations, which have a file for each page of the console.
     folders = {path.parent for path in CONSOLE_SOURCES if path.parents[1].name != "words"}
     widths = {name(folder): len([path for path in folder.iterdir() if path.is_file()]) for folder in folders}
     assert {folder: width for folder, width in widths.items() if width > MAX_ENTRIES} == {}
 
 
-def test_a_module_is_named_by_what_it_is_for():
+def test_no_module_has_a_meaningless_name():
     assert [name(path) for path in [*SOURCES, *CONSOLE_SOURCES] if path.name.partition(".")[0] in FORBIDDEN] == []
 
 
-def test_a_suppression_gives_its_reason():
+def test_every_lint_suppression_gives_a_reason():
     suppressions = [
         (name(path), line)
         for path in PYTHON
@@ -112,8 +112,8 @@ def test_a_suppression_gives_its_reason():
     assert [(file, line) for file, line in suppressions if " -- " not in line] == []
 
 
-def test_no_modules_import_each_other_in_a_circle():
-    # The layers are held by import-linter. This holds the modules of one layer, imports inside functions included.
+def test_there_are_no_circular_imports():
+    # import-linter checks the layers. This test checks modules within a layer, including imports inside functions.
     graph = grimp.build_graph("machine_monitor", exclude_type_checking_imports=True, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     assert len(imports) > 100
@@ -121,7 +121,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def circles(imports: dict[str, set[str]]) -> Iterator[set[str]]:
-    """The groups of modules that can be reached from each other."""
+    """Yield the groups of modules that import each other, directly or indirectly."""
     reached = {module: reachable(imports, module) for module in imports}
     in_circles = {module for module in imports if module in reached[module]}
     while in_circles:
@@ -140,6 +140,6 @@ def reachable(imports: dict[str, set[str]], module: str) -> set[str]:
     return found
 
 
-def test_circles_are_found():
+def test_circular_imports_are_detected():
     imports = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d"}, "e": {"a"}}
     assert sorted(map(sorted, circles(imports))) == [["b", "c"], ["d"]]

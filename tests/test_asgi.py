@@ -1,4 +1,4 @@
-"""`machine_monitor.asgi:app` is an application that any ASGI server imports by its name."""
+"""`machine_monitor.asgi:app` is an application for any ASGI server."""
 
 import importlib
 import subprocess
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("loggers")
 
 @pytest.fixture
 def asgi(database_url, monkeypatch):
-    """The module, imported with a database in the environment."""
+    """The module, imported with a database URL in the environment."""
     monkeypatch.setenv("MM_DATABASE_URL", database_url)
     monkeypatch.setenv("MM_OPEN", "true")
     monkeypatch.delitem(sys.modules, "machine_monitor.asgi", raising=False)

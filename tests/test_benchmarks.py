@@ -1,4 +1,4 @@
-"""The benchmark measures like with like: its data are valid, and the apps beside the product answer the same items."""
+"""The benchmark is fair: its data are valid, and the reference apps return the same items as the product."""
 
 from itertools import islice
 
@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from benchmarks import build, data
 from benchmarks.apps import limit, naive
-from benchmarks.questions import READS, Questions
+from benchmarks.queries import READS, QueryGenerator
 from benchmarks.sections import writes
 
 from conftest import serving
@@ -18,7 +18,7 @@ from machine_monitor.models.user import UserCreate
 ROWS = 200
 
 
-def asked(app) -> httpx2.AsyncClient:
+def client_of(app) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://bench")
 
 
@@ -33,13 +33,13 @@ KINDS = [(MachineCreate, data.machines()), (UserCreate, data.users()), (LogCreat
 
 @pytest.fixture
 def seeded(sqlite_database_url) -> str:
-    """The URL of a database with a small plant."""
+    """The URL of a database with a few logs."""
     build.fill(sqlite_database_url, ROWS)
     return sqlite_database_url
 
 
 @pytest.mark.parametrize(("schema", "records"), KINDS, ids=lambda value: getattr(value, "__name__", ""))
-def test_records_are_in_the_form_that_the_api_shows(schema, records):
+def test_records_have_the_json_form_of_the_api(schema, records):
     for record in islice(records, ROWS):
         assert schema.model_validate(record).model_dump(mode="json") == record
 
@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_logs():
     assert [log["uuid"] for log in data.logs(ROWS)] != [log["uuid"] for log in data.logs(ROWS, seed=2)]
 
 
-def test_words_are_frequent_and_rare():
+def test_words_follow_a_zipf_distribution():
     texts = [{*f"{log['comment']} {log['cause']} {log['action']}".split()} for log in data.logs(4_000)]
     words = data.vocabulary()
     shares = [sum(word in text for text in texts) / len(texts) for word in (words[0], words[299], words[-1])]
@@ -58,19 +58,19 @@ def test_words_are_frequent_and_rare():
     assert shares[2] < 0.002
 
 
-async def test_the_limit_and_the_naive_twin_answer_what_the_product_answers(seeded):
+async def test_the_limit_and_the_naive_app_return_the_items_of_the_product(seeded):
     path = seeded.removeprefix("sqlite:///")
-    questions = Questions(path)
-    paths = [path for ask in READS.values() for path in ask(questions)[:5]]
+    generator = QueryGenerator(path)
+    paths = [path for ask in READS.values() for path in ask(generator)[:5]]
     async with serving(Settings(database_url=seeded)) as product:
         product.headers["Authorization"] = f"Bearer {data.TOKEN}"
         wanted = [items(await product.get(path)) for path in paths]
     twin = naive.create_app(f"sqlite+aiosqlite:///{path}")
     for app in (limit.create_app(path), twin):
-        async with asked(app) as client:
+        async with client_of(app) as client:
             assert [items(await client.get(path)) for path in paths] == wanted
     assert len(wanted[5]) == 50
-    async with asked(twin) as client, twin.router.lifespan_context(twin):
+    async with client_of(twin) as client, twin.router.lifespan_context(twin):
         answer = await client.post("/logs", json=writes.bodies(1)[0])
     assert answer.status_code == 201
     assert answer.json() | writes.bodies(1)[0] == answer.json()

@@ -1,4 +1,4 @@
-"""The files of packaging and deployment agree with the code and with each other."""
+"""Packaging and deployment files are consistent with the code and with each other."""
 
 import ipaddress
 import json
@@ -39,7 +39,7 @@ MAKE_TARGETS = {
     "console",
     "proof",
 }
-# Addresses of registries, options that hold one, and folders of somebody's machine.
+# URLs of package registries, options that contain one, and absolute paths of a developer's machine.
 FOREIGN = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|file:///(?:opt)|--(?:extra-)?index-url|--find[-]links"
     r"|(?<![\w.}])/(?:root|work)/"
@@ -54,7 +54,7 @@ def text(name: str) -> str:
 
 
 def pins(name: str) -> dict[str, tuple[str, set[str]]]:
-    """The version and the hashes of each package in a lock."""
+    """Return the version and the hashes of each package in a lock file."""
     blocks = re.split(r"\n(?=[a-z])", text(name).replace("\\\n", " ").strip())
     found = {}
     for block in blocks:
@@ -68,7 +68,7 @@ def test_every_pin_of_a_lock_has_a_hash(name):
     assert [pin for pin, (_, hashes) in pins(name).items() if not hashes] == []
 
 
-def test_locks_hold_what_pyproject_asks_for():
+def test_locks_satisfy_the_requirements_of_pyproject():
     project = tomllib.loads(text("pyproject.toml"))
     runtime, dev = pins("requirements.lock"), pins("requirements-dev.lock")
     for lock, wanted in (
@@ -85,7 +85,7 @@ def test_tests_run_on_the_versions_that_are_deployed():
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
-def test_locks_name_extras_since_pip_wants_each_name_pinned(name):
+def test_locks_contain_the_extras_of_requirements(name):
     dependencies = map(Requirement, tomllib.loads(text("pyproject.toml"))["project"]["dependencies"])
     wanted = {f"{found.name}[{', '.join(sorted(found.extras))}]==" for found in dependencies if found.extras}
     assert [pin for pin in wanted if f"\n{pin}" not in text(name)] == []
@@ -94,10 +94,10 @@ def test_locks_name_extras_since_pip_wants_each_name_pinned(name):
 # Commands
 
 
-def test_make_alone_lists_every_target():
+def test_make_without_a_target_lists_all_targets():
     if shutil.which("make") is None:
         pytest.skip("needs make")
-    said = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- whichever make there is
+    said = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- the one on the PATH
     assert set(re.findall(r"^make ([\w-]+) ", said, re.MULTILINE)) == MAKE_TARGETS
 
 
@@ -119,7 +119,7 @@ def test_example_env_shows_every_setting_with_its_default(tmp_path, monkeypatch)
     assert config.load() == config.Settings.model_construct()
 
 
-def test_example_env_holds_no_password():
+def test_example_env_contains_no_password():
     assert re.findall(r"PASSWORD=.*", text(".env.example")) == ["PASSWORD="]
 
 
@@ -145,7 +145,7 @@ def test_database_of_compose_keeps_its_data_in_a_volume(services):
     assert "ports" not in services["db"]
 
 
-def test_compose_holds_no_password_and_demands_one(services):
+def test_compose_contains_no_password_and_requires_one(services):
     for service, name in (("db", "POSTGRES_PASSWORD"), ("migrate", "PGPASSWORD"), ("app", "PGPASSWORD")):
         assert services[service]["environment"][name].startswith("${POSTGRES_PASSWORD:?")
     assert not re.search(r"://\w+:", text("docker-compose.yml"))
@@ -156,12 +156,12 @@ def test_compose_sets_only_settings_that_exist(services):
     assert given <= {config.PREFIX + name.upper() for name in config.Settings.model_fields}
 
 
-def test_compose_publishes_to_this_machine_unless_told_otherwise(services):
+def test_compose_publishes_only_to_localhost_by_default(services):
     assert services["app"]["ports"] == ["${MM_HOST:-127.0.0.1}:${MM_PORT:-8000}:8000"]
     assert services["app"]["environment"]["MM_PORT"] == "8000"
 
 
-def test_tls_is_there_if_wanted_and_leads_to_the_app(services):
+def test_the_tls_profile_proxies_to_the_app(services):
     tls = services["tls"]
     assert tls["profiles"] == ["tls"]
     assert tls["depends_on"] == ["app"]
@@ -173,23 +173,23 @@ def test_tls_is_there_if_wanted_and_leads_to_the_app(services):
     assert "CONSOLE_NAME" in tls["environment"]
 
 
-def test_the_app_of_compose_believes_a_proxy_that_is_a_container_and_no_stranger(services):
+def test_compose_trusts_only_proxies_in_private_networks(services):
     (networks,) = re.findall(r":-(.+)}", services["app"]["environment"]["FORWARDED_ALLOW_IPS"])
     trusted = [ipaddress.ip_network(network) for network in networks.split(",")]
     assert all(network.is_private for network in trusted)
-    # The pools that Docker takes its networks from.
+    # An address from Docker's default address pools.
     assert any(ipaddress.ip_address("172.18.0.5") in network for network in trusted)
 
 
 @pytest.fixture(scope="module")
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile as pairs of instruction and argument, continued lines joined as Docker joins them."""
+    """The Dockerfile as pairs of instruction and argument, with continued lines joined."""
     lines = [line for line in text("Dockerfile").splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", "")
     return [tuple(line.split(maxsplit=1)) for line in joined.splitlines() if line.strip()]
 
 
-def test_image_builds_with_all_that_the_backend_needs():
+def test_image_pins_all_dependencies_of_the_build_backend():
     needed, names = set(), ["hatchling"]
     while names:
         name = names.pop()
@@ -202,12 +202,12 @@ def test_image_builds_with_all_that_the_backend_needs():
     assert set(listed.split("|")) == needed
 
 
-def test_image_runs_as_a_numbered_user_who_is_not_root(instructions):
+def test_image_runs_as_a_numeric_user_other_than_root(instructions):
     last = [argument for name, argument in instructions if name == "USER"][-1]
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", last)
 
 
-def test_image_is_built_from_files_that_exist_and_enter_the_context(instructions):
+def test_image_copies_only_files_that_exist_in_the_build_context(instructions):
     allowed = {line[1:] for line in text(".dockerignore").splitlines() if line.startswith("!")}
     copied = {
         source
@@ -227,7 +227,7 @@ def test_image_serves_with_settings_that_exist(instructions):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """The port of a server whose /healthz answers 200, and all else 404."""
+    """The port of a server that responds to /healthz with 200, and to other paths with 404."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -245,7 +245,7 @@ def port() -> Iterator[int]:
         thread.join()
 
 
-def test_health_check_of_the_image_tells_health(instructions, port):
+def test_health_check_of_the_image_works(instructions, port):
     (argument,) = [argument for name, argument in instructions if name == "HEALTHCHECK"]
     command = json.loads(argument[argument.index("[") :])
 
@@ -263,7 +263,7 @@ def test_health_check_of_the_image_tells_health(instructions, port):
 # Workflow and files
 
 
-def test_workflow_runs_only_what_make_and_the_package_offer():
+def test_workflow_uses_only_existing_targets_and_commands():
     workflow = yaml.safe_load(text(".github/workflows/ci.yml"))
     assert set(workflow["jobs"]) == {"check", "test", "outside", "migrate", "wheel", "image"}
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
@@ -277,10 +277,10 @@ def test_workflow_runs_only_what_make_and_the_package_offer():
     ]
 
 
-def test_no_file_names_a_registry_or_a_folder_of_one_machine():
+def test_no_file_contains_registry_urls_or_local_paths():
     try:
         listed = subprocess.run(
-            ["git", "-c", "safe.directory=*", "ls-files", "-z"],  # noqa: S607 -- whichever git there is
+            ["git", "-c", "safe.directory=*", "ls-files", "-z"],  # noqa: S607 -- the one on the PATH
             cwd=ROOT,
             capture_output=True,
             text=True,

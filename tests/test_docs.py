@@ -1,4 +1,4 @@
-"""What the documents say is what there is; the README's transcript is typed and its answers are compared."""
+"""The documentation is correct: its tables match the code, and the examples of the README are executed."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ PYTHON = README.split("```python\n")[1].split("```")[0]
 
 
 def rows(title):
-    """The rows of the reference's table whose header begins with `title`, as their cells."""
+    """Return the cells of the reference table whose header starts with `title`."""
     table = REFERENCE[REFERENCE.index(f"| {title} |") :].split("\n\n")[0]
     return [[cell.strip(" `") for cell in row.strip("|").split(" | ")] for row in table.splitlines()[2:]]
 
@@ -72,7 +72,7 @@ def test_the_commands_are_those_documented():
     assert {command.strip("`") for command, _ in rows("command")} == known
 
 
-def test_the_openapi_document_is_fresh():
+def test_the_openapi_document_is_up_to_date():
     committed = json.loads((ROOT / "docs/openapi.json").read_text())
     assert committed == create_app(Settings.model_construct()).openapi(), "run `make openapi`"
 
@@ -84,15 +84,15 @@ def test_every_operation_is_named_by_its_function():
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names)
 
 
-def test_the_pictures_of_the_readme_are_there_and_light():
+def test_the_pictures_of_the_readme_exist_and_are_small():
     pictures = re.findall(r'src="([^"]+\.png)"', README)
     assert len(pictures) >= 2
     assert {path: size for path in pictures if not 0 < (size := (ROOT / path).stat().st_size) < 150_000} == {}
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the README's transcript is typed with")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the transcript of the README uses")
 @pytest.mark.slow
-def test_the_readme_s_transcript_is_what_happens(tmp_path, unused_tcp_port):
+def test_the_transcript_of_the_readme_is_correct(tmp_path, unused_tcp_port):
     transcript = README.split("```console\n")[1].split("```")[0].replace("\\\n>", " ")
     steps = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", transcript, re.MULTILINE)
     variables = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
@@ -106,10 +106,10 @@ def test_the_readme_s_transcript_is_what_happens(tmp_path, unused_tcp_port):
                 wait(f"http://127.0.0.1:{unused_tcp_port}/readyz")
                 continue
             name = re.match(r"(\w+)=", command)
-            # What is assigned in one line is there in the next.
+            # Carry variables over to the next command.
             typed = f'{command}; printf %s "${name[1]}"' if name else command.replace(":8000/", f":{unused_tcp_port}/")
             shell = subprocess.run(
-                ["sh", "-c", typed],  # noqa: S607 -- whichever shell there is
+                ["sh", "-c", typed],  # noqa: S607 -- the one on the PATH
                 cwd=tmp_path,
                 env=variables,
                 capture_output=True,
@@ -131,10 +131,10 @@ def wait(address):
             time.sleep(0.1)
         else:
             return
-    pytest.fail("the server does not answer")
+    pytest.fail("the server does not respond")
 
 
-async def test_the_readme_s_python_lists_what_the_api_lists(database_url, tmp_path):
+async def test_the_python_example_of_the_readme_works(database_url, tmp_path):
     async with serving(Settings(database_url=database_url)) as client:
         await client.put("/machines/Saw", json={})
         for severity in ("minor", "major", "critical"):
@@ -150,7 +150,7 @@ async def test_the_readme_s_python_lists_what_the_api_lists(database_url, tmp_pa
     assert len(listed) == 2
 
 
-def test_the_prototype_s_fields_are_those_documented():
+def test_the_fields_of_the_prototype_are_those_documented():
     page = (ROOT / "docs/prototype.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
     documented = {name: tuple(filter(None, fields)) for name, *fields in rows}

@@ -1,4 +1,4 @@
-"""The files and folders that the documents name are there, and ARCHITECTURE's picture is the code's."""
+"""Files and folders in the documentation exist, and the tree in ARCHITECTURE.md matches the code."""
 
 import importlib
 import re
@@ -10,25 +10,25 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/machine_monitor"
 DOCUMENTS = [*(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "README.md")), *ROOT.glob("docs/**/*.md")]
-# Two names at least, with a slash between them: `database/batches`, `language/operators.OPERATORS`.
+# At least two names with a slash between them: `database/batches`, `language/operators.OPERATORS`.
 PATH = re.compile(r"\.?\w[\w.-]*(?:/\w[\w.-]*)+/?")
 MEDIA_TYPE = re.compile(r"(?:application|text|image|multipart)/.*")
-# Made by commands, and ignored by git.
-MADE = {"tests/console/screenshots", "src/machine_monitor/web", "frontend/node_modules"}
-# What is in the package and in no picture: the file that makes it one, and the console when it is built.
+# Generated files, which git ignores.
+GENERATED = {"tests/console/screenshots", "src/machine_monitor/web", "frontend/node_modules"}
+# Entries of the package that the tree omits: the package file, caches, and the built console.
 NOT_SHOWN = {"__init__", "__pycache__", "web"}
 
 
 def named(text: str) -> list[str]:
-    """The paths in backticks."""
+    """Return the paths in backticks."""
     spans = [span for span in re.findall(r"`([^`\n]+)`", text) if PATH.fullmatch(span)]
     return [span for span in spans if not MEDIA_TYPE.fullmatch(span) and span not in available_timezones()]
 
 
 def exists(span: str) -> bool:
-    """Whether a path is there, from the top of the checkout or in the package; without `.py`, and with an attribute."""
+    """Return whether a path exists, from the root or inside the package; `.py` is optional, an attribute may follow."""
     path = span.rstrip("/")
-    if path in MADE or (ROOT / path).exists() or modules(path):
+    if path in GENERATED or (ROOT / path).exists() or modules(path):
         return True
     module, _, attribute = path.rpartition(".")
     found = modules(module) if module else []
@@ -36,7 +36,7 @@ def exists(span: str) -> bool:
 
 
 def modules(path: str) -> list[Path]:
-    """What a path means inside the package. It may leave out the folders above: `access/rules`."""
+    """Find a path inside the package; leading folders may be omitted, as in `access/rules`."""
     return [*PACKAGE.glob(f"**/{path}"), *PACKAGE.glob(f"**/{path}.py")]
 
 
@@ -49,7 +49,7 @@ def test_the_paths_that_a_document_names_exist(document):
     assert [span for span in named(document.read_text()) if not exists(span)] == []
 
 
-def test_paths_are_found_and_checked():
+def test_paths_in_documents_are_detected():
     assert named("`database/batches` `Europe/Paris` `text/csv` `/logs/{uuid}` `a/b c` `api/app.py`") == [
         "database/batches",
         "api/app.py",
@@ -60,14 +60,14 @@ def test_paths_are_found_and_checked():
     assert [span for span in absent if exists(span)] == []
 
 
-def picture() -> dict[str, set[str]]:
-    """The picture of the tree in ARCHITECTURE.md: each folder with the names below it."""
+def documented_tree() -> dict[str, set[str]]:
+    """Parse the tree in ARCHITECTURE.md: each folder with the names in it."""
     block = (ROOT / "ARCHITECTURE.md").read_text().split("```")[1]
     shown, above = {"": set()}, [""]
     for line in block.strip("\n").splitlines():
         depth, within_names = divmod(len(line) - len(line.lstrip()), 2)
         if depth >= len(above) or within_names:
-            # The description of the line before goes on.
+            # This line continues the description of the previous line.
             text = line
         else:
             names, _, text = line.strip().partition("  ")
@@ -76,19 +76,19 @@ def picture() -> dict[str, set[str]]:
                 shown[above[-1]].add(name)
             above.append(f"{above[-1]}{names}")
             shown.setdefault(above[-1], set())
-        # A description names folders, too: `routes/`.
+        # Descriptions also mention folders: `routes/`.
         shown[above[-1]] |= set(re.findall(r"(?<![\w/`])\w+/(?!\w)", re.sub(r"`[^`]*`", "", text)))
     return shown
 
 
-def test_the_picture_of_the_tree_is_the_code_s():
-    shown = picture()
+def test_the_tree_in_architecture_md_matches_the_code():
+    shown = documented_tree()
     missing = [
         f"{folder}{name}"
         for folder, names in shown.items()
         for name in names
         if not (ROOT / folder / name).exists() and not (ROOT / folder / f"{name}.py").exists()
     ]
-    assert [path for path in missing if path.rstrip("/") not in MADE] == []
+    assert [path for path in missing if path.rstrip("/") not in GENERATED] == []
     inside = {path.stem for path in PACKAGE.iterdir()}
     assert inside - NOT_SHOWN == {name.rstrip("/") for name in shown["src/machine_monitor/"]} - NOT_SHOWN

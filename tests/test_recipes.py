@@ -1,7 +1,7 @@
-"""ARCHITECTURE's recipes, "How to add", are followed in a copy of the checkout, and what they promise is there.
+"""Follows the recipes "How to add" of ARCHITECTURE.md in a copy of the checkout, and checks their promises.
 
-A recipe is a list of edits of text, as a developer makes them, and `make migration` where it says so. The database has
-rows that the code before the edits wrote.
+A recipe is a list of text edits, as a developer makes them, and `make migration` if the recipe says so. The database
+contains rows that the code wrote before the edits.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ LOGS = [
 
 
 class Edit(NamedTuple):
-    """Text that a recipe puts behind a text that occurs once in a file of the package."""
+    """A text that a recipe inserts after another text, which must occur once in a file of the package."""
 
     file: str
     behind: str
@@ -50,7 +50,7 @@ FIELD = [
         '    sector: ShortText | None = stored(TEXT, "Where it stands.", None)\n',
         '    location: ShortText | None = stored(TEXT, "The hall and the place in it.", None)\n',
     ),
-    # The words of a field are found by `q` if the resource says so.
+    # The search `q` covers a field if the resource declares it.
     Edit("models/machine.py", 'searched=("name", "sector", ', '"location", '),
 ]
 OPERATOR = [
@@ -77,7 +77,7 @@ METRIC = [
         '    SumMetric("repairs", "how many are repairs", ("type",), lambda code: one_if(code == "maintenance")),\n',
     )
 ]
-# The page of the resource is `recipes/site.py`, and its routes are those of log types.
+# The resource is declared in `recipes/site.py`; its routes are those of log types, with other names.
 RESOURCE = [
     Edit("models/machine.py", "from typing import ", "Annotated, "),
     Edit("models/machine.py", "from machine_monitor.query.schema import ", "Reference, "),
@@ -119,21 +119,21 @@ ROUTES = (
 
 
 class Checkout:
-    """A copy of the checkout that a recipe has been followed in."""
+    """A copy of the checkout with the edits of a recipe."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Bytecode comes along, and what is made of the edited files stays for the next command.
+        # Copy the bytecode as well, so that only edited files have to be compiled, once.
         for name in ("src", "alembic"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("web"))
         shutil.copy(ROOT / "pyproject.toml", folder)
 
     def edit(self, edits: list[Edit]) -> None:
-        """Do what the recipe says."""
+        """Apply the edits of a recipe."""
         for edit in edits:
             path = self.folder / "src/machine_monitor" / edit.file
             text = path.read_text()
-            assert text.count(edit.behind) == 1, f"{edit.file} changed: write the recipe anew"
+            assert text.count(edit.behind) == 1, f"{edit.file} changed: update the recipe"
             path.write_text(text.replace(edit.behind, edit.behind + edit.text))
 
     def write(self, file: str, text: str) -> None:
@@ -145,7 +145,7 @@ class Checkout:
         return inherited | environment(**settings) | {"PYTHONPATH": str(self.folder / "src")}
 
     def run(self, *words: str, **settings: object) -> str:
-        """What a module of the copy says on the command line."""
+        """Run a module of the copy and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", *words],
             cwd=self.folder,
@@ -162,7 +162,7 @@ class Checkout:
 
     @contextmanager
     def served(self, database_url: str) -> Iterator[httpx2.Client]:
-        """A client of a service of the copy."""
+        """Start the service of the copy and yield a client."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(self.folder / "src"))
             patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
@@ -172,8 +172,8 @@ class Checkout:
 
 
 @pytest.fixture
-def before(database_url) -> str:
-    """A database with rows that the code before the recipe wrote."""
+def database_with_rows(database_url) -> str:
+    """A database with rows that were written before the recipe was applied."""
 
     async def fill() -> None:
         async with serving(Settings(database_url=database_url)) as client:
@@ -187,13 +187,13 @@ def before(database_url) -> str:
 
 @pytest.fixture(scope="module")
 def with_field(tmp_path_factory) -> Checkout:
-    """A checkout with a text field `location` of machines."""
+    """A checkout with a new text field `location` of machines."""
     checkout = Checkout(tmp_path_factory.mktemp("field"))
     checkout.edit(FIELD)
-    # Without its migration the field is told, and a new database is made all the same.
+    # As long as the migration is missing, `migrate` warns about the field, but still creates a new database.
     new = tmp_path_factory.mktemp("new") / "new.db"
     assert "(machines.location" in checkout.mm("migrate", database_url=f"sqlite:///{new}")
-    # As `make migration NAME=add_location` runs it.
+    # The command of `make migration NAME=add_location`.
     checkout.run("machine_monitor.database.schema.autogenerate", "add_location")
     assert (checkout.folder / f"alembic/versions/{NEXT}_add_location.py").is_file()
     assert [path.name for path in checkout.folder.rglob("*.db*")] == []
@@ -202,7 +202,7 @@ def with_field(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def with_operator(tmp_path_factory) -> Checkout:
-    """A checkout with an operator `notcontains`."""
+    """A checkout with a new operator `notcontains`."""
     checkout = Checkout(tmp_path_factory.mktemp("operator"))
     checkout.edit(OPERATOR)
     return checkout
@@ -210,7 +210,7 @@ def with_operator(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def with_metric(tmp_path_factory) -> Checkout:
-    """A checkout with a metric `repairs` of logs."""
+    """A checkout with a new metric `repairs` of logs."""
     checkout = Checkout(tmp_path_factory.mktemp("metric"))
     checkout.edit(METRIC)
     return checkout
@@ -218,7 +218,7 @@ def with_metric(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def with_resource(tmp_path_factory) -> Checkout:
-    """A checkout with a resource `sites`, which machines refer to, and a list inside of it."""
+    """A checkout with a new resource `sites`, which machines refer to and which contains a list of contacts."""
     checkout = Checkout(tmp_path_factory.mktemp("resource"))
     checkout.edit(RESOURCE)
     checkout.write("models/site.py", (ROOT / "tests/recipes/site.py").read_text())
@@ -244,24 +244,24 @@ def comments(client: httpx2.Client, query: str) -> list[str | None]:
     return [log["comment"] for log in get(client, f"/logs?sort=started_at&{query}").json()["items"]]
 
 
-def test_a_field_is_a_line_and_a_migration(with_field, before, tmp_path):
-    moved = with_field.mm("migrate", database_url=before)
+def test_the_recipe_for_a_field_works(with_field, database_with_rows, tmp_path):
+    moved = with_field.mm("migrate", database_url=database_with_rows)
     assert f"from {schema.newest()} to {NEXT}" in moved
     (tmp_path / "places.csv").write_text("name,location\nÉcluse,Hall 4\n")
-    imported = with_field.mm("import", str(tmp_path / "places.csv"), "--json", database_url=before)
+    imported = with_field.mm("import", str(tmp_path / "places.csv"), "--json", database_url=database_with_rows)
     assert json.loads(imported)["machines"]["updated"] == 1
-    with with_field.served(before) as client:
+    with with_field.served(database_with_rows) as client:
         assert names(client, "location__isnull=true") == ["Lathe", "Saw"]
         assert client.patch("/machines/Lathe", json={"location": "Hall Bézier"}).json()["location"] == "Hall Bézier"
         assert client.post("/machines", json={"name": "Press", "location": "hall 10"}).status_code == 201
         check_lists(client)
         check_history_and_files(client)
         check_document(client)
-    assert "Everything is as it was written" in with_field.mm("verify", database_url=before)
+    assert "Everything is as it was written" in with_field.mm("verify", database_url=database_with_rows)
 
 
 def check_lists(client: httpx2.Client) -> None:
-    """Filters, operators, sorts and the search know the field, on machines and through the relation of logs."""
+    """Check that filters, sorting and search support the field, on machines and through the relation from logs."""
     assert names(client, "location=Hall 4") == ["Écluse"]
     assert names(client, "location__contains=BEZ") == ["Lathe"]
     assert names(client, "location__startswith=hall&sort=location") == ["Écluse", "Lathe", "Press"]
@@ -274,7 +274,7 @@ def check_lists(client: httpx2.Client) -> None:
 
 
 def check_history_and_files(client: httpx2.Client) -> None:
-    """The history has the change, and files have the column."""
+    """Check that the history contains the change, and exports the column."""
     entries = get(client, "/machines/Lathe/history").json()["items"]
     assert entries[0]["changes"] == {"location": [None, "Hall Bézier"]}
     rows = get(client, "/machines.csv?fields=name,location&sort=name").text.splitlines()
@@ -285,7 +285,7 @@ def check_history_and_files(client: httpx2.Client) -> None:
 
 
 def check_document(client: httpx2.Client) -> None:
-    """The OpenAPI document has the field, its parameters, and its row in the table of all that a list can be asked."""
+    """Check that the OpenAPI document contains the field, its parameters, and its row in the table of filters."""
     document = get(client, "/openapi.json").json()
     for name in ("MachineCreate", "MachineRead", "MachineUpdate"):
         assert "location" in document["components"]["schemas"][name]["properties"]
@@ -298,8 +298,8 @@ def parameters(document: dict, path: str) -> set[str]:
     return {parameter["name"] for parameter in document["paths"][path]["get"]["parameters"] if "name" in parameter}
 
 
-def test_an_operator_is_a_row(with_operator, before):
-    with with_operator.served(before) as client:
+def test_the_recipe_for_an_operator_works(with_operator, database_with_rows):
+    with with_operator.served(database_with_rows) as client:
         assert comments(client, "comment__notcontains=BEARING") == ["New blade", None]
         assert comments(client, "machine__notcontains=lathe") == ["New blade", None]
         assert comments(client, "machine.sector__notcontains=1a") == ["New blade", None]
@@ -312,15 +312,15 @@ def test_an_operator_is_a_row(with_operator, before):
         assert (wrong.status_code, "notcontains" in wrong.text) == (422, True)
 
 
-def test_a_metric_is_a_row(with_metric, before):
-    with with_metric.served(before) as client:
+def test_the_recipe_for_a_metric_works(with_metric, database_with_rows):
+    with with_metric.served(database_with_rows) as client:
         maintenance = {"machine": "Saw", "type": "maintenance", "started_at": "2025-01-03T12:00:00Z"}
         assert client.post("/logs", json=maintenance).status_code == 201
         measured = {}
         for query in ("group_by=machine", "group_by=machine&status=done"):
             groups = get(client, f"/logs/stats?{query}&metrics=repairs,count").json()["groups"]
             measured[query] = [(group["machine"], group["repairs"], group["count"]) for group in groups]
-        # Without a filter counters might answer, with one the logs do: here the type is needed, which machines' lack.
+        # Without a filter, stats may come from the counters. These lack the type by machine, which the metric needs.
         assert set(map(tuple, measured.values())) == {(("Lathe", 0, 1), ("Saw", 1, 3))}
         by_month = get(client, "/logs/stats?group_by=month&metrics=repairs").json()["groups"]
         assert by_month == [{"month": "2025-01", "repairs": 1}]
@@ -330,12 +330,14 @@ def test_a_metric_is_a_row(with_metric, before):
         assert "`repairs` (how many are repairs)" in json.dumps(declared)
 
 
-def test_a_resource_is_a_page_a_migration_and_its_routes(with_resource, before, tmp_path):
-    assert f"from {schema.newest()} to {NEXT}" in with_resource.mm("migrate", database_url=before)
+def test_the_recipe_for_a_resource_works(with_resource, database_with_rows, tmp_path):
+    assert f"from {schema.newest()} to {NEXT}" in with_resource.mm("migrate", database_url=database_with_rows)
     (tmp_path / "machines.csv").write_text("name,site\nÉcluse,South\n")
-    imported = json.loads(with_resource.mm("import", str(tmp_path / "machines.csv"), "--json", database_url=before))
+    imported = json.loads(
+        with_resource.mm("import", str(tmp_path / "machines.csv"), "--json", database_url=database_with_rows)
+    )
     assert (imported["machines"]["updated"], imported["sites"]["created"]) == (1, 1)
-    with with_resource.served(before) as client:
+    with with_resource.served(database_with_rows) as client:
         contacts = [{"name": "Zoé", "phone": None}, {"name": "Ada", "phone": "12"}]
         site = client.put("/sites/North", json={"city": "Lille", "contacts": contacts})
         assert (site.status_code, site.json()["contacts"], site.json()["contact_count"]) == (201, contacts, 2)
@@ -346,14 +348,14 @@ def test_a_resource_is_a_page_a_migration_and_its_routes(with_resource, before, 
         assert "| `machine.site.city` | text |" in document["paths"]["/logs"]["get"]["description"]
         assert "| `contacts.name` | text |" in document["paths"]["/sites"]["get"]["description"]
     written = tmp_path / "sites.csv"
-    with_resource.mm("export", str(written), "--resource", "sites", database_url=before)
-    again = json.loads(with_resource.mm("import", str(written), "--json", database_url=before))
+    with_resource.mm("export", str(written), "--resource", "sites", database_url=database_with_rows)
+    again = json.loads(with_resource.mm("import", str(written), "--json", database_url=database_with_rows))
     assert again["sites"]["unchanged"] == 2
-    assert "Everything is as it was written" in with_resource.mm("verify", database_url=before)
+    assert "Everything is as it was written" in with_resource.mm("verify", database_url=database_with_rows)
 
 
 def check_relation(client: httpx2.Client) -> None:
-    """Lists of machines and logs know the site at any distance; files and the history have it."""
+    """Check that lists of machines and logs can filter by the site, and that exports and history contain it."""
     assert names(client, "site=North") == ["Lathe"]
     assert names(client, "site.city__contains=LIL") == ["Lathe"]
     assert names(client, "site__isnull=true") == ["Saw"]
@@ -370,7 +372,7 @@ def check_relation(client: httpx2.Client) -> None:
 
 
 def check_rename_and_deletion(client: httpx2.Client) -> None:
-    """Machines follow a site that is renamed, and keep it from being deleted."""
+    """Check that machines follow a renamed site, and that a site with machines cannot be deleted."""
     assert client.patch("/sites/North", json={"name": "Nord"}).status_code == 200
     lathe = get(client, "/machines/Lathe").json()
     assert (lathe["site"], lathe["version"]) == ("Nord", 3)

@@ -1,4 +1,4 @@
-"""What is installed from the wheel works without the checkout."""
+"""The installed wheel works without the checkout."""
 
 import json
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment(**given: str) -> dict[str, str]:
-    """Nothing of this process's own: no settings, no coverage, no other path to the package."""
+    """Return a minimal environment: no settings, no coverage, no other path to the package."""
     return {"PATH": os.environ["PATH"], **given}
 
 
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """A folder with what the wheel installs; found before the checkout if it is in PYTHONPATH."""
+    """A folder with the installed files; in PYTHONPATH it takes precedence over the checkout."""
     folder = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
@@ -69,7 +69,7 @@ def test_wheel_offers_both_commands(installed):
     assert {"machine-monitor = machine_monitor.cli.main:main", "mm = machine_monitor.cli.main:main"} <= set(lines)
 
 
-def test_installed_wheel_sets_up_a_database_in_an_empty_folder(installed, tmp_path):
+def test_installed_wheel_creates_a_database_in_an_empty_folder(installed, tmp_path):
     where = run("-c", "import machine_monitor as m; print(m.__file__)", cwd=tmp_path, PYTHONPATH=str(installed))
     assert Path(where.strip()).is_relative_to(installed)
     said = run("-m", "machine_monitor.cli.main", "migrate", cwd=tmp_path, PYTHONPATH=str(installed))

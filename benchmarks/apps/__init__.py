@@ -1,1 +1,1 @@
-"""The two that the product is measured against: the naive twin, and the limit."""
+"""The two reference apps that the benchmark compares the product with: the naive app, and the limit."""

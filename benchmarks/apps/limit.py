@@ -1,4 +1,4 @@
-"""The limit: a bare ASGI callable, sqlite3 in the loop, SQL by hand, msgspec; nothing of the product."""
+"""The limit: how fast Python can respond at all. A bare ASGI app with sqlite3, handwritten SQL and msgspec."""
 
 import os
 import sqlite3
@@ -15,7 +15,7 @@ ITEM = """logs.uuid, machines.name, logs.type,
     logs.version, logs.created_at || 'Z', logs.updated_at || 'Z', CAST(logs.attributes AS BLOB)"""
 FROM = "FROM logs JOIN machines ON machines.id = logs.machine_id WHERE logs.deleted_at IS NULL"
 ONE = f"SELECT {ITEM} {FROM} AND logs.uuid = ?"
-# Each parameter with its condition; a time is compared as it is stored, without its `Z`.
+# The SQL condition of each parameter. Times are stored without a `Z`.
 FILTERS = {
     "type": "logs.type = ?",
     "machine": "logs.machine_id = (SELECT id FROM machines WHERE name = ?)",
@@ -26,7 +26,7 @@ JSON = [(b"content-type", b"application/json")]
 
 
 class Log(msgspec.Struct):
-    """A log with all fields of the contract."""
+    """A log with all fields of the product's API."""
 
     uuid: str
     machine: str
@@ -49,25 +49,25 @@ class Log(msgspec.Struct):
 
 
 class Page(msgspec.Struct):
-    """A list's answer."""
+    """The response of a list."""
 
     items: list[Log]
 
 
 class Reader:
-    """One connection that reads."""
+    """A read-only connection."""
 
     def __init__(self, path: str) -> None:
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA query_only=ON")
 
     def one(self, uuid: str) -> Log | None:
-        """The log of this uuid."""
+        """Return the log with this uuid."""
         row = self.connection.execute(ONE, (uuid,)).fetchone()
         return None if row is None else _log(row)
 
     def page(self, parameters: Mapping[str, str]) -> Page:
-        """The newest logs that the parameters choose."""
+        """Return the newest logs that match the parameters."""
         known = [name for name in FILTERS if name in parameters]
         conditions = "".join(f" AND {FILTERS[name]}" for name in known)
         values = [*(parameters[name] for name in known), int(parameters.get("limit", 50))]
@@ -81,7 +81,7 @@ def _log(row: tuple) -> Log:
 
 
 def create_app(path: str) -> Callable[..., Awaitable[None]]:
-    """The application on this file."""
+    """Create the app for a database file."""
     reader, encode = Reader(path), msgspec.json.Encoder().encode
 
     async def app(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
@@ -104,5 +104,5 @@ def create_app(path: str) -> Callable[..., Awaitable[None]]:
 
 
 def serve() -> Callable[..., Awaitable[None]]:
-    """The application on the file that BENCH_FILE names."""
+    """Create the app for the file in the variable BENCH_FILE."""
     return create_app(os.environ["BENCH_FILE"])

@@ -1,4 +1,4 @@
-"""The naive twin: SQLModel, AsyncSession and response_model as tutorials write them, on the product's own tables."""
+"""The naive app: SQLModel, AsyncSession and response_model as in tutorials, on the product's tables."""
 
 import os
 import uuid as uuids
@@ -23,23 +23,23 @@ STORED_TIME = "%(year)04d-%(month)02d-%(day)02dT%(hour)02d:%(minute)02d:%(second
 
 
 class Time(UTCDateTime):
-    """SQLModel's own type of times, in the spelling of the product's file."""
+    """SQLModel's type for times, in the format of the product's SQLite file."""
 
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Any) -> TypeEngine:
-        """On SQLite, texts with a `T` between day and hour."""
+        """Use a format with a `T` between date and time on SQLite."""
         if dialect.name == "sqlite":
             return dialect.type_descriptor(sqlite.DATETIME(storage_format=STORED_TIME))
         return dialect.type_descriptor(DateTime(timezone=True))
 
 
 class Table(SQLModel, registry=registry()):
-    """Tables of its own: the product's have the same names."""
+    """A base class with its own registry, because the product's table classes have the same names."""
 
 
 class Machine(Table, table=True):
-    """A machine as it is stored."""
+    """The table of machines."""
 
     __tablename__ = "machines"
 
@@ -60,7 +60,7 @@ class Machine(Table, table=True):
 
 
 class LogBase(SQLModel):
-    """What is alike in all shapes of a log."""
+    """The fields that all schemas of a log share."""
 
     type: str
     status: str = "done"
@@ -72,12 +72,12 @@ class LogBase(SQLModel):
 
 
 def now() -> datetime:
-    """The second that it is."""
+    """Return the current time, to the second."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 class Log(Table, LogBase, table=True):
-    """A log as it is stored."""
+    """The table of logs."""
 
     __tablename__ = "logs"
 
@@ -100,7 +100,7 @@ class Log(Table, LogBase, table=True):
 
 
 class LogCreate(LogBase):
-    """The body of a POST."""
+    """The body of a POST request."""
 
     machine: str
     severity: Literal["info", "minor", "major", "critical"] = "info"
@@ -112,7 +112,7 @@ class LogCreate(LogBase):
 
 
 class LogPublic(LogBase):
-    """A log as it is answered."""
+    """A log in a response."""
 
     uuid: str
     machine: Annotated[str, BeforeValidator(lambda machine: getattr(machine, "name", machine))]
@@ -128,13 +128,13 @@ class LogPublic(LogBase):
 
 
 class LogsPublic(SQLModel):
-    """A list's answer."""
+    """The response of a list."""
 
     items: list[LogPublic]
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """A session for a request."""
+    """Open a session for one request."""
     async with request.app.state.sessions() as session:
         yield session
 
@@ -142,7 +142,7 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 Session = Annotated[AsyncSession, Depends(get_session)]
 
 
-async def read_logs(  # noqa: PLR0913 -- declared parameters are the point
+async def read_logs(  # noqa: PLR0913 -- FastAPI takes query parameters from the signature
     session: Session,
     type: str | None = None,  # noqa: A002 -- the parameter's name
     machine: str | None = None,
@@ -175,7 +175,7 @@ async def read_log(session: Session, uuid: str) -> Any:
 
 
 async def create_log(session: Session, body: LogCreate) -> Any:
-    """Record a log."""
+    """Create a log."""
     machine = (await session.exec(select(Machine).where(Machine.name == body.machine))).first()
     if machine is None:
         raise HTTPException(422, "There is no such machine.")
@@ -187,7 +187,7 @@ async def create_log(session: Session, body: LogCreate) -> Any:
 
 
 def create_app(url: str) -> FastAPI:
-    """The application on this database."""
+    """Create the app for a database."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -204,5 +204,5 @@ def create_app(url: str) -> FastAPI:
 
 
 def serve() -> FastAPI:
-    """The application on the database that BENCH_URL names."""
+    """Create the app for the database in the variable BENCH_URL."""
     return create_app(os.environ["BENCH_URL"])

@@ -1,1 +1,1 @@
-"""Other programs on the same file, in an environment of their own; what runs there imports nothing of the product."""
+"""Other frameworks on the same database file, in their own virtual environment, without the product's code."""

@@ -1,4 +1,4 @@
-"""Datasette on the same file, on the same server as the others: its own command writes a line for each request."""
+"""Datasette on the same file. It runs on uvicorn, because its own command writes an access log."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -7,5 +7,5 @@ from datasette.app import Datasette
 
 
 def serve() -> Callable[..., Awaitable[None]]:
-    """The application on the file that BENCH_FILE names."""
+    """Create the app for the file in the variable BENCH_FILE."""
     return Datasette([os.environ["BENCH_FILE"]]).app()

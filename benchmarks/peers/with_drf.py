@@ -1,4 +1,4 @@
-"""Django REST framework: models and serializers as its tutorial writes them, on the product's tables, reading only."""
+"""Django REST framework: read-only, with models and serializers as in its tutorial, on the product's tables."""
 
 import os
 
@@ -23,7 +23,7 @@ settings.configure(
 )
 django.setup()
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402 -- Django wants its settings first
+from django.core.wsgi import get_wsgi_application  # noqa: E402 -- Django requires its settings first
 from django.db import models  # noqa: E402 -- the same
 from django.urls import path  # noqa: E402 -- the same
 from rest_framework import generics, pagination, serializers  # noqa: E402 -- the same
@@ -38,16 +38,16 @@ FILTERS = {
 
 
 class StoredTime(models.DateTimeField):
-    """A time in the spelling of the product's file."""
+    """A time in the format of the product's SQLite file."""
 
     def get_db_prep_value(self, value, connection, prepared=False):  # noqa: ANN001, ANN201, FBT002 -- Django's signature
-        """The text that a time is compared with."""
+        """Format a time like the stored ones, for comparisons."""
         stored = super().get_db_prep_value(value, connection, prepared)
         return stored and str(stored).replace(" ", "T")
 
 
 class Machine(models.Model):
-    """A machine as it is stored."""
+    """The table of machines."""
 
     name = models.TextField()
     sector = models.TextField(null=True)
@@ -70,7 +70,7 @@ class Machine(models.Model):
 
 
 class Log(models.Model):
-    """A log as it is stored."""
+    """The table of logs."""
 
     uuid = models.TextField()
     machine = models.ForeignKey(Machine, models.PROTECT)
@@ -99,7 +99,7 @@ class Log(models.Model):
 
 
 class LogSerializer(serializers.ModelSerializer):
-    """A log as it is answered."""
+    """A log in a response."""
 
     machine = serializers.CharField(source="machine.name")
     severity = serializers.CharField(source="get_severity_display")
@@ -109,8 +109,8 @@ class LogSerializer(serializers.ModelSerializer):
         exclude = ("id", "deleted_at")
 
 
-class Newest(pagination.CursorPagination):
-    """Pages that need no count."""
+class NewestFirst(pagination.CursorPagination):
+    """Cursor pagination, which needs no count."""
 
     page_size = 50
     ordering = ("-started_at", "-id")
@@ -120,15 +120,15 @@ class Logs(generics.ListAPIView):
     """List logs, newest first."""
 
     serializer_class = LogSerializer
-    pagination_class = Newest
+    pagination_class = NewestFirst
 
     def get_queryset(self):  # noqa: ANN201 -- Django's signature
-        """The logs that the parameters choose."""
+        """Return the logs that match the parameters."""
         given = {FILTERS[name]: value for name, value in self.request.query_params.items() if name in FILTERS}
         return Log.objects.select_related("machine").filter(deleted_at=None, **given)
 
 
-class OneLog(generics.RetrieveAPIView):
+class LogDetail(generics.RetrieveAPIView):
     """Read one log."""
 
     serializer_class = LogSerializer
@@ -136,5 +136,5 @@ class OneLog(generics.RetrieveAPIView):
     lookup_field = "uuid"
 
 
-urlpatterns = [path("logs", Logs.as_view()), path("logs/<uuid>", OneLog.as_view())]
+urlpatterns = [path("logs", Logs.as_view()), path("logs/<uuid>", LogDetail.as_view())]
 application = get_wsgi_application()

@@ -1,4 +1,4 @@
-"""Litestar with msgspec: the limit's SQL behind a framework that declares its parameters."""
+"""Litestar with msgspec: the SQL of the limit, behind a framework that parses and validates parameters."""
 
 import os
 from typing import Annotated
@@ -11,7 +11,7 @@ from benchmarks.apps.limit import Log, Page, Reader
 
 
 def serve() -> Litestar:
-    """The application on the file that BENCH_FILE names."""
+    """Create the app for the file in the variable BENCH_FILE."""
     reader = Reader(os.environ["BENCH_FILE"])
 
     @get("/logs")

@@ -1,1 +1,1 @@
-"""What becomes of the numbers: kept as files, shown as a table and a picture."""
+"""Saves the results as files, and shows them as a table and a chart."""

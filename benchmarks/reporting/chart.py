@@ -1,4 +1,4 @@
-"""The picture: latency over rows, two panels of lines on logarithmic axes, as SVG."""
+"""The chart: latency over the number of rows, as an SVG with two panels and logarithmic axes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from html import escape
 from math import ceil, floor, log10
 from typing import Any
 
-from benchmarks.reporting.figures import CASES, SERVERS
+from benchmarks.reporting.report_rows import CASES, SERVERS
 
 Points = list[tuple[float, float]]
 COLOURS = ("#1b6ca8", "#2e8540", "#c05621", "#6b46c1", "#b83280", "#4a5568", "#975a16")
@@ -15,14 +15,14 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 360, 60, 200, 40, 46
 
 @dataclass(frozen=True)
 class Panel:
-    """One diagram: its title and its lines by name."""
+    """One diagram: its title, and its lines by name."""
 
     title: str
     lines: Mapping[str, Points]
 
 
-def picture(results: Sequence[Mapping[str, Any]]) -> str:
-    """Over HTTP, all servers; in the database, the product's questions."""
+def draw_chart(results: Sequence[Mapping[str, Any]]) -> str:
+    """Draw two panels: all servers over HTTP, and the product's queries in the database."""
 
     def collect(name: str, value: Callable[[Any], float]) -> Points:
         found = [known for known in results if name in known["sections"]]
@@ -70,14 +70,14 @@ def _panel(panel: Panel) -> str:
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{10.0**power:g}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">logs in the file</text>')
-    places = _spread([up(log10(points[-1][1])) for points in lines.values()])
-    for (name, points), colour, place in zip(lines.items(), COLOURS, places, strict=False):
+    positions = _without_overlaps([up(log10(points[-1][1])) for points in lines.values()])
+    for (name, points), colour, position in zip(lines.items(), COLOURS, positions, strict=False):
         path = " ".join(f"{across(log10(x)):.1f},{up(log10(y)):.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [
             f'<circle cx="{dot.split(",")[0]}" cy="{dot.split(",")[1]}" r="3" fill="{colour}"/>' for dot in path.split()
         ]
-        parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{place + 4:.0f}" fill="{colour}">{escape(name)}</text>')
+        parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{position + 4:.0f}" fill="{colour}">{escape(name)}</text>')
     return "".join(parts)
 
 
@@ -85,9 +85,9 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 
-def _spread(places: Sequence[float], least: float = 15) -> list[float]:
-    """The same places, moved down where two labels would overlap."""
-    found, last = dict.fromkeys(range(len(places)), 0.0), -1000.0
-    for index in sorted(found, key=lambda index: places[index]):
-        last = found[index] = max(places[index], last + least)
+def _without_overlaps(positions: Sequence[float], least: float = 15) -> list[float]:
+    """Return the positions of labels, moved down where two would overlap."""
+    found, last = dict.fromkeys(range(len(positions)), 0.0), -1000.0
+    for index in sorted(found, key=lambda index: positions[index]):
+        last = found[index] = max(positions[index], last + least)
     return list(found.values())

@@ -1,4 +1,4 @@
-"""What was measured, kept as a file for each number of rows; a section that runs again replaces its own part."""
+"""Saves results: one file for each number of rows. A section that runs again replaces its earlier result."""
 
 import json
 import os
@@ -13,24 +13,24 @@ from typing import Any
 
 from benchmarks.options import HERE, ROOT, Options
 
-# What the README shows is kept beside it.
-SHOWN = HERE / "results"
+# The results that the README shows are versioned.
+PUBLISHED = HERE / "results"
 PACKAGES = ("fastapi", "uvicorn", "sqlmodel", "sqlalchemy", "aiosqlite", "psycopg", "msgspec")
 
 
 def load(options: Options) -> dict[str, Any]:
-    """What is known for this number of rows."""
+    """Load the results for this number of rows."""
     path = _file(options)
     return json.loads(path.read_text()) if path.is_file() else {"rows": options.rows, "sections": {}}
 
 
-def keep(options: Options, section: str, found: dict[str, Any], busy: float) -> None:
-    """Write one section's part, with when and where it was seen; `busy` is the load average before the run."""
+def save(options: Options, section: str, found: dict[str, Any], load_average: float) -> None:
+    """Save the result of a section, with time, commit, machine, and the load average before the run."""
     known = load(options)
     known["sections"][section] = {
         "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         "commit": _commit(),
-        "load_before": round(busy, 2),
+        "load_before": round(load_average, 2),
         "machine": machine(),
         "rounds": options.rounds,
         "seconds": options.seconds,
@@ -41,16 +41,16 @@ def keep(options: Options, section: str, found: dict[str, Any], busy: float) -> 
     path.write_text(json.dumps(known, indent=1) + "\n")
 
 
-def show(options: Options) -> list[dict[str, Any]]:
-    """All that was kept, fewest rows first, copied to where the README's numbers are; what was there stays."""
-    SHOWN.mkdir(exist_ok=True)
+def publish(options: Options) -> list[dict[str, Any]]:
+    """Copy all saved results to the versioned folder, and return everything there, fewest rows first."""
+    PUBLISHED.mkdir(exist_ok=True)
     for path in _file(options).parent.glob("*.json"):
-        (SHOWN / path.name).write_text(path.read_text())
-    return sorted((json.loads(path.read_text()) for path in SHOWN.glob("*.json")), key=lambda known: known["rows"])
+        (PUBLISHED / path.name).write_text(path.read_text())
+    return sorted((json.loads(path.read_text()) for path in PUBLISHED.glob("*.json")), key=lambda known: known["rows"])
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
+    """Describe the hardware and software that the results depend on."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
     return {
@@ -77,7 +77,7 @@ def _commit() -> str | None:
 
 
 def _rounded(value: Any) -> Any:
-    """The same with four digits: more were not measured."""
+    """Round all numbers to four significant digits: the measurements are not more precise."""
     if isinstance(value, dict):
         return {name: _rounded(part) for name, part in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value

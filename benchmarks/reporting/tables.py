@@ -1,4 +1,4 @@
-"""The report: the table of all figures in Markdown, and the README's part between its marks."""
+"""The report as a Markdown table, and the section of the README between two marks."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,40 +7,40 @@ from typing import Any
 
 from benchmarks.options import HERE
 from benchmarks.reporting import chart
-from benchmarks.reporting.figures import SERVERS, Figure, figures
+from benchmarks.reporting.report_rows import SERVERS, ReportRow, report_rows
 
 README = HERE / "README.md"
-PICTURE = HERE / "latency.svg"
+CHART = HERE / "latency.svg"
 MARKS = ("<!-- run -->", "<!-- end of run -->")
 
 
 def table(known: Mapping[str, Any]) -> str:
-    """All figures of one number of rows."""
-    rows = list(figures(known["sections"]))
+    """Return the table of all results for one number of rows."""
+    rows = list(report_rows(known["sections"]))
     shown = [name for name in SERVERS if any(name in row.cells for row in rows)]
-    head = ["what", *shown, "seen", "wanted", "met"]
+    head = ["measurement", *shown, "result", "goal", "met"]
     lines = [head, ["---"] * len(head), *[_row(row, shown) for row in rows]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def about(known: Mapping[str, Any]) -> str:
-    """Where and when the figures were seen, on one machine or on several, and how far rounds differ."""
+def environment(known: Mapping[str, Any]) -> str:
+    """Describe on which machines and when the sections were measured, and how much the rounds differ."""
     sections = sorted(known["sections"].items(), key=lambda item: item[1]["at"])
-    machines = [_place(part["machine"]) for _, part in sections]
+    machines = [_describe_machine(part["machine"]) for _, part in sections]
     lines = []
     for place in dict.fromkeys(machines):
         seen = {name: part for (name, part), machine in zip(sections, machines, strict=True) if machine == place}
         named = "" if len(seen) == len(sections) else f"{', '.join(seen)}: "
-        lines.append(f"{named}{place} {_time(list(seen.values()))}")
+        lines.append(f"{named}{place} {_describe_runs(list(seen.values()))}")
     if spreads := list(_spreads(known)):
         lines.append(
-            f"Between its rounds a server's processor time differed by {median(spreads):.0%} of the median in the "
-            f"middle, by {max(spreads):.0%} at most."
+            f"Between rounds, the processor time of a server varied by {median(spreads):.0%} of its median "
+            f"in the typical case, and by {max(spreads):.0%} at most."
         )
     return "\n\n".join([f"{known['rows']:,} logs. {lines[0]}", *lines[1:]])
 
 
-def _place(machine: Mapping[str, Any]) -> str:
+def _describe_machine(machine: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}, "
@@ -48,7 +48,7 @@ def _place(machine: Mapping[str, Any]) -> str:
     )
 
 
-def _time(parts: Sequence[Mapping[str, Any]]) -> str:
+def _describe_runs(parts: Sequence[Mapping[str, Any]]) -> str:
     days = sorted({part["at"][:10] for part in parts})
     commits = ", ".join(dict.fromkeys(str(part["commit"]) for part in parts))
     return (
@@ -58,22 +58,22 @@ def _time(parts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write(results: Sequence[Mapping[str, Any]]) -> None:
-    """Put the largest run's table and the picture of all runs into the README."""
+    """Write the table of the largest run, and the chart of all runs, to the README."""
     if len(results) > 1:
-        PICTURE.write_text(chart.picture(results))
+        CHART.write_text(chart.draw_chart(results))
     largest = results[-1]
-    picture = f"![latency over rows]({PICTURE.name})\n\n" if len(results) > 1 else ""
-    part = f"{MARKS[0]}\n\n{about(largest)}\n\n{table(largest)}\n\n{picture}{MARKS[1]}"
+    picture = f"![latency over rows]({CHART.name})\n\n" if len(results) > 1 else ""
+    part = f"{MARKS[0]}\n\n{environment(largest)}\n\n{table(largest)}\n\n{picture}{MARKS[1]}"
     pattern = re.compile(f"{MARKS[0]}.*{MARKS[1]}", re.DOTALL)
     README.write_text(pattern.sub(lambda _: part, README.read_text()))
 
 
-def _row(figure: Figure, shown: Sequence[str]) -> list[str]:
-    cells = [figure.cells.get(name, "") for name in shown]
-    seen = figure.note or "; ".join(goal.shown for goal in figure.goals)
-    wanted = "; ".join(goal.wanted for goal in figure.goals)
-    met = "; ".join("yes" if goal.met else "**no**" for goal in figure.goals)
-    return [figure.what, *cells, seen, wanted, met]
+def _row(row: ReportRow, shown: Sequence[str]) -> list[str]:
+    cells = [row.cells.get(name, "") for name in shown]
+    seen = row.note or "; ".join(goal.measured_text for goal in row.goals)
+    wanted = "; ".join(goal.bound_text for goal in row.goals)
+    met = "; ".join("yes" if goal.met else "**no**" for goal in row.goals)
+    return [row.title, *cells, seen, wanted, met]
 
 
 def _spreads(known: Mapping[str, Any]) -> Iterator[float]:

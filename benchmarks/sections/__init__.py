@@ -1,1 +1,1 @@
-"""The parts of a run: each measures one thing and returns what it saw as plain data."""
+"""The sections of a run: each takes one kind of measurement and returns its results as plain data."""

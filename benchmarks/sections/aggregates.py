@@ -1,11 +1,11 @@
-"""Lists that have no statement of their own here: facets, statistics and search, over HTTP with one client."""
+"""Facets, statistics and search, over HTTP with one client."""
 
 from typing import Any
 
 from benchmarks import build, servers
-from benchmarks.load import drive, get, require, summary
-from benchmarks.options import Missing, Options
-from benchmarks.questions import Questions
+from benchmarks.load import generate_load, get, require_path, summarize
+from benchmarks.options import NotImplementedYet, Options
+from benchmarks.queries import QueryGenerator
 
 FACETS = (
     "/logs/facets?by=type,machine&severity=major",
@@ -16,17 +16,19 @@ STATS = ("/logs/stats?group_by=type,month",)
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """By kind of list: processor time and latency."""
+    """Measure processor time and latency for each kind of request."""
     path = build.sqlite_file(options, options.rows)
-    asked = Questions(path).query_strings("q_one", 500)
+    asked = QueryGenerator(path).query_strings("q_one", 500)
     kinds = {"facets": FACETS, "stats": STATS, "search": [f"/logs?{text}" for text in asked]}
     with servers.running(servers.product(f"sqlite:///{path}")) as server:
-        return {kind: _measured(server, list(paths), options) for kind, paths in kinds.items()}
+        return {kind: _measure_kind(server, list(paths), options) for kind, paths in kinds.items()}
 
 
-def _measured(server: servers.Server, paths: list[str], options: Options) -> dict[str, Any]:
+def _measure_kind(server: servers.Server, paths: list[str], options: Options) -> dict[str, Any]:
     try:
-        require(server, paths[0].partition("?")[0])
-        return summary([drive(server, list(map(get, paths)), 1, options.seconds) for _ in range(options.rounds)])
-    except Missing as missing:
+        require_path(server, paths[0].partition("?")[0])
+        return summarize(
+            [generate_load(server, list(map(get, paths)), 1, options.seconds) for _ in range(options.rounds)]
+        )
+    except NotImplementedYet as missing:
         return {"missing": str(missing)}

@@ -1,4 +1,4 @@
-"""The console in Chromium, as a person has it: until the first logs are seen, from a key to its result, memory."""
+"""The console in Chromium: the time to the first logs, the time from a key press to its result, and memory."""
 
 import os
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmarks import build, servers
 from benchmarks.data import TOKEN
 from benchmarks.load import percentiles
-from benchmarks.options import Options, Refused
-from benchmarks.questions import Questions
+from benchmarks.options import MeasurementError, Options
+from benchmarks.queries import QueryGenerator
 from machine_monitor.api.serving import console
 
 CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))
 DESK = {"width": 1440, "height": 900}
 WORDS = 12
-# Long enough for every answer: a key is measured alone.
+# Long enough for every response, so that each key press is measured on its own.
 PAUSE_MS = 600
-# Rows that were scrolled past when memory is read first, and at last.
+# The number of rows scrolled past before the first and the second reading of memory.
 SOME, MANY = 1_000, 10_000
 PAGE = 60
-# Notes when the list was first on screen, and when last: a frame after its rows changed.
+# Records when the list was first and last painted: one frame after its rows changed.
 WATCH = """
     seen = {typed: 0, painted: 0}
     const note = () => requestAnimationFrame(() => setTimeout(() => {
@@ -40,14 +40,14 @@ WATCH = """
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """How long a person waits for logs and for a search, and what a tab occupies; on up to a million logs."""
+    """Measure how long a user waits for logs and for a search, and the memory of a tab, at up to a million logs."""
     rows = options.write_rows
     if not CHROMIUM.is_file():
-        raise Refused(f"needs Chromium at {CHROMIUM}, or where MM_TEST_CHROMIUM says")
+        raise MeasurementError(f"requires Chromium at {CHROMIUM}, or at the path in MM_TEST_CHROMIUM")
     if not (console.FOLDER / "index.html").is_file():
-        raise Refused("needs the console: make console")
+        raise MeasurementError("requires the console: run `make console`")
     path = build.sqlite_file(options, rows)
-    words = [word for word in (Questions(path).a_word() for _ in range(4 * WORDS)) if len(word) > 2][:WORDS]
+    words = [word for word in (QueryGenerator(path).a_word() for _ in range(4 * WORDS)) if len(word) > 2][:WORDS]
     with servers.running(servers.product(f"sqlite:///{path}")) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         address = f"http://127.0.0.1:{server.port}/ui/"
@@ -62,7 +62,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 @contextmanager
 def _opened(browser: Browser, address: str) -> Iterator[Page]:
-    """The list of logs in a browser that has nothing in its cache."""
+    """Open the list of logs in a browser with an empty cache."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
     context = browser.new_context(viewport=DESK, extra_http_headers=headers, service_workers="block")
     page = context.new_page()
@@ -75,13 +75,13 @@ def _opened(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def _first(browser: Browser, address: str) -> float:
-    """From the beginning of the navigation until logs are on screen."""
+    """Return the milliseconds from the start of the navigation until logs are on screen."""
     with _opened(browser, address) as page:
         return page.evaluate("seen.first")
 
 
 def _keys(page: Page, words: list[str]) -> Iterator[float]:
-    """From each key in the search field until its result is on screen, in seconds."""
+    """Type words in the search field; yield the seconds from each key press until its result is on screen."""
     field = page.locator("search input")
     for word in words:
         field.fill("")
@@ -90,13 +90,13 @@ def _keys(page: Page, words: list[str]) -> Iterator[float]:
             page.keyboard.type(letter)
             page.wait_for_timeout(PAUSE_MS)
             typed, painted = page.evaluate("[seen.typed, seen.painted]")
-            # A letter that leaves the same rows, with nothing to mark, paints nothing.
+            # If a letter changes neither rows nor highlights, nothing is painted.
             if painted > typed:
                 yield (painted - typed) / 1000
 
 
 def _memory(page: Page, rows: int) -> dict[str, float]:
-    """The heap of scripts, in megabytes, and the nodes, when so many rows more were scrolled past."""
+    """Scroll past `rows` more rows, and return the JavaScript heap in megabytes and the number of DOM nodes."""
     debugger, passed = page.context.new_cdp_session(page), []
     page.on("response", lambda answered: passed.append(answered.url) if "cursor=" in answered.url else None)
     while len(passed) * PAGE < rows:

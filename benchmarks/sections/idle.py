@@ -1,4 +1,4 @@
-"""A server that nobody asks: how long until it answers, and how much memory it holds then."""
+"""An idle server: the time from its start to its first response, and its memory."""
 
 import time
 from statistics import median
@@ -11,10 +11,10 @@ REST_SECONDS = 2.0
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """`mm serve` on the file, started anew each round; its program is in the page cache but for the first."""
+    """Start `mm serve` once per round. From the second round on, its files are in the page cache."""
     path = build.sqlite_file(options, options.rows)
     seconds, memory = [], []
-    for _ in range(1 if options.glance else options.rounds):
+    for _ in range(1 if options.is_quick_run else options.rounds):
         with servers.running(servers.product(f"sqlite:///{path}")) as server:
             seconds.append(server.seconds_to_answer)
             time.sleep(REST_SECONDS)

@@ -1,4 +1,4 @@
-"""Many logs at once into a copy of the file: the bulk endpoint, and `mm sync` of a legacy folder."""
+"""Imports of many logs into a copy of the file: the bulk endpoint, and `mm sync` of a legacy folder."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import build, data, servers
-from benchmarks.load import ask, post, require
-from benchmarks.options import Missing, Options, Refused
+from benchmarks.load import fetch, post, require_path
+from benchmarks.options import MeasurementError, NotImplementedYet, Options
 
 SEED = 4
 ITEMS = 1_000
@@ -21,9 +21,9 @@ LOGS = {True: 2_000, False: 30_000}
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Rows a second, and the server's processor time a row."""
+    """Measure rows per second, and the server's processor time per row."""
     path = build.sqlite_file(options, options.write_rows)
-    count = LOGS[options.glance]
+    count = LOGS[options.is_quick_run]
     return {
         "rows": options.write_rows,
         "bulk": bulk(path, list(data.recent(count, SEED))),
@@ -33,23 +33,23 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def bulk(path: Path, logs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """POST /logs/bulk with a thousand items each, one call after another."""
+    """Send one POST /logs/bulk after another, with a thousand items each."""
     count = len(logs)
-    with build.copied(path) as copy, servers.running(servers.product(f"sqlite:///{copy}")) as server:
+    with build.temporary_copy(path) as copy, servers.running(servers.product(f"sqlite:///{copy}")) as server:
         calls = [post("/logs/bulk", {"mode": "atomic", "items": logs[i : i + ITEMS]}) for i in range(0, count, ITEMS)]
         try:
-            require(server, "/logs/bulk")
-        except Missing as missing:
+            require_path(server, "/logs/bulk")
+        except NotImplementedYet as missing:
             return {"missing": str(missing)}
         cpu, start = server.cpu_seconds(), time.perf_counter()
         for call in calls:
-            ask(server, call)
+            fetch(server, call)
         return _speed(count, time.perf_counter() - start, server.cpu_seconds() - cpu)
 
 
 def sync(path: Path, count: int) -> dict[str, Any]:
-    """`mm sync` of a legacy folder, from the start of the command to its end."""
-    with build.copied(path) as copy, tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    """Run `mm sync` on a legacy folder and measure the whole command."""
+    with build.temporary_copy(path) as copy, tempfile.TemporaryDirectory(prefix="bench-") as folder:
         _write_legacy(Path(folder), count)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
         command = [str(Path(sys.executable).parent / "mm"), "sync", folder, "--timezone", "UTC", "--json"]
@@ -58,7 +58,7 @@ def sync(path: Path, count: int) -> dict[str, Any]:
         done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
         seconds, after = time.perf_counter() - start, os.times()
         if done.returncode or json.loads(done.stdout)["logs"]["created"] != count:
-            raise Refused(f"sync: {done.returncode} {done.stdout[:500]} {done.stderr[-500:]}")
+            raise MeasurementError(f"sync: {done.returncode} {done.stdout[:500]} {done.stderr[-500:]}")
         cpu = after.children_user + after.children_system - before.children_user - before.children_system
         return _speed(count, seconds, cpu)
 
@@ -68,7 +68,7 @@ def _speed(count: int, seconds: float, cpu_seconds: float) -> dict[str, Any]:
 
 
 def _write_legacy(folder: Path, count: int) -> None:
-    """The logs in the shape of the legacy tool, a file each."""
+    """Write the logs as files of the legacy tool, one file per log."""
     (folder / "logs").mkdir()
     for log in data.logs(count, SEED):
         record = {

@@ -1,4 +1,4 @@
-"""The same on PostgreSQL: a server of our own, seeded by the same path; its rows stay for the next run."""
+"""Reads on PostgreSQL, on a local server that is filled like the SQLite file and reused by the next run."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from benchmarks import build, clusters, servers, targets
+from benchmarks import build, postgresql_server, servers, targets
 from benchmarks.options import Options
-from benchmarks.questions import READS, Questions
+from benchmarks.queries import READS, QueryGenerator
 from benchmarks.sections import reads, statements
 from benchmarks.targets import LIMIT, NAIVE, PRODUCT, Target
 from machine_monitor.database import addresses
@@ -18,12 +18,12 @@ from machine_monitor.database.statements import Statement
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """The product and the naive twin on PostgreSQL beside the limit on SQLite; the product's statements."""
+    """Compare the product and the naive app on PostgreSQL with the limit on SQLite; time the product's statements."""
     rows = options.write_rows
     path = build.sqlite_file(options, rows)
-    questions = Questions(path)
-    with clusters.started(options.folder) as url, ExitStack() as stack:
-        seeded = clusters.database(url, rows)
+    generator = QueryGenerator(path)
+    with postgresql_server.running_server(options.folder) as url, ExitStack() as stack:
+        seeded = postgresql_server.filled_database(url, rows)
         async_url = seeded.replace("postgresql://", "postgresql+psycopg://", 1)
         chosen = [
             Target(PRODUCT, servers.product(seeded)),
@@ -31,12 +31,12 @@ def measure(options: Options) -> dict[str, Any]:
             next(target for target in targets.on_sqlite(path) if target.name == LIMIT),
         ]
         running = {target.name: stack.enter_context(servers.running(target.command)) for target in chosen}
-        found = {kind: reads.compare(options, chosen, running, list(READS[kind](questions))) for kind in READS}
-        return {"rows": rows, "reads": found, "statements": _statements(seeded, questions, options)}
+        found = {kind: reads.compare(options, chosen, running, list(READS[kind](generator))) for kind in READS}
+        return {"rows": rows, "reads": found, "statements": _statements(seeded, generator, options)}
 
 
-def _statements(url: str, questions: Questions, options: Options) -> dict[str, Any]:
-    """Milliseconds from psycopg's call to the last row."""
+def _statements(url: str, generator: QueryGenerator, options: Options) -> dict[str, Any]:
+    """Measure the milliseconds from psycopg's call to the last row."""
     conninfo = addresses.parse(url).conninfo
     reading = reading_options(conninfo, statements.TIMEOUT)
     with psycopg.connect(conninfo, autocommit=True, options=reading) as connection:
@@ -45,10 +45,10 @@ def _statements(url: str, questions: Questions, options: Options) -> dict[str, A
             try:
                 connection.execute(statement.sql, values, prepare=not statement.searching).fetchall()
             except errors.QueryCanceled:
-                return  # it counts as the time that it had
+                return  # its time counts as the query timeout
 
-        count = statements.COUNT[options.glance]
+        count = statements.COUNT[options.is_quick_run]
         return {
-            case: statements.ask(POSTGRESQL, run, questions.query_strings(case, count), options)
+            case: statements.measure_queries(POSTGRESQL, run, generator.query_strings(case, count), options)
             for case in statements.CASES
         }

@@ -1,4 +1,4 @@
-"""The product's own statements in the database, without HTTP: many different values of each kind, on one connection."""
+"""The product's SQL statements on one SQLite connection, without HTTP, with many different values."""
 
 import sqlite3
 import threading
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from benchmarks import build, data
 from benchmarks.load import percentiles
 from benchmarks.options import Options
-from benchmarks.questions import CASES, Questions
+from benchmarks.queries import CASES, QueryGenerator
 from machine_monitor.database import instants
 from machine_monitor.database.engines import SQLITE, Engine
 from machine_monitor.database.statements import Statement
@@ -23,13 +23,13 @@ from machine_monitor.query.language.cursors import Cursor
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.language.times import TimeContext
 
-# As the product stops a query; a kind of question that takes so long is not asked to its end.
+# TIMEOUT is the product's query timeout; PATIENCE limits the time for one kind of query.
 TIMEOUT = 5.0
 PATIENCE = {True: 2.0, False: 60.0}
 COUNT = {True: 200, False: 1_000}
 DEPTHS = (0.1, 0.5, 0.9)
-# Lists that are walked: the query string, and which logs are in it.
-WALKS = {
+# The lists for the cursor benchmark: the query string, and the same filter as SQL.
+CURSOR_LISTS = {
     "default sort": ("", "1 = 1"),
     "sort=machine": ("sort=machine", "1 = 1"),
     "sort=type": ("sort=type", "1 = 1"),
@@ -41,74 +41,79 @@ Run = Callable[[Statement, list[Any]], Any]
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """By kind of question, and for cursors at any depth: milliseconds in SQLite."""
+    """Measure the milliseconds of each kind of query, and of pages by cursor at several depths."""
     path = build.sqlite_file(options, options.rows)
-    questions = Questions(path)
+    generator = QueryGenerator(path)
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as connection:
         connection.execute("PRAGMA query_only=ON")
-        run = _Watched(connection)
+        run = _StatementRunner(connection)
         found = {
-            case: ask(SQLITE, run, questions.query_strings(case, COUNT[options.glance]), options) for case in CASES
+            case: measure_queries(SQLITE, run, generator.query_strings(case, COUNT[options.is_quick_run]), options)
+            for case in CASES
         }
-        found["walks"] = walks(connection, run, questions, options)
-        run.over.set()
+        found["walks"] = measure_cursors(connection, run, generator, options)
+        run.stopped.set()
         return found
 
 
-def ask(engine: Engine, run: Run, query_strings: Sequence[str], options: Options) -> dict[str, Any]:
-    """The percentiles of these questions, each asked once after a few that warm."""
+def measure_queries(engine: Engine, run: Run, query_strings: Sequence[str], options: Options) -> dict[str, Any]:
+    """Return the percentiles of these queries; each runs once, after a warm-up."""
     prepared = [prepare(engine, query(text)) for text in query_strings]
-    return _percentiles(run, prepared, PATIENCE[options.glance])
+    return _percentiles(run, prepared, PATIENCE[options.is_quick_run])
 
 
 def query(text: str, cursor: str | None = None) -> ListQuery:
-    """A list of logs as the API would read it."""
+    """Parse a query string of the list of logs, as the API does."""
     pairs = parse_qsl(text) + ([("cursor", cursor)] if cursor else [])
     return parser.read_list(LOGS, pairs, TimeContext(ZoneInfo("UTC"), instants.now()), fingerprint_scope="/logs")
 
 
-def prepare(engine: Engine, asked: ListQuery) -> tuple[Statement, list[Any]]:
-    """The statement that the product would run, with its values bound."""
-    statement, values = lists.compile_list(engine, asked)
+def prepare(engine: Engine, list_query: ListQuery) -> tuple[Statement, list[Any]]:
+    """Return the statement that the product would run, and its bound values."""
+    statement, values = lists.compile_list(engine, list_query)
     return statement, statement.bind(values)
 
 
-def walks(connection: sqlite3.Connection, run: Run, questions: Questions, options: Options) -> dict[str, Any]:
-    """By list: its first page, a page at each depth, and pages anywhere.
+def measure_cursors(
+    connection: sqlite3.Connection, run: Run, generator: QueryGenerator, options: Options
+) -> dict[str, Any]:
+    """Measure, for each list, its first page, a page at each depth, and random pages.
 
-    The first and those at a depth are asked again and again, so that all of them are warm; those anywhere once each.
+    The first page and those at a depth run repeatedly, so that all are warm; each random page runs once.
     """
     found, machine = {}, data.machine_names()[0]
-    for name, (template, condition) in WALKS.items():
+    for name, (template, condition) in CURSOR_LISTS.items():
         text = template.replace("{machine}", machine.replace(" ", "+"))
         first = query(text)
-        places = _places(connection, questions, condition.replace("{machine}", machine), COUNT[options.glance] // 5)
-        # One that was followed so far would be the same; it is made of the record, since the way there is long.
-        made = sorted(tuple(place[field] for field, _ in first.order) for place in places)
+        positions = _positions(
+            connection, generator, condition.replace("{machine}", machine), COUNT[options.is_quick_run] // 5
+        )
+        # Build each cursor from its record: following `next` links to a deep page would take too long.
+        made = sorted(tuple(place[field] for field, _ in first.order) for place in positions)
         pages_after = [
             prepare(SQLITE, query(text, cursors.encode(Cursor(first.fingerprint, values)))) for values in made
         ]
         at = {f"{depth:.0%}": [pages_after[int(len(made) * depth)]] * len(made) for depth in DEPTHS}
-        asked = {"first": [prepare(SQLITE, first)] * len(made), **at, "any": pages_after}
-        patience = PATIENCE[options.glance] / len(asked)
-        found[name] = {where: _percentiles(run, prepared, patience) for where, prepared in asked.items()}
+        page_sets = {"first": [prepare(SQLITE, first)] * len(made), **at, "any": pages_after}
+        patience = PATIENCE[options.is_quick_run] / len(page_sets)
+        found[name] = {where: _percentiles(run, prepared, patience) for where, prepared in page_sets.items()}
     return found
 
 
-def _places(connection: sqlite3.Connection, questions: Questions, condition: str, count: int) -> Iterator[dict]:
-    """Records picked at random among those of a list, by what they are sorted by."""
+def _positions(connection: sqlite3.Connection, generator: QueryGenerator, condition: str, count: int) -> Iterator[dict]:
+    """Pick random records of a list, with the fields that lists are sorted by."""
     query = f"""SELECT machines.name AS machine, logs.type, logs.started_at || 'Z' AS started_at, logs.id
         FROM logs CROSS JOIN machines ON machines.id = logs.machine_id
         WHERE logs.id >= ? AND {condition} ORDER BY logs.id LIMIT 1"""
     for _ in range(count):
-        cursor = connection.execute(query, (questions.rng.randint(1, questions.last),))
+        cursor = connection.execute(query, (generator.rng.randint(1, generator.last),))
         row = cursor.fetchone()
         if row is not None:
             yield dict(zip([column[0] for column in cursor.description], row, strict=True))
 
 
 def _percentiles(run: Run, prepared: Sequence[tuple[Statement, list[Any]]], patience: float) -> dict[str, Any]:
-    """Milliseconds of each, without those that only warm; stops when patience is over."""
+    """Measure the milliseconds of each statement, after a warm-up; stop after `patience` seconds."""
     end = time.perf_counter() + patience
     for statement, values in prepared[: len(prepared) // 10]:
         if time.perf_counter() < end - patience / 2:
@@ -123,24 +128,24 @@ def _percentiles(run: Run, prepared: Sequence[tuple[Statement, list[Any]]], pati
     return percentiles(seconds) | {"asked": len(prepared)}
 
 
-class _Watched:
-    """Runs statements on SQLite; a thread stops one that takes longer than the product lets it."""
+class _StatementRunner:
+    """Runs statements on SQLite; a thread cancels a statement that exceeds the product's query timeout."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.began: float | None = None
-        self.over = threading.Event()
+        self.stopped = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def __call__(self, statement: Statement, values: list[Any]) -> None:
-        """Run one to its last row, or until it is stopped: then it counts as the time that it had."""
+        """Fetch all rows of a statement; if it is cancelled, its time counts as the timeout."""
         self.began = time.perf_counter()
         with suppress(sqlite3.OperationalError):
             self.connection.execute(statement.sql, values).fetchall()
         self.began = None
 
     def _watch(self) -> None:
-        while not self.over.wait(0.25):
+        while not self.stopped.wait(0.25):
             began = self.began
             if began is not None and time.perf_counter() - began > TIMEOUT:
                 self.connection.interrupt()

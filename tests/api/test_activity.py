@@ -40,7 +40,7 @@ ACTIVITY = {
 }
 
 
-async def test_activity_is_what_the_living_logs_of_a_machine_say(plant, monkeypatch):
+async def test_activity_summarizes_the_logs_of_a_machine_that_are_not_deleted(plant, monkeypatch):
     sent = []
     fetch = Database.fetch
 
@@ -65,7 +65,7 @@ async def test_a_record_with_activity_is_never_304(plant):
     assert (await plant.get("/machines/busy", headers={"If-None-Match": tag})).status_code == 304
 
 
-async def test_activity_is_none_of_the_related_records_of_a_log(plant):
+async def test_activity_is_only_available_on_machines(plant):
     assert (await plant.get("/logs", params={"expand": "machine"})).json()["items"][0]["expanded"].keys() == {"machine"}
     for path in (
         "/logs?expand=activity",

@@ -25,7 +25,7 @@ async def test_a_crash_is_a_problem_without_its_reason(client, monkeypatch, capl
     assert "secret-reason" in caplog.text
 
 
-async def test_a_crash_after_the_answer_began_is_not_answered_twice():
+async def test_a_crash_after_the_response_started_sends_no_second_response():
     async def half(_scope, _receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError
@@ -41,7 +41,7 @@ async def test_a_crash_after_the_answer_began_is_not_answered_twice():
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é"])
-async def test_a_request_id_that_is_no_plain_word_is_replaced(client, given):
+async def test_an_invalid_request_id_is_replaced(client, given):
     answer = await client.get("/healthz", headers={"X-Request-ID": given.encode()})
     assert answer.headers["X-Request-ID"] not in ("", given)
 
@@ -73,7 +73,7 @@ async def test_the_service_describes_itself_by_links_that_work(client):
         assert (await client.get(link)).status_code == 200
 
 
-async def test_swagger_needs_no_other_host(client):
+async def test_swagger_loads_files_only_from_this_host(client):
     page = (await client.get("/docs")).text
     assert "http://" not in page
     assert "https://" not in page
@@ -105,14 +105,14 @@ async def test_a_web_frontend_of_a_named_origin_may_read_the_headers(sqlite_data
         assert "Access-Control-Allow-Origin" not in other.headers
 
 
-def test_a_signature_that_the_route_does_not_understand_is_refused_when_it_is_made():
+def test_an_unsupported_endpoint_signature_is_refused_at_declaration():
     with pytest.raises(TypeError, match="unheard"):
 
         @tagged("test").get("/test", dependencies=[needs(READ)])
         async def endpoint(unheard: int) -> None: ...
 
 
-async def test_what_is_no_request_passes_by():
+async def test_the_middleware_passes_lifespan_events_through():
     app = FastAPI()
     async with (
         app.router.lifespan_context(app),
@@ -127,12 +127,12 @@ async def test_what_is_no_request_passes_by():
         assert seen == ["lifespan"]
 
 
-async def test_a_path_that_is_not_utf_8_is_no_name(client):
+async def test_a_path_that_is_not_utf_8_is_a_bad_request(client):
     answer = await client.put("/machines/%FF", json={})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
 
 
-async def test_a_problem_stays_short_whatever_is_sent(client):
+async def test_a_problem_is_short_for_any_input(client):
     answers = [
         await client.post("/machines", json={f"field {number}": 1 for number in range(20_000)}),
         await client.get("/logs?" + "&".join(f"unheard{number}=" for number in range(500))),
@@ -142,7 +142,7 @@ async def test_a_problem_stays_short_whatever_is_sent(client):
         assert len(answer.text) < 100_000
 
 
-async def test_what_a_related_record_says_is_not_told_by_the_version(client):
+async def test_a_response_with_related_records_is_never_304(client):
     await client.put("/machines/Saw", json={})
     log = (await client.post("/logs", json={"machine": "Saw", "type": "info"})).json()["uuid"]
     headers = {"If-None-Match": '"1"'}
@@ -152,7 +152,7 @@ async def test_what_a_related_record_says_is_not_told_by_the_version(client):
     assert (answer.status_code, answer.json()["expanded"]["machine"]["sector"]) == (200, "2B")
 
 
-async def test_who_finds_no_reader_is_told_that_the_database_is_busy(sqlite_database_url, monkeypatch):
+async def test_a_request_without_a_free_reader_gets_database_busy(sqlite_database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.BUSY_SECONDS", 0.05)
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.READERS", 0)
     async with serving(Settings(database_url=sqlite_database_url)) as client:
@@ -160,7 +160,7 @@ async def test_who_finds_no_reader_is_told_that_the_database_is_busy(sqlite_data
         assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
 
 
-async def test_a_client_that_goes_away_is_no_failure(caplog):
+async def test_a_disconnected_client_is_not_logged_as_an_error(caplog):
     async def gone(*_):
         raise ClientDisconnect
 

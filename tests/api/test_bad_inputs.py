@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from api.kinds import KINDS, LOGS, MACHINES, TYPES, USERS, create
+from api.resource_cases import LOGS, MACHINES, RESOURCES, TYPES, USERS, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.path)
+every_resource = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path)
 JSON = {"Content-Type": "application/json"}
 LONE = "\ud800"
 HUGE = 10**400
 
-# Values that a field does not hold.
+# Invalid values of each kind of field.
 NO_TEXT = (1, 1.5, True, [], {}, ["x"], "a\0b", LONE, f"x{LONE}y", "\udfff")
 NO_FLAG = (0, 1, "true", "", [], {})
 NO_TIME = (
@@ -90,7 +90,11 @@ VALUES = [
         for value in ("2025", 1899, 2101, 2025.0, 2025.5, True, 2**31, 2**63, HUGE, [])
     ],
     *[(MACHINES, "in_service", value) for value in NO_FLAG],
-    *[(kind, "attributes", value) for kind in (MACHINES, LOGS) for value in (*NO_OBJECT, *BAD_ATTRIBUTES, {"a": None})],
+    *[
+        (resource, "attributes", value)
+        for resource in (MACHINES, LOGS)
+        for value in (*NO_OBJECT, *BAD_ATTRIBUTES, {"a": None})
+    ],
     *[
         (LOGS, "uuid", value)
         for value in ("", "abc", "0" * 32, "g" * 36, 1, None, LONE, "{00000000-0000-0000-0000-000000000000}")
@@ -111,34 +115,38 @@ VALUES = [
     *[(USERS, name, value) for name in ("first_name", "last_name") for value in (*NO_TEXT, "x" * 201)],
     *[(USERS, "role", value) for value in ("", "boss", "Admin", 0, None, LONE)],
     *[(USERS, "active", value) for value in (*NO_FLAG, None)],
-    *[(kind, name, 1) for kind in KINDS for name in ("unknown", "", "a/b", LONE, "expanded", "deleted_at", "name_key")],
+    *[
+        (resource, name, 1)
+        for resource in RESOURCES
+        for name in ("unknown", "", "a/b", LONE, "expanded", "deleted_at", "name_key")
+    ],
 ]
 
 
-@every_kind
-async def test_a_value_that_a_field_does_not_hold_is_refused_and_pointed_at(seeded, kind):
-    key, record = await create(seeded, kind)
+@every_resource
+async def test_an_invalid_value_is_refused_with_a_pointer(seeded, resource):
+    key, record = await create(seeded, resource)
     wrong = []
-    for name, value in [(name, value) for of, name, value in VALUES if of is kind]:
-        body = json.dumps(kind.body(kind.new_key()) | {name: value}).encode()
+    for name, value in [(name, value) for of, name, value in VALUES if of is resource]:
+        body = json.dumps(resource.body(resource.new_key()) | {name: value}).encode()
         changed = json.dumps({name: value}).encode()
-        requests = [("POST", f"/{kind.path}", body), ("PUT", kind.at(kind.new_key()), body)]
+        requests = [("POST", f"/{resource.path}", body), ("PUT", resource.path_of(resource.new_key()), body)]
         if value != {"a": None}:
-            requests.append(("PATCH", kind.at(key), changed))
+            requests.append(("PATCH", resource.path_of(key), changed))
         for method, url, content in requests:
             answer = await seeded.request(method, url, content=content, headers=JSON)
             pointers = [error.get("pointer") for error in answer.json().get("errors", [])]
-            # A name that is no text of JSON's can only be pointed at from outside.
+            # For a name that is not valid Unicode, the pointer refers to the enclosing object.
             pointer = "" if name in ("", LONE) else "/" + name.replace("/", "~1")
             if answer.status_code != 422 or not any((found or "").startswith(pointer) for found in pointers):
                 wrong.append((method, name, repr(value)[:40], answer.status_code, pointers))
     assert wrong == []
-    assert (await seeded.get(kind.at(key))).json() == record
+    assert (await seeded.get(resource.path_of(key))).json() == record
 
 
-@every_kind
+@every_resource
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-async def test_what_is_no_json_object_is_refused(seeded, kind, method):
+async def test_a_body_that_is_not_a_json_object_is_refused(seeded, resource, method):
     deep = {depth: b'{"a":' * depth + b"1" + b"}" * depth for depth in (32, 33, 100_000)}
     rows = [
         (b"", 400),
@@ -169,10 +177,10 @@ async def test_what_is_no_json_object_is_refused(seeded, kind, method):
         (b'"\\ud800"', 422),
         (b'{"\\ud800": 1}', 422),
     ]
-    key, _ = await create(seeded, kind)
+    key, _ = await create(seeded, resource)
     wrong = []
     for content, status in rows:
-        url = f"/{kind.path}" if method == "POST" else kind.at(key)
+        url = f"/{resource.path}" if method == "POST" else resource.path_of(key)
         answer = await seeded.request(method, url, content=content, headers=JSON)
         code = {400: "bad-json", 422: "validation"}[status]
         if (answer.status_code, answer.json()["code"]) != (status, code):
@@ -180,13 +188,13 @@ async def test_what_is_no_json_object_is_refused(seeded, kind, method):
     assert wrong == []
 
 
-@every_kind
+@every_resource
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000, b"1" + b"0" * 400, b"1e-999"])
-async def test_no_number_is_a_crash(seeded, kind, number):
-    key, _ = await create(seeded, kind)
+async def test_extreme_numbers_never_cause_a_server_error(seeded, resource, number):
+    key, _ = await create(seeded, resource)
     for name in ("attributes", "version", "year_of_acquisition", "unknown"):
         value = b'{"a": %s}' % number if name == "attributes" else number
-        answer = await seeded.patch(kind.at(key), content=b'{"%s": %s}' % (name.encode(), value), headers=JSON)
+        answer = await seeded.patch(resource.path_of(key), content=b'{"%s": %s}' % (name.encode(), value), headers=JSON)
         assert answer.status_code in (200, 400, 412, 422)
         assert number[:50] not in answer.content or answer.status_code == 200
 
@@ -199,17 +207,17 @@ ORDERS = [
 
 
 @pytest.mark.parametrize(("times", "pointer"), ORDERS)
-async def test_times_are_in_order_in_a_body_and_with_what_is_stored(seeded, times, pointer):
+async def test_times_must_be_in_order_within_a_body_and_with_stored_times(seeded, times, pointer):
     start = {"started_at": "2025-01-01T00:00:00.000001Z"}
     key, record = await create(seeded, LOGS, **start)
     for answer in (
-        await seeded.post("/logs", json=LOGS.least | start | times),
-        await seeded.put(LOGS.at(LOGS.new_key()), json=LOGS.least | start | times),
-        await seeded.put(LOGS.at(key), json=LOGS.least | times),
-        await seeded.patch(LOGS.at(key), json=times),
+        await seeded.post("/logs", json=LOGS.minimal_body | start | times),
+        await seeded.put(LOGS.path_of(LOGS.new_key()), json=LOGS.minimal_body | start | times),
+        await seeded.put(LOGS.path_of(key), json=LOGS.minimal_body | times),
+        await seeded.patch(LOGS.path_of(key), json=times),
     ):
         assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, [pointer])
-    assert (await seeded.get(LOGS.at(key))).json() == record
+    assert (await seeded.get(LOGS.path_of(key))).json() == record
 
 
 @pytest.mark.parametrize(
@@ -222,25 +230,25 @@ async def test_times_are_in_order_in_a_body_and_with_what_is_stored(seeded, time
         {"ended_at": "2024-12-31T00:00:00Z"},
     ],
 )
-async def test_a_patch_is_checked_against_what_is_stored(seeded, patch):
+async def test_a_patch_is_validated_together_with_the_stored_values(seeded, patch):
     times = {"started_at": "2025-01-01T00:00:00Z", "ended_at": "2025-01-02T00:00:00Z"}
     times |= {"down_from": "2025-01-01T00:00:00Z", "down_to": "2025-01-02T00:00:00Z"}
     key, record = await create(seeded, LOGS, **times)
-    assert (await seeded.patch(LOGS.at(key), json=patch)).status_code == 422
-    assert (await seeded.get(LOGS.at(key))).json() == record
-    fine = await seeded.patch(LOGS.at(key), json={"down_from": None, "down_to": None, "ended_at": None})
+    assert (await seeded.patch(LOGS.path_of(key), json=patch)).status_code == 422
+    assert (await seeded.get(LOGS.path_of(key))).json() == record
+    fine = await seeded.patch(LOGS.path_of(key), json={"down_from": None, "down_to": None, "ended_at": None})
     assert fine.status_code == 200
 
 
 async def test_attributes_have_at_most_64_keys_also_after_a_merge(seeded):
     full = {f"k{i}": i for i in range(64)}
     key, _ = await create(seeded, MACHINES, attributes=full)
-    over = await seeded.patch(MACHINES.at(key), json={"attributes": {"one more": 1}})
+    over = await seeded.patch(MACHINES.path_of(key), json={"attributes": {"one more": 1}})
     assert (over.status_code, over.json()["errors"][0]["pointer"]) == (422, "/attributes")
-    exchanged = await seeded.patch(MACHINES.at(key), json={"attributes": {"one more": 1, "k0": None}})
+    exchanged = await seeded.patch(MACHINES.path_of(key), json={"attributes": {"one more": 1, "k0": None}})
     assert (exchanged.status_code, len(exchanged.json()["attributes"])) == (200, 64)
-    # A patch may name more: what it removes is no attribute.
+    # A patch may contain more than 64 keys, because null removes a key.
     others = {f"other{i}": i for i in range(64)}
     patch = dict.fromkeys(exchanged.json()["attributes"]) | others
-    answer = await seeded.patch(MACHINES.at(key), json={"attributes": patch})
+    answer = await seeded.patch(MACHINES.path_of(key), json={"attributes": patch})
     assert (answer.status_code, answer.json().get("attributes")) == (200, others)

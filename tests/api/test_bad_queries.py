@@ -1,11 +1,11 @@
 import pytest
 
-from api.kinds import LOGS, create
+from api.resource_cases import LOGS, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-# The query of a list of logs, and the parameter that is at fault.
-REFUSED = [
+# An invalid query of the list of logs, and the invalid parameter.
+INVALID = [
     *[
         (f"{name}=1", name)
         for name in ("machin", "comment__has", "comment__", "__", "machine.nothing", "machine.", ".name")
@@ -90,7 +90,7 @@ REFUSED = [
     ("type__in=%22a", "type__in"),
     ("q=" + "a+" * 33, "q"),
 ]
-TOLD = [
+SUGGESTED = [
     ("machin=x", "machin", "machine"),
     ("comment__containz=x", "comment__containz", "comment__contains"),
     ("sort=-startedat", "sort", "started_at"),
@@ -100,8 +100,8 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("query", "parameter"), REFUSED)
-async def test_a_bad_parameter_is_refused_by_its_name(seeded, query, parameter):
+@pytest.mark.parametrize(("query", "parameter"), INVALID)
+async def test_an_invalid_parameter_is_refused_and_named(seeded, query, parameter):
     answer = await seeded.get(f"/logs?{query}")
     assert answer.headers["Content-Type"] == "application/problem+json"
     if parameter == "cursor":
@@ -112,8 +112,8 @@ async def test_a_bad_parameter_is_refused_by_its_name(seeded, query, parameter):
     assert {error["parameter"] for error in answer.json()["errors"]} == {parameter}
 
 
-@pytest.mark.parametrize(("query", "parameter", "nearest"), TOLD)
-async def test_the_nearest_valid_name_is_told(seeded, query, parameter, nearest):
+@pytest.mark.parametrize(("query", "parameter", "nearest"), SUGGESTED)
+async def test_an_unknown_name_gets_a_suggestion(seeded, query, parameter, nearest):
     answer = await seeded.get(f"/logs?{query}")
     (error,) = answer.json()["errors"]
     assert (answer.status_code, error["parameter"]) == (422, parameter)
@@ -121,7 +121,7 @@ async def test_the_nearest_valid_name_is_told(seeded, query, parameter, nearest)
     assert nearest in error["allowed"]
 
 
-async def test_every_fault_is_told_at_once(seeded):
+async def test_all_errors_of_a_query_are_reported_together(seeded):
     query = "machin=x&severity=bad&limit=0&limit=1&sort=nothing&started_at=soon&fields=x&expand=y&count=z&offset=-1"
     answer = await seeded.get(f"/logs?{query}&q={'a+' * 33}")
     assert (answer.status_code, answer.json()["code"]) == (422, "validation")
@@ -130,7 +130,7 @@ async def test_every_fault_is_told_at_once(seeded):
 
 
 @pytest.mark.parametrize("query", ["x=%FF", "%FF=x", "q=%ED%A0%80", "q=%C0%80", "machine=%E9", "limit=%FF&limit=0"])
-async def test_what_is_not_utf_8_is_a_bad_request(seeded, query):
+async def test_invalid_utf_8_is_a_bad_request(seeded, query):
     key, _ = await create(seeded, LOGS)
     for url in (f"/logs?{query}", f"/machines?{query}", f"/logs/{key}?{query}", f"/logs/{key}/history?{query}"):
         answer = await seeded.get(url)
@@ -143,9 +143,9 @@ async def test_what_is_not_utf_8_is_a_bad_request(seeded, query):
 @pytest.mark.parametrize(
     "query", ["q=x", "limit=5", "sort=uuid", "uuid=x", "count=exact", "fields=x", "expand=x", "x="]
 )
-async def test_a_single_record_takes_fields_and_expand_alone(seeded, query):
+async def test_a_single_record_accepts_only_fields_and_expand(seeded, query):
     key, _ = await create(seeded, LOGS)
-    # A record that is not there as well: what the request alone shows comes first.
+    # Also for a missing record: errors in the request itself come first.
     for url in (f"/logs/{key}?{query}", f"/logs/{LOGS.new_key()}?{query}", f"/machines/pelle 2?{query}"):
         assert (await seeded.get(url)).status_code == 422
 
@@ -154,7 +154,7 @@ async def test_a_single_record_takes_fields_and_expand_alone(seeded, query):
 @pytest.mark.parametrize(
     "query", ["machine=x", "started_at=now", "sort=machine", "expand=machine", "fields=uuid", "name__x=1"]
 )
-async def test_other_lists_know_their_own_names_only(seeded, path, query):
+async def test_each_list_accepts_only_its_own_fields(seeded, path, query):
     assert (await seeded.get(f"{path}?{query}")).status_code == 422
 
 
@@ -184,6 +184,6 @@ async def test_other_lists_know_their_own_names_only(seeded, path, query):
         "project__gt=%F4%8F%BF%BF",
     ],
 )
-async def test_what_is_unusual_is_answered(seeded, query):
+async def test_unusual_but_valid_queries_succeed(seeded, query):
     answer = await seeded.get(f"/logs?limit=1&count=exact&{query}")
     assert answer.status_code == 200, answer.text[:300]

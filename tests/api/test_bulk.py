@@ -1,4 +1,4 @@
-"""Many logs in one call."""
+"""POST /logs/bulk: many logs in one call."""
 
 import pytest
 
@@ -48,13 +48,13 @@ async def test_items_are_created_then_unchanged_then_updated(press):
     assert history[0]["changes"] == {"comment": ["nr 2", "another"]}
 
 
-async def test_an_item_without_uuid_is_created_and_told(press):
+async def test_an_item_without_uuid_is_created_and_its_uuid_returned(press):
     answer = await put(press, {"machine": "press", "type": "info"})
     made = answer["results"][0]["uuid"]
     assert (await press.get(f"/logs/{made}")).json()["machine"] == "Press"
 
 
-async def test_all_or_nothing_names_every_fault_and_writes_nothing(press):
+async def test_atomic_mode_reports_every_error_and_writes_nothing(press):
     problem = await put(press, item(1), item(2, machine="Pres"), item(3, severity="bad", type=None), status=422)
     assert {(fault["pointer"], fault["code"]) for fault in problem["errors"]} == {
         ("/items/1/machine", "unknown-machine"),
@@ -65,7 +65,7 @@ async def test_all_or_nothing_names_every_fault_and_writes_nothing(press):
     assert (await press.get("/logs?q=nr")).json()["items"] == []
 
 
-async def test_in_parts_what_is_right_is_written(press):
+async def test_partial_mode_writes_the_valid_items(press):
     answer = await put(press, item(1), item(2, machine="Pres"), item(1), item(3), mode="partial")
     assert [result["status"] for result in answer["results"]] == ["created", "error", "error", "created"]
     assert answer["counts"] == {"created": 2, "updated": 0, "unchanged": 0, "error": 2}
@@ -76,7 +76,7 @@ async def test_in_parts_what_is_right_is_written(press):
     assert [log["comment"] for log in (await press.get("/logs?q=nr&sort=comment")).json()["items"]] == ["nr 1", "nr 3"]
 
 
-async def test_what_the_product_writes_may_stand_in_an_item(press):
+async def test_an_item_may_contain_read_only_fields(press):
     await put(press, item(1))
     stored = (await press.get(f"/logs/{UUID.format(1)}")).json()
     answer = await put(press, {**stored, "version": 99, "comment": "changed"})
@@ -126,14 +126,14 @@ async def test_a_bad_body_is_refused(press, body, pointer):
     assert await total(press) == 0
 
 
-async def test_a_thousand_are_found_by_their_words_in_the_order_they_came(press):
+async def test_a_thousand_items_are_searchable_in_their_order(press):
     at = "2025-01-01T00:00:00Z"
     await put(press, *(item(number, started_at=at) for number in range(1, 1001)))
     found = (await press.get("/logs?q=nr&limit=500&sort=started_at")).json()["items"]
     assert [log["comment"] for log in found] == [f"nr {number}" for number in range(1, 501)]
 
 
-async def test_items_that_name_what_is_not_there_are_told_soon(press):
+async def test_unknown_references_in_many_items_get_few_suggestions(press):
     items = [item(number, machine=f"Pres {number}") for number in range(300)]
     answer = await put(press, *items, mode="partial")
     problems = [result["problem"]["detail"] for result in answer["results"]]
@@ -141,7 +141,7 @@ async def test_items_that_name_what_is_not_there_are_told_soon(press):
     assert all(problem.startswith("There is no machine") for problem in problems)
 
 
-async def test_a_body_of_nothing_but_lists_is_refused_before_it_is_read(client):
+async def test_a_body_with_too_many_lists_is_refused_before_parsing(client):
     body = '{"items": [' + "[]," * 300_000 + "[]]}"
     answer = await client.post("/logs/bulk", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad-json")

@@ -1,18 +1,18 @@
-"""The feed of changes: `/changes` page by page, `/events` as they happen."""
+"""The change feed: `/changes` in pages, `/events` as a live stream."""
 
 import asyncio
 import json
 
 import pytest
 
-from api.taking import Client, running
+from api.paced_client import PacedClient, running
 from machine_monitor.models import MACHINES
 from machine_monitor.services import records
 from machine_monitor.services.audit import change_feed
 from machine_monitor.services.audit.history import Author
 from query import samples
 
-PLACES = (
+LISTS = (
     ("/logs", "logs", "uuid"),
     ("/machines", "machines", "name"),
     ("/users", "users", "trigram"),
@@ -20,8 +20,8 @@ PLACES = (
 )
 
 
-async def everything(client, limit=1000):
-    """All changes, asked for as a client that follows asks."""
+async def all_changes(client, limit=1000):
+    """Fetch all changes, page by page, as a client that follows the feed does."""
     since, items = 0, []
     while (page := (await client.get("/changes", params={"since": since, "limit": limit})).json())["items"]:
         items += page["items"]
@@ -30,7 +30,7 @@ async def everything(client, limit=1000):
 
 
 def replay(items):
-    """The base that somebody holds who applied these changes."""
+    """Apply changes to an empty copy and return it."""
     base = {}
     for item in items:
         where = (item["resource"], item["key"])
@@ -45,7 +45,7 @@ def replay(items):
     return base
 
 
-async def write_some(client):
+async def write_records(client):
     await samples.seed(client)
     logs = (await client.get("/logs")).json()["items"]
     for log in logs[:4]:
@@ -57,27 +57,27 @@ async def write_some(client):
     await client.patch("/machines/pelle 2", json={"name": "pelle 3"})
 
 
-async def test_who_applies_all_changes_holds_a_copy(client):
-    await write_some(client)
-    copy = replay(await everything(client, limit=7))
-    # A log follows the name of its machine without an entry of its own.
+async def test_replaying_all_changes_gives_a_copy_of_the_records(client):
+    await write_records(client)
+    copy = replay(await all_changes(client, limit=7))
+    # A renamed machine changes its logs without an entry for each log.
     for record in copy.values():
         if record.get("machine") == "pelle 2":
             record["machine"] = "pelle 3"
     read_only = {"id", "version", "created_at", "updated_at"}
-    for path, resource, key in PLACES:
+    for path, resource, key in LISTS:
         items = (await client.get(path, params={"limit": 500})).json()["items"]
         assert items
-        assert {item[key]: shown(item, read_only) for item in items} == {
+        assert {item[key]: without_read_only(item, read_only) for item in items} == {
             key: record for (kind, key), record in copy.items() if kind == resource
         }
 
 
-def shown(item, read_only):
+def without_read_only(item, read_only):
     return {name: value for name, value in item.items() if name not in read_only and value is not None}
 
 
-async def test_changes_come_in_the_order_of_their_numbers_with_what_changed(client):
+async def test_changes_are_ordered_by_number_and_contain_the_changed_values(client):
     await client.post("/machines", json={"name": "Press"}, headers={"X-Change-Note": "new"})
     page = (await client.get("/changes", params={"since": 7})).json()
     (item,) = page["items"]
@@ -111,7 +111,7 @@ async def test_changes_come_in_the_order_of_their_numbers_with_what_changed(clie
         ("cursor=abc", "cursor"),
     ],
 )
-async def test_a_bad_question_is_refused(client, path, query, parameter):
+async def test_an_invalid_query_is_refused(client, path, query, parameter):
     answer = await client.get(f"{path}?{query}")
     assert answer.status_code == 422
     assert [fault["parameter"] for fault in answer.json()["errors"]] == [parameter]
@@ -127,10 +127,10 @@ def event(message):
     return lines["event"], int(lines["id"]), json.loads(lines["data"])
 
 
-async def test_events_follow_from_a_number_and_as_they_happen(database_url, monkeypatch):
+async def test_events_start_after_a_number_and_continue_live(database_url, monkeypatch):
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
     async with running(database_url) as app:
-        client = Client(app, "/events?since=5")
+        client = PacedClient(app, "/events?since=5")
         start, _greeting = await client.take(2)
         headers = dict(start["headers"])
         assert headers[b"content-type"].startswith(b"text/event-stream")
@@ -144,11 +144,11 @@ async def test_events_follow_from_a_number_and_as_they_happen(database_url, monk
         await asyncio.wait_for(client.answer, 5)
 
 
-async def test_events_begin_with_the_next_change_and_say_that_they_live(database_url, monkeypatch):
+async def test_events_without_since_start_with_the_next_change_and_send_keepalives(database_url, monkeypatch):
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(change_feed, "COMMENT_SECONDS", 0.02)
     async with running(database_url) as app:
-        client = Client(app, "/events")
+        client = PacedClient(app, "/events")
         _, _, comment = await client.take(3)
         assert comment["body"].startswith(b":")
         await write_a_machine(app)

@@ -1,42 +1,42 @@
 import pytest
 
-from api.kinds import KINDS, LOGS, MACHINES, TYPES, USERS, create
+from api.resource_cases import LOGS, MACHINES, RESOURCES, TYPES, USERS, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NAMED = [(MACHINES, "machine", "machine-has-logs"), (TYPES, "type", "in-use"), (USERS, "user", "in-use")]
 
 
-@pytest.mark.parametrize("kind", [MACHINES, TYPES, USERS], ids=lambda kind: kind.path)
-async def test_what_no_log_names_is_deleted_for_good(seeded, kind):
-    key, record = await create(seeded, kind)
-    answer = await seeded.delete(kind.at(key))
+@pytest.mark.parametrize("resource", [MACHINES, TYPES, USERS], ids=lambda resource: resource.path)
+async def test_a_record_without_logs_is_deleted_permanently(seeded, resource):
+    key, record = await create(seeded, resource)
+    answer = await seeded.delete(resource.path_of(key))
     assert (answer.status_code, answer.content) == (204, b"")
     assert "X-Request-ID" in answer.headers
-    assert (await seeded.get(f"/{kind.path}", params={kind.key: key})).json()["items"] == []
+    assert (await seeded.get(f"/{resource.path}", params={resource.key: key})).json()["items"] == []
     for method, body in (("GET", None), ("PATCH", {}), ("DELETE", None)):
-        assert (await seeded.request(method, kind.at(key), json=body)).status_code == 404
-    again = await seeded.post(f"/{kind.path}", json=kind.body(key))
+        assert (await seeded.request(method, resource.path_of(key), json=body)).status_code == 404
+    again = await seeded.post(f"/{resource.path}", json=resource.body(key))
     assert (again.status_code, again.json()["version"]) == (201, 1)
-    if kind is MACHINES:
+    if resource is MACHINES:
         assert again.json()["id"] > record["id"]
 
 
 async def test_a_deleted_log_is_gone_but_its_uuid_is_taken(seeded):
     key, _ = await create(seeded, LOGS, comment="deleted here")
     other, _ = await create(seeded, LOGS, comment="deleted not")
-    assert (await seeded.delete(LOGS.at(key))).status_code == 204
+    assert (await seeded.delete(LOGS.path_of(key))).status_code == 204
     for query in ({"q": "deleted"}, {"comment__contains": "deleted"}, {"uuid__in": f"{key},{other}"}):
         page = (await seeded.get("/logs", params=query | {"count": "exact"})).json()
         assert ([item["uuid"] for item in page["items"]], page["total"]) == ([other], 1)
     rows = [
         ("GET", None, {}),
         ("HEAD", None, {}),
-        ("PUT", LOGS.least, {}),
+        ("PUT", LOGS.minimal_body, {}),
         ("PATCH", {}, {}),
         ("DELETE", None, {}),
-        # 410 comes before 412.
+        # 410 takes precedence over 412.
         ("PATCH", {}, {"If-Match": '"9"'}),
-        ("PUT", LOGS.least, {"If-None-Match": "*"}),
+        ("PUT", LOGS.minimal_body, {"If-None-Match": "*"}),
     ]
     for spelling in (key, key.upper()):
         for method, body, headers in rows:
@@ -45,47 +45,47 @@ async def test_a_deleted_log_is_gone_but_its_uuid_is_taken(seeded):
             assert method == "HEAD" or answer.json()["code"] == "gone"
         taken = await seeded.post("/logs", json=LOGS.body(spelling))
         assert (taken.status_code, taken.json()["code"]) == (409, "conflict")
-    assert (await seeded.delete(LOGS.at(other))).status_code == 204
+    assert (await seeded.delete(LOGS.path_of(other))).status_code == 204
 
 
-@pytest.mark.parametrize(("kind", "field", "code"), NAMED, ids=str)
-async def test_what_logs_name_stays_even_if_they_are_deleted(seeded, kind, field, code):
-    key, record = await create(seeded, kind)
+@pytest.mark.parametrize(("resource", "field", "code"), NAMED, ids=str)
+async def test_a_record_with_logs_cannot_be_deleted_even_if_they_are_deleted(seeded, resource, field, code):
+    key, record = await create(seeded, resource)
     log, _ = await create(seeded, LOGS, **{field: key})
     for _ in range(2):
-        answer = await seeded.delete(kind.at(key))
+        answer = await seeded.delete(resource.path_of(key))
         assert (answer.status_code, answer.json()["code"]) == (409, code)
         assert "PATCH" in answer.json()["detail"]
-        assert (await seeded.get(kind.at(key))).json() == record
-        await seeded.delete(LOGS.at(log))
-    # 412 comes before 409.
-    stale = await seeded.delete(kind.at(key), headers={"If-Match": '"9"'})
+        assert (await seeded.get(resource.path_of(key))).json() == record
+        await seeded.delete(LOGS.path_of(log))
+    # 412 takes precedence over 409.
+    stale = await seeded.delete(resource.path_of(key), headers={"If-Match": '"9"'})
     assert stale.status_code == 412
 
 
-# An author never changes.
-@pytest.mark.parametrize(("kind", "field", "code"), [row for row in NAMED if row[1] != "user"], ids=str)
-async def test_a_record_that_no_log_names_any_more_is_deleted(seeded, kind, field, code):
-    key, _ = await create(seeded, kind)
+# Without users: the author of a log is immutable.
+@pytest.mark.parametrize(("resource", "field", "code"), [row for row in NAMED if row[1] != "user"], ids=str)
+async def test_a_record_that_lost_its_logs_can_be_deleted(seeded, resource, field, code):
+    key, _ = await create(seeded, resource)
     log, _ = await create(seeded, LOGS, **{field: key})
-    assert (await seeded.delete(kind.at(key))).json()["code"] == code
-    assert (await seeded.patch(LOGS.at(log), json={field: LOGS.least[field]})).status_code == 200
-    assert (await seeded.delete(kind.at(key))).status_code == 204
+    assert (await seeded.delete(resource.path_of(key))).json()["code"] == code
+    assert (await seeded.patch(LOGS.path_of(log), json={field: LOGS.minimal_body[field]})).status_code == 200
+    assert (await seeded.delete(resource.path_of(key))).status_code == 204
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.path)
-async def test_a_deletion_takes_no_parameters(seeded, kind):
-    key, _ = await create(seeded, kind)
-    answer = await seeded.delete(kind.at(key), params={"force": "true"})
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path)
+async def test_a_deletion_accepts_no_parameters(seeded, resource):
+    key, _ = await create(seeded, resource)
+    answer = await seeded.delete(resource.path_of(key), params={"force": "true"})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
-    assert (await seeded.get(kind.at(key))).status_code == 200
+    assert (await seeded.get(resource.path_of(key))).status_code == 200
 
 
 async def test_a_deleted_log_is_restored_as_it_was(seeded):
     key, record = await create(seeded, LOGS, comment="came back", attributes={"a": 1})
-    path = f"{LOGS.at(key)}/restore"
+    path = f"{LOGS.path_of(key)}/restore"
     assert (await seeded.post(path)).json()["code"] == "conflict"
-    await seeded.delete(LOGS.at(key))
+    await seeded.delete(LOGS.path_of(key))
     stale = await seeded.post(path, headers={"If-Match": '"1"'})
     assert (stale.status_code, stale.json()["current"]["version"]) == (412, 2)
     before = (await seeded.get("/logs/facets", params={"by": "type"})).json()
@@ -93,10 +93,10 @@ async def test_a_deleted_log_is_restored_as_it_was(seeded):
     restored = answer.json()
     changed = {"version": 3, "updated_at": restored["updated_at"]}
     assert (answer.status_code, answer.headers["etag"], restored) == (200, '"3"', record | changed)
-    assert (await seeded.get(LOGS.at(key))).content == answer.content
+    assert (await seeded.get(LOGS.path_of(key))).content == answer.content
     found = (await seeded.get("/logs", params={"q": "came back", "uuid": key})).json()["items"]
     assert [log["uuid"] for log in found] == [key]
-    entry = (await seeded.get(f"{LOGS.at(key)}/history")).json()["items"][0]
+    entry = (await seeded.get(f"{LOGS.path_of(key)}/history")).json()["items"][0]
     assert (entry["op"], entry["version"], entry["note"]) == ("restore", 3, "by mistake")
     assert entry["changes"]["comment"] == [None, "came back"]
     after = (await seeded.get("/logs/facets", params={"by": "type"})).json()
@@ -104,7 +104,7 @@ async def test_a_deleted_log_is_restored_as_it_was(seeded):
     assert counted[1][record["type"]] == counted[0].get(record["type"], 0) + 1
 
 
-async def test_what_was_never_there_is_not_restored(seeded):
+async def test_a_log_that_never_existed_cannot_be_restored(seeded):
     assert (await seeded.post("/logs/00000000-0000-4000-8000-00000000dead/restore")).status_code == 404
     assert (await seeded.post("/logs/abc/restore")).status_code == 404
     assert (await seeded.get("/logs/abc/restore")).status_code == 405
@@ -113,7 +113,7 @@ async def test_what_was_never_there_is_not_restored(seeded):
 async def test_deleted_logs_have_a_list_of_their_own(seeded):
     keys = [(await create(seeded, LOGS, comment=f"removed {number}", project="gone"))[0] for number in range(3)]
     for key in keys[:2]:
-        await seeded.delete(LOGS.at(key))
+        await seeded.delete(LOGS.path_of(key))
 
     async def listed(**query):
         page = (await seeded.get("/logs", params={"project": "gone", "sort": "comment", **query})).json()

@@ -1,4 +1,4 @@
-"""Downloads over a socket, where a client may be slower than the server."""
+"""Downloads over a real socket, where a client may be slower than the server."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ import time
 import pytest
 import uvicorn
 
-from api.taking import fill
+from api.paced_client import fill
 from machine_monitor.api import streaming
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
@@ -17,7 +17,7 @@ from machine_monitor.database import streams
 
 @pytest.fixture
 def served(sqlite_database_url, unused_tcp_port, monkeypatch):
-    """An application that a server in a thread of its own serves, and the server's port."""
+    """An application served in a thread, and its port."""
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 10)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     app = create_app(Settings(database_url=sqlite_database_url, open=True))
@@ -33,7 +33,7 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("patience", [0.2, 60])
-def test_over_a_socket_a_sleeper_gets_no_clean_end_and_a_reader_does(served, monkeypatch, patience):
+def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_complete_one(served, monkeypatch, patience):
     monkeypatch.setattr(streaming, "PATIENCE_SECONDS", patience)
     app, port = served
     with socket.socket() as client:

@@ -1,4 +1,4 @@
-"""Downloads: one moment, constant memory, and a connection that is given back whatever happens."""
+"""Downloads: a consistent snapshot, constant memory, and a connection that is always released."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from api.taking import UUID, Client, assert_given_back, fill, running
+from api.paced_client import UUID, PacedClient, assert_resources_released, fill, running
 from machine_monitor.api import streaming
 from machine_monitor.database import addresses, streams
 from machine_monitor.database.statements import Statement
@@ -23,10 +23,10 @@ def _few_rows_at_once(monkeypatch):
         monkeypatch.setattr(f"machine_monitor.database.engines.{engine}.driver.ROWS", 10)
 
 
-async def test_an_export_shows_one_moment(database_url):
+async def test_an_export_is_a_consistent_snapshot(database_url):
     fill(database_url, 45)
     async with running(database_url) as app:
-        client = Client(app, "/logs.ndjson?sort=started_at")
+        client = PacedClient(app, "/logs.ndjson?sort=started_at")
         (start, first) = await client.take(2)
 
         def change(tx):
@@ -42,11 +42,11 @@ async def test_an_export_shows_one_moment(database_url):
         body = first["body"] + rest
         assert (start["status"], first["body"].count(b"\n"), ended) == (200, 10, True)
         assert [json.loads(line)["uuid"] for line in body.splitlines()] == [UUID.format(n) for n in range(45)]
-        await assert_given_back(app)
+        await assert_resources_released(app)
 
 
 @pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.csv?dialect=excel", "/logs.xlsx", "/machines.csv"])
-async def test_head_stops_after_the_first_part(database_url, path, monkeypatch):
+async def test_head_reads_only_the_first_part(database_url, path, monkeypatch):
     fill(database_url, 45)
     parts = []
     async with running(database_url) as app:
@@ -59,51 +59,51 @@ async def test_head_stops_after_the_first_part(database_url, path, monkeypatch):
                 yield rows
 
         monkeypatch.setattr(driver, "stream", stream)
-        client = Client(app, path, "HEAD")
+        client = PacedClient(app, path, "HEAD")
         (start,) = await client.take()
         body, ended = await client.rest()
         assert (start["status"], body, ended, len(parts)) == (200, b"", True, 1)
-        await assert_given_back(app)
+        await assert_resources_released(app)
 
 
 @pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.xlsx"])
-async def test_who_takes_nothing_is_cut(database_url, path, monkeypatch, caplog):
+async def test_a_client_that_reads_nothing_is_disconnected(database_url, path, monkeypatch, caplog):
     monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 0.05)
     fill(database_url, 45)
     async with running(database_url) as app:
-        client = Client(app, path)
+        client = PacedClient(app, path)
         start, first = await client.take(2)
         await client.answer
         assert (start["status"], first["more_body"], client.messages.empty()) == (200, True, True)
-        await assert_given_back(app)
+        await assert_resources_released(app)
     assert caplog.text == ""
 
 
-async def test_who_goes_away_gets_no_more(database_url):
+async def test_streaming_stops_when_the_client_disconnects(database_url):
     fill(database_url, 45)
     async with running(database_url) as app:
-        client = Client(app, "/logs.csv")
+        client = PacedClient(app, "/logs.csv")
         await client.take(2)
         client.gone.set()
         body, ended = await client.rest()
         assert (body.count(b"\n") <= 20, ended) == (True, False)
-        await assert_given_back(app)
+        await assert_resources_released(app)
 
 
 @pytest.mark.parametrize("taken", [0, 2])
-async def test_an_answer_that_is_cancelled_gives_all_back(database_url, taken):
+async def test_a_cancelled_response_releases_its_resources(database_url, taken):
     fill(database_url, 45)
     async with running(database_url) as app:
-        client = Client(app, "/logs.ndjson")
+        client = PacedClient(app, "/logs.ndjson")
         await client.take(taken)
         await asyncio.sleep(0)
         client.answer.cancel()
         with pytest.raises(asyncio.CancelledError):
             await client.answer
-        await assert_given_back(app)
+        await assert_resources_released(app)
 
 
-async def test_an_error_before_the_first_part_is_a_problem_and_a_later_one_cuts(database_url, monkeypatch, caplog):
+async def test_an_early_error_is_a_problem_and_a_late_one_aborts_the_response(database_url, monkeypatch, caplog):
     fill(database_url, 45)
     async with running(database_url) as app:
         driver = app.state.database._driver
@@ -117,7 +117,7 @@ async def test_an_error_before_the_first_part_is_a_problem_and_a_later_one_cuts(
                     yield rows
 
             monkeypatch.setattr(driver, "stream", stream)
-            client = Client(app, "/logs.csv")
+            client = PacedClient(app, "/logs.csv")
             if good:
                 with pytest.raises(RuntimeError):
                     await client.rest()
@@ -127,46 +127,46 @@ async def test_an_error_before_the_first_part_is_a_problem_and_a_later_one_cuts(
                 start, body = await client.take(2)
                 assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")
                 assert caplog.text == ""
-            await assert_given_back(app)
+            await assert_resources_released(app)
 
 
-async def test_the_time_limit_is_that_of_a_part(database_url):
+async def test_the_query_timeout_applies_to_each_part(database_url):
     fill(database_url, 45)
     async with running(database_url, query_timeout=0.2) as app:
-        client = Client(app, "/logs.ndjson")
+        client = PacedClient(app, "/logs.ndjson")
         await client.take(2)
         await asyncio.sleep(0.3)
         body, ended = await client.rest()
         assert (body.count(b"\n"), ended) == (35, True)
 
 
-async def test_a_part_that_takes_too_long_is_stopped(database_url):
+async def test_a_slow_part_is_cancelled(database_url):
     sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000) SELECT count(*) FROM n"
     async with running(database_url, query_timeout=0.2) as app:
         parts = app.state.database.stream(Statement(sql, (), {}, searching=True), {}, list)
         with pytest.raises(QueryTimeout):
             await anext(parts)
-        await assert_given_back(app)
+        await assert_resources_released(app)
 
 
-async def test_a_few_flow_at_once_and_lists_go_on(database_url, monkeypatch):
+async def test_concurrent_downloads_are_limited_and_do_not_block_lists(database_url, monkeypatch):
     monkeypatch.setattr(streams, "WAIT_SECONDS", 0.1)
     fill(database_url, 45)
     async with running(database_url) as app:
-        clients = [Client(app, "/logs.ndjson") for _ in range(streams.AT_ONCE)]
+        clients = [PacedClient(app, "/logs.ndjson") for _ in range(streams.AT_ONCE)]
         for client in clients:
             await client.take(2)
-        late = Client(app, "/logs.csv")
+        late = PacedClient(app, "/logs.csv")
         start, body = await late.take(2)
         assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")
-        query = Client(app, "/logs?limit=1")
+        query = PacedClient(app, "/logs?limit=1")
         assert (await query.take(2))[0]["status"] == 200
         monkeypatch.setattr(streams, "WAIT_SECONDS", 5)
-        waiting = Client(app, "/logs.ndjson")
+        waiting = PacedClient(app, "/logs.ndjson")
         await asyncio.sleep(0.05)
         for client in [*clients, waiting]:
             assert (await client.rest())[1]
-        await assert_given_back(app)
+        await assert_resources_released(app)
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypat
         numbers = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) SELECT x FROM n)"
         connection.execute(f"INSERT INTO logs SELECT {columns} FROM logs, {numbers} n")
     async with running(sqlite_database_url) as app:
-        client = Client(app, "/logs.ndjson")
+        client = PacedClient(app, "/logs.ndjson")
         await client.take(2)
         tracemalloc.start()
         size = sum([len((await client.take())[0]["body"]) for _ in range(150)])

@@ -1,4 +1,4 @@
-"""An export is the list without its pages; a table's cells are the list's values."""
+"""An export contains the same records and values as the list, without pagination."""
 
 import csv
 import io
@@ -15,10 +15,10 @@ from machine_monitor.config import Settings
 from query import samples
 from query.samples import collect
 
-# The fixtures that live as long as a module need a loop that does.
+# Fixtures with module scope require an event loop with module scope.
 module = pytest.mark.asyncio(loop_scope="module")
 
-ASKED = (
+QUERIES = (
     {},
     {"sort": "machine.sector,-severity"},
     {"sort": "-ended_at,user"},
@@ -55,7 +55,7 @@ async def workbook(client, path, **parameters):
 
 
 def flat(record):
-    """A record as the cells of CSV, with the related records beside it."""
+    """Return a record as CSV cells, with the fields of related records as further columns."""
     related = record.pop("expanded", {})
     for name, theirs in related.items():
         record |= {f"{name}.{field}": value for field, value in (theirs or {}).items()}
@@ -69,24 +69,24 @@ def cell(value):
 
 
 @module
-@pytest.mark.parametrize("asked", ASKED, ids=urlencode)
-async def test_ndjson_has_the_items_of_the_list(seeded, asked):
-    assert await lines(seeded, "/logs.ndjson", **asked) == await collect(seeded, "logs", **asked)
+@pytest.mark.parametrize("query", QUERIES, ids=urlencode)
+async def test_ndjson_has_the_items_of_the_list(seeded, query):
+    assert await lines(seeded, "/logs.ndjson", **query) == await collect(seeded, "logs", **query)
 
 
 @module
-@pytest.mark.parametrize("asked", ASKED, ids=urlencode)
+@pytest.mark.parametrize("query", QUERIES, ids=urlencode)
 @pytest.mark.parametrize(("dialect", "delimiter"), [("rfc4180", ","), ("excel", ";")])
-async def test_csv_has_the_items_of_the_list(seeded, asked, dialect, delimiter):
-    rows = await table(seeded, "/logs.csv", delimiter, dialect=dialect, **asked)
-    items = [flat(item) for item in await collect(seeded, "logs", **asked)]
-    # Of a related record that is not there, every cell is empty.
-    assert [{name: row[name] for name in row if row[name] or name in item} for row, item in zip(rows, items)] == items  # noqa: B905 -- the next line compares the numbers
+async def test_csv_has_the_items_of_the_list(seeded, query, dialect, delimiter):
+    rows = await table(seeded, "/logs.csv", delimiter, dialect=dialect, **query)
+    items = [flat(item) for item in await collect(seeded, "logs", **query)]
+    # All cells of a missing related record are empty.
+    assert [{name: row[name] for name in row if row[name] or name in item} for row, item in zip(rows, items)] == items  # noqa: B905 -- the next line compares the lengths
     assert len(rows) == len(items)
 
 
 @module
-async def test_ndjson_is_the_very_text_of_the_list(seeded):
+async def test_ndjson_lines_equal_the_json_of_the_list(seeded):
     answer = await seeded.get("/logs.ndjson", params={"sort": "machine"})
     listed = await seeded.get("/logs", params={"sort": "machine", "limit": 500})
     assert answer.text == "".join(f"{line}\n" for line in answer.text.splitlines())
@@ -104,7 +104,7 @@ async def test_machines_are_exported_too(seeded):
 
 
 @module
-async def test_fields_order_the_columns_and_reach_related_records_and_attributes(seeded):
+async def test_fields_select_and_order_columns_including_related_ones(seeded):
     fields = "attributes.temp,machine.sector,uuid,user.role,severity,attributes.none"
     rows = await lines(seeded, "/logs.ndjson", fields=fields, expand="user")
     whole = await collect(seeded, "logs", expand="machine,user")
@@ -126,7 +126,7 @@ async def test_fields_order_the_columns_and_reach_related_records_and_attributes
 
 
 @module
-async def test_csv_tells_null_from_the_empty_text_and_quotes_as_rfc_4180(seeded):
+async def test_csv_distinguishes_null_from_empty_and_quotes_by_rfc_4180(seeded):
     answer = await seeded.get("/logs.csv", params={"fields": "project,comment,attributes,cause,action", "sort": "uuid"})
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     rows = answer.content.decode().split("\r\n")
@@ -139,7 +139,7 @@ async def test_csv_tells_null_from_the_empty_text_and_quotes_as_rfc_4180(seeded)
     assert rows[13] == 'z,aXb,{},"","huile\nmoteur"'.replace("z,aXb,{}", rows[13].split(',"",')[0])
 
 
-async def test_excel_gets_its_dialect_and_runs_no_formula(client):
+async def test_the_excel_dialect_prevents_formula_injection(client):
     texts = ["=1+1", "+1", "-1", "@a", "\ttab", "\rcr", "'quoted", "a;b", 'a"b', "a,b", "", "plain", "x=1"]
     for number, text in enumerate(texts):
         name = f"M{number:02}"
@@ -159,7 +159,7 @@ async def test_excel_gets_its_dialect_and_runs_no_formula(client):
 
 
 @pytest.mark.parametrize("timezone", ["Europe/Paris"])
-async def test_a_workbook_has_real_values_and_no_formula(client):
+async def test_a_workbook_has_typed_values_and_no_formulas(client):
     await client.put("/machines/Saw", json={"sector": "=1+1", "year_of_acquisition": 2019})
     log = {
         "machine": "Saw",
@@ -174,7 +174,7 @@ async def test_a_workbook_has_real_values_and_no_formula(client):
     assert (await client.post("/logs", json=log)).status_code == 201
     fields = ",".join([*log, "version", "attributes.cost", "attributes.text", "attributes.paid", "down_to"])
     sheet, (row,) = await workbook(client, "/logs.xlsx", fields=fields, expand="machine")
-    assert row["started_at"].value == datetime(2025, 7, 25, 15, 18, 25)  # noqa: DTZ001 -- Excel knows no zone
+    assert row["started_at"].value == datetime(2025, 7, 25, 15, 18, 25)  # noqa: DTZ001 -- Excel has no time zones
     assert row["ended_at"].value == datetime(2025, 12, 25, 14, 18, 25, 500_000)  # noqa: DTZ001 -- the same
     assert row["started_at"].number_format == "yyyy-mm-dd hh:mm:ss"
     found = {name: (cell.value, cell.data_type) for name, cell in row.items()}
@@ -196,7 +196,7 @@ async def test_a_workbook_has_real_values_and_no_formula(client):
     )
 
 
-async def test_a_text_that_no_cell_holds_is_cut_and_the_file_stays_whole(client):
+async def test_an_overlong_text_is_cut_to_the_limit_of_a_cell(client):
     attributes = {f"key{number}": "\U0001f6e0" * 1000 for number in range(40)}
     await client.put("/machines/Saw", json={"comment": "a\x01b\ufffe", "attributes": attributes})
     _, (row,) = await workbook(client, "/machines.xlsx")
@@ -236,7 +236,7 @@ async def test_a_workbook_that_would_be_too_long_is_refused(client, monkeypatch)
         ("dialect=unix", None),
     ],
 )
-async def test_what_an_export_does_not_know_is_422(client, path, query, code):
+async def test_an_unknown_parameter_of_an_export_is_422(client, path, query, code):
     answer = await client.get(f"{path}?{query}")
     if code is None:
         code = "validation" if path.endswith("csv") else "unknown-parameter"
@@ -254,7 +254,7 @@ async def test_what_an_export_does_not_know_is_422(client, path, query, code):
     ],
 )
 @pytest.mark.parametrize("timezone", ["Pacific/Kiritimati"])
-async def test_head_says_what_get_says_and_sends_nothing(client, path, media_type):
+async def test_head_has_the_headers_of_get_and_no_body(client, path, media_type):
     got, head = await client.get(path), await client.head(path)
     for answer in (got, head):
         assert answer.status_code == 200
@@ -268,21 +268,21 @@ async def test_head_says_what_get_says_and_sends_nothing(client, path, media_typ
     assert (await client.head(f"{path}?unheard=1")).status_code == 422
 
 
-async def test_what_is_empty_is_a_file_all_the_same(client):
+async def test_an_empty_export_is_a_valid_file(client):
     assert (await client.get("/logs.ndjson")).content == b""
     assert (await client.get("/machines.csv?fields=name,attributes.a")).content == b"name,attributes.a\r\n"
     sheet, rows = await workbook(client, "/machines.xlsx")
     assert (rows, sheet["A1"].value) == ([], "name")
 
 
-async def test_deleted_logs_leave_exports(client):
+async def test_exports_do_not_contain_deleted_logs(client):
     await client.put("/machines/Saw", json={})
     log = (await client.post("/logs", json={"machine": "Saw", "type": "info"})).json()["uuid"]
     await client.delete(f"/logs/{log}")
     assert (await client.get("/logs.ndjson")).content == b""
 
 
-async def test_more_attributes_than_a_function_of_the_engine_takes(client):
+async def test_an_export_may_select_more_attributes_than_sqlite_function_arguments(client):
     attributes = {f"k{number}": number for number in range(64)}
     await client.put("/machines/Saw", json={"attributes": attributes})
     named = [f"attributes.k{number}" for number in range(64)] + [f"attributes.'\"%({i}" for i in range(120)]
@@ -293,8 +293,8 @@ async def test_more_attributes_than_a_function_of_the_engine_takes(client):
     assert len(row) == len(named)
 
 
-async def test_the_site_s_zone_is_that_of_days(sqlite_database_url):
+async def test_days_are_in_the_sites_time_zone(sqlite_database_url):
     async with serving(Settings(database_url=sqlite_database_url, timezone="Europe/Paris")) as client:
         await samples.seed(client)
-        asked = {"started_at": "2025-07-25", "fields": "uuid"}
-        assert await lines(client, "/logs.ndjson", **asked) == await collect(client, "logs", **asked)
+        query = {"started_at": "2025-07-25", "fields": "uuid"}
+        assert await lines(client, "/logs.ndjson", **query) == await collect(client, "logs", **query)

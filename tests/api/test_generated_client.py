@@ -1,4 +1,4 @@
-"""A client that openapi-python-client generates from the committed document works against the server."""
+"""The client that openapi-python-client generates from docs/openapi.json works with the service."""
 
 import asyncio
 import importlib
@@ -18,7 +18,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/openapi.json"
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory):
-    """The package of a client, fresh from the document."""
+    """The name of the generated client package."""
     folder = tmp_path_factory.mktemp("generated")
     program = Path(sys.executable).with_name("openapi-python-client")
     where = ["--output-path", str(folder / "generated_client"), "--meta", "none"]
@@ -30,7 +30,7 @@ def generated(tmp_path_factory):
 
 @pytest.fixture
 def address(database_url, unused_tcp_port):
-    """The address of a server in a thread of its own."""
+    """The URL of a server in a thread."""
     app = create_app(Settings(database_url=database_url, open=True))
     server = uvicorn.Server(uvicorn.Config(app, port=unused_tcp_port, log_level="error", access_log=False))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))

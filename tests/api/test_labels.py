@@ -1,4 +1,4 @@
-"""A label is a picture with the machine's name and a code that leads to its page."""
+"""A label is an SVG picture with the name of a machine and a QR code that links to its page."""
 
 import re
 from urllib.parse import quote
@@ -15,14 +15,14 @@ async def label_of(client, name, **machine):
     await client.put(f"/machines/{quote(name)}", json=machine)
     answer = await client.get(f"/machines/{quote(name)}/label.svg")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
-    return ET.fromstring(answer.text)  # noqa: S314 -- what is parsed is our own
+    return ET.fromstring(answer.text)  # noqa: S314 -- our own XML
 
 
 def dark_modules(picture):
     return {(int(x), int(y)) for x, y in re.findall(r"M(\d+) (\d+)h1v1h-1z", picture.find(f"{SVG}path").get("d"))}
 
 
-async def test_the_code_leads_to_the_machine_also_once_it_is_renamed(client):
+async def test_the_qr_code_stays_valid_after_a_rename(client):
     before = dark_modules(await label_of(client, "Saw"))
     number = (await client.get("/machines/Saw")).json()["id"]
     wanted = segno.make(f"http://machine-monitor/ui/m/{number}", error="q", micro=False).matrix
@@ -32,7 +32,7 @@ async def test_the_code_leads_to_the_machine_also_once_it_is_renamed(client):
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_any_name_is_told_whole_and_its_lines_stay_on_the_label(client, name):
+async def test_any_name_is_shown_completely_and_fits_the_label(client, name):
     picture = await label_of(client, name, sector="1A", serial_number="4711")
     assert picture.find(f"{SVG}title").text == name
     *lines, note = picture.findall(f"{SVG}text")
@@ -42,7 +42,7 @@ async def test_any_name_is_told_whole_and_its_lines_stay_on_the_label(client, na
     assert all(float(line.get("y")) < float(note.get("y")) < height for line in lines)
 
 
-async def test_there_is_no_label_of_no_machine_and_none_by_parameters(client):
+async def test_a_label_of_a_missing_machine_or_with_parameters_is_refused(client):
     assert (await client.get("/machines/none/label.svg")).status_code == 404
     assert (await client.get("/machines/none/label.svg?size=3")).json()["code"] == "unknown-parameter"
     assert (await client.get("/machines/a/label.png")).status_code == 404

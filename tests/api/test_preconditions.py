@@ -2,12 +2,12 @@ import asyncio
 
 import pytest
 
-from api.kinds import KINDS, LOGS, MACHINES, create, entries
+from api.resource_cases import LOGS, MACHINES, RESOURCES, create, entries
 from conftest import serving
 from machine_monitor.config import Settings
 from query import samples
 
-every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.path)
+every_resource = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path)
 in_module = pytest.mark.asyncio(loop_scope="module")
 
 READS = [
@@ -36,43 +36,46 @@ WRITES = [
 
 
 @in_module
-@every_kind
+@every_resource
 @pytest.mark.parametrize(("headers", "status"), READS)
-async def test_a_read_is_answered_unless_the_client_has_it(seeded, kind, headers, status):
-    key, _ = await create(seeded, kind)
-    for answer in (await seeded.get(kind.at(key), headers=headers), await seeded.head(kind.at(key), headers=headers)):
+async def test_a_get_is_304_if_the_client_has_the_current_version(seeded, resource, headers, status):
+    key, _ = await create(seeded, resource)
+    for answer in (
+        await seeded.get(resource.path_of(key), headers=headers),
+        await seeded.head(resource.path_of(key), headers=headers),
+    ):
         assert (answer.status_code, answer.headers["ETag"]) == (status, '"1"')
         assert "X-Request-ID" in answer.headers
         assert answer.content == b"" or status == 200
 
 
 @in_module
-@every_kind
+@every_resource
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize(("headers", "allowed"), WRITES)
-async def test_a_write_is_done_only_if_its_preconditions_hold(seeded, kind, method, headers, allowed):
-    key, record = await create(seeded, kind, **({"label": "L"} if kind.key == "code" else {}))
-    body = None if method == "DELETE" else kind.least | kind.change
-    answer = await seeded.request(method, kind.at(key), json=body, headers=headers)
+async def test_a_write_is_done_only_if_its_preconditions_hold(seeded, resource, method, headers, allowed):
+    key, record = await create(seeded, resource, **({"label": "L"} if resource.key == "code" else {}))
+    body = None if method == "DELETE" else resource.minimal_body | resource.change
+    answer = await seeded.request(method, resource.path_of(key), json=body, headers=headers)
     if allowed:
         assert answer.status_code == (204 if method == "DELETE" else 200), answer.text
         return
     assert (answer.status_code, answer.json()["code"]) == (412, "version-conflict")
-    assert answer.json()["current"] == record == (await seeded.get(kind.at(key))).json()
+    assert answer.json()["current"] == record == (await seeded.get(resource.path_of(key))).json()
 
 
 @in_module
-@every_kind
-async def test_a_put_creates_only_where_nothing_is_wanted(seeded, kind):
-    key = kind.new_key()
+@every_resource
+async def test_a_put_with_if_match_does_not_create(seeded, resource):
+    key = resource.new_key()
     for stale in ('"1"', "*"):
-        refused = await seeded.put(kind.at(key), json=kind.least, headers={"If-Match": stale})
+        refused = await seeded.put(resource.path_of(key), json=resource.minimal_body, headers={"If-Match": stale})
         assert (refused.status_code, refused.json()["code"]) == (412, "version-conflict")
     for method in ("PATCH", "DELETE"):
-        body = None if method == "DELETE" else kind.change
-        missing = await seeded.request(method, kind.at(key), json=body, headers={"If-Match": '"1"'})
+        body = None if method == "DELETE" else resource.change
+        missing = await seeded.request(method, resource.path_of(key), json=body, headers={"If-Match": '"1"'})
         assert missing.status_code == 404
-    made = await seeded.put(kind.at(key), json=kind.least, headers={"If-None-Match": "*"})
+    made = await seeded.put(resource.path_of(key), json=resource.minimal_body, headers={"If-None-Match": "*"})
     assert (made.status_code, made.headers["ETag"]) == (201, '"1"')
 
 
@@ -81,23 +84,25 @@ async def test_each_change_has_an_etag_of_its_own(seeded):
     key, _ = await create(seeded, MACHINES)
     tag = '"1"'
     for number in range(3):
-        answer = await seeded.patch(MACHINES.at(key), json={"comment": str(number)}, headers={"If-Match": tag})
+        answer = await seeded.patch(MACHINES.path_of(key), json={"comment": str(number)}, headers={"If-Match": tag})
         assert answer.status_code == 200
         assert answer.headers["ETag"] not in (tag, None)
-        stale = await seeded.patch(MACHINES.at(key), json={"comment": "-"}, headers={"If-Match": tag})
+        stale = await seeded.patch(MACHINES.path_of(key), json={"comment": "-"}, headers={"If-Match": tag})
         assert stale.status_code == 412
         tag = answer.headers["ETag"]
     assert [entry["version"] for entry in await entries(seeded, MACHINES, key)] == [4, 3, 2, 1]
 
 
-@pytest.mark.parametrize("kind", [LOGS, MACHINES], ids=lambda kind: kind.path)
-async def test_of_many_writers_of_one_version_one_wins(client, kind):
+@pytest.mark.parametrize("resource", [LOGS, MACHINES], ids=lambda resource: resource.path)
+async def test_one_of_many_concurrent_writers_wins(client, resource):
     await samples.seed(client)
-    key, _ = await create(client, kind)
+    key, _ = await create(client, resource)
     for version in range(1, 4):
         answers = await asyncio.gather(
             *[
-                client.patch(kind.at(key), json={"comment": f"{version} {i}"}, headers={"If-Match": f'"{version}"'})
+                client.patch(
+                    resource.path_of(key), json={"comment": f"{version} {i}"}, headers={"If-Match": f'"{version}"'}
+                )
                 for i in range(6)
             ]
         )
@@ -106,21 +111,21 @@ async def test_of_many_writers_of_one_version_one_wins(client, kind):
         assert {answer.json()["current"]["comment"] for answer in answers if answer.status_code == 412} == {
             winner["comment"]
         }
-    assert len(await entries(client, kind, key)) == 4
+    assert len(await entries(client, resource, key)) == 4
 
 
-@pytest.mark.parametrize("kind", [LOGS, MACHINES], ids=lambda kind: kind.path)
-async def test_of_many_creators_of_one_key_one_wins(client, kind):
+@pytest.mark.parametrize("resource", [LOGS, MACHINES], ids=lambda resource: resource.path)
+async def test_one_of_many_concurrent_creators_wins(client, resource):
     await samples.seed(client)
-    key = kind.new_key()
-    puts = [client.put(kind.at(key), json=kind.least) for _ in range(4)]
-    posts = [client.post(f"/{kind.path}", json=kind.body(key)) for _ in range(4)]
+    key = resource.new_key()
+    puts = [client.put(resource.path_of(key), json=resource.minimal_body) for _ in range(4)]
+    posts = [client.post(f"/{resource.path}", json=resource.body(key)) for _ in range(4)]
     answers = await asyncio.gather(*puts, *posts)
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(201) == 1
     assert set(statuses[:4]) <= {200, 201}
     assert set(statuses[4:]) <= {201, 409}
-    assert len(await entries(client, kind, key)) == 1
+    assert len(await entries(client, resource, key)) == 1
 
 
 @pytest.fixture
@@ -130,24 +135,24 @@ async def strict(database_url):
         yield client
 
 
-async def test_a_site_may_want_if_match_on_every_change(strict):
-    for kind in KINDS:
-        key, record = await create(strict, kind, **({"label": "L"} if kind.key == "code" else {}))
+async def test_a_site_can_require_if_match(strict):
+    for resource in RESOURCES:
+        key, record = await create(strict, resource, **({"label": "L"} if resource.key == "code" else {}))
         for method in ("PUT", "PATCH", "DELETE"):
-            body = None if method == "DELETE" else kind.least | kind.change
+            body = None if method == "DELETE" else resource.minimal_body | resource.change
             for headers in ({}, {"If-None-Match": '"99"'}):
-                answer = await strict.request(method, kind.at(key), json=body, headers=headers)
+                answer = await strict.request(method, resource.path_of(key), json=body, headers=headers)
                 assert answer.status_code == 428, (method, headers)
                 assert answer.json()["code"] == "precondition-required"
-            stale = await strict.request(method, kind.at(key), json=body, headers={"If-Match": '"99"'})
+            stale = await strict.request(method, resource.path_of(key), json=body, headers={"If-Match": '"99"'})
             assert stale.status_code == 412
-        assert (await strict.get(kind.at(key))).json() == record
-        exists = await strict.put(kind.at(key), json=kind.least, headers={"If-None-Match": "*"})
+        assert (await strict.get(resource.path_of(key))).json() == record
+        exists = await strict.put(resource.path_of(key), json=resource.minimal_body, headers={"If-None-Match": "*"})
         assert exists.status_code in (412, 428)
-        done = await strict.patch(kind.at(key), json=kind.change, headers={"If-Match": '"1"'})
+        done = await strict.patch(resource.path_of(key), json=resource.change, headers={"If-Match": '"1"'})
         assert done.status_code == 200, done.text
-        assert (await strict.delete(kind.at(key), headers={"If-Match": '"2"'})).status_code == 204
-        missing = kind.new_key()
-        assert (await strict.patch(kind.at(missing), json={})).status_code == 404
-        assert (await strict.delete(kind.at(missing))).status_code == 404
-        assert (await strict.put(kind.at(missing), json=kind.least)).status_code == 201
+        assert (await strict.delete(resource.path_of(key), headers={"If-Match": '"2"'})).status_code == 204
+        missing = resource.new_key()
+        assert (await strict.patch(resource.path_of(missing), json={})).status_code == 404
+        assert (await strict.delete(resource.path_of(missing))).status_code == 404
+        assert (await strict.put(resource.path_of(missing), json=resource.minimal_body)).status_code == 201

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from api.kinds import KINDS, LOGS, MACHINES, TYPES, USERS, create
+from api.resource_cases import LOGS, MACHINES, RESOURCES, TYPES, USERS, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 JSON = {"Content-Type": "application/json"}
@@ -12,15 +12,15 @@ TEXT = {"Content-Type": "text/plain"}
 BIG = b'{"comment": "' + b"x" * (1024 * 1024) + b'"}'
 COLLECTION, RECORD = {"GET", "HEAD", "POST"}, {"GET", "HEAD", "PUT", "PATCH", "DELETE"}
 ALLOWED = [
-    *[(f"/{kind.path}", COLLECTION) for kind in KINDS],
-    *[(f"/{kind.path}/x", RECORD) for kind in KINDS],
+    *[(f"/{resource.path}", COLLECTION) for resource in RESOURCES],
+    *[(f"/{resource.path}/x", RECORD) for resource in RESOURCES],
     *[
         (path, {"GET", "HEAD"})
         for path in ("/logs/x/history", "/machines/x/history", "/", "/healthz", "/readyz", "/problems/gone")
     ],
     *[(path, {"GET", "HEAD"}) for path in ("/docs", "/openapi.json")],
 ]
-NOWHERE = [
+UNKNOWN_PATHS = [
     "/x",
     "/logs/",
     "/machines/",
@@ -31,8 +31,8 @@ NOWHERE = [
     "/docs/",
     "//logs",
 ]
-NOWHERE += ["/Logs", "/log_types", "/machines/a/b", "/machines/a%2Fb", "/users/ABC/history"]
-NO_KEYS = [
+UNKNOWN_PATHS += ["/Logs", "/log_types", "/machines/a/b", "/machines/a%2Fb", "/users/ABC/history"]
+INVALID_KEYS = [
     "/logs/abc",
     "/logs/%00",
     "/logs/" + "0" * 32,
@@ -41,7 +41,7 @@ NO_KEYS = [
     "/machines/a%0Ab",
     "/machines/" + "a" * 121,
 ]
-NO_KEYS += [
+INVALID_KEYS += [
     "/log-types/a%20b",
     "/log-types/-a",
     "/log-types/%00",
@@ -52,7 +52,7 @@ NO_KEYS += [
 
 
 def check(answer, status: int, code: str) -> dict:
-    """The problem that an answer is, which has the shape of every problem."""
+    """Assert that an answer is a well-formed problem with this status and code, and return it."""
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["X-Request-ID"]
     problem = answer.json()
@@ -68,32 +68,32 @@ def check(answer, status: int, code: str) -> dict:
     return problem
 
 
-@pytest.mark.parametrize("path", NOWHERE)
-async def test_what_is_nowhere_is_not_found(seeded, path):
+@pytest.mark.parametrize("path", UNKNOWN_PATHS)
+async def test_unknown_paths_are_not_found(seeded, path):
     for method in ("GET", "POST", "DELETE"):
         check(await seeded.request(method, f"http://machine-monitor{path}"), 404, "not-found")
 
 
-@pytest.mark.parametrize("path", NO_KEYS)
-async def test_a_key_that_cannot_exist_is_not_found_and_not_put(seeded, path):
+@pytest.mark.parametrize("path", INVALID_KEYS)
+async def test_an_invalid_key_is_not_found_and_cannot_be_put(seeded, path):
     check(await seeded.get(path), 404, "not-found")
     assert (await seeded.head(path)).status_code == 404
-    body = LOGS.least if path.startswith("/logs") else {}
+    body = LOGS.minimal_body if path.startswith("/logs") else {}
     check(await seeded.put(path, json=body), 422, "validation")
 
 
 @pytest.mark.parametrize(("path", "allowed"), ALLOWED)
-async def test_a_method_that_a_path_does_not_know_is_answered_with_those_it_knows(seeded, path, allowed):
+async def test_an_unsupported_method_gets_405_with_the_allowed_methods(seeded, path, allowed):
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - allowed:
         answer = await seeded.request(method, path)
         check(answer, 405, "method-not-allowed")
         assert set(re.split(", *", answer.headers["Allow"])) == allowed
 
 
-async def test_every_code_is_described_where_its_type_says(seeded):
+async def test_the_type_of_a_problem_links_to_its_description(seeded):
     key, _ = await create(seeded, LOGS)
-    await seeded.delete(LOGS.at(key))
-    problem = check(await seeded.get(LOGS.at(key)), 410, "gone")
+    await seeded.delete(LOGS.path_of(key))
+    problem = check(await seeded.get(LOGS.path_of(key)), 410, "gone")
     described = (await seeded.get(problem["type"])).json()
     assert (described["code"], described["status"], described["title"]) == ("gone", 410, problem["title"])
 
@@ -124,17 +124,21 @@ async def test_every_answer_has_a_request_id(seeded, given, kept):
     ],
 )
 async def test_another_media_type_is_refused(seeded, headers):
-    for kind in KINDS:
-        key, record = await create(seeded, kind)
-        for method, url in (("POST", f"/{kind.path}"), ("PUT", kind.at(key)), ("PATCH", kind.at(key))):
+    for resource in RESOURCES:
+        key, record = await create(seeded, resource)
+        for method, url in (
+            ("POST", f"/{resource.path}"),
+            ("PUT", resource.path_of(key)),
+            ("PATCH", resource.path_of(key)),
+        ):
             check(await seeded.request(method, url, content=b"{}", headers=headers), 415, "unsupported-media-type")
-        assert (await seeded.get(kind.at(key))).json() == record
+        assert (await seeded.get(resource.path_of(key))).json() == record
 
 
 @pytest.mark.parametrize(
     "media_type", ["application/json", "APPLICATION/JSON", 'application/json; charset="UTF-8"', "application/json;x=y"]
 )
-async def test_spellings_of_json_are_taken(seeded, media_type):
+async def test_json_media_types_are_accepted_in_any_spelling(seeded, media_type):
     body = json.dumps(MACHINES.body(MACHINES.new_key())).encode()
     answer = await seeded.post("/machines", content=body, headers={"Content-Type": media_type})
     assert answer.status_code == 201
@@ -152,10 +156,10 @@ async def test_a_body_has_at_most_a_mebibyte(seeded):
 
     key, _ = await create(seeded, MACHINES)
     for content in (BIG, parts()):
-        check(await seeded.patch(MACHINES.at(key), content=content, headers=JSON), 413, "payload-too-large")
+        check(await seeded.patch(MACHINES.path_of(key), content=content, headers=JSON), 413, "payload-too-large")
     fits = b'{"comment": "x"}'.ljust(1024 * 1024)
-    assert (await seeded.patch(MACHINES.at(key), content=fits, headers=JSON)).status_code == 200
-    check(await seeded.patch(MACHINES.at(key), content=fits + b" ", headers=JSON), 413, "payload-too-large")
+    assert (await seeded.patch(MACHINES.path_of(key), content=fits, headers=JSON)).status_code == 200
+    check(await seeded.patch(MACHINES.path_of(key), content=fits + b" ", headers=JSON), 413, "payload-too-large")
 
 
 async def test_a_url_has_at_most_8_kib(seeded):
@@ -165,8 +169,8 @@ async def test_a_url_has_at_most_8_kib(seeded):
         check(await seeded.request(method, url), 414, "uri-too-long")
 
 
-# Each row has every fault of the rows after it that it can have, and is answered by its own.
-async def test_faults_are_answered_in_order(seeded):
+# Each row has its own error and, where possible, those of all rows after it; its own must be reported.
+async def test_errors_are_reported_in_the_documented_order(seeded):
     (key, _), (gone, _), (named, _) = (
         await create(seeded, LOGS),
         await create(seeded, LOGS),
@@ -174,9 +178,9 @@ async def test_faults_are_answered_in_order(seeded):
     )
     (taken, _) = await create(seeded, MACHINES)
     await create(seeded, LOGS, machine=named)
-    await seeded.delete(LOGS.at(gone))
+    await seeded.delete(LOGS.path_of(gone))
     stale = {"If-Match": '"9"'}
-    missing, long = LOGS.at(LOGS.new_key()), "?x=" + "%FF" * 3000
+    missing, long = LOGS.path_of(LOGS.new_key()), "?x=" + "%FF" * 3000
     bad, unknown = b'{"severity": "bad"}', b'{"machine": "no", "type": "no"}'
     rows = [
         ("PATCH", f"/nothing{long}", BIG, TEXT | stale, 404),
@@ -187,16 +191,16 @@ async def test_faults_are_answered_in_order(seeded):
         ("PATCH", f"{missing}?x=%FF", bad, JSON | stale, 400),
         ("PATCH", f"{missing}?x=1", b"{", JSON | stale, 400),
         ("PATCH", missing, bad, JSON | stale, 422),
-        ("PATCH", f"{LOGS.at(gone)}?x=1", unknown, JSON | stale, 422),
+        ("PATCH", f"{LOGS.path_of(gone)}?x=1", unknown, JSON | stale, 422),
         ("PATCH", missing, unknown, JSON | stale, 404),
-        ("PATCH", LOGS.at(gone), unknown, JSON | stale, 410),
-        ("PATCH", LOGS.at(key), unknown, JSON | stale, 412),
-        ("PATCH", LOGS.at(key), unknown, JSON, 422),
+        ("PATCH", LOGS.path_of(gone), unknown, JSON | stale, 410),
+        ("PATCH", LOGS.path_of(key), unknown, JSON | stale, 412),
+        ("PATCH", LOGS.path_of(key), unknown, JSON, 422),
         ("POST", "/logs", json.dumps({"uuid": key, "machine": "no", "type": "no"}).encode(), JSON, 409),
-        ("PUT", MACHINES.at(named), json.dumps({"name": taken}).encode(), JSON | stale, 412),
-        ("PUT", MACHINES.at(named), json.dumps({"name": taken, "id": 0}).encode(), JSON, 409),
-        ("DELETE", MACHINES.at(named), None, stale, 412),
-        ("DELETE", MACHINES.at(named), None, {}, 409),
+        ("PUT", MACHINES.path_of(named), json.dumps({"name": taken}).encode(), JSON | stale, 412),
+        ("PUT", MACHINES.path_of(named), json.dumps({"name": taken, "id": 0}).encode(), JSON, 409),
+        ("DELETE", MACHINES.path_of(named), None, stale, 412),
+        ("DELETE", MACHINES.path_of(named), None, {}, 409),
     ]
     found = [
         (await seeded.request(method, url, content=content, headers=headers)).status_code
@@ -205,36 +209,41 @@ async def test_faults_are_answered_in_order(seeded):
     assert found == [row[-1] for row in rows]
 
 
-async def test_a_taken_name_is_told_before_attributes_that_overflow(seeded):
+async def test_a_taken_name_is_reported_before_too_many_attributes(seeded):
     key, _ = await create(seeded, MACHINES, attributes={f"k{i}": i for i in range(64)})
     taken, _ = await create(seeded, MACHINES)
     patch = {"name": taken, "attributes": {"one more": 1}}
-    check(await seeded.patch(MACHINES.at(key), json=patch), 409, "conflict")
+    check(await seeded.patch(MACHINES.path_of(key), json=patch), 409, "conflict")
 
 
-async def test_all_faults_of_a_request_are_told_at_once(seeded):
+async def test_all_errors_of_a_request_are_reported_together(seeded):
     body = {"machine": "", "severity": "bad", "started_at": "soon", "x": 1, "attributes": {"a": []}}
     headers = {"X-Change-Note": "x" * 501}
-    problem = check(await seeded.put(f"{LOGS.at(LOGS.new_key())}?y=1", json=body, headers=headers), 422, "validation")
+    problem = check(
+        await seeded.put(f"{LOGS.path_of(LOGS.new_key())}?y=1", json=body, headers=headers), 422, "validation"
+    )
     found = {error.get("pointer", error.get("parameter")) for error in problem["errors"]}
     assert {"/machine", "/type", "/severity", "/started_at", "/x", "y"} < found
     assert any(name.startswith("/attributes") for name in found)
     assert len(found) == 8
 
 
-@pytest.mark.parametrize("kind", [MACHINES, LOGS, TYPES, USERS], ids=lambda kind: kind.path)
-async def test_a_problem_does_not_echo_what_was_sent(seeded, kind):
+@pytest.mark.parametrize("resource", [MACHINES, LOGS, TYPES, USERS], ids=lambda resource: resource.path)
+async def test_a_problem_does_not_echo_what_was_sent(seeded, resource):
     sent = "what-was-sent"
-    key, _ = await create(seeded, kind)
-    fields = kind.defaults | {"version": 1, "attributes": 1, "started_at": 1, "x": 1}
+    key, _ = await create(seeded, resource)
+    fields = resource.defaults | {"version": 1, "attributes": 1, "started_at": 1, "x": 1}
     bodies = [{name: {"a": sent} for name in fields}, {name: [sent] for name in fields}, {"attributes": {"a": [sent]}}]
     for body in [
         *bodies,
         {"started_at": sent, "severity": sent, "role": sent, "active": sent, "in_service": sent},
     ]:
-        answers = [await seeded.patch(kind.at(key), json=body), await seeded.post(f"/{kind.path}", json=body)]
+        answers = [
+            await seeded.patch(resource.path_of(key), json=body),
+            await seeded.post(f"/{resource.path}", json=body),
+        ]
         queries = {"limit": sent, "count": sent, "version": sent, "created_at": sent, "cursor": sent}
-        answers += [await seeded.get(f"/{kind.path}", params={name: value}) for name, value in queries.items()]
+        answers += [await seeded.get(f"/{resource.path}", params={name: value}) for name, value in queries.items()]
         for answer in answers:
             assert answer.status_code in (400, 422)
             assert sent not in answer.text

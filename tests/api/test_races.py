@@ -6,7 +6,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from api.kinds import LOGS, MACHINES, create
+from api.resource_cases import LOGS, MACHINES, create
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import addresses
@@ -30,7 +30,7 @@ async def filled(client):
 
 
 def change(database_url: str, *statements: str) -> list[tuple]:
-    """Run statements behind the application's back; the rows of the last."""
+    """Run statements without the application, and return the rows of the last one."""
     address = addresses.parse(database_url)
     if address.engine.name == "sqlite":
         with sqlite3.connect(address.path, isolation_level=None) as connection:
@@ -47,7 +47,7 @@ async def test_a_machine_deleted_while_logs_are_added_leaves_no_orphan(filled, d
     for number in range(6):
         name = f"short-lived {number}"
         await filled.post("/machines", json={"name": name})
-        adding = [filled.post("/logs", json=LOGS.least | {"machine": name}) for _ in range(4)]
+        adding = [filled.post("/logs", json=LOGS.minimal_body | {"machine": name}) for _ in range(4)]
         answers = await asyncio.gather(*adding[:2], filled.delete(f"/machines/{name}"), *adding[2:])
         deletion, logs = answers.pop(2), answers
         assert deletion.status_code in (204, 409)
@@ -59,11 +59,11 @@ async def test_a_machine_deleted_while_logs_are_added_leaves_no_orphan(filled, d
 
 
 @pytest.mark.parametrize(("path", "field"), [("log-types", "type"), ("users", "user")])
-async def test_what_is_deleted_while_logs_name_it_leaves_no_orphan(filled, path, field):
+async def test_a_record_deleted_while_logs_refer_to_it_leaves_no_orphan(filled, path, field):
     for number in range(4):
         key = f"K{number}"
         await filled.put(f"/{path}/{key}", json={"label": key} if field == "type" else {})
-        adding = [filled.post("/logs", json=LOGS.least | {field: key}) for _ in range(4)]
+        adding = [filled.post("/logs", json=LOGS.minimal_body | {field: key}) for _ in range(4)]
         answers = await asyncio.gather(*adding[:2], filled.delete(f"/{path}/{key}"), *adding[2:])
         deletion = answers.pop(2).status_code
         assert deletion in (204, 409)
@@ -74,7 +74,7 @@ async def test_what_is_deleted_while_logs_name_it_leaves_no_orphan(filled, path,
 
 
 def pause(monkeypatch, module, name, when=lambda *_: True):
-    """Let a function wait, in its thread, before it does its work: (it has been reached, it may go on)."""
+    """Make a function wait before it runs; return two events: the call has been reached, and the call may continue."""
     reached, released, original = threading.Event(), threading.Event(), getattr(module, name)
 
     def waiting(*arguments, **named):
@@ -89,10 +89,10 @@ def pause(monkeypatch, module, name, when=lambda *_: True):
 
 async def test_a_log_added_while_its_machine_is_renamed_is_found_by_the_new_name(filled, monkeypatch):
     reached, released = pause(monkeypatch, storage, "insert")
-    adding = asyncio.create_task(filled.post("/logs", json=LOGS.least | {"comment": "added late"}))
+    adding = asyncio.create_task(filled.post("/logs", json=LOGS.minimal_body | {"comment": "added late"}))
     await asyncio.to_thread(reached.wait, 10)
     renaming = asyncio.create_task(filled.patch("/machines/pelle 2", json={"name": "Grand Renamed"}))
-    # SQLite lets the rename wait for the log; PostgreSQL may finish it first.
+    # On SQLite, the rename waits for the log; on PostgreSQL, it may finish first.
     await asyncio.wait({renaming}, timeout=1)
     released.set()
     added, renamed = await asyncio.gather(adding, renaming)
@@ -105,16 +105,16 @@ async def test_a_log_added_while_its_machine_is_renamed_is_found_by_the_new_name
 
 async def test_a_log_changed_while_its_machine_is_renamed_keeps_its_machine(filled, monkeypatch):
     key, _ = await create(filled, LOGS)
-    # The rename has changed the rows of the machine and of the log when the change of the log comes to wait for them.
+    # The rename has already changed the rows of machine and log; the change of the log has to wait for them.
     reached, released = pause(monkeypatch, history, "record", when=lambda _, op, *__: op == "rename")
     renaming = asyncio.create_task(filled.patch("/machines/pelle 2", json={"name": "Grand Renamed"}))
     await asyncio.to_thread(reached.wait, 10)
-    changing = asyncio.create_task(filled.patch(LOGS.at(key), json={"comment": "changed"}))
+    changing = asyncio.create_task(filled.patch(LOGS.path_of(key), json={"comment": "changed"}))
     await asyncio.sleep(0.6)
     released.set()
     renamed, changed = await asyncio.gather(renaming, changing)
     assert (renamed.status_code, changed.status_code) == (200, 200), changed.text
-    log = (await filled.get(LOGS.at(key))).json()
+    log = (await filled.get(LOGS.path_of(key))).json()
     assert (log["machine"], log["comment"], log["version"]) == ("Grand Renamed", "changed", 3)
     for query in ("grand renamed changed", '"grand renamed" changed -pelle'):
         assert len((await filled.get("/logs", params={"q": query})).json()["items"]) == 1
@@ -122,24 +122,24 @@ async def test_a_log_changed_while_its_machine_is_renamed_keeps_its_machine(fill
 
 async def test_two_renames_to_one_name_leave_one_machine_with_it(filled):
     keys = [(await create(filled, MACHINES))[0] for _ in range(4)]
-    answers = await asyncio.gather(*[filled.patch(MACHINES.at(key), json={"name": "The One"}) for key in keys])
+    answers = await asyncio.gather(*[filled.patch(MACHINES.path_of(key), json={"name": "The One"}) for key in keys])
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
 
 
 async def test_many_writers_lose_nothing(filled):
     key, _ = await create(filled, LOGS)
-    writes = [filled.patch(LOGS.at(key), json={"attributes": {f"k{number}": number}}) for number in range(24)]
+    writes = [filled.patch(LOGS.path_of(key), json={"attributes": {f"k{number}": number}}) for number in range(24)]
     answers = await asyncio.gather(*writes)
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.headers["ETag"] for answer in answers}) == 24
-    log = (await filled.get(LOGS.at(key))).json()
+    log = (await filled.get(LOGS.path_of(key))).json()
     assert (log["version"], log["attributes"]) == (25, {f"k{number}": number for number in range(24)})
-    found = (await filled.get(f"{LOGS.at(key)}/history")).json()["items"]
+    found = (await filled.get(f"{LOGS.path_of(key)}/history")).json()["items"]
     assert [entry["version"] for entry in found] == list(range(25, 0, -1))
 
 
 async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlite_database_url, monkeypatch):
-    # Before the service starts: its writer is opened then.
+    # Patch before the service starts, because it opens its writer connection at startup.
     monkeypatch.setattr(driver, "connect", partial(driver.connect, busy_seconds=0.05))
     async with serving(Settings(database_url=sqlite_database_url)) as client:
         other = sqlite3.connect(addresses.parse(sqlite_database_url).path, isolation_level=None)

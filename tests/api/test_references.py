@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from api.kinds import LOGS, MACHINES, TYPES, USERS, create, entries
+from api.resource_cases import LOGS, MACHINES, TYPES, USERS, create, entries
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,10 +31,10 @@ async def found(client, **query) -> set[str]:
 async def test_logs_follow_a_renamed_machine(seeded, method, before, after):
     old, new = new_name(*before), new_name(*after)
     logs = await machine_with_logs(seeded, old)
-    assert (await seeded.delete(LOGS.at(logs[1]))).status_code == 204
-    answer = await getattr(seeded, method)(MACHINES.at(old), json={"name": new})
+    assert (await seeded.delete(LOGS.path_of(logs[1]))).status_code == 204
+    answer = await getattr(seeded, method)(MACHINES.path_of(old), json={"name": new})
     assert (answer.status_code, answer.json()["name"], answer.headers["ETag"]) == (200, new, '"2"')
-    log = await seeded.get(LOGS.at(logs[0]))
+    log = await seeded.get(LOGS.path_of(logs[0]))
     assert (log.json()["machine"], log.json()["version"], log.headers["ETag"]) == (new, 2, '"2"')
     assert log.json()["updated_at"] == answer.json()["updated_at"]
     assert len(await entries(seeded, LOGS, logs[0])) == 1
@@ -44,32 +44,32 @@ async def test_logs_follow_a_renamed_machine(seeded, method, before, after):
     assert await found(seeded, q=f'"{old}"') == set()
     assert await found(seeded, q=f'"{new}" "unique sentence"') == {logs[0]}
     assert await found(seeded, q=f'"{new} unique"') == set()
-    stale = await seeded.patch(LOGS.at(logs[0]), json={"comment": "-"}, headers={"If-Match": '"1"'})
+    stale = await seeded.patch(LOGS.path_of(logs[0]), json={"comment": "-"}, headers={"If-Match": '"1"'})
     assert stale.status_code == 412
-    # A change of the log afterwards, and one more name, find the words where they are.
-    assert (await seeded.patch(LOGS.at(logs[0]), json={"comment": "other sentence"})).status_code == 200
+    # The search index is still correct after a change of the log and another rename.
+    assert (await seeded.patch(LOGS.path_of(logs[0]), json={"comment": "other sentence"})).status_code == 200
     third = new_name("third")
-    assert (await seeded.patch(MACHINES.at(new), json={"name": third})).status_code == 200
+    assert (await seeded.patch(MACHINES.path_of(new), json={"name": third})).status_code == 200
     assert await found(seeded, q=f'"{third}" "other sentence" -unique') == {logs[0]}
     renamed, first, _ = await entries(seeded, MACHINES, third)
     assert (renamed["op"], renamed["changes"]) == ("rename", {"name": [new, third]})
     assert (first["op"], first["changes"]) == ("rename", {"name": [old, new]})
 
 
-async def test_an_old_name_is_not_found_and_free_and_a_taken_one_refused(seeded):
+async def test_an_old_name_is_free_again_and_a_taken_name_is_refused(seeded):
     old, new, taken = new_name("old"), new_name("new"), new_name("Taken")
     await machine_with_logs(seeded, old)
     await seeded.post("/machines", json={"name": taken})
     for method in ("put", "patch"):
-        answer = await getattr(seeded, method)(MACHINES.at(old), json={"name": taken.upper()})
+        answer = await getattr(seeded, method)(MACHINES.path_of(old), json={"name": taken.upper()})
         assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
-    identity = (await seeded.get(MACHINES.at(old))).json()["id"]
-    both = await seeded.patch(MACHINES.at(old), json={"name": new, "sector": "S"})
+    identity = (await seeded.get(MACHINES.path_of(old))).json()["id"]
+    both = await seeded.patch(MACHINES.path_of(old), json={"name": new, "sector": "S"})
     assert (both.status_code, both.json()["id"]) == (200, identity)
     assert [entry["op"] for entry in await entries(seeded, MACHINES, new)] == ["rename", "create"]
-    assert (await seeded.get(MACHINES.at(old))).status_code == 404
-    assert (await seeded.get(f"{MACHINES.at(old)}/history")).status_code == 404
-    again = await seeded.put(MACHINES.at(old), json={"name": old})
+    assert (await seeded.get(MACHINES.path_of(old))).status_code == 404
+    assert (await seeded.get(f"{MACHINES.path_of(old)}/history")).status_code == 404
+    again = await seeded.put(MACHINES.path_of(old), json={"name": old})
     assert again.status_code == 201
     assert again.json()["id"] > identity
     assert len(await entries(seeded, MACHINES, old)) == 1
@@ -80,25 +80,25 @@ async def test_another_spelling_of_the_same_name_is_a_rename(seeded, before, aft
     mark = secrets.token_hex(4)
     old, new = f"{before} {mark}", f"{after} {mark}"
     (log, _) = await machine_with_logs(seeded, old)
-    answer = await seeded.patch(MACHINES.at(old), json={"name": new})
+    answer = await seeded.patch(MACHINES.path_of(old), json={"name": new})
     assert (answer.status_code, answer.json()["name"]) == (200, new)
     assert (await entries(seeded, MACHINES, old))[0]["op"] == "rename"
-    assert (await seeded.get(MACHINES.at(old))).json() == (await seeded.get(MACHINES.at(new))).json()
-    assert (await seeded.get(LOGS.at(log))).json()["machine"] == new
+    assert (await seeded.get(MACHINES.path_of(old))).json() == (await seeded.get(MACHINES.path_of(new))).json()
+    assert (await seeded.get(LOGS.path_of(log))).json()["machine"] == new
     assert await found(seeded, machine=new) >= {log}
     assert await found(seeded, machine=old) == set()
 
 
 @pytest.mark.parametrize("spelling", ["pelle nº1", "PELLE Nº1"])
 async def test_a_machine_is_found_by_any_spelling_and_answered_as_stored(seeded, spelling):
-    assert (await seeded.get(MACHINES.at(spelling))).json()["name"] == "Pelle Nº1"
+    assert (await seeded.get(MACHINES.path_of(spelling))).json()["name"] == "Pelle Nº1"
     key, record = await create(seeded, LOGS, machine=spelling)
     assert record["machine"] == "Pelle Nº1"
-    assert (await seeded.put(LOGS.at(key), json={"machine": spelling, "type": "info"})).headers["ETag"] == '"1"'
+    assert (await seeded.put(LOGS.path_of(key), json={"machine": spelling, "type": "info"})).headers["ETag"] == '"1"'
     assert (await entries(seeded, LOGS, key))[0]["changes"]["machine"] == [None, "Pelle Nº1"]
     assert (await seeded.post("/machines", json={"name": spelling})).status_code == 409
-    assert (await seeded.put(MACHINES.at("e\u0301CLUSE"), json={})).status_code == 200
-    assert (await seeded.get(MACHINES.at("écluse"))).json()["name"] in ("Écluse", "e\u0301CLUSE")
+    assert (await seeded.put(MACHINES.path_of("e\u0301CLUSE"), json={})).status_code == 200
+    assert (await seeded.get(MACHINES.path_of("écluse"))).json()["name"] in ("Écluse", "e\u0301CLUSE")
     assert await found(seeded, machine=spelling) == set()
 
 
@@ -110,63 +110,63 @@ async def test_a_machine_is_found_by_any_spelling_and_answered_as_stored(seeded,
         ({"user": "ABD"}, "unknown-user", "/user"),
     ],
 )
-async def test_a_log_names_what_exists(seeded, body, code, pointer):
+async def test_a_log_must_refer_to_existing_records(seeded, body, code, pointer):
     key, record = await create(seeded, LOGS)
     answers = [
-        await seeded.post("/logs", json=LOGS.least | body),
-        await seeded.put(LOGS.at(LOGS.new_key()), json=LOGS.least | body),
+        await seeded.post("/logs", json=LOGS.minimal_body | body),
+        await seeded.put(LOGS.path_of(LOGS.new_key()), json=LOGS.minimal_body | body),
     ]
     if code != "unknown-user":
-        answers.append(await seeded.put(LOGS.at(key), json=LOGS.least | body))
-        answers.append(await seeded.patch(LOGS.at(key), json=body))
+        answers.append(await seeded.put(LOGS.path_of(key), json=LOGS.minimal_body | body))
+        answers.append(await seeded.patch(LOGS.path_of(key), json=body))
     for answer in answers:
         assert (answer.status_code, answer.json()["code"]) == (422, code)
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
         assert "Did you mean" in answer.json()["detail"]
-    assert (await seeded.get(LOGS.at(key))).json() == record
+    assert (await seeded.get(LOGS.path_of(key))).json() == record
 
 
-async def test_all_that_is_unknown_is_told_at_once(seeded):
+async def test_all_unknown_references_are_reported_together(seeded):
     answer = await seeded.post("/logs", json={"machine": "no", "type": "no", "user": "no"})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation")
     assert {error["pointer"] for error in answer.json()["errors"]} == {"/machine", "/type", "/user"}
 
 
-@pytest.mark.parametrize(("kind", "field"), [(TYPES, "type"), (USERS, "user")], ids=["type", "user"])
-async def test_what_is_not_active_is_not_given_to_a_new_log(seeded, kind, field):
-    key, _ = await create(seeded, kind)
+@pytest.mark.parametrize(("resource", "field"), [(TYPES, "type"), (USERS, "user")], ids=["type", "user"])
+async def test_a_new_log_cannot_refer_to_an_inactive_record(seeded, resource, field):
+    key, _ = await create(seeded, resource)
     log, record = await create(seeded, LOGS, **{field: key})
-    switched = await seeded.patch(kind.at(key), json={"active": False})
+    switched = await seeded.patch(resource.path_of(key), json={"active": False})
     assert switched.status_code == 200, switched.text
     for answer in (
-        await seeded.post("/logs", json=LOGS.least | {field: key}),
-        await seeded.put(LOGS.at(LOGS.new_key()), json=LOGS.least | {field: key}),
+        await seeded.post("/logs", json=LOGS.minimal_body | {field: key}),
+        await seeded.put(LOGS.path_of(LOGS.new_key()), json=LOGS.minimal_body | {field: key}),
     ):
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{field}")
-    # An old log keeps it, through changes and replacements.
-    assert (await seeded.patch(LOGS.at(log), json={"comment": "x"})).status_code == 200
+    # An existing log keeps its reference through PATCH and PUT.
+    assert (await seeded.patch(LOGS.path_of(log), json={"comment": "x"})).status_code == 200
     same = {name: record[name] for name in ("machine", "type", "user")}
-    assert (await seeded.put(LOGS.at(log), json=same)).status_code == 200
+    assert (await seeded.put(LOGS.path_of(log), json=same)).status_code == 200
 
 
-async def test_a_log_moves_to_another_machine_with_its_words(seeded):
+async def test_a_log_that_moves_to_another_machine_is_found_by_its_new_name(seeded):
     one, other = new_name("one"), new_name("another", "longer", "name")
     logs = await machine_with_logs(seeded, one)
     await seeded.post("/machines", json={"name": other})
-    moved = await seeded.patch(LOGS.at(logs[0]), json={"machine": other.upper()})
+    moved = await seeded.patch(LOGS.path_of(logs[0]), json={"machine": other.upper()})
     assert (moved.status_code, moved.json()["machine"]) == (200, other)
     assert (await entries(seeded, LOGS, logs[0]))[0]["changes"] == {"machine": [one, other]}
     assert await found(seeded, q=f'"{other}"') == {logs[0]}
     assert await found(seeded, q=f'"{one}"') == {logs[1]}
     for name, renamed in ((one, new_name("1")), (other, new_name("2"))):
-        assert (await seeded.patch(MACHINES.at(name), json={"name": renamed})).status_code == 200
+        assert (await seeded.patch(MACHINES.path_of(name), json={"name": renamed})).status_code == 200
         assert len(await found(seeded, q=f'"{renamed}" "unique sentence"')) == 1
 
 
 @pytest.mark.parametrize(
     "tail", ["?a=1", "#x", "%25", "100%", "a b", "é", "a;b", "a&b=c", "🛠", "\\", "..a", "%2F", "+", '"', "\ufffd"]
 )
-async def test_any_name_is_reached_by_its_encoded_path(seeded, tail):
+async def test_any_name_works_as_an_encoded_path(seeded, tail):
     name = f"{secrets.token_hex(4)}{tail}"
     made = await seeded.post("/machines", json={"name": name})
     assert made.status_code == 201
@@ -179,9 +179,9 @@ async def test_any_name_is_reached_by_its_encoded_path(seeded, tail):
     assert (put.status_code, put.headers["Location"]) == (201, made.headers["Location"])
 
 
-async def test_a_long_name_is_found_however_it_is_composed(seeded):
+async def test_a_long_name_is_found_in_any_unicode_normalization(seeded):
     name = "é" * 110 + secrets.token_hex(5)
     apart = unicodedata.normalize("NFD", name)
     assert (await seeded.post("/machines", json={"name": name})).status_code == 201
-    assert (await seeded.get(MACHINES.at(apart))).status_code == 200
+    assert (await seeded.get(MACHINES.path_of(apart))).status_code == 200
     assert (await create(seeded, LOGS, machine=apart))[1]["machine"] == name

@@ -1,4 +1,4 @@
-"""Safe retries: a request with an `Idempotency-Key` is done once, however often it comes."""
+"""Idempotency keys: a request that is repeated with the same `Idempotency-Key` is executed once."""
 
 import asyncio
 import threading
@@ -30,8 +30,8 @@ async def press(client):
     return client
 
 
-def said(answer):
-    """All that a replay repeats."""
+def replayed_parts(answer):
+    """Return those parts of a response that a replay repeats."""
     return answer.status_code, answer.headers.get("location"), answer.headers.get("etag"), answer.content
 
 
@@ -40,26 +40,26 @@ async def count(client, path):
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_the_same_bytes_get_the_same_answer(press, path):
+async def test_the_same_request_gets_the_same_response(press, path):
     first = await press.post(path, json=BODIES[path], headers=KEY)
     assert first.status_code in (200, 201)
     assert REPLAYED not in first.headers
     again = await press.post(path, json=BODIES[path], headers=KEY)
-    assert (said(again), again.headers[REPLAYED]) == (said(first), "true")
+    assert (replayed_parts(again), again.headers[REPLAYED]) == (replayed_parts(first), "true")
     assert again.headers["content-type"] == first.headers["content-type"]
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
     seqs = [change["seq"] for change in (await press.get("/changes", params={"limit": 1000})).json()["items"]]
     assert len(seqs) == 7 + 1 + (2 if path == "/logs/bulk" else 1)
 
 
-async def test_an_answer_is_kept_as_it_was_given(press):
+async def test_the_stored_response_is_replayed_unchanged(press):
     first = await press.post("/logs", json=LOG, headers=KEY)
     await press.patch(first.headers["location"], json={"comment": "changed since"})
     await press.delete(first.headers["location"])
-    assert said(await press.post("/logs", json=LOG, headers=KEY)) == said(first)
+    assert replayed_parts(await press.post("/logs", json=LOG, headers=KEY)) == replayed_parts(first)
 
 
-async def test_other_bytes_with_the_same_key_are_refused(press):
+async def test_another_body_with_the_same_key_is_refused(press):
     await press.post("/logs", json=LOG, headers=KEY)
     for body in (b'{"machine":"Press","type":"info"}', b' {"machine":"Press","type":"info","comment":"seen"}'):
         answer = await press.post("/logs", content=body, headers={**KEY, "Content-Type": "application/json"})
@@ -67,7 +67,7 @@ async def test_other_bytes_with_the_same_key_are_refused(press):
     assert await count(press, "/logs") == 1
 
 
-async def test_what_fails_is_not_kept(press):
+async def test_failed_requests_are_not_stored(press):
     refused = await press.post("/logs", json=LOG | {"machine": "Saw"}, headers=KEY)
     assert refused.json()["code"] == "unknown-machine"
     assert (await press.post("/logs", json=LOG, headers=KEY)).status_code == 201
@@ -82,7 +82,7 @@ async def test_a_key_belongs_to_its_path(press):
     assert (other.status_code, REPLAYED in other.headers) == (201, False)
 
 
-async def test_elsewhere_a_key_is_ignored(press):
+async def test_other_methods_ignore_the_key(press):
     made = await press.post("/logs", json=LOG, headers=KEY)
     path = made.headers["location"]
     for text in ("first", "second"):
@@ -92,7 +92,7 @@ async def test_elsewhere_a_key_is_ignored(press):
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "tab\there"])
-async def test_a_key_is_visible_ascii(press, key):
+async def test_a_key_must_be_visible_ascii(press, key):
     answer = await press.post("/logs", json=LOG, headers=[(b"Idempotency-Key", key.encode("latin-1"))])
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "Idempotency-Key")
     assert await count(press, "/logs") == 0
@@ -103,37 +103,37 @@ async def test_a_key_may_be_any_visible_characters(press, key):
     headers = {"Idempotency-Key": key}
     first = await press.post("/logs", json=LOG, headers=headers)
     assert first.status_code == 201
-    assert said(await press.post("/logs", json=LOG, headers=headers)) == said(first)
+    assert replayed_parts(await press.post("/logs", json=LOG, headers=headers)) == replayed_parts(first)
 
 
-async def test_two_keys_are_none(press):
+async def test_two_key_headers_are_refused(press):
     answer = await press.post("/logs", json=LOG, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "a")])
     assert answer.status_code == 422
 
 
-async def test_after_a_week_a_key_is_free(press, monkeypatch):
+async def test_a_key_expires_after_a_week(press, monkeypatch):
     first = await press.post("/logs", json=LOG, headers=KEY)
     real = instants.now
     monkeypatch.setattr(instants, "now", lambda: real() + timedelta(days=6, hours=23))
-    assert said(await press.post("/logs", json=LOG, headers=KEY)) == said(first)
+    assert replayed_parts(await press.post("/logs", json=LOG, headers=KEY)) == replayed_parts(first)
     monkeypatch.setattr(instants, "now", lambda: real() + timedelta(days=7, seconds=1))
     later = await press.post("/logs", json=LOG | {"comment": "another"}, headers=KEY)
     assert (later.status_code, REPLAYED in later.headers) == (201, False)
 
 
-async def test_twenty_at_once_are_done_once(press, database_url):
-    """Through two processes' worth of application, with keys of their own among them."""
+async def test_twenty_concurrent_repeats_are_executed_once(press, database_url):
+    """Send them to two applications on one database, mixed with requests that have other keys."""
     async with serving(Settings(database_url=database_url)) as other:
         same = [client.post("/logs", json=LOG, headers=KEY) for client in (press, other) for _ in range(10)]
         own = [press.post("/logs", json=LOG, headers={"Idempotency-Key": f"own-{n}"}) for n in range(5)]
         answers = await asyncio.gather(*same, *own)
     assert {answer.status_code for answer in answers} == {201}
-    assert len({said(answer) for answer in answers[:20]}) == 1
+    assert len({replayed_parts(answer) for answer in answers[:20]}) == 1
     assert sum(REPLAYED not in answer.headers for answer in answers[:20]) == 1
     assert await count(press, "/logs") == 6
 
 
-async def test_who_comes_while_the_first_runs_waits_but_not_for_ever(database_url, monkeypatch):
+async def test_a_concurrent_repeat_waits_for_the_first_request_up_to_a_limit(database_url, monkeypatch):
     monkeypatch.setattr(idempotency, "PATIENCE_SECONDS", 0.2)
     app = create_app(Settings(database_url=database_url, open=True))
     async with app.router.lifespan_context(app), calling(app) as client:
@@ -148,4 +148,4 @@ async def test_who_comes_while_the_first_runs_waits_but_not_for_ever(database_ur
         patient = asyncio.create_task(client.post("/machines", json={"name": "Saw"}, headers=KEY))
         held.set()
         await slow
-        assert said(await first) == said(await patient)
+        assert replayed_parts(await first) == replayed_parts(await patient)

@@ -1,8 +1,8 @@
-"""An unknown field of a body is named, with the field that the client may have meant."""
+"""An error about an unknown field suggests the field that the client may have meant."""
 
 import pytest
 
-from api.kinds import LOGS, MACHINES, TYPES, USERS
+from api.resource_cases import LOGS, MACHINES, TYPES, USERS
 from machine_monitor.suggestions import MAX_LENGTH
 
 FIELDS = [
@@ -12,7 +12,7 @@ FIELDS = [
     (MACHINES, "serialnumber", "serial_number"),
     (USERS, "rôle", "role"),
     (TYPES, "counts_as_failures", "counts_as_failure"),
-    # What the first prototype called them.
+    # Field names of the first prototype.
     (LOGS, "machineName", "machine"),
     (LOGS, "timeStamp", "started_at"),
     (LOGS, "timestamp", "started_at"),
@@ -26,15 +26,15 @@ FIELDS = [
 ]
 
 
-async def faults(client, kind, *names):
-    answer = await client.post(f"/{kind.path}", json=kind.body(kind.new_key()) | dict.fromkeys(names, 1))
+async def faults(client, resource, *names):
+    answer = await client.post(f"/{resource.path}", json=resource.body(resource.new_key()) | dict.fromkeys(names, 1))
     assert answer.status_code == 422
     return answer.json()["errors"]
 
 
-@pytest.mark.parametrize(("kind", "name", "meant"), FIELDS)
-async def test_an_unknown_field_is_told_with_the_one_that_was_meant(seeded, kind, name, meant):
-    [fault] = await faults(seeded, kind, name)
+@pytest.mark.parametrize(("resource", "name", "meant"), FIELDS)
+async def test_an_unknown_field_gets_a_suggestion(seeded, resource, name, meant):
+    [fault] = await faults(seeded, resource, name)
     sentence = f"There is no field '{name}'. Did you mean '{meant}'?"
     assert fault == {"message": sentence, "code": "unknown", "pointer": f"/{name}"}
 
@@ -44,12 +44,12 @@ async def test_a_name_that_resembles_none_has_no_suggestion(seeded):
     assert fault["message"] == "There is no field 'xyzzy'."
 
 
-async def test_what_the_product_writes_is_no_suggestion(seeded):
+async def test_read_only_fields_are_not_suggested(seeded):
     [fault] = await faults(seeded, MACHINES, "updatedAt")
     assert "updated_at" not in fault["message"]
 
 
-async def test_a_long_name_is_cut_and_a_flood_of_names_is_told_without_a_search(seeded):
+async def test_long_names_are_cut_and_suggestions_are_limited(seeded):
     [fault] = await faults(seeded, LOGS, "machine" * 1_000)
     assert fault["message"] == f"There is no field '{('machine' * 1_000)[:MAX_LENGTH]}…'."
     told = [fault["message"] for fault in await faults(seeded, LOGS, *(f"machine{i}" for i in range(50)))]

@@ -1,4 +1,4 @@
-"""The command line, run in process, and a folder to run it in."""
+"""Fixtures that run the command line in process, and in an empty folder."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ from machine_monitor.cli import main
 
 @pytest.fixture
 def mm(monkeypatch, capsys, loggers):  # noqa: ARG001 -- `serve` configures them
-    """Runs a command in process: its exit code, stdout and stderr."""
-    # `serve --open` sets it: so it is gone at the end.
+    """A function that runs a command in process and returns its exit code, stdout and stderr."""
+    # `serve --open` sets this variable; monkeypatch restores it after the test.
     monkeypatch.setenv("MM_OPEN", "false")
     for name in [name for name in os.environ if name.startswith("MM_")]:
         monkeypatch.delenv(name)
@@ -29,6 +29,6 @@ def mm(monkeypatch, capsys, loggers):  # noqa: ARG001 -- `serve` configures them
 
 
 @pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
+def working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -15,7 +15,7 @@ from conftest import calling
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 
-PASSWORD = "trois vaches bleues"  # noqa: S105 -- of nobody
+PASSWORD = "trois vaches bleues"  # noqa: S105 -- only a test password
 LINK = r"http://127\.0\.0\.1:8000/ui/setup#code=([A-Za-z0-9_-]{43})\n"
 
 
@@ -32,7 +32,7 @@ async def test_a_user_is_added_with_a_link_to_choose_a_password(mm, database_url
     link = re.fullmatch(LINK, out)[1]
     answer = await ask(database_url, "POST", "/setup", json={"code": link, "password": PASSWORD})
     assert answer.json()["user"] | {"role": "lead", "first_name": "Léa"} == answer.json()["user"]
-    # A second time it helps: what is there stays, what is given changes.
+    # Adding an existing user updates only the given fields and prints a new link.
     assert re.fullmatch(LINK, mm("user", "add", "lea", "--last-name", "Roux")[1])
     (user,) = json.loads(mm("user", "list", "--json")[1])
     assert (user["trigram"], user["role"], user["last_name"], user["version"]) == ("LEA", "lead", "Roux", 2)
@@ -56,12 +56,12 @@ async def test_a_password_comes_from_stdin(mm, database_url, monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["user", "add", "no good"], ["token", "add", "none"], ["token", "revoke", "7"]])
-def test_what_cannot_be_is_a_sentence(mm, database_url, words):
+def test_invalid_account_commands_give_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-async def test_a_token_is_printed_alone_listed_and_revoked(mm, database_url):
+async def test_a_token_can_be_created_listed_and_revoked(mm, database_url):
     mm("user", "add", "ADM", "--role", "admin", database_url=database_url)
     code, out, err = mm("token", "add", "ADM", "--scope", "admin", "--days", "3", "--name", "Sync")
     assert (code, err) == (0, "")
@@ -80,7 +80,7 @@ async def test_a_token_is_printed_alone_listed_and_revoked(mm, database_url):
     assert mm("token", "add", "ADM", "--name", "")[0] == 2
 
 
-def test_demo_lets_its_admin_in(mm, monkeypatch):
+def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
     said, answers = [], []
 
     def serve(app, **_):
@@ -106,7 +106,7 @@ def test_demo_lets_its_admin_in(mm, monkeypatch):
 async def test_serve_prints_a_link_while_no_admin_has_a_password(mm, empty_url, monkeypatch):
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     mm("user", "add", "ABC", "--role", "admin", database_url=empty_url)
-    said = [mm("serve", "--host", host, database_url=empty_url)[1] for host in ("0.0.0.0", "::1")]  # noqa: S104 -- not listened on
+    said = [mm("serve", "--host", host, database_url=empty_url)[1] for host in ("0.0.0.0", "::1")]  # noqa: S104 -- the test does not listen on it
     assert "http://[::1]:8000/ui/setup#code=" in said[1]
     code = re.search(LINK, said[0])[1]
     body = {"code": code, "password": PASSWORD, "trigram": "ADM"}

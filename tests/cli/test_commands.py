@@ -37,20 +37,20 @@ def test_version_is_that_of_the_package(mm):
     [
         ([], {}, ("127.0.0.1", 8000, 1)),
         (["--port", "0", "--workers", "3"], {"host": "::1"}, ("::1", 0, 3)),
-        (["--open"], {"host": "0.0.0.0", "port": "9"}, ("0.0.0.0", 9, 1)),  # noqa: S104 -- not listened on
+        (["--open"], {"host": "0.0.0.0", "port": "9"}, ("0.0.0.0", 9, 1)),  # noqa: S104 -- the test does not listen on it
         (["--host", "workshop.local"], {}, ("workshop.local", 8000, 1)),
         (["--host", "localhost"], {}, ("localhost", 8000, 1)),
     ],
 )
-def test_serve_listens_where_it_is_told(mm, elsewhere, monkeypatch, words, settings, expected):
+def test_serve_listens_on_the_given_address(mm, working_folder, monkeypatch, words, settings, expected):
     calls = []
     monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
     code, _, err = mm("serve", *words, **settings)
     assert (code, "may read and write" in err) == (0, "--open" in words)
     assert [(call["host"], call["port"], call["workers"]) for call in calls] == [expected]
-    # The workers, processes of their own, read it there.
+    # Workers are separate processes and read the setting from the environment.
     assert config.load().open == ("--open" in words)
-    assert (elsewhere / "machine-monitor.db").exists()
+    assert (working_folder / "machine-monitor.db").exists()
 
 
 def test_migrate_may_run_twice(mm, empty_url):
@@ -60,7 +60,7 @@ def test_migrate_may_run_twice(mm, empty_url):
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["serve"]])
-def test_logs_are_counted_again_where_the_time_zone_is_another(mm, empty_url, monkeypatch, command):
+def test_counters_are_rebuilt_after_a_change_of_time_zone(mm, empty_url, monkeypatch, command):
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     assert mm("migrate", database_url=empty_url)[2] == ""
     code, out, _ = mm("doctor", database_url=empty_url, timezone="Europe/Paris")
@@ -71,7 +71,7 @@ def test_logs_are_counted_again_where_the_time_zone_is_another(mm, empty_url, mo
 
 
 @pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])
-def test_a_database_of_another_version_stops_every_command(mm, database_url, revision, advice):
+def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision, advice):
     address = addresses.parse(database_url)
     with migrations.locked(address) as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
@@ -85,8 +85,8 @@ def test_a_database_of_another_version_stops_every_command(mm, database_url, rev
 
 
 @pytest.fixture
-def ahead(monkeypatch):
-    """The models, with a field that no migration adds."""
+def field_without_migration(monkeypatch):
+    """Add a field to the models for which there is no migration."""
     models = MetaData()
     for table in METADATA.tables.values():
         table.to_metadata(models)
@@ -94,9 +94,9 @@ def ahead(monkeypatch):
     monkeypatch.setattr(health, "METADATA", models)
 
 
-@pytest.mark.usefixtures("elsewhere", "ahead")
+@pytest.mark.usefixtures("working_folder", "field_without_migration")
 @pytest.mark.parametrize("words", [["migrate"], ["serve"], ["user", "list"], ["verify"], ["backup", "x.db"]], ids=str)
-def test_a_field_without_a_migration_is_a_sentence(mm, database_url, words):
+def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)
     assert code == 2
     assert "(machines.location): run `make migration NAME=add_location`" in err
@@ -106,8 +106,8 @@ def test_a_field_without_a_migration_is_a_sentence(mm, database_url, words):
     assert "(machines.location)" in out
 
 
-@pytest.mark.usefixtures("ahead")
-def test_a_new_database_is_made_though_a_field_has_no_migration(mm, empty_url):
+@pytest.mark.usefixtures("field_without_migration")
+def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_url):
     code, out, err = mm("migrate", database_url=empty_url)
     assert code == 0
     assert f"from nothing to {migrations.newest()}" in out
@@ -127,12 +127,12 @@ def test_a_new_database_is_made_though_a_field_has_no_migration(mm, empty_url):
         pytest.param(
             {"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"},
             "cannot be used",
-            marks=pytest.mark.slow,  # it waits for a server that may be starting
+            marks=pytest.mark.slow,  # the command waits for a server that may still be starting
         ),
     ],
 )
-@pytest.mark.usefixtures("elsewhere")
-def test_a_bad_setting_is_one_sentence_and_no_traceback(mm, settings, said):
+@pytest.mark.usefixtures("working_folder")
+def test_an_invalid_setting_gives_a_clear_error_without_traceback(mm, settings, said):
     code, out, err = mm("user", "list", **settings)
     assert code == 2
     assert said in err
@@ -140,13 +140,13 @@ def test_a_bad_setting_is_one_sentence_and_no_traceback(mm, settings, said):
     assert "secret-word" not in out + err
 
 
-@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.usefixtures("working_folder")
 def test_debug_shows_the_traceback(mm):
     assert "Traceback" in mm("--debug", "user", "list", port="many")[2]
     main.State.debug = False
 
 
-@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.usefixtures("working_folder")
 def test_doctor_shows_settings_without_secrets(mm):
     code, out, _ = mm("doctor", "--json", timezone="Europe/Paris")
     report = json.loads(out)
@@ -158,11 +158,11 @@ def test_doctor_shows_settings_without_secrets(mm):
     assert "secret-word" not in out
 
 
-def test_openapi_prints_the_document(mm, elsewhere):
+def test_openapi_prints_the_document(mm, working_folder):
     code, out, _ = mm("openapi")
     assert code == 0
     assert json.loads(out)["openapi"].startswith("3.")
-    assert list(elsewhere.iterdir()) == []
+    assert list(working_folder.iterdir()) == []
 
 
 def write(folder, name, record):
@@ -171,21 +171,21 @@ def write(folder, name, record):
     path.write_text(json.dumps(record))
 
 
-def test_sync_and_export_end_as_what_they_did(mm, elsewhere, database_url):
+def test_exit_codes_of_sync_and_export_tell_the_result(mm, working_folder, database_url):
     log = {"machineName": "Lathe", "type": "info", "timeStamp": "2025_07_25__15_18_25", "userName": "nr"}
-    write(elsewhere, "old/machines/Lathe.json", {"sector": "1A"})
-    write(elsewhere, "old/logs/00000000-0000-4000-8000-000000000001.json", log)
+    write(working_folder, "old/machines/Lathe.json", {"sector": "1A"})
+    write(working_folder, "old/logs/00000000-0000-4000-8000-000000000001.json", log)
     code, out, err = mm("sync", "old", "--json", "--timezone", "Europe/Paris", database_url=database_url)
     assert (code, err) == (0, "")
     assert json.loads(out)["logs"] == {"created": 1, "updated": 0, "unchanged": 0, "conflict": 0, "rejected": 0}
     assert mm("sync", "old", "--dry-run", "--timezone", "Europe/Paris")[0] == 0
-    write(elsewhere, "old/logs/bad.json", {"machineName": "Lathe", "type": "info"})
+    write(working_folder, "old/logs/bad.json", {"machineName": "Lathe", "type": "info"})
     code, out, _ = mm("sync", "old", "--timezone", "Europe/Paris")
     assert code == 1
     assert "logs/bad.json" in out
     assert mm("export", "new")[0] == 2
     assert mm("export", "new", "--legacy", "--timezone", "Europe/Paris")[0] == 0
-    exported = json.loads((elsewhere / "new/logs/00000000-0000-4000-8000-000000000001.json").read_text())
+    exported = json.loads((working_folder / "new/logs/00000000-0000-4000-8000-000000000001.json").read_text())
     assert exported["timeStamp"] == "2025_07_25__15_18_25"
     assert mm("export", "new", "--legacy")[0] == 2
     assert json.loads(mm("user", "list", "--json")[1])[0]["trigram"] == "nr"
@@ -193,18 +193,18 @@ def test_sync_and_export_end_as_what_they_did(mm, elsewhere, database_url):
 
 
 @pytest.mark.parametrize("source", ["missing", "empty", "file.txt"])
-def test_sync_of_what_is_no_legacy_data_is_usage(mm, elsewhere, source):
-    (elsewhere / "empty").mkdir()
-    (elsewhere / "file.txt").write_text("no database")
+def test_sync_of_an_invalid_source_is_a_usage_error(mm, working_folder, source):
+    (working_folder / "empty").mkdir()
+    (working_folder / "file.txt").write_text("no database")
     code, _, err = mm("sync", source)
     assert code == 2
     assert err.count("\n") <= 3
 
 
-def test_a_port_that_is_taken_is_a_sentence(mm, elsewhere, unused_tcp_port):
+def test_a_port_in_use_gives_a_clear_error(mm, working_folder, unused_tcp_port):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", unused_tcp_port))
         code, _, err = mm("serve", "--port", unused_tcp_port)
     assert code == 2
     assert f"127.0.0.1:{unused_tcp_port}" in err
-    assert (elsewhere / "machine-monitor.db").exists()
+    assert (working_folder / "machine-monitor.db").exists()

@@ -13,23 +13,26 @@ from servers import environment
 UNREACHABLE = "postgresql://someone:secret-word@127.0.0.1:1/none"
 
 
-def test_what_is_saved_comes_back_and_contains_its_head(mm, elsewhere, database_url, empty_url):
+def test_a_backup_can_be_restored_and_contains_the_printed_head(mm, working_folder, database_url, empty_url):
     code, out, err = mm("backup", "b.db", database_url=database_url)
     assert (code, err) == (0, "")
     head = out.splitlines()[-1]
     assert head.startswith("head 7:")
     assert mm("backup", "b.db")[0] == 2
-    described = json.loads((elsewhere / "b.db.json").read_text())
+    described = json.loads((working_folder / "b.db.json").read_text())
     code, out, _ = mm("backup", "b.db", "--force", "--json")
     assert (code, json.loads(out)["tables"]) == (0, described["tables"])
     code, out, err = mm("restore", "b.db", database_url=empty_url)
     assert (code, err, out.splitlines()[-1]) == (0, "", head)
     assert mm("restore", "b.db")[0] == 2
     assert mm("verify", "--head", head.removeprefix("head "))[0] == 0
-    assert {path.name for path in elsewhere.iterdir() if path.name.startswith((".", "b.db"))} == {"b.db", "b.db.json"}
+    assert {path.name for path in working_folder.iterdir() if path.name.startswith((".", "b.db"))} == {
+        "b.db",
+        "b.db.json",
+    }
 
 
-def test_a_copy_prints_what_it_holds(mm, elsewhere, database_url):
+def test_copy_prints_the_number_of_rows(mm, working_folder, database_url):
     code, out, err = mm("copy", database_url, "sqlite:///copy.db", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["tables"]["log_types"] == 7
@@ -37,7 +40,7 @@ def test_a_copy_prints_what_it_holds(mm, elsewhere, database_url):
     assert (code, "log_types                7\n" in out) == (0, True)
     code, _, err = mm("copy", "sqlite:///copy.db", "sqlite:///again.db")
     assert (code, "not empty" in err) == (2, True)
-    assert (elsewhere / "again.db").exists()
+    assert (working_folder / "again.db").exists()
 
 
 @pytest.mark.parametrize(
@@ -55,40 +58,40 @@ def test_a_copy_prints_what_it_holds(mm, elsewhere, database_url):
         (["copy", "sqlite:///notes.txt", "sqlite:///b.db"], "cannot be used"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence_and_leaves_nothing(mm, elsewhere, words, said):
-    prepare(f"sqlite:///{elsewhere / 'there.db'}")
-    (elsewhere / "notes.txt").write_text("no database, " * 500)
-    before = {path.name for path in elsewhere.iterdir()}
+def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, working_folder, words, said):
+    prepare(f"sqlite:///{working_folder / 'there.db'}")
+    (working_folder / "notes.txt").write_text("no database, " * 500)
+    before = {path.name for path in working_folder.iterdir()}
     code, out, err = mm(*words)
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
     assert "secret-word" not in err
-    assert {path.name for path in elsewhere.iterdir()} == before
+    assert {path.name for path in working_folder.iterdir()} == before
 
 
-def test_a_history_that_was_tampered_with_ends_with_1(mm, elsewhere, sqlite_database_url):
+def test_a_tampered_history_gives_exit_code_1(mm, working_folder, sqlite_database_url):
     database = Database(sqlite_database_url)
     for statement in ("DROP TRIGGER history_update", "UPDATE history SET note = 'x' WHERE seq = 3"):
         database.transact(lambda tx, said=statement: tx.cursor.execute(said))
     database.close_writer()
     code, out, err = mm("backup", "b.db", database_url=sqlite_database_url)
     assert (code, "The history was changed" in err) == (1, True)
-    assert (elsewhere / "b.db").exists()
-    assert mm("restore", "b.db", database_url=f"sqlite:///{elsewhere / 'back.db'}")[1:] == (out, err)
+    assert (working_folder / "b.db").exists()
+    assert mm("restore", "b.db", database_url=f"sqlite:///{working_folder / 'back.db'}")[1:] == (out, err)
 
 
-def test_an_older_database_is_migrated_before_it_is_saved(mm, elsewhere, database_url):
+def test_an_older_database_must_be_migrated_before_a_backup(mm, working_folder, database_url):
     address = Database(database_url).address
     with migrations.locked(address) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
     code, _, err = mm("backup", "b.db", database_url=database_url)
     assert (code, "mm migrate" in err) == (2, True)
-    assert not (elsewhere / "b.db").exists()
+    assert not (working_folder / "b.db").exists()
 
 
-# Where the suite runs in the background, Ctrl-C is ignored.
-STAYING = """
+# A shell that runs the suite in the background makes its children ignore SIGINT.
+WAITING_BACKUP = """
 import signal, sys, time
 from machine_monitor.services.backup import manifest
 from machine_monitor.cli import main
@@ -101,11 +104,11 @@ main.main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_a_backup_that_is_stopped_cleans_up(elsewhere, sqlite_database_url, told):
-    command = [sys.executable, "-c", STAYING]
+def test_an_interrupted_backup_cleans_up(working_folder, sqlite_database_url, told):
+    command = [sys.executable, "-c", WAITING_BACKUP]
     settings = environment(database_url=sqlite_database_url)
     with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
         assert running.stdout.readline() == b"here\n"
         running.send_signal(told)
         assert running.wait(timeout=60) != 0
-    assert not [path for path in elsewhere.iterdir() if "b.db" in path.name]
+    assert not [path for path in working_folder.iterdir() if "b.db" in path.name]

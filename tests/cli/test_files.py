@@ -20,9 +20,9 @@ LOGS = [
 
 
 @pytest.fixture
-def site(mm, elsewhere, database_url):
-    """Runs a command on a database that has three logs of a machine."""
-    (elsewhere / "given.ndjson").write_text("".join(json.dumps(log) + "\n" for log in LOGS))
+def site(mm, working_folder, database_url):
+    """A function that runs a command on a database with three logs of a machine."""
+    (working_folder / "given.ndjson").write_text("".join(json.dumps(log) + "\n" for log in LOGS))
     assert mm("import", "given.ndjson", database_url=database_url)[0] == 0
     return mm
 
@@ -31,20 +31,20 @@ def uuids(path):
     return [json.loads(line)["uuid"][-1] for line in path.read_text().splitlines()]
 
 
-def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(site, elsewhere):
+def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(site, working_folder):
     assert site("export", "logs.ndjson") == (0, "3 logs written\n", "")
-    assert uuids(elsewhere / "logs.ndjson") == ["2", "1", "3"]
+    assert uuids(working_folder / "logs.ndjson") == ["2", "1", "3"]
     code, out, _ = site("export", "all.csv", "--json", "--query", "?type=error&sort=-started_at&fields=uuid,type")
     assert (code, json.loads(out)) == (0, {"logs": 2})
-    assert (elsewhere / "all.csv").read_bytes() == b"".join(
+    assert (working_folder / "all.csv").read_bytes() == b"".join(
         line.encode() + b"\r\n" for line in ("uuid,type", f"{LOGS[2]['uuid']},error", f"{LOGS[0]['uuid']},error")
     )
     assert site("export", "m.csv", "--resource", "machines", "--dialect", "excel", "--query", "fields=name")[0] == 0
-    assert (elsewhere / "m.csv").read_text(encoding="utf-8") == "\ufeffname\nSaw\n"
+    assert (working_folder / "m.csv").read_text(encoding="utf-8") == "\ufeffname\nSaw\n"
     assert site("export", "M.XLSX", "--timezone", "Europe/Paris")[0] == 0
-    sheet = openpyxl.load_workbook(elsewhere / "M.XLSX").active
+    sheet = openpyxl.load_workbook(working_folder / "M.XLSX").active
     assert (sheet.max_row, sheet["K2"].value.hour) == (4, 15)
-    assert not [path for path in elsewhere.iterdir() if path.name.endswith(".partial")]
+    assert not [path for path in working_folder.iterdir() if path.name.endswith(".partial")]
 
 
 @pytest.mark.parametrize(
@@ -65,18 +65,18 @@ def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(s
         (["new", "--legacy", "--query", "type=error"], "goes with no"),
     ],
 )
-def test_what_cannot_be_exported_is_usage_and_leaves_no_file(site, elsewhere, words, said):
-    (elsewhere / "folder.csv").mkdir()
-    before = {path for path in elsewhere.rglob("*") if "test.db" not in path.name}
+def test_an_invalid_export_is_a_usage_error_and_leaves_no_file(site, working_folder, words, said):
+    (working_folder / "folder.csv").mkdir()
+    before = {path for path in working_folder.rglob("*") if "test.db" not in path.name}
     code, out, err = site("export", *words)
     assert (code, out) == (2, "")
     assert said in err
-    assert {path for path in elsewhere.rglob("*") if "test.db" not in path.name} == before
-    assert (elsewhere / "given.ndjson").read_text().count("\n") == 3
+    assert {path for path in working_folder.rglob("*") if "test.db" not in path.name} == before
+    assert (working_folder / "given.ndjson").read_text().count("\n") == 3
 
 
-def test_force_replaces_a_file_when_the_new_one_is_whole(site, elsewhere, monkeypatch):
-    kept = (elsewhere / "given.ndjson").read_text()
+def test_force_replaces_a_file_only_when_the_new_one_is_complete(site, working_folder, monkeypatch):
+    kept = (working_folder / "given.ndjson").read_text()
 
     def fail(_rows):
         raise OSError(28, "No space left on device")
@@ -85,14 +85,14 @@ def test_force_replaces_a_file_when_the_new_one_is_whole(site, elsewhere, monkey
         patched.setattr(exports.ndjson, "documents", fail)
         code, _, err = site("export", "given.ndjson", "--force")
     assert (code, "No space left" in err) == (2, True)
-    assert (elsewhere / "given.ndjson").read_text() == kept
-    assert not (elsewhere / "given.ndjson.partial").exists()
+    assert (working_folder / "given.ndjson").read_text() == kept
+    assert not (working_folder / "given.ndjson.partial").exists()
     assert site("export", "given.ndjson", "--force")[0] == 0
-    assert uuids(elsewhere / "given.ndjson") == ["2", "1", "3"]
+    assert uuids(working_folder / "given.ndjson") == ["2", "1", "3"]
 
 
 @pytest.mark.slow
-def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url):
+def test_an_interrupted_export_leaves_no_file(working_folder, sqlite_database_url):
     settings = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
     slow = (
         "import signal, sys, time; from machine_monitor.cli import main; "
@@ -101,7 +101,7 @@ def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url
         "exports.ndjson.documents = lambda _: print('begun', flush=True) or time.sleep(2) or b''; "
         "sys.argv = ['mm', 'export', 'x.ndjson', '--resource', 'machines']; main.main()"
     )
-    (elsewhere / "m.csv").write_text("name\nSaw\n")
+    (working_folder / "m.csv").write_text("name\nSaw\n")
     command = [sys.executable, "-m", "machine_monitor.cli.main", "import", "m.csv"]
     subprocess.run(command, check=True, env=settings | {"MM_DATABASE_URL": sqlite_database_url}, capture_output=True)
     with subprocess.Popen(
@@ -111,15 +111,15 @@ def test_an_export_that_is_stopped_leaves_no_file(elsewhere, sqlite_database_url
         env=settings | {"MM_DATABASE_URL": sqlite_database_url},
     ) as running:
         assert running.stdout.readline() == b"begun\n"
-        assert (elsewhere / "x.ndjson.partial").exists()
+        assert (working_folder / "x.ndjson.partial").exists()
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=60) != 0
-    assert not [path for path in elsewhere.iterdir() if path.name.startswith("x.ndjson")]
+    assert not [path for path in working_folder.iterdir() if path.name.startswith("x.ndjson")]
 
 
-def test_import_ends_as_what_it_did(site, elsewhere):
+def test_the_exit_code_of_import_tells_the_result(site, working_folder):
     text = json.dumps(LOGS[0] | {"comment": "new"}) + "\n" + "oops\n" + json.dumps(LOGS[1]) + "\n"
-    (elsewhere / "more.ndjson").write_text(text)
+    (working_folder / "more.ndjson").write_text(text)
     planned = site("import", "more.ndjson", "--dry-run", "--json")
     code, out, err = site("import", "more.ndjson", "--json")
     assert (code, err, out) == (1, "", planned[1])
@@ -144,9 +144,9 @@ def test_import_ends_as_what_it_did(site, elsewhere):
     ("name", "text", "said"),
     [("x.csv", "name,sectr\n", "'sector'"), ("x.xlsx", "", ".ndjson"), ("missing.csv", None, "cannot be read")],
 )
-def test_what_cannot_be_imported_is_usage(mm, elsewhere, name, text, said):
+def test_an_invalid_import_is_a_usage_error(mm, working_folder, name, text, said):
     if text is not None:
-        (elsewhere / name).write_text(text)
+        (working_folder / name).write_text(text)
     code, out, err = mm("import", name)
     assert (code, out) == (2, "")
     assert said in err

@@ -1,6 +1,6 @@
-"""A program that prints every statement compiled for a walk through the API: `statement_texts.py URL [bare]`.
+"""A program that calls every operation of the API and prints all compiled statements: `statement_texts.py URL [bare]`.
 
-With `bare`, the columns have SQLAlchemy's own types instead of the decorated ones of `database/kinds`.
+With `bare`, columns have SQLAlchemy's own types instead of the decorated types of `database/kinds`.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ READS = [
 ]
 
 
-async def walk(client: httpx2.AsyncClient) -> None:
+async def call_every_operation(client: httpx2.AsyncClient) -> None:
     await client.put("/machines/Saw", json={"sector": "1A", "attributes": {"power": 2}})
     await client.put("/users/ABC", json={"role": "lead"})
     items = [LOG | TIMES | {"uuid": UUID.format(i)} for i in range(1, 4)]
@@ -64,14 +64,14 @@ async def walk(client: httpx2.AsyncClient) -> None:
     await client.post(f"/logs/{UUID.format(2)}/restore")
     for path in READS:
         answer = await client.get(path)
-        # Not every field has every operator.
+        # Not every field supports every operator.
         assert answer.status_code == 200 or answer.json()["code"] == "unknown-parameter", (path, answer.text)
         if "next" in answer.links:
             await client.get(answer.links["next"]["url"])
 
 
 async def main(url: str) -> None:
-    from machine_monitor.database import statements  # noqa: PLC0415 -- types are replaced before
+    from machine_monitor.database import statements  # noqa: PLC0415 -- after the types have been replaced
 
     texts, compile_statement = set(), statements.compile_statement
 
@@ -81,7 +81,7 @@ async def main(url: str) -> None:
         return made
 
     statements.compile_statement = recorded
-    from machine_monitor.api.app import create_app  # noqa: PLC0415 -- and before others import the function
+    from machine_monitor.api.app import create_app  # noqa: PLC0415 -- after compile has been patched
     from machine_monitor.config import Settings  # noqa: PLC0415 -- the same
 
     app = create_app(Settings(database_url=url, open=True))
@@ -90,8 +90,8 @@ async def main(url: str) -> None:
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
-        await walk(client)
-    print(json.dumps(sorted(texts)))  # noqa: T201 -- what it is for
+        await call_every_operation(client)
+    print(json.dumps(sorted(texts)))  # noqa: T201 -- the output of this program
 
 
 def bare(kind: type[TypeDecorator], *_: object) -> object:

@@ -70,19 +70,19 @@ def test_any_spelling_of_a_postgresql_url_is_understood(text):
 
 
 @pytest.mark.parametrize(("text", "options"), WITH_OPTIONS)
-def test_options_reach_the_driver_by_its_own_names(text, options):
+def test_url_options_reach_the_driver_under_its_own_names(text, options):
     assert addresses.parse(text).url.query == options
 
 
 @pytest.mark.parametrize("text", SECRETS)
-def test_an_address_is_shown_without_its_secrets(text):
+def test_a_database_url_is_shown_without_its_secrets(text):
     address = addresses.parse(text)
     assert "s3cr3t" not in address.shown
     assert "s3cr3t" in address.conninfo
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_names_no_database_of_ours_is_refused_in_a_sentence(text):
+def test_an_unsupported_database_url_is_refused_with_a_clear_error(text):
     with pytest.raises(BadSetting) as refused:
         addresses.parse(text)
     assert "s3cr3t" not in str(refused.value)
@@ -90,14 +90,14 @@ def test_what_names_no_database_of_ours_is_refused_in_a_sentence(text):
 
 
 @pytest.mark.parametrize("query", ["", "?password=s3cr3t"])
-def test_a_server_that_does_not_answer_is_told_without_a_password(query, tmp_path):
+def test_the_error_for_an_unreachable_server_does_not_show_the_password(query, tmp_path):
     url = f"postgresql://u:s3cr3t@/base{query or '?'}&host={tmp_path}&connect_timeout=1".replace("?&", "?")
     with pytest.raises(MonitorError) as refused:
         migrations.prepare(addresses.parse(url))
     assert "s3cr3t" not in str(refused.value)
 
 
-async def test_a_folder_that_is_not_there_is_a_sentence_and_not_a_crash(tmp_path):
+async def test_a_missing_folder_gives_a_clear_error(tmp_path):
     url = f"sqlite:///{tmp_path}/nowhere/file.db"
     with pytest.raises(MonitorError):
         migrations.prepare(addresses.parse(url))

@@ -1,4 +1,4 @@
-"""`make migration` writes a migration that works on both engines as it is, also where a batch rebuilds a table."""
+"""`make migration` generates a migration that works unchanged on both engines, even if SQLite rebuilds a table."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ LOG = """INSERT INTO logs
 
 @pytest.fixture
 def versions(tmp_path, monkeypatch):
-    """The folder of a copy of the migrations, to which one may be added."""
+    """A copy of the folder of migrations, which a test may add to."""
     folder = shutil.copytree(schema.location(), tmp_path / "alembic", ignore=shutil.ignore_patterns("__pycache__"))
     for module in (schema, migrations, autogenerate):
         monkeypatch.setattr(module, "location", lambda: folder)
@@ -39,7 +39,7 @@ def versions(tmp_path, monkeypatch):
 
 @pytest.fixture
 def models(monkeypatch) -> MetaData:
-    """A copy of the models, which may be changed."""
+    """A copy of the models, which a test may change."""
     copy = MetaData(naming_convention=METADATA.naming_convention)
     for table in METADATA.tables.values():
         table.to_metadata(copy)
@@ -48,7 +48,7 @@ def models(monkeypatch) -> MetaData:
 
 
 def add_sites(models):
-    """A resource that machines refer to: SQLite cannot add a reference, so the batch rebuilds the table."""
+    """Add a resource that machines refer to: SQLite cannot add a foreign key, so the migration rebuilds the table."""
     columns = [Column("id", INTEGER.column_type, primary_key=True), Column("name", TEXT.column_type, nullable=False)]
     Table("sites", models, *columns, sqlite_autoincrement=True)
     site = Column("site_id", INTEGER.column_type, ForeignKey("sites.id", ondelete="RESTRICT"))
@@ -66,12 +66,12 @@ def ruff(*words: str) -> str:
 
 
 def spelled(index) -> str:
-    """An index as text, with the condition of a partial one."""
+    """Return an index as text, including the condition of a partial index."""
     return str({**index, "dialect_options": {name: str(value) for name, value in index["dialect_options"].items()}})
 
 
 def shape(url: str) -> dict[str, dict]:
-    """What each table consists of, as the engine tells it."""
+    """Return the columns, indexes and constraints of each table, as reflected from the database."""
     address = addresses.parse(url)
     drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
     engine = create_engine(address.url.set(drivername=drivers[address.engine.name]))
@@ -104,8 +104,8 @@ def execute(url: str, *statements: str) -> list[tuple]:
         return [tuple(row) for row in found] if found.returns_rows else []
 
 
-def test_a_text_field_has_its_column_and_its_folded_one(versions, models, tmp_path, monkeypatch):
-    # The checkout's own rules for formatting.
+def test_a_new_text_field_gets_a_column_and_a_folded_column(versions, models, tmp_path, monkeypatch):
+    # Use the lint and format rules of the checkout.
     shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
     for table in ("machines", "machines_folded"):
@@ -138,13 +138,13 @@ def test_no_file_is_written_without_a_difference(versions, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["", "Add location", "../x", "a" * 41, "_a", "0008_x"])
-def test_a_bad_name_is_a_sentence(name):
+def test_an_invalid_migration_name_gives_a_clear_error(name):
     with pytest.raises(UsageError, match="NAME=add_location"):
         autogenerate.write_migration(name)
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_rebuilt_table_loses_nothing(models, database_url):
+def test_rebuilding_a_table_preserves_its_rows(models, database_url):
     address = addresses.parse(database_url)
     before = shape(database_url)
     execute(database_url, *[MACHINE.format(number) for number in (1, 2, 3)], LOG, "DELETE FROM machines WHERE id = 3")
@@ -165,7 +165,7 @@ def test_a_rebuilt_table_loses_nothing(models, database_url):
     assert execute(database_url, "SELECT count(*) FROM logs JOIN machines ON machines.id = logs.machine_id") == [(1,)]
     if address.engine.name == "sqlite":
         assert after["sites"]["ids"] is after["machines"]["ids"] is True
-        # The id of the machine that was deleted is not given out again.
+        # The id of a deleted machine is not reused.
         assert execute(database_url, "SELECT seq FROM sqlite_sequence WHERE name = 'machines'") == [(3,)]
     migrations.downgrade(address, LAST)
     assert shape(database_url) == before
@@ -187,7 +187,7 @@ def test_a_table_is_not_rebuilt_without_autoincrement(models, sqlite_database_ur
 
 def test_the_named_types_are_those_of_the_models():
     for kind, definition in rendering.NAMED_TYPES.values():
-        made = eval(definition, {"sa": __import__("sqlalchemy")})  # noqa: S307 -- our own text
+        made = eval(definition, {"sa": __import__("sqlalchemy")})  # noqa: S307 -- our own code
         assert rendering.ddl(made) == rendering.ddl(kind.column_type)
 
 

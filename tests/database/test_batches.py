@@ -1,4 +1,4 @@
-"""Writes that wait share a transaction, and each has its own outcome."""
+"""Group commit: waiting writes share a transaction, but each has its own result or error."""
 
 import asyncio
 import sqlite3
@@ -33,7 +33,7 @@ def names(database) -> list[str]:
     return [name for (name,) in rows if name not in ("unicode", "zone")]
 
 
-async def test_many_at_once_share_a_transaction(opened, monkeypatch):
+async def test_concurrent_writes_share_a_transaction(opened, monkeypatch):
     begun = []
     monkeypatch.setattr(
         opened, "_transact_batch", lambda units, run=opened._transact_batch: begun.append(len(units)) or run(units)
@@ -45,7 +45,7 @@ async def test_many_at_once_share_a_transaction(opened, monkeypatch):
     assert len(begun) < 5
 
 
-async def test_one_that_fails_does_not_touch_its_neighbours(opened):
+async def test_a_failing_unit_does_not_affect_its_batch(opened):
     deferred = []
 
     def fails(tx):
@@ -76,7 +76,7 @@ async def test_one_that_fails_does_not_touch_its_neighbours(opened):
     assert deferred == ["good"]
 
 
-async def test_what_a_failing_part_settled_of_others_is_done_again(opened):
+async def test_deferred_work_that_a_failing_unit_flushed_runs_again(opened):
     done = []
 
     def work(tx, items):
@@ -87,19 +87,19 @@ async def test_what_a_failing_part_settled_of_others_is_done_again(opened):
     def defers(tx):
         tx.defer(work, "a")
 
-    def settles_and_fails(tx):
+    def flushes_and_fails(tx):
         tx.flush_deferred()
         message = "no"
         raise ValueError(message)
 
-    await asyncio.gather(opened.write(defers), opened.write(settles_and_fails), return_exceptions=True)
+    await asyncio.gather(opened.write(defers), opened.write(flushes_and_fails), return_exceptions=True)
     assert names(opened) == ["a"]
-    # Without a savepoint; with one, where it is taken back; and once more for good.
+    # The work runs three times: without savepoints, then with a savepoint that is rolled back, then in the retry.
     assert done == [["a"]] * 3
 
 
 @pytest.mark.parametrize(("first", "runs"), [(lambda _: None, 1), (insert("bad"), 2)], ids=["nothing", "something"])
-async def test_a_batch_runs_again_only_if_one_fails_that_wrote(opened, first, runs):
+async def test_a_batch_is_repeated_only_if_the_failing_unit_wrote(opened, first, runs):
     begun = []
 
     def fails(tx):
@@ -118,7 +118,7 @@ async def test_a_batch_runs_again_only_if_one_fails_that_wrote(opened, first, ru
     assert names(opened) == ["a", "b"]
 
 
-async def test_a_batch_waits_for_those_who_were_just_answered(opened, monkeypatch):
+async def test_a_batch_waits_for_clients_that_just_got_a_response(opened, monkeypatch):
     monkeypatch.setattr(batches, "LINGER_SECONDS", 10.0)
     sizes = []
     opened._on_batch = sizes.append
@@ -133,12 +133,12 @@ async def test_a_batch_waits_for_those_who_were_just_answered(opened, monkeypatc
     assert sizes == [3, 3, 3, 3]
 
 
-async def test_a_batch_does_not_wait_for_ever_for_who_does_not_come_back(opened):
+async def test_a_batch_does_not_wait_long_for_clients_that_do_not_return(opened):
     await asyncio.gather(*[opened.write(insert(f"n{number}")) for number in range(3)])
     assert await asyncio.wait_for(opened.write(insert("alone")), 5) == "alone"
 
 
-async def test_a_deadlock_with_another_service_is_resolved_and_nobody_told(postgresql_database_url):
+async def test_a_deadlock_with_another_service_is_resolved_without_an_error(postgresql_database_url):
     database = Database(postgresql_database_url)
     await database.open()
     other, holding = Database(postgresql_database_url), threading.Event()
@@ -150,7 +150,7 @@ async def test_a_deadlock_with_another_service_is_resolved_and_nobody_told(postg
         return value
 
     def theirs(tx):
-        # It never looks for a circle: whoever is in the batch has to find it, and give way.
+        # This session never detects deadlocks itself, so the batch has to detect the deadlock and give way.
         tx.cursor.execute("SET LOCAL deadlock_timeout = '1h'")
         change(tx, "b", "theirs")
         loop.call_soon_threadsafe(held.set)
@@ -175,9 +175,9 @@ async def test_a_deadlock_with_another_service_is_resolved_and_nobody_told(postg
     await database.close()
 
 
-async def test_a_full_disk_takes_all_of_a_batch_back(opened):
+async def test_a_full_disk_rolls_back_the_whole_batch(opened):
     def fails(tx):
-        tx.cursor.execute("ROLLBACK")  # as SQLite does by itself
+        tx.cursor.execute("ROLLBACK")  # SQLite itself does this when the disk is full
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error
@@ -190,13 +190,13 @@ async def test_a_full_disk_takes_all_of_a_batch_back(opened):
     assert await opened.write(insert("c")) == "c"
 
 
-async def test_too_many_that_wait_are_told_so(opened, monkeypatch):
+async def test_a_full_queue_rejects_further_writes(opened, monkeypatch):
     monkeypatch.setattr(batches, "MAX_WAITING", 3)
     outcomes = await asyncio.gather(*[opened.write(insert(f"n{n}")) for n in range(5)], return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [str, str, str, DatabaseBusy, DatabaseBusy]
 
 
-async def test_who_does_not_wait_any_more_does_not_hold_up_the_others(opened):
+async def test_a_cancelled_write_does_not_block_the_others(opened):
     gone = asyncio.create_task(opened.write(insert("gone")))
     await asyncio.sleep(0)
     gone.cancel()
@@ -204,7 +204,7 @@ async def test_who_does_not_wait_any_more_does_not_hold_up_the_others(opened):
     assert names(opened) == ["gone", "here"]
 
 
-async def test_what_waits_when_the_database_closes_is_answered(sqlite_database_url):
+async def test_waiting_writes_are_resolved_when_the_database_closes(sqlite_database_url):
     database = Database(sqlite_database_url)
     await database.open()
     slow = asyncio.create_task(database.write(lambda _: time.sleep(0.1)))

@@ -1,4 +1,4 @@
-"""What the types of columns convert for an ORM session, and that they change no statement's text."""
+"""Column types convert values for ORM sessions, and do not change the text of any statement."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ SIZE = rank("small", "large").column_type
 PARIS = timezone(timedelta(hours=2))
 
 
-def test_no_statement_of_the_service_depends_on_them(database_url, new_database_url):
+def test_column_types_do_not_change_any_compiled_statement(database_url, new_database_url):
     other = new_database_url(database_url.split(":")[0])
     decorated, bare = (compiled(database_url), compiled(other, "bare"))
     assert len(decorated) > 100
@@ -43,14 +43,14 @@ def compiled(url: str, *words: str) -> list[str]:
         (EVIDENCE.column_type, {"a": [None, 1]}, '{"a":[null,1]}'),
     ],
 )
-def test_a_value_is_stored_as_the_service_stores_it_and_comes_back(kind, value, stored):
+def test_a_value_has_the_stored_form_of_the_service_and_round_trips(kind, value, stored):
     dialect = sqlite.dialect()
     assert kind.process_bind_param(value, dialect) == stored
     assert kind.process_result_value(stored, dialect) == value
     assert kind.process_bind_param(None, dialect) is kind.process_result_value(None, dialect) is None
 
 
-def test_a_time_is_in_utc_whatever_the_zone_of_the_session_or_of_the_value():
+def test_a_time_is_stored_in_utc_in_any_time_zone():
     found = TIME.column_type.process_result_value(AT.astimezone(PARIS), postgresql.dialect())
     assert (found, found.tzinfo) == (AT, UTC)
     assert TIME.column_type.process_bind_param(AT.astimezone(PARIS), sqlite.dialect()) == "2025-07-25T13:18:25"
@@ -59,6 +59,6 @@ def test_a_time_is_in_utc_whatever_the_zone_of_the_session_or_of_the_value():
 @pytest.mark.parametrize(
     ("kind", "value"), [(TIME.column_type, AT.replace(tzinfo=None)), (TIME.column_type, "2025"), (SIZE, "huge")]
 )
-def test_a_value_that_means_nothing_is_refused(kind, value):
+def test_an_invalid_value_is_refused(kind, value):
     with pytest.raises(ValueError, match=r"time zone|small, large"):
         kind.process_bind_param(value, sqlite.dialect())

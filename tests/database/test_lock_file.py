@@ -1,4 +1,4 @@
-"""Who writes to an SQLite file holds its lock file, with the COMMIT and the checkpoint that it makes."""
+"""A process holds the lock file while it writes to an SQLite file, until after the COMMIT and its checkpoint."""
 
 import os
 import sqlite3
@@ -30,49 +30,49 @@ def written(sqlite_database_url):
     database.close_writer()
 
 
-def beside(database: Database) -> Path:
+def lock_path(database: Database) -> Path:
     return database.address.path.with_name(f"{database.address.path.name}-lock")
 
 
 @contextmanager
-def held(database: Database):
-    """As another process would hold it."""
+def hold_lock(database: Database):
+    """Hold the lock as another process would."""
     with closing(LockFile(database.address.path)) as other, other.held(0):
         yield
 
 
-def is_held(database: Database) -> bool:
+def is_locked(database: Database) -> bool:
     try:
-        with held(database):
+        with hold_lock(database):
             return False
     except DatabaseBusy:
         return True
 
 
-def test_a_transaction_holds_it_to_its_end(written):
-    assert written.transact(lambda _: is_held(written))
-    assert not is_held(written)
+def test_a_transaction_holds_the_lock_until_it_ends(written):
+    assert written.transact(lambda _: is_locked(written))
+    assert not is_locked(written)
     with pytest.raises(ZeroDivisionError):
         written.transact(lambda _: 1 // 0)
-    assert not is_held(written)
-    # Who only reads holds up nobody.
-    assert not written.snapshot(lambda _: is_held(written))
+    assert not is_locked(written)
+    # A reader does not need the lock.
+    assert not written.snapshot(lambda _: is_locked(written))
 
 
-def test_a_migration_holds_it(written):
+def test_a_migration_holds_the_lock(written):
     with migrations.locked(written.address):
-        assert is_held(written)
-    assert not is_held(written)
+        assert is_locked(written)
+    assert not is_locked(written)
 
 
-def test_the_commit_and_its_checkpoint_are_made_under_it(written, monkeypatch):
+def test_commit_and_checkpoint_happen_while_the_lock_is_held(written, monkeypatch):
     monkeypatch.setattr(driver, "LOG_PAGES", 1)
     moved = []
     release = fcntl.flock
 
     def watched(opened, operation):
         if operation == fcntl.LOCK_UN:
-            # The file alone, as if there were no log.
+            # Look at the database file alone, without its write-ahead log.
             with closing(sqlite3.connect(f"{written.address.path.as_uri()}?immutable=1", uri=True)) as file:
                 moved.append(file.execute(NAMES).fetchall())
         release(opened, operation)
@@ -82,45 +82,45 @@ def test_the_commit_and_its_checkpoint_are_made_under_it(written, monkeypatch):
     assert moved == [[("x",)]]
 
 
-def test_who_waits_has_it_when_the_other_ends_or_is_told_to_come_again(written, monkeypatch):
+def test_a_waiting_process_gets_the_lock_or_database_busy(written, monkeypatch):
     monkeypatch.setattr(driver, "BUSY_SECONDS", 0.05)
-    with held(written), pytest.raises(DatabaseBusy):
+    with hold_lock(written), pytest.raises(DatabaseBusy):
         written.transact(add)
     assert written.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == []
     monkeypatch.setattr(driver, "BUSY_SECONDS", 10)
     with ExitStack() as stack:
-        stack.enter_context(held(written))
+        stack.enter_context(hold_lock(written))
         threading.Timer(0.05, stack.pop_all().close).start()
         written.transact(add)
     assert written.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == [("x",)]
 
 
-def test_a_lock_file_that_cannot_be_used_is_told(written, caplog):
-    beside(written).symlink_to(beside(written))
+def test_an_unusable_lock_file_is_logged(written, caplog):
+    lock_path(written).symlink_to(lock_path(written))
     with pytest.raises(DatabaseBusy):
         written.transact(add)
     assert "lock file" in caplog.text
-    beside(written).unlink()
+    lock_path(written).unlink()
     written.transact(add)
 
 
-def test_whoever_may_write_to_the_database_may_open_it(written, monkeypatch):
-    """A command that an administrator runs, or one of the group, must not shut out the service, nor let in others."""
+def test_every_user_who_may_write_to_the_database_may_open_the_lock_file(written, monkeypatch):
+    """If root or a group member runs a command first, the service can still open the lock file; other users cannot."""
     written.address.path.chmod(0o660)
     if os.geteuid() == 0:
         os.chown(written.address.path, 1234, 1235)
     written.transact(lambda _: None)
-    database, lock = written.address.path.stat(), beside(written).stat()
+    database, lock = written.address.path.stat(), lock_path(written).stat()
     assert (lock.st_mode & 0o777, lock.st_uid, lock.st_gid) == (0o660, database.st_uid, database.st_gid)
     written.close_writer()
-    beside(written).unlink()
-    # As one of the group, and as one to whom another was a moment ahead.
+    lock_path(written).unlink()
+    # First as a member of the group, then as a process that lost a race to create the file.
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     given = []
     monkeypatch.setattr(os, "fchown", lambda _, *owner: given.append(owner))
-    with held(written):
+    with hold_lock(written):
         assert given == [(-1, database.st_gid)]
-    beside(written).unlink()
+    lock_path(written).unlink()
     monkeypatch.setattr(os, "fchmod", Mock(side_effect=PermissionError))
-    with held(written):
-        assert is_held(written)
+    with hold_lock(written):
+        assert is_locked(written)

@@ -42,7 +42,7 @@ def execute(url: str, *statements: str) -> list[tuple]:
 
 
 def files(url: str) -> set[str]:
-    """The files beside an SQLite database that are not its own."""
+    """Return the files next to an SQLite database that do not belong to it."""
     address = addresses.parse(url)
     if address.engine.name != "sqlite":
         return set()
@@ -61,7 +61,7 @@ async def fill(url: str) -> list[dict]:
         return await samples.collect(client, "logs", expand="machine,type,user")
 
 
-def test_an_empty_database_is_brought_to_the_code_and_no_further(empty_url):
+def test_an_empty_database_is_migrated_to_the_newest_revision_once(empty_url):
     address = addresses.parse(empty_url)
     assert migrations.current(address) is None
     done = migrations.upgrade(address)
@@ -75,7 +75,7 @@ def test_an_empty_database_is_brought_to_the_code_and_no_further(empty_url):
     assert counts(empty_url)["log_types"] == 7
 
 
-async def test_down_and_up_again_with_rows_in_place(empty_url):
+async def test_downgrade_and_upgrade_keep_existing_rows(empty_url):
     address = addresses.parse(empty_url)
     await fill(empty_url)
     before = counts(empty_url)
@@ -92,7 +92,7 @@ async def test_down_and_up_again_with_rows_in_place(empty_url):
     assert len(await fill(empty_url)) == len(samples.LOGS)
 
 
-async def test_attributes_that_were_there_before_can_be_asked_for(empty_url):
+async def test_existing_attributes_can_be_filtered_after_a_migration(empty_url):
     await fill(empty_url)
     address = addresses.parse(empty_url)
     kept = [f"SELECT id, CAST(attributes AS text) FROM {table}_folded ORDER BY id" for table in ("logs", "machines")]
@@ -103,7 +103,7 @@ async def test_attributes_that_were_there_before_can_be_asked_for(empty_url):
     assert sum(document is not None for rows in before for _, document in rows) == 8
 
 
-async def test_accounts_go_and_come_without_their_users(empty_url):
+async def test_downgrading_accounts_keeps_the_users(empty_url):
     await fill(empty_url)
     address = addresses.parse(empty_url)
 
@@ -129,7 +129,7 @@ async def test_accounts_go_and_come_without_their_users(empty_url):
     assert execute(empty_url, "SELECT count(*) FROM tokens") == [(0,)]
 
 
-async def test_a_second_upgrade_touches_no_row(empty_url):
+async def test_a_second_upgrade_changes_no_row(empty_url):
     logs = await fill(empty_url)
     migrations.upgrade(addresses.parse(empty_url))
     assert files(empty_url) == set()
@@ -137,7 +137,7 @@ async def test_a_second_upgrade_touches_no_row(empty_url):
         assert await samples.collect(client, "logs", expand="machine,type,user") == logs
 
 
-def test_a_new_migration_names_the_types_of_the_database_and_none_of_ours(database_url):
+def test_a_new_migration_uses_database_types_not_model_types(database_url):
     options = {"sqlalchemy_module_prefix": "sa.", "user_module_prefix": None, "render_item": None}
     with migrations.locked(addresses.parse(database_url)) as connection:
         context = AutogenContext(MigrationContext.configure(connection), opts=options)
@@ -150,7 +150,7 @@ def test_a_new_migration_names_the_types_of_the_database_and_none_of_ours(databa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["upgrade", "prepare"])
-def test_several_processes_at_once_set_up_one_database(empty_url, verb):
+def test_concurrent_processes_set_up_a_database_once(empty_url, verb):
     command = [sys.executable, "-c", SET_UP.format(verb), empty_url]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     told = [process.communicate(timeout=60)[1] for process in running]
@@ -159,7 +159,7 @@ def test_several_processes_at_once_set_up_one_database(empty_url, verb):
     migrations.check(addresses.parse(empty_url))
 
 
-def test_a_database_of_a_newer_version_is_refused_with_the_way_out(empty_url):
+def test_a_newer_database_is_refused_with_advice(empty_url):
     address = addresses.parse(empty_url)
     migrations.upgrade(address)
     execute(empty_url, "UPDATE alembic_version SET version_num = 'ffff'")
@@ -172,7 +172,7 @@ def test_a_database_of_a_newer_version_is_refused_with_the_way_out(empty_url):
     assert files(empty_url) == set()
 
 
-def test_a_database_of_an_older_version_is_refused_with_the_command(empty_url, monkeypatch):
+def test_an_older_database_is_refused_with_the_migrate_command(empty_url, monkeypatch):
     address = addresses.parse(empty_url)
     migrations.upgrade(address)
     monkeypatch.setattr(migrations, "newest", lambda: "9999")
@@ -208,7 +208,7 @@ INSERT INTO logs
 """
 
 
-def test_a_migration_that_would_leave_orphans_is_taken_back(sqlite_database_url):
+def test_a_migration_that_would_leave_orphans_is_rolled_back(sqlite_database_url):
     address = addresses.parse(sqlite_database_url)
     with pytest.raises(SchemaMismatch, match="taken back"), migrations.locked(address) as connection:
         connection.exec_driver_sql(ORPHAN)
@@ -240,7 +240,7 @@ async def test_the_database_itself_refuses_orphans(database, statement):
         await refused()
 
 
-def test_a_file_that_is_no_database_is_a_sentence_and_is_left_alone(tmp_path):
+def test_a_file_that_is_not_a_database_gives_a_clear_error_and_is_not_changed(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a database, " * 100)
     with pytest.raises(MonitorError):
@@ -248,7 +248,7 @@ def test_a_file_that_is_no_database_is_a_sentence_and_is_left_alone(tmp_path):
     assert path.read_text() == "not a database, " * 100
 
 
-def test_the_tables_of_another_program_are_left_alone(empty_url):
+def test_a_database_with_tables_of_another_program_is_not_changed(empty_url):
     address = addresses.parse(empty_url)
     with migrations.locked(address) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")

@@ -1,4 +1,4 @@
-"""The newest revision is read without Alembic, and is the one that Alembic finds."""
+"""The product reads the newest revision without importing Alembic, and agrees with Alembic."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from machine_monitor.database import schema
 from machine_monitor.errors import SchemaMismatch
 
 FIRST = 'revision = "0001"\ndown_revision = None\n'
-# The last migration of a folder, as people, formatters and Alembic's own template write it.
+# Spellings of the last migration, as developers, formatters and Alembic's template write them.
 SPELLINGS = {
     "double quotes": 'revision = "0002"\ndown_revision = "0001"\n',
     "single quotes": "revision = '0002'\ndown_revision = '0001'\n",
@@ -32,7 +32,7 @@ SPELLINGS = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder of migrations, whose first one is there."""
+    """A folder that contains the first migration."""
     monkeypatch.setattr(schema, "location", lambda: tmp_path)
     schema.newest.cache_clear()
     (tmp_path / "versions").mkdir()
@@ -42,22 +42,22 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_the_newest_revision_is_alembic_s_head(folder, spelling):
+def test_the_newest_revision_is_alembics_head(folder, spelling):
     (folder / "versions/0002_second.py").write_text(SPELLINGS[spelling])
-    # What Alembic reads no revision from.
+    # Files that Alembic ignores.
     for name in ("__init__.py", ".#0002_second.py", "notes.txt"):
         (folder / "versions" / name).write_text("revision = '0009'\n")
     assert schema.newest() == ScriptDirectory(str(folder)).get_current_head() != "0001"
 
 
-def test_a_merge_of_branches_is_followed(folder):
+def test_a_merge_revision_is_supported(folder):
     for name, follows in (("0002", "'0001'"), ("0003", "'0001'"), ("0004", "('0002', '0003')")):
         (folder / f"versions/{name}.py").write_text(f"revision = '{name}'\ndown_revision = {follows}\n")
     assert schema.newest() == ScriptDirectory(str(folder)).get_current_head() == "0004"
 
 
 @pytest.mark.parametrize(("revision", "said"), [("0002", "have the revision 0002"), ("0003", r"0002, 0003")])
-def test_two_migrations_that_follow_one_are_a_sentence(folder, revision, said):
+def test_two_heads_give_a_clear_error(folder, revision, said):
     (folder / "versions/0002_a.py").write_text('revision = "0002"\ndown_revision = "0001"\n')
     (folder / "versions/0002_b.py").write_text(f'revision = "{revision}"\ndown_revision = "0001"\n')
     with pytest.raises(SchemaMismatch, match=said):

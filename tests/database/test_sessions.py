@@ -1,4 +1,4 @@
-"""The ORM session of a unit of work: it writes with the unit, is undone with it, and ends nothing."""
+"""The ORM session of a unit of work: it writes and rolls back with the unit, and never ends the transaction."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def attempt(subject, **values):
     return Attempt(**{"subject": subject, "count": 1, "since": instants.now(), **values})
 
 
-def adds(*subjects):
+def unit_that_adds(*subjects):
     def unit(tx):
         for subject in subjects:
             tx.session.add(attempt(subject))
@@ -32,20 +32,20 @@ async def subjects(database):
     return await database.read(lambda tx: sorted(tx.session.scalars(select(Attempt.subject))))
 
 
-async def test_what_is_added_is_written_with_the_unit(database):
-    assert await database.write(adds("b", "a")) == ("b", "a")
+async def test_added_entities_are_written_with_the_unit_of_work(database):
+    assert await database.write(unit_that_adds("b", "a")) == ("b", "a")
     assert await subjects(database) == ["a", "b"]
     assert database.transact(lambda tx: tx.session.get(Attempt, "a").count) == 1
 
 
-async def together(database, monkeypatch, *units):
-    """The outcomes of units that share a transaction, and how many there were in each."""
+async def run_in_one_batch(database, monkeypatch, *units):
+    """Run units that share a transaction; return their results and the number of units in each batch."""
     sizes = []
     monkeypatch.setattr(database, "_on_batch", sizes.append)
     return await asyncio.gather(*map(database.write, units), return_exceptions=True), sizes
 
 
-async def test_the_units_of_a_batch_have_sessions_of_their_own_in_one_transaction(database, monkeypatch):
+async def test_each_unit_of_a_batch_has_its_own_session_in_a_shared_transaction(database, monkeypatch):
     sessions = set()
 
     def unit(tx):
@@ -54,17 +54,17 @@ async def test_the_units_of_a_batch_have_sessions_of_their_own_in_one_transactio
         tx.session.add(attempt(f"s{count}"))
         return count
 
-    outcomes, sizes = await together(database, monkeypatch, *[unit] * 5)
-    # The first is written alone, the others wait for it.
+    outcomes, sizes = await run_in_one_batch(database, monkeypatch, *[unit] * 5)
+    # The first unit runs alone, and the others queue up meanwhile.
     assert outcomes == [0, 1, 2, 3, 4]
     assert len(sizes) < 5
     assert len(sessions) == 5
 
 
 @pytest.mark.parametrize("is_flushed", [False, True])
-async def test_a_unit_that_fails_is_undone_alone(database, monkeypatch, is_flushed):
+async def test_a_failing_unit_does_not_affect_the_others(database, monkeypatch, is_flushed):
     def fails(tx):
-        adds("bad")(tx)
+        unit_that_adds("bad")(tx)
         if is_flushed:
             tx.session.flush()
         message = "no"
@@ -73,15 +73,15 @@ async def test_a_unit_that_fails_is_undone_alone(database, monkeypatch, is_flush
     def changes(tx):
         tx.session.get(Attempt, "a").count = 7
 
-    await database.write(adds("a"))
-    units = [adds("b"), changes, fails, adds("c"), adds("a")]
-    outcomes, _ = await together(database, monkeypatch, *units)
+    await database.write(unit_that_adds("a"))
+    units = [unit_that_adds("b"), changes, fails, unit_that_adds("c"), unit_that_adds("a")]
+    outcomes, _ = await run_in_one_batch(database, monkeypatch, *units)
     assert [type(outcome) for outcome in outcomes] == [tuple, type(None), ValueError, tuple, SerializationConflict]
     assert await subjects(database) == ["a", "b", "c"]
     assert database.transact(lambda tx: tx.session.get(Attempt, "a").count) == 7
 
 
-async def test_a_statement_sees_what_was_added_before_it(database):
+async def test_a_statement_sees_entities_that_were_added_before_it(database):
     def unit(tx):
         tx.session.add(attempt("a"))
         tx.defer(lambda later, items: later.session.add_all(map(attempt, items)), "b")
@@ -93,7 +93,7 @@ async def test_a_statement_sees_what_was_added_before_it(database):
     assert await subjects(database) == ["a", "b", "c"]
 
 
-async def test_a_session_ends_no_transaction_and_sends_no_statement_of_its_own(database, monkeypatch):
+async def test_a_session_neither_commits_nor_sends_extra_statements(database, monkeypatch):
     sent = []
 
     def unit(tx):
@@ -118,18 +118,18 @@ async def test_a_session_ends_no_transaction_and_sends_no_statement_of_its_own(d
         )
 
     await database.write(unit)
-    # On PostgreSQL the driver sends COMMIT.
+    # On PostgreSQL, the driver itself sends COMMIT.
     assert [statement.split()[0] for statement in sent if statement != "COMMIT"] == ["INSERT"]
     assert await subjects(database) == ["a"]
 
 
-async def test_a_record_that_was_loaded_outlives_its_unit(database):
-    await database.write(adds("a"))
+async def test_a_loaded_entity_remains_usable_after_its_unit(database):
+    await database.write(unit_that_adds("a"))
     found = database.transact(lambda tx: tx.session.get(Attempt, "a"))
     assert (found.subject, found.count) == ("a", 1)
 
 
-async def test_a_unit_is_run_again_after_a_race(database):
+async def test_a_unit_is_retried_after_a_serialization_conflict(database):
     runs = []
 
     def unit(tx):
@@ -144,7 +144,7 @@ async def test_a_unit_is_run_again_after_a_race(database):
     assert await subjects(database) == []
 
 
-async def test_a_part_of_a_unit_can_be_undone_by_a_savepoint(database):
+async def test_a_savepoint_can_roll_back_a_part_of_a_unit(database):
     def unit(tx):
         tx.session.add(attempt("a"))
         tx.session.flush()
@@ -156,7 +156,7 @@ async def test_a_part_of_a_unit_can_be_undone_by_a_savepoint(database):
     assert await subjects(database) == ["a", "b"]
 
 
-async def test_a_connection_that_dies_under_a_session_is_replaced(postgresql_database_url):
+async def test_a_broken_connection_of_a_session_is_replaced(postgresql_database_url):
     database = Database(postgresql_database_url)
 
     def dies(tx):
@@ -165,6 +165,6 @@ async def test_a_connection_that_dies_under_a_session_is_replaced(postgresql_dat
 
     with pytest.raises(DatabaseBusy):
         database.transact(dies)
-    database.transact(adds("b"))
+    database.transact(unit_that_adds("b"))
     assert database.transact(lambda tx: tx.session.scalars(select(Attempt.subject)).all()) == ["b"]
     database.close_writer()

@@ -1,4 +1,4 @@
-"""What the planner knows follows what is there, without counting it after every small import."""
+"""Statistics of the query planner are refreshed when a table has grown, but not after every small import."""
 
 from machine_monitor.database.connect import Database
 from machine_monitor.models import MACHINES
@@ -7,7 +7,7 @@ from machine_monitor.services import records
 from machine_monitor.services.audit.history import Author
 
 
-def test_a_table_is_counted_again_once_it_grew_by_a_tenth(sqlite_database_url):
+def test_planner_statistics_are_updated_after_ten_percent_growth(sqlite_database_url):
     database = Database(sqlite_database_url)
 
     def add(tx, first: int, last: int) -> None:

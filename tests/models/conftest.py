@@ -1,4 +1,4 @@
-"""SQLAlchemy sessions on the databases of tests, as a program of somebody else would open them."""
+"""SQLAlchemy sessions on test databases, as an external program would open them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ __all__ = ["seeded", "seeded_url", "session_on"]
 
 @asynccontextmanager
 async def session_on(url: str, **options) -> AsyncIterator[AsyncSession]:
-    """An async session on a database."""
+    """Open an async session on a database."""
     engine = create_async_engine(addresses.parse(url).url, **options)
     async with AsyncSession(engine) as session:
         yield session

@@ -1,4 +1,4 @@
-"""The table classes hold what the API shows: a loaded row, read by its schema, is the JSON of its GET."""
+"""The table classes agree with the API: a loaded row, validated by its read schema, is the JSON of a GET."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -33,20 +33,20 @@ RESOURCES = [
 
 
 async def shown(url, table, read, key, options, **engine):
-    """The JSON of every row, by its key."""
+    """Return the JSON of every row, by its key."""
     async with session_on(url, **engine) as session:
         rows = (await session.scalars(select(table).options(*options))).all()
         return {getattr(row, key): json.loads(read.model_validate(row).model_dump_json()) for row in rows}
 
 
 @pytest.mark.parametrize(("path", "table", "read", "key", "options"), RESOURCES, ids=[row[0] for row in RESOURCES])
-async def test_every_row_is_what_the_api_shows(seeded, seeded_url, path, table, read, key, options):
+async def test_every_row_equals_the_json_of_the_api(seeded, seeded_url, path, table, read, key, options):
     listed = {item[key]: item for item in await collect(seeded, path)}
     assert await shown(seeded_url, table, read, key, options) == listed
     assert len(listed) >= 3
 
 
-async def test_a_row_is_the_json_of_its_get(seeded, seeded_url):
+async def test_a_row_equals_the_json_of_get(seeded, seeded_url):
     for uuid, row in (await shown(seeded_url, *RESOURCES[1][1:])).items():
         assert (await seeded.get(f"/logs/{uuid}")).json() == row
 
@@ -62,7 +62,7 @@ async def test_attributes_have_the_types_of_the_schemas(seeded, seeded_url):
     assert seeded is not None
 
 
-async def test_filters_take_words_and_times(seeded, seeded_url):
+async def test_filters_accept_api_values(seeded, seeded_url):
     since = datetime(2025, 7, 24, 22, tzinfo=UTC)
     asked = {"severity__gte": "major", "started_at__gte": since.isoformat(), "user.role__gte": "operator"}
     listed = {log["uuid"] for log in await collect(seeded, "logs", **asked)}
@@ -73,7 +73,7 @@ async def test_filters_take_words_and_times(seeded, seeded_url):
     assert found
 
 
-async def test_times_are_right_whatever_the_zone_of_the_session(request):
+async def test_times_are_correct_in_any_time_zone_of_the_session(request):
     url = request.getfixturevalue("postgresql_database_url")
     async with serving(Settings(database_url=url)) as client:
         await client.put("/machines/Saw", json={})
@@ -116,7 +116,7 @@ async def test_a_fastapi_route_may_return_the_row(seeded, seeded_url):
 
 
 @pytest.mark.untraced
-async def test_every_log_of_the_excavators_is_what_the_api_shows(database_url, shared):
+async def test_every_excavator_log_equals_the_json_of_the_api(database_url, shared):
     database = Database(database_url)
     assert legacy.sync(database, shared / "data/excavators-legacy", PARIS).clean
     database.close_writer()

@@ -1,4 +1,4 @@
-"""A session of somebody else's writes no record; that of a unit of work does."""
+"""Sessions of other programs cannot write records; the session of a unit of work can."""
 
 import pytest
 from sqlalchemy import delete, insert, select, update
@@ -56,7 +56,7 @@ WRITES = [
 ]
 
 
-async def test_a_write_is_refused_with_the_way_to_write(database_url):
+async def test_a_write_is_refused_with_an_explanation(database_url):
     for write in WRITES:
         async with session_on(database_url) as session:
             with pytest.raises(ReadOnlyRecord, match=r"REST API or `machine_monitor\.services\.records`"):
@@ -65,7 +65,7 @@ async def test_a_write_is_refused_with_the_way_to_write(database_url):
         assert {kind.label for kind in await session.scalars(select(LogType))} >= {"info", "error"}
 
 
-async def test_reading_and_assigning_an_equal_value_write_nothing_and_pass(database_url):
+async def test_reading_and_assigning_an_equal_value_are_allowed(database_url):
     async with session_on(database_url) as session:
         for record in (await session.scalars(select(LogType))).all():
             record.label = str(record.label)

@@ -1,4 +1,4 @@
-"""The service behind Caddy, with the Caddyfile that Docker Compose uses: TLS by Caddy's own authority."""
+"""The service behind Caddy, with the Caddyfile of Docker Compose: TLS with Caddy's own certificate authority."""
 
 import shutil
 import ssl
@@ -20,26 +20,26 @@ pytestmark = [
 
 CADDYFILE = Path(__file__).parents[2] / "Caddyfile"
 START_SECONDS = 30
-# Ports that need no root, no administration by network, and no certificate in the system's own store.
+# Unprivileged ports, no admin API, and no certificate in the trust store of the system.
 OPTIONS = "{{\n\thttp_port {http}\n\thttps_port {https}\n\tadmin off\n\tskip_install_trust\n}}\n"
 
 
 class Proxy(NamedTuple):
-    """Caddy before a service."""
+    """A Caddy process in front of a service."""
 
     http: int
     https: int
     trusted: ssl.SSLContext
 
     def get(self, path: str) -> httpx2.Response:
-        """Send a request over TLS, as a client that trusts Caddy's authority."""
+        """Send a request over TLS, as a client that trusts Caddy's certificate authority."""
         with httpx2.Client(base_url=f"https://127.0.0.1:{self.https}", verify=self.trusted) as client:
             return client.get(path, headers={"Host": "localhost"}, extensions={"sni_hostname": "localhost"})
 
 
 @pytest.fixture
 def proxy(tmp_path, sqlite_database_url) -> Iterator[Proxy]:
-    """Caddy, started with the Caddyfile, before a service that trusts it."""
+    """Caddy with our Caddyfile, in front of a service that trusts it as proxy."""
     http, https = free_port(), free_port()
     with Service(tmp_path, database_url=sqlite_database_url) as service:
         options = OPTIONS.format(http=http, https=https)
@@ -56,7 +56,7 @@ def proxy(tmp_path, sqlite_database_url) -> Iterator[Proxy]:
 
 
 def wait_until_ready(folder: Path, port: int, log: Path) -> ssl.SSLContext:
-    """Wait until Caddy has made its authority and answers; what trusts that authority."""
+    """Wait until Caddy responds; return a TLS context that trusts its certificate authority."""
     root = folder / "caddy/pki/authorities/local/root.crt"
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
@@ -70,7 +70,7 @@ def wait_until_ready(folder: Path, port: int, log: Path) -> ssl.SSLContext:
     pytest.fail(log.read_text())
 
 
-def test_requests_arrive_over_tls_and_browsers_are_told_to_stay_there(proxy):
+def test_requests_over_tls_work_and_have_hsts(proxy):
     answer = proxy.get("/readyz")
     assert answer.status_code == 200
     assert "max-age" in answer.headers["Strict-Transport-Security"]
@@ -78,7 +78,7 @@ def test_requests_arrive_over_tls_and_browsers_are_told_to_stay_there(proxy):
     assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
-def test_plain_http_is_led_to_tls(proxy):
+def test_plain_http_is_redirected_to_tls(proxy):
     answer = httpx2.get(f"http://127.0.0.1:{proxy.http}/logs", headers={"Host": "localhost"})
     assert answer.status_code == 308
     assert answer.headers["Location"].startswith("https://localhost")

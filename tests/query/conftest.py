@@ -10,22 +10,22 @@ from query import samples
 
 @pytest.fixture(scope="module", params=ENGINES)
 def seeded_url(request, tmp_path_factory):
-    """A database of the module's own, since reading changes nothing."""
+    """A database for a whole module, for tests that only read."""
     with new_database(request, request.param, tmp_path_factory.mktemp("seeded")) as url:
         yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def seeded(seeded_url):
-    """A client of an API in Paris that holds the samples; for tests that only read."""
+    """A client of an API with the samples, in the time zone of Paris; for tests that only read."""
     async with serving(Settings(database_url=seeded_url, timezone="Europe/Paris")) as client:
         await samples.seed(client)
         yield client
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """The statements that were sent, but for the one that asks whether there are accounts."""
+def sent_statements(monkeypatch):
+    """The statements that the API sends, except the check whether accounts exist."""
     sent = []
     fetch = Database.fetch
 

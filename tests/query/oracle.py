@@ -1,4 +1,4 @@
-"""The contract's filters, search and order once more, in plain Python over the records as GET answers them."""
+"""A test oracle: the documented filters, search and sort in plain Python, over the records that GET returns."""
 
 import json
 import math
@@ -24,12 +24,12 @@ def fold(text: str) -> str:
     return "".join(character for character in folded if unicodedata.category(character)[0] != "M")
 
 
-def cut(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     return [word[:64] for word in re.findall(r"[^\W_]+", fold(text))]
 
 
 def raw(record: dict, name: str):
-    """A field, one of a related record, or an attribute, as the API shows it."""
+    """Return a field, a field of a related record, or an attribute, as the API shows it."""
     *path, last = name.split(".")
     for part in path:
         record = (record["attributes"] if part == "attributes" else record["expanded"][part]) or {}
@@ -37,7 +37,7 @@ def raw(record: dict, name: str):
 
 
 def value(record: dict, name: str):
-    """A field in the form that orders it: times as instants, ranks as numbers."""
+    """Return a field in a form that sorts correctly: times as datetimes, ranks as numbers."""
     return comparable(name, raw(record, name))
 
 
@@ -60,8 +60,8 @@ def day(text: str, zone=PARIS) -> tuple[datetime, datetime]:
     return start.astimezone(ZoneInfo("UTC")), following.replace(tzinfo=zone).astimezone(ZoneInfo("UTC"))
 
 
-def span(name: str, text: str):
-    """What a filter's value covers, from its first to past its last."""
+def range_of(name: str, text: str):
+    """Return the range [low, high) that a filter value stands for, and whether it is a whole day."""
     if name.rpartition(".")[2] in TIMES and len(text) == len("2025-07-25"):
         return (*day(text), True)
     one = comparable(name, text)
@@ -76,7 +76,7 @@ def resembles(found: str, operator: str, text: str) -> bool:
 
 
 def number(text: str) -> float | None:
-    """The double that a JSON number is, as Python's own reader of JSON has it."""
+    """Parse a JSON number as a double, with Python's JSON parser; return None if the text is not a number."""
     try:
         read = json.loads(text, parse_constant=lambda _: None)
     except ValueError:
@@ -89,8 +89,8 @@ def number(text: str) -> float | None:
         return math.inf if read > 0 else -math.inf
 
 
-def asked(text: str) -> bool | float | str:
-    """What the value of an attribute's filter means."""
+def operand_of(text: str) -> bool | float | str:
+    """Interpret the value of a filter on an attribute as a boolean, a number or a text."""
     if text in ("true", "false"):
         return text == "true"
     if (read := number(text)) is not None:
@@ -99,22 +99,22 @@ def asked(text: str) -> bool | float | str:
 
 
 def is_accepted(operator: str, text: str) -> bool:
-    """Whether an attribute's filter takes the value: no infinite number, no order of true and false."""
+    """Return whether a filter on an attribute accepts the value: infinite numbers and ordered booleans are invalid."""
     if operator in ("contains", "startswith", "endswith"):
         return True
-    wanted = asked(text)
+    wanted = operand_of(text)
     ordered = operator in ("lt", "lte", "gt", "gte")
     return not (ordered and isinstance(wanted, bool)) and wanted not in (math.inf, -math.inf)
 
 
 def attribute_holds(found, operator: str, operands: list) -> bool:
-    """Whether a condition holds of an attribute; the operands of a comparison are spelled as a query has them."""
+    """Return whether an attribute satisfies a condition; operands are texts as in a query string."""
     if operator == "isnull":
         return (found is None) == operands[0]
     if operator in ("contains", "startswith", "endswith"):
         return isinstance(found, str) and resembles(found, operator, operands[0])
     pairs = []
-    for wanted in map(asked, operands):
+    for wanted in map(operand_of, operands):
         have = found
         if isinstance(wanted, float) and not isinstance(found, bool) and found is not None:
             have = number(found) if isinstance(found, str) else float(found)
@@ -129,7 +129,7 @@ def attribute_holds(found, operator: str, operands: list) -> bool:
 
 
 def holds(record: dict, name: str, operator: str, operands: list) -> bool:
-    """Whether one condition holds; `operands` are the values, not their spelling, but for attributes."""
+    """Return whether a record satisfies a condition; operands are values, but texts for attributes."""
     if "attributes." in name:
         return attribute_holds(raw(record, name), operator, operands)
     found = value(record, name)
@@ -139,9 +139,11 @@ def holds(record: dict, name: str, operator: str, operands: list) -> bool:
         return operator in ("ne", "nin")
     if operator in ("contains", "startswith", "endswith"):
         return resembles(found, operator, operands[0])
-    spans = [span(name, operand) if isinstance(operand, str) else (operand, operand, False) for operand in operands]
-    inside = any(low <= found < high if whole else found == low for low, high, whole in spans)
-    low, high, whole = spans[0]
+    ranges = [
+        range_of(name, operand) if isinstance(operand, str) else (operand, operand, False) for operand in operands
+    ]
+    inside = any(low <= found < high if whole else found == low for low, high, whole in ranges)
+    low, high, whole = ranges[0]
     return {
         "": inside,
         "in": inside,
@@ -155,9 +157,9 @@ def holds(record: dict, name: str, operator: str, operands: list) -> bool:
 
 
 def occurs(record: dict, resource: str, words: list[str], *, prefix: bool = False) -> bool:
-    """Whether words follow each other in one of the searched fields."""
+    """Return whether the words occur one after another in one of the searched fields."""
     for name in SEARCHED[resource]:
-        have = cut(record[name] or "")
+        have = words_of(record[name] or "")
         for start in range(len(have) - len(words) + 1):
             part = have[start : start + len(words)]
             last = part[-1].startswith(words[-1]) if prefix else part[-1] == words[-1]
@@ -166,10 +168,10 @@ def occurs(record: dict, resource: str, words: list[str], *, prefix: bool = Fals
     return False
 
 
-def order(records: list[dict], sort: str, ties: tuple[str, ...]) -> list[dict]:
-    """The records in order; they come in the order of writing."""
+def order(records: list[dict], sort: str, tiebreakers: tuple[str, ...]) -> list[dict]:
+    """Sort records, which are given in the order in which they were written."""
     keys = [(part.removeprefix("-"), part.startswith("-")) for part in sort.split(",")]
-    keys += [(tie, keys[-1][1]) for tie in ties if tie not in dict(keys)]
+    keys += [(tiebreaker, keys[-1][1]) for tiebreaker in tiebreakers if tiebreaker not in dict(keys)]
     ordered = list(reversed(records)) if keys[-1][1] else list(records)
     for name, descending in reversed(keys):
         nulls = [record for record in ordered if value(record, name) is None]

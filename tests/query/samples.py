@@ -1,4 +1,4 @@
-"""Records that many tests ask for: nulls, accents, signs of LIKE, times on the borders of days in Paris."""
+"""Sample records for many tests: nulls, accents, LIKE wildcards, times at day boundaries in Paris."""
 
 MACHINES = (
     {"name": "Pelle Nº1", "sector": "1A", "manufacturer": "Liebherr", "year_of_acquisition": 2010}
@@ -15,7 +15,7 @@ USERS = (
     {"trigram": "gh.1", "first_name": "ana", "role": "admin"},
 )
 _P, _Q, _G, _E, _B = (machine["name"] for machine in MACHINES)
-# One row a log, in the order of writing.
+# One row per log, in the order of writing.
 _COLUMNS = ("machine", "type", "severity", "status", "user", "started_at", "comment", "project", "ended_at")
 _ROWS = (
     (_P, "error", "critical", "done", "ABC", "2025-07-24T22:00:00Z", "Fuite d'huile moteur", "P1", None),

@@ -1,4 +1,4 @@
-"""Filters on attributes: what a value compares with, which keys there may be, what is refused."""
+"""Filters on attributes: comparisons of values, valid keys, and errors."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from query import oracle
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OPERATORS = ("", "ne", "lt", "lte", "gt", "gte", "in", "nin", "contains", "startswith", "endswith")
-# What looks like a number and is none, and the other way round.
+# Texts that look like numbers but are not, and unusual numbers.
 TRICKY = (
     *("80", "8e1", "80.0", "8E+1", "800e-1", "80.00000000000001", "79.99999999999999", "-80", "1e3", "1000", "-0", "0"),
     *("0.0", "-0.0", "0e99999", "1e-999", "1e999", "-1e999", "1e9999999", "9" * 400, f"1{'0' * 400}e-400"),
@@ -65,7 +65,7 @@ KEYS = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plant(seeded_url):
-    """An API with two machines, one of which has an attribute under every key, and a log of each."""
+    """A client of an API with two machines, one with an attribute for each key, and a log of each machine."""
     async with serving(Settings(database_url=seeded_url)) as client:
         for number, name in enumerate(("all", "none")):
             values = {"attributes": {key: f"value {key}" for key in KEYS[:64]} if number == 0 else {}}
@@ -78,7 +78,7 @@ async def plant(seeded_url):
 
 
 def variations(value) -> st.SearchStrategy[str]:
-    """Ways to ask for a value, and for its neighbours."""
+    """Generate spellings of a value and of neighbouring values."""
     if isinstance(value, bool):
         return st.sampled_from(["true", "false", '"true"', "1"])
     if isinstance(value, str):
@@ -107,7 +107,7 @@ async def test_any_value_compares_as_the_oracle_says(plant, stored, operator, as
         asked = asked.draw(st.lists(choice, min_size=1, max_size=several), label="asked")
     assume(all("\0" not in text for text in asked))
     url = "/logs/00000001-0000-4000-8000-000000000000"
-    # A merge patch, so that PATCH reads as the value and what it replaces are of several kinds.
+    # Write with a merge patch, so that PATCH also sees old and new values of different types.
     assert (await plant.patch(url, json={"attributes": {"x": stored}})).status_code == 200
     name = f"attributes.x__{operator}" if operator else "attributes.x"
     query = [(name, text) for text in spell(operator, asked)]
@@ -121,7 +121,7 @@ async def test_any_value_compares_as_the_oracle_says(plant, stored, operator, as
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_any_key_is_a_value(plant, key):
+async def test_any_attribute_key_can_be_filtered(plant, key):
     owner = "all" if key in KEYS[:64] else "more"
 
     async def names(**filters):
@@ -162,7 +162,7 @@ async def test_any_key_is_a_value(plant, key):
         ("Attributes.temp", "Did you mean 'attributes.<key>'?"),
     ],
 )
-async def test_what_is_no_attribute_is_unknown(plant, resource, name, told):
+async def test_an_invalid_attribute_name_is_an_unknown_parameter(plant, resource, name, told):
     answer = await plant.get(f"/{resource}", params={name: "1"})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
     assert answer.json()["errors"][0]["parameter"] == name
@@ -207,7 +207,7 @@ async def test_only_logs_and_machines_have_attributes(plant, resource, name):
         "attributes.a__contains=a%00b",
     ],
 )
-async def test_a_value_that_means_nothing_is_refused(plant, query):
+async def test_an_invalid_value_is_refused(plant, query):
     answer = await plant.get(f"/logs?{query}")
     assert (answer.status_code, answer.json()["code"]) == (422, "validation")
     assert answer.json()["errors"][0]["parameter"] == query.partition("=")[0]
@@ -243,7 +243,7 @@ async def test_a_cursor_belongs_to_its_attributes(plant):
         assert (answer.status_code, answer.json()["code"]) == (400, "cursor-mismatch")
 
 
-async def test_what_is_written_is_found_at_once(plant):
+async def test_written_attributes_are_found_at_once(plant):
     async def found(**filters):
         asked = {name.replace("_", ".", 1): value for name, value in filters.items()}
         answer = await plant.get("/machines", params={"fields": "name", **asked})

@@ -14,7 +14,7 @@ TEXTUAL = (*ORDERED, "contains", "startswith", "endswith")
 EXACT = ("", "ne", "in", "nin", "isnull")
 TEXTS = ("", "E", "é", "huile", "1A", "%", "_", "P,1", 'P"1', "\\", "ABC", "z", "🛠", "\uffff", " ")
 DAYS = ("2025-07-25", "2025-07-24", "2025-03-30", "2025-10-26", "2024-02-29", "1970-01-01", "2100-12-31")
-ASKED = (
+ATTRIBUTE_OPERANDS = (
     "80",
     "-0",
     "8e1",
@@ -58,13 +58,13 @@ LOG_FIELDS = {
     ),
     **dict.fromkeys(("machine.in_service", "type.counts_as_failure", "user.active"), (EXACT, (True, False))),
     "uuid": (EXACT, (samples.uuid_of(99),)),
-    **dict.fromkeys(("attributes.temp", "attributes.note", "machine.attributes.temp"), (TEXTUAL, ASKED)),
+    **dict.fromkeys(("attributes.temp", "attributes.note", "machine.attributes.temp"), (TEXTUAL, ATTRIBUTE_OPERANDS)),
 }
 MACHINE_FIELDS = {
     **dict.fromkeys(("name", "sector", "model", "comment"), (TEXTUAL, TEXTS)),
     "year_of_acquisition": (ORDERED, (1900, 2015, -1)),
     "in_service": (EXACT, (True, False)),
-    **dict.fromkeys(("attributes.temp", "attributes.nothing"), (TEXTUAL, ASKED)),
+    **dict.fromkeys(("attributes.temp", "attributes.nothing"), (TEXTUAL, ATTRIBUTE_OPERANDS)),
 }
 LISTS = {
     "logs": (LOG_FIELDS, ("started_at",), {"expand": "machine,type,user"}),
@@ -93,7 +93,7 @@ def conditions(draw, fields, records):
         return name, operator, chosen, [spell(chosen[0])]
     there = [found for record in records if (found := oracle.raw(record, name)) is not None]
     if "attributes." in name:
-        # What is asked of an attribute is told by its spelling.
+        # Conditions on attributes keep the text of the operand.
         there = [text for text in map(spell, there) if oracle.is_accepted(operator, text)]
     values = st.sampled_from([*there, *beyond])
     if operator in ("contains", "startswith", "endswith"):
@@ -127,9 +127,9 @@ def found_by(record, resource, term) -> bool:
 @pytest.mark.proof("valid query strings against a brute force in Python")
 @pytest.mark.parametrize("resource", LISTS)
 @given(data=st.data())
-async def test_any_filters_and_any_sort_agree_with_the_oracle(seeded, figure, resource, data):
+async def test_any_filters_and_any_sort_agree_with_the_oracle(seeded, record_counts, resource, data):
     fields, ties, more = LISTS[resource]
-    # Machines come by their number, logs by the order in which they were written.
+    # The tiebreaker is the number for machines, and the order of writing for logs.
     written = await samples.collect(seeded, resource, **more, sort="id" if resource == "machines" else "started_at")
     if resource == "logs":
         written = sorted(written, key=lambda record: record["uuid"])
@@ -143,7 +143,7 @@ async def test_any_filters_and_any_sort_agree_with_the_oracle(seeded, figure, re
     ]
     together = {}
     for name, operator, values, _ in chosen:
-        # Equality given again is any of the values; another operator given again holds each time.
+        # Repeated equality means any of the values; other repeated operators must all hold.
         if operator:
             together[len(together), name, operator] = values
         else:
@@ -162,4 +162,4 @@ async def test_any_filters_and_any_sort_agree_with_the_oracle(seeded, figure, re
     answer = await seeded.get(f"/{resource}", params=query)
     assert answer.status_code == 200, answer.text
     assert answer.json()["items"] == expected
-    figure(1, differing=0)
+    record_counts(1, differing=0)

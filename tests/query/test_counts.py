@@ -27,7 +27,7 @@ ROWS = {
 
 @pytest.fixture
 async def many(client, database_url):
-    """More logs at one instant than a capped count or an offset goes."""
+    """More logs at one instant than the limit of capped counts and offsets."""
     for path, record in (("machines", samples.MACHINES[0]), ("log-types", samples.TYPES[0])):
         await client.post(f"/{path}", json=record)
     address = addresses.parse(database_url)
@@ -62,7 +62,7 @@ async def test_counts_stop_at_ten_thousand_only_if_they_are_capped(many):
 
 
 @pytest.mark.parametrize("sort", ["-started_at", "severity", "-user,project"])
-async def test_ten_thousand_logs_at_one_instant_are_walked_once(many, sort):
+async def test_paging_through_ten_thousand_logs_at_one_instant_returns_each_once(many, sort):
     seen, cursor, pages = [], {}, 0
     while cursor is not None:
         answer = await many.get("/logs", params={"limit": 500, "fields": "uuid", "sort": sort, **cursor})

@@ -26,7 +26,7 @@ VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.c
         now=st.none() | st.just("2025-07-25T13:18:25.000001Z"),
     )
 )
-def test_a_cursor_is_read_as_it_was_written(cursor):
+def test_a_cursor_round_trips(cursor):
     text = cursors.encode(cursor)
     assert cursors.decode(text) == cursor
     assert set(text) <= set(string.ascii_letters + string.digits + "-_")
@@ -43,7 +43,7 @@ def test_any_altered_character_is_refused():
 
 
 def test_other_spellings_of_the_same_bytes_are_refused():
-    # Long enough for each length modulo 3, so that the last sign has bits that decoding passes over.
+    # Cover each length modulo 3, so that the last base64 character has unused bits, which a decoder ignores.
     for extra in ("", "a", "aa"):
         text = cursors.encode(Cursor("0011223344556677", (extra, "~~~???>>>")))
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -56,7 +56,7 @@ def test_other_spellings_of_the_same_bytes_are_refused():
 
 
 @pytest.mark.parametrize("text", ["", "a", "aaaa", "=", "é", "\udc80", "null", "bnVsbA", "A" * 11, "A" * 8000])
-def test_what_is_no_cursor_is_refused(text):
+def test_an_invalid_cursor_is_refused(text):
     with pytest.raises(BadCursor):
         cursors.decode(text)
 

@@ -10,7 +10,7 @@ OPEN, UNDATED = {2, 9, 15, 20, 25}, ALL - {3, 6, 9, 13, 17, 22}
 WITHOUT_USER = {3, 8, 10, 14, 18, 21, 22}
 NEAR_NOON = {21, 22, 23, 24, 25}
 
-# What is asked for, and the numbers of the logs that it finds; a set of negative numbers is what it does not find.
+# A query and the numbers of the logs that it finds; negative numbers mean all logs except these.
 FOUND = [
     ("", ALL),
     ("status=open", OPEN),

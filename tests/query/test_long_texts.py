@@ -4,15 +4,15 @@ from query import samples
 
 pytestmark = pytest.mark.untraced
 
-# Together they are more than a cursor holds.
+# Two of these texts are longer than a cursor.
 STEM = "é" * 2000
-# What a cursor holds whole: only so is it independent of what becomes of the record that it was read from.
+# A text that fits into a cursor. Only such a cursor is independent of later changes to its record.
 HELD = "é" * 250
 LETTERS = "abcdefgh"
 
 
-async def walk(client, path, **parameters) -> list[dict]:
-    """Every item from the first page to the last."""
+async def fetch_all_pages(client, path, **parameters) -> list[dict]:
+    """Fetch all items, page by page."""
     items, cursor = [], {}
     for _ in range(60):
         answer = await client.get(path, params={**parameters, **cursor})
@@ -31,7 +31,7 @@ def stem():
 
 @pytest.fixture
 async def filled(client, stem):
-    """Machines and logs whose comments differ in their last letter."""
+    """Machines and logs whose long comments differ only in the last letter."""
     await client.post("/machines", json={"name": "pelle 2"})
     for number, letter in enumerate(LETTERS):
         comment = stem + letter
@@ -56,9 +56,9 @@ async def filled(client, stem):
         ("/machines", "-name,-comment"),
     ],
 )
-async def test_a_walk_by_long_texts_meets_every_row_once(filled, path, sort, limit):
+async def test_paging_by_long_texts_returns_every_row_once(filled, path, sort, limit):
     whole = (await filled.get(path, params={"sort": sort, "limit": 500})).json()["items"]
-    assert await walk(filled, path, sort=sort, limit=limit) == whole
+    assert await fetch_all_pages(filled, path, sort=sort, limit=limit) == whole
 
 
 LAST = LETTERS[3]
@@ -78,7 +78,7 @@ UNTOUCHED = [letter for letter in LETTERS if letter != LAST]
 )
 @pytest.mark.parametrize("stem", [HELD], ids=["held"])
 @pytest.mark.parametrize("path", ["/machines", "/logs"])
-async def test_what_happens_to_the_row_at_a_cursor_touches_no_other(filled, path, happens):
+async def test_changes_to_the_row_of_a_cursor_do_not_affect_other_rows(filled, path, happens):
     key = samples.uuid_of(103) if path == "/logs" else f"m{LAST}"
     query = {"sort": "comment", "limit": 4, "comment__startswith": HELD[:100], "fields": "comment"}
     first = (await filled.get(path, params=query)).json()

@@ -30,7 +30,7 @@ FILTERED = {"sort": "-severity,machine", "limit": "3", "status__in": "open,done"
         {"count": "capped"},
     ],
 )
-async def test_what_does_not_change_the_order_may_change_between_pages(seeded, changed):
+async def test_parameters_that_do_not_affect_the_order_may_change_between_pages(seeded, changed):
     everything = keys((await page(seeded, **FILTERED | {"limit": "500"}))["items"])
     first = await page(seeded, **FILTERED)
     answer = await seeded.get("/logs", params={**FILTERED, "fields": "uuid", **changed, "cursor": first["next"]})
@@ -80,7 +80,7 @@ async def test_a_cursor_belongs_to_its_filters_and_its_sort(seeded, path, change
         {"machine.created_at__lte": "now"},
     ],
 )
-async def test_relative_times_are_those_of_the_first_page(seeded, monkeypatch, parameters):
+async def test_relative_times_refer_to_the_first_page(seeded, monkeypatch, parameters):
     async def now_is(text):
         monkeypatch.setattr(deps.instants, "now", lambda: oracle.instant(text))
         answer = await seeded.get("/logs", params={**parameters, "limit": 1, "fields": "uuid", **cursor})
@@ -100,7 +100,7 @@ async def test_relative_times_are_those_of_the_first_page(seeded, monkeypatch, p
 
 
 @pytest.mark.parametrize("sort", ["started_at", "-ended_at,severity", "user,-machine.in_service"])
-async def test_links_lead_through_the_list_and_back(seeded, sort):
+async def test_links_page_through_the_list_and_back(seeded, sort):
     answer = await seeded.get("/logs", params={"sort": sort, "limit": 7, "q": "-été", "project__nin": "é,+"})
     walked = keys(answer.json()["items"])
     while "next" in answer.links:
@@ -145,7 +145,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize("many", [4, 8, 16, len(EVERY)])
-async def test_a_sort_by_many_fields_is_walked_like_any_other(seeded, many):
+async def test_a_sort_by_many_fields_can_be_paged(seeded, many):
     sort = ",".join(("-" if number % 2 else "") + name for number, name in enumerate(EVERY[-many:]))
     everything = keys((await page(seeded, sort=sort, limit=500))["items"])
     found = await page(seeded, sort=sort, limit=4)
@@ -159,7 +159,7 @@ async def test_a_sort_by_many_fields_is_walked_like_any_other(seeded, many):
     assert keys(found["items"]) == everything[: len(found["items"])]
 
 
-async def test_a_foreign_cursor_is_told_before_a_bad_value(seeded):
+async def test_a_cursor_mismatch_is_reported_before_a_bad_value(seeded):
     first = await page(seeded, limit=1)
     answer = await seeded.get("/logs", params={"type": "info", "limit": 0, "cursor": first["next"]})
     assert (answer.status_code, answer.json()["code"]) == (400, "cursor-mismatch")

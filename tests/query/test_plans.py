@@ -1,4 +1,4 @@
-"""At a million logs, each common question is read by the index that is meant for it, on both engines."""
+"""Query plans: at a million logs, each common query uses the expected index, on both engines."""
 
 import json
 import re
@@ -26,8 +26,8 @@ MACHINE_TYPE, USER, STATUS, PROJECT = (
     "project_started_at_id",
 )
 RANGE = "started_at__gte=2015-01-01&started_at__lt=2016-01-01"
-# A question, and the index of logs that answers it.
-QUESTIONS = {
+# A query, and the index of logs that it must use.
+QUERIES = {
     "": TIME,
     "sort=started_at": TIME,
     "limit=500&expand=machine,type,user": TIME,
@@ -55,7 +55,7 @@ QUESTIONS = {
     "sort=type": TYPE,
     "uuid=00000007-0000-4000-8000-000000000000": "uq_logs_uuid",
 }
-# Those of several values or of a related field are merged of two ways, the others choose the rows of a page first.
+# Queries with several values or a related field merge two access paths; the others select the rows of a page first.
 SORTED = {
     "machine.sector=S3",
     "type=error&type=info",
@@ -87,14 +87,14 @@ POSTGRESQL_TEXTS = {
     "uuid": "(lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000')::uuid",
     "rows": ROWS,
 }
-# `w0` stands in 40 of 100 logs, `r...` in about 20 of all.
+# The word `w0` occurs in 40 % of the logs, each `r...` in about 20 logs.
 VECTORS = """INSERT INTO logs_search SELECT n, array_to_tsvector(array_remove(ARRAY[
 'a', 'r' || n % 50021, 'w' || n % 977, CASE WHEN n % 5 < 2 THEN 'w0' END], NULL)) FROM generate_series(1, {}) n"""
 
 
 @pytest.fixture
 def filled(database_url):
-    """A database with a million logs and the statistics that a large import leaves."""
+    """A database with a million logs, and planner statistics as after a large import."""
     database = Database(database_url)
     database.transact(_fill)
     database.analyze("logs")
@@ -109,11 +109,11 @@ def _fill(tx) -> None:
         kept = "SELECT indexdef, indexname FROM pg_indexes WHERE tablename = 'logs' AND indexname LIKE 'ix%'"
     tx.cursor.execute(kept)
     indexes = tx.cursor.fetchall()
-    # Made again at the end: to sort once is faster than to insert a million times.
+    # Create indexes at the end: sorting once is faster than a million index insertions.
     for _, name in indexes:
         tx.cursor.execute(f"DROP INDEX {name}")
     if not lite:
-        # Nobody has to ask three million times whether what is generated here names a machine.
+        # The generated rows are consistent, so skip three million foreign key checks.
         tx.cursor.execute("SET LOCAL session_replication_role = replica")
         tx.cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
     for table, text in TABLES.items():
@@ -126,15 +126,15 @@ def _fill(tx) -> None:
         tx.cursor.execute("CREATE INDEX ix_logs_search_words ON logs_search USING gin (words) WITH (fastupdate = off)")
 
 
-def _listing(text: str, cursor: str | None = None):
+def _list_query(text: str, cursor: str | None = None):
     pairs = parser.read_pairs(text.replace(" ", "+").encode()) + ([("cursor", cursor)] if cursor else [])
     return parser.read_list(LOGS, pairs, TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
 
 
-def _paged(text: str):
-    """The page after a log in the middle."""
-    first = _listing(text)
-    return _listing(text, cursors.encode(Cursor(first.fingerprint, ("2015-06-01T00:00:00Z", 500_000))))
+def _query_after_cursor(text: str):
+    """Return the query of a page in the middle of the list."""
+    first = _list_query(text)
+    return _list_query(text, cursors.encode(Cursor(first.fingerprint, ("2015-06-01T00:00:00Z", 500_000))))
 
 
 def _plan(tx, query) -> str:
@@ -146,17 +146,17 @@ def _plan(tx, query) -> str:
 
 
 def _indexes(plan: str) -> set[str]:
-    """The indexes of logs that a plan reads; `scan` if it reads the table from end to end."""
+    """Return the indexes of logs in a plan; `scan` stands for a full table scan."""
     named = re.findall(r"\bix_logs_(\w+)|\b(uq_logs_uuid)|(sqlite_autoindex_logs_1)", plan)
     found = {a or b or ("uq_logs_uuid" if c else "") for a, b, c in named}
     scanned = re.search(r'SCAN logs(?! USING)|"Seq Scan", [^{}]*"Relation Name": "logs"', plan)
     return found | ({"scan"} if scanned else set())
 
 
-def test_lists_are_read_by_the_meant_index(filled):
+def test_lists_use_the_expected_index(filled):
     def wrong(tx):
-        asked = {text: (_listing(text), index) for text, index in QUESTIONS.items()}
-        asked |= {f"{text} (paged)": (_paged(text), QUESTIONS[text]) for text in PAGED}
+        asked = {text: (_list_query(text), index) for text, index in QUERIES.items()}
+        asked |= {f"{text} (paged)": (_query_after_cursor(text), QUERIES[text]) for text in PAGED}
         found = {text: (_indexes(_plan(tx, query)), index) for text, (query, index) in asked.items()}
         return {
             text: (sorted(read), index) for text, (read, index) in found.items() if index not in read or "scan" in read
@@ -170,12 +170,12 @@ def test_lists_are_read_by_the_meant_index(filled):
 
 
 def _sorts(tx) -> list[str]:
-    """The questions whose rows SQLite sorts though an index has their order."""
-    return [text for text in {*QUESTIONS} - SORTED if "TEMP B-TREE" in _plan(tx, _listing(text))]
+    """Return the queries that SQLite sorts although an index has the right order."""
+    return [text for text in {*QUERIES} - SORTED if "TEMP B-TREE" in _plan(tx, _list_query(text))]
 
 
 def _words(tx) -> dict[str, list[str]]:
-    """The searches that PostgreSQL answers otherwise: a common word by a walk through time, a rare one by the words."""
+    """Return searches with the wrong plan: PostgreSQL should find common words by time, rare ones by the word index."""
     meant = {"q=w0": TIME, "q=r77": "search_words", "q=w0 r77": "search_words", "q=-w0": TIME}
-    found = {text: _indexes(_plan(tx, _listing(text))) for text in meant}
+    found = {text: _indexes(_plan(tx, _list_query(text))) for text in meant}
     return {text: sorted(read) for text, read in found.items() if meant[text] not in read}

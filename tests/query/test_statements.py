@@ -7,7 +7,7 @@ from machine_monitor.query.sql.documents import record_statement
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-# Shapes of a list; `?` stands for a value that each round replaces by another.
+# Query strings of lists; `?` is replaced by a different value in each round.
 SHAPES = [
     "/logs?machine=?",
     "/logs?machine=?&machine=x",
@@ -45,27 +45,27 @@ async def read(client, url: str) -> dict:
 
 
 @pytest.mark.parametrize("url", SHAPES)
-async def test_a_list_is_one_statement_compiled_once(seeded, asked, url):
+async def test_a_list_is_one_statement_compiled_once(seeded, sent_statements, url):
     await read(seeded, url.replace("?", "0").replace("0", "?", 1))
     compiled = list_statement.cache_info().misses
     for value in "123":
         await read(seeded, url.replace("?", value).replace(value, "?", 1))
     assert list_statement.cache_info().misses == compiled
-    assert len(asked) == 4
-    assert len({id(statement) for statement in asked}) == 1
+    assert len(sent_statements) == 4
+    assert len({id(statement) for statement in sent_statements}) == 1
 
 
 @pytest.mark.parametrize("url", PAGED)
-async def test_every_page_is_one_statement(seeded, asked, url):
+async def test_every_page_is_one_statement(seeded, sent_statements, url):
     page, pages = await read(seeded, url), 1
     while page["next"] is not None:
         page, pages = await read(seeded, f"{url}&cursor={page['next']}"), pages + 1
     while page["previous"] is not None:
         page, pages = await read(seeded, f"{url}&cursor={page['previous']}"), pages + 1
-    assert len(asked) == pages > 4
+    assert len(sent_statements) == pages > 4
 
 
-async def test_a_walk_over_one_order_compiles_each_direction_once(seeded, asked):
+async def test_paging_compiles_one_statement_for_each_direction(seeded, sent_statements):
     for _ in range(2):
         compiled = list_statement.cache_info().misses
         page = await read(seeded, "/logs?limit=1")
@@ -74,21 +74,21 @@ async def test_a_walk_over_one_order_compiles_each_direction_once(seeded, asked)
         while page["previous"] is not None:
             page = await read(seeded, f"/logs?limit=1&cursor={page['previous']}")
     assert list_statement.cache_info().misses == compiled
-    assert len({id(statement) for statement in asked}) == 3
+    assert len({id(statement) for statement in sent_statements}) == 3
 
 
 @pytest.mark.parametrize(
     "url", ["/machines/pelle 2", "/machines/pelle 2?fields=sector", "/log-types/error", "/users/ABC", "/readyz"]
 )
-async def test_a_record_is_one_statement(seeded, asked, url):
+async def test_a_record_is_one_statement(seeded, sent_statements, url):
     await read(seeded, url)
     compiled = record_statement.cache_info().misses
     await read(seeded, url)
     assert record_statement.cache_info().misses == compiled
-    assert len(asked) == 2
+    assert len(sent_statements) == 2
 
 
-async def test_what_is_refused_asks_nothing(seeded, asked):
+async def test_a_refused_query_sends_no_statement(seeded, sent_statements):
     for query in ("machin=x", "limit=0", "cursor=x", "severity=bad", "started_at=soon", "sort=nothing"):
         assert (await seeded.get(f"/logs?{query}")).status_code in (400, 422)
-    assert asked == []
+    assert sent_statements == []

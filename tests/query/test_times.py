@@ -25,12 +25,12 @@ INSTANTS = [
     ("2025-01-25T13:18:25", PARIS, "2025-01-25T12:18:25Z"),
     ("2025-07-25T13:18:25", PERTH, "2025-07-25T05:18:25Z"),
     ("2024-02-29T00:00:00", PERTH, "2024-02-28T16:00:00Z"),
-    # Happens twice: the earlier.
+    # This local time occurs twice; the earlier one counts.
     ("2025-10-26T02:30:00", PARIS, "2025-10-26T00:30:00Z"),
     ("2025-10-26T02:00:00", PARIS, "2025-10-26T00:00:00Z"),
     ("2025-10-26T03:00:00", PARIS, "2025-10-26T02:00:00Z"),
     ("2009-03-29T02:30:00", PERTH, "2009-03-28T17:30:00Z"),
-    # Never happens: moves on by the gap.
+    # This local time does not exist; it moves forward by the gap.
     ("2025-03-30T02:30:00", PARIS, "2025-03-30T01:30:00Z"),
     ("2025-03-30T02:00:00", PARIS, "2025-03-30T01:00:00Z"),
     ("2025-03-30T03:00:00", PARIS, "2025-03-30T01:00:00Z"),
@@ -77,7 +77,7 @@ MOMENTS = [
     ("now", PARIS, "2025-03-31T10:30:00Z"),
     ("-12h", PARIS, "2025-03-30T22:30:00Z"),
     ("-0h", PARIS, "2025-03-31T10:30:00Z"),
-    # 12:30 in Paris on both sides of the change of 30 March.
+    # 12:30 in Paris before and after the DST change of 30 March.
     ("-1d", PARIS, "2025-03-30T10:30:00Z"),
     ("-2d", PARIS, "2025-03-29T11:30:00Z"),
     ("-1w", PARIS, "2025-03-24T11:30:00Z"),
@@ -143,25 +143,25 @@ def test_an_instant_is_rfc_3339_or_local(text, zone, expected):
 
 @pytest.mark.parametrize("zone", [UTC_ZONE, PARIS])
 @pytest.mark.parametrize("text", NO_INSTANTS)
-def test_what_is_no_instant_is_refused(text, zone):
+def test_an_invalid_instant_is_refused(text, zone):
     with pytest.raises(BadTime):
         parse_instant(text, ZoneInfo(zone))
 
 
 @pytest.mark.parametrize(("text", "zone", "expected"), MOMENTS)
-def test_a_moment_is_relative_to_the_clock(text, zone, expected):
+def test_a_relative_time_is_relative_to_now(text, zone, expected):
     assert instants.text(parse_moment(text, TimeContext(ZoneInfo(zone), NOW))) == expected
 
 
 @pytest.mark.parametrize(("text", "zone", "start", "end"), DAYS)
-def test_a_day_is_that_of_the_site(text, zone, start, end):
+def test_a_day_is_in_the_sites_time_zone(text, zone, start, end):
     span = parse_moment(text, TimeContext(ZoneInfo(zone), NOW))
     assert isinstance(span, DayRange)
     assert (instants.text(span.start), instants.text(span.end)) == (start, end)
 
 
 @pytest.mark.parametrize("text", NO_MOMENTS)
-def test_what_is_no_moment_is_refused(text):
+def test_an_invalid_relative_time_is_refused(text):
     with pytest.raises(BadTime):
         parse_moment(text, TimeContext(ZoneInfo(PARIS), NOW))
 
@@ -177,17 +177,17 @@ def test_what_is_no_moment_is_refused(text):
         ("2025-12-31T12:00:00Z", "-12m", "2024-12-31T12:00:00Z"),
     ],
 )
-def test_months_keep_the_day_or_take_the_last(now, text, expected):
+def test_subtracting_months_keeps_the_day_or_uses_the_last_of_the_month(now, text, expected):
     clock = TimeContext(ZoneInfo("UTC"), datetime.fromisoformat(now))
     assert instants.text(parse_moment(text, clock)) == expected
 
 
 @pytest.mark.parametrize(
     ("now", "expected"),
-    # One week before is a clock time that does not exist, and one that exists twice.
+    # One week earlier, this clock time does not exist, or exists twice.
     [("2025-04-06T00:30:00Z", "2025-03-30T01:30:00Z"), ("2025-11-02T01:30:00Z", "2025-10-26T00:30:00Z")],
 )
-def test_a_week_ago_keeps_the_clock_where_it_can(now, expected):
+def test_a_week_ago_has_the_same_clock_time_if_it_exists(now, expected):
     clock = TimeContext(ZoneInfo(PARIS), datetime.fromisoformat(now))
     assert instants.text(parse_moment("-1w", clock)) == expected
 

@@ -44,7 +44,7 @@ CUT = [
     ("é" * 70 + " b", ["e" * 64, "b"]),
     ("Straße", ["strasse"]),
 ]
-# What a search means: a list of (words, is a prefix, is excluded); None finds nothing.
+# A search and its terms, as (words, is a prefix, is excluded); None matches nothing.
 PARSED = [
     ("", []),
     ("   ", None),
@@ -151,12 +151,12 @@ def test_a_phrase_never_reaches_into_the_next_field(texts):
     ],
     ids=["many of one", "a gap among others", "past the last position"],
 )
-def test_beyond_what_an_index_keeps_words_count_and_phrases_do_not(given_words, kept):
+def test_beyond_the_last_indexed_position_words_match_but_phrases_do_not(given_words, kept):
     assert cap_positions(given_words) == kept
 
 
 @given(st.lists(st.integers(0, 130 * 365 * 86_400 * 10**6), min_size=2, max_size=2), st.integers(1, 9))
-def test_places_follow_time_by_whole_seconds(microseconds, identity):
+def test_fts_rowids_are_ordered_by_whole_seconds(microseconds, identity):
     first, later = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=n) for n in sorted(microseconds)]
     places = [place(identity, instants.text(moment)) for moment in (first, later)]
     assert 0 < places[0] <= places[1] < 2**63

@@ -1,4 +1,4 @@
-"""A site: where machines stand, with the people to call."""
+"""A resource for the recipe test: sites where machines stand, each with a list of contacts."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -13,7 +13,7 @@ from machine_monitor.query.schema import ChildRows, CountOf, Resource, folded_ta
 
 
 class SiteFields(Schema):
-    """What people say of a site."""
+    """The fields of a site that users write."""
 
     name: Name = stored(TEXT, "What people call it.")
     city: ShortText | None = stored(TEXT, "The town.", None)
@@ -43,7 +43,7 @@ class Contact(Schema):
 
 
 class SiteContact(Contact, table=True):
-    """The table of the people of each site."""
+    """The table of contacts of sites."""
 
     __tablename__ = "site_contacts"
     __table_args__: ClassVar[Any] = (ForeignKeyConstraint(["site_id"], ["sites.id"], ondelete="RESTRICT"),)

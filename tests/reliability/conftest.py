@@ -1,15 +1,15 @@
-"""How long the tests of reliability are: short in `make test`, the whole of it in `make proof`."""
+"""The length of the reliability tests: short in `make test`, full in `make proof`."""
 
 import pytest
 
 
 def pytest_itemcollected(item):
-    """Other tests run the same lines, and what is done here is done often."""
+    """Run these tests without coverage: they repeat the same lines very often, and other tests cover them."""
     item.add_marker("untraced")
 
 
 @pytest.fixture(scope="session")
 def extent(pytestconfig):
-    """Chooses between how often, or how long, a fault is made in the short form and in the long one."""
+    """A function that selects the short or the long variant of a duration or a number of repetitions."""
     is_long = pytestconfig.getoption("--long")
     return lambda short, long: long if is_long else short

@@ -1,4 +1,4 @@
-"""The counts that are kept say what is there, whatever was written."""
+"""The counters agree with the logs after any sequence of writes."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,14 @@ from machine_monitor.services.checks.verify import verify
 from machine_monitor.services.projections import counters
 from query import oracle, samples
 
-KEPT = {"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()}
+COUNTER_UNITS = {
+    "machine": ("month",),
+    "type": ("month", "day"),
+    "severity": (),
+    "status": (),
+    "user": (),
+    "project": (),
+}
 FIRST = datetime(2024, 12, 30, 12, tzinfo=UTC)
 
 
@@ -31,8 +38,8 @@ def writer(database_url):
     opened.close_writer()
 
 
-def kept(database: Database) -> Counter:
-    """The counts as the table has them."""
+def stored_counters(database: Database) -> Counter:
+    """Read the counters from their table."""
 
     def read(tx):
         tx.cursor.execute("SELECT field, unit, period, value, count FROM log_counts WHERE count <> 0")
@@ -41,13 +48,13 @@ def kept(database: Database) -> Counter:
     return database.snapshot(read)
 
 
-def counted(logs: list[dict], zone: ZoneInfo) -> Counter:
-    """The counts as they ought to be."""
+def expected_counters(logs: list[dict], zone: ZoneInfo) -> Counter:
+    """Compute the expected counters from the logs."""
     found = Counter()
     for log in logs:
         day = oracle.instant(log["started_at"]).astimezone(zone).date()
         values = log | {"machine": log["expanded"]["machine"]["id"]}
-        for field, units in KEPT.items():
+        for field, units in COUNTER_UNITS.items():
             value = oracle.RANKS["severity"].index(values[field]) if field == "severity" else values[field]
             for unit in ("all", *units):
                 period = UNITS[unit].name(day) if unit != "all" else ""
@@ -60,7 +67,7 @@ async def everything(client) -> list[dict]:
 
 
 def body(rng: Random) -> dict:
-    """Some fields of a log."""
+    """Return random fields of a log."""
     values = {
         "machine": rng.choice(["m 0", "m 1", "M 2"]),
         "type": rng.choice(["info", "error", "reload"]),
@@ -75,7 +82,7 @@ def body(rng: Random) -> dict:
 
 
 async def write(client, rng: Random, uuids: list[str]) -> None:
-    """Create, replace, change or delete a log, rename a machine, or fail to."""
+    """Send a random write: create, replace, change or delete a log, rename a machine, or an invalid request."""
     uuid = rng.choice(uuids)
     least = {"machine": "m 1", "type": "info"}
     verb = rng.choice(["create", "put", "put", "patch", "patch", "delete", "rename", "fail"])
@@ -104,26 +111,26 @@ async def set_up(client) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
-async def test_counts_follow_any_history_of_writes(database_url, writer, zone):
+async def test_counters_are_correct_after_random_writes(database_url, writer, zone):
     rng = Random(zone)
     uuids = [samples.uuid_of(number) for number in range(12)]
-    # The stored zone is that of the writes, whatever the process is set to.
+    # Writes use the stored time zone of the counters, not that of the process.
     counters.refresh(writer, ZoneInfo(zone))
     async with serving(Settings(database_url=database_url, timezone="Pacific/Apia")) as client:
         await set_up(client)
         for step in range(120):
             await write(client, rng, uuids)
             if step % 30 == 29:
-                assert kept(writer) == counted(await everything(client), ZoneInfo(zone))
+                assert stored_counters(writer) == expected_counters(await everything(client), ZoneInfo(zone))
         logs = await everything(client)
         assert len(logs) > 20
     for other in ("Europe/Paris", zone):
         assert counters.refresh(writer, ZoneInfo(other))
         assert not counters.refresh(writer, ZoneInfo(other))
-        assert kept(writer) == counted(logs, ZoneInfo(other))
+        assert stored_counters(writer) == expected_counters(logs, ZoneInfo(other))
 
 
-async def test_many_who_write_at_once_lose_no_count(client, writer):
+async def test_concurrent_writes_keep_the_counters_correct(client, writer):
     await set_up(client)
     rng = Random(5)
     bodies = [{"machine": "m 1", "type": "info"} | body(rng) for _ in range(60)]
@@ -134,13 +141,13 @@ async def test_many_who_write_at_once_lose_no_count(client, writer):
     rebuilt = asyncio.to_thread(writer.transact, lambda tx: counters.rebuild(tx, ZoneInfo("Asia/Kathmandu")))
     *answers, _ = await asyncio.gather(*changes, *[client.delete(f"/logs/{uuid}") for uuid in uuids[::3]], rebuilt)
     assert {answer.status_code for answer in answers} <= {200, 204, 410}
-    assert kept(writer) == counted(await everything(client), ZoneInfo("Asia/Kathmandu"))
+    assert stored_counters(writer) == expected_counters(await everything(client), ZoneInfo("Asia/Kathmandu"))
 
 
-async def test_a_write_that_is_taken_back_takes_its_counts_along(client, writer):
+async def test_a_rolled_back_write_rolls_back_its_counters(client, writer):
     await set_up(client)
     await client.post("/logs", json={"machine": "m 0", "type": "info"})
-    before = kept(writer)
+    before = stored_counters(writer)
 
     def fail(tx):
         counters.rebuild(tx, ZoneInfo("Europe/Paris"))
@@ -148,11 +155,11 @@ async def test_a_write_that_is_taken_back_takes_its_counts_along(client, writer)
 
     with pytest.raises(ZeroDivisionError):
         writer.transact(fail)
-    assert kept(writer) == before
+    assert stored_counters(writer) == before
     assert writer.snapshot(counters.zone) == "UTC"
 
 
-async def test_a_migration_counts_the_logs_that_are_there(empty_url):
+async def test_a_migration_counts_the_existing_logs(empty_url):
     address, zone = addresses.parse(empty_url), ZoneInfo("UTC")
     async with serving(Settings(database_url=empty_url)) as client:
         await samples.seed(client)
@@ -161,25 +168,25 @@ async def test_a_migration_counts_the_logs_that_are_there(empty_url):
     migrations.downgrade(address, "0001")
     migrations.upgrade(address)
     database = Database(empty_url)
-    assert kept(database) == counted(logs, zone)
+    assert stored_counters(database) == expected_counters(logs, zone)
     assert database.snapshot(counters.zone) == "UTC"
     database.close_writer()
 
 
-async def test_a_plant_that_is_written_at_once_is_counted(database_url, writer):
+async def test_a_bulk_filled_demo_is_counted(database_url, writer):
     demo.fill(writer, demo.plan(5, 150, until=FIRST))
     async with serving(Settings(database_url=database_url)) as client:
-        assert kept(writer) == counted(await everything(client), ZoneInfo("UTC"))
+        assert stored_counters(writer) == expected_counters(await everything(client), ZoneInfo("UTC"))
 
 
-def test_doctor_tells_that_logs_are_counted_in_another_zone(database_url, writer):
+def test_doctor_reports_counters_of_another_time_zone(database_url, writer):
     settings = Settings(database_url=database_url, timezone="Europe/Paris")
     assert "counted by the calendar of UTC" in health.examine(settings).faults[0]
     counters.refresh(writer, settings.zone)
     assert health.examine(settings).healthy
 
 
-async def test_wrong_counts_are_found_and_mended(client, writer):
+async def test_wrong_counters_are_detected_and_repaired(client, writer):
     await samples.seed(client)
     assert verify(writer).faults == []
     writer.transact(lambda tx: tx.cursor.execute("UPDATE log_counts SET count = count + 1 WHERE unit = 'day'"))

@@ -1,4 +1,4 @@
-"""The demonstration plant: the same each time, valid, and worth searching."""
+"""The demo data: reproducible, valid and realistic."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def test_the_same_seed_and_end_give_the_same_records(entries):
 
 
 @pytest.mark.parametrize(("machines", "logs"), [(1, 0), (1, 30), (2, 30), (12, 1), (40, 5_000), (130, 200)])
-def test_there_is_as_much_as_was_asked_for(machines, logs):
+def test_the_demo_has_the_requested_number_of_records(machines, logs):
     entries = demo.plan(machines, logs, 3, UNTIL)
     assert len({machine["name"] for machine in planned(entries, MACHINES)}) == machines
     assert len({log["uuid"] for log in planned(entries, LOGS)}) == len(planned(entries, LOGS)) == logs
@@ -62,7 +62,7 @@ def test_a_log_passes_the_schema_and_has_whole_minutes_of_the_three_years(logs):
         assert all(UNTIL - demo.PERIOD <= at <= UNTIL and at.second == 0 for at in times)
 
 
-def test_a_machine_that_stands_still_is_not_visited_and_its_spindle_never_runs_back(logs):
+def test_a_stopped_machine_gets_no_logs_and_spindle_hours_never_decrease(logs):
     free_at, hours = {}, {}
     for log in logs:
         assert free_at.get(log["machine"], "") <= log["started_at"]
@@ -73,13 +73,13 @@ def test_a_machine_that_stands_still_is_not_visited_and_its_spindle_never_runs_b
         hours[log["machine"]] = run
 
 
-def test_everybody_keeps_one_language(logs):
+def test_each_user_writes_in_one_language(logs):
     languages = {row[2]: name for name in ("en", "fr") for rows in FAULTS.values() for row in spoken(rows, name)}
     told = {(log["user"], languages[log["action"]]) for log in logs if log["user"] and log["action"] in languages}
     assert told == {(person.trigram, person.language) for person in PEOPLE if person.role != "viewer"}
 
 
-def test_nights_and_sundays_are_quiet_by_the_clock_of_the_plant():
+def test_nights_and_sundays_in_local_time_have_few_logs():
     zone = ZoneInfo("America/Montreal")
     logs = planned(demo.plan(logs=2_000, until=UNTIL.astimezone(zone)), LOGS)
     starts = [time(log["started_at"]).astimezone(zone) for log in logs]
@@ -87,7 +87,7 @@ def test_nights_and_sundays_are_quiet_by_the_clock_of_the_plant():
     assert 0 < sum(start.weekday() == 6 for start in starts) < 60
 
 
-def test_most_is_done_and_a_few_machines_fail_most(logs):
+def test_most_logs_are_done_and_few_machines_cause_most_failures(logs):
     status = Counter(log["status"] for log in logs)
     assert status["done"] > 4_900
     assert all(0 < status[name] < 60 for name in ("open", "in_progress", "cancelled"))
@@ -103,7 +103,7 @@ def test_every_field_type_severity_and_fault_is_used(logs):
     assert {fault for kind in KINDS for fault in kind.faults.split()} == set(FAULTS)
 
 
-async def test_a_filled_database_finds_what_was_planned(database):
+async def test_the_demo_data_can_be_searched(database):
     told, entries = [], demo.plan(26, 600, until=UNTIL)
     demo.fill(database, entries, lambda done, total: told.append((done, total)))
     assert told[-1] == (len(entries), len(entries))

@@ -1,4 +1,4 @@
-"""The search index follows every write, and what is wrong with it is found and mended."""
+"""The search index follows every write, and damage is detected and repaired."""
 
 import random
 import unicodedata
@@ -16,7 +16,7 @@ UUID = "018f0000-0000-7000-8000-{:012x}"
 
 @pytest.fixture
 def opened(database_url):
-    """The same database as the client's, from another process as it were."""
+    """The database of the client, opened a second time, as by another process."""
     database = Database(database_url)
     yield database
     database.close_writer()
@@ -28,7 +28,7 @@ async def found(client, q: str, **more) -> list[str]:
     return [log["comment"] for log in answer.json()["items"]]
 
 
-async def test_the_index_follows_a_random_history_of_writes(client, opened):
+async def test_the_index_is_correct_after_random_writes(client, opened):
     rng = random.Random(7)
     names = ["Press", "Lathe"]
     for name in names:
@@ -61,7 +61,7 @@ async def test_the_index_follows_a_random_history_of_writes(client, opened):
     assert verify(opened).faults == []
 
 
-async def test_a_damaged_index_is_found_and_mended(client, opened):
+async def test_a_damaged_index_is_detected_and_repaired(client, opened):
     await client.post("/machines", json={"name": "Press"})
     for number in range(5):
         await client.post("/logs", json={"machine": "Press", "type": "info", "comment": f"word{number}"})
@@ -76,7 +76,7 @@ async def test_a_damaged_index_is_found_and_mended(client, opened):
     assert await found(client, "word2") == []
 
 
-async def test_entries_without_a_record_are_found(client, opened):
+async def test_index_entries_without_a_record_are_detected(client, opened):
     await client.post("/machines", json={"name": "Press"})
     await client.post("/logs", json={"machine": "Press", "type": "info", "comment": "word"})
     for table in ("logs_folded", "logs"):
@@ -90,7 +90,7 @@ async def test_entries_without_a_record_are_found(client, opened):
     assert opened.snapshot(lambda tx: upkeep.search_faults(tx, LOGS)) == [1]
 
 
-async def test_texts_are_indexed_again_under_another_unicode(client, opened, monkeypatch):
+async def test_texts_are_reindexed_after_a_unicode_upgrade(client, opened, monkeypatch):
     await client.post("/machines", json={"name": "Press"})
     await client.post("/logs", json={"machine": "Press", "type": "info", "comment": "word"})
     opened.transact(lambda tx: tx.cursor.execute("UPDATE logs_folded SET comment = 'stale'"))
@@ -103,7 +103,7 @@ async def test_texts_are_indexed_again_under_another_unicode(client, opened, mon
 
 @pytest.mark.parametrize("sort", ["-started_at", "started_at"])
 @pytest.mark.parametrize("limit", [1, 2, 7])
-async def test_hits_of_one_second_come_in_the_order_of_their_fractions(client, sort, limit):
+async def test_hits_within_one_second_are_sorted_by_microseconds(client, sort, limit):
     await client.post("/machines", json={"name": "Press"})
     rng = random.Random(3)
     items = [
@@ -153,7 +153,7 @@ async def test_hits_of_one_second_come_in_the_order_of_their_fractions(client, s
         ({"user__isnull": "true", "sort": "comment"}, ["a", "b", "c"]),
     ],
 )
-async def test_words_go_with_any_filter(client, filters, expected):
+async def test_a_search_can_be_combined_with_any_filter(client, filters, expected):
     for name in ("Press", "Lathe"):
         await client.post("/machines", json={"name": name})
     rows = [("Press", "info", "a", 1), ("Press", "error", "b", 2), ("Lathe", "error", "c", 3)]

@@ -9,27 +9,27 @@ __all__ = ["seeded_url"]
 
 @pytest.fixture
 async def site(database_url):
-    """A site with people of every role."""
+    """A site with a user of every role."""
     async with sites.opened(database_url) as opened:
-        await opened.people()
+        await opened.add_users()
         yield opened
 
 
 @pytest.fixture
-async def bare(database_url):
-    """A site with nobody."""
+async def empty_site(database_url):
+    """A site without users."""
     async with sites.opened(database_url) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lasting(seeded_url):
-    """A site with people of every role, for tests that change nothing."""
+    """A site with a user of every role, shared by the read-only tests of a module."""
     async with sites.opened(seeded_url) as opened:
-        await opened.people()
+        await opened.add_users()
         yield opened
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    return sites.TimeContext(monkeypatch)
+    return sites.AdjustableClock(monkeypatch)

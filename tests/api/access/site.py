@@ -1,4 +1,4 @@
-"""A served site with people of every role, their tokens and passwords, and a clock of its own."""
+"""A site for access tests: an application with a user of every role, their credentials, and an adjustable clock."""
 
 import contextlib
 from datetime import timedelta
@@ -16,7 +16,7 @@ from machine_monitor.services.audit.history import Author
 
 ROLES = ("viewer", "operator", "lead", "supervisor", "admin")
 SCOPES = ("read", "write", "admin")
-PASSWORD = "trois vaches bleues"  # noqa: S105 -- of nobody
+PASSWORD = "trois vaches bleues"  # noqa: S105 -- only a test password
 JSON = {"Content-Type": "application/json"}
 
 
@@ -30,7 +30,7 @@ def trigram_of(role: str) -> str:
 
 
 class Site:
-    """An application that runs; users are named by their role: `VIE`, `OPE`, `LEA`, `SUP`, `ADM`."""
+    """A running application; trigrams of users are the start of their role: `VIE`, `OPE`, `LEA`, `SUP`, `ADM`."""
 
     def __init__(self, app):
         self.app = app
@@ -39,8 +39,8 @@ class Site:
     async def write(self, unit):
         return await self.database.write(unit)
 
-    async def people(self):
-        """One user of each role; the admin has a password."""
+    async def add_users(self):
+        """Add one user of each role; only the admin has a password."""
         for role in ROLES:
             await self.add(trigram_of(role), role=role)
         await self.write(lambda tx: invitations.set_password(tx, "ADM", hashed()))
@@ -57,20 +57,20 @@ class Site:
         return (await self.write(lambda tx: tokens.make(tx, trigram, body)))[1]
 
     async def by_token(self, trigram, scope="admin"):
-        """A client with a token of a user."""
-        return self.shows(await self.token(trigram, scope))
+        """Return a client that authenticates with a token of this user."""
+        return self.with_token(await self.token(trigram, scope))
 
-    def shows(self, token):
+    def with_token(self, token):
         client = calling(self.app)
         client.headers["Authorization"] = f"Bearer {token}"
         return client
 
-    def nobody(self, scheme="http"):
+    def anonymous(self, scheme="http"):
         return calling(self.app, scheme)
 
     async def by_session(self, trigram, scheme="http"):
-        """A client that has signed in, and sends what its writes need."""
-        client = self.nobody(scheme)
+        """Return a client that has signed in and sends the CSRF token."""
+        client = self.anonymous(scheme)
         answer = await client.post("/session", json={"trigram": trigram, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
         client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
@@ -79,19 +79,19 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def opened(url, **settings):
-    """A site on a database, closed to whoever shows nothing."""
+    """Run a site on a database; by default, clients need credentials."""
     app = create_app(Settings(database_url=url, **settings))
     async with app.router.lifespan_context(app):
         yield Site(app)
 
 
-class TimeContext:
-    """The time that the product sees."""
+class AdjustableClock:
+    """A clock for the product; a test can move it forward."""
 
     def __init__(self, monkeypatch):
         self.ahead = timedelta()
         real = instants.now
         monkeypatch.setattr(instants, "now", lambda: real() + self.ahead)
 
-    def pass_by(self, **span):
+    def advance(self, **span):
         self.ahead += timedelta(**span)

@@ -1,4 +1,4 @@
-"""What there is without accounts: nothing, unless the site wants it."""
+"""Access without accounts: refused, unless the site is configured as open."""
 
 import pytest
 
@@ -8,16 +8,16 @@ from machine_monitor.services.accounts import invitations, tokens
 LOG = {"machine": "Saw", "type": "info"}
 
 
-async def test_nothing_is_open_by_itself(bare):
-    client = bare.nobody()
+async def test_nothing_is_open_by_default(empty_site):
+    client = empty_site.anonymous()
     for method, path in (("GET", "/logs"), ("GET", "/me"), ("PUT", "/machines/Saw"), ("GET", "/logs.csv")):
         answer = await client.request(method, path)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
-async def test_while_there_are_no_accounts_an_open_site_lets_anyone_read_and_write(database_url):
+async def test_an_open_site_without_accounts_allows_reading_and_writing(database_url):
     async with opened(database_url, open=True) as site:
-        client = site.nobody()
+        client = site.anonymous()
         assert (await client.get("/me")).json() == {
             "user": None,
             "scope": "admin",
@@ -31,7 +31,7 @@ async def test_while_there_are_no_accounts_an_open_site_lets_anyone_read_and_wri
         assert log["user"] == "ABC"
         (entry,) = (await client.get(f"/logs/{log['uuid']}/history")).json()["items"]
         assert (entry["user"], entry["via"]) == (None, "anonymous")
-        # Nobody becomes somebody by it.
+        # Open access does not allow creating credentials.
         for method, path in (("POST", "/users/ABC/invitation"), ("POST", "/tokens"), ("GET", "/tokens")):
             body = {"json": {"name": "x", "scope": "admin", "user": "ABC"}} if path == "/tokens" else {}
             assert (await client.request(method, path, **(body if method == "POST" else {}))).status_code == 401
@@ -40,23 +40,23 @@ async def test_while_there_are_no_accounts_an_open_site_lets_anyone_read_and_wri
 
 
 @pytest.mark.parametrize("first", ["password", "token"])
-async def test_the_first_account_ends_that_at_once_in_every_process(database_url, first):
+async def test_the_first_account_ends_open_access_in_every_process_at_once(database_url, first):
     async with opened(database_url, open=True) as one, opened(database_url, open=True) as other:
         await one.add("ABC", role="viewer")
-        clients = [one.nobody(), other.nobody()]
+        clients = [one.anonymous(), other.anonymous()]
         assert [(await client.get("/logs")).status_code for client in clients] == [200, 200]
         number = await one.token("ABC") if first == "token" else await one.set_password("ABC")
         assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
         if number:
-            # And what has ended does not begin again.
+            # Open access does not return when the last account is removed.
             await one.write(lambda tx: tokens.revoke(tx, number.split("_")[1]))
             assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
 
 
-async def test_where_anyone_may_read_nobody_writes(database_url):
+async def test_anonymous_reading_does_not_allow_writing(database_url):
     async with opened(database_url, anonymous="read", open=True) as site:
-        await site.people()
-        client = site.nobody()
+        await site.add_users()
+        client = site.anonymous()
         assert (await client.get("/me")).json()["scope"] == "read"
         for path in ("/logs", "/machines", "/logs.ndjson", "/users", "/logs/facets?by=type"):
             assert (await client.get(path)).status_code == 200

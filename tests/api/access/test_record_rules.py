@@ -1,4 +1,4 @@
-"""What depends on the record: whose log it is and how old, what of a machine changes."""
+"""Access rules that depend on the record: author and age of a log, changed fields of a machine."""
 
 import pytest
 
@@ -22,13 +22,13 @@ async def write(client, **more):
     return answer.json()
 
 
-def refused(answer, *pointers):
+def assert_refused(answer, *pointers):
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.text
     assert [error["pointer"] for error in answer.json().get("errors", [])] == list(pointers)
     return True
 
 
-async def test_a_log_is_of_who_writes_it_unless_it_says_otherwise(people):
+async def test_the_author_of_a_log_defaults_to_the_current_user(people):
     operator, supervisor = people["OPE"], people["SUP"]
     assert (await write(operator))["user"] == "OPE"
     assert (await write(operator, user="OPE"))["user"] == "OPE"
@@ -39,34 +39,36 @@ async def test_a_log_is_of_who_writes_it_unless_it_says_otherwise(people):
     results = (await supervisor.post("/logs/bulk", json=bulk)).json()["results"]
     found = [(await supervisor.get(f"/logs/{result['uuid']}")).json()["user"] for result in results]
     assert found == ["SUP", "OPE", None]
-    # A bulk call that replaces keeps the author that is stored.
+    # A bulk call that replaces a log preserves its author.
     again = {"items": [LOG | {"uuid": results[1]["uuid"], "comment": "x"}]}
     assert (await supervisor.post("/logs/bulk", json=again)).json()["counts"]["updated"] == 1
 
 
 @pytest.mark.parametrize("user", ["LEA", None, "nobody"])
-async def test_a_log_for_another_or_for_nobody_takes_a_supervisor(people, user):
+async def test_only_supervisors_write_logs_for_other_authors(people, user):
     for name in ("OPE", "LEA"):
-        assert refused(await people[name].post("/logs", json=LOG | {"user": user if user != name else "SUP"}), "/user")
-        assert refused(await people[name].put(f"/logs/{NEW.format(2)}", json=LOG | {"user": "SUP"}), "/user")
-    # Told before what the database shows, and before what a condition wants.
+        assert assert_refused(
+            await people[name].post("/logs", json=LOG | {"user": user if user != name else "SUP"}), "/user"
+        )
+        assert assert_refused(await people[name].put(f"/logs/{NEW.format(2)}", json=LOG | {"user": "SUP"}), "/user")
+    # The error about the author comes before errors about references and preconditions.
     unknown = {"machine": "no", "type": "no", "user": "SUP"}
     answer = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=unknown, headers={"If-Match": '"1"'})
-    assert refused(answer, "/user")
+    assert assert_refused(answer, "/user")
     answer = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=LOG, headers={"If-Match": '"1"'})
     assert answer.status_code == 412
 
 
-async def edit(client, log):
-    """Whether a client may change and replace a log."""
+async def may_edit(client, log):
+    """Return whether a client may change and replace a log; PATCH and PUT must agree."""
     path = f"/logs/{log['uuid']}"
     patched = await client.patch(path, json={"comment": f"by {id(client)}"})
     put = await client.put(path, json=LOG | {"comment": f"again by {id(client)}"})
     assert (patched.status_code == 200) == (put.status_code == 200), (patched.text, put.text)
-    return patched.status_code == 200 or not (refused(patched) and refused(put))
+    return patched.status_code == 200 or not (assert_refused(patched) and assert_refused(put))
 
 
-async def test_who_edits_whose_log(site, people):
+async def test_roles_decide_whose_logs_a_user_may_edit(site, people):
     await site.add("OP2", role="operator")
     await site.add("LE2", role="lead")
     logs = {name: await write(people["SUP"], user=name) for name in ("OPE", "OP2", "LEA", "LE2", "SUP", "VIE", None)}
@@ -76,23 +78,23 @@ async def test_who_edits_whose_log(site, people):
         "SUP": set(logs),
     }
     for name, expected in may.items():
-        assert {author for author, log in logs.items() if await edit(people[name], log)} == expected, name
+        assert {author for author, log in logs.items() if await may_edit(people[name], log)} == expected, name
 
 
-async def test_an_operator_edits_for_a_day_a_lead_as_long_as_the_author_is_one(site, people, clock):
+async def test_operators_edit_their_logs_for_a_day_and_leads_those_of_operators(site, people, clock):
     log = await write(people["OPE"], started_at="2001-01-01T00:00:00Z")
-    clock.pass_by(hours=23, minutes=59)
-    assert await edit(people["OPE"], log)
-    clock.pass_by(minutes=2)
-    assert not await edit(people["OPE"], log)
-    assert await edit(people["LEA"], log)
+    clock.advance(hours=23, minutes=59)
+    assert await may_edit(people["OPE"], log)
+    clock.advance(minutes=2)
+    assert not await may_edit(people["OPE"], log)
+    assert await may_edit(people["LEA"], log)
     admin = await site.by_token("ADM")
     await admin.patch("/users/OPE", json={"role": "lead"})
-    assert not await edit(people["LEA"], log)
-    assert await edit(people["OPE"], log)
+    assert not await may_edit(people["LEA"], log)
+    assert await may_edit(people["OPE"], log)
 
 
-async def test_a_log_is_refused_after_404_and_410_and_before_412_and_what_it_says(people):
+async def test_403_comes_after_404_and_410_and_before_412_and_422(people):
     mine, other, gone = await write(people["OPE"]), await write(people["SUP"]), await write(people["SUP"])
     await people["SUP"].delete(f"/logs/{gone['uuid']}")
     stale = JSON | {"If-Match": '"9"'}
@@ -104,28 +106,30 @@ async def test_a_log_is_refused_after_404_and_410_and_before_412_and_what_it_say
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "read-only")
 
 
-async def test_a_lead_changes_two_fields_of_a_machine(people):
+async def test_a_lead_may_change_only_two_fields_of_a_machine(people):
     lead, path = people["LEA"], "/machines/Saw"
     changed = await lead.patch(path, json={"comment": "grince", "in_service": False})
     assert (changed.status_code, changed.json()["version"]) == (200, 2)
     stored = (await lead.get(path)).json()
-    # What GET gave may come back, with these two changed.
+    # A client may send the record of a GET back, with these two fields changed.
     put = await lead.put(path, json=stored | {"comment": None, "in_service": None})
     assert (put.status_code, put.json()["in_service"]) == (200, None)
     rest = {name: stored[name] for name in ("sector", "attributes")}
     assert (await lead.put(path, json=rest | {"comment": "x"})).status_code == 200
     assert (await lead.patch(path, json={"sector": "1A", "attributes": {"kw": 3}})).status_code == 200
-    refused(await lead.put(path, json={"comment": "x"}), "/attributes", "/sector")
-    refused(await lead.patch(path, json={"sector": "2B", "comment": "y"}), "/sector")
-    refused(await lead.patch(path, json={"name": "SAW"}), "/name")
-    refused(await lead.patch(path, json={"attributes": {"kw": None}}, headers={"If-Match": '"1"'}), "/attributes")
+    assert_refused(await lead.put(path, json={"comment": "x"}), "/attributes", "/sector")
+    assert_refused(await lead.patch(path, json={"sector": "2B", "comment": "y"}), "/sector")
+    assert_refused(await lead.patch(path, json={"name": "SAW"}), "/name")
+    assert_refused(
+        await lead.patch(path, json={"attributes": {"kw": None}}, headers={"If-Match": '"1"'}), "/attributes"
+    )
     assert (await lead.get(path)).json()["comment"] == "x"
     assert (await lead.patch("/machines/none", json={"sector": "2B"})).status_code == 404
-    refused(await lead.put("/machines/none", json={}, headers={"If-Match": '"1"'}))
+    assert_refused(await lead.put("/machines/none", json={}, headers={"If-Match": '"1"'}))
     assert (await people["SUP"].put("/machines/none", json={})).status_code == 201
 
 
-async def test_history_says_who_and_by_what_way(site, people):
+async def test_history_shows_the_user_and_the_kind_of_credential(site, people):
     log = await write(people["OPE"])
     await site.set_password("LEA")
     lead = await site.by_session("LEA")
@@ -137,7 +141,7 @@ async def test_history_says_who_and_by_what_way(site, people):
     ]
 
 
-async def test_deleted_logs_are_shown_to_supervisors(site, people):
+async def test_only_supervisors_list_deleted_logs(site, people):
     log = await write(people["OPE"])
     assert (await people["SUP"].delete(f"/logs/{log['uuid']}")).status_code == 204
     for trigram in ("OPE", "LEA"):
@@ -147,7 +151,7 @@ async def test_deleted_logs_are_shown_to_supervisors(site, people):
     assert [found["uuid"] for found in (await supervisor.get("/logs?deleted=true")).json()["items"]] == [log["uuid"]]
 
 
-async def test_a_key_belongs_to_its_user(people):
+async def test_an_idempotency_key_belongs_to_its_user(people):
     key, body = {"Idempotency-Key": "one"}, {"machine": "Saw", "type": "info"}
     answers = [await people[trigram].post("/logs", json=body, headers=key) for trigram in ("OPE", "LEA", "OPE")]
     assert [answer.status_code for answer in answers] == [201] * 3

@@ -1,4 +1,4 @@
-"""Who may do what: every route of the application, with every kind of credential."""
+"""Roles and scopes: every route of the application, with every kind of credential."""
 
 import pytest
 import pytest_asyncio
@@ -28,7 +28,7 @@ READS = (
     *("/tokens", "/tokens/{id}", "/me", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
 )
-# What each operation takes, written down apart from the code's own table. None is open to all.
+# The role and scope that each operation requires, written independently of the code; None means no credentials.
 EXPECTED = {
     **{("GET", path): ("viewer", "read") for path in READS},
     ("POST", "/logs"): ("operator", "write"),
@@ -65,9 +65,9 @@ KEYS = {"{uuid}": "00000000-0000-4000-8000-000000000000", "{code}": "gone", "{na
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def credentials(seeded_url):
-    """A client for each kind of credential, and whom it acts for: a role and a scope, or neither."""
+    """Clients with valid credentials by role and scope, and a list of clients with missing or invalid credentials."""
     async with opened(seeded_url) as site:
-        await site.people()
+        await site.add_users()
         found = {(role, scope): await site.by_token(trigram_of(role), scope) for role in ROLES for scope in SCOPES}
         late, revoked = await site.token("ADM"), await site.token("ADM")
         number = int(late.split("_")[1])
@@ -78,15 +78,15 @@ async def credentials(seeded_url):
         await site.write(lambda tx: tx.cursor.execute("UPDATE users SET active = false WHERE trigram = 'OFF'"))
         changed = f"{late[:-1]}{'A' if late[-1] != 'A' else 'B'}"
         texts = (late, revoked, changed, "mm_1_short", "mm_999_" + "a" * 43, "none", "")
-        yield found, [site.nobody(), off, *map(site.shows, texts)]
+        yield found, [site.anonymous(), off, *map(site.with_token, texts)]
 
 
 async def ask(client, method, path):
     for name, key in KEYS.items():
         path = path.replace(name, key)
-    # A list is no body of anything: who may is told so, before anything is written.
+    # No operation accepts a list as body: an authorized request fails validation and writes nothing.
     body = {"json": []} if method in ("POST", "PUT", "PATCH") else {}
-    # The stream has no end: whoever may follow it asks wrongly.
+    # The event stream has no end, so request it with an invalid parameter.
     path = path.replace("{id}", "9999").replace("/events", "/events?since=x")
     return await client.request(method, path, **body)
 
@@ -95,12 +95,12 @@ async def test_every_route_is_listed_here():
     assert set(EXPECTED) == set(ROUTES)
 
 
-@pytest.mark.proof("every route, every role and scope; no, expired, revoked, bad credential")
+@pytest.mark.proof("every route with every role and scope, and missing, expired, revoked, bad credentials")
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_a_route_lets_in_whom_the_contract_lets_in(credentials, figure, method, path):
+async def test_each_route_allows_exactly_the_documented_roles_and_scopes(credentials, record_counts, method, path):
     known, unknown = credentials
     needed = EXPECTED.get((method, path))
-    figure(len(known) + len(unknown), routes=1, not_as_the_table=0)
+    record_counts(len(known) + len(unknown), routes=1, contract_violations=0)
     if needed is None:
         for client in (*unknown, *known.values()):
             answer = await ask(client, method, path)
@@ -120,20 +120,20 @@ async def test_a_route_lets_in_whom_the_contract_lets_in(credentials, figure, me
 
 
 @pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer ", "bearer mm_1_" + "a" * 43, "mm_1_x", "é"])
-async def test_what_is_no_good_token_is_not_let_in(credentials, header):
+async def test_an_invalid_authorization_header_is_refused(credentials, header):
     client = credentials[1][0]
     answer = await client.get("/logs", headers={"Authorization": header.encode()})
     assert answer.status_code == 401
 
 
-async def test_the_scheme_of_a_token_has_no_case(credentials):
+async def test_the_bearer_scheme_is_case_insensitive(credentials):
     token = credentials[0]["viewer", "read"].headers["Authorization"].split()[1]
     assert (await credentials[1][0].get("/me", headers={"Authorization": f"BEARER  {token}"})).status_code == 200
 
 
-# Each row has every fault of the rows after it: who may not is told nothing else.
+# Each row also has the errors of all rows after it. A client without access gets only 401 or 403.
 @pytest.mark.parametrize(("kind", "expected"), [("nobody", 401), ("viewer", 403), ("operator", None)])
-async def test_who_asks_is_settled_before_what_is_asked(credentials, kind, expected):
+async def test_authorization_is_checked_before_the_request_is_validated(credentials, kind, expected):
     client = credentials[1][0] if kind == "nobody" else credentials[0][kind, "write"]
     long = "x" * 9_000
     rows = [
@@ -151,7 +151,7 @@ async def test_who_asks_is_settled_before_what_is_asked(credentials, kind, expec
     assert (await client.put("/logs")).status_code == 405
 
 
-async def test_head_is_let_in_as_get(credentials):
+async def test_head_requires_the_same_access_as_get(credentials):
     known, unknown = credentials
     assert (await unknown[0].head("/logs")).status_code == 401
     assert (await known["viewer", "read"].head("/logs")).status_code == 200
@@ -162,14 +162,14 @@ async def test_roles_and_scopes_are_those_of_the_models():
     assert [scope.name.lower() for scope in Scope] == list(SCOPE.choices)
 
 
-async def test_a_route_without_an_action_is_refused_when_it_is_made():
+async def test_a_route_without_an_action_is_refused_at_declaration():
     with pytest.raises(TypeError, match="needs"):
         tagged("test").get("/test")(needs)
     with pytest.raises(TypeError, match="needs"):
         action_of("/test", {"dependencies": []})
 
 
-async def test_the_document_says_what_each_operation_takes():
+async def test_the_openapi_document_describes_the_access_of_each_operation():
     document = create_app(Settings.model_construct()).openapi()
     assert set(document["components"]["securitySchemes"]) == {"token", "session"}
     for (method, path), needed in EXPECTED.items():
@@ -178,6 +178,6 @@ async def test_the_document_says_what_each_operation_takes():
         operation = document["paths"][path][method.lower()]
         assert operation["security"] == ([] if needed is None else [{"token": []}, {"session": []}])
         assert needed is None or "401" in operation["responses"]
-        # Of logs, supervisors may list the deleted ones.
+        # Listing deleted logs requires a supervisor.
         narrower = path == "/logs" or needed not in (None, ("viewer", "read")) or method == "POST"
         assert ("403" in operation["responses"]) == narrower

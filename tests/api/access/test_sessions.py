@@ -1,4 +1,4 @@
-"""Sessions of the console: the cookie, what ends it, and writes that only its own pages make."""
+"""Sessions of the console: cookies, expiry, CSRF protection, and rate limits of sign-in."""
 
 import re
 
@@ -11,7 +11,7 @@ SIGN_IN = {"trigram": "ADM", "password": PASSWORD}
 WRITE = ("PUT", "/machines/Saw")
 
 
-async def me(client):
+async def me_status(client):
     return (await client.get("/me")).status_code
 
 
@@ -23,7 +23,7 @@ async def me(client):
     ],
 )
 async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, flags):
-    client = site.nobody(scheme)
+    client = site.anonymous(scheme)
     answer = await client.post("/session", json=SIGN_IN | {"trigram": "adm"})
     assert answer.json().keys() == {"user", "csrf_token"}
     assert answer.json()["user"]["trigram"] == "ADM"
@@ -31,23 +31,23 @@ async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, fla
     cookie, *found = answer.headers["Set-Cookie"].split("; ")
     assert re.fullmatch(name + "=[A-Za-z0-9_-]{43}", cookie)
     assert set(found) == flags
-    assert await me(client) == 200
+    assert await me_status(client) == 200
     client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
     ended = await client.delete("/session")
     assert (ended.status_code, "Max-Age=0" in ended.headers["Set-Cookie"]) == (204, True)
-    assert await me(client) == 401
-    # The cookie itself is worth nothing any more.
-    assert (await site.nobody(scheme).get("/me", headers={"Cookie": cookie})).status_code == 401
+    assert await me_status(client) == 401
+    # The cookie is no longer valid on the server, either.
+    assert (await site.anonymous(scheme).get("/me", headers={"Cookie": cookie})).status_code == 401
 
 
-async def test_a_cookie_of_the_other_scheme_is_none(site):
-    cookie = (await site.nobody().post("/session", json=SIGN_IN)).headers["Set-Cookie"].split(";")[0]
-    assert (await site.nobody("https").get("/me", headers={"Cookie": cookie})).status_code == 401
-    assert (await site.nobody().get("/me", headers={"Cookie": f"{cookie}x"})).status_code == 401
-    assert (await site.nobody().get("/me", headers={"Cookie": f"other=1; {cookie}"})).status_code == 200
+async def test_a_cookie_of_the_other_scheme_is_ignored(site):
+    cookie = (await site.anonymous().post("/session", json=SIGN_IN)).headers["Set-Cookie"].split(";")[0]
+    assert (await site.anonymous("https").get("/me", headers={"Cookie": cookie})).status_code == 401
+    assert (await site.anonymous().get("/me", headers={"Cookie": f"{cookie}x"})).status_code == 401
+    assert (await site.anonymous().get("/me", headers={"Cookie": f"other=1; {cookie}"})).status_code == 200
 
 
-async def test_a_write_by_cookie_carries_the_session_s_token(site):
+async def test_a_write_with_a_cookie_requires_the_csrf_token(site):
     client, other = await site.by_session("ADM"), await site.by_session("ADM")
     good = client.headers.pop("X-CSRF-Token")
     assert (await client.get("/me")).json()["csrf_token"] == good
@@ -58,11 +58,11 @@ async def test_a_write_by_cookie_carries_the_session_s_token(site):
     assert answer.status_code == 403
     assert (await client.delete("/session")).status_code == 403
     assert (await client.request(*WRITE, json={}, headers={"X-CSRF-Token": good})).status_code == 201
-    # A token is sent by nobody else's page.
+    # A bearer token needs no CSRF token: browsers never attach it by themselves.
     assert (await (await site.by_token("ADM")).request(*WRITE, json={})).status_code == 200
 
 
-ELSEWHERE = [
+CROSS_SITE_HEADERS = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
     {"Origin": "http://machine-monitor.evil.example"},
@@ -72,7 +72,7 @@ ELSEWHERE = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Origin": "http://machine-monitor", "Sec-Fetch-Site": "cross-site"},
 ]
-HERE = [
+SAME_SITE_HEADERS = [
     {"Origin": "http://machine-monitor"},
     {"Origin": "https://console.example"},
     {"Referer": "http://machine-monitor/ui/"},
@@ -81,48 +81,48 @@ HERE = [
 ]
 
 
-async def test_a_page_of_another_site_writes_nothing_by_cookie(database_url):
+async def test_a_page_of_another_site_cannot_write_with_the_cookie(database_url):
     async with opened(database_url, cors_origins="https://console.example") as site:
-        await site.people()
+        await site.add_users()
         client = await site.by_session("ADM")
-        for headers in ELSEWHERE:
+        for headers in CROSS_SITE_HEADERS:
             for method, path in (WRITE, ("DELETE", "/session"), ("POST", "/session"), ("POST", "/setup")):
                 body = {} if method == "DELETE" else {"json": SIGN_IN}
                 answer = await client.request(method, path, headers=headers, **body)
                 assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (headers, path)
             assert (await client.get("/me", headers=headers)).status_code == 200
-        for headers in HERE:
+        for headers in SAME_SITE_HEADERS:
             assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300
 
 
-async def test_a_frontend_of_a_named_origin_may_use_cookies_and_of_any_origin_none(sqlite_database_url):
+async def test_only_named_cors_origins_may_send_cookies(sqlite_database_url):
     for origins, allowed in (("https://console.example", "true"), ("*", None)):
         async with opened(sqlite_database_url, cors_origins=origins) as site:
-            answer = await site.nobody().get("/healthz", headers={"Origin": "https://console.example"})
+            answer = await site.anonymous().get("/healthz", headers={"Origin": "https://console.example"})
             assert answer.headers.get("Access-Control-Allow-Credentials") == allowed
 
 
-async def test_a_session_ends_when_nothing_is_asked_for_half_an_hour(site, clock):
+async def test_a_session_expires_after_half_an_hour_without_requests(site, clock):
     client = await site.by_session("ADM")
     for _ in range(3):
-        clock.pass_by(minutes=29)
-        assert await me(client) == 200
+        clock.advance(minutes=29)
+        assert await me_status(client) == 200
         await site.app.state.identity.close()
-    clock.pass_by(minutes=31)
-    assert await me(client) == 401
+    clock.advance(minutes=31)
+    assert await me_status(client) == 401
 
 
-async def test_a_session_ends_after_twelve_hours_whatever_is_asked(site, clock):
+async def test_a_session_expires_after_twelve_hours_even_if_used(site, clock):
     client = await site.by_session("ADM")
     for _ in range(12 * 3 - 1):
-        clock.pass_by(minutes=20)
-        assert await me(client) == 200
+        clock.advance(minutes=20)
+        assert await me_status(client) == 200
         await site.app.state.identity.close()
-    clock.pass_by(minutes=21)
-    assert await me(client) == 401
+    clock.advance(minutes=21)
+    assert await me_status(client) == 401
 
 
-async def test_a_session_is_noted_once_a_minute(site, clock, monkeypatch):
+async def test_the_use_of_a_session_is_recorded_once_a_minute(site, clock, monkeypatch):
     writes, write = [], site.database.write
     client = await site.by_session("ADM")
 
@@ -132,11 +132,11 @@ async def test_a_session_is_noted_once_a_minute(site, clock, monkeypatch):
 
     monkeypatch.setattr(site.database, "write", counted)
     for _ in range(5):
-        await me(client)
+        await me_status(client)
     assert len(writes) == 0
-    clock.pass_by(seconds=61)
+    clock.advance(seconds=61)
     for _ in range(5):
-        await me(client)
+        await me_status(client)
         await site.app.state.identity.close()
     assert len(writes) == 1
 
@@ -145,18 +145,18 @@ async def change_password(client, current=PASSWORD, new="un autre long secret"):
     return await client.put("/me/password", json={"current": current, "new": new})
 
 
-async def test_a_password_changes_by_the_one_so_far_and_ends_every_session(site):
+async def test_changing_a_password_requires_the_current_one_and_ends_all_sessions(site):
     client, other = await site.by_session("ADM"), await site.by_session("ADM")
     token = await site.by_token("ADM")
     wrong = await change_password(client, "not this one here")
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/current")
     short = await change_password(client, new="short")
     assert (short.status_code, short.json()["errors"][0]["pointer"]) == (422, "/new")
-    assert await me(other) == 200
+    assert await me_status(other) == 200
     assert (await change_password(client)).status_code == 204
-    assert [await me(one) for one in (client, other, token)] == [401, 401, 200]
-    assert (await site.nobody().post("/session", json=SIGN_IN)).status_code == 401
-    answer = await site.nobody().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
+    assert [await me_status(one) for one in (client, other, token)] == [401, 401, 200]
+    assert (await site.anonymous().post("/session", json=SIGN_IN)).status_code == 401
+    answer = await site.anonymous().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
     assert answer.status_code == 200
     assert (await change_password(await site.by_token("VIE"))).status_code == 422
 
@@ -164,12 +164,12 @@ async def test_a_password_changes_by_the_one_so_far_and_ends_every_session(site)
 @pytest.mark.parametrize(
     ("change", "status"), [({"role": "operator"}, 401), ({"active": False}, 401), ({"last_name": "X"}, 200)]
 )
-async def test_another_role_or_a_switch_ends_sessions_and_nothing_else_does(site, change, status):
+async def test_changing_role_or_active_ends_the_sessions_of_a_user(site, change, status):
     await site.set_password("LEA")
     client, token = await site.by_session("LEA"), await site.by_token("LEA")
     await (await site.by_token("ADM")).patch("/users/LEA", json=change)
-    assert await me(client) == status
-    assert await me(token) == (401 if "active" in change else 200)
+    assert await me_status(client) == status
+    assert await me_status(token) == (401 if "active" in change else 200)
     if "role" in change:
         assert (await token.get("/me")).json()["user"]["role"] == "operator"
         assert (await token.patch("/machines/none", json={})).status_code == 403
@@ -184,13 +184,13 @@ WRONG = [
 ]
 
 
-async def test_whatever_is_wrong_the_words_are_the_same(site, monkeypatch):
+async def test_every_failed_sign_in_gets_the_same_response(site, monkeypatch):
     await site.set_password("LEA")
     await (await site.by_token("ADM")).patch("/users/LEA", json={"active": False})
     verified = []
     register = rate_limit.register
     monkeypatch.setattr(rate_limit, "register", lambda *given: verified.append(given) or register(*given))
-    answers = [await site.nobody().post("/session", json=body) for body in WRONG]
+    answers = [await site.anonymous().post("/session", json=body) for body in WRONG]
     said = [{**answer.json(), "request_id": None} for answer in answers]
     assert [answer.status_code for answer in answers] == [401] * len(WRONG)
     assert said == [said[0]] * len(WRONG)
@@ -198,24 +198,24 @@ async def test_whatever_is_wrong_the_words_are_the_same(site, monkeypatch):
     assert {answer.headers.get("Set-Cookie") for answer in answers} == {None}
 
 
-async def test_each_wrong_sign_in_costs_one_hash(site, monkeypatch):
-    from machine_monitor.services.accounts import passwords  # noqa: PLC0415 -- what is watched
+async def test_each_failed_sign_in_computes_one_hash(site, monkeypatch):
+    from machine_monitor.services.accounts import passwords  # noqa: PLC0415 -- only this test patches it
 
     hashed, verify = [], passwords._HASHER.verify
     monkeypatch.setattr(passwords._HASHER, "verify", lambda *given: hashed.append(given) or verify(*given))
     for body in WRONG:
-        await site.nobody().post("/session", json=body)
+        await site.anonymous().post("/session", json=body)
     assert len(hashed) == len(WRONG)
 
 
-async def sign_in(site, trigram="ADM", password="not the password", address="10.0.0.1"):  # noqa: S107 -- of nobody
-    client = site.nobody()
+async def sign_in(site, trigram="ADM", password="not the password", address="10.0.0.1"):  # noqa: S107 -- only a test password
+    client = site.anonymous()
     client._transport.client = (address, 1)
     return await client.post("/session", json={"trigram": trigram, "password": password})
 
 
 @pytest.mark.parametrize("trigram", ["ADM", "none"])
-async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock, trigram):
+async def test_sign_in_attempts_are_limited_per_account(site, clock, trigram):
     for number in range(rate_limit.OF_ACCOUNT):
         name = trigram.lower() if number % 2 else trigram
         assert (await sign_in(site, name, address=f"10.0.0.{number}")).status_code == 401
@@ -224,11 +224,11 @@ async def test_an_account_is_tried_ten_times_in_a_quarter_of_an_hour(site, clock
         assert (answer.status_code, answer.json()["code"]) == (429, "rate-limited")
         assert 0 < int(answer.headers["Retry-After"]) <= 900
     assert (await change_password(await site.by_token("ADM"))).status_code == (429 if trigram == "ADM" else 204)
-    clock.pass_by(minutes=16)
+    clock.advance(minutes=16)
     assert (await sign_in(site, trigram)).status_code == 401
 
 
-async def test_an_address_tries_fifty_times_whoever_it_tries(site, monkeypatch):
+async def test_sign_in_attempts_are_limited_per_address(site, monkeypatch):
     monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
     for number in range(4):
         assert (await sign_in(site, f"no{number}", address="2001:db8::1")).status_code == 401
@@ -236,7 +236,7 @@ async def test_an_address_tries_fifty_times_whoever_it_tries(site, monkeypatch):
     assert (await sign_in(site, "more", address="2001:db8:0:1::1")).status_code == 401
 
 
-async def test_who_signs_in_right_is_not_limited(site, monkeypatch):
+async def test_successful_sign_ins_are_not_limited(site, monkeypatch):
     monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
     for _ in range(rate_limit.OF_ACCOUNT + 2):
         assert (await sign_in(site, password=PASSWORD)).status_code == 200

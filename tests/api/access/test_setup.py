@@ -1,4 +1,4 @@
-"""The first admin, invitations, and that there is always somebody who can administer."""
+"""Setup of the first admin, invitations, and the rule that one admin must remain."""
 
 import asyncio
 
@@ -10,17 +10,17 @@ from machine_monitor.services.accounts import invitations
 BODY = {"password": PASSWORD, "trigram": "BOS", "first_name": "Zoé"}
 
 
-async def first(site):
+async def first_admin_code(site):
     return (await site.write(invitations.invite_first)).code
 
 
 async def set_up(site, code, **more):
-    return await site.nobody().post("/setup", json=BODY | {"code": code} | more)
+    return await site.anonymous().post("/setup", json=BODY | {"code": code} | more)
 
 
-async def test_the_first_admin_signs_up_and_is_signed_in(bare):
-    code = await first(bare)
-    client = bare.nobody()
+async def test_the_first_admin_signs_up_and_is_signed_in(empty_site):
+    code = await first_admin_code(empty_site)
+    client = empty_site.anonymous()
     answer = await client.post("/setup", json=BODY | {"code": code})
     assert answer.status_code == 200
     assert answer.headers["Cache-Control"] == "no-store"
@@ -28,43 +28,49 @@ async def test_the_first_admin_signs_up_and_is_signed_in(bare):
     assert (user["trigram"], user["first_name"], user["role"], user["active"]) == ("BOS", "Zoé", "admin", True)
     me = (await client.get("/me")).json()
     assert me == {"user": user, "scope": "admin", "via": "session", "csrf_token": answer.json()["csrf_token"]}
-    assert await bare.write(invitations.invite_first) is None
-    for again in (await set_up(bare, code), await set_up(bare, "x" * 43), await set_up(bare, "é\u0000"[:1])):
+    assert await empty_site.write(invitations.invite_first) is None
+    for again in (
+        await set_up(empty_site, code),
+        await set_up(empty_site, "x" * 43),
+        await set_up(empty_site, "é\u0000"[:1]),
+    ):
         assert (again.status_code, again.json()["code"]) == (410, "gone")
 
 
-async def test_of_twenty_at_once_one_becomes_the_first_admin(bare):
-    # With one code, and with another of a server that was started beside.
-    codes = [await first(bare)] * 15 + [await first(bare)] * 5
-    answers = await asyncio.gather(*[set_up(bare, code, trigram=f"B{number}") for number, code in enumerate(codes)])
+async def test_one_of_twenty_concurrent_setups_creates_the_first_admin(empty_site):
+    # Use one code, and another code from a second server.
+    codes = [await first_admin_code(empty_site)] * 15 + [await first_admin_code(empty_site)] * 5
+    answers = await asyncio.gather(
+        *[set_up(empty_site, code, trigram=f"B{number}") for number, code in enumerate(codes)]
+    )
     assert sorted(answer.status_code for answer in answers) == [200, *[410] * 19]
     (winner,) = [answer.json()["user"]["trigram"] for answer in answers if answer.status_code == 200]
-    admin = await bare.by_session(winner)
+    admin = await empty_site.by_session(winner)
     assert [user["trigram"] for user in (await admin.get("/users")).json()["items"]] == [winner]
 
 
-async def test_a_person_who_is_there_already_becomes_the_first_admin(bare):
-    await bare.add("bos", role="viewer", last_name="Martin", active=False)
-    answer = await set_up(bare, await first(bare))
+async def test_an_existing_user_can_become_the_first_admin(empty_site):
+    await empty_site.add("bos", role="viewer", last_name="Martin", active=False)
+    answer = await set_up(empty_site, await first_admin_code(empty_site))
     user = answer.json()["user"]
     assert (user["trigram"], user["first_name"], user["last_name"]) == ("bos", "Zoé", "Martin")
     assert (user["role"], user["active"], user["version"]) == ("admin", True, 2)
 
 
-async def test_a_code_runs_out_after_a_quarter_of_an_hour(bare, clock):
-    code = await first(bare)
-    clock.pass_by(minutes=16)
-    assert (await set_up(bare, code)).status_code == 410
-    assert (await set_up(bare, await first(bare))).status_code == 200
+async def test_a_setup_code_expires_after_15_minutes(empty_site, clock):
+    code = await first_admin_code(empty_site)
+    clock.advance(minutes=16)
+    assert (await set_up(empty_site, code)).status_code == 410
+    assert (await set_up(empty_site, await first_admin_code(empty_site))).status_code == 200
 
 
-async def test_a_code_that_sets_nothing_up_stays_good(bare):
-    code = await first(bare)
-    answer = await set_up(bare, code, trigram=None)
+async def test_a_setup_code_remains_valid_after_a_failed_attempt(empty_site):
+    code = await first_admin_code(empty_site)
+    answer = await set_up(empty_site, code, trigram=None)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/trigram")
-    answer = await set_up(bare, code, password="court")  # noqa: S106 -- of nobody
+    answer = await set_up(empty_site, code, password="court")  # noqa: S106 -- only a test password
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/password")
-    assert (await set_up(bare, code)).status_code == 200
+    assert (await set_up(empty_site, code)).status_code == 200
 
 
 async def invite(site, trigram):
@@ -75,33 +81,33 @@ async def invite(site, trigram):
     return url.partition("#code=")[2]
 
 
-async def test_an_invitation_is_good_once(site):
+async def test_an_invitation_can_be_used_once(site):
     code = await invite(site, "LEA")
     for wrong in ({"trigram": "OPE"}, {"password": "lea lea lea lea lea lea"}):
         assert (
-            await site.nobody().post("/setup", json={"code": code, "password": PASSWORD} | wrong)
+            await site.anonymous().post("/setup", json={"code": code, "password": PASSWORD} | wrong)
         ).status_code == 422
-    answer = await site.nobody().post("/setup", json={"code": code, "password": PASSWORD, "first_name": "Léa"})
+    answer = await site.anonymous().post("/setup", json={"code": code, "password": PASSWORD, "first_name": "Léa"})
     assert (answer.json()["user"]["role"], answer.json()["user"]["first_name"]) == ("lead", "Léa")
     assert (await set_up(site, code, trigram="LEA")).status_code == 410
     assert (await (await site.by_session("LEA")).get("/me")).json()["user"]["trigram"] == "LEA"
 
 
-async def test_of_many_who_take_an_invitation_at_once_one_has_it(site):
+async def test_one_of_many_concurrent_uses_of_an_invitation_succeeds(site):
     code = await invite(site, "OPE")
     answers = await asyncio.gather(*[set_up(site, code, trigram="OPE") for _ in range(8)])
     assert sorted(answer.status_code for answer in answers) == [200, *[410] * 7]
 
 
-async def test_an_invitation_is_void_after_a_day_a_newer_one_and_for_who_is_switched_off(site, clock):
+async def test_an_invitation_is_void_when_expired_replaced_or_for_an_inactive_user(site, clock):
     admin = await site.by_token("ADM")
     old = await invite(site, "OPE")
     new = await invite(site, "OPE")
     assert (await set_up(site, old, trigram="OPE")).status_code == 410
-    clock.pass_by(hours=23)
+    clock.advance(hours=23)
     assert (await set_up(site, new, trigram="OPE")).status_code == 200
     late = await invite(site, "OPE")
-    clock.pass_by(hours=25)
+    clock.advance(hours=25)
     assert (await set_up(site, late, trigram="OPE")).status_code == 410
     off = await invite(site, "OPE")
     await admin.patch("/users/OPE", json={"active": False})
@@ -112,7 +118,7 @@ async def test_an_invitation_is_void_after_a_day_a_newer_one_and_for_who_is_swit
     assert (await admin.post("/users/OPE/invitation?x=1")).status_code == 422
 
 
-LOSSES = [
+ADMIN_REMOVALS = [
     ("PATCH", {"role": "supervisor"}, "/role"),
     ("PATCH", {"active": False}, "/active"),
     ("PUT", {}, "/role"),
@@ -120,11 +126,11 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize(("method", "body", "pointer"), LOSSES)
-async def test_the_last_admin_stays(site, method, body, pointer):
+@pytest.mark.parametrize(("method", "body", "pointer"), ADMIN_REMOVALS)
+async def test_the_last_admin_cannot_be_removed(site, method, body, pointer):
     await site.add("AD2", role="admin")
     admin = await site.by_token("ADM")
-    # An admin without a password is nobody who could take over.
+    # An admin without a password cannot sign in and does not count.
     answer = await admin.request(method, "/users/ADM", json=body)
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     [fault] = answer.json()["errors"]
@@ -139,7 +145,7 @@ async def test_the_last_admin_stays(site, method, body, pointer):
     assert (await admin.request(method, "/users/ADM", json=body)).status_code < 300
 
 
-async def test_of_two_admins_who_remove_each_other_one_stays(site):
+async def test_two_admins_who_demote_each_other_leave_one_admin(site):
     for number in range(4):
         name = f"A{number}"
         await site.add(name, role="admin")
@@ -156,7 +162,7 @@ async def test_of_two_admins_who_remove_each_other_one_stays(site):
         assert (await one.patch(f"/users/{name}", json={"role": "viewer"})).status_code == 200
 
 
-async def test_who_is_deleted_leaves_no_account(site):
+async def test_deleting_a_user_deletes_its_credentials(site):
     token = await site.by_token("VIE")
     await invite(site, "VIE")
     await site.set_password("VIE")
@@ -170,9 +176,9 @@ async def test_who_is_deleted_leaves_no_account(site):
     assert counts == [0, 0, 2, 1]
 
 
-async def test_links_name_the_host_that_was_asked(database_url):
+async def test_links_use_the_host_of_the_request(database_url):
     async with opened(database_url, allowed_hosts="monitor.example") as site:
-        await site.people()
+        await site.add_users()
         client = await site.by_token("ADM")
         answer = await client.post("https://monitor.example/users/OPE/invitation")
         assert answer.json()["url"].startswith("https://monitor.example/ui/setup#code=")

@@ -1,4 +1,4 @@
-"""Tokens: made, listed, used and revoked; nothing tells their text again."""
+"""API tokens: creation, listing, use and revocation. Their secret is shown only once."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ async def test_a_token_is_shown_once_and_then_without_its_text(site):
     shown = (await client.get(answer.headers["Location"])).json()
     assert shown == {name: value for name, value in made.items() if name != "token"}
     assert shown in (await client.get("/tokens")).json()["items"]
-    assert (await site.shows(made["token"]).get("/me")).json() == {
+    assert (await site.with_token(made["token"]).get("/me")).json() == {
         "user": (await client.get("/users/OPE")).json(),
         "scope": "read",
         "via": "token",
@@ -54,32 +54,32 @@ async def test_a_token_is_shown_once_and_then_without_its_text(site):
         BODY | {"user": "OFF"},
     ],
 )
-async def test_a_token_that_cannot_be_is_refused(site, body):
+async def test_an_invalid_token_request_is_refused(site, body):
     await site.add("OFF", active=False)
     assert (await (await site.by_token("ADM")).post("/tokens", json=body)).status_code == 422
 
 
-async def test_a_token_ends_with_its_days_and_its_user(site, clock):
+async def test_a_token_expires_and_ends_with_its_user(site, clock):
     admin = await site.by_token("ADM")
-    one, two = [site.shows((await make(admin, user="LEA", days=days))["token"]) for days in (1, 2)]
-    clock.pass_by(hours=25)
+    one, two = [site.with_token((await make(admin, user="LEA", days=days))["token"]) for days in (1, 2)]
+    clock.advance(hours=25)
     assert [(await client.get("/me")).status_code for client in (one, two)] == [401, 200]
     await admin.patch("/users/LEA", json={"active": False})
     assert (await two.get("/me")).status_code == 401
 
 
-async def test_no_credential_makes_one_of_a_wider_scope(site):
+async def test_a_credential_cannot_create_a_token_of_a_wider_scope(site):
     for scope in SCOPES[1:]:
         client = await site.by_token("ADM", scope)
         for wanted in SCOPES:
             fits = SCOPES.index(wanted) <= SCOPES.index(scope)
             found = await make(client, 201 if fits else 403, scope=wanted)
             assert fits or found["errors"][0]["pointer"] == "/scope"
-    # A session may what its user may.
+    # A session has the full rights of its user.
     await make(await site.by_session("ADM"), scope="admin")
 
 
-async def test_everyone_has_their_own_and_an_admin_all(site):
+async def test_users_manage_their_own_tokens_and_admins_all(site):
     admin, narrow = await site.by_token("ADM"), await site.by_token("ADM", "write")
     lead = await site.by_token("LEA", "write")
     for client in (lead, narrow):
@@ -101,14 +101,14 @@ async def test_everyone_has_their_own_and_an_admin_all(site):
         assert (await admin.delete(f"/tokens/{key}")).status_code == 404
 
 
-async def test_a_revoked_token_is_none_at_once(site):
+async def test_a_revoked_token_stops_working_at_once(site):
     client = await site.by_token("OPE", "write")
     (own,) = (await client.get("/tokens")).json()["items"]
     assert (await client.delete(f"/tokens/{own['id']}")).status_code == 204
     assert (await client.get("/me")).status_code == 401
 
 
-async def test_a_list_of_tokens_takes_the_grammar_of_lists(site):
+async def test_the_list_of_tokens_supports_the_query_language(site):
     admin = await site.by_token("ADM")
     for number in range(5):
         await make(admin, name=f"Nr {number}", scope=SCOPES[number % 3], user="LEA" if number % 2 else None)
@@ -130,27 +130,27 @@ async def test_a_list_of_tokens_takes_the_grammar_of_lists(site):
         assert (await admin.get(f"/tokens?{query}")).status_code == 422
 
 
-async def test_a_use_is_noted_beside_the_request_once_a_minute(site, clock):
+async def test_the_last_use_of_a_token_is_recorded_once_a_minute(site, clock):
     made = await make(await site.by_token("LEA", "write"))
-    client, admin = site.shows(made["token"]), await site.by_token("ADM")
+    client, admin = site.with_token(made["token"]), await site.by_token("ADM")
 
-    async def noted():
+    async def last_used_at():
         await site.app.state.identity.close()
         return (await admin.get(f"/tokens/{made['id']}")).json()["last_used_at"]
 
-    assert await noted() is None
+    assert await last_used_at() is None
     await asyncio.gather(*[client.get("/me") for _ in range(5)])
-    first = await noted()
+    first = await last_used_at()
     assert first is not None
-    clock.pass_by(seconds=30)
+    clock.advance(seconds=30)
     await client.get("/me")
-    assert await noted() == first
-    clock.pass_by(seconds=31)
+    assert await last_used_at() == first
+    clock.advance(seconds=31)
     await client.get("/me")
-    assert await noted() > first
+    assert await last_used_at() > first
 
 
-async def test_a_use_that_cannot_be_noted_harms_nobody(site, monkeypatch, caplog):
+async def test_failing_to_record_the_last_use_does_not_fail_requests(site, monkeypatch, caplog):
     client = await site.by_token("LEA")
 
     async def fail(*_):
@@ -163,8 +163,8 @@ async def test_a_use_that_cannot_be_noted_harms_nobody(site, monkeypatch, caplog
     assert "secret-reason" not in caplog.text
 
 
-async def everything(site) -> str:
-    """All that the database holds, as text: SQLite's file, every row of PostgreSQL."""
+async def database_content(site) -> str:
+    """Return the whole content of the database as text: the SQLite file, or all rows of PostgreSQL."""
     address = addresses.parse(site.app.state.settings.database_url)
     if address.engine.name == "sqlite":
         return "".join(path.read_bytes().decode("latin-1") for path in address.path.parent.glob("test.db*"))
@@ -178,7 +178,7 @@ async def everything(site) -> str:
     )
 
 
-async def test_no_secret_is_anywhere_but_in_the_answer_that_gives_it(site, caplog):
+async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplog):
     caplog.set_level(0)
     admin = await site.by_token("ADM")
     token = (await make(admin, user="OPE"))["token"]
@@ -187,7 +187,7 @@ async def test_no_secret_is_anywhere_but_in_the_answer_that_gives_it(site, caplo
     session = await site.by_session("ADM")
     cookie, csrf = session.cookies["mm_session"], session.headers["X-CSRF-Token"]
     secrets = [token, token.split("_", 2)[2], invitation, setup, cookie, PASSWORD]
-    used = site.shows(token)
+    used = site.with_token(token)
     answers = [
         await used.get("/me"),
         await used.get("/users"),
@@ -205,7 +205,7 @@ async def test_no_secret_is_anywhere_but_in_the_answer_that_gives_it(site, caplo
     ]
     await site.app.state.identity.close()
     said = "".join(answer.text + str(answer.headers) for answer in answers)
-    kept = await everything(site)
+    kept = await database_content(site)
     assert "argon2id" in kept
     for secret in secrets:
         assert secret not in kept

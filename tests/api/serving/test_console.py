@@ -1,4 +1,4 @@
-"""The console's files: who gets what, how long it is kept, and what a browser may do with it."""
+"""The files of the console: routes, caching, compression and security headers."""
 
 import gzip
 
@@ -15,7 +15,7 @@ FILES = {"index.html": PAGE, "assets/main-B1x.js": SCRIPT, "sw.js": "// worker",
 
 @pytest.fixture
 def built(tmp_path, monkeypatch):
-    """A console of a few files instead of the one that this checkout may have."""
+    """Replace the console of this checkout by a few files."""
     for name, content in FILES.items():
         path = tmp_path / "web" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,13 +31,13 @@ def not_built(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def web(built, client):  # noqa: ARG001 -- there before the application is
+def web(built, client):  # noqa: ARG001 -- must run before the application starts
     return client
 
 
 @pytest.mark.parametrize("path", ["/ui/", "/ui/index.html", "/ui/logs", "/ui/m/12", "/ui/logs/x?q=0012&type=a&type=b"])
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
-async def test_an_address_of_the_page_s_own_is_the_page(web, path, accept):
+async def test_client_side_routes_serve_the_page(web, path, accept):
     answer = await web.get(path, headers={"Accept": accept})
     assert (answer.status_code, answer.text) == (200, PAGE)
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -45,17 +45,17 @@ async def test_an_address_of_the_page_s_own_is_the_page(web, path, accept):
 
 
 @pytest.mark.parametrize("path", ["/ui/assets/gone.js", "/ui/assets/", "/ui/../notes.txt/assets/x"])
-async def test_a_chunk_that_is_gone_is_not_the_page(web, path):
+async def test_a_missing_asset_is_404_not_the_page(web, path):
     answer = await web.get(path, headers={"Accept": "text/html"})
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
 
 
 @pytest.mark.parametrize("path", ["/ui/.built", "/ui/notes.txt"])
-async def test_what_is_no_file_of_a_page_is_not_served(web, path):
+async def test_only_console_files_are_served(web, path):
     assert (await web.get(path)).text == PAGE
 
 
-async def test_only_names_with_a_digest_are_kept_for_good(web):
+async def test_only_file_names_with_a_digest_are_cached_forever(web):
     asset, worker = await web.get("/ui/assets/main-B1x.js"), await web.get("/ui/sw.js")
     assert (asset.text, worker.text) == (SCRIPT, "// worker")
     assert asset.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -63,7 +63,7 @@ async def test_only_names_with_a_digest_are_kept_for_good(web):
     assert asset.headers["Content-Type"] == worker.headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
-async def test_files_come_compressed_to_whom_that_helps(web):
+async def test_files_are_compressed_if_the_client_accepts_it(web):
     request = web.build_request("GET", "/ui/assets/main-B1x.js", headers={"Accept-Encoding": "br, gzip"})
     answer = await web.send(request, stream=True)
     sent = b"".join([part async for part in answer.aiter_raw()])
@@ -75,7 +75,7 @@ async def test_files_come_compressed_to_whom_that_helps(web):
     assert plain.content.decode() == SCRIPT
 
 
-async def test_a_file_that_is_known_is_not_sent_again(web):
+async def test_a_cached_file_gets_304(web):
     first = await web.get("/ui/")
     again = await web.get("/ui/", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
@@ -83,7 +83,7 @@ async def test_a_file_that_is_known_is_not_sent_again(web):
     assert (await web.get("/ui/", headers={"If-None-Match": '"other"'})).status_code == 200
 
 
-async def test_the_page_may_use_this_host_and_nothing_else(web):
+async def test_the_csp_of_the_page_allows_only_this_host(web):
     policy = (await web.get("/ui/")).headers["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "http" not in policy
@@ -102,12 +102,12 @@ async def test_head_is_answered_and_a_write_is_not(web):
     assert (written.status_code, written.json()["code"]) == (405, "method-not-allowed")
 
 
-async def test_the_console_is_one_slash_away(web):
+async def test_the_console_path_without_slash_redirects(web):
     answer = await web.get("/ui")
     assert (answer.status_code, answer.headers["Location"]) == (308, "/ui/")
 
 
-async def test_a_browser_is_led_to_the_console_and_a_program_is_told_of_it(web):
+async def test_the_root_redirects_browsers_and_links_programs_to_the_console(web):
     led = await web.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert (led.status_code, led.headers["Location"], led.headers["Vary"]) == (303, "/ui/", "Accept")
     told = await web.get("/")
@@ -115,13 +115,13 @@ async def test_a_browser_is_led_to_the_console_and_a_program_is_told_of_it(web):
 
 
 @pytest.mark.usefixtures("not_built")
-async def test_without_a_console_the_api_is_all_there_is(client):
+async def test_without_a_built_console_only_the_api_is_served(client):
     assert (await client.get("/ui/")).status_code == 404
     described = await client.get("/", headers={"Accept": "text/html"})
     assert "ui" not in described.json()["links"]
 
 
 @pytest.mark.usefixtures("built")
-async def test_the_console_and_swagger_s_files_are_all_that_is_mounted():
+async def test_only_the_console_and_swagger_files_are_mounted():
     mounts = [route.path for route in create_app(Settings.model_construct()).routes if not hasattr(route, "action")]
     assert set(mounts) == {"/ui", "/docs/static", "/openapi.json"}

@@ -1,4 +1,4 @@
-"""What every answer has, and which names the service goes by."""
+"""Security headers of every response, and the host names that the service accepts."""
 
 import re
 from base64 import b64encode
@@ -35,7 +35,7 @@ ALWAYS = {
         ("OPTIONS", "/logs"),
     ],
 )
-async def test_every_answer_has_the_headers_of_security(client, method, path):
+async def test_every_response_has_the_security_headers(client, method, path):
     answer = await client.request(method, path)
     assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
     assert "camera=(self)" in answer.headers["Permissions-Policy"]
@@ -46,7 +46,7 @@ async def test_every_answer_has_the_headers_of_security(client, method, path):
     assert len(names) == len(set(names))
 
 
-async def test_a_crash_and_a_known_version_have_them_too(client, monkeypatch):
+async def test_500_and_304_responses_have_the_security_headers(client, monkeypatch):
     created = await client.put("/machines/Saw", json={})
     known = await client.get("/machines/Saw", headers={"If-None-Match": created.headers["ETag"]})
     monkeypatch.setattr("machine_monitor.database.connect.Database.fetch", None)
@@ -56,14 +56,14 @@ async def test_a_crash_and_a_known_version_have_them_too(client, monkeypatch):
         assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
 
 
-async def test_over_tls_a_browser_is_told_to_stay_there(sqlite_database_url):
+async def test_responses_over_tls_have_hsts(sqlite_database_url):
     app = create_app(Settings(database_url=sqlite_database_url))
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="https://machine-monitor") as client:
         assert (await client.get("/healthz")).headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
-async def test_swagger_may_run_its_own_files_and_the_one_script_of_its_page(client):
+async def test_the_csp_of_swagger_allows_only_its_own_scripts(client):
     answer = await client.get("/docs")
     policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
     assert "unsafe" not in str(policy)
@@ -102,7 +102,7 @@ async def test_swagger_may_run_its_own_files_and_the_one_script_of_its_page(clie
         ("é.example", False),
     ],
 )
-async def test_a_name_that_the_internet_could_lead_here_has_to_be_allowed(sqlite_database_url, host, accepted):
+async def test_a_public_host_name_must_be_allowed(sqlite_database_url, host, accepted):
     settings = Settings(database_url=sqlite_database_url, allowed_hosts="machines.workshop.example, *.plant.example")
     async with serving(settings) as client:
         for _ in range(2):
@@ -114,7 +114,7 @@ async def test_a_name_that_the_internet_could_lead_here_has_to_be_allowed(sqlite
             assert "attacker" not in answer.text
 
 
-async def test_any_name_can_be_allowed(sqlite_database_url):
+async def test_every_host_name_can_be_allowed(sqlite_database_url):
     async with serving(Settings(database_url=sqlite_database_url, allowed_hosts="*")) as client:
         assert (await client.get("/healthz", headers={"Host": "attacker.example"})).status_code == 200
 
@@ -123,7 +123,7 @@ async def test_any_name_can_be_allowed(sqlite_database_url):
     ("version", "hosts", "status"),
     [("1.1", [], 400), ("1.0", [], 200), ("1.1", [b"a", b"a"], 400), ("1.1", [b"a"], 200), ("1.1", [b""], 200)],
 )
-async def test_a_request_has_one_host(sqlite_database_url, version, hosts, status):
+async def test_a_request_must_have_exactly_one_host(sqlite_database_url, version, hosts, status):
     app = create_app(Settings(database_url=sqlite_database_url))
     scope = {"type": "http", "method": "GET", "path": "/healthz", "query_string": b"", "http_version": version}
     sent = []

@@ -1,4 +1,4 @@
-"""The log: a line for each request that tells what was asked and by whom, and nothing that they sent."""
+"""The access log: one line per request, with route and user, but nothing that the client sent."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from api.taking import Client
+from api.paced_client import PacedClient
 from conftest import serving
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
@@ -16,15 +16,15 @@ from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseFault
-from servers import Service, say
+from servers import Service, send_raw
 
-SECRET = "hunter2"  # noqa: S105 -- what must not be told
+SECRET = "hunter2"  # noqa: S105 -- a fake secret that must not appear
 CODE = "c0de-c0de"
 
 
 @pytest.fixture
-def written(capsys, loggers):  # noqa: ARG001 -- for what it does
-    """What is written to stderr."""
+def written(capsys, loggers):  # noqa: ARG001 -- restores the loggers
+    """A function that returns what was written to stderr."""
     return lambda: capsys.readouterr().err
 
 
@@ -32,7 +32,7 @@ def lines(written):
     return [json.loads(line) for line in written().splitlines()]
 
 
-async def test_a_request_is_a_line(sqlite_database_url, written):
+async def test_each_request_is_one_log_line(sqlite_database_url, written):
     settings = Settings(database_url=sqlite_database_url)
     async with serving(settings, logs.configure(settings)) as client:
         await client.head("/logs", headers={"X-Request-ID": "mine-1"})
@@ -55,7 +55,7 @@ async def test_a_request_is_a_line(sqlite_database_url, written):
     assert (put["operation"], put["status"]) == ("replace_machine", 201)
 
 
-async def test_who_was_found_to_ask_is_named(sqlite_database_url, monkeypatch):
+async def test_the_log_line_names_the_user(sqlite_database_url, monkeypatch):
     told = []
     monkeypatch.setattr("machine_monitor.services.checks.health.check", lambda _: None)
     app = create_app(Settings(database_url=sqlite_database_url), lambda _, **fields: told.append(fields))
@@ -65,29 +65,29 @@ async def test_who_was_found_to_ask_is_named(sqlite_database_url, monkeypatch):
         scope["user"] = "ABC"
 
     app.router.default = endpoint
-    await Client(app, "/me").answer
-    # It was not answered: the client had gone.
+    await PacedClient(app, "/me").answer
+    # There was no response: the client had disconnected.
     assert (told[0]["user"], told[0]["status"]) == ("ABC", 499)
 
 
 @pytest.mark.slow
-def test_nothing_that_a_client_sent_is_told(tmp_path, sqlite_database_url):
+def test_the_log_contains_nothing_that_a_client_sent(tmp_path, sqlite_database_url):
     head = f"Host: x\r\nAuthorization: Bearer {SECRET}\r\nCookie: session={SECRET}\r\nConnection: close\r\n"
     body = json.dumps({"name": SECRET, "code": CODE, "password": SECRET})
     sent = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     with Service(tmp_path, database_url=sqlite_database_url, log_level="debug") as service:
         for path in (f"/logs?q={SECRET}&token={SECRET}", f"/machines/{SECRET}", f"/{CODE}?code={CODE}"):
-            say(service.port, f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
-            say(service.port, f"POST {path} HTTP/1.1\r\n{head}{sent}".encode())
-        say(service.port, f"GET /{SECRET} \0 HTTP/1.1\r\n{head}\r\n".encode())
-    # The link for the first admin is for whoever starts the service, and is no part of the log.
+            send_raw(service.port, f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+            send_raw(service.port, f"POST {path} HTTP/1.1\r\n{head}{sent}".encode())
+        send_raw(service.port, f"GET /{SECRET} \0 HTTP/1.1\r\n{head}\r\n".encode())
+    # The link for the first admin is printed for the user who starts the service; it is not part of the log.
     told = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
     assert len([line for line in told if line["event"] == "request"]) >= 6
     assert SECRET not in str(told)
     assert CODE not in str(told)
 
 
-async def test_a_crash_is_told_with_its_request_and_its_traceback(sqlite_database_url, written, monkeypatch):
+async def test_a_crash_is_logged_with_request_id_and_traceback(sqlite_database_url, written, monkeypatch):
     async def crash(*_):
         raise RuntimeError("the reason")
 
@@ -105,7 +105,7 @@ async def test_a_crash_is_told_with_its_request_and_its_traceback(sqlite_databas
 WRONG = {"sqlite": "SELECT json(?)", "postgresql": "SELECT CAST(%s AS integer)"}
 
 
-async def test_a_fault_of_the_driver_does_not_tell_what_was_bound(database):
+async def test_a_driver_error_does_not_reveal_bound_values(database):
     sql = WRONG[database.engine.name]
     with pytest.raises(DatabaseFault) as raised:
         await database.fetch(Statement(sql, ("value",), {}, searching=False), {"value": SECRET})
@@ -116,7 +116,7 @@ async def test_a_fault_of_the_driver_does_not_tell_what_was_bound(database):
         await database.fetch(Statement("SELECT * FROM nowhere", (), {}, searching=False), {})
 
 
-def test_a_log_that_cannot_be_written_fails_nothing(loggers, monkeypatch):  # noqa: ARG001 -- for what it does
+def test_an_unwritable_log_does_not_fail_requests(loggers, monkeypatch):  # noqa: ARG001 -- restores the loggers
     with open("/dev/full", "w") as full:  # noqa: PTH123 -- a device
         monkeypatch.setattr(sys, "stderr", full)
         tell = logs.configure(Settings())
@@ -126,8 +126,8 @@ def test_a_log_that_cannot_be_written_fails_nothing(loggers, monkeypatch):  # no
             full.close()
 
 
-def test_others_loggers_and_warnings_go_the_same_way(written):
-    # A server of another test may have silenced it.
+def test_other_loggers_and_warnings_use_the_same_format(written):
+    # The server of another test may have disabled this logger.
     logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     logs.configure(Settings(log_level="info"))
     logs.configure(Settings(log_level="info"))
@@ -148,7 +148,7 @@ def test_others_loggers_and_warnings_go_the_same_way(written):
 @pytest.mark.parametrize(
     ("level", "told"), [("debug", ["a", "b", "c"]), ("info", ["b", "c"]), ("warning", ["c"]), ("error", [])]
 )
-def test_the_level_is_that_which_is_set(written, level, told):
+def test_the_log_level_is_configurable(written, level, told):
     tell = logs.configure(Settings(log_level=level))
     tell("request")
     logging.getLogger("machine_monitor.x").debug("a")
@@ -163,7 +163,7 @@ def test_the_level_is_that_which_is_set(written, level, told):
     ("form", "terminal", "json_"),
     [("auto", False, True), ("auto", True, False), ("json", True, True), ("text", False, False)],
 )
-def test_people_read_text_and_machines_json(written, monkeypatch, form, terminal, json_):
+def test_a_terminal_gets_text_and_other_outputs_json(written, monkeypatch, form, terminal, json_):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     tell = logs.configure(Settings(log_format=form))
     tell("request", operation="list_logs", user=object)

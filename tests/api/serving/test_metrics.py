@@ -1,4 +1,4 @@
-"""What is measured, as Prometheus reads it."""
+"""The metrics, as Prometheus reads them."""
 
 import asyncio
 import re
@@ -6,14 +6,14 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.taking import Client, fill, running
+from api.paced_client import PacedClient, fill, running
 from machine_monitor.api.serving import metrics
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import QueryTimeout
 
 
-def read(text):
-    """The value of each sample, by its name without ours and its labels."""
+def parse_samples(text):
+    """Return the value of each sample, by its name without our prefix and its labels."""
     return {
         (
             sample.name.removeprefix("machine_monitor_"),
@@ -25,12 +25,12 @@ def read(text):
 
 
 @pytest.fixture
-def measured(client):
-    """How the metrics differ from when it was last asked, and what they are."""
+def metric_changes(client):
+    """A function that returns the changes of the metrics since its last call, and their values."""
 
     async def ask():
         nonlocal last
-        now = read((await client.get("/metrics")).text)
+        now = parse_samples((await client.get("/metrics")).text)
         before, last = last, now
         return {key: value - before.get(key, 0) for key, value in now.items()}, now
 
@@ -38,14 +38,14 @@ def measured(client):
     return ask
 
 
-async def test_requests_are_counted_by_operation_method_and_status(client, measured):
-    await measured()
+async def test_requests_are_counted_by_operation_method_and_status(client, metric_changes):
+    await metric_changes()
     await client.get("/machines/Saw?secret=1")
     await client.put("/machines/Saw", json={})
     await client.put("/machines/Saw", json={})
     await client.head("/machines/Saw")
     await client.get("/nowhere")
-    changed, now = await measured()
+    changed, now = await metric_changes()
     requests = {key[1:]: value for key, value in changed.items() if key[0] == "requests_total" and value}
     assert requests == {
         ("GET", "get_machine", "422"): 1,
@@ -61,8 +61,8 @@ async def test_requests_are_counted_by_operation_method_and_status(client, measu
     assert not any("Saw" in str(key) for key in now)
 
 
-async def test_problems_are_counted_by_code(client, measured, monkeypatch):
-    await measured()
+async def test_problems_are_counted_by_code(client, metric_changes, monkeypatch):
+    await metric_changes()
 
     async def slow(*_):
         raise QueryTimeout
@@ -71,15 +71,15 @@ async def test_problems_are_counted_by_code(client, measured, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Database, "fetch", slow)
         await client.get("/logs")
-    changed, _ = await measured()
+    changed, _ = await metric_changes()
     problems = {key[1]: value for key, value in changed.items() if key[0] == "problems_total" and value}
     assert problems == {"not-found": 1, "query-timeout": 1}
 
 
-async def test_the_database_tells_how_it_is_doing(client, measured, database_url):
-    await measured()
+async def test_database_metrics_are_reported(client, metric_changes, database_url):
+    await metric_changes()
     await asyncio.gather(*[client.put(f"/machines/{number}", json={}) for number in range(20)])
-    changed, now = await measured()
+    changed, now = await metric_changes()
     engine = database_url.partition(":")[0].partition("+")[0]
     kinds = ["read", "stream", "write"]
     found = {key[1:]: value for key, value in now.items() if key[0] == "database_requests"}
@@ -92,7 +92,7 @@ async def test_the_database_tells_how_it_is_doing(client, measured, database_url
         assert changed["write_batch_size_count",] < 10
 
 
-async def test_what_waits_is_told_apart_from_what_runs(database):
+async def test_metrics_distinguish_waiting_from_running(database):
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -112,24 +112,24 @@ async def test_what_waits_is_told_apart_from_what_runs(database):
     assert database.load() == {"read": (0, 0), "write": (0, 0), "stream": (0, 0)}
 
 
-async def test_exports_that_run_are_told(database_url, monkeypatch):
+async def test_running_exports_are_counted(database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 1)
     monkeypatch.setattr("machine_monitor.database.engines.postgresql.driver.ROWS", 1)
     fill(database_url, 5)
     async with running(database_url) as app:
-        client = Client(app, "/logs.ndjson")
+        client = PacedClient(app, "/logs.ndjson")
         await client.take(1)
         assert app.state.database.load()["stream"] == (1, 0)
         await client.rest()
         assert app.state.database.load()["stream"] == (0, 0)
 
 
-def test_names_say_what_they_count():
+def test_metric_names_have_a_prefix_and_a_help_text():
     families = [*text_string_to_metric_families(metrics.render().decode())]
     assert all(re.fullmatch(r"machine_monitor(_[a-z]+)+", family.name) and family.documentation for family in families)
 
 
-async def test_a_request_whose_client_left_is_counted_as_such(sqlite_database_url):
+async def test_a_disconnected_client_is_counted_as_499(sqlite_database_url):
     before = metrics.REQUESTS.labels("none", "GET", "499")._value.get()
     async with running(sqlite_database_url) as app:
         app.router.routes.clear()
@@ -137,5 +137,5 @@ async def test_a_request_whose_client_left_is_counted_as_such(sqlite_database_ur
         async def endpoint(*_): ...
 
         app.router.default = endpoint
-        await Client(app, "/").answer
+        await PacedClient(app, "/").answer
     assert metrics.REQUESTS.labels("none", "GET", "499")._value.get() == before + 1

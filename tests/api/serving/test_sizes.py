@@ -1,11 +1,11 @@
-"""What is too large or no HTTP is refused, however it is sent: no 5xx, no hanging."""
+"""Oversized and malformed requests are refused, however they are sent, without a 5xx or a hanging connection."""
 
 import json
 
 import pytest
 
 from machine_monitor.config import Settings
-from servers import connect, rest, say, threaded
+from servers import connect, read_to_end, send_raw, threaded
 
 CLOSE = b"Host: x\r\nConnection: close\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -32,8 +32,8 @@ def chunk(part):
     return b"%x\r\n%s\r\n" % (len(part), part)
 
 
-def answered(said):
-    """The status and the problem's code."""
+def status_and_code(said):
+    """Return the status and the code of the problem."""
     head, _, body = said.partition(b"\r\n\r\n")
     assert b"x-request-id: " in head
     assert b"x-content-type-options: nosniff" in head
@@ -49,11 +49,14 @@ def padded(body, size):
     ("path", "most", "body"),
     [(b"/machines", MIB, b'{"name": "%s"}'), (b"/logs/bulk", 8 * MIB, b'{"mode": "partial", "items": [{}]}')],
 )
-def test_a_body_has_its_limit(port, path, most, body, chunked):
+def test_the_size_of_a_body_is_limited(port, path, most, body, chunked):
     body = body.replace(b"%s", b"chunked" if chunked else b"length")
-    fits = say(port, post(path, padded(body, most), chunked=chunked))
-    assert answered(fits)[0] in (200, 201)
-    assert answered(say(port, post(path, padded(body, most + 1), chunked=chunked))) == (413, "payload-too-large")
+    fits = send_raw(port, post(path, padded(body, most), chunked=chunked))
+    assert status_and_code(fits)[0] in (200, 201)
+    assert status_and_code(send_raw(port, post(path, padded(body, most + 1), chunked=chunked))) == (
+        413,
+        "payload-too-large",
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,19 +70,19 @@ def test_a_body_has_its_limit(port, path, most, body, chunked):
     ],
     ids=["deep", "deeper", "53 bits", "54 bits", "nothing"],
 )
-def test_json_has_its_limits(port, body, expected):
+def test_json_nesting_and_numbers_are_limited(port, body, expected):
     for chunked in (False, True):
-        said = say(
+        said = send_raw(
             port, post(b"/machines/" + body[10:14].strip(b'"') + b"%d" % chunked, body, chunked=chunked, method=b"PUT")
         )
-        status, code = answered(said)
+        status, code = status_and_code(said)
         assert (status, code) in (expected, (422, "validation")) if expected[0] == 201 else (status, code) == expected
 
 
-def test_an_address_has_its_limit(port):
+def test_the_length_of_a_url_is_limited(port):
     def asked(length):
         address = b"/logs?q=" + b"a" * (length - 8)
-        return answered(say(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
+        return status_and_code(send_raw(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
 
     assert asked(8 * 1024) == (200, None)
     assert asked(8 * 1024 + 1) == (414, "uri-too-long")
@@ -98,19 +101,19 @@ def test_an_address_has_its_limit(port):
     ],
     ids=["101 fields", "16,000 fields", "long field", "endless field", "endless name"],
 )
-def test_a_head_has_its_limits(port, fields):
+def test_the_size_of_headers_is_limited(port, fields):
     with connect(port) as client:
         try:
             client.sendall(b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")
         except OSError:
-            return  # hung up on in the middle
-        said = rest(client)
-    assert not said or answered(said) == (400, "bad-request")
+            return  # the server closed the connection while the client was sending
+        said = read_to_end(client)
+    assert not said or status_and_code(said) == (400, "bad-request")
 
 
-def test_a_head_within_its_limits_is_read(port):
+def test_headers_within_the_limits_are_accepted(port):
     fields = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 500) for number in range(98))
-    assert answered(say(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
+    assert status_and_code(send_raw(port, b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")) == (200, None)
 
 
 @pytest.mark.parametrize(
@@ -129,47 +132,47 @@ def test_a_head_within_its_limits_is_read(port):
         b"POST /machines HTTP/1.1\r\nHost: x\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
     ],
 )
-def test_what_is_no_http_is_refused_at_once(port, said):
-    assert answered(say(port, said)) == (400, "bad-request")
+def test_invalid_http_is_refused_at_once(port, said):
+    assert status_and_code(send_raw(port, said)) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
-def test_an_upgrade_is_passed_over(port, upgrade):
-    said = say(
+def test_an_upgrade_header_is_ignored(port, upgrade):
+    said = send_raw(
         port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade + b"\r\n\r\n"
     )
-    assert answered(said) == (200, None)
+    assert status_and_code(said) == (200, None)
 
 
-def test_requests_sent_together_are_answered_in_their_order(port):
+def test_pipelined_requests_are_answered_in_order(port):
     requests = [b"GET /logs?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(1, 30)]
     requests += [post(b"/machines", b'{"name": "together"}').replace(b"Connection: close\r\n", b"")]
     requests += [b"GET /machines/together HTTP/1.1\r\n" + CLOSE + b"\r\n"]
-    said = say(port, b"".join(requests))
+    said = send_raw(port, b"".join(requests))
     assert [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]] == [200] * 29 + [201, 200]
 
 
-def test_what_follows_a_request_and_is_none_does_not_spoil_its_answer(port):
-    said = say(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
+def test_garbage_after_a_request_does_not_affect_its_response(port):
+    said = send_raw(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
     assert said.startswith(b"HTTP/1.1 200")
     assert said.count(b"HTTP/1.1") == 1
 
 
-def test_a_body_longer_than_it_says_is_another_request(port):
-    said = say(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
+def test_bytes_beyond_content_length_are_another_request(port):
+    said = send_raw(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
     assert said.startswith(b"HTTP/1.1 400")
 
 
-def test_a_body_shorter_than_it_says_writes_nothing(port):
+def test_a_truncated_body_writes_nothing(port):
     with connect(port) as client:
         client.sendall(post(b"/machines", b'{"name": "short"}').replace(b"Length: 17", b"Length: 18"))
         client.shutdown(1)
-        rest(client)
-    assert answered(say(port, b"GET /machines/short HTTP/1.1\r\n" + CLOSE + b"\r\n"))[0] == 404
+        read_to_end(client)
+    assert status_and_code(send_raw(port, b"GET /machines/short HTTP/1.1\r\n" + CLOSE + b"\r\n"))[0] == 404
 
 
 @pytest.mark.parametrize(("size", "status"), [(20, b"201"), (2 * MIB, b"413")])
-def test_a_client_that_asks_first_is_told_to_go_on_or_not(port, size, status):
+def test_expect_100_continue_is_answered(port, size, status):
     body = padded(b'{"name": "expect"}', size)
     head, _, _ = post(b"/machines", body).partition(b"\r\n\r\n")
     with connect(port) as client:
@@ -178,5 +181,5 @@ def test_a_client_that_asks_first_is_told_to_go_on_or_not(port, size, status):
         if status == b"201":
             assert said == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.sendall(body)
-            said = rest(client)
+            said = read_to_end(client)
         assert said.startswith(b"HTTP/1.1 " + status)

@@ -1,4 +1,4 @@
-"""Several workers are one service: they see each other's writes, count together, are replaced, and end in order."""
+"""Several workers act as one service: consistent reads, shared metrics, replacement of workers, graceful shutdown."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from api.taking import fill
-from servers import Service, connect, rest
+from api.paced_client import fill
+from servers import Service, connect, read_to_end
 
 pytestmark = pytest.mark.slow
 
@@ -24,14 +24,14 @@ LATE = b"PUT /machines/Late HTTP/1.1\r\nHost: x\r\nContent-Type: application/jso
 
 
 @pytest.fixture
-def lines():
-    """Opens connections that are kept until the test ends."""
+def open_connection():
+    """A function that opens connections, which are closed at the end of the test."""
     with ExitStack() as opened:
-        yield lambda port: Line(opened.enter_context(connect(port)))
+        yield lambda port: Connection(opened.enter_context(connect(port)))
 
 
-class Line:
-    """A connection, and one request after another over it."""
+class Connection:
+    """A keep-alive connection that sends one request after another."""
 
     def __init__(self, opened):
         self.socket = opened
@@ -52,12 +52,12 @@ class Line:
 @pytest.fixture
 def service(tmp_path, empty_url):
     with Service(tmp_path, *TWO, database_url=empty_url) as started:
-        wait_for(started, 2)
+        wait_for_workers(started, 2)
         yield started
 
 
-def wait_for(service, count):
-    """Wait until so many workers have started in all."""
+def wait_for_workers(service, count):
+    """Wait until `count` workers have started in total."""
     for _ in range(300):
         if service.log.read_text().count("Application startup complete") >= count:
             return
@@ -71,8 +71,8 @@ def workers(service):
 
 
 @contextmanager
-def stopped(pids):
-    """These processes stand still."""
+def suspended(pids):
+    """Suspend these processes."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -82,19 +82,19 @@ def stopped(pids):
             os.kill(pid, signal.SIGCONT)
 
 
-def one_of_each(service, lines):
-    """A connection to each worker: while the others stand still it is the one who accepts."""
+def connection_to_each(service, open_connection):
+    """Open a connection to each worker: while the others are suspended, only that worker accepts connections."""
     found = []
     pids = workers(service)
     for pid in pids:
-        with stopped([other for other in pids if other != pid]):
-            found.append(lines(service.port))
+        with suspended([other for other in pids if other != pid]):
+            found.append(open_connection(service.port))
             assert found[-1].ask("GET", "/readyz")[0] == 200
     return found
 
 
-def test_each_worker_sees_at_once_what_another_wrote(service, lines):
-    one, other = one_of_each(service, lines)
+def test_each_worker_sees_writes_of_other_workers_at_once(service, open_connection):
+    one, other = connection_to_each(service, open_connection)
     for number in range(30):
         writer, reader = (one, other) if number % 2 else (other, one)
         for sector in ("1A", "2B"):
@@ -105,71 +105,71 @@ def test_each_worker_sees_at_once_what_another_wrote(service, lines):
         assert listed["total"] == number + 1
 
 
-def test_whichever_worker_is_asked_tells_the_metrics_of_all(service, lines):
-    found = one_of_each(service, lines)
-    for line in found:
+def test_each_worker_reports_the_metrics_of_all(service, open_connection):
+    found = connection_to_each(service, open_connection)
+    for connection in found:
         for _ in range(5):
-            line.ask("GET", "/logs")
-    for line in found:
-        await_metric(line, 'machine_monitor_requests_total{method="GET",operation="list_logs",status="200"} 10.0')
-        await_metric(line, "machine_monitor_requests_in_flight 1.0")
-        assert re.search(rb"^machine_monitor_build_info\{.*\} 1.0$", line.ask("GET", "/metrics")[1], re.MULTILINE)
+            connection.ask("GET", "/logs")
+    for connection in found:
+        await_metric(connection, 'machine_monitor_requests_total{method="GET",operation="list_logs",status="200"} 10.0')
+        await_metric(connection, "machine_monitor_requests_in_flight 1.0")
+        assert re.search(rb"^machine_monitor_build_info\{.*\} 1.0$", connection.ask("GET", "/metrics")[1], re.MULTILINE)
 
 
-def await_metric(line, wanted):
-    """Ask until the metrics say so: an answer may be read a moment before it is counted."""
+def await_metric(connection, wanted):
+    """Poll the metrics for a value: a client may read a response a moment before the server counts it."""
     for _ in range(50):
-        told = line.ask("GET", "/metrics")[1].decode()
+        told = connection.ask("GET", "/metrics")[1].decode()
         if wanted in told.splitlines():
             return
         time.sleep(0.05)
     pytest.fail(told)
 
 
-def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(service, lines):
-    one, _ = one_of_each(service, lines)
+def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(service, open_connection):
+    one, _ = connection_to_each(service, open_connection)
     for number in range(10):
         assert one.ask("PUT", f"/machines/{number}", BODY)[0] == 201
     pids = workers(service)
     os.kill(pids[0], signal.SIGKILL)
-    wait_for(service, 3)
+    wait_for_workers(service, 3)
     assert len(set(workers(service)) - set(pids)) == 1
-    for line in one_of_each(service, lines):
-        assert json.loads(line.ask("GET", "/machines?count=exact")[1])["total"] == 10
-        # What the dead one had under way is not under way.
-        await_metric(line, "machine_monitor_requests_in_flight 1.0")
+    for connection in connection_to_each(service, open_connection):
+        assert json.loads(connection.ask("GET", "/machines?count=exact")[1])["total"] == 10
+        # Requests that the dead worker was processing are no longer counted as running.
+        await_metric(connection, "machine_monitor_requests_in_flight 1.0")
 
 
 @pytest.mark.parametrize("words", [(), TWO], ids=["one", "two"])
-def test_what_is_being_answered_when_the_service_ends_is_answered(tmp_path, sqlite_database_url, lines, words):
+def test_requests_in_progress_at_shutdown_are_completed(tmp_path, sqlite_database_url, open_connection, words):
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     with Service(tmp_path, *words, database_url=sqlite_database_url) as service:
-        wait_for(service, len(words) or 1)
-        idle, writing, reading = (lines(service.port).socket for _ in range(3))
+        wait_for_workers(service, len(words) or 1)
+        idle, writing, reading = (open_connection(service.port).socket for _ in range(3))
         writing.sendall(LATE)
         reading.sendall(b"GET /logs.ndjson HTTP/1.1\r\nHost: x\r\n\r\n")
         assert reading.recv(100).startswith(b"HTTP/1.1 200")
         service.process.send_signal(signal.SIGTERM)
-        assert rest(idle) == b""
+        assert read_to_end(idle) == b""
         time.sleep(0.5)
         writing.sendall(BODY)
-        assert rest(writing).startswith(b"HTTP/1.1 201")
-        assert rest(reading).endswith(b"}\n\r\n0\r\n\r\n")
+        assert read_to_end(writing).startswith(b"HTTP/1.1 201")
+        assert read_to_end(reading).endswith(b"}\n\r\n0\r\n\r\n")
         assert service.process.wait(10) in (0, -signal.SIGTERM)
     assert "Traceback" not in service.log.read_text()
     with Service(tmp_path, database_url=sqlite_database_url) as service:
-        assert lines(service.port).ask("GET", "/machines/Late")[0] == 200
+        assert open_connection(service.port).ask("GET", "/machines/Late")[0] == 200
 
 
-def test_who_does_not_come_to_an_end_is_told_that_the_service_does(tmp_path, sqlite_database_url, lines):
+def test_an_unfinished_request_gets_503_at_shutdown(tmp_path, sqlite_database_url, open_connection):
     with Service(tmp_path, *TWO, database_url=sqlite_database_url) as service:
-        wait_for(service, 2)
-        client = lines(service.port).socket
+        wait_for_workers(service, 2)
+        client = open_connection(service.port).socket
         client.sendall(LATE)
         time.sleep(0.2)
         service.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        said = rest(client)
+        said = read_to_end(client)
         assert service.process.wait(5) in (0, -signal.SIGTERM)
         assert 5 < time.monotonic() - began < 12
     assert said.startswith(b"HTTP/1.1 503")

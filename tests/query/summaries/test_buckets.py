@@ -12,20 +12,20 @@ from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.times import EARLIEST, LATEST
 
 SECOND = timedelta(seconds=1)
-# Beside the usual: clocks put back past midnight, a day left out, months without summer time, odd seconds.
+# Special cases: a DST change at midnight, a skipped day, interrupted summer time, offsets with seconds.
 ZONES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
 ZONES += ("Africa/Casablanca", "Africa/Monrovia", "America/Havana", "America/Sao_Paulo", "Australia/Lord_Howe")
 
 
 def changes(zone: ZoneInfo) -> list[datetime]:
-    """Instants around each change of the clock, and the ends of time."""
+    """Return instants around each change of the UTC offset, and the limits of the time range."""
     around = [start + step for start, _ in calendar._offsets(zone)[1:] for step in (-SECOND, timedelta(), SECOND)]
     around += [start + timedelta(hours=hours) for start, _ in calendar._offsets(zone)[1:] for hours in (-3, -1, 1, 3)]
     return sorted({EARLIEST, *around, LATEST - SECOND})
 
 
 @pytest.mark.parametrize("name", ZONES)
-def test_a_day_is_a_span_from_its_beginning_to_that_of_the_next(name):
+def test_a_day_ends_where_the_next_one_begins(name):
     zone = ZoneInfo(name)
     days = [calendar.day(instant, zone) for instant in changes(zone)]
     assert days == sorted(days)
@@ -35,7 +35,7 @@ def test_a_day_is_a_span_from_its_beginning_to_that_of_the_next(name):
 
 
 @pytest.mark.parametrize("name", [name for name in ZONES if name != "America/St_Johns"])
-def test_a_day_is_what_the_clock_shows(name):
+def test_a_day_matches_the_local_clock(name):
     zone = ZoneInfo(name)
     for instant in changes(zone):
         assert calendar.day(instant, zone) == instant.astimezone(zone).date()
@@ -43,7 +43,7 @@ def test_a_day_is_what_the_clock_shows(name):
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", ZONES)
-async def test_both_engines_know_the_same_days_and_weeks(database, name):
+async def test_both_engines_compute_the_same_days_and_weeks(database, name):
     zone, engine = ZoneInfo(name), database.engine
     day = calendar.day_column(engine, bindparam("at", type_=TIME.column_type), zone)
     statement = compile_statement(engine, select(*[unit.column(engine, day) for unit in UNITS.values()]))

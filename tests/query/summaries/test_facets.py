@@ -6,10 +6,10 @@ import pytest
 
 from machine_monitor.database import addresses
 from query import samples
-from query.summaries import brute
+from query.summaries import brute_force
 
-# Conditions, words, and how both are asked.
-ASKED = [
+# Conditions and search terms.
+CASES = [
     ([], []),
     ([("type", "", ["error", "info"])], []),
     ([("machine", "ne", ["a"])], []),
@@ -23,7 +23,7 @@ ASKED = [
 ]
 
 
-def spelled(conditions, terms) -> list[tuple[str, str]]:
+def query_parameters(conditions, terms) -> list[tuple[str, str]]:
     pairs = []
     for name, operator, operands in conditions:
         texts = ["true" if text is True else "false" if text is False else text for text in operands]
@@ -35,21 +35,23 @@ def spelled(conditions, terms) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("timezone", ["Europe/Paris"])
 @pytest.mark.parametrize("limit", [1, 3, 500])
-@pytest.mark.parametrize(("conditions", "terms"), ASKED, ids=range(len(ASKED)))
+@pytest.mark.parametrize(("conditions", "terms"), CASES, ids=range(len(CASES)))
 async def test_facets_agree_with_brute_force(plant, logs, conditions, terms, limit):
-    for by in (brute.FACETS[:5], brute.FACETS[:1:-1]):
+    for by in (brute_force.FACETS[:5], brute_force.FACETS[:1:-1]):
         expected = {}
         for name in by:
             others = [condition for condition in conditions if condition[0] != name]
-            expected[name] = brute.facet([log for log in logs if brute.holds(log, others, terms)], name, limit)
-        asked = [("by", ",".join(by)), ("limit", limit), *spelled(conditions, terms)]
-        answer = await plant.get("/logs/facets", params=asked)
+            expected[name] = brute_force.facet(
+                [log for log in logs if brute_force.holds(log, others, terms)], name, limit
+            )
+        parameters = [("by", ",".join(by)), ("limit", limit), *query_parameters(conditions, terms)]
+        answer = await plant.get("/logs/facets", params=parameters)
         assert answer.status_code == 200, answer.text
         assert answer.json() == {"facets": expected, "capped": []}
         assert list(answer.json()["facets"]) == list(by)
 
 
-async def test_words_that_can_find_nothing_count_nothing(plant):
+async def test_a_search_that_matches_nothing_has_empty_facets(plant):
     answer = await plant.get("/logs/facets", params={"by": "type,project", "q": "-"})
     assert answer.json() == {"facets": {"type": [], "project": []}, "capped": []}
 
@@ -62,7 +64,7 @@ INSERT INTO logs
 SELECT {uuid}, 1, CASE WHEN n <= {old} THEN 'reload' ELSE 'info' END, n % 2, 'done',
 CASE WHEN n % 3 = 0 THEN 'P' END, {time}, '{{}}', 1, {time}, {time} FROM {numbers}
 """
-# The last one written is the oldest; the others are on one instant, in the order of writing.
+# The last log is the oldest; all others have the same instant, so their order is that of writing.
 ROWS = {
     "sqlite": {
         "uuid": "printf('%08x-0000-7000-8000-000000000000', n)",
@@ -77,7 +79,7 @@ ROWS = {
 }
 
 
-async def test_with_a_filter_the_ten_thousand_newest_are_counted(client, database_url):
+async def test_filtered_facets_count_the_ten_thousand_newest_logs(client, database_url):
     await client.post("/machines", json=samples.MACHINES[0])
     address = addresses.parse(database_url)
     sqlite = address.engine.name == "sqlite"
@@ -86,23 +88,23 @@ async def test_with_a_filter_the_ten_thousand_newest_are_counted(client, databas
     connection.commit()
     connection.close()
 
-    async def facets(**asked) -> tuple[dict, list]:
-        answer = (await client.get("/logs/facets", params=asked)).json()
+    async def facets(**parameters) -> tuple[dict, list]:
+        answer = (await client.get("/logs/facets", params=parameters)).json()
         return {name: {row["value"]: row["count"] for row in rows} for name, rows in answer["facets"].items()}, answer[
             "capped"
         ]
 
-    # Left out: the oldest by time, and the first 49 of those that share an instant.
+    # Not counted: the oldest log, and the first 49 of those with the same instant.
     found, capped = await facets(by="type,project,machine", status="done")
     assert capped == ["type", "project", "machine"]
     assert found["type"] == {"info": 10_000 - 11, "reload": 11}
     assert sum(found["project"].values()) == 10_000
     assert found["machine"] == {samples.MACHINES[0]["name"]: 10_000}
-    # Each facet by itself: the one whose own filter is the only one counts all, as it is kept.
+    # A facet ignores its own filter. If there is no other filter, it comes from the counters and is not capped.
     found, capped = await facets(by="status,severity,type", severity="info")
     assert capped == []
     assert (found["status"], sum(found["type"].values())) == ({"done": MANY // 2}, MANY // 2)
-    # Ten thousand exactly are not too many.
+    # Exactly ten thousand are within the limit.
     page = (await client.get("/logs", params={"limit": 500, "sort": "started_at", "fields": "uuid"})).json()
     beyond = [item["uuid"] for item in page["items"][:50]]
     uuids = [("uuid__nin", ",".join(part)) for part in (beyond[:25], beyond[25:])]
@@ -113,8 +115,8 @@ async def test_with_a_filter_the_ten_thousand_newest_are_counted(client, databas
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(("type=info", "q=huile"), ("type=error", "q=moteur"))))
-async def test_facets_are_one_statement_of_one_shape(plant, asked, first, second):
+async def test_facets_are_one_statement_of_one_shape(plant, sent_statements, first, second):
     for query in (first, second):
         assert (await plant.get(f"/logs/facets?by=type,machine,user&status=done&{query}")).status_code == 200
-    assert len(asked) == 2
-    assert (asked[0] is asked[1]) == (first[0] == second[0])
+    assert len(sent_statements) == 2
+    assert (sent_statements[0] is sent_statements[1]) == (first[0] == second[0])

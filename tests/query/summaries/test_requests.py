@@ -1,6 +1,6 @@
 import pytest
 
-# The query, and the parameter that is at fault.
+# A query and its invalid parameter.
 FACETS = [
     ("", "by"),
     *[(f"by={value}", "by") for value in ("", "no", "type,", "type,type", "Type", "month", "comment", "machine.name")],
@@ -57,19 +57,19 @@ STATS = [
     ("path", "query", "parameter"),
     [("facets", *row) for row in FACETS] + [("stats", *row) for row in STATS],
 )
-async def test_what_cannot_be_counted_is_refused_by_name(seeded, path, query, parameter):
+async def test_an_invalid_aggregation_is_refused_and_named(seeded, path, query, parameter):
     answer = await seeded.get(f"/logs/{path}?{query}")
     assert answer.status_code == 422
     assert [fault["parameter"] for fault in answer.json()["errors"]] == [parameter]
 
 
-test_what_cannot_be_counted_is_refused_by_name = pytest.mark.asyncio(loop_scope="module")(
-    test_what_cannot_be_counted_is_refused_by_name
+test_an_invalid_aggregation_is_refused_and_named = pytest.mark.asyncio(loop_scope="module")(
+    test_an_invalid_aggregation_is_refused_and_named
 )
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_all_faults_are_told_at_once_with_the_nearest_name(seeded):
+async def test_all_errors_are_reported_together_with_suggestions(seeded):
     answer = await seeded.get("/logs/facets?by=typ&limit=0&machin=x")
     told = {fault["parameter"]: fault for fault in answer.json()["errors"]}
     assert told.keys() == {"by", "limit", "machin"}

@@ -7,8 +7,8 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.query import stats
 from machine_monitor.services.projections import counters
-from query.summaries import brute
-from query.summaries.test_facets import ASKED, spelled
+from query.summaries import brute_force
+from query.summaries.test_facets import CASES, query_parameters
 
 ZONES = ("Europe/Paris", "America/New_York", "Asia/Kathmandu", "UTC")
 METRICS = ("count", "failures", "downtime")
@@ -16,10 +16,12 @@ every_zone = pytest.mark.parametrize("timezone", ZONES)
 
 
 def groupings(rng: Random, how_many: int) -> list[tuple[str, ...]]:
-    """Fields and units in any order."""
-    found = [(), *[(unit,) for unit in brute.FORMATS]]
+    """Return groupings by random fields and time units, in random order."""
+    found = [(), *[(unit,) for unit in brute_force.FORMATS]]
     for _ in range(how_many):
-        names = rng.sample(brute.FACETS, rng.randrange(4)) + rng.sample(sorted(brute.FORMATS), rng.randrange(2))
+        names = rng.sample(brute_force.FACETS, rng.randrange(4)) + rng.sample(
+            sorted(brute_force.FORMATS), rng.randrange(2)
+        )
         found.append(tuple(rng.sample(names, len(names))))
     return found
 
@@ -32,18 +34,18 @@ async def measure(client, group_by, metrics, pairs=()) -> dict:
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize(("number", "timezone"), [(number, ZONES[number % 4]) for number in range(len(ASKED))])
+@pytest.mark.parametrize(("number", "timezone"), [(number, ZONES[number % 4]) for number in range(len(CASES))])
 async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
-    conditions, terms = ASKED[number]
+    conditions, terms = CASES[number]
     if timezone != "Europe/Paris":
-        # The oracle's days are those of Paris.
+        # The oracle computes days in the time zone of Paris.
         conditions = [condition for condition in conditions if condition[0] != "started_at"]
-    matching = [log for log in logs if brute.holds(log, conditions, terms)]
+    matching = [log for log in logs if brute_force.holds(log, conditions, terms)]
     rng = Random(number)
     for group_by in groupings(rng, 12):
         metrics = tuple(rng.sample(METRICS, rng.randint(1, 3)))
-        expected = brute.stats(matching, group_by, metrics, ZoneInfo(timezone))
-        found = await measure(plant, group_by, metrics, spelled(conditions, terms))
+        expected = brute_force.stats(matching, group_by, metrics, ZoneInfo(timezone))
+        found = await measure(plant, group_by, metrics, query_parameters(conditions, terms))
         assert found == {"groups": expected, "truncated": False}
         assert all(list(group) == [*group_by, *metrics] for group in found["groups"])
 
@@ -51,17 +53,19 @@ async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
 @pytest.mark.slow
 @pytest.mark.untraced
 @every_zone
-async def test_downtime_is_that_of_every_minute(plant, logs, timezone):
+async def test_downtime_agrees_with_a_count_of_minutes(plant, logs, timezone):
     for fields in ((), ("machine",), ("type",), ("machine", "type"), ("machine.sector", "user")):
-        for unit in ((), *[(unit,) for unit in brute.FORMATS]):
-            expected = brute.stats(logs, (*unit, *fields), METRICS, ZoneInfo(timezone))
+        for unit in ((), *[(unit,) for unit in brute_force.FORMATS]):
+            expected = brute_force.stats(logs, (*unit, *fields), METRICS, ZoneInfo(timezone))
             assert (await measure(plant, (*unit, *fields), METRICS))["groups"] == expected
 
 
 @every_zone
-async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, logs, plant_url, timezone, asked):
+async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(
+    plant, logs, plant_url, timezone, sent_statements
+):
     database = Database(plant_url)
-    units = ["", *brute.FORMATS]
+    units = ["", *brute_force.FORMATS]
     kept = [(field, unit) for field in ("", "type") for unit in units]
     kept += [("machine", unit) for unit in ("", "month", "year")] + [("machine.sector", "month"), ("severity", "")]
     for zone in (timezone, "Pacific/Apia"):
@@ -69,27 +73,27 @@ async def test_kept_counts_answer_as_a_scan_does_and_only_in_their_zone(plant, l
         for field, unit in kept:
             metrics = ("count", "failures") if field in ("", "type") else ("count",)
             group_by = tuple(filter(None, (field, unit)))
-            asked.clear()
+            sent_statements.clear()
             found = await measure(plant, group_by, metrics)
-            assert found["groups"] == brute.stats(logs, group_by, metrics, ZoneInfo(timezone))
-            assert len(asked) == (1 if zone == timezone or not unit else 2)
-            assert "log_counts" in asked[0].sql
+            assert found["groups"] == brute_force.stats(logs, group_by, metrics, ZoneInfo(timezone))
+            assert len(sent_statements) == (1 if zone == timezone or not unit else 2)
+            assert "log_counts" in sent_statements[0].sql
     database.close_writer()
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 30])
 @pytest.mark.parametrize("timezone", ["Europe/Paris"])
-async def test_beyond_ten_thousand_groups_the_answer_is_cut_and_says_so(plant, logs, monkeypatch, most):
+async def test_more_than_ten_thousand_groups_are_truncated_and_marked(plant, logs, monkeypatch, most):
     monkeypatch.setattr(stats, "MAX_GROUPS", most)
     orders = [("day",), ("day", "machine"), ("machine", "day"), ("type", "week", "machine"), ("machine", "type")]
     for group_by in orders:
         for metrics in (("count",), METRICS):
-            expected = brute.stats(logs, group_by, metrics, ZoneInfo("Europe/Paris"))
+            expected = brute_force.stats(logs, group_by, metrics, ZoneInfo("Europe/Paris"))
             found = await measure(plant, group_by, metrics)
             assert found == {"groups": expected[:most], "truncated": len(expected) > most}
 
 
-async def test_no_log_is_one_group_of_zeros_or_none(client):
+async def test_stats_without_logs_are_zeros_or_empty(client):
     for metrics in (m for length in (1, 2, 3) for m in combinations(METRICS, length)):
         zeros = {"groups": [dict.fromkeys(metrics, 0)], "truncated": False}
         assert await measure(client, (), metrics) == zeros
@@ -98,7 +102,7 @@ async def test_no_log_is_one_group_of_zeros_or_none(client):
 
 
 @pytest.mark.usefixtures("at_now")
-async def test_a_stop_counts_to_the_microsecond_and_not_before_it_begins(client):
+async def test_downtime_is_exact_to_the_microsecond(client):
     await client.post("/machines", json={"name": "m"})
     stops = [
         ("2025-01-31T23:59:59.5Z", "2025-02-01T00:00:00.000001Z"),

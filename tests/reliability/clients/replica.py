@@ -1,28 +1,28 @@
-"""A copy of the base that is made of `/changes` alone, as somebody holds who follows them."""
+"""A replica of all records, built only from the change feed."""
 
 from collections import Counter
 from typing import Any
 
-from reliability.clients.callers import Caller
+from reliability.clients.http_client import HttpClient
 
 LISTS = {"logs": "/logs", "machines": "/machines", "users": "/users", "log_types": "/log-types"}
 KEYS = {"logs": "uuid", "machines": "name", "users": "trigram", "log_types": "code"}
 READ_ONLY = {"id", "version", "created_at", "updated_at"}
-Base = dict[str, dict[str, dict[str, Any]]]
+Records = dict[str, dict[str, dict[str, Any]]]
 
 
 class Replica:
-    """What the changes that were read say; `written` counts how often each comment was given to a record."""
+    """The records according to the changes read so far; `written` counts how often each comment was written."""
 
     def __init__(self) -> None:
         self.since = 0
-        self.base: Base = {resource: {} for resource in LISTS}
+        self.records: Records = {resource: {} for resource in LISTS}
         self.written: Counter[str] = Counter()
         self.numbers: list[int] = []
 
-    def follow(self, caller: Caller) -> None:
-        """Read on from where it stopped, to the end."""
-        while (page := caller.get("/changes", since=self.since, limit=1000))["items"]:
+    def catch_up(self, http: HttpClient) -> None:
+        """Read and apply all new changes."""
+        while (page := http.get("/changes", since=self.since, limit=1000))["items"]:
             self.apply(page)
 
     def apply(self, page: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ class Replica:
 
     def _apply(self, item: dict[str, Any]) -> None:
         self.numbers.append(item["seq"])
-        records, key = self.base[item["resource"]], item["key"]
+        records, key = self.records[item["resource"]], item["key"]
         changed = {name: after for name, (_, after) in item["changes"].items()}
         if item["op"] == "delete":
             del records[key]
@@ -40,7 +40,7 @@ class Replica:
         if item["op"] == "rename":
             old = item["changes"]["name"][0]
             records[key] = records.pop(old)
-            for log in self.base["logs"].values():
+            for log in self.records["logs"].values():
                 if log["machine"] == old:
                     log["machine"] = key
         if item["op"] in ("create", "restore"):
@@ -50,15 +50,15 @@ class Replica:
         records[key] = {name: value for name, value in {**records.get(key, {}), **changed}.items() if value is not None}
 
 
-def read(caller: Caller) -> Base:
-    """The living records, whole."""
+def read_all(http: HttpClient) -> Records:
+    """Fetch all records that are not deleted."""
     return {
-        resource: {record[KEYS[resource]]: record for record in caller.walk(path)} for resource, path in LISTS.items()
+        resource: {record[KEYS[resource]]: record for record in http.walk(path)} for resource, path in LISTS.items()
     }
 
 
-def shown(base: Base) -> Base:
-    """What of records can be written, and has a value: as a replica holds them."""
+def writable_values(base: Records) -> Records:
+    """Reduce records to writable fields with a value, which is what a replica contains."""
     return {
         resource: {
             key: {name: value for name, value in record.items() if name not in READ_ONLY and value is not None}

@@ -1,4 +1,4 @@
-"""Clients that write and read over sockets while something fails, and what they were answered."""
+"""Simple clients that write and read during a fault, and count the statuses of their responses."""
 
 import json
 import threading
@@ -7,16 +7,16 @@ import uuid
 from collections import Counter
 from typing import Self
 
-from reliability.clients.callers import Answer, Caller
+from reliability.clients.http_client import Answer, HttpClient
 
 PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 30
-# 200: it had been done, and its answer was lost.
+# 200 means that an earlier attempt succeeded but its response was lost.
 DONE = (200, 201)
 
 
 class Traffic:
-    """Writers that put logs under uuids of their own until each is acknowledged, and readers that list them."""
+    """Writers that repeat the PUT of a log until it is acknowledged, and readers that list logs."""
 
     def __init__(self, port: int, *, writers: int = 0, readers: int = 0, comment: str = "as it was") -> None:
         self.port = port
@@ -42,7 +42,7 @@ class Traffic:
             thread.join()
 
     def wait_for(self, more: int, *statuses: int, seconds: float = 60) -> None:
-        """Wait until so many more writes were answered so."""
+        """Wait until `more` further writes have one of these statuses."""
         end, begin = time.monotonic() + seconds, self._count(statuses)
         while self._count(statuses) <= begin + more:
             assert time.monotonic() < end, (self.written, self.read)
@@ -52,14 +52,14 @@ class Traffic:
         return sum(self.written[status] for status in statuses)
 
     def _write(self) -> None:
-        with Caller(self.port) as caller:
+        with HttpClient(self.port) as http:
             while not self._stopped.is_set():
-                self._put(caller, str(uuid.uuid4()))
+                self._put(http, str(uuid.uuid4()))
 
-    def _put(self, caller: Caller, key: str) -> None:
+    def _put(self, http: HttpClient, key: str) -> None:
         while True:
             began = time.monotonic()
-            status = _status(caller.ask("PUT", f"/logs/{key}", self.body))
+            status = _status(http.try_send("PUT", f"/logs/{key}", self.body))
             self.slowest = max(self.slowest, time.monotonic() - began)
             self.written[status] += 1
             if status in DONE:
@@ -71,10 +71,10 @@ class Traffic:
             time.sleep(PAUSE_SECONDS)
 
     def _read(self) -> None:
-        with Caller(self.port) as caller:
+        with HttpClient(self.port) as http:
             while not self._stopped.is_set():
                 began = time.monotonic()
-                self.read[_status(caller.ask("GET", "/logs?limit=50"))] += 1
+                self.read[_status(http.try_send("GET", "/logs?limit=50"))] += 1
                 self.read_seconds.append(time.monotonic() - began)
                 time.sleep(PAUSE_SECONDS)
 
@@ -84,25 +84,25 @@ def _status(answer: Answer | None) -> int | None:
 
 
 def stored(port: int) -> set[str]:
-    """The uuids of all logs; asked again while the downloads of others leave no room."""
+    """Return the uuids of all logs; retry while the limit of concurrent downloads is reached."""
     end = time.monotonic() + PATIENCE_SECONDS
-    with Caller(port) as caller:
-        while (answer := caller.send("GET", "/logs.ndjson?fields=uuid")).status == 503 and time.monotonic() < end:
+    with HttpClient(port) as http:
+        while (answer := http.send("GET", "/logs.ndjson?fields=uuid")).status == 503 and time.monotonic() < end:
             time.sleep(PAUSE_SECONDS)
     assert answer.status == 200
     return {json.loads(line)["uuid"] for line in answer.body.splitlines()}
 
 
 def status_of(port: int, question: str) -> int:
-    """The status of a GET."""
-    with Caller(port) as caller:
-        return caller.send("GET", question).status
+    """Return the status of a GET."""
+    with HttpClient(port) as http:
+        return http.send("GET", question).status
 
 
 def add_machine(port: int) -> None:
-    """What the writers write about."""
-    with Caller(port) as caller:
-        assert caller.send("PUT", "/machines/Saw", {}).status in (200, 201)
+    """Create the machine that the writers' logs refer to."""
+    with HttpClient(port) as http:
+        assert http.send("PUT", "/machines/Saw", {}).status in (200, 201)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -1,4 +1,4 @@
-"""Writers of every kind of write, who remember what they were answered and send again what was not answered."""
+"""Writers that use every write operation, remember all responses, and repeat requests that got no response."""
 
 import json
 import random
@@ -11,37 +11,37 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from reliability.clients.callers import Answer, Caller
+from reliability.clients.http_client import Answer, HttpClient
 
-# What a rename of its machine changes of a log, whoever wrote the log.
-MOVED = {"machine", "version", "updated_at"}
-BULK = 4
+# The fields of a log that change when any writer renames its machine.
+CHANGED_BY_RENAME = {"machine", "version", "updated_at"}
+BULK_ITEMS = 4
 DELETED: dict[str, Any] = {}
-# What says nothing of the first time, when it is said to a request that is sent again: a PUT that was done is refused
-# once its machine has another name, a log that was restored is not deleted.
-UNTOLD = {409, 422}
+# After one of these statuses on a retry, it is unknown whether the first attempt succeeded. For example, a PUT that
+# succeeded is rejected on retry if its machine has been renamed meanwhile.
+AMBIGUOUS_STATUSES = {409, 422}
 
 
 @dataclass(frozen=True)
 class Request:
-    """A write, what its answer teaches, and the statuses that it may be answered with, also when it is sent again."""
+    """A write request, a callback for its response, and the statuses that are valid at first and on a retry."""
 
     method: str
     path: str
     document: Any
-    learn: Callable[[Answer], None]
+    on_response: Callable[[Answer], None]
     statuses: tuple[int, ...]
-    again: tuple[int, ...]
-    about: tuple[str, ...]
+    retry_statuses: tuple[int, ...]
+    paths: tuple[str, ...]
     headers: dict[str, str] = field(default_factory=dict)
 
-    def send(self, caller: Caller) -> Answer | None:
+    def send(self, http: HttpClient) -> Answer | None:
         body = None if self.document is None else json.dumps(self.document).encode()
-        return caller.ask(self.method, self.path, body, self.headers)
+        return http.try_send(self.method, self.path, body, self.headers)
 
 
 class Writer:
-    """One who writes logs of all machines, and renames one of his own; `expected` is what was acknowledged, by path."""
+    """Writes logs of all machines, and renames its own machine; `expected` holds acknowledged records by path."""
 
     def __init__(self, number: int, machines: dict[int, str]) -> None:
         self.number = number
@@ -49,43 +49,43 @@ class Writer:
         self.random = random.Random(number)
         self.expected: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, int] = {}
-        self.doubt: Request | None = None
+        self.unanswered: Request | None = None
         self.statuses: Counter[int] = Counter()
         self.sent_again = self.acknowledged = 0
         self.unexpected: list[Any] = []
-        self._made = 0
+        self._count = 0
 
     def write_until(self, port: int, stopped: threading.Event) -> None:
-        """One write after another; what is not answered, or with 503, is sent again."""
-        with Caller(port) as caller:
+        """Send one write after another; retry those without a response and those with 503."""
+        with HttpClient(port) as http:
             while not stopped.is_set():
-                self.step(caller)
+                self.send_one(http)
 
-    def step(self, caller: Caller) -> None:
-        """A new write, or the one that may not have been done."""
-        again, request = self.doubt is not None, self.doubt or self._next()
-        answer = request.send(caller)
-        self.doubt = request
+    def send_one(self, http: HttpClient) -> None:
+        """Send a new write, or retry the one that got no response."""
+        again, request = self.unanswered is not None, self.unanswered or self._next()
+        answer = request.send(http)
+        self.unanswered = request
         self.sent_again += again
         if answer is None or answer.status == 503:
             self.statuses[answer.status if answer else 0] += 1
             time.sleep(0.02)
             return
         self.statuses[answer.status] += 1
-        if answer.status not in (request.again if again else request.statuses):
+        if answer.status not in (request.retry_statuses if again else request.statuses):
             self.unexpected.append((again, request, answer))
-        self.doubt = None
+        self.unanswered = None
         if answer.status < 300:
             self.acknowledged += 1
-        if again and answer.status in UNTOLD:
-            for path in request.about:
+        if again and answer.status in AMBIGUOUS_STATUSES:
+            for path in request.paths:
                 self.expected.pop(path, None)
         else:
-            request.learn(answer)
+            request.on_response(answer)
 
     def check(self, found: dict[str, dict[str, Any]]) -> list[str]:
-        """What was acknowledged and is not so, by path; `found` has all records, deleted logs as `DELETED`."""
-        doubtful = self.doubt.about if self.doubt else ()
+        """Return acknowledged records that differ from `found`: all records, with `DELETED` for deleted logs."""
+        doubtful = self.unanswered.paths if self.unanswered else ()
         return [
             f"{path}: {found.get(path)} is not {expected}"
             for path, expected in self.expected.items()
@@ -107,9 +107,9 @@ class Writer:
         return self.random.choices(makers, weights)[0]()
 
     def _log(self) -> dict[str, Any]:
-        """A log that no other is like."""
-        self._made += 1
-        text = f"writer {self.number} wrote {self._made}"
+        """Return the body of a log with a unique comment."""
+        self._count += 1
+        text = f"writer {self.number} wrote {self._count}"
         return {"machine": self.random.choice([*self.machines.values()]), "type": "info", "comment": text}
 
     def _key(self) -> dict[str, str]:
@@ -119,95 +119,95 @@ class Writer:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def _post(self) -> Request:
-        def learn(answer: Answer) -> None:
+        def on_response(answer: Answer) -> None:
             if answer.status == 201:
                 self._remember(answer.headers["location"], answer)
 
-        # The machine may be renamed meanwhile.
-        return Request("POST", "/logs", self._log(), learn, (201, 422), (201, 422), (), self._key())
+        # 422: another writer may have renamed the machine.
+        return Request("POST", "/logs", self._log(), on_response, (201, 422), (201, 422), (), self._key())
 
     def _put_new(self) -> Request:
         return self._put(f"/logs/{self._uuid()}")
 
     def _put(self, path: str) -> Request:
-        def learn(answer: Answer) -> None:
+        def on_response(answer: Answer) -> None:
             if answer.status in (200, 201):
                 self._remember(path, answer)
 
-        return Request("PUT", path, self._log(), learn, (200, 201, 422), (200, 201, 422), (path,))
+        return Request("PUT", path, self._log(), on_response, (200, 201, 422), (200, 201, 422), (path,))
 
     def _patch(self, path: str) -> Request:
         comment = {"comment": self._log()["comment"]}
 
-        def learn(answer: Answer) -> None:
+        def on_response(answer: Answer) -> None:
             if answer.status == 200:
                 self._remember(path, answer)
                 return
-            # A rename raised the version, or the patch had been done.
+            # 412: a rename has increased the version, or an earlier attempt succeeded.
             current = answer.json["current"]
             self.versions[path] = current["version"]
             if current["comment"] == comment["comment"]:
-                self.expected[path] = _fixed(current)
+                self.expected[path] = _unaffected_by_rename(current)
 
         headers = {"If-Match": f'"{self.versions[path]}"'}
-        return Request("PATCH", path, comment, learn, (200, 412), (200, 412), (path,), headers)
+        return Request("PATCH", path, comment, on_response, (200, 412), (200, 412), (path,), headers)
 
     def _delete(self, path: str) -> Request:
-        def learn(_: Answer) -> None:
+        def on_response(_: Answer) -> None:
             self.expected[path] = DELETED
 
-        return Request("DELETE", path, None, learn, (204,), (204, 410), (path,))
+        return Request("DELETE", path, None, on_response, (204,), (204, 410), (path,))
 
     def _restore(self, path: str) -> Request:
-        def learn(answer: Answer) -> None:
+        def on_response(answer: Answer) -> None:
             if answer.status == 200:
                 self._remember(path, answer)
 
-        return Request("POST", f"{path}/restore", None, learn, (200,), (200, 409), (path,))
+        return Request("POST", f"{path}/restore", None, on_response, (200,), (200, 409), (path,))
 
     def _bulk(self) -> Request:
-        items = [{**self._log(), "uuid": self._uuid()} for _ in range(BULK)]
+        items = [{**self._log(), "uuid": self._uuid()} for _ in range(BULK_ITEMS)]
         paths = tuple(f"/logs/{item['uuid']}" for item in items)
 
-        def learn(answer: Answer) -> None:
+        def on_response(answer: Answer) -> None:
             if answer.status == 200:
                 for path, item in zip(paths, items, strict=True):
                     self.expected[path] = {"comment": item["comment"], "uuid": item["uuid"]}
                     self.versions[path] = 1
 
-        return Request("POST", "/logs/bulk", {"items": items}, learn, (200, 422), (200, 422), paths, self._key())
+        return Request("POST", "/logs/bulk", {"items": items}, on_response, (200, 422), (200, 422), paths, self._key())
 
     def _rename(self) -> Request:
         old, new = self.machines[self.number], f"{self._log()['comment']} 100%"
 
-        def learn(answer: Answer) -> None:
+        def on_response(answer: Answer) -> None:
             self.machines[self.number] = new
             self.expected.pop(_at_machine(old), None)
             if answer.status == 200:
                 self.expected[_at_machine(new)] = answer.json
 
-        about = (_at_machine(old), _at_machine(new))
-        return Request("PATCH", about[0], {"name": new}, learn, (200,), (200, 404), about)
+        paths = (_at_machine(old), _at_machine(new))
+        return Request("PATCH", paths[0], {"name": new}, on_response, (200,), (200, 404), paths)
 
     def _create(self) -> Request:
-        self._made += 1
-        key = f"W{self.number}-{self._made}"
+        self._count += 1
+        key = f"W{self.number}-{self._count}"
         place, body = self.random.choice([
             ("/machines", {"name": f"Small {key}"}), ("/log-types", {"code": key}), ("/users", {"trigram": key})
         ])  # fmt: skip
 
-        def learn(answer: Answer) -> None:
+        def on_response(answer: Answer) -> None:
             self.expected[answer.headers["location"]] = answer.json
 
-        return Request("POST", place, body, learn, (201,), (201,), (), self._key())
+        return Request("POST", place, body, on_response, (201,), (201,), (), self._key())
 
     def _remember(self, path: str, answer: Answer) -> None:
-        self.expected[path] = _fixed(answer.json)
+        self.expected[path] = _unaffected_by_rename(answer.json)
         self.versions[path] = answer.json["version"]
 
 
-def _fixed(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in MOVED}
+def _unaffected_by_rename(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in CHANGED_BY_RENAME}
 
 
 def _agrees(found: dict[str, Any] | None, expected: dict[str, Any]) -> bool:

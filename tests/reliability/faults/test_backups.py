@@ -1,4 +1,4 @@
-"""A backup that is made while others write is a state that was committed, and has all that was acknowledged before."""
+"""A backup during writes is a committed state that contains every write acknowledged before the backup started."""
 
 import threading
 import uuid
@@ -18,13 +18,15 @@ from machine_monitor.services.checks import verify
 from machine_monitor.services.records import Target
 
 WRITERS = 4
-HELD = """SELECT CAST(uuid AS text), version, (SELECT count(*) FROM history h WHERE h.resource = 'logs'
-AND h.record_id = logs.id AND h.version <= logs.version AND h.key = CAST(uuid AS text)) FROM logs"""
+LOGS_AND_ENTRY_COUNTS = """SELECT CAST(uuid AS text), version, (
+    SELECT count(*) FROM history h WHERE h.resource = 'logs' AND h.record_id = logs.id AND h.version <= logs.version
+    AND h.key = CAST(uuid AS text)
+) FROM logs"""
 SHIPPED = 7
 
 
 class Writer(threading.Thread):
-    """Creates and changes logs until it is told to stop; `acknowledged` holds those that are on disk."""
+    """Creates and changes logs until `stop` is set; `acknowledged` contains the committed ones."""
 
     def __init__(self, url: str, stop: threading.Event) -> None:
         super().__init__()
@@ -50,16 +52,16 @@ class Writer(threading.Thread):
         return name
 
 
-def discard(_done: int, _total: int) -> None:
-    """Hear of progress and say nothing."""
+def ignore_progress(_done: int, _total: int) -> None:
+    """Ignore progress."""
 
 
 def check(file: Path, url: str, acknowledged: set[str]) -> int:
-    """Restore a backup and look at it; how many logs it has."""
-    held = backup.restore(file, addresses.parse(url), discard)
+    """Restore a backup, verify it, and return its number of logs."""
+    held = backup.restore(file, addresses.parse(url), ignore_progress)
     database = Database(url)
     verdict = verify.verify(database, verify.hash_chain.read_head(held.head))
-    logs = database.snapshot(lambda tx: tx.cursor.execute(HELD).fetchall())
+    logs = database.snapshot(lambda tx: tx.cursor.execute(LOGS_AND_ENTRY_COUNTS).fetchall())
     database.close_writer()
     assert verdict.faults == []
     assert acknowledged <= {name for name, _, _ in logs}
@@ -70,7 +72,7 @@ def check(file: Path, url: str, acknowledged: set[str]) -> int:
 
 
 @pytest.mark.proof(f"backup under {WRITERS} writers")
-def test_a_backup_under_writes_is_a_committed_state(database_url, tmp_path, extent, figure):
+def test_a_backup_during_writes_is_a_committed_state(database_url, tmp_path, extent, record_counts):
     times = extent(short=3, long=20)
     stop, database = threading.Event(), Database(database_url)
     database.transact(lambda tx: records.create(tx, MACHINES, MachineCreate(name="Press"), Author(via="test")))
@@ -81,12 +83,12 @@ def test_a_backup_under_writes_is_a_committed_state(database_url, tmp_path, exte
     try:
         for number in range(times):
             acknowledged = {name for writer in writers for name in list(writer.acknowledged)}
-            backup.save(database, tmp_path / f"{number}.db", replace=False, progress=discard)
+            backup.save(database, tmp_path / f"{number}.db", replace=False, progress=ignore_progress)
             sizes.append(check(tmp_path / f"{number}.db", f"sqlite:///{tmp_path / f'{number}-back.db'}", acknowledged))
     finally:
         stop.set()
         for writer in writers:
             writer.join()
         database.close_writer()
-    assert sizes == sorted(set(sizes)), "nothing was written meanwhile"
-    figure(times, logs_in_the_last=sizes[-1], not_a_committed_state=0, missing_what_was_acknowledged=0)
+    assert sizes == sorted(set(sizes)), "no log was written between the backups"
+    record_counts(times, logs_in_last_backup=sizes[-1], inconsistent=0, acknowledged_but_missing=0)

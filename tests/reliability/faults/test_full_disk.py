@@ -1,4 +1,4 @@
-"""A disk that is full takes no writes, serves reads, and needs no restart when there is room again."""
+"""On a full disk, writes fail, reads work, and writes recover without a restart when there is space again."""
 
 import subprocess
 
@@ -10,14 +10,14 @@ from reliability.clients.traffic import DONE, Traffic, add_machine, status_of, s
 from servers import ForkedService
 
 MIB = 1024 * 1024
-# What the database begins with and grows by, and what each round gives back.
+# The initial free space, and the space that each round frees.
 ROOM, BALLAST = 5 * MIB, 3 * MIB
-QUESTIONS = ("/readyz", "/logs?q=was&limit=5", "/logs/stats?group_by=machine", "/machines")
+QUERIES = ("/readyz", "/logs?q=was&limit=5", "/logs/stats?group_by=machine", "/machines")
 
 
 @pytest.fixture
 def small_disk(tmp_path, extent):
-    """A folder on a file system that is small, and the files that fill it, one a round."""
+    """A folder on a small file system, and files that fill it; each round deletes one."""
     folder, rounds = tmp_path / "disk", extent(short=1, long=10)
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM + rounds * BALLAST}", "none", folder]
@@ -29,11 +29,11 @@ def small_disk(tmp_path, extent):
     for file in ballast:
         file.write_bytes(bytes(BALLAST))
     yield folder, ballast
-    subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607 -- whichever there is
+    subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S607 -- the one on the PATH
 
 
 @pytest.mark.proof("disk full, under 8 writers")
-def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, figure):
+def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, record_counts):
     folder, ballast = small_disk
     url = f"sqlite:///{folder / 'monitor.db'}"
     with ForkedService(tmp_path, database_url=url) as service:
@@ -43,7 +43,7 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, figur
                 traffic.wait_for(50, 507)
                 full = {*traffic.acknowledged}
                 assert full <= stored(service.port)
-                assert [status_of(service.port, question) for question in QUESTIONS] == [200] * len(QUESTIONS)
+                assert [status_of(service.port, question) for question in QUERIES] == [200] * len(QUERIES)
                 file.unlink()
                 traffic.wait_for(5, *DONE)
         assert set(traffic.written) <= {201, 503, 507}
@@ -54,5 +54,5 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, figur
     database = Database(url)
     assert verify(database).faults == []
     database.close_writer()
-    refusals = {f"told_{status}": times for status, times in traffic.written.items() if status != 201}
-    figure(len(ballast), acknowledged=len(traffic.acknowledged), lost=0, **refusals)
+    refusals = {f"status_{status}": times for status, times in traffic.written.items() if status != 201}
+    record_counts(len(ballast), acknowledged=len(traffic.acknowledged), lost=0, **refusals)

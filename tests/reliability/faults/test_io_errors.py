@@ -1,4 +1,4 @@
-"""A disk that fails to write or to read: the service says so, never with 500, and goes on by itself when it is well."""
+"""I/O errors of the disk: the service responds with 503 or 507, never with 500, and recovers by itself."""
 
 import resource
 import shutil
@@ -19,13 +19,13 @@ from reliability.clients.traffic import DONE, Traffic, add_machine, stored
 from servers import ForkedService
 
 STRACE = shutil.which("strace")
-# A system call, and whether reads go on without it.
+# A system call that fails, and whether reads work without it.
 FAILING = {"pwrite64": True, "fdatasync": True, "pread64": False}
 
 
 @contextmanager
-def limited(pid, _call):
-    """No file may grow: what a limit of the system refuses is an error of the disk to SQLite, and to the log."""
+def without_file_growth(pid, _call):
+    """Set the limit of file sizes to zero: writes fail like on a broken disk, for SQLite and for the log."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -35,10 +35,10 @@ def limited(pid, _call):
 
 
 @contextmanager
-def failing(pid, call):
-    """The system answers a call of a process with EIO, as it does for a disk that is broken."""
+def with_failing_system_call(pid, call):
+    """Make a system call of a process fail with EIO, as on a broken disk."""
     if STRACE is None:
-        pytest.skip("needs strace, which makes a system call fail")
+        pytest.skip("needs strace, which injects errors into system calls")
     options = ["-f", "-qq", "-e", f"trace={call}", "-e", "status=none", "-e", f"inject={call}:error=EIO"]
     with subprocess.Popen([STRACE, *options, "-p", str(pid)]) as tracer:
         time.sleep(0.2)
@@ -50,9 +50,13 @@ def failing(pid, call):
             tracer.send_signal(signal.SIGINT)
 
 
-@pytest.mark.proof("I/O errors of SQLite: no growth; EIO when writing, syncing, reading")
-@pytest.mark.parametrize(("fault", "call"), [(limited, "write"), *((failing, call) for call in FAILING)])
-def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url, extent, figure, fault, call):
+@pytest.mark.proof("I/O errors of SQLite: file size limit; EIO on write, sync, read")
+@pytest.mark.parametrize(
+    ("fault", "call"), [(without_file_growth, "write"), *((with_failing_system_call, call) for call in FAILING)]
+)
+def test_disk_errors_give_503_and_the_service_recovers(
+    tmp_path, sqlite_database_url, extent, record_counts, fault, call
+):
     reads_go_on = FAILING.get(call, True)
     with ForkedService(tmp_path, database_url=sqlite_database_url) as service:
         add_machine(service.port)
@@ -63,17 +67,19 @@ def test_a_disk_that_fails_is_told_and_comes_back(tmp_path, sqlite_database_url,
                     traffic.wait_for(20, 503)
                     time.sleep(extent(short=0.5, long=3))
                 traffic.wait_for(20, *DONE)
-        # 200: it was done, and could not be said to be.
+        # 200: an earlier attempt succeeded, but its response was an error.
         assert set(traffic.written) <= {200, 201, 503, 507}
         assert set(traffic.read) <= ({200} if reads_go_on else {200, 503})
         assert traffic.acknowledged <= stored(service.port)
     database = Database(sqlite_database_url)
     assert verify(database).faults == []
     database.close_writer()
-    figure(times, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503] + traffic.read[503])
+    record_counts(
+        times, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503] + traffic.read[503]
+    )
 
 
-async def test_a_damaged_page_is_told_and_named_in_the_log(sqlite_database_url, caplog):
+async def test_a_damaged_page_gives_503_and_is_logged(sqlite_database_url, caplog):
     path = addresses.parse(sqlite_database_url).path
     with closing(sqlite3.connect(path)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'log_types'").fetchone()

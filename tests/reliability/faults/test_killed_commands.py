@@ -1,4 +1,4 @@
-"""Commands that are killed while they write: all of it is there or nothing, and a second run converges."""
+"""Commands that are killed while they write are atomic, and a second run completes the work."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-import processes
+import forked_processes
 from conftest import ENGINES
 from machine_monitor.database import addresses
 from machine_monitor.database.connect import Database
@@ -22,7 +22,7 @@ OLDEST = "0001"
 
 
 class Command:
-    """A command on a database, run to its end, which takes `seconds`, or killed on the way."""
+    """A command that runs to its end, which takes `seconds`, or is killed at a random moment."""
 
     def __init__(self, folder, url, *words):
         self.seconds = 0.0
@@ -30,15 +30,15 @@ class Command:
         self._log = folder / "killed.log"
 
     def run(self):
-        # The first of all processes takes seconds to begin.
-        processes.run(["--version"], *self._arguments[1:])
+        # Start the fork server first, because the first process takes seconds.
+        forked_processes.run(["--version"], *self._arguments[1:])
         began = time.monotonic()
-        processes.run(*self._arguments)
+        forked_processes.run(*self._arguments)
         self.seconds = time.monotonic() - began
 
-    def is_killed(self):
-        """Whether it was killed at some moment, and had not ended before."""
-        process = processes.Forked(*self._arguments, self._log)
+    def run_and_kill(self):
+        """Start the command and kill it at a random moment; return False if it had already ended."""
+        process = forked_processes.ForkedCommand(*self._arguments, self._log)
         time.sleep(random.Random().uniform(0, self.seconds))
         process.kill()
         return process.wait() == -signal.SIGKILL
@@ -51,8 +51,8 @@ def opened(url):
     database.close_writer()
 
 
-def held(url):
-    """All records, and how long the history is."""
+def database_state(url):
+    """Return all records and the length of the history."""
     with opened(url) as database:
         return everything(database), history_length(database)
 
@@ -76,7 +76,7 @@ def is_sound(url):
 
 @pytest.fixture
 def legacy(tmp_path, extent):
-    """A folder of the legacy tool."""
+    """A folder with records of the legacy tool."""
     logs = tmp_path / "legacy" / "logs"
     logs.mkdir(parents=True)
     for number in range(extent(short=500, long=1_500)):
@@ -92,43 +92,43 @@ def sync(tmp_path, url, legacy):
 
 @pytest.mark.proof("kill -9 in mm sync")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_sync_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, figure):
+def test_a_killed_sync_is_atomic(tmp_path, new_database_url, engine, legacy, extent, record_counts):
     whole = new_database_url(engine)
-    nothing = held(whole)
+    nothing = database_state(whole)
     (whole_sync := sync(tmp_path, whole, legacy)).run()
-    all_of_it, seen = held(whole), Counter()
+    all_of_it, seen = database_state(whole), Counter()
     for _ in range(times := extent(short=4, long=10)):
         url = new_database_url(engine)
         command = sync(tmp_path, url, legacy)
         command.seconds = whole_sync.seconds
-        killed = command.is_killed()
-        found = held(url)
+        killed = command.run_and_kill()
+        found = database_state(url)
         assert found in (nothing, all_of_it)
         seen["nothing" if found == nothing else "all"] += killed
         command.run()
-        assert held(url) == all_of_it
+        assert database_state(url) == all_of_it
         assert is_sound(url)
-    figure(times, killed_on_the_way=seen.total(), had_done_nothing=seen["nothing"], had_done_half=0)
+    record_counts(times, killed_while_running=seen.total(), rolled_back=seen["nothing"], half_done=0)
 
 
 @pytest.mark.proof("kill -9 in mm migrate")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_migration_that_is_killed_did_all_or_nothing(tmp_path, new_database_url, engine, legacy, extent, figure):
+def test_a_killed_migration_is_atomic(tmp_path, new_database_url, engine, legacy, extent, record_counts):
     url = new_database_url(engine)
     address, newest = addresses.parse(url), migrations.newest()
     sync(tmp_path, url, legacy).run()
     migrations.downgrade(address, OLDEST)
     command = Command(tmp_path, url, "migrate")
     command.run()
-    all_of_it, seen = held(url), Counter()
+    all_of_it, seen = database_state(url), Counter()
     for _ in range(times := extent(short=4, long=10)):
         migrations.downgrade(address, OLDEST)
-        killed = command.is_killed()
+        killed = command.run_and_kill()
         revision = migrations.current(address)
         assert revision in (OLDEST, newest)
         seen[revision] += killed
         command.run()
         assert migrations.current(address) == newest
-        assert held(url) == all_of_it
+        assert database_state(url) == all_of_it
         assert is_sound(url)
-    figure(times, killed_on_the_way=seen.total(), had_done_nothing=seen[OLDEST], had_done_half=0)
+    record_counts(times, killed_while_running=seen.total(), rolled_back=seen[OLDEST], half_done=0)

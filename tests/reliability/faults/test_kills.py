@@ -1,4 +1,4 @@
-"""A service that is killed while many write: what it acknowledged is there, what it did not can be sent again."""
+"""A service that is killed during writes loses no acknowledged write, and unanswered requests can be repeated."""
 
 import json
 import random
@@ -10,75 +10,75 @@ from uuid import uuid4
 
 import pytest
 
-import processes
+import forked_processes
 from conftest import ENGINES
-from reliability.clients.callers import Answer
-from reliability.clients.sites import Site, running
+from reliability.clients.http_client import Answer
+from reliability.clients.workload import Workload, running_threads
 from reliability.clients.writers import Writer
 from servers import ForkedService, environment
 
-# A new database after so many kills keeps each look at the whole of it short.
-KILLS_OF_A_SITE = 25
+# Start a new database after this many kills, because each check reads the whole database.
+KILLS_PER_DATABASE = 25
 
 
-def write_and_kill(site: Site, service: ForkedService, seconds: float) -> None:
+def write_and_kill(workload: Workload, service: ForkedService, seconds: float) -> None:
     stopped = threading.Event()
-    busy = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in site.writers]
-    busy.append(threading.Thread(target=site.follow, args=(service.port, stopped)))
-    with running(busy, stopped):
+    busy = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in workload.writers]
+    busy.append(threading.Thread(target=workload.follow, args=(service.port, stopped)))
+    with running_threads(busy, stopped):
         time.sleep(seconds)
         service.process.kill()
         service.process.wait()
 
 
-def suffer(site: Site, kills: int) -> None:
-    moments = random.Random()
+def kill_repeatedly(workload: Workload, kills: int) -> None:
+    rng = random.Random()
     for kill in range(kills + 1):
-        with site.serve() as service:
+        with workload.serve() as service:
             if kill == 0:
-                site.begin(service.port)
-            site.settle(service.port)
+                workload.create_machines(service.port)
+            workload.finish_and_check(service.port)
             if kill < kills:
-                write_and_kill(site, service, moments.uniform(0.2, 1))
+                write_and_kill(workload, service, rng.uniform(0.2, 1))
 
 
 def save_and_restore(folder: Path, url: str) -> None:
-    """A backup comes back elsewhere, and its history contains the head that was printed."""
+    """Restore a backup to another database, whose history must contain the printed head."""
     file, there = folder / f"{uuid4()}.backup", environment(database_url=f"sqlite:///{folder / f'{uuid4()}.db'}")
-    said = processes.run(["backup", str(file)], folder, environment(database_url=url))
-    processes.run(["restore", str(file)], folder, there)
-    processes.run(["verify", "--head", said.split()[-1]], folder, there)
+    said = forked_processes.run(["backup", str(file)], folder, environment(database_url=url))
+    forked_processes.run(["restore", str(file)], folder, there)
+    forked_processes.run(["verify", "--head", said.split()[-1]], folder, there)
 
 
-def test_a_writer_does_not_know_what_it_sent_twice_and_was_refused():
-    """A PUT may have been done before its machine was renamed: sent again it is refused, and is there."""
+def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():
+    """The first attempt of a PUT may have succeeded although its retry is rejected after a rename of the machine."""
     writer = Writer(0, {0: "Mill"})
     made = writer._put_new()
     record = {**made.document, "uuid": made.path.removeprefix("/logs/"), "version": 1}
     answers = [Answer(201, {}, json.dumps(record).encode()), None, Answer(422, {}, b"{}")]
-    caller = SimpleNamespace(ask=lambda *_: answers.pop(0))
-    writer.doubt = made
-    writer.step(caller)
+    http = SimpleNamespace(try_send=lambda *_: answers.pop(0))
+    writer.unanswered = made
+    writer.send_one(http)
     assert writer.check({made.path: record}) == []
     assert len(writer.check({made.path: {**record, "comment": "lost"}})) == 1
-    put = writer.doubt = writer._put(made.path)
-    writer.step(caller)
-    writer.step(caller)
+    put = writer.unanswered = writer._put(made.path)
+    writer.send_one(http)
+    writer.send_one(http)
     assert writer.check({made.path: {**record, **put.document}}) == []
 
 
 @pytest.mark.proof("kill -9 under 8 writers of every kind")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_was_acknowledged_survives_a_kill(tmp_path, engine, new_database_url, extent, figure):
+def test_acknowledged_writes_survive_a_kill(tmp_path, engine, new_database_url, extent, record_counts):
     left = kills = extent(short=13, long=100)
     writers = []
     while left > 0:
-        site = Site(tmp_path, new_database_url(engine))
-        suffer(site, min(left, KILLS_OF_A_SITE))
-        save_and_restore(tmp_path, site.url)
-        left -= KILLS_OF_A_SITE
-        writers += site.writers
+        workload = Workload(tmp_path, new_database_url(engine))
+        kill_repeatedly(workload, min(left, KILLS_PER_DATABASE))
+        save_and_restore(tmp_path, workload.url)
+        left -= KILLS_PER_DATABASE
+        writers += workload.writers
     unanswered = sum(writer.statuses[0] for writer in writers)
     assert unanswered > 0
     acknowledged = sum(writer.acknowledged for writer in writers)
-    figure(kills, acknowledged=acknowledged, lost=0, unanswered=unanswered, doubled=0)
+    record_counts(kills, acknowledged=acknowledged, lost=0, unanswered=unanswered, duplicated=0)

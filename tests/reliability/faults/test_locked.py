@@ -1,4 +1,4 @@
-"""An SQLite file that another process keeps locked: writers wait or are told to come again, and nothing is lost."""
+"""While another process locks the SQLite file, writers wait or get 503, and no write is lost."""
 
 import sqlite3
 import time
@@ -11,12 +11,12 @@ from reliability.clients.traffic import DONE, Traffic, add_machine, percentile, 
 from servers import ForkedService
 
 WRITERS = 32
-# Longer than a writer waits, so that some are told.
+# Longer than a writer waits, so that some get 503.
 SECONDS = driver.BUSY_SECONDS + 3
 
 
-@pytest.mark.proof(f"SQLite locked by another for {SECONDS:.0f} s under {WRITERS} writers")
-def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, extent, figure):
+@pytest.mark.proof(f"SQLite locked by another process for {SECONDS:.0f} s under {WRITERS} writers")
+def test_a_lock_of_another_process_loses_no_write(tmp_path, sqlite_database_url, extent, record_counts):
     path, rounds = sqlite_database_url.removeprefix("sqlite:///"), extent(short=1, long=10)
     with ForkedService(tmp_path, database_url=sqlite_database_url) as service, closing(sqlite3.connect(path)) as other:
         other.isolation_level = None
@@ -35,4 +35,4 @@ def test_a_lock_of_another_process_loses_nothing(tmp_path, sqlite_database_url, 
         assert set(traffic.read) == {200}
         assert percentile(traffic.read_seconds, 0.95) < 1
         assert traffic.acknowledged <= stored(service.port)
-    figure(rounds, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503])
+    record_counts(rounds, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503])

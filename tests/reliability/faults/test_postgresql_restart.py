@@ -1,4 +1,4 @@
-"""A PostgreSQL that stops at once and comes back: 503 meanwhile, and the service goes on by itself."""
+"""A crash and restart of PostgreSQL: the service responds with 503 meanwhile, and recovers by itself."""
 
 import os
 import signal
@@ -7,23 +7,23 @@ import time
 import psutil
 import pytest
 
-import clusters
-from reliability.clients.callers import Caller
+import postgresql_server
+from reliability.clients.http_client import HttpClient
 from reliability.clients.traffic import DONE, Traffic, add_machine, stored
 from servers import ForkedService
 
-# A write waits five seconds for a connection, on each of its ways.
+# A write waits up to five seconds for a connection, on each of its attempts.
 PATIENCE_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with clusters.started() as opened:
+def postgresql():
+    with postgresql_server.running_server() as opened:
         yield opened
 
 
 def stop(server, how):
-    """Stop the server as a crash does, and wait until all of its processes are gone."""
+    """Stop the server like a crash, and wait until all of its processes have ended."""
     postmaster = psutil.Process(server.get_pid())
     processes = [postmaster, *postmaster.children()]
     os.kill(postmaster.pid, how)
@@ -32,23 +32,25 @@ def stop(server, how):
 
 @pytest.mark.proof("PostgreSQL stopped at once, or killed, and restarted")
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL], ids=["immediate", "kill"])
-def test_a_server_that_comes_back_is_used_again(tmp_path, cluster, extent, figure, how):
-    url, server, restarts = *cluster, extent(short=1, long=10)
-    with ForkedService(tmp_path, database_url=url) as service, Caller(service.port) as caller:
+def test_the_service_reconnects_to_a_restarted_server(tmp_path, postgresql, extent, record_counts, how):
+    url, server, restarts = *postgresql, extent(short=1, long=10)
+    with ForkedService(tmp_path, database_url=url) as service, HttpClient(service.port) as http:
         add_machine(service.port)
         with Traffic(service.port, writers=8, readers=4) as traffic:
             for _ in range(restarts):
                 traffic.wait_for(20, *DONE)
                 stop(server, how)
                 time.sleep(extent(short=2, long=4))
-                assert caller.send("GET", "/healthz").status == 200
-                refused = caller.send("GET", "/readyz")
+                assert http.send("GET", "/healthz").status == 200
+                refused = http.send("GET", "/readyz")
                 assert (refused.status, refused.json["code"]) == (503, "database-busy")
                 server.ensure_postgres_running()
                 traffic.wait_for(20, *DONE, seconds=PATIENCE_SECONDS)
-        # 200: the commit was on disk, and its answer was not.
+        # 200: an earlier attempt was committed, but its response was lost.
         assert {201, 503} <= set(traffic.written) <= {200, 201, 503}
         assert set(traffic.read) == {200, 503}
         assert traffic.slowest < PATIENCE_SECONDS
         assert traffic.acknowledged <= stored(service.port)
-    figure(restarts, acknowledged=len(traffic.acknowledged), lost=0, told_503=traffic.written[503] + traffic.read[503])
+    record_counts(
+        restarts, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503] + traffic.read[503]
+    )

@@ -1,4 +1,4 @@
-"""The contract of writes as dictionaries: what the records are after each, and which status it is answered with."""
+"""A model of the write operations with dictionaries: the records after each operation, and its status."""
 
 import unicodedata
 from copy import deepcopy
@@ -17,18 +17,18 @@ DEFAULTS = {
     "down_to": None,
     "attributes": {},
 }
-KEPT = ("started_at", "user")
+PRESERVED_ON_PUT = ("started_at", "user")
 STATUSES = {"created": 201, "updated": 200, "unchanged": 200, "gone": 410, "unknown-machine": 422}
 Record = dict[str, Any]
 
 
-def same(name: str) -> str:
-    """What two spellings of a machine's name have in common."""
+def unique_key(name: str) -> str:
+    """Return the unique key of a machine's name, which is equal for all its spellings."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 class Model:
-    """Machines by their name without case, logs by their uuid in the order of writing, versions and histories."""
+    """Machines by their unique key, logs by uuid in the order of writing, and their versions and histories."""
 
     def __init__(self) -> None:
         self.machines: dict[str, str] = {}
@@ -38,24 +38,24 @@ class Model:
         self.histories: dict[str, list[tuple[str, int]]] = {}
 
     @property
-    def living(self) -> list[Record]:
-        """The logs that lists show, in the order of writing."""
+    def visible_logs(self) -> list[Record]:
+        """Return the logs that are not deleted, in the order of writing."""
         return [log for uuid, log in self.logs.items() if uuid not in self.deleted]
 
     def add_machine(self, name: str) -> int:
-        if same(name) in self.machines:
+        if unique_key(name) in self.machines:
             return 409
-        self.machines[same(name)] = name
+        self.machines[unique_key(name)] = name
         return 201
 
     def rename(self, name: str, new: str) -> int:
-        old = self.machines.get(same(name))
+        old = self.machines.get(unique_key(name))
         if old is None:
             return 404
-        if same(new) != same(old) and same(new) in self.machines:
+        if unique_key(new) != unique_key(old) and unique_key(new) in self.machines:
             return 409
-        del self.machines[same(old)]
-        self.machines[same(new)] = new
+        del self.machines[unique_key(old)]
+        self.machines[unique_key(new)] = new
         for uuid, log in self.logs.items():
             if new != old and log["machine"] == old:
                 log["machine"] = new
@@ -63,25 +63,25 @@ class Model:
         return 200
 
     def delete_machine(self, name: str) -> int:
-        stored = self.machines.get(same(name))
+        stored = self.machines.get(unique_key(name))
         if stored is None:
             return 404
         if any(log["machine"] == stored for log in self.logs.values()):
             return 409
-        del self.machines[same(name)]
+        del self.machines[unique_key(name)]
         return 204
 
     def post(self, uuid: str, body: Record) -> int:
         return 409 if uuid in self.logs else STATUSES[self.put(uuid, body)]
 
     def put(self, uuid: str, body: Record) -> str:
-        """What becomes of a PUT, by the words of a bulk call."""
-        stored, machine = self.logs.get(uuid), self.machines.get(same(body["machine"]))
+        """Apply a PUT; return its outcome as in the results of a bulk call."""
+        stored, machine = self.logs.get(uuid), self.machines.get(unique_key(body["machine"]))
         if uuid in self.deleted:
             return "gone"
         if machine is None:
             return "unknown-machine"
-        kept = {name: stored[name] for name in KEPT} if stored else {}
+        kept = {name: stored[name] for name in PRESERVED_ON_PUT} if stored else {}
         log = {"uuid": uuid, **DEFAULTS, **kept, **body, "machine": machine}
         if log == stored:
             return "unchanged"
@@ -117,7 +117,7 @@ class Model:
         return 200
 
     def bulk(self, items: list[Record], *, atomic: bool) -> list[str] | None:
-        """What becomes of each item; None if an atomic call is refused."""
+        """Apply a bulk call; return the outcome of each item, or None if an atomic call is rejected."""
         before, seen, outcomes = deepcopy(vars(self)), set(), []
         for item in items:
             repeated = item["uuid"] in seen

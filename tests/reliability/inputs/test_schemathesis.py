@@ -1,4 +1,4 @@
-"""schemathesis searches, in every role, for a request that breaks the documented contract."""
+"""Schemathesis searches for requests that violate the OpenAPI document, as a user of each role."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ ROLES = (NOBODY, "viewer", "operator", "lead", "supervisor", "admin")
 
 
 def give_tokens(url):
-    """The headers that somebody of each role sends."""
+    """Create a user and a token for each role; return the command line options with their headers."""
 
     def give(tx, role):
         trigram = role[:3].upper()
@@ -35,14 +35,14 @@ def give_tokens(url):
     return {NOBODY: []} | {role: ["--header", f"Authorization: Bearer {token}"] for role, token in given.items()}
 
 
-@pytest.mark.proof("schemathesis, every check, in every role")
-def test_no_request_breaks_the_contract(database_url, tmp_path, extent, figure):
+@pytest.mark.proof("schemathesis, every check, every role")
+def test_no_request_breaks_the_contract(database_url, tmp_path, extent, record_counts):
     headers = give_tokens(database_url)
     chosen = extent(
         short=["--phases", "fuzzing,stateful", "--max-examples", "1"],
         long=["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "4"],
     )
-    # It would revoke the token that it asks with.
+    # This operation would revoke the token of the test itself.
     spared = ["--exclude-operation-id", "revoke_token"]
     with ForkedService(tmp_path, database_url=database_url, open=False) as service:
         where = f"http://127.0.0.1:{service.port}/openapi.json"
@@ -52,4 +52,4 @@ def test_no_request_breaks_the_contract(database_url, tmp_path, extent, figure):
             assert done.returncode == 0, f"{role}:\n{done.stdout}"
             answered = service.log.read_text()
             assert '"status":5' not in answered, role
-    figure(answered.count('"event":"request"'), told_5xx=0, violations=0, ignored_auth=0)
+    record_counts(answered.count('"event":"request"'), status_5xx=0, violations=0, ignored_auth=0)

@@ -1,4 +1,4 @@
-"""Whatever is written, in whatever order: the API answers and holds what a dictionary does."""
+"""Model-based test: after any sequence of writes, the API agrees with a model database_context of dictionaries."""
 
 import asyncio
 from collections import Counter
@@ -16,10 +16,10 @@ from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
 from query import oracle
 from reliability.clients import replica
-from reliability.inputs.model import STATUSES, Model, same
+from reliability.inputs.model import STATUSES, Model, unique_key
 
 UUIDS = st.sampled_from([f"0000000{number}-0000-4000-8000-000000000000" for number in range(8)])
-# Two of them are one.
+# Two of these are spellings of the same name.
 NAMES = st.sampled_from(["Saw", "SAW", "Écluse", "Grue_100%", "pelle 2"])
 SEVERITIES = oracle.RANKS["severity"]
 TEXTS = ["", "fuite d'huile", "Huile", "50%", "vidange PN-0042"]
@@ -33,8 +33,8 @@ FIELDS = {
 INSTANTS = st.sampled_from(["2025-07-25T13:18:25Z", "2025-01-01T00:00:00Z", "2025-07-25T13:18:25.500000Z"])
 ALWAYS = {"machine": NAMES, "type": st.sampled_from(["info", "error"]), "started_at": INSTANTS}
 BODIES = st.fixed_dictionaries(ALWAYS, optional=FIELDS)
-TOLD = st.dictionaries(st.sampled_from(["temp", "note"]), st.sampled_from([None, 81, "x"]), max_size=2)
-PATCHES = st.fixed_dictionaries({}, optional=FIELDS | {"machine": NAMES, "attributes": TOLD})
+ATTRIBUTE_PATCHES = st.dictionaries(st.sampled_from(["temp", "note"]), st.sampled_from([None, 81, "x"]), max_size=2)
+PATCHES = st.fixed_dictionaries({}, optional=FIELDS | {"machine": NAMES, "attributes": ATTRIBUTE_PATCHES})
 CONDITIONS = st.one_of(
     st.tuples(st.just("machine"), st.sampled_from(["", "ne"]), NAMES),
     st.tuples(st.just("severity"), st.sampled_from(["", "gte", "lt"]), FIELDS["severity"]),
@@ -45,15 +45,15 @@ CONDITIONS = st.one_of(
 SORTS = st.sampled_from(["-started_at", "started_at", "machine", "-comment,severity", "project,-status"])
 
 
-class Session(RuleBasedStateMachine):
-    """One database, the API on it, and the dictionaries that it should agree with."""
+class ApiStateMachine(RuleBasedStateMachine):
+    """A database with the API, and the model that it must agree with."""
 
     seen: ClassVar[Counter[str]] = Counter()
 
-    def __init__(self, made):
+    def __init__(self, database_context):
         super().__init__()
-        self.made, self.model = made, Model()
-        self.url = made.__enter__()
+        self.database_context, self.model = database_context, Model()
+        self.url = database_context.__enter__()
         self.runner = asyncio.Runner()
         self.server = serving(Settings(database_url=self.url))
         self.client = self.runner.run(self.server.__aenter__())
@@ -63,16 +63,16 @@ class Session(RuleBasedStateMachine):
         try:
             changes = replica.Replica()
             changes.apply(self.get("/changes", limit=1000))
-            held = {log["uuid"]: {k: v for k, v in log.items() if v is not None} for log in self.model.living}
-            assert changes.base["logs"] == held
+            held = {log["uuid"]: {k: v for k, v in log.items() if v is not None} for log in self.model.visible_logs}
+            assert changes.records["logs"] == held
         finally:
-            # A connection that stays open keeps the process alive.
+            # An open connection would keep the process alive.
             self.runner.run(self.server.__aexit__(None, None, None))
             self.runner.close()
         database = Database(self.url)
         assert verify(database).faults == []
         database.close_writer()
-        self.made.__exit__(None, None, None)
+        self.database_context.__exit__(None, None, None)
 
     def send(self, method, path, body=None, query=()):
         self.seen["requests"] += 1
@@ -120,9 +120,9 @@ class Session(RuleBasedStateMachine):
 
     @rule(items=st.lists(st.tuples(UUIDS, BODIES), min_size=1, max_size=4), atomic=st.booleans())
     def bulk(self, items, atomic):
-        told = [{"uuid": uuid, **body} for uuid, body in items]
-        answer = self.send("POST", "/logs/bulk", {"mode": "atomic" if atomic else "partial", "items": told})
-        expected = self.model.bulk(told, atomic=atomic)
+        sent = [{"uuid": uuid, **body} for uuid, body in items]
+        answer = self.send("POST", "/logs/bulk", {"mode": "atomic" if atomic else "partial", "items": sent})
+        expected = self.model.bulk(sent, atomic=atomic)
         self.agree(answer, 422 if expected is None else 200)
         assert expected is None or [result["status"] for result in answer.json()["results"]] == expected
 
@@ -133,7 +133,7 @@ class Session(RuleBasedStateMachine):
         found = [(entry["op"], entry["version"]) for entry in answer.json().get("items", [])]
         assert found == self.model.histories.get(uuid, [])[::-1]
 
-    # A field twice would be any of its values.
+    # At most one condition per field and operator: repeated ones would mean any of the values.
     @rule(
         chosen=st.lists(CONDITIONS, max_size=2, unique_by=lambda condition: condition[:2]),
         sort=SORTS,
@@ -141,7 +141,9 @@ class Session(RuleBasedStateMachine):
     )
     def walk(self, chosen, sort, limit):
         expected = [
-            log for log in self.model.living if all(oracle.holds(log, name, op, [text]) for name, op, text in chosen)
+            log
+            for log in self.model.visible_logs
+            if all(oracle.holds(log, name, op, [text]) for name, op, text in chosen)
         ]
         query = [(name + (op and f"__{op}"), text) for name, op, text in chosen]
         page = self.get("/logs", *query, sort=sort, limit=limit)
@@ -156,17 +158,17 @@ class Session(RuleBasedStateMachine):
         facets = self.get("/logs/facets", by="type,severity", limit=50)["facets"]
         for name, values in facets.items():
             found = {value["value"]: value["count"] for value in values}
-            assert found == Counter(log[name] for log in self.model.living)
+            assert found == Counter(log[name] for log in self.model.visible_logs)
 
     @invariant()
     def everything_agrees(self):
         logs = self.get("/logs", limit=500, sort="started_at")["items"]
         assert {log["uuid"]: log["version"] for log in logs} == {
-            log["uuid"]: self.model.versions[log["uuid"]] for log in self.model.living
+            log["uuid"]: self.model.versions[log["uuid"]] for log in self.model.visible_logs
         }
-        assert self.shown(logs) == oracle.order(self.model.living, "started_at", ("started_at",))
+        assert self.shown(logs) == oracle.order(self.model.visible_logs, "started_at", ("started_at",))
         machines = self.get("/machines", limit=500)["items"]
-        assert {same(machine["name"]): machine["name"] for machine in machines} == self.model.machines
+        assert {unique_key(machine["name"]): machine["name"] for machine in machines} == self.model.machines
 
     @staticmethod
     def shown(logs):
@@ -174,10 +176,10 @@ class Session(RuleBasedStateMachine):
         return [{name: value for name, value in log.items() if name not in hidden} for log in logs]
 
 
-@pytest.mark.proof("state machine of hypothesis against a dict")
+@pytest.mark.proof("Hypothesis state machine against a model")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_api_agrees_with_a_dictionary(request, tmp_path, engine, extent, figure):
-    Session.seen.clear()
+def test_the_api_agrees_with_a_dictionary(request, tmp_path, engine, extent, record_counts):
+    ApiStateMachine.seen.clear()
     chosen = settings(max_examples=extent(short=10, long=150), stateful_step_count=extent(short=20, long=50))
-    run_state_machine_as_test(lambda: Session(new_database(request, engine, tmp_path)), settings=chosen)
-    figure(Session.seen["requests"], databases=Session.seen["databases"], divergences=0)
+    run_state_machine_as_test(lambda: ApiStateMachine(new_database(request, engine, tmp_path)), settings=chosen)
+    record_counts(ApiStateMachine.seen["requests"], databases=ApiStateMachine.seen["databases"], divergences=0)

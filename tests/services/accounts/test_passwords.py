@@ -44,7 +44,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize("password", BAD)
-def test_what_is_soon_guessed_is_refused_without_a_word_of_it(password):
+def test_a_guessable_password_is_refused_and_not_echoed(password):
     with pytest.raises(Invalid) as refused:
         passwords.check(password, ABOUT)
     assert refused.value.faults[0].pointer == "/password"
@@ -52,22 +52,22 @@ def test_what_is_soon_guessed_is_refused_without_a_word_of_it(password):
 
 
 @pytest.mark.parametrize("password", GOOD)
-def test_anything_else_of_fifteen_signs_will_do(password):
+def test_any_other_password_of_fifteen_characters_is_accepted(password):
     passwords.check(password, ABOUT)
 
 
-async def test_a_password_is_kept_as_argon2id_and_found_however_its_letters_are_composed():
+async def test_a_password_is_hashed_with_argon2id_after_unicode_normalization():
     kept = await passwords.hash_beside("où est passée la clé")
     parameters = "$argon2id$v=19$m=19456,t=2,p=1$"
     assert kept.startswith(parameters)
-    # Who has no password is not told by the time that it takes.
+    # Timing does not reveal whether an account has a password.
     assert passwords.NOBODYS.startswith(parameters)
     assert await passwords.verify("ou\u0300 est passe\u0301e la cle\u0301", kept)
     assert not await passwords.verify("ou est passee la cle", kept)
     assert not await passwords.verify("nobody has this password", None)
 
 
-async def test_two_are_hashed_at_once_and_others_are_served_meanwhile(monkeypatch):
+async def test_two_passwords_are_hashed_at_a_time_without_blocking_other_requests(monkeypatch):
     running, most = [], []
 
     def slow(*_):

@@ -1,4 +1,4 @@
-"""Attempts to sign in are counted one by one, however many are made at once."""
+"""Concurrent sign-in attempts are all counted."""
 
 from concurrent.futures import ThreadPoolExecutor
 

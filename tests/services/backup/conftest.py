@@ -1,13 +1,13 @@
-"""Where backups go, and one that is there."""
+"""A folder for backups, and a backup."""
 
 import pytest
 
-from services.backup.plants import save
+from services.backup.full_database import save
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where backups go: a folder with nothing else in it."""
+    """An empty folder for backups."""
     path = tmp_path / "safe % ? é"
     path.mkdir()
     return path

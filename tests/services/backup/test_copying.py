@@ -1,4 +1,4 @@
-"""A copy is the same database on whichever engine: rows, ids, history, answers."""
+"""A copy on either engine equals the original: rows, ids, history, API responses."""
 
 import sqlite3
 
@@ -17,34 +17,36 @@ from machine_monitor.errors import MonitorError, SchemaMismatch, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import transfer
 from machine_monitor.services.backup.transfer import TABLES
-from services.backup.plants import answers, fill, is_empty, kept, silent, verified
+from services.backup.full_database import api_responses, fill, ignore_progress, is_empty, stored_rows, verify_database
 
 
 def copy(source: str, destination: str):
     database = Database(source)
     try:
-        return backup.copy(database, addresses.parse(destination), silent)
+        return backup.copy(database, addresses.parse(destination), ignore_progress)
     finally:
         database.close_writer()
 
 
 async def test_a_copy_has_the_same_rows_ids_history_and_answers(database_url, empty_url):
     await fill(database_url)
-    before, said = kept(database_url), await answers(database_url)
+    before, said = stored_rows(database_url), await api_responses(database_url)
     held = copy(database_url, empty_url)
-    assert kept(database_url) == before
-    assert kept(empty_url) == before
+    assert stored_rows(database_url) == before
+    assert stored_rows(empty_url) == before
     assert held.tables == {table.name: len(before[table.name]) for table in TABLES}
     assert {"kept_answers", "legacy_imports", "log_counts", "history", "logs", "users_folded"} <= {
         table for table, count in held.tables.items() if count
     }
-    verdict = verified(empty_url)
+    verdict = verify_database(empty_url)
     assert (verdict.faults, str(verdict.head)) == ([], held.head)
-    assert await answers(empty_url) == said
+    assert await api_responses(empty_url) == said
     migrations.check(addresses.parse(empty_url))
 
 
-async def test_there_and_back_again_is_the_same(sqlite_database_url, postgresql_database_url, tmp_path):
+async def test_copying_to_the_other_engine_and_back_preserves_everything(
+    sqlite_database_url, postgresql_database_url, tmp_path
+):
     await fill(sqlite_database_url)
     there = postgresql_database_url
     with migrations.locked(addresses.parse(there)) as connection:
@@ -52,12 +54,12 @@ async def test_there_and_back_again_is_the_same(sqlite_database_url, postgresql_
         connection.exec_driver_sql("CREATE SCHEMA public")
     back = f"sqlite:///{tmp_path / 'back.db'}"
     assert copy(sqlite_database_url, there) == copy(there, back)
-    assert kept(back) == kept(sqlite_database_url)
-    assert await answers(back) == await answers(sqlite_database_url)
+    assert stored_rows(back) == stored_rows(sqlite_database_url)
+    assert await api_responses(back) == await api_responses(sqlite_database_url)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith((".back", "back.db-"))]
 
 
-async def test_an_id_that_was_given_out_is_not_given_again(database_url, empty_url):
+async def test_a_copy_does_not_reuse_ids(database_url, empty_url):
     await fill(database_url)
     given = {}
     copy(database_url, empty_url)
@@ -68,7 +70,7 @@ async def test_an_id_that_was_given_out_is_not_given_again(database_url, empty_u
     assert given[empty_url] == given[database_url] == 7
 
 
-async def test_the_history_of_a_copy_is_protected_as_ever(database_url, empty_url):
+async def test_the_history_of_a_copy_is_append_only(database_url, empty_url):
     copy(database_url, empty_url)
     database = Database(empty_url)
     for statement in ("UPDATE history SET note = 'x'", "DELETE FROM history"):
@@ -101,7 +103,7 @@ TAMPER = {
 
 
 @pytest.mark.parametrize("how", TAMPER)
-async def test_a_difference_is_an_error_and_taken_back(database_url, empty_url, monkeypatch, how):
+async def test_a_copy_that_differs_is_rolled_back(database_url, empty_url, monkeypatch, how):
     digest = transfer._digest
 
     def tampered(tx, table):
@@ -131,14 +133,14 @@ def test_a_destination_with_tables_is_refused(database_url, empty_url):
 
 
 @pytest.mark.parametrize("tail", ["-wal", "-journal"])
-def test_what_another_database_left_is_not_taken_for_part_of_the_copy(sqlite_database_url, tmp_path, tail):
+def test_leftover_files_of_another_database_are_refused(sqlite_database_url, tmp_path, tail):
     (tmp_path / f"empty.db{tail}").write_bytes(b"left")
     with pytest.raises(UsageError, match="move it away"):
         copy(sqlite_database_url, f"sqlite:///{tmp_path / 'empty.db'}")
     assert not (tmp_path / "empty.db").exists()
 
 
-def test_a_source_that_is_not_there_is_refused_and_not_made(empty_url, tmp_path):
+def test_a_missing_source_is_refused_and_not_created(empty_url, tmp_path):
     with pytest.raises(UsageError, match="no database"):
         copy(empty_url, f"sqlite:///{tmp_path / 'other.db'}")
     assert is_empty(empty_url)
@@ -152,7 +154,7 @@ def test_a_source_of_another_version_is_refused(database_url, empty_url):
     assert is_empty(empty_url)
 
 
-def test_a_source_is_only_read(sqlite_database_url, tmp_path):
+def test_the_source_is_not_changed(sqlite_database_url, tmp_path):
     path = addresses.parse(sqlite_database_url).path
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
@@ -162,7 +164,7 @@ def test_a_source_is_only_read(sqlite_database_url, tmp_path):
     assert path.read_bytes() == before
 
 
-def test_keys_that_are_texts_have_one_order_on_both_engines():
+def test_text_keys_sort_alike_on_both_engines():
     keys = [column for table in TABLES for column in table.primary_key.columns]
     texts = [column for column in keys if isinstance(column.type, Text)]
     assert len(texts) > 5

@@ -1,4 +1,4 @@
-"""A backup comes back as it was on either engine, or not at all and with a sentence."""
+"""A backup is restored exactly, on either engine, or refused with a clear error."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.services.backup import manifest
-from services.backup.plants import answers, fill, is_empty, kept, restore, save, verified
+from services.backup.full_database import api_responses, fill, is_empty, restore, save, stored_rows, verify_database
 
 UNLOCK = {
     "sqlite": "DROP TRIGGER history_update",
@@ -21,11 +21,11 @@ UNLOCK = {
 }
 
 
-async def test_a_backup_comes_back_as_it_was(database_url, empty_url, folder):
+async def test_a_restored_backup_equals_the_original(database_url, empty_url, folder):
     await fill(database_url)
-    before, said = kept(database_url), await answers(database_url)
+    before, said = stored_rows(database_url), await api_responses(database_url)
     described = save(database_url, folder / "b.db")
-    assert kept(database_url) == before
+    assert stored_rows(database_url) == before
     assert {path.name for path in folder.iterdir()} == {"b.db", "b.db.json"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert json.loads((folder / "b.db.json").read_text()) == described.document()
@@ -35,10 +35,10 @@ async def test_a_backup_comes_back_as_it_was(database_url, empty_url, folder):
     held = restore(folder / "b.db", empty_url)
     assert (folder / "b.db").read_bytes() == bytes_before
     assert (held.tables, held.head) == (described.tables, described.head)
-    assert kept(empty_url) == before
-    verdict = verified(empty_url)
+    assert stored_rows(empty_url) == before
+    verdict = verify_database(empty_url)
     assert (verdict.faults, str(verdict.head)) == ([], described.head)
-    assert await answers(empty_url) == said
+    assert await api_responses(empty_url) == said
     migrations.check(addresses.parse(empty_url))
 
 
@@ -82,7 +82,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_not_what_it_was_is_refused(saved, empty_url, damage):
+def test_a_damaged_backup_is_refused(saved, empty_url, damage):
     harm, sentence = DAMAGES[damage]
     harm(saved)
     with pytest.raises(UsageError, match=sentence):
@@ -91,7 +91,7 @@ def test_what_is_not_what_it_was_is_refused(saved, empty_url, damage):
 
 
 def rewrite(file, *statements):
-    """Change a backup and let its manifest agree, as who tampers with both would."""
+    """Change a backup and update its manifest, like an attacker who tampers with both."""
     with sqlite3.connect(file) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -108,29 +108,29 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("how", TAMPERED)
-def test_what_was_tampered_with_is_refused_though_the_checksum_agrees(saved, empty_url, how):
+def test_a_tampered_backup_is_refused_even_if_its_checksum_matches(saved, empty_url, how):
     rewrite(saved, *TAMPERED[how])
     with pytest.raises(UsageError, match=r"does not hold|damaged"):
         restore(saved, empty_url)
     assert is_empty(empty_url)
 
 
-def test_a_database_that_is_not_empty_is_left_alone(saved, empty_url):
+def test_restore_refuses_a_database_that_is_not_empty(saved, empty_url):
     migrations.upgrade(addresses.parse(empty_url))
-    before = kept(empty_url)
+    before = stored_rows(empty_url)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, empty_url)
-    assert kept(empty_url) == before
+    assert stored_rows(empty_url) == before
 
 
-def test_a_database_of_another_program_is_left_alone(saved, empty_url):
+def test_restore_refuses_a_database_of_another_program(saved, empty_url):
     with migrations.locked(addresses.parse(empty_url)) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")
     with pytest.raises(UsageError, match="customers"):
         restore(saved, empty_url)
 
 
-def test_a_place_that_was_taken_meanwhile_is_left_alone(saved, tmp_path, monkeypatch):
+def test_restore_refuses_a_file_that_appeared_meanwhile(saved, tmp_path, monkeypatch):
     target = tmp_path / "taken.db"
     finish = files.finish
 
@@ -141,7 +141,7 @@ def test_a_place_that_was_taken_meanwhile_is_left_alone(saved, tmp_path, monkeyp
     monkeypatch.setattr(files, "finish", taken)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, f"sqlite:///{target}")
-    assert verified(f"sqlite:///{target}").faults == []
+    assert verify_database(f"sqlite:///{target}").faults == []
 
 
 def test_a_file_without_tables_may_be_replaced(saved, tmp_path):
@@ -150,7 +150,7 @@ def test_a_file_without_tables_may_be_replaced(saved, tmp_path):
         connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
     restore(saved, f"sqlite:///{target}")
-    assert verified(f"sqlite:///{target}").faults == []
+    assert verify_database(f"sqlite:///{target}").faults == []
 
 
 def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
@@ -171,7 +171,7 @@ def test_a_backup_of_a_newer_schema_is_refused(saved, empty_url):
     assert is_empty(empty_url)
 
 
-def test_a_history_that_was_tampered_with_is_saved_and_restored_and_told(database_url, empty_url, folder):
+def test_a_tampered_history_is_backed_up_restored_and_reported(database_url, empty_url, folder):
     database = Database(database_url)
     for statement in (UNLOCK[database.engine.name], "UPDATE history SET note = 'x' WHERE seq = 3"):
         database.transact(lambda tx, said=statement: tx.cursor.execute(said))
@@ -179,4 +179,4 @@ def test_a_history_that_was_tampered_with_is_saved_and_restored_and_told(databas
     described = save(database_url, folder / "b.db")
     assert len(described.faults) == 1
     assert restore(folder / "b.db", empty_url).faults == described.faults
-    assert verified(empty_url).faults == described.faults
+    assert verify_database(empty_url).faults == described.faults

@@ -1,4 +1,4 @@
-"""A backup is there whole, or not at all."""
+"""A backup is complete, or there is no file."""
 
 import shutil
 import signal
@@ -15,10 +15,10 @@ from machine_monitor.database.engines.sqlite import files
 from machine_monitor.errors import MonitorError, UsageError
 from machine_monitor.services import backup
 from machine_monitor.services.backup import manifest, saving
-from services.backup.plants import is_empty, kept, restore, save, verified
+from services.backup.full_database import is_empty, restore, save, stored_rows, verify_database
 
 
-def test_what_is_there_is_replaced_only_if_told(database_url, saved):
+def test_an_existing_backup_is_replaced_only_with_replace(database_url, saved):
     manifest.place(saved).unlink()
     with pytest.raises(UsageError, match="--force"):
         save(database_url, saved)
@@ -29,9 +29,7 @@ def test_what_is_there_is_replaced_only_if_told(database_url, saved):
     assert manifest.read(saved).sha256 == manifest.digest(saved)
 
 
-def test_what_is_written_meanwhile_neither_comes_along_nor_starts_the_backup_again(
-    sqlite_database_url, folder, monkeypatch
-):
+def test_concurrent_writes_are_not_in_the_backup_and_do_not_restart_it(sqlite_database_url, folder, monkeypatch):
     monkeypatch.setattr(files, "PAGES_AT_ONCE", 1)
     writer, database, steps = Database(sqlite_database_url), Database(sqlite_database_url), []
     text = "INSERT INTO log_counts (field, unit, period, value, count) VALUES ('x', 'x', 'x', ?, 0)"
@@ -47,24 +45,24 @@ def test_what_is_written_meanwhile_neither_comes_along_nor_starts_the_backup_aga
     assert len(pages) > 20
     assert pages == [*range(1, steps[0][1] + 1)]
     assert described.tables["log_counts"] == 0
-    assert len(kept(sqlite_database_url)["log_counts"]) == len(pages)
+    assert len(stored_rows(sqlite_database_url)["log_counts"]) == len(pages)
 
 
 def test_the_database_is_not_replaced_by_its_backup(sqlite_database_url):
     path = addresses.parse(sqlite_database_url).path
     with pytest.raises(UsageError, match="the database itself"):
         save(sqlite_database_url, path, replace=True)
-    assert verified(sqlite_database_url).faults == []
+    assert verify_database(sqlite_database_url).faults == []
 
 
-def test_a_database_that_is_not_there_is_not_made(empty_url, folder):
+def test_a_missing_database_is_not_created(empty_url, folder):
     with pytest.raises(UsageError, match="no database"):
         save(empty_url, folder / "b.db")
     assert list(folder.iterdir()) == []
     assert is_empty(empty_url)
 
 
-def test_a_damaged_database_gives_no_backup(sqlite_database_url, folder):
+def test_a_damaged_database_is_not_backed_up(sqlite_database_url, folder):
     path = addresses.parse(sqlite_database_url).path
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -83,7 +81,7 @@ def test_a_damaged_database_gives_no_backup(sqlite_database_url, folder):
 
 
 @pytest.mark.parametrize("fails", ["contents", "describe", "write", "digest"])
-def test_a_backup_that_fails_leaves_nothing(database_url, folder, monkeypatch, fails):
+def test_a_failed_backup_leaves_no_file(database_url, folder, monkeypatch, fails):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -93,21 +91,21 @@ def test_a_backup_that_fails_leaves_nothing(database_url, folder, monkeypatch, f
     assert list(folder.iterdir()) == []
 
 
-def test_a_head_that_differs_leaves_nothing(database_url, folder, monkeypatch):
+def test_a_backup_with_a_different_head_is_discarded(database_url, folder, monkeypatch):
     monkeypatch.setattr(saving, "hash_chain", SimpleNamespace(head=lambda _: "0:"))
     with pytest.raises(UsageError, match="nothing was written"):
         save(database_url, folder / "b.db")
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_a_sentence(database_url, folder):
+def test_a_backup_to_a_missing_folder_gives_a_clear_error(database_url, folder):
     with pytest.raises(UsageError, match="No such file"):
         save(database_url, folder / "none" / "b.db")
 
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A disk with hardly any room."""
+    """A disk with almost no space."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", place]
@@ -115,10 +113,10 @@ def full_disk(tmp_path):
     if mounted.returncode:
         pytest.skip("needs the right to mount a small disk")
     yield place
-    subprocess.run(["umount", place], check=True)  # noqa: S607 -- wherever it is
+    subprocess.run(["umount", place], check=True)  # noqa: S607 -- the one on the PATH
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(database_url, saved, full_disk):
+def test_a_full_disk_gives_a_clear_error_and_leaves_no_file(database_url, saved, full_disk):
     with pytest.raises(MonitorError, match=r"full|No space"):
         save(database_url, full_disk / "b.db")
     assert list(full_disk.iterdir()) == []
@@ -127,7 +125,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(database_url, saved, full_
     assert list(full_disk.iterdir()) == []
 
 
-# Says when it is at the moment at which it is to be killed, and stays there.
+# This program prints a line when it reaches the moment to be killed, and waits there.
 SLOW = """
 import sys, time
 from pathlib import Path
@@ -147,7 +145,7 @@ backup.save(Database(url), Path(file), replace=False, progress=stay if moment ==
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["in the middle", "at the end"])
-def test_a_backup_that_is_killed_leaves_no_file_under_its_name(database_url, folder, moment):
+def test_a_killed_backup_leaves_no_file_under_its_final_name(database_url, folder, moment):
     file = folder / "b.db"
     command = [sys.executable, "-c", SLOW, database_url, str(file), moment]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as running:

@@ -1,4 +1,4 @@
-"""What the tests of the legacy tool's records share: small verbs on a database and on a folder."""
+"""Helpers for tests of the legacy sync: short functions for a database and for a folder of legacy records."""
 
 import json
 from zoneinfo import ZoneInfo
@@ -35,7 +35,7 @@ def rows(target, query):
 
 
 def total(target, resource, query):
-    """How many records a filter finds."""
+    """Return the number of records that a filter finds."""
     clock = TimeContext(PARIS, instants.now())
     asked = parser.read_list(resource, parser.read_pairs(f"count=exact&limit=1&{query}".encode()), clock)
     return target.snapshot(lambda tx: tx.run(*lists.compile_list(tx.engine, asked)))[0][1]
@@ -47,7 +47,7 @@ def read_all(target, resource):
 
 
 def everything(target):
-    """All that can be written of every record."""
+    """Return all writable fields of all records."""
     return {
         resource.name: {
             key: {name: value for name, value in record.items() if name not in READ_ONLY}
@@ -58,7 +58,7 @@ def everything(target):
 
 
 def history(target, resource, key):
-    """The entries of a record, oldest first."""
+    """Return the history of a record, oldest entry first."""
     columns = 'op, version, "user", via, changes, note, at'
     where = f"resource = '{resource.name}' AND \"key\" = '{key}'"
     return rows(target, f"SELECT {columns} FROM history WHERE {where} ORDER BY seq")

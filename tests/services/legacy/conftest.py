@@ -1,4 +1,4 @@
-"""A database that commands write to, and a legacy folder that a test may change."""
+"""A target database, and a copy of a legacy folder that a test may change."""
 
 import shutil
 

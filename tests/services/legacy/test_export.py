@@ -1,4 +1,4 @@
-"""What an export writes comes back the same, and what it cannot hold is counted."""
+"""Exports in the legacy format round-trip, and fields that the format lacks are counted."""
 
 import json
 
@@ -15,7 +15,7 @@ UUID_1 = UUID.format(1)
 
 @pytest.fixture
 def second(tmp_path, sqlite_template):
-    """Another database, empty."""
+    """A second, empty database."""
     path = tmp_path / "second.db"
     path.write_bytes(sqlite_template.read_bytes())
     opened = Database(f"sqlite:///{path}")
@@ -29,7 +29,7 @@ def out(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["legacy-tricky", "legacy.db"])
-def test_what_came_goes_and_comes_back(target, second, shared, out, source):
+def test_an_export_of_synced_records_can_be_synced_again(target, second, shared, out, source):
     legacy.sync(target, shared / "data" / source, PARIS)
     report = legacy.export(target, out, PARIS)
     assert report.document()["not_held"] == {}
@@ -46,7 +46,7 @@ def test_what_came_goes_and_comes_back(target, second, shared, out, source):
 
 
 @pytest.mark.untraced
-def test_the_real_folder_goes_and_comes_back(sqlite_database_url, second, shared, out):
+def test_the_real_folder_round_trips(sqlite_database_url, second, shared, out):
     target = Database(sqlite_database_url)
     legacy.sync(target, shared / "data/excavators-legacy", PARIS)
     assert legacy.export(target, out, PARIS).document() == {"machines": 5, "logs": 5485, "users": 1, "not_held": {}}
@@ -94,7 +94,7 @@ NOT_HELD = [
 
 
 @pytest.mark.parametrize(("values", "kind"), NOT_HELD, ids=str)
-def test_a_field_that_the_shape_cannot_hold_is_counted(sqlite_database_url, out, values, kind):
+def test_a_field_that_the_legacy_format_lacks_is_counted(sqlite_database_url, out, values, kind):
     target = Database(sqlite_database_url)
     create(target, MACHINES, name="m")
     create(target, LOGS, uuid=UUID_1, machine="m", type="info", **{"started_at": "2025-01-01T00:00:00Z"} | values)
@@ -103,7 +103,7 @@ def test_a_field_that_the_shape_cannot_hold_is_counted(sqlite_database_url, out,
     target.close_writer()
 
 
-def test_what_machines_users_and_types_lose_is_counted(sqlite_database_url, out):
+def test_lost_fields_of_machines_users_and_types_are_counted(sqlite_database_url, out):
     target = Database(sqlite_database_url)
     create(target, MACHINES, name="é" * 120, sector="s")
     create(target, MACHINES, name="日" * 120)
@@ -135,7 +135,7 @@ def test_what_machines_users_and_types_lose_is_counted(sqlite_database_url, out)
     target.close_writer()
 
 
-def test_a_renamed_machine_goes_under_its_new_name(target, second, folder, out):
+def test_a_renamed_machine_is_exported_under_its_new_name(target, second, folder, out):
     legacy.sync(target, folder, PARIS)
     patch(target, MACHINES, "tour-01", name="Lathe 1")
     assert legacy.export(target, out, PARIS).document()["not_held"] == {}
@@ -143,7 +143,7 @@ def test_a_renamed_machine_goes_under_its_new_name(target, second, folder, out):
     assert everything(second) == everything(target)
 
 
-def test_a_folder_with_something_in_it_is_refused(sqlite_database_url, out):
+def test_a_folder_that_is_not_empty_is_refused(sqlite_database_url, out):
     target = Database(sqlite_database_url)
     out.mkdir()
     legacy.export(target, out, PARIS)

@@ -1,4 +1,4 @@
-"""A large folder is read once, in little memory."""
+"""A large legacy folder is read once, with little memory."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def watch(event, arguments):
         opened[str(arguments[0])] += 1
 
 def megabytes():
-    # The most so far; what `resource` tells includes the program that started this one.
+    # The peak memory so far, from /proc; the value of `resource` would include the parent process.
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 database = Database(sys.argv[2])

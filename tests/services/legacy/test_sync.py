@@ -1,4 +1,4 @@
-"""What a first sync of each legacy source gives."""
+"""The results of a first sync of each legacy source."""
 
 import json
 import os
@@ -18,7 +18,7 @@ NOT_A_UUID = "84e274e9-ab8e-5d97-9f73-33cca34de7f1"
 
 
 @pytest.mark.untraced
-def test_the_real_folder_is_whole_then_unchanged_then_one_conflict(target, shared):
+def test_the_real_folder_is_imported_then_unchanged_then_has_one_conflict(target, shared):
     source = shared / "data/excavators-legacy"
     report = legacy.sync(target, source, PARIS)
     assert report.clean
@@ -49,7 +49,7 @@ def test_the_real_folder_is_whole_then_unchanged_then_one_conflict(target, share
     ]
 
 
-def test_every_trap_of_the_tricky_folder(target, shared):
+def test_every_special_case_of_the_tricky_folder(target, shared):
     report = legacy.sync(target, shared / "data/legacy-tricky", PARIS).document()
     assert report["machines"] == counts(created=6, rejected=3)
     assert report["logs"] == counts(created=13, rejected=3)
@@ -114,7 +114,7 @@ def test_every_log_of_the_tricky_folder(target, shared):
     assert len(report["problems"]) == len(expected) + 4
 
 
-def test_edits_of_the_legacy_tool_are_older_history(target, shared):
+def test_edits_of_the_legacy_tool_become_history_before_the_import(target, shared):
     legacy.sync(target, shared / "data/legacy-tricky", PARIS)
     first, second, imported = history(target, LOGS, UUID.format(7))
     assert [(op, version, user, via) for op, version, user, via, *_ in (first, second, imported)] == [
@@ -129,7 +129,7 @@ def test_edits_of_the_legacy_tool_are_older_history(target, shared):
     assert [row[:3] for row in history(target, LOGS, UUID.format(8))] == [("update", 1, "pma"), ("import", 1, None)]
 
 
-def test_drafts_come_when_asked_for(target, shared):
+def test_drafts_are_imported_on_request(target, shared):
     report = legacy.sync(target, shared / "data/legacy-tricky", PARIS, drafts=True).document()
     assert report["logs"] == counts(created=14, rejected=3)
     (draft,) = [log for log in read_all(target, LOGS).values() if log["comment"] == "unsaved draft"]
@@ -163,7 +163,7 @@ def test_the_legacy_database_after_the_folder(target, shared):
 
 
 @pytest.mark.parametrize("source", ["legacy-tricky", "legacy.db"])
-def test_no_token_is_kept_or_told(target, shared, source):
+def test_legacy_tokens_are_neither_stored_nor_shown(target, shared, source):
     report = legacy.sync(target, shared / "data" / source, PARIS)
     kept = [rows(target, f"SELECT * FROM {table}") for table in ("users", "history", "legacy_imports")]
     assert "plain-secret" not in str(kept)
@@ -171,13 +171,13 @@ def test_no_token_is_kept_or_told(target, shared, source):
     assert "angir" in str(kept)
 
 
-def test_progress_ends_with_the_whole(target, shared):
+def test_progress_ends_at_the_total(target, shared):
     seen = []
     legacy.sync(target, shared / "data/legacy-tricky", PARIS, progress=lambda *pair: seen.append(pair))
     assert seen[-1] == (28, 28)
 
 
-def test_what_is_no_record_is_ignored_and_what_cannot_be_read_is_rejected(tmp_path, sqlite_database_url):
+def test_other_files_are_ignored_and_unreadable_records_rejected(tmp_path, sqlite_database_url):
     machines, drafts = tmp_path / "machines", tmp_path / "logs/.temp"
     drafts.mkdir(parents=True)
     (machines / "folder.json").mkdir(parents=True)
@@ -196,7 +196,7 @@ def test_what_is_no_record_is_ignored_and_what_cannot_be_read_is_rejected(tmp_pa
     target.close_writer()
 
 
-def test_what_is_no_legacy_source_is_said_in_one_sentence(tmp_path, sqlite_database_url):
+def test_an_invalid_legacy_source_gives_a_clear_error(tmp_path, sqlite_database_url):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.db").write_text("no database at all, but long enough to look for a header in it" * 3)
     with sqlite3.connect(tmp_path / "other.db") as connection:

@@ -1,4 +1,4 @@
-"""How a legacy record is read, without a database: rows of what is written and what it becomes."""
+"""Translation of legacy records, without a database: tables of inputs and expected results."""
 
 import json
 from zoneinfo import ZoneInfo
@@ -38,17 +38,17 @@ def notes(record):
         *[(word, None) for word in ("", "  ", None)],
     ],
 )
-def test_a_flag_is_read_in_the_words_of_the_legacy_tool(written, read_as):
+def test_a_flag_has_the_spellings_of_the_legacy_tool(written, read_as):
     assert machine(in_service=written).values["in_service"] is read_as
 
 
 @pytest.mark.parametrize("written", ["peut-être", 2, -1, 1.0, [], {}])
-def test_what_is_no_flag_rejects_the_machine(written):
+def test_an_invalid_flag_rejects_the_machine(written):
     (finding,) = machine(in_service=written).findings
     assert (finding.field, finding.level, finding.code) == ("in_service", "error", "invalid")
 
 
-def test_a_flag_that_is_absent_is_true():
+def test_a_missing_flag_is_true():
     assert machine().values["in_service"] is True
 
 
@@ -62,12 +62,12 @@ def test_a_year_is_a_number_or_its_digits(written, read_as):
 @pytest.mark.parametrize(
     "written", ["dix-neuf", "20.5", 2004.5, True, [2019], "1899", 0, 10**400, float("inf"), float("nan"), "٢٠١٩"]
 )
-def test_what_is_no_year_rejects_the_machine(written):
+def test_an_invalid_year_rejects_the_machine(written):
     (finding,) = machine(year_of_acquisition=written).findings
     assert (finding.field, finding.level) == ("year_of_acquisition", "error")
 
 
-def test_a_machine_with_two_faults_tells_both():
+def test_both_faults_of_a_machine_are_reported():
     assert {finding.field for finding in machine(year_of_acquisition="x", in_service="x").findings} == {
         "year_of_acquisition",
         "in_service",
@@ -89,13 +89,13 @@ def test_a_text_of_a_machine_is_trimmed(written, read_as, noted):
 
 
 @pytest.mark.parametrize("written", ["x" * 201, "nul\0", "\ud800", True, ["x"]])
-def test_a_text_that_no_field_takes_rejects_the_record(written):
+def test_an_invalid_text_rejects_the_record(written):
     (finding,) = machine(sector=written).findings
     assert (finding.field, finding.level) == ("sector", "error")
 
 
 @pytest.mark.parametrize("stem", ["", " a", "..", "x" * 121, "a\tb"])
-def test_a_name_that_no_machine_has_rejects_it_and_its_logs(stem):
+def test_an_invalid_machine_name_rejects_the_machine_and_its_logs(stem):
     assert [finding.field for finding in machine(stem).findings] == ["name"]
     assert [finding.field for finding in log(machineName=stem).findings] == ["machineName"]
 
@@ -118,17 +118,17 @@ def test_a_name_that_no_machine_has_rejects_it_and_its_logs(stem):
         ("inf", float("inf"), {"inf": "inf"}, "attribute-value"),
     ],
 )
-def test_a_key_that_nobody_declared_becomes_an_attribute(key, value, kept, code):
+def test_an_unknown_key_becomes_an_attribute(key, value, kept, code):
     record = log(**{key: value})
     assert record.values["attributes"] == kept
     assert notes(record) == ([(key, code)] if code else [])
 
 
-def test_a_made_key_takes_no_other_keys_place():
+def test_a_generated_attribute_key_does_not_collide():
     assert log(**{"a.b": 1, "a_b": 2, "a..b": 3}).values["attributes"] == {"a_b_2": 1, "a_b": 2, "a_b_3": 3}
 
 
-def test_more_attributes_than_a_record_has_reject_it():
+def test_too_many_attributes_reject_the_record():
     assert [finding.field for finding in log(**{f"k{i}": i for i in range(65)}).findings] == ["attributes"]
 
 
@@ -143,14 +143,14 @@ def test_more_attributes_than_a_record_has_reject_it():
         ("a" * 41, "a" * 40, "a" * 41),
     ],
 )
-def test_a_type_is_a_code_or_becomes_the_label_of_one(written, code, label):
+def test_a_type_that_is_not_a_code_becomes_the_label_of_a_generated_code(written, code, label):
     record = log(type=written)
     assert (record.type_label, notes(record)) == (label, [("type", "made-code")] if label else [])
     assert record.values["type"] == code
 
 
 @pytest.mark.parametrize("written", ["", None, ["info"], "x " * 200, "nul \0"])
-def test_a_type_that_can_be_none_rejects_the_log(written):
+def test_an_unusable_type_rejects_the_log(written):
     findings = log(type=written).findings
     assert {finding.field for finding in findings} == {"type"}
 
@@ -172,7 +172,7 @@ def test_an_author_is_a_trigram_or_an_attribute(written, author, attributes):
 
 
 @pytest.mark.parametrize("name", ["comment", "project"])
-def test_a_text_of_a_log_is_kept_as_written(name):
+def test_a_text_of_a_log_is_not_changed(name):
     assert log(**{name: " as written "}).values[name] == " as written "
     assert log(**{name: ""}).values[name] is None
     assert log().values[name] is None
@@ -186,7 +186,7 @@ def test_a_text_of_a_log_is_kept_as_written(name):
         ("2025_03_30__02_30_00", "2025-03-30T01:30:00Z", [("timeStamp", "skipped")]),
     ],
 )
-def test_a_time_is_one_of_the_legacy_clock(written, at, noted):
+def test_a_time_is_read_in_the_legacy_format(written, at, noted):
     record = log(timeStamp=written)
     assert (record.values["started_at"], notes(record)) == (at, noted)
 
@@ -196,7 +196,7 @@ OUT_OF_RANGE = ("1969_12_31__00_00_00", "0001_01_01__00_00_00", "9999_12_31__23_
 
 
 @pytest.mark.parametrize("written", [*NO_TIMES, *OUT_OF_RANGE])
-def test_a_time_that_is_none_rejects_the_log(written):
+def test_an_invalid_time_rejects_the_log(written):
     assert [finding.field for finding in log(timeStamp=written).findings] == ["timeStamp"]
 
 
@@ -230,7 +230,7 @@ EDITED = values.Edit("2025-07-26T06:00:00Z", "pma")
          (EDITED, values.Edit("2025-07-27T06:00:00Z", "sle")), 0),
     ],
 )  # fmt: skip
-def test_edits_are_parsed_and_never_run(key, written, read_as, noted):
+def test_edits_are_parsed_and_never_evaluated(key, written, read_as, noted):
     record = log(**{key: written})
     assert record.edits == read_as
     assert notes(record) == [(key, "edit")] * noted
@@ -250,12 +250,12 @@ def test_edits_are_parsed_and_never_run(key, written, read_as, noted):
         (["admin"], "operator", [("authorisation", "unknown-role")]),
     ],
 )
-def test_an_authorisation_is_a_role(written, role, noted):
+def test_a_legacy_authorisation_maps_to_a_role(written, role, noted):
     record = user(authorisation=written)
     assert (record.values["role"], notes(record)) == (role, noted)
 
 
-def test_names_of_a_user_stand_under_either_key():
+def test_both_spellings_of_the_name_keys_of_a_user_are_read():
     expected = {"trigram": "abc", "first_name": "Anne", "last_name": "Giraud", "role": "admin"}
     assert user(firstName=" Anne ", lastName="Giraud", authorisation="admin").values == expected
     assert user(first_name="Anne", last_name="Giraud", authorisation="admin").values == expected
@@ -268,14 +268,14 @@ def test_a_user_without_a_trigram_is_rejected(written):
 
 
 @pytest.mark.parametrize("key", ["token", "Token", "TOKEN", "\\u0074oken"])
-def test_a_token_is_dropped_wherever_it_stands(key):
+def test_a_token_is_removed_from_every_place(key):
     members, text = read.parse(f'{{"a": "é", "{key}": "secret", "b": {{"{key}": "secret"}}}}')
     assert members == {"a": "é", "b": {}}
     assert json.loads(text) == members
     assert "secret" not in text
 
 
-def test_a_text_without_a_token_is_kept_as_it_is():
+def test_a_text_without_a_token_is_not_changed():
     text = '{\n "a" : 1.0 }'
     assert read.parse(text) == ({"a": 1.0}, text)
 
@@ -283,12 +283,12 @@ def test_a_text_without_a_token_is_kept_as_it_is():
 @pytest.mark.parametrize(
     "text", ['{"a": ', "[1]", "1", "", '{"a": NaN}', '{"a": Infinity}', "[" * 200_000, '{"a": ' + "9" * 5000 + "}"]
 )
-def test_what_is_no_object_is_a_fault(text):
+def test_a_record_that_is_not_an_object_is_an_error(text):
     with pytest.raises(ValueError, match=r"^It [^{]*\.$"):
         read.parse(text)
 
 
-def test_a_nested_value_of_any_depth_does_no_harm():
+def test_a_deeply_nested_value_does_not_fail():
     text = '{"a": ' + "[" * 400 + "]" * 400 + "}"
     record = translate.record(Raw("logs", "logs/x.json", STEM, text, LOG | read.parse(text)[0]), ZoneInfo("UTC"))
     assert record.values["attributes"]["a"].startswith("[[[")

@@ -1,4 +1,4 @@
-"""A database that files are written from, and one that they are read into, of the other engine."""
+"""A source database for exports, and a target database on the other engine for imports."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from machine_monitor.database.connect import Database
 
 @pytest.fixture(params=ENGINES)
 def urls(request):
-    """The URLs of a source and of a target."""
+    """The URLs of the source and the target."""
     other = next(engine for engine in ENGINES if engine != request.param)
     return [request.getfixturevalue(f"{engine}_database_url") for engine in (request.param, other)]
 

@@ -1,4 +1,4 @@
-"""What the tests of files share: small verbs on a database and on a file."""
+"""Helpers for tests of imports and exports: short functions for a database and a file."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ def opened(url):
 
 
 def put(url, resource, *items):
-    """Items put in their places, all of them."""
+    """Put all items by their keys."""
     with opened(url) as database:
         outcomes = database.transact(
             lambda tx: bulk.put_all(tx, bulk.Put(RESOURCES[resource], Author("test"), UTC), items)
@@ -40,19 +40,19 @@ def put(url, resource, *items):
 
 
 def export(url, path, resource="logs", **wish):
-    """A file of the records; how many they are."""
+    """Export records to a file; return their number."""
     wish = tabular.Wish(path, RESOURCES[resource], replace=True, **wish)
     return asyncio.run(tabular.save(Database(url), wish, TimeContext(UTC, instants.now()), lambda *_: None))
 
 
 def read(url, path, zone=UTC, **options):
-    """The report of an import."""
+    """Import a file and return the report."""
     with opened(url) as database:
         return tabular.import_file(database, path, zone, **options).document()
 
 
 def stored(url, resource, *dropped):
-    """The records in the order of writing, without what the product writes into them."""
+    """Return the records in the order of writing, without read-only fields."""
     with opened(url) as database:
         found = database.transact(lambda tx: records.read_all(tx, RESOURCES[resource]))
     dropped = {"id", "version", "created_at", "updated_at", *dropped}

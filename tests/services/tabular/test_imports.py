@@ -1,4 +1,4 @@
-"""What becomes of each line of a file that is read in."""
+"""Imports of NDJSON and CSV files, line by line."""
 
 import json
 
@@ -11,19 +11,19 @@ from machine_monitor.services.tabular import imports, read
 from services.legacy.cases import counts, delete, history, patch, read_all
 from services.tabular.files import PARIS, UTC, UUID
 
-MARK = "\ufeff"
+BOM = "\ufeff"
 
 
 @pytest.fixture
-def bring(target, tmp_path):
-    """Imports a text as a file of that name."""
+def import_text(target, tmp_path):
+    """A function that imports a text as a file with a given name."""
 
-    def bring(name, text, zone=UTC, **options):
+    def import_text(name, text, zone=UTC, **options):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return tabular.import_file(target, path, zone, **options).document()
 
-    return bring
+    return import_text
 
 
 def lines(*found):
@@ -34,20 +34,20 @@ def log(number, **members):
     return {"uuid": UUID.format(number), "machine": "Saw", "type": "info", **members}
 
 
-def told(report):
+def problems_of(report):
     return [(problem["file"], problem["field"], problem["level"], problem["code"]) for problem in report["problems"]]
 
 
-def test_a_line_is_a_put_by_its_key(target, bring):
+def test_each_line_works_like_a_put_by_its_key(target, import_text):
     first = lines(log(1, comment="a", user="abc", started_at="2025-01-01T00:00:00Z"), log(2, severity="minor"))
-    report = bring("first.ndjson", first)
+    report = import_text("first.ndjson", first)
     assert (report["logs"], report["machines"], report["users"]) == (
         counts(created=2),
         counts(created=1),
         counts(created=1),
     )
-    assert bring("again.ndjson", first)["logs"] == counts(unchanged=2)
-    report = bring("second.ndjson", lines(log(1, cause="b"), log(2, severity="minor"), log(3)))
+    assert import_text("again.ndjson", first)["logs"] == counts(unchanged=2)
+    report = import_text("second.ndjson", lines(log(1, cause="b"), log(2, severity="minor"), log(3)))
     assert report["logs"] == counts(created=1, updated=1, unchanged=1)
     found = read_all(target, LOGS)[UUID.format(1)]
     assert (found["comment"], found["cause"], found["user"], found["version"]) == (None, "b", "abc", 2)
@@ -58,9 +58,9 @@ def test_a_line_is_a_put_by_its_key(target, bring):
     ]
 
 
-def test_what_a_log_names_and_is_not_there_is_created_and_told(target, bring):
-    report = bring("x.ndjson", lines(log(1), log(2, machine="saw", type="PM01", user="nr"), log(3, user="nr")))
-    assert told(report) == [
+def test_records_that_a_log_refers_to_are_created_and_reported(target, import_text):
+    report = import_text("x.ndjson", lines(log(1), log(2, machine="saw", type="PM01", user="nr"), log(3, user="nr")))
+    assert problems_of(report) == [
         ("x.ndjson:1", "machine", "note", "undeclared-machine"),
         ("x.ndjson:2", "type", "note", "undeclared-type"),
         ("x.ndjson:2", "user", "note", "undeclared-user"),
@@ -70,8 +70,8 @@ def test_what_a_log_names_and_is_not_there_is_created_and_told(target, bring):
     assert {entry["machine"] for entry in read_all(target, LOGS).values()} == {"Saw"}
 
 
-def test_a_line_that_is_refused_creates_nothing_and_the_rest_goes_on(target, bring):
-    report = bring(
+def test_a_rejected_line_creates_nothing_and_the_import_continues(target, import_text):
+    report = import_text(
         "x.ndjson",
         lines(
             log(1, machine="Gone", severity="dreadful", user="nobody"),
@@ -97,7 +97,7 @@ def test_a_line_that_is_refused_creates_nothing_and_the_rest_goes_on(target, bri
         counts(created=1),
         counts(),
     )
-    assert [place for place in told(report) if place[2] == "error"] == [
+    assert [place for place in problems_of(report) if place[2] == "error"] == [
         ("x.ndjson:1", "severity", "error", "invalid"),
         ("x.ndjson:2", None, "error", "unreadable"),
         ("x.ndjson:3", None, "error", "unreadable"),
@@ -117,35 +117,35 @@ def test_a_line_that_is_refused_creates_nothing_and_the_rest_goes_on(target, bri
     assert not {"Gone", "nobody"} & {*read_all(target, MACHINES), *read_all(target, USERS)}
 
 
-def test_a_log_that_was_deleted_here_is_a_conflict(target, bring):
-    bring("x.ndjson", lines(log(1), log(2)))
+def test_a_log_that_is_deleted_in_the_database_is_a_conflict(target, import_text):
+    import_text("x.ndjson", lines(log(1), log(2)))
     delete(target, LOGS, UUID.format(1))
-    report = bring("x.ndjson", lines(log(1), log(2, comment="new")))
+    report = import_text("x.ndjson", lines(log(1), log(2, comment="new")))
     assert report["logs"] == counts(updated=1, conflict=1)
-    assert told(report) == [("x.ndjson:1", None, "error", "conflict")]
+    assert problems_of(report) == [("x.ndjson:1", None, "error", "conflict")]
 
 
-def test_a_later_line_of_one_record_finds_what_an_earlier_one_put(target, bring, monkeypatch):
+def test_a_later_line_updates_the_record_of_an_earlier_line(target, import_text, monkeypatch):
     monkeypatch.setattr(imports, "BATCH", 3)
     numbers = [1, 2, 1, 3, 4, 5, 2, 1]
-    report = bring("x.ndjson", lines(*[log(number, comment=str(place)) for place, number in enumerate(numbers)]))
+    report = import_text("x.ndjson", lines(*[log(number, comment=str(place)) for place, number in enumerate(numbers)]))
     assert report["logs"] == counts(created=5, updated=3)
     found = {entry["uuid"][-1]: (entry["comment"], entry["version"]) for entry in read_all(target, LOGS).values()}
     assert found == {"1": ("7", 3), "2": ("6", 2), "3": ("3", 1), "4": ("4", 1), "5": ("5", 1)}
-    assert bring("m.ndjson", lines({"name": "É"}, {"name": "é"}, {"name": "E\u0301"}))["machines"] == counts(
+    assert import_text("m.ndjson", lines({"name": "É"}, {"name": "é"}, {"name": "E\u0301"}))["machines"] == counts(
         created=1, updated=2
     )
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing(target, bring):
+def test_a_dry_run_gives_the_same_report_and_writes_nothing(target, import_text):
     text = lines(log(1), log(2, severity="dreadful"), log(3, machine="Lathe"))
-    planned = bring("x.ndjson", text, dry_run=True)
+    planned = import_text("x.ndjson", text, dry_run=True)
     assert (read_all(target, LOGS), read_all(target, MACHINES)) == ({}, {})
-    assert planned == bring("x.ndjson", text)
+    assert planned == import_text("x.ndjson", text)
     assert planned["logs"] == counts(created=2, rejected=1)
 
 
-def test_read_only_fields_are_left_out(target, bring):
+def test_read_only_fields_are_ignored(target, import_text):
     members = {
         "id": 99,
         "version": 7,
@@ -154,17 +154,17 @@ def test_read_only_fields_are_left_out(target, bring):
         "expanded": {},
         "a.b": 1,
     }
-    assert bring("m.ndjson", lines({"name": "Saw", **members}))["machines"] == counts(created=1)
+    assert import_text("m.ndjson", lines({"name": "Saw", **members}))["machines"] == counts(created=1)
     assert read_all(target, MACHINES)["Saw"]["version"] == 1
     patch(target, MACHINES, "Saw", sector="1A")
-    assert bring("m.csv", "name,sector,version,id\nSaw,1A,1,5\n")["machines"] == counts(unchanged=1)
+    assert import_text("m.csv", "name,sector,version,id\nSaw,1A,1,5\n")["machines"] == counts(unchanged=1)
 
 
-def test_times_that_name_no_zone_are_the_site_s(target, bring):
-    bring("x.csv", f"uuid,machine,type,started_at,ended_at\n{UUID.format(1)},Saw,info,2025-07-25T15:18,\n", PARIS)
+def test_times_without_an_offset_are_in_the_sites_time_zone(target, import_text):
+    import_text("x.csv", f"uuid,machine,type,started_at,ended_at\n{UUID.format(1)},Saw,info,2025-07-25T15:18,\n", PARIS)
     assert read_all(target, LOGS)[UUID.format(1)]["started_at"] == "2025-07-25T13:18:00Z"
-    report = bring("x.csv", f"uuid,machine,type,started_at\n{UUID.format(2)},Saw,info,yesterday\n", PARIS)
-    assert told(report) == [("x.csv:2", "started_at", "error", "invalid")]
+    report = import_text("x.csv", f"uuid,machine,type,started_at\n{UUID.format(2)},Saw,info,yesterday\n", PARIS)
+    assert problems_of(report) == [("x.csv:2", "started_at", "error", "invalid")]
 
 
 CELLS = (
@@ -181,22 +181,22 @@ READ = {
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize(("delimiter", "mark"), [(",", ""), (",", MARK), (";", ""), (";", MARK)])
-def test_a_table_is_told_by_its_header(target, bring, delimiter, mark, end):
+@pytest.mark.parametrize(("delimiter", "mark"), [(",", ""), (",", BOM), (";", ""), (";", BOM)])
+def test_the_resource_of_a_table_is_recognized_by_its_header(target, import_text, delimiter, mark, end):
     text = mark + end.join([delimiter.join(["name", *CELLS[0]]), delimiter.join(["'=Saw", *CELLS[1]]), "", ""])
-    assert bring("m.csv", text)["machines"] == counts(created=1)
+    assert import_text("m.csv", text)["machines"] == counts(created=1)
     name = "=Saw" if delimiter == ";" else "'=Saw"
     found = read_all(target, MACHINES)[name]
     assert {field: found[field] for field in READ} == READ
 
 
-@pytest.mark.parametrize(("mark", "name"), [("", "'=Saw"), (MARK, "=Saw")])
-def test_where_a_table_has_one_column_the_mark_tells(target, bring, mark, name):
-    bring("m.csv", f"{mark}name\n'=Saw\n")
+@pytest.mark.parametrize(("mark", "name"), [("", "'=Saw"), (BOM, "=Saw")])
+def test_the_byte_order_mark_decides_the_dialect_of_a_single_column(target, import_text, mark, name):
+    import_text("m.csv", f"{mark}name\n'=Saw\n")
     assert list(read_all(target, MACHINES)) == [name]
 
 
-def test_a_row_that_cannot_be_read_is_named_by_its_line(target, bring):
+def test_an_unreadable_row_is_reported_with_its_line_number(target, import_text):
     rows = [
         "name,comment,year_of_acquisition,in_service,attributes",
         'A,"two\nlines",,,{}',
@@ -211,9 +211,9 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(target, bring):
         "I,,,FALSE,{}",
         ",,,,{}",
     ]
-    report = bring("m.csv", "\n".join(rows).encode() + b"\n\xff,,,,{}\nJ,,,,{}")
+    report = import_text("m.csv", "\n".join(rows).encode() + b"\n\xff,,,,{}\nJ,,,,{}")
     assert report["machines"] == counts(created=3, rejected=9)
-    assert told(report) == [
+    assert problems_of(report) == [
         ("m.csv:4", None, "error", "unreadable"),
         ("m.csv:5", None, "error", "unreadable"),
         ("m.csv:6", "year_of_acquisition", "error", "invalid"),
@@ -244,43 +244,43 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(target, bring):
         ("x.csv", "name,\nA,\n", "no column ''"),
     ],
 )
-def test_what_is_no_file_of_records_is_usage(target, bring, name, text, said):
+def test_a_file_without_recognizable_records_is_a_usage_error(target, import_text, name, text, said):
     with pytest.raises(UsageError, match=said.replace("?", r"\?")):
-        bring(name, text)
+        import_text(name, text)
     assert read_all(target, MACHINES) == {}
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.ndjson", "folder.csv"])
-def test_a_file_that_cannot_be_read_is_usage(target, tmp_path, name):
+def test_an_unreadable_file_is_a_usage_error(target, tmp_path, name):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match="cannot be read"):
         tabular.import_file(target, tmp_path / name, UTC)
 
 
-@pytest.mark.parametrize(("name", "text"), [("x.ndjson", ""), ("x.ndjson", MARK + "\n\n"), ("x.csv", "name\r\n")])
-def test_a_file_without_records_is_no_fault(bring, name, text):
-    report = bring(name, text)
+@pytest.mark.parametrize(("name", "text"), [("x.ndjson", ""), ("x.ndjson", BOM + "\n\n"), ("x.csv", "name\r\n")])
+def test_a_file_without_records_is_valid(import_text, name, text):
+    report = import_text(name, text)
     assert [report[resource] for resource in ("logs", "machines")] == [counts(), counts()]
 
 
-def test_a_first_line_that_is_bad_does_not_hide_what_the_file_holds(bring):
-    report = bring("x.ndjson", MARK + "oops\n" + lines({"name": "Saw"}, log(1)))
+def test_a_bad_first_line_does_not_prevent_recognizing_the_resource(import_text):
+    report = import_text("x.ndjson", BOM + "oops\n" + lines({"name": "Saw"}, log(1)))
     assert report["machines"] == counts(created=1, rejected=2)
 
 
-def test_progress_goes_from_the_first_byte_to_the_last(bring, monkeypatch):
+def test_progress_runs_from_zero_to_the_file_size(import_text, monkeypatch):
     monkeypatch.setattr(imports, "BATCH", 2)
     seen = []
     text = lines(*[log(number) for number in range(5)])
-    bring("x.ndjson", text, progress=lambda done, total: seen.append((done, total)))
+    import_text("x.ndjson", text, progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert (len(seen), seen[-1]) == (3, (len(text), len(text)))
 
 
-def test_a_line_that_is_longer_than_any_record_is_refused(bring):
-    report = bring("x.ndjson", lines({"name": "Saw"}, '{"name": "' + "x" * 2**21 + '"}\n', {"name": "Lathe"}))
+def test_an_overlong_line_is_refused(import_text):
+    report = import_text("x.ndjson", lines({"name": "Saw"}, '{"name": "' + "x" * 2**21 + '"}\n', {"name": "Lathe"}))
     assert report["machines"] == counts(created=2, rejected=1)
-    assert told(report) == [("x.ndjson:2", None, "error", "unreadable")]
+    assert problems_of(report) == [("x.ndjson:2", None, "error", "unreadable")]
 
 
 def test_a_table_is_read_line_by_line(tmp_path):

@@ -1,4 +1,4 @@
-"""What is written to a file and read elsewhere is the same, whatever it says."""
+"""Records with any content round-trip through a file to another database."""
 
 import json
 import unicodedata
@@ -36,7 +36,7 @@ attributes = st.dictionaries(
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=8).filter(
     lambda name: name == name.strip() and name not in (".", "..") and len(unicodedata.normalize("NFC", name)) < 100
 )
-times = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1)).map(  # noqa: DTZ001 -- texts
+times = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1)).map(  # noqa: DTZ001 -- formatted as text, with an offset
     lambda moment: f"{moment.isoformat()}Z"
 )
 machines = st.fixed_dictionaries(
@@ -83,12 +83,12 @@ def sorted_members(record):
 @settings(max_examples=10)
 @given(written=st.lists(logs, max_size=4, unique_by=lambda log: log["uuid"]))
 @example(written=[{"uuid": str(uuid.UUID(int=0)), "machine": "Saw", "type": "info", "comment": "", "cause": None}])
-def test_logs_are_the_same_elsewhere(urls, tmp_path, suffix, dialect, written):
+def test_logs_round_trip_to_another_database(urls, tmp_path, suffix, dialect, written):
     source, target = urls
     put(source, "machines", *[{"name": name} for name in ("Saw", "=Lathe", '\'Écluse; "2"')])
     with opened(source) as database:
         declare(database)
-    # An example may come upon a log of an earlier one, and an author never changes.
+    # An example may update a log of an earlier example, whose author is immutable.
     put(source, "logs", *[{**log, "user": AUTHORS[int(log["uuid"][0], 16) % 3]} for log in written])
     path = tmp_path / f"logs.{suffix}"
     assert export(source, path, dialect=dialect) == len(stored(source, "logs"))
@@ -114,7 +114,7 @@ def declare(database):
 @pytest.mark.parametrize(("suffix", "dialect"), FORMS, ids=str)
 @settings(max_examples=10)
 @given(written=st.lists(machines, max_size=4))
-def test_machines_are_the_same_elsewhere(urls, tmp_path, suffix, dialect, written):
+def test_machines_round_trip_to_another_database(urls, tmp_path, suffix, dialect, written):
     source, target = urls
     for machine in written:
         put(source, "machines", machine)
@@ -124,7 +124,7 @@ def test_machines_are_the_same_elsewhere(urls, tmp_path, suffix, dialect, writte
     assert sorted_by("name", stored(target, "machines")) == sorted_by("name", stored(source, "machines"))
 
 
-def test_the_excavators_are_the_same_elsewhere_in_the_same_order(urls, tmp_path, shared):
+def test_the_excavator_data_round_trips_in_the_same_order(urls, tmp_path, shared):
     source, target = urls
     with opened(source) as database:
         legacy.sync(database, shared / "data/excavators-legacy", PARIS)
@@ -152,7 +152,7 @@ def test_the_excavators_are_the_same_elsewhere_in_the_same_order(urls, tmp_path,
         assert texts[0] == texts[1]
 
 
-def test_what_an_export_shows_beside_the_record_is_left_out_again(urls, tmp_path):
+def test_an_import_ignores_the_related_columns_of_an_export(urls, tmp_path):
     source, target = urls
     put(source, "machines", {"name": "Saw", "sector": "1A"})
     put(source, "logs", {"uuid": str(uuid.UUID(int=7)), "machine": "Saw", "type": "info", "attributes": {"n": 1.5}})

@@ -1,4 +1,4 @@
-"""CSV, written and read: RFC 4180, but null and the empty text are two."""
+"""Reading and writing of CSV: RFC 4180, with null and the empty text distinguished."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def written(dialect, rows):
 
 
 def without_blank_lines(rows):
-    """Those that are not one cell of nothing but blanks: such a line is no record, and none of ours is so short."""
+    """Drop rows that are a single blank cell: a reader ignores such lines, and no exported row looks like that."""
     return [row for row in rows if len(row) > 1 or row[0] == "" or (row[0] or "").encode().strip()]
 
 
@@ -44,13 +44,13 @@ def test_the_dialects_are_those_of_the_grammar():
 @given(rows=tables)
 @example(rows=[["\f"], [" "], [""], [None]])
 @example(rows=[["'", "''", "'=", "'a"], ["=", '"', ";", ","], ["", None, "", None], ["\r", "\n", "\r\n", '""']])
-def test_what_is_written_is_read_back(dialect, rows):
+def test_written_rows_are_read_back(dialect, rows):
     rows = without_blank_lines(rows)
     assert parsed(dialect, written(dialect, rows)) == rows
 
 
 @given(rows=tables)
-def test_python_s_reader_reads_the_same_cells(rows):
+def test_pythons_csv_reader_reads_the_same_cells(rows):
     rows = without_blank_lines(rows)
     data = written(DIALECTS["rfc4180"], rows).decode()
     found = list(csv.reader(io.StringIO(data, newline=""), strict=True))
@@ -58,24 +58,24 @@ def test_python_s_reader_reads_the_same_cells(rows):
 
 
 @pytest.mark.parametrize("line", ['a"b,c', '"a"b,c', '"a,b', 'a,"', '"a" ,b', 'a,"b""'])
-def test_quotes_that_are_not_in_order_are_a_fault(line):
+def test_misplaced_quotes_are_an_error(line):
     with pytest.raises(ValueError, match="quote"):
         DIALECTS["rfc4180"].split(line)
 
 
-def test_a_stray_quote_costs_its_line_alone():
+def test_a_stray_quote_affects_only_its_line():
     data = b'h\n5" pipe\nnext\n"two\nlines"\nlast\n'
     found = [(line.number, line.raw) for line in lines.records(io.BytesIO(data), DIALECTS["rfc4180"].goes_on)]
     assert found == [(1, b"h\n"), (2, b'5" pipe\n'), (3, b"next\n"), (4, b'"two\nlines"\n'), (6, b"last\n")]
 
 
-def test_a_line_without_end_is_cut_and_the_next_one_found():
+def test_an_endless_line_is_cut_and_the_next_line_is_read():
     long = b"x" * (3 * lines.MAX_LINE)
     found = list(lines.records(io.BytesIO(long + b"\n\n \r\nshort")))
     assert [(line.number, len(line.raw)) for line in found] == [(1, lines.MAX_LINE + 1), (4, 5)]
 
 
-def test_a_quote_that_is_never_closed_does_not_take_all():
+def test_an_unclosed_quote_does_not_consume_the_whole_file():
     data = b'"' + b"x\n" * lines.MAX_LINE + b"short\n"
     found = list(lines.records(io.BytesIO(data), DIALECTS["rfc4180"].goes_on))
     assert len(found[0].raw) == lines.MAX_LINE + 1

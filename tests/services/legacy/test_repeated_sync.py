@@ -1,4 +1,4 @@
-"""What a sync gives where the database holds something already."""
+"""A sync into a database that already contains records."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_a_dry_run_reports_the_same_and_writes_nothing(target, shared):
     assert legacy.sync(target, source, PARIS).document() == dry
 
 
-def test_an_edit_that_the_legacy_tool_noted_later_is_kept(target, folder):
+def test_a_later_edit_of_the_legacy_tool_is_recorded(target, folder):
     legacy.sync(target, folder, PARIS)
     path = folder / f"logs/{UUID.format(7)}.json"
     members = json.loads(path.read_text())
@@ -58,7 +58,7 @@ def test_an_edit_that_the_legacy_tool_noted_later_is_kept(target, folder):
     assert legacy.sync(target, folder, PARIS).document()["logs"] == counts(unchanged=12, conflict=1, rejected=3)
 
 
-def test_a_file_that_changed_updates_what_nobody_edited(target, folder):
+def test_a_changed_file_updates_an_unedited_record(target, folder):
     legacy.sync(target, folder, PARIS)
     path = folder / f"logs/{UUID.format(7)}.json"
     members = json.loads(path.read_text())
@@ -74,7 +74,7 @@ def test_a_file_that_changed_updates_what_nobody_edited(target, folder):
     assert legacy.sync(target, folder, PARIS).document()["logs"] == counts(unchanged=13, rejected=3)
 
 
-def test_an_edit_here_is_a_conflict_only_where_it_differs(target, folder):
+def test_an_edited_field_is_a_conflict_only_if_it_differs(target, folder):
     legacy.sync(target, folder, PARIS)
     patch(target, LOGS, UUID.format(1), severity="major")
     patch(target, LOGS, UUID.format(2), comment="other", project="other")
@@ -89,7 +89,7 @@ def test_an_edit_here_is_a_conflict_only_where_it_differs(target, folder):
     assert legacy.sync(target, folder, PARIS).document()["logs"]["conflict"] == 3
 
 
-def test_a_record_deleted_here_is_a_conflict(target, folder):
+def test_a_record_deleted_in_the_database_is_a_conflict(target, folder):
     legacy.sync(target, folder, PARIS)
     delete(target, LOGS, UUID.format(1))
     delete(target, MACHINES, "bom")
@@ -102,7 +102,7 @@ def test_a_record_deleted_here_is_a_conflict(target, folder):
     assert found(report, f"logs/{UUID.format(99)}.json") == [("machineName", "error", "unknown-machine")]
 
 
-def test_a_machine_renamed_here_keeps_its_logs(target, folder):
+def test_a_machine_renamed_in_the_database_keeps_its_logs(target, folder):
     legacy.sync(target, folder, PARIS)
     patch(target, MACHINES, "tour-01", name="Lathe 1")
     path = folder / f"logs/{UUID.format(6)}.json"
@@ -117,7 +117,7 @@ def test_a_machine_renamed_here_keeps_its_logs(target, folder):
     assert "tour-01" not in read_all(target, MACHINES)
 
 
-def test_a_record_that_was_here_first_is_kept(target, folder):
+def test_an_existing_record_is_not_overwritten(target, folder):
     create(target, MACHINES, name="TOUR-01", sector="elsewhere")
     same = {"sector": "3C", "usage": "scie", "manufacturer": "Kasto", "serial_number": "K-7"}
     create(target, MACHINES, name="bom", **same, year_of_acquisition=1998, in_service=False)
@@ -165,7 +165,7 @@ def test_an_inactive_type_takes_no_new_log(target, tmp_path):
     assert ("type", "error", "unknown-type") in found(report, "logs/x.json")
 
 
-def test_a_placeholder_that_was_sorted_out_here_stays_deleted(target, folder):
+def test_a_deleted_placeholder_machine_is_not_created_again(target, folder):
     legacy.sync(target, folder, PARIS)
     patch(target, LOGS, UUID.format(5), machine="tour-02")
     delete(target, MACHINES, "unknown-9")
@@ -175,7 +175,7 @@ def test_a_placeholder_that_was_sorted_out_here_stays_deleted(target, folder):
     assert "unknown-9" not in read_all(target, MACHINES)
 
 
-def test_a_machine_that_was_made_again_is_compared_as_one_that_was_here(target, folder):
+def test_a_recreated_machine_is_treated_like_an_existing_one(target, folder):
     legacy.sync(target, folder, PARIS)
     delete(target, MACHINES, "bom")
     create(target, MACHINES, name="bom", sector="5E")

@@ -1,4 +1,4 @@
-"""What is asked: query strings over a seeded file, many different ones of each kind."""
+"""Generates the query strings of the benchmark: many different ones of each kind, for a seeded file."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ YEARS = 5 * 365 * data.DAY
 NEWEST = "/logs?limit=50"
 
 
-class Questions:
-    """A source of questions on the plant of so many logs; the same seed asks the same."""
+class QueryGenerator:
+    """Generates query strings whose values occur in a file; the same seed gives the same query strings."""
 
     def __init__(self, path: Path, seed: int = 2) -> None:
         self.rng = Random(seed)
@@ -27,20 +27,20 @@ class Questions:
                 FROM logs JOIN machines ON machines.id = logs.machine_id WHERE logs.id = ?"""
             self.sample = [connection.execute(query, (number,)).fetchone() for number in chosen]
 
-    def ones(self) -> list[str]:
-        """Paths of single logs."""
+    def single_logs(self) -> list[str]:
+        """Return the paths of single logs."""
         return [f"/logs/{uuid}" for uuid, *_ in self.sample]
 
     def newest(self) -> list[str]:
-        """The path of the newest logs."""
+        """Return the path of the newest logs."""
         return [NEWEST]
 
     def filtered(self) -> list[str]:
-        """Paths of lists by type, machine and a range of five years, of which each has at least one log."""
+        """Return paths of lists by type, machine and a range of five years; each list has at least one log."""
         return [f"/logs?{self._filter(*row)}&limit=50" for _, *row in self.sample]
 
     def query_strings(self, case: str, count: int) -> list[str]:
-        """So many query strings of one kind."""
+        """Return `count` query strings of one kind."""
         return [CASES[case](self) for _ in range(count)]
 
     def _filter(self, kind: str, machine: str, started_at: str) -> str:
@@ -49,38 +49,38 @@ class Questions:
         range_ = {"started_at__gte": data.text_of(first), "started_at__lt": data.text_of(first + YEARS)}
         return urlencode({"type": kind, "machine": machine, **range_})
 
-    def a_filter(self) -> str:
-        """A type, a machine and a range."""
+    def random_filter(self) -> str:
+        """Return a filter by type, machine and range."""
         _, *row = self.rng.choice(self.sample)
         return self._filter(*row)
 
-    def a_word(self) -> str:
-        """A word of any frequency: each order of magnitude is as likely; one in twenty is in no log."""
+    def random_word(self) -> str:
+        """Return a random word. Each order of magnitude of frequency is equally likely; one in twenty is in no log."""
         if self.rng.random() < 0.05:
             return f"absent{self.rng.getrandbits(20)}"
         return self.words[int(len(self.words) ** self.rng.random()) - 1]
 
 
-def _search(*kinds: str) -> Callable[[Questions], str]:
-    def ask(questions: Questions) -> str:
-        given = {"q": " ".join(questions.a_word() for kind in kinds if kind == "word")}
+def _search(*kinds: str) -> Callable[[QueryGenerator], str]:
+    def query_string(generator: QueryGenerator) -> str:
+        given = {"q": " ".join(generator.random_word() for kind in kinds if kind == "word")}
         if "machine" in kinds:
-            given["machine"] = questions.rng.choice(questions.sample)[2]
+            given["machine"] = generator.rng.choice(generator.sample)[2]
         return urlencode(given)
 
-    return ask
+    return query_string
 
 
-CASES: dict[str, Callable[[Questions], str]] = {
+CASES: dict[str, Callable[[QueryGenerator], str]] = {
     "newest": lambda _: "",
-    "filtered": Questions.a_filter,
-    "sector": lambda questions: urlencode({"machine.sector": questions.rng.choice(data.SECTORS)}),
+    "filtered": QueryGenerator.random_filter,
+    "sector": lambda generator: urlencode({"machine.sector": generator.rng.choice(data.SECTORS)}),
     "q_one": _search("word"),
     "q_two": _search("word", "word"),
     "q_machine": _search("word", "machine"),
 }
-READS: dict[str, Callable[[Questions], Sequence[str]]] = {
-    "one": Questions.ones,
-    "page": Questions.newest,
-    "filtered": Questions.filtered,
+READS: dict[str, Callable[[QueryGenerator], Sequence[str]]] = {
+    "one": QueryGenerator.single_logs,
+    "page": QueryGenerator.newest,
+    "filtered": QueryGenerator.filtered,
 }

@@ -1,4 +1,4 @@
-"""Facets and stats once more, in plain Python over the records as GET answers them; downtime minute by minute."""
+"""A test oracle for facets and stats: plain Python over the records that GET returns; downtime minute by minute."""
 
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from machine_monitor.services.audit.history import Author
 from query import oracle
 
 MINUTE = timedelta(minutes=1)
-# When running stops are asked for.
+# The end of downtimes that are still running.
 NOW = datetime(2025, 11, 3, 9, 0, tzinfo=UTC)
-# Around changes of clocks in Paris and New York, the ends of ISO years, and a stop of months.
+# Days around DST changes in Paris and New York and the ends of ISO years.
 DAYS = ("2020-12-28", "2021-01-03", "2024-12-30", "2025-03-08", "2025-03-29", "2025-10-25", "2025-11-01")
 MACHINE_NAMES = ("Écluse", "a", "B", "c", "🛠")
 SECTORS = {"Écluse": "1A", "a": "1B", "B": None, "c": "1A", "🛠": ""}
@@ -24,10 +24,10 @@ FACETS = ("machine", "type", "severity", "status", "user", "project", "machine.s
 
 
 def log(rng: Random) -> dict:
-    """A log of whole minutes, with a stop or none."""
+    """Return a random log with times in whole minutes, with or without a downtime."""
     start = datetime.fromisoformat(rng.choice(DAYS)).replace(tzinfo=UTC) + rng.randrange(4 * 24 * 60) * MINUTE
     stop = start + rng.randrange(-300, 300) * MINUTE if rng.random() < 0.4 else None
-    # Whoever still stands has done so for days, not for years: each minute is counted.
+    # A downtime that is still running began at most four days ago, because each minute is counted.
     running = stop is None or (NOW - stop < timedelta(days=4) and rng.random() < 0.5)
     end = None if running else stop + rng.choice((0, 1, 90, 90, 600, 1500, 5000)) * MINUTE
     return {
@@ -45,7 +45,7 @@ def log(rng: Random) -> dict:
 
 
 def fill(url: str, seed: int, logs: int) -> None:
-    """A plant of so many logs."""
+    """Fill a database with machines, types, users and random logs."""
     rng = Random(seed)
     bodies = [(MACHINES, {"name": name, "sector": SECTORS[name]}) for name in MACHINE_NAMES]
     bodies += [(LOG_TYPES, {"code": "X-1.a", "counts_as_failure": True})]
@@ -85,34 +85,34 @@ def bucket(minute: int, unit: str, zone: ZoneInfo) -> str:
 
 
 def minute_of(text: str | None) -> int:
-    """The minutes since 1970, until now if there is no end."""
+    """Return the minutes since 1970; a missing end means now."""
     return int((oracle.instant(text) if text else NOW).timestamp()) // 60
 
 
 def key_of(parts: list, minute: int, zone: ZoneInfo) -> tuple:
-    """A key of these parts: names of units, and values, each in a tuple of its own."""
+    """Return a group key; a part is the name of a time unit, or a tuple with a value."""
     return tuple([bucket(minute, part, zone) if isinstance(part, str) else part[0] for part in parts])
 
 
 def stats(matching: list[dict], group_by: tuple, metrics: tuple, zone: ZoneInfo) -> list[dict]:
-    counts, failures, stood = Counter(), Counter(), defaultdict(set)
+    counts, failures, stopped_minutes = Counter(), Counter(), defaultdict(set)
     for record in matching:
-        # But for its units a key is the same for every minute.
+        # Only the time units in a key depend on the minute.
         parts = [name if name in FORMATS else (value(record, name),) for name in group_by]
         key = key_of(parts, minute_of(record["started_at"]), zone)
         counts[key] += 1
         failures[key] += record["expanded"]["type"]["counts_as_failure"]
         if "downtime" in metrics and record["down_from"]:
             for minute in range(minute_of(record["down_from"]), minute_of(record["down_to"])):
-                stood[key_of(parts, minute, zone)].add((record["machine"], minute))
+                stopped_minutes[key_of(parts, minute, zone)].add((record["machine"], minute))
     groups = sorted(
-        {*counts, *stood},
+        {*counts, *stopped_minutes},
         key=lambda key: [order(name, found) for name, found in zip(group_by, key, strict=True)],
     )
     measured = {
         "count": lambda key: counts[key],
         "failures": lambda key: failures[key],
-        "downtime": lambda key: 60 * len(stood[key]),
+        "downtime": lambda key: 60 * len(stopped_minutes[key]),
     }
     found = [dict(zip(group_by, key, strict=True)) | {name: measured[name](key) for name in metrics} for key in groups]
     return found if found or group_by else [dict.fromkeys(metrics, 0)]

@@ -38,34 +38,34 @@ INSTANTS = ("2025-01-01T00:00:00.000000Z", "2025-01-01T00:00:00.000001Z", "2025-
 INSTANTS_OR_NONE = (*INSTANTS, None, None)
 
 
-def random_log(number: int, chance: random.Random) -> dict:
-    """A log with few different values, so that most orders are made of ties and nulls."""
-    started = chance.choice(INSTANTS)
-    ended = chance.choice(INSTANTS_OR_NONE)
+def random_log(number: int, rng: random.Random) -> dict:
+    """Return a log with few different values, so that most sorts consist of ties and nulls."""
+    started = rng.choice(INSTANTS)
+    ended = rng.choice(INSTANTS_OR_NONE)
     return {
         "uuid": samples.uuid_of(number),
-        "machine": chance.choice(samples.MACHINES)["name"],
-        "type": chance.choice(TYPES),
-        "severity": chance.choice(oracle.RANKS["severity"]),
-        "status": chance.choice(["open", "done"]),
-        "user": chance.choice(USERS),
+        "machine": rng.choice(samples.MACHINES)["name"],
+        "type": rng.choice(TYPES),
+        "severity": rng.choice(oracle.RANKS["severity"]),
+        "status": rng.choice(["open", "done"]),
+        "user": rng.choice(USERS),
         "started_at": started,
         "ended_at": ended if ended and ended >= started else None,
-        "down_from": chance.choice(INSTANTS_OR_NONE),
-        "project": chance.choice([None, "", "a", "é", "Z"]),
-        "comment": chance.choice([None, "", "huile"]),
+        "down_from": rng.choice(INSTANTS_OR_NONE),
+        "project": rng.choice([None, "", "a", "é", "Z"]),
+        "comment": rng.choice([None, "", "huile"]),
     }
 
 
 @pytest.fixture
 async def filled(client):
-    """Forty logs on the samples' machines, and the chance that made them."""
-    chance = random.Random(7)
+    """Forty logs on the sample machines, and the random generator that made them."""
+    rng = random.Random(7)
     for path, records in (("machines", samples.MACHINES), ("log-types", samples.TYPES), ("users", samples.USERS)):
         for record in records:
             await client.post(f"/{path}", json=record)
     for number in range(40):
-        answer = await client.post("/logs", json=random_log(number, chance))
+        answer = await client.post("/logs", json=random_log(number, rng))
         assert answer.status_code == 201, answer.text
     return client
 
@@ -81,7 +81,7 @@ def keys(items) -> list[str]:
 
 
 async def ordered(client, numbers, sort) -> list[str]:
-    """What the oracle makes of the logs with these numbers."""
+    """Return the logs with these numbers, sorted by the oracle."""
     there = {item["uuid"]: item for item in (await page(client, limit=500))["items"]}
     written = [there[samples.uuid_of(number)] for number in sorted(numbers) if samples.uuid_of(number) in there]
     return keys(oracle.order(written, sort, ("started_at",)))
@@ -90,30 +90,30 @@ async def ordered(client, numbers, sort) -> list[str]:
 @pytest.mark.slow
 @settings(max_examples=20)
 @given(sort=SORTS, seed=st.integers(0, 2**32))
-async def test_a_walk_meets_every_untouched_row_once_in_order_while_others_write(filled, sort, seed):
-    chance = random.Random(seed)
+async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(filled, sort, seed):
+    rng = random.Random(seed)
     present = {item["uuid"] for item in (await page(filled, limit=500))["items"]}
     untouched = {number for number in range(40) if samples.uuid_of(number) in present and number % 4}
     victims = [key for key in present if int(key[:8], 16) % 4 == 0 or int(key[:8], 16) >= 40]
-    chance.shuffle(victims)
+    rng.shuffle(victims)
     fresh = max(int(key[:8], 16) for key in present) + 1
 
     async def disturb():
         nonlocal fresh
-        if chance.random() < 0.5:
-            await filled.post("/logs", json=random_log(max(fresh, 40), chance))
+        if rng.random() < 0.5:
+            await filled.post("/logs", json=random_log(max(fresh, 40), rng))
             fresh = max(fresh, 40) + 1
         elif victims:
             await filled.delete(f"/logs/{victims.pop()}")
 
     expected = await ordered(filled, untouched, sort)
     wanted = set(expected)
-    found = await page(filled, sort=sort, limit=chance.randint(1, 9))
+    found = await page(filled, sort=sort, limit=rng.randint(1, 9))
     assert found["previous"] is None
     forward, steps = keys(found["items"]), 1
     while found["next"] is not None:
         await disturb()
-        found = await page(filled, sort=sort, cursor=found["next"], limit=chance.randint(1, 9))
+        found = await page(filled, sort=sort, cursor=found["next"], limit=rng.randint(1, 9))
         forward += keys(found["items"])
         steps += 1
         assert steps < 100
@@ -122,7 +122,7 @@ async def test_a_walk_meets_every_untouched_row_once_in_order_while_others_write
     backward = keys(found["items"])
     while found["previous"] is not None:
         await disturb()
-        found = await page(filled, sort=sort, cursor=found["previous"], limit=chance.randint(1, 9))
+        found = await page(filled, sort=sort, cursor=found["previous"], limit=rng.randint(1, 9))
         backward = keys(found["items"]) + backward
         steps += 1
         assert steps < 200
@@ -153,7 +153,7 @@ async def test_offset_cursor_and_oracle_agree_and_ends_are_null(filled, sort, li
         assert (preceding["previous"] is None) == (limit >= offset)
 
 
-async def test_a_walk_that_lost_all_its_rows_finds_its_way_back(filled):
+async def test_paging_continues_after_all_rows_of_a_page_were_deleted(filled):
     first = await page(filled, limit=30)
     rest = (await page(filled, limit=30, cursor=first["next"]))["items"]
     await asyncio.gather(*[filled.delete(f"/logs/{key}") for key in keys(rest)])

@@ -1,13 +1,13 @@
 from types import SimpleNamespace
 
-from figures import FAULT, FIGURE, table
+from proof_table import COUNTS, FAULT, table
 
 
 def report(fault, engine, **seen):
-    return SimpleNamespace(user_properties=[(FAULT, (fault, engine)), *([(FIGURE, seen)] if seen else [])])
+    return SimpleNamespace(user_properties=[(FAULT, (fault, engine)), *([(COUNTS, seen)] if seen else [])])
 
 
-def test_a_fault_is_a_row_for_each_engine_and_a_failure_shows():
+def test_table_has_one_row_per_fault_and_engine_and_shows_failures():
     passed = [
         report("kill -9", "sqlite", times=2, lost=0, p95="7 ms"),
         report("kill -9", "sqlite", times=1_000, lost=1, p95="9 ms"),
@@ -20,9 +20,9 @@ def test_a_fault_is_a_row_for_each_engine_and_a_failure_shows():
     lines = table({"passed": passed, "error": [uncollected], "failed": [failed], "skipped": [skipped]})
     rows = [tuple(cell.strip() for cell in line.split("|")) for line in lines if "|" in line]
     assert rows == [
-        ("fault", "engine", "times", "what was seen", "held"),
+        ("fault", "engine", "times", "results", "passed"),
         ("full", "", "0", "", "yes"),
         ("kill -9", "postgresql", "1", "", "NO"),
         ("kill -9", "sqlite", "1,002", "1 lost, p95 7 ms, 9 ms", "yes"),
-        ("locked", "", "0", "", "not tried"),
+        ("locked", "", "0", "", "skipped"),
     ]

@@ -2,11 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from selection import is_quick
+from quick_selection import is_quick
 
 
 def item(*markers, fixtures=(), **parameters):
-    """A test as pytest has collected it."""
+    """Build a stand-in for a collected test."""
     found = [SimpleNamespace(name=name) for name in markers]
     callspec = {"callspec": SimpleNamespace(params=parameters)} if parameters else {}
     return SimpleNamespace(iter_markers=lambda: iter(found), fixturenames=list(fixtures), **callspec)
@@ -20,12 +20,12 @@ def item(*markers, fixtures=(), **parameters):
         item("parametrize", database_url="sqlite", target="sqlite", body={"name": "postgresql"}),
     ],
 )
-def test_a_test_on_sqlite_is_quick(quick):
+def test_a_plain_test_on_sqlite_is_quick(quick):
     assert is_quick(quick)
 
 
 @pytest.mark.parametrize(
-    "left_out",
+    "excluded",
     [
         *[item("untraced", name) for name in ("slow", "plans", "proof", "outside")],
         *[item(fixtures=["site", name]) for name in ("chromium", "npx", "shared", "postgresql_database_url")],
@@ -33,5 +33,5 @@ def test_a_test_on_sqlite_is_quick(quick):
         item(database_url="sqlite", target="postgresql"),
     ],
 )
-def test_what_needs_another_engine_a_browser_a_program_or_time_is_left_out(left_out):
-    assert not is_quick(left_out)
+def test_slow_tests_and_tests_that_need_postgresql_or_programs_are_excluded(excluded):
+    assert not is_quick(excluded)

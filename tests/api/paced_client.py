@@ -1,4 +1,4 @@
-"""What the tests of downloads share: many logs, a client that takes what it is told to, a look at what is open."""
+"""Helpers for streaming tests: many logs, a client that reads at its own pace, and a check for leaked resources."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ UUID = "00000000-0000-4000-8000-{:012x}"
 
 
 def fill(url, count, comment="as it was"):
-    """Logs 0 to `count` of one machine."""
+    """Create `count` logs of one machine, with the uuids 0 to `count` - 1."""
 
     def unit(tx):
         author = Author("test")
@@ -43,8 +43,8 @@ async def running(url, **settings):
         yield app
 
 
-class Client:
-    """A client that takes one message at a time, when it is told to."""
+class PacedClient:
+    """An ASGI client that accepts response messages only when the test calls `take` or `rest`."""
 
     def __init__(self, app, path, method="GET"):
         self.path, _, query = path.partition("?")
@@ -63,13 +63,13 @@ class Client:
         self.messages.put_nowait(message)
 
     async def take(self, count=1):
-        """So many further messages."""
+        """Accept and return the next `count` messages."""
         for _ in range(count):
             self.takes.release()
         return [await self.messages.get() for _ in range(count)]
 
     async def rest(self):
-        """The remaining body, and whether it came to its end."""
+        """Accept all remaining messages; return the body and whether it ended properly."""
         for _ in range(10_000):
             self.takes.release()
         await self.answer
@@ -78,8 +78,8 @@ class Client:
         return b"".join(message.get("body", b"") for message in found), ended
 
 
-async def assert_given_back(app):
-    """No stream holds a turn, a thread or a transaction."""
+async def assert_resources_released(app):
+    """Assert that no stream holds a slot, a thread or a transaction."""
     database = app.state.database
     assert database._streams._turns._value == streams.AT_ONCE
     for _ in range(100):
@@ -87,7 +87,7 @@ async def assert_given_back(app):
             break
         await asyncio.sleep(0.01)
     else:
-        pytest.fail("a stream's thread lives on")
+        pytest.fail("the thread of a stream is still running")
     address = database.address
     if address.engine.name == "postgresql":
         with psycopg.connect(address.conninfo) as connection:
@@ -96,7 +96,7 @@ async def assert_given_back(app):
             )
             assert connection.execute(query).fetchall() == [(0,)]
     else:
-        # It would be busy while anyone reads.
+        # The checkpoint reports busy (1) while a reader is active.
         with contextlib.closing(sqlite3.connect(address.path)) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS probe (x)")
             connection.execute("INSERT INTO probe VALUES (1)")

@@ -1,4 +1,4 @@
-"""`mm` in processes that are forked from one that has imported it already: there in a fraction of a second."""
+"""Runs `mm` in forked processes. The fork server has already imported the code, so a command starts at once."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 DONE_SECONDS = 60
 _CONTEXT = multiprocessing.get_context("forkserver")
-# What commands import when they are called.
+# Modules that commands import lazily.
 _CONTEXT.set_forkserver_preload(
     [
         "machine_monitor.cli.main",
@@ -22,8 +22,8 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
-class Forked:
-    """A process that runs a command, with the methods of `subprocess.Popen` that tests call."""
+class ForkedCommand:
+    """A forked process that runs a command; it has those methods of `subprocess.Popen` that tests use."""
 
     def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> None:
         self._process = _CONTEXT.Process(target=_run, args=([*words], folder, {**environment}, log))
@@ -40,10 +40,10 @@ class Forked:
 
 
 def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """What a command says, that has to end well."""
+    """Run a command, assert that it succeeds, and return its output."""
     log = folder / "command.log"
     log.write_text("")
-    code = Forked(words, folder, environment, log).wait(DONE_SECONDS)
+    code = ForkedCommand(words, folder, environment, log).wait(DONE_SECONDS)
     assert code == 0, (words, code, log.read_text())
     return log.read_text()
 
@@ -57,6 +57,6 @@ def _run(words: list[str], folder: Path, environment: dict[str, str], log: Path)
         os.dup2(opened, number)
         os.close(opened)
     sys.argv = ["mm", *words]
-    from machine_monitor.cli.main import main  # noqa: PLC0415 -- in this process alone
+    from machine_monitor.cli.main import main  # noqa: PLC0415 -- only in the forked process
 
     main()

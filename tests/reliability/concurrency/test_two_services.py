@@ -1,4 +1,4 @@
-"""Several processes on one database: what one writes the others see at once, and follow in order."""
+"""Two service processes on one database: each sees the writes of the other at once, and events in order."""
 
 import json
 import threading
@@ -7,16 +7,16 @@ from contextlib import closing
 
 import pytest
 
-from reliability.clients.callers import Caller
+from reliability.clients.http_client import HttpClient
 from reliability.clients.replica import Replica
-from reliability.clients.sites import Site, running
+from reliability.clients.workload import Workload, running_threads
 from servers import connect
 
 QUIET_SECONDS = 2
 
 
 class Listener(threading.Thread):
-    """Takes the events of a service, from the first on, until nothing came for a while after it was told to stop."""
+    """Reads all events of a service, until no event arrives for a while."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -38,38 +38,38 @@ class Listener(threading.Thread):
 
 
 @pytest.mark.proof("two services on one database, 8 writers")
-def test_two_services_are_one(tmp_path, database_url, extent, figure):
-    site, seconds = Site(tmp_path, database_url), extent(short=4, long=30)
-    with site.serve() as one, site.serve() as two:
-        site.begin(one.port)
+def test_two_services_on_one_database_are_consistent(tmp_path, database_url, extent, record_counts):
+    workload, seconds = Workload(tmp_path, database_url), extent(short=4, long=30)
+    with workload.serve() as one, workload.serve() as two:
+        workload.create_machines(one.port)
         listeners = [Listener(service.port) for service in (one, two)]
         stopped = threading.Event()
         busy = [
             threading.Thread(target=writer.write_until, args=(service.port, stopped))
-            for writer, service in zip(site.writers, (one, two) * len(site.writers), strict=False)
+            for writer, service in zip(workload.writers, (one, two) * len(workload.writers), strict=False)
         ]
-        busy.append(threading.Thread(target=site.follow, args=(two.port, stopped)))
+        busy.append(threading.Thread(target=workload.follow, args=(two.port, stopped)))
         for listener in listeners:
             listener.start()
-        with running(busy, stopped):
-            seen_at_once = look_across(one.port, two.port, seconds)
-        site.settle(one.port)
-        site.settle(two.port)
+        with running_threads(busy, stopped):
+            seen_at_once = write_and_read_across(one.port, two.port, seconds)
+        workload.finish_and_check(one.port)
+        workload.finish_and_check(two.port)
         for listener in listeners:
             listener.join()
     for listener in listeners:
-        assert [change["seq"] for change in listener.changes] == site.replica.numbers
+        assert [change["seq"] for change in listener.changes] == workload.replica.numbers
         copy = Replica()
-        copy.apply({"items": listener.changes, "next": site.replica.since})
-        assert copy.base == site.replica.base
-    written = sum(writer.acknowledged for writer in site.writers)
-    figure(written, events_missed=0, seen_at_once=seen_at_once)
+        copy.apply({"items": listener.changes, "next": workload.replica.since})
+        assert copy.records == workload.replica.records
+    written = sum(writer.acknowledged for writer in workload.writers)
+    record_counts(written, events_missed=0, seen_at_once=seen_at_once)
 
 
-def look_across(one: int, two: int, seconds: float) -> int:
-    """Write to one and read from the other, while others write."""
+def write_and_read_across(one: int, two: int, seconds: float) -> int:
+    """Write to one service and read from the other, during other writes; return the number of repetitions."""
     end, times = time.monotonic() + seconds, 0
-    with Caller(one) as writing, Caller(two) as reading:
+    with HttpClient(one) as writing, HttpClient(two) as reading:
         assert writing.send("PUT", "/machines/Across", {}).status == 201
         while time.monotonic() < end:
             path = f"/logs/00000000-0000-4000-8000-{times:012x}"

@@ -1,4 +1,4 @@
-"""The four resources as rows of tests: the key of a record, a body that creates one, a change of it."""
+"""The four resources as test parameters: their key, a minimal body, a change, their defaults, a bad field."""
 
 from dataclasses import dataclass
 from itertools import count
@@ -8,30 +8,30 @@ NUMBERS = count(1)
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceCase:
     path: str
     key: str
-    least: dict[str, Any]
+    minimal_body: dict[str, Any]
     change: dict[str, Any]
     defaults: dict[str, Any]
     bad: dict[str, Any]
 
     def new_key(self) -> str:
-        """A key that no other call gives, the same ones in every run: parallel runs collect the same tests."""
+        """Return a new key. Keys are the same in every run, because parallel workers must collect the same tests."""
         number = next(NUMBERS)
         if self.key == "uuid":
             return f"00000000-0000-4000-9000-{number:012x}"
-        # Letters of both cases, a blank and a sign to encode where a key may have them.
+        # Upper and lower case and, where a key allows them, an accent, a space and a percent sign, which URLs encode.
         return f"É% {number:05x}" if self.key == "name" else f"Xy-{number:05x}"
 
     def body(self, key: str) -> dict[str, Any]:
-        return {self.key: key, **self.least}
+        return {self.key: key, **self.minimal_body}
 
-    def at(self, key: str) -> str:
+    def path_of(self, key: str) -> str:
         return f"/{self.path}/{key.replace('%', '%25').replace('?', '%3F').replace('#', '%23')}"
 
 
-MACHINES = Kind(
+MACHINES = ResourceCase(
     "machines",
     "name",
     {},
@@ -40,7 +40,7 @@ MACHINES = Kind(
     | {"in_service": True, "attributes": {}},
     {"year_of_acquisition": 1899},
 )
-LOGS = Kind(
+LOGS = ResourceCase(
     "logs",
     "uuid",
     {"machine": "pelle 2", "type": "info"},
@@ -49,10 +49,10 @@ LOGS = Kind(
     | {"severity": "info", "status": "done", "attributes": {}},
     {"severity": "bad"},
 )
-TYPES = Kind(
+TYPES = ResourceCase(
     "log-types", "code", {}, {"label": "autre"}, {"counts_as_failure": False, "active": True}, {"active": "yes"}
 )
-USERS = Kind(
+USERS = ResourceCase(
     "users",
     "trigram",
     {},
@@ -60,19 +60,19 @@ USERS = Kind(
     {"first_name": None, "last_name": None, "role": "operator", "active": True},
     {"role": "boss"},
 )
-KINDS = (MACHINES, LOGS, TYPES, USERS)
+RESOURCES = (MACHINES, LOGS, TYPES, USERS)
 
 
-async def create(client, kind: Kind, **more) -> tuple[str, dict]:
-    """The key of a new record, and the record."""
-    key = kind.new_key()
-    answer = await client.post(f"/{kind.path}", json=kind.body(key) | more)
+async def create(client, resource: ResourceCase, **more) -> tuple[str, dict]:
+    """Create a record and return its key and the record."""
+    key = resource.new_key()
+    answer = await client.post(f"/{resource.path}", json=resource.body(key) | more)
     assert answer.status_code == 201, answer.text
     return key, answer.json()
 
 
-async def entries(client, kind: Kind, key: str) -> list[dict]:
-    """The history of a record, newest first."""
-    answer = await client.get(f"{kind.at(key)}/history")
+async def entries(client, resource: ResourceCase, key: str) -> list[dict]:
+    """Return the history of a record, newest entry first."""
+    answer = await client.get(f"{resource.path_of(key)}/history")
     assert answer.status_code == 200, answer.text
     return answer.json()["items"]

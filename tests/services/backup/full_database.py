@@ -1,4 +1,4 @@
-"""A database with every kind of value and fate of a record, and all that its API answers."""
+"""A database with every kind of value and every state of a record, and functions to compare two databases."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ ANSWER = idempotency.Answer(201, {"ETag": '"1"'}, bytes(range(256)))
 
 
 async def fill(url: str) -> None:
-    """Samples, some renamed, changed, deleted and restored; the last ids of each table are of rows that are gone."""
+    """Write the samples; rename, change, delete and restore some. The highest ids of each table are unused."""
     async with serving(Settings(database_url=url)) as client:
         await samples.seed(client)
         name = samples.MACHINES[0]["name"]
@@ -64,8 +64,8 @@ async def fill(url: str) -> None:
     database.close_writer()
 
 
-async def answers(url: str) -> dict[str, bytes]:
-    """The bytes of every list and every history."""
+async def api_responses(url: str) -> dict[str, bytes]:
+    """Return the response bodies of all lists and histories."""
     async with serving(Settings(database_url=url)) as client:
         paths = [*LISTS, *[f"/logs/{log['uuid']}/history?limit=500" for log in samples.LOGS]]
         paths += [f"/machines/{machine['name']}/history" for machine in samples.MACHINES[1:]]
@@ -74,8 +74,8 @@ async def answers(url: str) -> dict[str, bytes]:
     return {path: answer.content for path, answer in found.items()}
 
 
-def kept(url: str) -> dict[str, object]:
-    """All rows of all tables as they are kept, and the ids that were given out."""
+def stored_rows(url: str) -> dict[str, object]:
+    """Return all stored rows of all tables, and the highest ids ever assigned."""
     database = Database(url)
     try:
         return database.snapshot(
@@ -87,7 +87,7 @@ def kept(url: str) -> dict[str, object]:
         database.close_writer()
 
 
-def verified(url: str) -> verify.Verdict:
+def verify_database(url: str) -> verify.Verdict:
     database = Database(url)
     try:
         return verify.verify(database)
@@ -95,24 +95,24 @@ def verified(url: str) -> verify.Verdict:
         database.close_writer()
 
 
-def silent(_done: int, _total: int) -> None:
-    """Hear of progress and say nothing."""
+def ignore_progress(_done: int, _total: int) -> None:
+    """Ignore progress."""
 
 
 def save(url: str, file: Path, *, replace: bool = False) -> Manifest:
     database = Database(url)
     try:
-        return backup.save(database, file, replace=replace, progress=silent)
+        return backup.save(database, file, replace=replace, progress=ignore_progress)
     finally:
         database.close_writer()
 
 
 def restore(file: Path, url: str) -> Contents:
-    return backup.restore(file, addresses.parse(url), silent)
+    return backup.restore(file, addresses.parse(url), ignore_progress)
 
 
 def is_empty(url: str) -> bool:
-    """Whether nothing was left where `empty_url` points."""
+    """Return whether there is still no database at `empty_url`."""
     address = addresses.parse(url)
     if address.engine.name == "sqlite":
         return not [path for path in address.path.parent.iterdir() if address.path.name in path.name]

