@@ -92,7 +92,7 @@ def test_no_module_asks_which_engine_it_has():
 
 def test_a_folder_of_the_console_is_seen_at_a_glance():
     # A language has a file for each place of the console.
-    folders = {path.parent for path in CONSOLE_SOURCES if path.parents[1].name != "words"}
+    folders = {path.parent for path in CONSOLE_SOURCES if path.parents[1].name != "i18n"}
     widths = {name(folder): len([path for path in folder.iterdir() if path.is_file()]) for folder in folders}
     assert {folder: width for folder, width in widths.items() if width > MAX_ENTRIES} == {}
 
