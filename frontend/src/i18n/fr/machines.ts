@@ -8,7 +8,7 @@ export const machines: Messages['machines'] = {
   states: { stopped: 'À l’arrêt', used: 'En service', retired: 'Retirées' },
   noSectors: 'Aucune machine n’a encore de secteur.',
   openLogs: (count, one) => `${count} ${one ? 'ouverte' : 'ouvertes'}`,
-  logsIn30Days: (count) => `${count} interv. en 30 j`,
+  logsIn30Days: (count) => `${count} interv. / 30 j`,
   noLog: 'aucune',
   lastLog: 'Dernière intervention',
   retired: 'Retirée du service',
