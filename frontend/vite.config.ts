@@ -8,17 +8,17 @@ export default defineConfig({
   build: {
     outDir: '../src/machine_monitor/web',
     emptyOutDir: true,
-    // A test adds up what the first page takes.
+    // tests/console/test_sources.py reads the manifest to measure the first load.
     manifest: true,
     target: 'es2022',
-    // Every browser of that age preloads modules by itself.
+    // All browsers of the target support module preloading.
     modulePreload: { polyfill: false },
-    // What is inlined could be neither cached nor allowed by the policy of the page.
+    // Inlined assets cannot be cached, and the content security policy forbids them.
     assetsInlineLimit: 0,
     reportCompressedSize: false,
   },
   server: {
-    // `npm run dev` beside `mm serve`: the API answers as from one origin.
+    // For `npm run dev`: requests to the API are forwarded to `mm serve`.
     proxy: { '^/(?!ui/)': { target: process.env.MM_API ?? 'http://127.0.0.1:8000', changeOrigin: true } },
   },
   test: { include: ['tests/**/*.test.ts'], environment: 'node', css: true },

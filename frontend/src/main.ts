@@ -3,14 +3,14 @@ import App from './App.svelte';
 import { network } from './api/network.svelte';
 import { session } from './api/session.svelte';
 import { site } from './api/site.svelte';
-import './look/base.css';
-import './look/tokens.css';
+import './styles/base.css';
+import './styles/tokens.css';
 import './shell/theme.svelte';
 import { status } from './shell/status.svelte';
-import { tongue } from './words/language.svelte';
+import { i18n } from './i18n/i18n.svelte';
 
-// Side by side: the first paint waits for the slowest of them, not for their sum.
-const [, ...found] = await Promise.allSettled([tongue.start(), site.find(), session.find()]);
+// Run the three requests in parallel: the first paint waits for the slowest, not for the sum.
+const [, ...results] = await Promise.allSettled([i18n.start(), site.loadTimezone(), session.load()]);
 mount(App, { target: document.getElementById('app')! });
-// Who was here before goes on without a network, which the shell says.
-if (!(session.known && network.away)) for (const one of found) if (one.status === 'rejected') status.fail(one.reason);
+// Offline, a known user can continue; the navigation then shows "No network" and no error is needed.
+if (!(session.canRead && network.isOffline)) for (const result of results) if (result.status === 'rejected') status.showError(result.reason);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Formats } from '../src/words/formats';
+import { Formats } from '../src/i18n/formats';
 
 const NOW = Date.parse('2026-03-29T00:30:00Z');
 const en = new Formats('en-GB', 'Europe/Paris');
@@ -13,29 +13,29 @@ test.each([
   [26 * 3600, '1 d 2 h', '1 j 2 h'],
   [-5, '0 min', '0 min'],
 ])('%d seconds are %s', (seconds, english, french) => {
-  expect([en.span(seconds), fr.span(seconds)]).toEqual([english, french]);
+  expect([en.duration(seconds), fr.duration(seconds)]).toEqual([english, french]);
 });
 
-test('a time is relative up to a day, then a day of the site, with its year if it is another', () => {
-  expect(en.when('2026-03-28T22:20:00Z', NOW)).toBe('2 h 10');
-  expect(en.when('2026-03-27T23:30:00Z', NOW)).toBe('28 Mar');
-  expect(en.when('2025-12-31T23:30:00Z', NOW)).toBe('1 Jan');
-  expect(fr.when('2025-12-31T22:30:00Z', NOW)).toBe('31 déc. 2025');
-  expect(en.when('2026-03-30T12:00:00Z', NOW)).toBe('30 Mar');
+test('a time is relative up to one day, then a date in the time zone of the site, with the year if it is another year', () => {
+  expect(en.relative('2026-03-28T22:20:00Z', NOW)).toBe('2 h 10');
+  expect(en.relative('2026-03-27T23:30:00Z', NOW)).toBe('28 Mar');
+  expect(en.relative('2025-12-31T23:30:00Z', NOW)).toBe('1 Jan');
+  expect(fr.relative('2025-12-31T22:30:00Z', NOW)).toBe('31 déc. 2025');
+  expect(en.relative('2026-03-30T12:00:00Z', NOW)).toBe('30 Mar');
 });
 
-test('clocks are those of the site', () => {
-  expect(en.clock('2026-03-29T00:59:00Z')).toBe('01:59');
-  expect(en.clock('2026-03-29T01:00:00Z')).toBe('03:00');
-  expect(fr.moment('2026-03-29T01:00:00Z', NOW)).toBe('29 mars, 03:00');
+test('times of day are in the time zone of the site', () => {
+  expect(en.timeOfDay('2026-03-29T00:59:00Z')).toBe('01:59');
+  expect(en.timeOfDay('2026-03-29T01:00:00Z')).toBe('03:00');
+  expect(fr.dateTime('2026-03-29T01:00:00Z', NOW)).toBe('29 mars, 03:00');
 });
 
-test('English has its singular for one, French for less than two', () => {
-  expect([0, 1, 1.5, 2].map((count) => en.isOne(count))).toEqual([false, true, false, false]);
-  expect([0, 1, 1.5, 2].map((count) => fr.isOne(count))).toEqual([true, true, true, false]);
+test('English uses the singular for 1, French for less than 2', () => {
+  expect([0, 1, 1.5, 2].map((count) => en.isSingular(count))).toEqual([false, true, false, false]);
+  expect([0, 1, 1.5, 2].map((count) => fr.isSingular(count))).toEqual([true, true, true, false]);
 });
 
-test('months and days of the week have their names in both languages, hours their tenths where they matter', () => {
+test('month and weekday names are translated, and hours below 10 have one decimal', () => {
   expect([en.month('2026-11'), fr.month('2026-11')]).toEqual(['November 2026', 'novembre 2026']);
   expect([en.shortMonth('2026-11'), fr.shortMonth('2026-11')]).toEqual(['Nov 2026', 'nov. 2026']);
   expect([en.weekday('2026-11-24'), fr.weekday('2026-11-24')]).toEqual(['Tuesday', 'mardi']);

@@ -1,22 +1,23 @@
-// Keeps the files of one build, so that the console opens without a network. The build puts FILES and BUILD before this.
-// Answers of the API are never kept here: what is known offline is in IndexedDB.
+// The service worker: it caches the files of one build, so that the console opens without network. The build puts the constants
+// FILES and BUILD in front of this code. It never caches responses of the API: data for offline use is in IndexedDB.
 /* global FILES, BUILD */
 const CACHE = `mm-${BUILD}`;
 
 self.addEventListener('install', (event) => {
-  const wanted = FILES.map((file) => new Request(file, { cache: file.includes('/assets/') ? 'default' : 'no-cache' }));
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(wanted)));
+  const requests = FILES.map((file) => new Request(file, { cache: file.includes('/assets/') ? 'default' : 'no-cache' }));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(requests)));
 });
 
 self.addEventListener('activate', (event) => {
-  const tidy = async () => {
+  const deleteOldCaches = async () => {
     for (const name of await caches.keys()) if (name !== CACHE) await caches.delete(name);
     await self.clients.claim();
   };
-  event.waitUntil(tidy());
+  event.waitUntil(deleteOldCaches());
 });
 
-// A newer build waits until a page asks for it: the pages that are open still need the files of theirs.
+// A new worker waits until a page sends this message, because open pages still load files of their own build. A page of one build
+// sends it to the worker of the next, so the words must never change.
 self.addEventListener('message', (event) => {
   if (event.data === 'take over') void self.skipWaiting();
 });
@@ -26,6 +27,6 @@ self.addEventListener('fetch', (event) => {
   const { origin, pathname } = new URL(request.url);
   if (request.method !== 'GET' || origin !== location.origin || !pathname.startsWith('/ui/')) return;
   const file = request.mode === 'navigate' ? '/ui/' : pathname;
-  const answer = async () => (await (await caches.open(CACHE)).match(file)) ?? fetch(request);
-  event.respondWith(answer());
+  const respond = async () => (await (await caches.open(CACHE)).match(file)) ?? fetch(request);
+  event.respondWith(respond());
 });

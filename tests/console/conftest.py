@@ -1,4 +1,4 @@
-"""The console in Chromium, before a service with a plant of its own."""
+"""Fixtures for browser tests: a service with demo data, and Chromium."""
 
 import contextlib
 import os
@@ -27,45 +27,45 @@ from servers import free_port
 CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))
 AXE = Path(__file__).parents[2] / "frontend/node_modules/axe-core/axe.min.js"
 SCREENSHOTS = Path(__file__).with_name("screenshots")
-# People of the plant, by role.
+# Users of the demo data, by role.
 ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER = "ABE", "TWH", "MLF", "CDU", "HMA"
 DESK = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-# Signed out, the console asks who it is, and is told; forms are refused.
+# Responses that tests cause on purpose: a signed-out visitor, refused forms, conflicts.
 EXPECTED = (401, 403, 410, 412, 422)
 REFUSAL = re.compile(r"the server responded with a status of (\d+)")
-# What a browser says of itself, without a network or where its worker is not wanted.
+# Console messages that the browser writes when it is offline or when the service worker is blocked.
 HARMLESS = re.compile("Service Worker registration blocked|ERR_INTERNET_DISCONNECTED")
 
 
 def pytest_itemcollected(item):
-    """What the service does for a page, other tests ask it without a browser."""
+    """Measure no coverage: other tests cover the service without a browser."""
     item.add_marker("untraced")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A service over sockets, its database, and a token of its admin."""
+    """A running service, its database, and an API token of its admin."""
 
     address: str
     database: Database
     token: str
 
     def write(self, unit):
-        """Do something in the database, as the command line would."""
+        """Run a unit of work in the database, as the command line does."""
         return self.database.transact(unit)
 
     def call(self, method, path, **body):
-        """Ask the API something as the admin, beside what the browser does."""
+        """Call the API as the admin, independently of the browser."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        answer = httpx2.request(method, self.address + path, headers=headers, json=body or None)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
+        response = httpx2.request(method, self.address + path, headers=headers, json=body or None)
+        assert response.is_success, response.text
+        return response.json() if response.content else None
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are read once
-    """A plant of twelve machines and six hundred logs up to now, where one person of each role has a password."""
+    """A service with 12 machines and 600 logs up to now, and one user with a password for each role."""
     if not (console.FOLDER / "index.html").is_file():
         pytest.skip("needs the console: `make console`")
     url = f"sqlite:///{tmp_path_factory.mktemp('console') / 'plant.db'}"
@@ -90,7 +90,7 @@ def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are r
     database.close_writer()
 
 
-# Playwright keeps a loop running in this thread, beside which no other runs: it ends with each module.
+# Playwright runs an event loop in this thread, and no other can run beside it. Module scope ends it with each module.
 @pytest.fixture(scope="module")
 def chromium():
     if not CHROMIUM.is_file():
@@ -104,48 +104,52 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def sessions(site, chromium):
-    """The cookies of whoever signed in, by trigram: each signs in once."""
-    known = {}
+    """Returns the session cookies of a user; each user signs in only once."""
+    cache = {}
 
     def cookies(trigram):
-        if trigram not in known:
+        if trigram not in cache:
             context = chromium.new_context(base_url=site.address)
-            answer = context.request.post("/session", data={"trigram": trigram, "password": PASSWORD})
-            assert answer.ok, answer.text()
-            known[trigram] = context.cookies()
+            response = context.request.post("/session", data={"trigram": trigram, "password": PASSWORD})
+            assert response.ok, response.text()
+            cache[trigram] = context.cookies()
             context.close()
-        return known[trigram]
+        return cache[trigram]
 
     return cookies
 
 
 @pytest.fixture
 def opened(site, chromium, sessions):
-    """Opens a page: `opened("/ui/", user=ADMIN, **PHONE)`; it asks no other host, and fails only by `refusals`."""
-    faults = []
+    """Open a page: `opened("/ui/", user=ADMIN, **PHONE)`.
+
+    The test fails if the page requests another host, or gets an error status that is not expected or in `refusals`.
+    """
+    problems = []
     with contextlib.ExitStack() as stack:
 
         def watch(page, expected):
-            def hear(said):
-                refusal = REFUSAL.search(said.text)
-                if HARMLESS.search(said.text) or (refusal and int(refusal[1]) in expected):
+            def on_message(message):
+                refusal = REFUSAL.search(message.text)
+                if HARMLESS.search(message.text) or (refusal and int(refusal[1]) in expected):
                     return
-                if said.type in ("error", "warning"):
-                    faults.append(said.text)
+                if message.type in ("error", "warning"):
+                    problems.append(message.text)
 
-            page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("console", hear)
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("console", on_message)
             page.on(
                 "request",
-                lambda asked: (
-                    asked.url.startswith((site.address, "data:", "blob:")) or faults.append(f"asks {asked.url}")
+                lambda request: (
+                    request.url.startswith((site.address, "data:", "blob:"))
+                    or problems.append(f"requests {request.url}")
                 ),
             )
 
         def open_page(path, user=ADMIN, refusals=(), **options):
             options = {"locale": "en-GB", "color_scheme": "light", **(options or DESK)}
             options.setdefault("viewport", DESK["viewport"])
-            # Its files would be fetched by every test; those of writing offline ask for it.
+            # Without this, every test would download all files. The offline tests allow the worker.
             options.setdefault("service_workers", "block")
             context = stack.enter_context(chromium.new_context(base_url=site.address, **options))
             if user is not None:
@@ -157,18 +161,18 @@ def opened(site, chromium, sessions):
             return page
 
         yield open_page
-    assert faults == []
+    assert problems == []
 
 
 @pytest.fixture
 def axe():
-    """What axe finds wrong on a page, as lines."""
+    """Returns the accessibility violations that axe finds on a page."""
     if not AXE.is_file():
         pytest.skip("needs the console's packages: `make console`")
     source = AXE.read_text()
 
     def check(page):
-        # By the debugger: the page's own policy lets no such script in. Once a page: it is half a megabyte to read.
+        # Inject it by the debugger, because the security policy blocks the script; once a page, as it is 500 kB.
         if not page.evaluate("'axe' in window"):
             page.evaluate(source)
         found = page.evaluate(

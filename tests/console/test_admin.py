@@ -1,4 +1,4 @@
-"""The administration and one's own account in a browser: people, invitations, tokens, types, the password."""
+"""The administration and the own account in a browser: users, invitations, tokens, log types, the password."""
 
 import re
 
@@ -19,36 +19,36 @@ def sign_in(page, trigram, password):
     page.keyboard.press("Enter")
 
 
-def add_person(site, trigram, **values):
+def add_user(site, trigram, **values):
     site.call("PUT", f"/users/{trigram}", **{"active": True, **values})
 
 
-def test_a_person_is_added_invited_and_comes_in(opened, site):
+def test_an_invited_user_can_sign_in(opened, site):
     page = opened("/ui/admin/people")
     page.get_by_role("button", name="Add a person").click()
     page.get_by_label("Trigram").fill("no spaces")
     page.get_by_label("First name").fill("Noor")
     page.get_by_role("button", name="Add a person").last.click()
-    page.get_by_text("This has signs that are not allowed here.").wait_for()
+    page.get_by_text("Use only letters, digits and").wait_for()
     page.get_by_label("Trigram").fill("NOO")
     page.get_by_label("Role").select_option("lead")
     page.get_by_role("button", name="Add a person").last.click()
     page.wait_for_url("**/ui/admin/people/NOO")
-    page.get_by_role("button", name="Make a link").click()
-    link = page.get_by_label("Link, shown this once").input_value()
+    page.get_by_role("button", name="Create a link").click()
+    link = page.get_by_label("Link (shown only once)").input_value()
     assert link.startswith(f"{site.address}/ui/setup#code=")
     page.reload()
-    page.get_by_role("button", name="Make a link").wait_for()
-    assert page.get_by_label("Link, shown this once").count() == 0
+    page.get_by_role("button", name="Create a link").wait_for()
+    assert page.get_by_label("Link (shown only once)").count() == 0
     invited = opened(link.removeprefix(site.address), user=None, **PHONE)
     invited.get_by_label("New password").fill(SENTENCE)
-    invited.get_by_role("button", name="Open my account").click()
+    invited.get_by_role("button", name="Activate my account").click()
     invited.wait_for_url("**/ui/logs")
     assert site.call("GET", "/users/NOO")["role"] == "lead"
 
 
-def test_people_are_found_by_the_beginning_of_a_name_and_the_address_says_so(opened, site):
-    add_person(site, "ELO", first_name="Éloïse", last_name="Grand-Pré")
+def test_users_are_found_by_the_start_of_a_name_and_the_search_is_in_the_address(opened, site):
+    add_user(site, "ELO", first_name="Éloïse", last_name="Grand-Pré")
     page = opened("/ui/admin/people")
     page.get_by_role("link", name="Éloïse Grand-Pré").wait_for()
     page.keyboard.press("/")
@@ -61,16 +61,16 @@ def test_people_are_found_by_the_beginning_of_a_name_and_the_address_says_so(ope
     page.wait_for_url("**/people?q=eloi+pre")
     page.wait_for_function("document.activeElement.dataset.key === 'ELO'")
     page.get_by_label("Find a person").fill("zzz")
-    page.get_by_text("Nobody of this name.").wait_for()
+    page.get_by_text("Nobody found.").wait_for()
 
 
-def test_two_who_change_a_person_do_not_overwrite_each_other(opened, site):
-    add_person(site, "TWO", first_name="Before", last_name="Before")
+def test_concurrent_changes_of_a_user_are_merged(opened, site):
+    add_user(site, "TWO", first_name="Before", last_name="Before")
     page = opened("/ui/admin/people/TWO")
     page.get_by_label("First name").fill("Mine")
     site.call("PATCH", "/users/TWO", last_name="Theirs")
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Somebody changed this person in the meantime.").wait_for()
+    page.get_by_text("Someone else changed this person.").wait_for()
     assert page.get_by_label("Last name").input_value() == "Theirs"
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved.").wait_for()
@@ -78,43 +78,43 @@ def test_two_who_change_a_person_do_not_overwrite_each_other(opened, site):
     assert (stored["first_name"], stored["last_name"]) == ("Mine", "Theirs")
 
 
-def test_who_is_switched_off_is_shown_so_and_not_invited(opened, site):
-    add_person(site, "OFF")
+def test_an_inactive_user_is_marked_and_cannot_be_invited(opened, site):
+    add_user(site, "OFF")
     page = opened("/ui/admin/people/OFF")
-    page.get_by_label("Is still here").uncheck()
+    page.get_by_label("Active account").uncheck()
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Switch the account on first, and save.").wait_for()
-    assert page.get_by_role("button", name="Make a link").count() == 0
-    assert "Switched off" in page.locator("[data-key=OFF]").text_content()
+    page.get_by_text("First make the account active, and save.").wait_for()
+    assert page.get_by_role("button", name="Create a link").count() == 0
+    assert "Inactive" in page.locator("[data-key=OFF]").text_content()
 
 
-@pytest.mark.parametrize(("field", "lose"), [("role", "lead"), ("active", None)])
-def test_the_last_admin_is_told_at_the_field(opened, field, lose):
+@pytest.mark.parametrize(("field", "new_role"), [("role", "lead"), ("active", None)])
+def test_removing_the_last_admin_is_refused_at_the_field(opened, field, new_role):
     page = opened(f"/ui/admin/people/{ADMIN}", refusals=(409,))
-    if lose:
-        page.get_by_label("Role").select_option(lose)
+    if new_role:
+        page.get_by_label("Role").select_option(new_role)
     else:
-        page.get_by_label("Is still here").uncheck()
+        page.get_by_label("Active account").uncheck()
     page.get_by_role("button", name="Save").click()
-    wrong = page.locator("[aria-invalid=true]")
-    wrong.wait_for()
-    assert wrong.get_attribute("name") == field
-    fault = wrong.get_attribute("aria-describedby").split()[-1]
-    assert "last active admin" in page.locator(f"[id='{fault}']").text_content()
+    invalid = page.locator("[aria-invalid=true]")
+    invalid.wait_for()
+    assert invalid.get_attribute("name") == field
+    error_id = invalid.get_attribute("aria-describedby").split()[-1]
+    assert "last active admin" in page.locator(f"[id='{error_id}']").text_content()
 
 
-def test_a_token_is_shown_once_and_good_until_it_is_revoked(opened, site):
+def test_a_token_is_shown_once_and_works_until_it_is_revoked(opened, site):
     page = opened("/ui/admin/tokens")
     page.get_by_role("button", name="New token").wait_for()
     page.keyboard.press("n")
-    page.get_by_label("What it is for").fill("Shift report")
+    page.get_by_label("Purpose").fill("Shift report")
     page.get_by_label("Acts for").select_option(OPERATOR)
-    page.get_by_label("Days until it ends").fill("4000")
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_label("Valid for (days)").fill("4000")
+    page.get_by_role("button", name="Create token").click()
     page.wait_for_selector("[name=days][aria-invalid=true]")
-    page.get_by_label("Days until it ends").fill("30")
-    page.get_by_role("button", name="Make the token").click()
-    secret = page.get_by_label("Token, shown this once").input_value()
+    page.get_by_label("Valid for (days)").fill("30")
+    page.get_by_role("button", name="Create token").click()
+    secret = page.get_by_label("Token (shown only once)").input_value()
     headers = {"Authorization": f"Bearer {secret}"}
     me = httpx2.get(f"{site.address}/me", headers=headers).json()
     assert (me["user"]["trigram"], me["scope"]) == (OPERATOR, "read")
@@ -123,39 +123,39 @@ def test_a_token_is_shown_once_and_good_until_it_is_revoked(opened, site):
     assert secret not in page.content()
     page.get_by_role("button", name="Revoke Shift report").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    page.get_by_text("The token is revoked.").wait_for()
+    page.get_by_text("Token revoked.").wait_for()
     assert httpx2.get(f"{site.address}/me", headers=headers).status_code == 401
 
 
-def test_what_is_copied_is_the_secret(opened):
+def test_the_copy_button_copies_the_token(opened):
     page = opened("/ui/account/new-token", permissions=["clipboard-read", "clipboard-write"])
-    page.get_by_label("What it is for").fill("Copied")
-    page.get_by_role("button", name="Make the token").click()
-    secret = page.get_by_label("Token, shown this once").input_value()
+    page.get_by_label("Purpose").fill("Copied")
+    page.get_by_role("button", name="Create token").click()
+    secret = page.get_by_label("Token (shown only once)").input_value()
     page.get_by_role("button", name="Copy").click()
     page.get_by_text("Copied.").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == secret
 
 
-def test_one_s_own_tokens_are_one_s_own(opened, site):
+def test_my_tokens_shows_only_the_users_own_tokens(opened, site):
     site.call("POST", "/tokens", name="Of somebody else", scope="read", user=SUPERVISOR)
     page = opened("/ui/account", user=OPERATOR, **PHONE)
     page.get_by_role("link", name="My tokens").click()
-    page.get_by_text("No token.").wait_for()
+    page.get_by_text("No tokens.").wait_for()
     page.get_by_role("button", name="New token").click()
     assert page.get_by_label("Acts for").count() == 0
     assert page.locator("[name=scope] option").count() == 2
-    page.get_by_label("What it is for").fill("My script")
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_label("Purpose").fill("My script")
+    page.get_by_role("button", name="Create token").click()
     page.get_by_role("button", name="Done").click()
     page.get_by_text("My script").wait_for()
-    assert page.locator("li", has_text="ends").count() == 1
+    assert page.locator("li", has_text="expires").count() == 1
     page.get_by_role("button", name="Revoke My script").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    page.get_by_text("No token.").wait_for()
+    page.get_by_text("No tokens.").wait_for()
 
 
-def test_a_type_is_added_and_changed_by_a_supervisor(opened, site):
+def test_a_supervisor_adds_and_changes_a_log_type(opened, site):
     page = opened("/ui/admin", user=SUPERVISOR)
     page.get_by_role("button", name="Add a type").click()
     page.get_by_label("Code").fill("oil-leak")
@@ -163,7 +163,7 @@ def test_a_type_is_added_and_changed_by_a_supervisor(opened, site):
     page.get_by_role("button", name="Add a type").last.click()
     page.wait_for_url("**/ui/admin/types/oil-leak")
     page.get_by_label("Label").fill("Oil leak")
-    page.get_by_label("In use").uncheck()
+    page.get_by_label("Active").uncheck()
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Oil leak").wait_for()
     stored = site.call("GET", "/log-types/oil-leak")
@@ -173,7 +173,7 @@ def test_a_type_is_added_and_changed_by_a_supervisor(opened, site):
     page.get_by_role("heading", name="oil-leak").wait_for()
 
 
-def test_what_the_role_may_not_do_is_not_offered(opened):
+def test_actions_that_the_role_forbids_are_not_offered(opened):
     page = opened("/ui/admin", user=SUPERVISOR)
     page.get_by_role("link", name="Types").wait_for()
     assert page.get_by_role("link", name="People").count() == 0
@@ -184,29 +184,29 @@ def test_what_the_role_may_not_do_is_not_offered(opened):
     assert page.get_by_role("link", name=re.compile("Admin")).count() == 0
 
 
-def test_a_password_is_changed_and_one_stays_signed_in(opened, site):
-    add_person(site, "PWD")
+def test_changing_the_password_keeps_the_user_signed_in(opened, site):
+    add_user(site, "PWD")
     site.write(lambda tx: invitations.set_password(tx, "PWD", hashed()))
     page = opened("/ui/account/password", user=None)
     sign_in(page, "PWD", PASSWORD)
     page.get_by_text("15 to 200 characters").wait_for()
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("pwd pwd pwd pwd pwd")
-    page.get_by_role("button", name="Change the password").click()
+    page.get_by_role("button", name="Change password").click()
     page.wait_for_selector("[name=new][aria-invalid=true]")
     page.get_by_label("New password").fill(SENTENCE)
-    page.get_by_role("button", name="Change the password").click()
-    page.get_by_text("From now on you sign in with the new password.").wait_for()
+    page.get_by_role("button", name="Change password").click()
+    page.get_by_text("Password changed.").wait_for()
     page.goto("/ui/logs")
     page.wait_for_selector("[data-uuid]")
 
 
-def test_a_write_survives_that_another_tab_signed_in_again(opened, site):
-    add_person(site, "TAB")
+def test_a_write_succeeds_after_another_tab_has_signed_in_again(opened, site):
+    add_user(site, "TAB")
     page = opened("/ui/sign-in?next=/ui/admin/people/TAB", user=None, refusals=(403,))
     sign_in(page, ADMIN, PASSWORD)
     page.get_by_label("First name").fill("Twice")
-    # As another tab would, whose cookie this one has from then on.
+    # Sign in as another tab would: both tabs share the new cookie.
     answer = page.context.request.post("/session", data={"trigram": ADMIN, "password": PASSWORD})
     assert answer.ok
     page.get_by_role("button", name="Save").click()
@@ -214,36 +214,36 @@ def test_a_write_survives_that_another_tab_signed_in_again(opened, site):
     assert site.call("GET", "/users/TAB")["first_name"] == "Twice"
 
 
-def test_nothing_is_written_in_the_name_of_who_signed_in_elsewhere(opened, site):
+def test_nothing_is_written_in_the_name_of_another_user(opened, site):
     page = opened("/ui/sign-in?next=/ui/account/new-token", user=None, refusals=(403,))
     sign_in(page, SUPERVISOR, PASSWORD)
-    page.get_by_label("What it is for").fill("Not theirs")
+    page.get_by_label("Purpose").fill("Not theirs")
     assert page.context.request.post("/session", data={"trigram": OPERATOR, "password": PASSWORD}).ok
-    page.get_by_role("button", name="Make the token").click()
-    page.get_by_text("Somebody else signed in").wait_for()
+    page.get_by_role("button", name="Create token").click()
+    page.get_by_text("Someone else signed in").wait_for()
     assert page.get_by_role("link", name=re.compile(OPERATOR)).is_visible()
     assert "Not theirs" not in str(site.call("GET", "/tokens?limit=500"))
 
 
-def test_the_link_of_the_demo_signs_in_once(opened, site):
+def test_the_demo_link_signs_in_once(opened, site):
     site.call("POST", "/users", trigram="DEM")
     account = demo.Account(site.write(lambda tx: invitations.invite(tx, "DEM")), "as-the-demo-made-it", "")
     page = opened(account.url(""), user=None)
-    page.get_by_role("button", name="Open my account").click()
+    page.get_by_role("button", name="Activate my account").click()
     page.wait_for_url("**/ui/logs")
     assert "password" not in page.evaluate("JSON.stringify(history.state) + location.href")
     page = opened(account.url(""), user=None, refusals=(410,))
-    page.get_by_role("button", name="Open my account").click()
-    page.get_by_text("This link was used").wait_for()
+    page.get_by_role("button", name="Activate my account").click()
+    page.get_by_text("This link was already used").wait_for()
     page.get_by_role("link", name="Sign in").click()
     page.get_by_label("Trigram").wait_for()
 
 
-def test_a_french_user_meets_no_english_at_a_field(opened):
+def test_field_errors_are_in_french_for_a_french_user(opened):
     page = opened("/ui/admin/new-person", locale="fr-FR", refusals=(409,))
     page.get_by_label("Trigramme").fill("_x")
     page.get_by_role("button", name="Ajouter une personne").last.click()
-    page.get_by_text("signes qui ne sont pas permis").wait_for()
+    page.get_by_text("Seulement des lettres").wait_for()
     page.get_by_label("Trigramme").fill(ADMIN)
     page.get_by_role("button", name="Ajouter une personne").last.click()
-    page.get_by_text("Il existe déjà").wait_for()
+    page.get_by_text("Ce nom est déjà pris").wait_for()

@@ -1,4 +1,4 @@
-"""Machines in a browser: the list, a machine's page, its pictures, and labels."""
+"""Machines in a browser: the list, a machine's page with its charts, and labels."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -35,24 +35,24 @@ def busiest(site):
 
 
 @pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids=["-".join(look) for look in LOOKS])
-def test_every_page_of_machines_can_be_used_by_all(opened, axe, busiest, screen, locale, theme):
+def test_every_machine_page_is_accessible(opened, axe, busiest, screen, locale, theme):
     today = datetime.now(UTC).date()
     days = {"since": today - timedelta(days=80), "until": today - timedelta(days=20)}
     addresses = {name: path.format(name=quote(busiest), **days) for name, path, _ in PAGES}
-    # One visit: what is loaded once is there for every page.
+    # One browser page visits all addresses, so that shared files load once.
     options = {"locale": locale, "color_scheme": theme, "reduced_motion": "reduce", **SCREENS[screen]}
     page = opened(addresses[PAGES[0][0]], **options)
     found = {}
-    for name, _, there in PAGES:
+    for name, _, selector in PAGES:
         page.set_viewport_size(SCREENS[screen]["viewport"])
         page.goto(addresses[name])
-        page.wait_for_selector(there)
+        page.wait_for_selector(selector)
         page.wait_for_load_state("load")
         page.wait_for_timeout(300)
         page.screenshot(path=SCREENSHOTS / f"{name}-{screen}-{locale[:2]}-{theme}.png")
-        # The page scrolls within: all of it is looked at.
-        whole = int(page.locator("main").evaluate("one => one.scrollHeight")) + 80
-        page.set_viewport_size({**SCREENS[screen]["viewport"], "height": whole})
+        # The content scrolls inside the page: enlarge the window to see all of it.
+        height = int(page.locator("main").evaluate("one => one.scrollHeight")) + 80
+        page.set_viewport_size({**SCREENS[screen]["viewport"], "height": height})
         page.wait_for_timeout(100)
         page.screenshot(path=SCREENSHOTS / f"{name}-whole-{screen}-{locale[:2]}-{theme}.png")
         found[name] = axe(page)
@@ -62,28 +62,28 @@ def test_every_page_of_machines_can_be_used_by_all(opened, axe, busiest, screen,
     assert len(found) == len(PAGES)
 
 
-def test_days_of_which_not_all_is_drawn_say_so(opened, busiest):
+def test_the_timeline_says_if_it_does_not_show_all_logs(opened, busiest):
     page = opened(f"/ui/machines/{quote(busiest)}")
-    page.route("**/logs?*", lambda asked: asked.continue_(url=asked.request.url.replace("limit=500", "limit=2")))
+    page.route("**/logs?*", lambda route: route.continue_(url=route.request.url.replace("limit=500", "limit=2")))
     page.reload()
     page.get_by_text(re.compile(r"^\d+\+ logs?, \d+\+ stops?\.")).wait_for()
 
 
 @pytest.fixture(scope="module")
 def lead(site):
-    """Somebody who may say of a machine what it is like, and no more."""
+    """A user with the role lead, who may change only the state and the comment of a machine."""
     site.write(lambda tx: invitations.set_password(tx, "MLF", hashed()))
     return "MLF"
 
 
 @pytest.fixture
 def machine(site):
-    """A machine of its own, with nothing yet."""
+    """A new machine without logs."""
     name = f"Press {uuid4().hex[:8]}"
-    made = site.call("POST", "/machines", name=name, sector="Hall 9", manufacturer="Ovrandel")
-    yield made
-    found = site.call("GET", f"/machines?id={made['id']}")["items"]
-    logs = site.call("GET", f"/logs?machine.id={made['id']}")["items"]
+    created = site.call("POST", "/machines", name=name, sector="Hall 9", manufacturer="Ovrandel")
+    yield created
+    found = site.call("GET", f"/machines?id={created['id']}")["items"]
+    logs = site.call("GET", f"/logs?machine.id={created['id']}")["items"]
     for log in logs:
         site.call("DELETE", f"/logs/{log['uuid']}")
     for one in found if not logs else []:
@@ -102,25 +102,25 @@ def names(page):
     return page.eval_on_selector_all(MACHINE, "all => all.map(one => one.dataset.machine)")
 
 
-def test_machines_that_stand_come_first_and_go_back_when_they_run(opened, site, machine):
+def test_stopped_machines_come_first_until_they_restart(opened, site, machine):
     uuid = add_log(site, machine, type="error", down_from="2026-01-05T08:00:00Z")
     page = opened("/ui/machines")
     page.wait_for_selector(MACHINE)
     row = page.locator(f"[data-machine='{machine['name']}']")
     assert row.get_by_text("Stopped for").is_visible()
-    # It stands longest, and what stands comes before what does not.
+    # This machine has been stopped the longest, and stopped machines come before the others.
     shown = page.locator(MACHINE)
-    stands = [row.get_by_text("Stopped for").count() for row in shown.all()]
-    assert stands == sorted(stands, reverse=True)
+    stopped = [row.get_by_text("Stopped for").count() for row in shown.all()]
+    assert stopped == sorted(stopped, reverse=True)
     page.get_by_role("button", name="State").click()
     page.get_by_role("checkbox", name="Stopped now").click()
     page.wait_for_url("**/ui/machines?state=stopped")
-    page.wait_for_function("n => document.querySelectorAll('[data-machine]').length === n", arg=sum(stands))
+    page.wait_for_function("n => document.querySelectorAll('[data-machine]').length === n", arg=sum(stopped))
     site.call("PATCH", f"/logs/{uuid}", down_to="2026-01-05T09:00:00Z")
     row.wait_for(state="detached")
 
 
-def test_what_is_chosen_of_the_machines_stands_in_the_address(opened, machine):
+def test_filters_of_the_machine_list_are_in_the_address(opened, machine):
     page = opened("/ui/machines")
     page.wait_for_selector(MACHINE)
     page.get_by_role("button", name="Sector").click()
@@ -137,18 +137,18 @@ def test_what_is_chosen_of_the_machines_stands_in_the_address(opened, machine):
     page.wait_for_url("**/ui/machines")
 
 
-def test_a_label_leads_to_its_machine_whatever_its_name_is_by_now(opened, site, machine):
-    # The page that is open hears of the new name, and asks for the old one.
+def test_a_label_leads_to_its_machine_after_a_rename(opened, site, machine):
+    # The open page receives the rename event and requests the old name once more.
     page = opened(f"/ui/m/{machine['id']}", user=VIEWER, refusals=(404,))
     page.wait_for_url(f"**{address(machine)}")
-    other = site.call("PATCH", f"/machines/{quote(machine['name'])}", name=f"Renamed {machine['name']}")
+    renamed = site.call("PATCH", f"/machines/{quote(machine['name'])}", name=f"Renamed {machine['name']}")
     page.goto(f"/ui/m/{machine['id']}")
-    page.wait_for_url(f"**{address(other)}")
+    page.wait_for_url(f"**{address(renamed)}")
     page.goto("/ui/m/999999")
-    page.get_by_text("There is no such machine.").wait_for()
+    page.get_by_text("Machine not found.").wait_for()
 
 
-def test_days_are_chosen_by_dragging_and_by_keys_and_stand_in_the_address(opened, site, busiest):
+def test_days_are_selected_by_dragging_or_by_keyboard(opened, site, busiest):
     page = opened(f"/ui/machines/{quote(busiest)}")
     page.wait_for_selector(ROW)
     box = page.locator(".area").bounding_box()
@@ -159,7 +159,7 @@ def test_days_are_chosen_by_dragging_and_by_keys_and_stand_in_the_address(opened
     page.wait_for_url(re.compile(r"\?started_at__gte=\d{4}-\d\d-\d\d&started_at__lte=\d{4}-\d\d-\d\d$"))
     query = page.url.partition("?")[2]
     total = site.call("GET", f"/logs?machine={quote(busiest)}&{query}&limit=1&count=exact")["total"]
-    page.get_by_role("link", name=re.compile(rf"^Open {total} logs? in the list$")).wait_for()
+    page.get_by_role("link", name=re.compile(rf"^Show {total} logs? in the list$")).wait_for()
     first = page.get_by_role("slider", name="First day")
     first.focus()
     before = int(first.get_attribute("aria-valuenow"))
@@ -170,22 +170,22 @@ def test_days_are_chosen_by_dragging_and_by_keys_and_stand_in_the_address(opened
     page.wait_for_url(f"**/ui/machines/{quote(busiest)}")
 
 
-def test_the_numbers_of_a_picture_are_those_of_the_service(opened, site, machine):
+def test_the_charts_show_the_numbers_of_the_service(opened, site, machine):
     add_log(site, machine, type="error", down_from="2026-10-30T22:00:00Z", down_to="2026-11-01T01:00:00Z", cause="Fuse")
     add_log(site, machine, cause="fuse")
     page = opened(address(machine))
-    page.get_by_text("2 logs in twelve months, 1 of them a failure.").wait_for()
-    page.get_by_role("button", name="Stopped hours a month: Numbers").click()
-    table = page.get_by_role("table", name="Stopped hours a month")
-    # Cut at the midnight of the site, which is an hour ahead.
+    page.get_by_text("2 logs in 12 months, including 1 failure.").wait_for()
+    page.get_by_role("button", name="Downtime per month, in hours: Numbers").click()
+    table = page.get_by_role("table", name="Downtime per month, in hours")
+    # The months start at midnight in the time zone of the site, one hour ahead of UTC.
     assert table.get_by_role("row", name="Oct 2026").text_content().split()[-1].endswith("25")
     assert table.get_by_role("row", name="Nov 2026").text_content().split()[-1].endswith("2")
-    page.get_by_text("comes first: 2 of 2 logs that name a cause").wait_for()
+    page.get_by_text("comes first: 2 of 2 logs with a cause").wait_for()
     page.get_by_role("link", name="Fuse", exact=True).or_(page.get_by_role("link", name="fuse", exact=True)).click()
     page.get_by_text("2 logs", exact=True).wait_for()
 
 
-def test_who_may_not_edit_is_not_asked_to(opened, machine, lead):
+def test_only_leads_and_above_can_edit_a_machine(opened, machine, lead):
     page = opened(address(machine), user=OPERATOR)
     page.get_by_role("heading", name=machine["name"]).wait_for()
     assert page.get_by_role("button", name="Edit").count() == 0
@@ -198,7 +198,7 @@ def test_who_may_not_edit_is_not_asked_to(opened, machine, lead):
     assert page.get_by_role("dialog").count() == 0
 
 
-def test_a_machine_is_renamed_retired_and_put_back(opened, site, machine):
+def test_a_machine_is_renamed_retired_and_put_back_in_service(opened, site, machine):
     page = opened(address(machine), user=SUPERVISOR)
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("Name").fill("no/slash")
@@ -209,16 +209,16 @@ def test_a_machine_is_renamed_retired_and_put_back(opened, site, machine):
     renamed = {"name": f"{machine['name']} b"}
     page.wait_for_url(f"**{address(renamed)}")
     page.get_by_role("button", name="Retire").click()
-    page.get_by_text("The machine is retired.").wait_for()
+    page.get_by_text("Machine retired.").wait_for()
     assert site.call("GET", f"/machines/{quote(renamed['name'])}")["in_service"] is False
     page.get_by_role("button", name="Put back in service").click()
     page.get_by_role("button", name="Retire").wait_for()
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_the_form_and_the_numbers_can_be_used_by_all(opened, axe, busiest, screen):
+def test_the_machine_form_and_the_chart_table_are_accessible(opened, axe, busiest, screen):
     page = opened(f"/ui/machines/{quote(busiest)}", **SCREENS[screen])
-    page.get_by_role("button", name="Logs a month, by type: Numbers").click()
+    page.get_by_role("button", name="Logs per month, by type: Numbers").click()
     page.get_by_role("table").wait_for()
     page.get_by_role("table").scroll_into_view_if_needed()
     page.screenshot(path=SCREENSHOTS / f"machine-numbers-{screen}-en-light.png")
@@ -232,7 +232,7 @@ def test_the_form_and_the_numbers_can_be_used_by_all(opened, axe, busiest, scree
     page.get_by_role("dialog").wait_for(state="detached")
 
 
-def test_the_keyboard_leads_through_the_machines(opened):
+def test_the_machine_list_is_navigated_by_keyboard(opened):
     page = opened("/ui/machines")
     page.wait_for_selector(MACHINE)
     shown = names(page)
@@ -244,7 +244,7 @@ def test_the_keyboard_leads_through_the_machines(opened):
     page.get_by_role("heading", name=shown[1], exact=True).wait_for()
 
 
-def test_a_conflict_shows_what_is_there_and_overwrites_nothing_unseen(opened, site, machine):
+def test_a_conflict_shows_the_current_values_before_saving(opened, site, machine):
     page = opened(address(machine))
     page.get_by_role("button", name="Edit").click()
     site.call("PATCH", f"/machines/{quote(machine['name'])}", model="Their model", usage="Theirs")
@@ -259,7 +259,7 @@ def test_a_conflict_shows_what_is_there_and_overwrites_nothing_unseen(opened, si
     assert (found["model"], found["usage"]) == ("My model", "Theirs")
 
 
-def test_a_machine_is_added_by_who_may(opened, site):
+def test_only_supervisors_add_machines(opened, site):
     page = opened("/ui/machines", user=OPERATOR)
     page.wait_for_selector(MACHINE)
     assert page.get_by_role("button", name="Add").count() == 0
@@ -271,7 +271,7 @@ def test_a_machine_is_added_by_who_may(opened, site):
     site.call("DELETE", "/machines/Added%20here")
 
 
-def test_a_sheet_of_a4_takes_fourteen_labels_of_their_size(opened, site):
+def test_an_a4_sheet_holds_fourteen_labels_of_the_right_size(opened, site):
     added = [f"Label {number}" for number in range(14)]
     for name in added:
         site.call("POST", "/machines", name=name)
@@ -287,11 +287,11 @@ def test_a_sheet_of_a4_takes_fourteen_labels_of_their_size(opened, site):
         site.call("DELETE", f"/machines/{quote(name)}")
 
 
-def test_where_all_is_well_nothing_is_warm(opened, site, machine):
+def test_a_machine_without_problems_shows_no_warm_colour(opened, site, machine):
     add_log(site, machine, type="cleaning", comment="Clean")
     page = opened(address(machine))
-    page.get_by_text("1 log in twelve months").wait_for()
-    page.get_by_text("Never stopped in twelve months.").wait_for()
+    page.get_by_text("1 log in 12 months").wait_for()
+    page.get_by_text("No stops in 12 months.").wait_for()
     warm = page.evaluate("""() => {
         const probe = document.body.appendChild(document.createElement('i'));
         const warm = ['danger', 'warning'].map((name) => {

@@ -1,10 +1,10 @@
-"""Every page, on a desk and a phone, in both languages and themes: axe finds nothing, and there is a picture of it."""
+"""Check every page with axe and take screenshots: desktop and phone, both languages, both themes."""
 
 import pytest
 
 from console.conftest import ADMIN, DESK, OPERATOR, PHONE, SCREENSHOTS
 
-# A name, the address, who looks, and what shows that it is there.
+# A name, the address, the user, and a selector that is present once the page is loaded.
 PAGES = [
     ("sign-in", "/ui/sign-in", None, "form"),
     ("set-up", "/ui/setup#code=x", None, "form"),
@@ -34,7 +34,7 @@ SCREENS = {"desk": DESK, "phone": PHONE}
 
 @pytest.fixture(scope="session")
 def failure(site):
-    """The newest failure of the plant."""
+    """The UUID of the most severe failure with a machine stop."""
     return site.write(
         lambda tx: tx.cursor.execute(
             "SELECT uuid FROM logs WHERE type = 'error' AND down_from IS NOT NULL ORDER BY severity DESC LIMIT 1"
@@ -45,10 +45,10 @@ def failure(site):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
-def test_every_page_can_be_used_by_all(opened, axe, failure, language, screen):
-    # One visit by each user: what is loaded once is there for every page, as it is for people.
+def test_every_page_is_accessible(opened, axe, failure, language, screen):
+    # One browser page for each user visits all addresses, so that shared files load once.
     pages, found = {}, {}
-    for name, path, user, there in PAGES:
+    for name, path, user, selector in PAGES:
         address = path.format(uuid=failure)
         if user in pages:
             pages[user].goto(address)
@@ -56,13 +56,13 @@ def test_every_page_can_be_used_by_all(opened, axe, failure, language, screen):
             options = {"locale": language, "reduced_motion": "reduce", **SCREENS[screen]}
             pages[user] = opened(address, user=user, **options)
         page = pages[user]
-        page.wait_for_selector(there)
+        page.wait_for_selector(selector)
         page.evaluate("document.fonts.ready")
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             page.wait_for_timeout(50)
             page.screenshot(path=SCREENSHOTS / f"{name}-{screen}-{language[:2]}-{theme}.png")
-            # Each language and each theme once: what axe finds of one does not depend on the other.
+            # Check each language and each theme once: the results of axe for one do not depend on the other.
             if (language[:2], theme) in {("en", "light"), ("fr", "dark")}:
                 found[name] = axe(page)
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
@@ -71,7 +71,7 @@ def test_every_page_can_be_used_by_all(opened, axe, failure, language, screen):
     assert len(found) == len(PAGES)
 
 
-def test_an_open_menu_can_be_used_by_all(opened, axe):
+def test_open_menus_are_accessible(opened, axe):
     page = opened("/ui/logs?type=error")
     for name in ("Type", "Machine", "Date", "Views", "Export", "Columns"):
         page.get_by_role("button", name=name).first.click()

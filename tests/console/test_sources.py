@@ -1,4 +1,4 @@
-"""The console's sources: its types of the API, its lock, the size of what is built, and its own tests."""
+"""The console's sources: generated API types, package lock, size of the build, and unit tests."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ MAX_FIRST_LOAD = 100 * 1024
 
 @pytest.fixture(scope="module")
 def npx() -> list[str]:
-    """Runs a tool of the console's own packages."""
+    """The command that runs a tool from the console's npm packages."""
     found = shutil.which("npx")
     if found is None or not (FRONTEND / "node_modules").is_dir():
         pytest.skip("needs Node and the console's packages: `make console` where Node is installed")
@@ -33,26 +33,26 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def test_the_types_of_the_api_are_fresh(npx):
-    made = run(*npx, "openapi-typescript", "../docs/openapi.json")
-    assert made.strip() == GENERATED.read_text().strip(), "run `npm run api` in frontend/"
+def test_the_api_types_are_up_to_date(npx):
+    generated = run(*npx, "openapi-typescript", "../docs/openapi.json")
+    assert generated.strip() == GENERATED.read_text().strip(), "run `npm run api` in frontend/"
 
 
 def test_the_console_type_checks(npx):
     run(*npx, "svelte-check", "--fail-on-warnings")
 
 
-def test_the_console_s_own_tests_pass(npx):
+def test_the_console_unit_tests_pass(npx):
     run(*npx, "vitest", "run")
 
 
-def test_the_lock_names_no_registry_and_has_every_digest():
+def test_the_package_lock_has_digests_and_no_registry():
     packages = json.loads((FRONTEND / "package-lock.json").read_text())["packages"]
     assert all("resolved" not in package for package in packages.values())
     assert [name for name, package in packages.items() if name and "integrity" not in package] == []
 
 
-def test_no_template_has_a_style_that_the_policy_forbids():
+def test_no_template_has_an_inline_style():
     markups = {path.stem: path.read_text().split("</script>")[-1].partition("<style>")[0] for path in TEMPLATES}
     assert markups
     assert [template for template, markup in markups.items() if re.search(r"\sstyle=", markup)] == []
@@ -62,12 +62,12 @@ def test_the_first_load_is_small():
     if not (console.FOLDER / "index.html").is_file():
         pytest.skip("needs the console: `make console`")
     manifest = json.loads((console.FOLDER / ".vite/manifest.json").read_text())
-    names, needed = ["index.html", "src/logs/LogsPage.svelte", "src/words/fr/index.ts"], set()
+    names, needed = ["index.html", "src/logs/LogsPage.svelte", "src/i18n/fr/index.ts"], set()
     while names:
         chunk = manifest[names.pop()]
         needed |= {chunk["file"], *chunk.get("css", ())}
         names += [name for name in chunk.get("imports", ()) if manifest[name]["file"] not in needed]
     total = sum(len(gzip.compress((console.FOLDER / name).read_bytes())) for name in {*needed, "index.html"})
     assert total <= MAX_FIRST_LOAD, total
-    # A figure that is far below its limit would be of other files.
+    # A size far below the limit would mean that the test measured the wrong files.
     assert total > MAX_FIRST_LOAD / 4

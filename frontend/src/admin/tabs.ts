@@ -1,23 +1,23 @@
 import type { Role, User } from '../api/client';
-import type { Place } from '../router/routes';
-import type { Words } from '../words/en';
+import type { RouteName } from '../router/routes';
+import type { Messages } from '../i18n/en';
 
 export interface Tab {
-  home: 'people' | 'tokens' | 'types';
-  places: readonly Place[];
-  name: (t: Words) => string;
+  home: 'users' | 'tokens' | 'logTypes';
+  routes: readonly RouteName[];
+  name: (t: Messages) => string;
   role: Role;
-  /** Only with an account of one's own. */
-  personal?: true;
+  /** The tab needs a signed-in user, even on a site that is open to all. */
+  needsAccount?: true;
 }
 
 const TABS: readonly Tab[] = [
-  { home: 'people', places: ['people', 'person', 'addPerson'], name: (t) => t.people.title, role: 'admin' },
-  { home: 'tokens', places: ['tokens', 'addToken'], name: (t) => t.tokens.title, role: 'admin', personal: true },
-  { home: 'types', places: ['types', 'type', 'addType'], name: (t) => t.types.short, role: 'supervisor' },
+  { home: 'users', routes: ['users', 'user', 'newUser'], name: (t) => t.users.title, role: 'admin' },
+  { home: 'tokens', routes: ['tokens', 'newToken'], name: (t) => t.tokens.title, role: 'admin', needsAccount: true },
+  { home: 'logTypes', routes: ['logTypes', 'logType', 'newLogType'], name: (t) => t.logTypes.short, role: 'supervisor' },
 ];
 
-/** What of the administration is open to whoever sits here. */
-export function tabs(who: { user: User | null; may(role: Role): boolean }): Tab[] {
-  return TABS.filter(({ role, personal }) => who.may(role) && (who.user !== null || !personal));
+/** The tabs of the administration that the current user may open. */
+export function allowedTabs(session: { user: User | null; hasRole(role: Role): boolean }): Tab[] {
+  return TABS.filter(({ role, needsAccount }) => session.hasRole(role) && (session.user !== null || !needsAccount));
 }

@@ -1,10 +1,10 @@
 import createClient, { type Middleware } from 'openapi-fetch';
-import { Failure, failureOf } from './failure';
+import { ApiError, errorFromResponse } from './error';
 import { network } from './network.svelte';
 import type { components, paths } from './schema';
 
 export type Schemas = components['schemas'];
-// An answer has every field; those with a default are optional in a body alone.
+// The schema marks fields with a default as optional. That is true of request bodies only: responses have every field.
 export type Log = Required<Schemas['LogRead']>;
 export type Machine = Schemas['MachineRead'];
 export type User = Schemas['UserRead'];
@@ -14,47 +14,50 @@ export type Role = User['role'];
 export type Severity = Log['severity'];
 export type Status = Log['status'];
 
-/** What writes by cookie carry; `session` keeps it, and asks for the one of now. */
+/** The CSRF token that write requests send. `session` stores the token here and implements `renew`. */
 export const csrf = { token: null as string | null, renew: async () => {} };
 
-/** Called when an answer says that nobody is signed in. */
-export const refused = { listener: () => {} };
+/** `listener` runs when the API answers 401: the browser is signed out. */
+export const unauthorized = { listener: () => {} };
 
-const manners: Middleware = {
+const errorMiddleware: Middleware = {
   async onResponse({ response, request }) {
-    network.away = false;
+    network.isOffline = false;
     if (response.ok) return response;
-    const failure = await failureOf(response);
-    if (failure.status === 401 && !request.url.endsWith('/session')) refused.listener();
-    throw failure;
+    const error = await errorFromResponse(response);
+    if (error.status === 401 && !request.url.endsWith('/session')) unauthorized.listener();
+    throw error;
   },
   onError({ error }) {
     if (error instanceof DOMException && error.name === 'AbortError') return error;
-    if (error instanceof Failure) return error;
-    network.away = true;
-    return new Failure({ code: 'offline', status: 0 });
+    if (error instanceof ApiError) return error;
+    network.isOffline = true;
+    return new ApiError({ code: 'offline', status: 0 });
   },
 };
 
-/** Send a request. Where another tab signed in again, this one has the token of a session that is over: it asks and sends once more. */
+/**
+ * Send a request with the CSRF token. If the user signed in again in another tab, this tab's token belongs to a session that
+ * has ended; the request is then sent once more with a new token.
+ */
 async function send(request: Request): Promise<Response> {
   const token = csrf.token;
   if (request.method === 'GET' || !token) return fetch(request);
-  const again = request.clone();
+  const retry = request.clone();
   request.headers.set('X-CSRF-Token', token);
   const response = await fetch(request);
   if (response.status !== 403) return response;
   await csrf.renew();
   if (!csrf.token || csrf.token === token) return response;
-  again.headers.set('X-CSRF-Token', csrf.token);
-  return fetch(again);
+  retry.headers.set('X-CSRF-Token', csrf.token);
+  return fetch(retry);
 }
 
-/** The API, typed by its own document. Every call answers or throws a `Failure`. */
+/** The API client, typed from the API's OpenAPI document. Every call returns a response or throws an `ApiError`. */
 export const api = createClient<paths>({ baseUrl: '/', headers: { Accept: 'application/json' }, fetch: send });
-api.use(manners);
+api.use(errorMiddleware);
 
-/** The data of an answer, which is there: a failure was thrown before. */
+/** Return the data of a response. It is always present, because a failed call throws an `ApiError`. */
 export async function data<T>(call: Promise<{ data?: T }>): Promise<T> {
   return (await call).data as T;
 }

@@ -9,43 +9,43 @@ export interface Change {
 type Listener = (change: Change) => void;
 
 /**
- * All changes as they happen, by one connection that its listeners share. A tab in the background has none, for a browser
- * has six of a host in all; when it comes back it hears what it missed.
+ * The change feed. All listeners share one `EventSource` connection, because browsers allow only six connections to a host.
+ * A tab in the background closes its connection; when the user returns to the tab, it reads the changes it missed.
  */
 class Events {
-  /** Whether changes arrive; false while the connection is being made or is lost. */
+  /** Whether the connection is open. */
   live = $state(false);
   #listeners = new Set<Listener>();
   #source: EventSource | null = null;
-  #last: number | null = null;
+  #lastSeq: number | null = null;
 
   constructor() {
-    document.addEventListener('visibilitychange', () => this.#settle());
+    document.addEventListener('visibilitychange', () => this.#openOrClose());
   }
 
-  /** Hear changes until the answer is called. */
+  /** Call the listener for each change. Returns a function that stops listening. */
   listen(listener: Listener): () => void {
     this.#listeners.add(listener);
-    this.#settle();
+    this.#openOrClose();
     return () => {
       this.#listeners.delete(listener);
-      this.#settle();
+      this.#openOrClose();
     };
   }
 
-  #settle(): void {
-    const wanted = this.#listeners.size > 0 && !document.hidden;
-    if (wanted && !this.#source) this.#open();
-    if (!wanted && this.#source) this.#close();
+  #openOrClose(): void {
+    const isNeeded = this.#listeners.size > 0 && !document.hidden;
+    if (isNeeded && !this.#source) this.#open();
+    if (!isNeeded && this.#source) this.#close();
   }
 
   #open(): void {
-    const source = new EventSource(this.#last === null ? '/events' : `/events?since=${this.#last}`);
+    const source = new EventSource(this.#lastSeq === null ? '/events' : `/events?since=${this.#lastSeq}`);
     source.onopen = () => (this.live = true);
     source.onerror = () => (this.live = false);
     source.addEventListener('change', (event: MessageEvent<string>) => {
       const change = JSON.parse(event.data) as Change;
-      this.#last = change.seq;
+      this.#lastSeq = change.seq;
       for (const listener of this.#listeners) listener(change);
     });
     this.#source = source;

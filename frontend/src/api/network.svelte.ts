@@ -1,9 +1,9 @@
-/** Whether the last request had an answer. What the browser says of its network is a guess; this is not. */
+/** Whether the service can be reached. Every API call updates it; `navigator.onLine` alone says "online" too often. */
 class Network {
-  away = $state(!navigator.onLine);
+  isOffline = $state(!navigator.onLine);
 
   constructor() {
-    addEventListener('offline', () => (this.away = true));
+    addEventListener('offline', () => (this.isOffline = true));
   }
 }
 

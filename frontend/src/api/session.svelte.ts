@@ -1,36 +1,36 @@
-import { api, csrf, data, refused, type Me, type Role, type Schemas, type User } from './client';
-import { asFailure, Failure } from './failure';
-import { forget, recall, remember } from './memory';
+import { api, csrf, data, unauthorized, type Me, type Role, type Schemas, type User } from './client';
+import { ApiError, asApiError } from './error';
+import { readLocal, removeLocal, writeLocal } from './localStorage';
 
-// Who sat here last: without a network one goes on as the same, and what one writes waits for the service to agree.
+// The last user of this browser. Without network the console continues as this user; the outbox sends what they write later.
 const KEY = 'mm.me';
-const RANKS: Role[] = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];
+const ROLES: Role[] = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];
 
-/** Who sits before the screen. `user` is null for who reads without an account, and before it is known. */
+/** The session of the current user. `user` is null before the API has answered, and on a site that is open to all. */
 class Session {
   user = $state.raw<User | null>(null);
-  /** Whether the API lets this browser read. */
-  known = $state(false);
+  /** Whether this browser may read the API: signed in, or the site is open to all. */
+  canRead = $state(false);
   scope = $state<Me['scope']>('read');
 
   constructor() {
-    refused.listener = () => this.forget();
+    unauthorized.listener = () => this.clear();
     csrf.renew = () => this.#renew();
   }
 
-  /** Ask who one is; without an answer one is who one was. Throws a `Failure` other than 401. */
-  async find(): Promise<void> {
+  /** Load the current user. Without network, fall back to the last user. Throws every `ApiError` except a 401. */
+  async load(): Promise<void> {
     try {
       const me = await data(api.GET('/me'));
-      this.#take(me.user ?? null, me.csrf_token ?? null, me.scope);
+      this.#set(me.user ?? null, me.csrf_token ?? null, me.scope);
     } catch (thrown) {
-      const failure = asFailure(thrown);
-      if (failure.status === 401) return this.forget();
-      const last = recall<{ user: User | null; scope: Me['scope'] }>(KEY);
-      if (failure.isPassing && last && !this.known) {
+      const error = asApiError(thrown);
+      if (error.status === 401) return this.clear();
+      const last = readLocal<{ user: User | null; scope: Me['scope'] }>(KEY);
+      if (error.isTransient && last && !this.canRead) {
         this.user = last.user;
         this.scope = last.scope;
-        this.known = true;
+        this.canRead = true;
       }
       throw thrown;
     }
@@ -38,49 +38,50 @@ class Session {
 
   async signIn(trigram: string, password: string): Promise<void> {
     const { user, csrf_token } = await data(api.POST('/session', { body: { trigram, password } }));
-    this.#take(user, csrf_token);
+    this.#set(user, csrf_token);
   }
 
   async setUp(body: Schemas['SetUp']): Promise<void> {
     const { user, csrf_token } = await data(api.POST('/setup', { body }));
-    this.#take(user, csrf_token);
+    this.#set(user, csrf_token);
   }
 
   async signOut(): Promise<void> {
     await api.DELETE('/session');
-    forget(KEY);
-    this.forget();
-    // Where anyone may read, one goes on as nobody.
-    await this.find();
+    removeLocal(KEY);
+    this.clear();
+    // On a site that is open to all, the visitor can still read.
+    await this.load();
   }
 
-  /** Whether the role is at least this one. On an open site who is nobody may do all. */
-  may(role: Role): boolean {
-    if (this.user) return RANKS.indexOf(this.user.role) >= RANKS.indexOf(role);
-    return this.known && (this.scope === 'admin' || role === 'viewer');
+  /** Whether the user has at least this role. On a site that is open to all, every visitor has all rights. */
+  hasRole(role: Role): boolean {
+    if (this.user) return ROLES.indexOf(this.user.role) >= ROLES.indexOf(role);
+    return this.canRead && (this.scope === 'admin' || role === 'viewer');
   }
 
-  /** Know nobody any more, as the service does. */
-  forget(): void {
+  /** Forget the user, after the service has ended the session. */
+  clear(): void {
     this.user = null;
-    this.known = false;
+    this.canRead = false;
     csrf.token = null;
   }
 
-  /** What another tab signed in to holds here too; a write of somebody else's is not sent in the name of who is there now. */
+  /** Get a new CSRF token. Throws if another user signed in meanwhile: the request must not be sent in their name. */
   async #renew(): Promise<void> {
     const before = this.user?.trigram;
-    await this.find();
-    if (this.user?.trigram !== before) throw new Failure({ code: 'somebody-else', status: 403 });
+    await this.load();
+    // The outbox may have stored this code with a refused log, so it must not change.
+    if (this.user?.trigram !== before) throw new ApiError({ code: 'somebody-else', status: 403 });
   }
 
-  #take(user: User | null, token: string | null, scope: Me['scope'] = 'admin'): void {
-    // Asked again, the same user is no change.
+  #set(user: User | null, token: string | null, scope: Me['scope'] = 'admin'): void {
+    // Assign only if the user changed: every assignment reruns the effects that read it.
     if (JSON.stringify(user) !== JSON.stringify(this.user)) this.user = user;
     csrf.token = token;
     this.scope = scope;
-    this.known = true;
-    remember(KEY, { user, scope });
+    this.canRead = true;
+    writeLocal(KEY, { user, scope });
   }
 }
 

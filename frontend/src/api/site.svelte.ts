@@ -1,29 +1,29 @@
 import { api, data, type LogType } from './client';
-import { recall, remember } from './memory';
+import { readLocal, writeLocal } from './localStorage';
 
-const ZONE = 'mm.timezone';
-const TYPES = 'mm.types';
+const TIMEZONE_KEY = 'mm.timezone';
+const TYPES_KEY = 'mm.types';
 
-/** What the site says of itself: its time zone and its types of logs; as it was last seen until it is known. */
+/** Settings of the site: its time zone and its log types. Until the API answers, they are those of the last visit. */
 class Site {
-  timezone = $state(recall<string>(ZONE) ?? 'UTC');
-  types = $state.raw<ReadonlyMap<string, LogType>>(byCode(recall<LogType[]>(TYPES) ?? []));
-  /** Whether the types were read. */
-  known = $state(false);
+  timezone = $state(readLocal<string>(TIMEZONE_KEY) ?? 'UTC');
+  types = $state.raw<ReadonlyMap<string, LogType>>(byCode(readLocal<LogType[]>(TYPES_KEY) ?? []));
+  /** Whether the API has answered with the types. */
+  typesLoaded = $state(false);
 
-  /** The zone is open to all, so that even the sign-in page shows the right times. */
-  async find(): Promise<void> {
-    const described = (await data(api.GET('/'))) as { timezone: string };
-    this.timezone = described.timezone;
-    remember(ZONE, this.timezone);
+  /** Load the time zone. This needs no sign-in, so the sign-in page shows the right times too. */
+  async loadTimezone(): Promise<void> {
+    const { timezone } = (await data(api.GET('/'))) as { timezone: string };
+    this.timezone = timezone;
+    writeLocal(TIMEZONE_KEY, this.timezone);
   }
 
-  /** Read the types, once one may. */
-  async read(): Promise<void> {
+  /** Load the log types. The user must be signed in, unless the site is open to all. */
+  async loadTypes(): Promise<void> {
     const page = await data(api.GET('/log-types', { params: { query: { limit: 500 } } }));
     this.types = byCode(page.items as LogType[]);
-    remember(TYPES, page.items);
-    this.known = true;
+    writeLocal(TYPES_KEY, page.items);
+    this.typesLoaded = true;
   }
 }
 

@@ -1,36 +1,36 @@
-/** Days and months of the site's calendar, as the keys that the API counts by: `2026-11-24`, `2026-11`. */
+/** Days and months in the time zone of the site. They are written as the API writes them: `2026-11-24`, `2026-11`. */
 const DAY_MS = 24 * 60 * 60 * 1000;
-const clocks = new Map<string, Intl.DateTimeFormat>();
+const formatters = new Map<string, Intl.DateTimeFormat>();
 
-export interface Local {
+export interface LocalTime {
   day: string;
-  /** How much of the day is over, 0 to 1. */
-  share: number;
+  /** The fraction of the day that has passed, 0 to 1. */
+  fraction: number;
 }
 
-/** Where an instant is on the calendar of a zone. */
-export function local(instant: number, timeZone: string): Local {
-  let clock = clocks.get(timeZone);
-  if (!clock) {
-    // Swedish writes `2026-11-24 14:05`.
-    clock = new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'short', timeZone });
-    clocks.set(timeZone, clock);
+/** The day and the time of day of an instant in a time zone. */
+export function localTime(instant: number, timeZone: string): LocalTime {
+  let formatter = formatters.get(timeZone);
+  if (!formatter) {
+    // The Swedish locale writes `2026-11-24 14:05`.
+    formatter = new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'short', timeZone });
+    formatters.set(timeZone, formatter);
   }
-  const [day = '', time = ''] = clock.format(instant).split(' ');
+  const [day = '', time = ''] = formatter.format(instant).split(' ');
   const [hours = 0, minutes = 0] = time.split(':').map(Number);
-  return { day, share: (hours * 60 + minutes) / (24 * 60) };
+  return { day, fraction: (hours * 60 + minutes) / (24 * 60) };
 }
 
 export function addDays(day: string, days: number): string {
   return new Date(Date.parse(day) + days * DAY_MS).toISOString().slice(0, 10);
 }
 
-/** The last days up to this one, in their order. */
+/** The last `count` days up to and including this one, oldest first. */
 export function lastDays(day: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => addDays(day, index - count + 1));
 }
 
-/** The last months up to the one of this day, in their order. */
+/** The last `count` months up to and including the month of this day, oldest first. */
 export function lastMonths(day: string, count: number): string[] {
   const [year = 0, month = 0] = day.split('-').map(Number);
   return Array.from({ length: count }, (_, index) =>
@@ -39,13 +39,13 @@ export function lastMonths(day: string, count: number): string[] {
 }
 
 /** The Monday of a day's week. */
-export function monday(day: string): string {
+export function mondayOf(day: string): string {
   return addDays(day, -((new Date(day).getUTCDay() + 6) % 7));
 }
 
-/** Where an instant falls among consecutive days, 0 to 1; beyond them it is at their edge. */
-export function placeAmong(days: readonly string[], instant: number, timeZone: string): number {
-  const { day, share } = local(instant, timeZone);
+/** The position of an instant among consecutive days, from 0 (start of the first) to 1 (end of the last), clamped. */
+export function positionInDays(days: readonly string[], instant: number, timeZone: string): number {
+  const { day, fraction } = localTime(instant, timeZone);
   const index = (Date.parse(day) - Date.parse(days[0]!)) / DAY_MS;
-  return Math.min(1, Math.max(0, (index + share) / days.length));
+  return Math.min(1, Math.max(0, (index + fraction) / days.length));
 }

@@ -1,8 +1,8 @@
 import { api, data, type Log, type Schemas } from '../api/client';
-import { print, set, without, type Pair } from '../router/query';
-import type { Facet } from './view';
+import { formatQuery, omit, setParam, type QueryPair } from '../router/query';
+import type { Facet } from './listQuery';
 
-/** A log of a list; `expanded` where a column asks for it. */
+/** A log in a list. `expanded` is present if a visible column needs it. */
 export type Row = Log & { expanded?: { machine?: Schemas['MachineRead'] } };
 
 export interface Page {
@@ -15,27 +15,27 @@ export interface Page {
 
 export const PAGE_SIZE = 60;
 
-/** A page of the logs that these pairs ask for; any filter of the API may be among them. */
-export async function readPage(pairs: readonly Pair[], signal?: AbortSignal): Promise<Page> {
-  const query = print(set(pairs, 'limit', String(PAGE_SIZE))).slice(1);
+/** Read a page of logs. The pairs may contain any filter of the API. */
+export async function readPage(pairs: readonly QueryPair[], signal?: AbortSignal): Promise<Page> {
+  const query = formatQuery(setParam(pairs, 'limit', String(PAGE_SIZE))).slice(1);
   return (await data(api.GET('/logs', { querySerializer: () => query, ...(signal && { signal }) }))) as Page;
 }
 
-/** The identities of the newest of them: to see what is new without fetching it. */
-export async function readHead(pairs: readonly Pair[]): Promise<string[]> {
-  const query = print(set(set(without(pairs, 'expand'), 'limit', String(PAGE_SIZE)), 'fields', 'uuid')).slice(1);
+/** Read only the UUIDs of the first page, to detect new logs cheaply. */
+export async function readNewestUuids(pairs: readonly QueryPair[]): Promise<string[]> {
+  const query = formatQuery(setParam(setParam(omit(pairs, 'expand'), 'limit', String(PAGE_SIZE)), 'fields', 'uuid')).slice(1);
   const page = await data(api.GET('/logs', { querySerializer: () => query }));
   return page.items.map((item) => item.uuid as string);
 }
 
-export interface Counts {
+export interface FacetCounts {
   values: Schemas['FacetValue'][];
   capped: boolean;
 }
 
-/** How many logs each value of a facet has, under the other filters. */
-export async function readFacet(pairs: readonly Pair[], facet: Facet): Promise<Counts> {
-  const query = print([...without(pairs, 'sort', 'deleted'), ['by', facet], ['limit', '500']]).slice(1);
+/** Count the logs for each value of a facet, under the other filters. */
+export async function readFacet(pairs: readonly QueryPair[], facet: Facet): Promise<FacetCounts> {
+  const query = formatQuery([...omit(pairs, 'sort', 'deleted'), ['by', facet], ['limit', '500']]).slice(1);
   const { facets, capped } = await data(api.GET('/logs/facets', { params: { query: { by: facet } }, querySerializer: () => query }));
   return { values: facets[facet] ?? [], capped: capped.includes(facet) };
 }

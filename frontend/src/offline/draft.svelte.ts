@@ -1,72 +1,77 @@
 import { session } from '../api/session.svelte';
 import { status } from '../shell/status.svelte';
-import { draftKeys, readDraft, writeDraft, type StoredDraft } from './store';
+import { draftKeys, readDraft, writeDraft, type StoredDraft } from './database';
 
-/** What one person types in one place, kept with each keystroke. It saves nothing before what is stored was read. */
+/** The unsent input of one form, stored at each keystroke. Nothing is written before `read` has returned the stored input. */
 export class Draft {
   readonly key: string;
-  /** Whether all that was typed is on the disk. */
-  kept = $state(false);
-  #read = false;
-  #wanted: StoredDraft | null | undefined;
+  /** Whether the latest input is on the disk. */
+  isSaved = $state(false);
+  #canSave = false;
+  #nextWrite: StoredDraft | null | undefined;
   #writing: Promise<void> | null = null;
 
-  constructor(place: string) {
-    this.key = keyOf(place);
+  constructor(form: string) {
+    this.key = keyOf(form);
   }
 
   async read(): Promise<StoredDraft | undefined> {
     const stored = await readDraft(this.key);
-    this.kept = stored !== undefined;
-    this.#read = true;
+    this.isSaved = stored !== undefined;
+    this.#canSave = true;
     return stored;
   }
 
-  /** Keep this, or nothing. What is typed while the disk is at work is written next, all at once. */
+  /** Store the input, or delete the draft if it is null. Input that arrives during a write is written after it, at once. */
   save(draft: StoredDraft | null): void {
-    if (!this.#read) return;
-    this.kept = false;
-    this.#wanted = draft;
+    if (!this.#canSave) return;
+    this.isSaved = false;
+    this.#nextWrite = draft;
     this.#writing ??= this.#write();
   }
 
-  /** Wait for the disk, and save no more: what was typed has become something else. */
+  /** Wait for the current write, then save no more: the input is about to be sent. */
   async close(): Promise<void> {
-    this.#read = false;
+    this.#canSave = false;
     await this.#writing;
   }
 
-  async drop(): Promise<void> {
+  async discard(): Promise<void> {
     await this.close();
     await writeDraft(this.key, null);
-    this.kept = false;
+    this.isSaved = false;
   }
 
   async #write(): Promise<void> {
     try {
-      while (this.#wanted !== undefined) {
-        const draft = this.#wanted;
-        this.#wanted = undefined;
+      while (this.#nextWrite !== undefined) {
+        const draft = this.#nextWrite;
+        this.#nextWrite = undefined;
         await writeDraft(this.key, draft);
-        if (this.#wanted === undefined) this.kept = draft !== null;
+        if (this.#nextWrite === undefined) this.isSaved = draft !== null;
       }
     } catch (thrown) {
-      status.fail(thrown);
+      status.showError(thrown);
     } finally {
       this.#writing = null;
     }
   }
 }
 
-/** Where else this person began a log: the machines of those drafts. */
-export async function begun(): Promise<string[]> {
-  const prefix = keyOf(NEW);
+/** The machines for which this user has an unsent new log. */
+export async function machinesWithDrafts(): Promise<string[]> {
+  const prefix = keyOf(NEW_LOG);
   return (await draftKeys(prefix)).map((key) => key.slice(prefix.length)).filter(Boolean);
 }
 
-/** The place of a new log; a machine that it was opened for comes after it. */
-export const NEW = 'new:';
+// The names of the forms. They are part of stored keys, so renaming one would lose the drafts that browsers hold.
+/** A new log; the machine that the form was opened for follows. */
+export const NEW_LOG = 'new:';
+/** A log that the service refused; its UUID follows. */
+export const REFUSED_LOG = 'mend:';
+/** A change of an existing log; its UUID follows. */
+export const EDIT_LOG = 'edit:';
 
-function keyOf(place: string): string {
-  return `${session.user?.trigram ?? ''}/${place}`;
+function keyOf(form: string): string {
+  return `${session.user?.trigram ?? ''}/${form}`;
 }

@@ -1,128 +1,132 @@
 import { api } from '../api/client';
-import { Failure, problemOf } from '../api/failure';
+import { ApiError, toProblem } from '../api/error';
 import { session } from '../api/session.svelte';
-import { once } from './once';
-import { judge, next, type LogBody, type Waiting } from './queue';
-import { attempt, enqueue, readQueue, settle } from './store';
-import { newUuid } from './uuid';
+import { dequeue, enqueue, markRefused, markTried, readQueue } from './database';
+import { nextToSend, outcomeOf, type LogBody, type QueuedLog } from './queue';
+import { singleFlight } from './singleFlight';
+import { randomUuid } from './uuid';
 
-const PATIENCE_MS = 4_000;
-const ANSWER_MS = 20_000;
-const FIRST_PAUSE_MS = 2_000;
-const LONGEST_PAUSE_MS = 60_000;
+const POST_TIMEOUT_MS = 4_000;
+const REQUEST_TIMEOUT_MS = 20_000;
+const MIN_RETRY_MS = 2_000;
+const MAX_RETRY_MS = 60_000;
 
-export interface Outcome {
+export interface PostResult {
   uuid: string;
-  state: 'sent' | 'waiting' | 'refused';
+  state: 'sent' | 'pending' | 'refused';
 }
 
-/** The new logs on their way: kept on this device until the service has them, sent in order, each once. */
+/** New logs that the service does not have yet. They are stored on this device and sent in order, each exactly once. */
 class Outbox {
-  items = $state.raw<readonly Waiting[]>([]);
-  waiting = $derived(this.items.filter(({ refused }) => !refused));
+  items = $state.raw<readonly QueuedLog[]>([]);
+  pending = $derived(this.items.filter(({ refused }) => !refused));
   refused = $derived(this.items.filter(({ refused }) => refused));
-  #round: Promise<void> = Promise.resolve();
+  #lastFlush: Promise<void> = Promise.resolve();
   #tabs = new BroadcastChannel('mm-outbox');
-  #pause = FIRST_PAUSE_MS;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #retryMs = MIN_RETRY_MS;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
-    this.#tabs.onmessage = () => void this.look();
+    this.#tabs.onmessage = () => void this.reload();
     addEventListener('online', () => void this.flush());
     document.addEventListener('visibilitychange', () => document.hidden || void this.flush());
   }
 
-  /** Put a log on its way, in place of one that was refused. Answers after some seconds what is known of it by then. */
-  async post(body: LogBody, draft: string, instead: string | null = null): Promise<Outcome> {
-    const uuid = newUuid();
-    // Else a browser that runs out of room may take back what it kept.
+  /** Queue a log and send it, in place of a refused one if `replaced` is its UUID. Returns after at most a few seconds. */
+  async post(body: LogBody, draftKey: string, replaced: string | null = null): Promise<PostResult> {
+    const uuid = randomUuid();
+    // Ask for persistent storage: otherwise the browser may delete the queue when the disk is nearly full.
     void navigator.storage?.persist?.();
-    await enqueue({ uuid, by: session.user?.trigram ?? null, body }, draft, instead);
-    await this.#told();
-    await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+    await enqueue({ uuid, by: session.user?.trigram ?? null, body }, draftKey, replaced);
+    await this.#reloadAndNotifyTabs();
+    await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, POST_TIMEOUT_MS))]);
     const item = this.items.find((one) => one.uuid === uuid);
-    return { uuid, state: !item ? 'sent' : item.refused ? 'refused' : 'waiting' };
+    return { uuid, state: !item ? 'sent' : item.refused ? 'refused' : 'pending' };
   }
 
-  /** Send what waits, after the round that is under way. */
+  /** Send the pending logs, after a flush that is already running. */
   flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    const round = this.#round.then(async () => {
-      await this.look();
-      if (this.waiting.length) await once('mm-outbox', () => this.#send());
+    clearTimeout(this.#retryTimer);
+    const flush = this.#lastFlush.then(async () => {
+      await this.reload();
+      if (this.pending.length) await singleFlight('mm-outbox', () => this.#sendAll());
     });
-    // One that failed does not keep the next from trying.
-    this.#round = round.catch(() => {});
-    return round;
+    // A failed flush must not block the next one.
+    this.#lastFlush = flush.catch(() => {});
+    return flush;
   }
 
-  async discard(item: Waiting): Promise<void> {
-    await settle(item.uuid, null);
-    await this.#told();
+  async discard(item: QueuedLog): Promise<void> {
+    await dequeue(item.uuid);
+    await this.#reloadAndNotifyTabs();
   }
 
-  async #send(): Promise<void> {
+  async #sendAll(): Promise<void> {
     try {
-      // Who one is may have changed, and the token of writes with it.
-      await session.find();
-      if (!session.known) return;
+      // The user and the CSRF token may have changed since the last request.
+      await session.load();
+      if (!session.canRead) return;
       for (let item = await this.#next(); item; item = await this.#next()) {
-        if (!(await this.#put(item))) return this.#later();
+        if (!(await this.#send(item))) return this.#scheduleRetry();
       }
-      this.#pause = FIRST_PAUSE_MS;
+      this.#retryMs = MIN_RETRY_MS;
     } catch (thrown) {
-      if (!(thrown instanceof Failure)) throw thrown;
-      this.#later();
+      if (!(thrown instanceof ApiError)) throw thrown;
+      this.#scheduleRetry();
     }
   }
 
-  async #next(): Promise<Waiting | null> {
-    return next(await readQueue(), session.user?.trigram ?? null);
+  async #next(): Promise<QueuedLog | null> {
+    return nextToSend(await readQueue(), session.user?.trigram ?? null);
   }
 
-  /** Whether there was an answer to it. */
-  async #put(item: Waiting): Promise<boolean> {
+  /** Send one log. Returns false if it must be retried. */
+  async #send(item: QueuedLog): Promise<boolean> {
     const { uuid, body } = item;
-    await attempt(item);
-    const failure = await failureIn(() =>
-      api.PUT('/logs/{uuid}', { params: { path: { uuid } }, body: body as never, headers: { 'If-None-Match': '*' }, signal: AbortSignal.timeout(ANSWER_MS) }),
+    await markTried(item);
+    const error = await errorOf(() =>
+      api.PUT('/logs/{uuid}', { params: { path: { uuid } }, body: body as never, headers: { 'If-None-Match': '*' }, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) }),
     );
-    const verdict = judge(failure?.status ?? 200);
-    if (verdict === 'later') return false;
-    await settle(uuid, verdict === 'refused' && !(item.tried && (await isThere(uuid))) ? problemOf(failure!) : null);
-    await this.#told();
+    const outcome = outcomeOf(error?.status ?? 200);
+    if (outcome === 'retry') return false;
+    if (outcome === 'refused' && !(item.tried && (await exists(uuid)))) await markRefused(uuid, toProblem(error!));
+    else await dequeue(uuid);
+    await this.#reloadAndNotifyTabs();
     return true;
   }
 
-  #later(): void {
-    this.#timer = setTimeout(() => void this.flush(), this.#pause);
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+  #scheduleRetry(): void {
+    this.#retryTimer = setTimeout(() => void this.flush(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
   }
 
-  /** See what is there: another tab may have written or sent. */
-  async look(): Promise<void> {
+  /** Read the queue again: another tab may have changed it. */
+  async reload(): Promise<void> {
     this.items = await readQueue();
   }
 
-  async #told(): Promise<void> {
-    await this.look();
+  async #reloadAndNotifyTabs(): Promise<void> {
+    await this.reload();
     this.#tabs.postMessage('changed');
   }
 }
 
-async function failureIn(call: () => Promise<unknown>): Promise<Failure | null> {
+async function errorOf(call: () => Promise<unknown>): Promise<ApiError | null> {
   try {
     await call();
     return null;
   } catch (thrown) {
-    if (thrown instanceof Failure) return thrown;
+    if (thrown instanceof ApiError) return thrown;
     throw thrown;
   }
 }
 
-/** Whether an earlier attempt arrived all the same: rules may have changed since, such as a type that was put aside. */
-async function isThere(uuid: string): Promise<boolean> {
-  return (await failureIn(() => api.GET('/logs/{uuid}', { params: { path: { uuid }, query: { fields: 'uuid' } } }))) === null;
+/**
+ * Whether the service has this log. An earlier request may have arrived although its response was lost, and the service may
+ * refuse the same log now, for example because its type was deactivated in between.
+ */
+async function exists(uuid: string): Promise<boolean> {
+  return (await errorOf(() => api.GET('/logs/{uuid}', { params: { path: { uuid }, query: { fields: 'uuid' } } }))) === null;
 }
 
 export const outbox = new Outbox();

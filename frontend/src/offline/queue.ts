@@ -1,37 +1,37 @@
-import type { Problem } from '../api/failure';
+import type { Problem } from '../api/error';
 
-/** A new log that is on its way. */
-export interface Waiting {
+/** A new log that the service has not accepted yet. IndexedDB stores these objects, so their field names must not change. */
+export interface QueuedLog {
   uuid: string;
-  /** The order in which they were written. */
+  /** The order in which the logs were written. */
   seq: number;
-  /** Whose it is: it is sent by its author alone. Null on a site without accounts. */
+  /** The author's trigram: only this user sends the log. Null on a site without accounts. */
   by: string | null;
   body: LogBody;
-  /** Whether it was sent before: it may be there, though no answer came. */
+  /** Whether a request was sent before: the service may have the log even though no response arrived. */
   tried: boolean;
-  /** Why the service did not take it; it waits for its author then, not for the network. */
+  /** The problem with which the service refused the log. A refused log waits for its author, not for the network. */
   refused: Problem | null;
 }
 
-/** A log as a PUT carries it. */
+/** The body of the PUT request that creates a log. */
 export type LogBody = { machine: string; type: string; started_at: string } & Record<string, string | null>;
 
-export type Verdict = 'done' | 'later' | 'refused';
+export type Outcome = 'accepted' | 'retry' | 'refused';
 
-/** The next one to send: the oldest of this author's that was not refused. */
-export function next(queue: readonly Waiting[], me: string | null): Waiting | null {
-  const mine = queue.filter(({ refused, by }) => !refused && (by === null || by === me));
-  return mine.reduce<Waiting | null>((oldest, one) => (oldest && oldest.seq < one.seq ? oldest : one), null);
+/** The next log to send: the oldest one of this user that was not refused. */
+export function nextToSend(queue: readonly QueuedLog[], user: string | null): QueuedLog | null {
+  const sendable = queue.filter(({ refused, by }) => !refused && (by === null || by === user));
+  return sendable.reduce<QueuedLog | null>((oldest, one) => (oldest && oldest.seq < one.seq ? oldest : one), null);
 }
 
 /**
- * What an answer to a PUT with `If-None-Match: *` means. 412: a log of this uuid is there, and the uuid is ours, so an
- * earlier attempt arrived and its answer was lost. What may be otherwise in an hour (no answer, nobody signed in, too
- * many requests, a service in trouble) is tried again.
+ * What the status of a PUT with `If-None-Match: *` means for the log. 412 counts as accepted: the service already has this
+ * UUID, so an earlier request arrived and its response was lost. The outbox retries when there was no response, nobody is
+ * signed in, there were too many requests, or the service had an error.
  */
-export function judge(status: number): Verdict {
-  if ((status >= 200 && status < 300) || status === 412) return 'done';
-  const passing = status === 0 || status === 401 || status === 408 || status === 425 || status === 429 || status >= 500;
-  return passing ? 'later' : 'refused';
+export function outcomeOf(status: number): Outcome {
+  if ((status >= 200 && status < 300) || status === 412) return 'accepted';
+  const isTransient = status === 0 || status === 401 || status === 408 || status === 425 || status === 429 || status >= 500;
+  return isTransient ? 'retry' : 'refused';
 }

@@ -1,5 +1,5 @@
-/** A random UUID (RFC 9562, version 4). `crypto.randomUUID` is for secure contexts alone, so not on plain http. */
-export function newUuid(): string {
+/** A random UUID (RFC 9562, version 4). Browsers offer `crypto.randomUUID` only in secure contexts, so not on plain http. */
+export function randomUuid(): string {
   if (typeof crypto.randomUUID === 'function') return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;

@@ -1,34 +1,36 @@
 /**
- * The query of an address, as text and as pairs. Pairs keep their order, repetitions and spelling: `q=0012` stays `0012`.
+ * The query string of an address as a list of name-value pairs. Unlike an object, a list keeps the order, repeated names and
+ * the exact text of each value: `q=0012` stays `0012`.
  */
-export type Pair = readonly [name: string, value: string];
+export type QueryPair = readonly [name: string, value: string];
 
-export function parse(search: string): Pair[] {
+export function parseQuery(search: string): QueryPair[] {
   return [...new URLSearchParams(search)];
 }
 
-/** The query of these pairs with its `?`, or nothing; spelt so that people can read it. */
-export function print(pairs: readonly Pair[]): string {
+/** Format pairs as a query string with its `?`; empty without pairs. Colons and commas are not escaped, for readability. */
+export function formatQuery(pairs: readonly QueryPair[]): string {
   const text = new URLSearchParams(pairs.map(([name, value]) => [name, value])).toString();
   return text && `?${text.replaceAll('%3A', ':').replaceAll('%2C', ',')}`;
 }
 
-export function first(pairs: readonly Pair[], name: string): string | undefined {
-  return pairs.find(([known]) => known === name)?.[1];
+export function getFirst(pairs: readonly QueryPair[], name: string): string | undefined {
+  return pairs.find(([key]) => key === name)?.[1];
 }
 
-export function all(pairs: readonly Pair[], name: string): string[] {
-  return pairs.filter(([known]) => known === name).map(([, value]) => value);
+export function getAll(pairs: readonly QueryPair[], name: string): string[] {
+  return pairs.filter(([key]) => key === name).map(([, value]) => value);
 }
 
-/** The pairs with these values for a name, in the place of the former ones; without values the name goes. */
-export function set(pairs: readonly Pair[], name: string, ...values: string[]): Pair[] {
-  const at = pairs.findIndex(([known]) => known === name);
-  const rest = pairs.filter(([known]) => known !== name);
+/** Replace the values of a name, at the position of its first pair. Without values, the name is removed. */
+export function setParam(pairs: readonly QueryPair[], name: string, ...values: string[]): QueryPair[] {
+  const at = pairs.findIndex(([key]) => key === name);
+  const rest = pairs.filter(([key]) => key !== name);
   rest.splice(at < 0 ? rest.length : at, 0, ...values.map((value) => [name, value] as const));
   return rest;
 }
 
-export function without(pairs: readonly Pair[], ...names: string[]): Pair[] {
+/** The pairs except those with one of these names. */
+export function omit(pairs: readonly QueryPair[], ...names: string[]): QueryPair[] {
   return pairs.filter(([name]) => !names.includes(name));
 }

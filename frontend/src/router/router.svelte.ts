@@ -1,5 +1,5 @@
-import { parse, type Pair } from './query';
-import { BASE, match, type Place } from './routes';
+import { parseQuery, type QueryPair } from './query';
+import { BASE, matchRoute, type RouteName } from './routes';
 
 interface Address {
   pathname: string;
@@ -7,23 +7,23 @@ interface Address {
   hash: string;
 }
 
-/** Where the browser is, followed: what reads it is drawn again when it changes. */
+/** The current route and address. Both are reactive: components that read them update on navigation. */
 class Router {
   #address = $state.raw<Address>({ pathname: location.pathname, search: location.search, hash: location.hash });
-  #found = $derived(match(this.#address.pathname));
-  query: readonly Pair[] = $derived(parse(this.#address.search));
+  #match = $derived(matchRoute(this.#address.pathname));
+  query: readonly QueryPair[] = $derived(parseQuery(this.#address.search));
 
   constructor() {
-    addEventListener('popstate', () => this.#read());
-    document.addEventListener('click', (event) => this.#follow(event));
+    addEventListener('popstate', () => this.#readAddress());
+    document.addEventListener('click', (event) => this.#onClick(event));
   }
 
-  get place(): Place | null {
-    return this.#found?.place ?? null;
+  get route(): RouteName | null {
+    return this.#match?.route ?? null;
   }
 
   get parameters(): Record<string, string> {
-    return this.#found?.parameters ?? {};
+    return this.#match?.parameters ?? {};
   }
 
   get pathname(): string {
@@ -38,30 +38,31 @@ class Router {
     return this.#address.hash;
   }
 
-  /** Go to an address of the console; `replace` leaves the present one out of the history. */
+  /** Navigate to an address of the console. With `replace`, the current history entry is overwritten. */
   go(address: string, { replace = false } = {}): void {
     if (address === location.pathname + location.search + location.hash) return;
-    // What is left behind is known, so that to close a record can be to go back.
+    // Store where the user came from, so that closing a record can go back in the history.
     const state = { from: location.pathname + location.search };
     if (replace) history.replaceState(history.state, '', address);
     else history.pushState(state, '', address);
-    this.#read();
+    this.#readAddress();
   }
 
-  /** Go back if that leads to this address, else go there. */
-  leave(address: string): void {
+  /** Go back in the history if the previous address is this one; otherwise navigate to it. */
+  goBackTo(address: string): void {
     if ((history.state as { from?: string } | null)?.from === address) history.back();
     else this.go(address, { replace: true });
   }
 
-  #read(): void {
+  #readAddress(): void {
     this.#address = { pathname: location.pathname, search: location.search, hash: location.hash };
   }
 
-  #follow(event: MouseEvent): void {
-    const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  /** Navigate without a page load when the user clicks a link of the console. */
+  #onClick(event: MouseEvent): void {
+    const isPlainClick = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
     const link = (event.target as Element | null)?.closest?.('a');
-    if (!plain || event.defaultPrevented || !link || link.target || link.hasAttribute('download')) return;
+    if (!isPlainClick || event.defaultPrevented || !link || link.target || link.hasAttribute('download')) return;
     if (link.origin !== location.origin || !`${link.pathname}/`.startsWith(`${BASE}/`)) return;
     event.preventDefault();
     this.go(link.pathname + link.search + link.hash, { replace: link.hasAttribute('data-replace') });

@@ -1,11 +1,11 @@
-/** The places of the console. A name in braces is what varies; `path` writes it, `match` reads it. */
-export const PLACES = {
+/** The routes of the console. Braces mark a parameter: `path` fills it in, `matchRoute` reads it. */
+export const ROUTES = {
   home: '/',
   logs: '/logs',
   log: '/logs/{uuid}',
   newLog: '/new',
-  scanned: '/m/{id}',
-  waiting: '/waiting',
+  machineById: '/m/{id}',
+  outbox: '/waiting',
   machines: '/machines',
   machine: '/machines/{name}',
   labels: '/labels',
@@ -15,56 +15,57 @@ export const PLACES = {
   account: '/account',
   password: '/account/password',
   myTokens: '/account/tokens',
-  addMyToken: '/account/new-token',
+  newMyToken: '/account/new-token',
   admin: '/admin',
-  people: '/admin/people',
-  person: '/admin/people/{trigram}',
-  addPerson: '/admin/new-person',
+  users: '/admin/people',
+  user: '/admin/people/{trigram}',
+  newUser: '/admin/new-person',
   tokens: '/admin/tokens',
-  addToken: '/admin/new-token',
-  types: '/admin/types',
-  type: '/admin/types/{code}',
-  addType: '/admin/new-type',
+  newToken: '/admin/new-token',
+  logTypes: '/admin/types',
+  logType: '/admin/types/{code}',
+  newLogType: '/admin/new-type',
 } as const;
 
-export type Place = keyof typeof PLACES;
-type Names<P extends string> = P extends `${string}{${infer N}}${infer Rest}` ? N | Names<Rest> : never;
-export type Parameters<P extends Place> = Record<Names<(typeof PLACES)[P]>, string>;
+export type RouteName = keyof typeof ROUTES;
+type ParameterNames<P extends string> = P extends `${string}{${infer N}}${infer Rest}` ? N | ParameterNames<Rest> : never;
+export type RouteParameters<R extends RouteName> = Record<ParameterNames<(typeof ROUTES)[R]>, string>;
 
 export const BASE = '/ui';
 
-const patterns = Object.entries(PLACES).map(([place, path]) => ({
-  place: place as Place,
-  pattern: new RegExp(`^${path.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}/?$`),
+const patterns = Object.entries(ROUTES).map(([route, template]) => ({
+  route: route as RouteName,
+  pattern: new RegExp(`^${template.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}/?$`),
 }));
 
-/** The address of a place, without a query. */
-export function path<P extends Place>(place: P, ...given: Names<(typeof PLACES)[P]> extends never ? [] : [Parameters<P>]): string {
+/** The path of a route, without a query string. */
+export function path<R extends RouteName>(route: R, ...given: ParameterNames<(typeof ROUTES)[R]> extends never ? [] : [RouteParameters<R>]): string {
   const values: Record<string, string> = given[0] ?? {};
-  return BASE + PLACES[place].replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ''));
+  return BASE + ROUTES[route].replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ''));
 }
 
-/** The address of a new log of this machine. */
-export function newLogOf(machine: string): string {
+/** The address of the new-log form with this machine filled in. */
+export function newLogPath(machine: string): string {
   return `${path('newLog')}?machine=${encodeURIComponent(machine)}`;
 }
 
-/** Where an address leads, or null if nowhere. */
-export function match(pathname: string): { place: Place; parameters: Record<string, string> } | null {
+/** The route of a path with its parameters, or null if no route matches. */
+export function matchRoute(pathname: string): { route: RouteName; parameters: Record<string, string> } | null {
   const local = pathname.startsWith(BASE) ? pathname.slice(BASE.length) || '/' : pathname;
-  for (const { place, pattern } of patterns) {
+  for (const { route, pattern } of patterns) {
     const groups = pattern.exec(local)?.groups;
     if (groups || pattern.test(local)) {
-      return { place, parameters: Object.fromEntries(Object.entries(groups ?? {}).map(([k, v]) => [k, decode(v)])) };
+      return { route, parameters: Object.fromEntries(Object.entries(groups ?? {}).map(([k, v]) => [k, decode(v)])) };
     }
   }
   return null;
 }
 
-function decode(part: string): string {
+/** Decode a path segment; an invalid escape sequence stays as it is. */
+function decode(segment: string): string {
   try {
-    return decodeURIComponent(part);
+    return decodeURIComponent(segment);
   } catch {
-    return part;
+    return segment;
   }
 }

@@ -1,27 +1,27 @@
-import { asFailure } from '../api/failure';
-import { failureText } from '../words/faults';
+import { asApiError } from '../api/error';
+import { errorText } from '../i18n/errorText';
 
 interface Message {
   text: string;
-  wrong: boolean;
+  isError: boolean;
   action?: { label: string; run: () => void };
 }
 
 const SECONDS = 6;
 
-/** What just happened, said in one fixed place and read out; what went wrong stays until something else is said. */
+/** The status message at the bottom of the page; screen readers announce it. An error stays until the next message. */
 class Status {
   message = $state.raw<Message | null>(null);
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  say(text: string, action?: Message['action']): void {
-    this.#show({ text, wrong: false, ...(action && { action }) });
+  show(text: string, action?: Message['action']): void {
+    this.#setMessage({ text, isError: false, ...(action && { action }) });
     this.#timer = setTimeout(() => this.clear(), SECONDS * 1000);
   }
 
-  /** Tell of something that was thrown; a fault of our own is thrown on. */
-  fail(thrown: unknown): void {
-    this.#show({ text: failureText(asFailure(thrown)), wrong: true });
+  /** Show an `ApiError`. Any other value is a bug in the console and is thrown again. */
+  showError(thrown: unknown): void {
+    this.#setMessage({ text: errorText(asApiError(thrown)), isError: true });
   }
 
   clear(): void {
@@ -29,7 +29,7 @@ class Status {
     this.message = null;
   }
 
-  #show(message: Message): void {
+  #setMessage(message: Message): void {
     clearTimeout(this.#timer);
     this.message = message;
   }

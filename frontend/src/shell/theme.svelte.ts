@@ -1,24 +1,25 @@
-export type Look = 'auto' | 'light' | 'dark';
+export type ThemeChoice = 'auto' | 'light' | 'dark';
 
+// Browsers hold the user's choice under this key.
 const KEY = 'mm.theme';
 
-/** Dark or light: as the system has it, unless chosen here. */
+/** The colour theme: the system's, unless the user chose light or dark. */
 class Theme {
-  look = $state<Look>((localStorage.getItem(KEY) as Look | null) ?? 'auto');
+  choice = $state<ThemeChoice>((localStorage.getItem(KEY) as ThemeChoice | null) ?? 'auto');
 
   constructor() {
     this.#apply();
   }
 
-  choose(look: Look): void {
-    this.look = look;
-    localStorage.setItem(KEY, look);
+  choose(choice: ThemeChoice): void {
+    this.choice = choice;
+    localStorage.setItem(KEY, choice);
     this.#apply();
   }
 
   #apply(): void {
-    if (this.look === 'auto') delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = this.look;
+    if (this.choice === 'auto') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = this.choice;
   }
 }
 

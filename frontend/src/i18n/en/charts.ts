@@ -1,0 +1,4 @@
+/** Texts that all charts share. */
+export const charts = {
+  numbers: 'Numbers',
+};

@@ -1,0 +1,18 @@
+export const logTypes = {
+  title: 'Log types',
+  short: 'Types',
+  intro: 'Each type is a button when you write a log, and a filter when you read them.',
+  add: 'Add a type',
+  empty: 'No types yet.',
+  emptyHint: 'Every log has a type, such as breakdown, reload or inspection.',
+  code: 'Code',
+  codeHint: 'Up to 40 letters or digits, with . _ - inside. Programs use it; it cannot be changed.',
+  label: 'Label',
+  labelHint: 'What people see. If empty, they see the code.',
+  countsAsFailure: 'Counts as a failure',
+  countsAsFailureHint: 'Logs of this type count in the failures of a machine.',
+  active: 'Active',
+  activeHint: 'An inactive type cannot be chosen for new logs. Existing logs keep it.',
+  inactive: 'Inactive',
+  conflict: 'Someone else changed this type. Your changes are kept and the other fields are up to date: check, then save again.',
+};

@@ -1,0 +1,18 @@
+export const outbox = {
+  title: 'Not sent yet',
+  intro: 'These logs are saved on this device. They are sent in order as soon as the service answers. Refused logs wait until you fix them.',
+  empty: 'Everything is sent.',
+  emptyHint: 'What you write without network waits here.',
+  noNetwork: 'No network',
+  pending: (count: string, one: boolean) => `${count} ${one ? 'log' : 'logs'} waiting`,
+  pendingNetwork: (count: string, _one: boolean) => `${count} waiting for the network`,
+  refusedCount: (count: string) => `${count} to fix`,
+  refused: 'Refused',
+  waitingForAuthor: (author: string) => `waiting for ${author} to sign in`,
+  sendNow: 'Send now',
+  fix: 'Fix',
+  delete: 'Delete',
+  deleteTitle: 'Delete this log?',
+  deleteHint: 'It is only on this device. It cannot be recovered.',
+  updateAvailable: 'New version: reload',
+};

@@ -1,0 +1,74 @@
+import type { FullLog } from '../logDetail/logRecord.svelte';
+import type { LogBody } from '../offline/queue';
+import { ApiError } from '../api/error';
+
+export const TEXT_FIELDS = ['comment', 'cause', 'action', 'project'] as const;
+export const TIME_FIELDS = ['started_at', 'ended_at', 'down_from', 'down_to'] as const;
+export const FIELDS = ['machine', 'type', 'severity', 'status', ...TEXT_FIELDS, 'user', ...TIME_FIELDS] as const;
+export type Field = (typeof FIELDS)[number];
+
+/** The values of the log form, as text. An empty text stands for null; times are UTC instants. */
+export type Values = Record<Field, string>;
+
+/** The CSS selector of the form controls that have an error. */
+export const INVALID_CONTROL = ':is(input, textarea)[aria-invalid=true], [role=radiogroup][aria-invalid=true] input';
+export const SEVERITIES = ['info', 'minor', 'major', 'critical'];
+export const STATUSES = ['open', 'in_progress', 'done', 'cancelled'];
+
+/** The values of a form that the user has not filled in yet. */
+export function emptyValues(machine = ''): Values {
+  const empty = Object.fromEntries(FIELDS.map((field) => [field, ''])) as Values;
+  return { ...empty, machine, severity: 'info', status: 'done' };
+}
+
+export function valuesOf(log: FullLog | LogBody): Values {
+  const given = log as Record<string, unknown>;
+  return { ...emptyValues(), ...Object.fromEntries(FIELDS.map((field) => [field, given[field] ?? emptyValues()[field]])) };
+}
+
+export function areEqual(one: Values, other: Values): boolean {
+  return FIELDS.every((field) => one[field] === other[field]);
+}
+
+/** The request body of a new log. Without a start time, the log started now. */
+export function bodyOf(values: Values, now: string): LogBody {
+  const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimmed(field, values[field])]);
+  return { started_at: now, ...Object.fromEntries(given) };
+}
+
+/** The changed fields, as the body of a PATCH request (a JSON merge patch). */
+export function patchOf(values: Values, log: FullLog): Partial<Record<Field, string | null>> {
+  const before = valuesOf(log);
+  const changed = FIELDS.filter((field) => values[field] !== before[field]);
+  return Object.fromEntries(changed.map((field) => [field, values[field] === '' ? null : trimmed(field, values[field])]));
+}
+
+/** Check the required fields in the browser, with the error codes of the API: without network, the API cannot check them. */
+export function requiredFieldsError(values: Values): ApiError | null {
+  const errors = (['machine', 'type'] as const)
+    .filter((field) => !values[field].trim())
+    .map((field) => ({ pointer: `/${field}`, code: 'required', message: '' }));
+  return errors.length ? new ApiError({ code: 'validation', status: 422, errors }) : null;
+}
+
+function trimmed(field: Field, value: string): string {
+  return field === 'machine' || field === 'user' ? value.trim() : value;
+}
+
+/** Convert an instant to the value of a `datetime-local` input, in the time zone of the site. */
+export function toLocal(instant: string, zone: string): string {
+  if (!instant) return '';
+  const parts = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit' } as const;
+  // The Swedish locale writes dates as ISO 8601 does.
+  return new Intl.DateTimeFormat('sv-SE', { ...parts, hourCycle: 'h23', timeZone: zone }).format(new Date(instant)).replace(' ', 'T');
+}
+
+/** Convert the value of a `datetime-local` input to an instant. If the clocks show the time twice, it is one of the two. */
+export function toInstant(local: string, zone: string): string {
+  if (!local) return '';
+  const wanted = Date.parse(`${local}Z`);
+  const offset = (at: number): number => Date.parse(`${toLocal(new Date(at).toISOString(), zone)}Z`) - at;
+  // The second step corrects the result in the hours around a clock change.
+  const near = wanted - offset(wanted);
+  return new Date(wanted - offset(near)).toISOString();
+}

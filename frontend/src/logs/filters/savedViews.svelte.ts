@@ -1,0 +1,35 @@
+interface SavedView {
+  name: string;
+  search: string;
+}
+
+// Browsers hold the saved views under this key.
+const KEY = 'mm.views';
+
+/** Named sets of filters, stored in this browser. */
+class SavedViews {
+  all = $state.raw<SavedView[]>(read());
+
+  save(name: string, search: string): void {
+    this.#write([...this.all.filter((view) => view.name !== name), { name, search }]);
+  }
+
+  delete(name: string): void {
+    this.#write(this.all.filter((view) => view.name !== name));
+  }
+
+  #write(views: SavedView[]): void {
+    this.all = views;
+    localStorage.setItem(KEY, JSON.stringify(views));
+  }
+}
+
+function read(): SavedView[] {
+  try {
+    return JSON.parse(localStorage.getItem(KEY) ?? '[]') as SavedView[];
+  } catch {
+    return [];
+  }
+}
+
+export const savedViews = new SavedViews();

@@ -1,0 +1,97 @@
+import { getAll, getFirst, omit, setParam, type QueryPair } from '../router/query';
+
+/** Parameters of the page's address that only the console understands; the API does not get them. */
+const CONSOLE_ONLY = ['columns'];
+const NOT_FILTERS = ['q', 'sort', ...CONSOLE_ONLY];
+
+export const FACETS = ['type', 'machine', 'severity', 'status', 'user'] as const;
+export type Facet = (typeof FACETS)[number];
+export const DEFAULT_SORT = '-started_at';
+export const COLUMNS = ['type', 'user', 'took', 'stop', 'project', 'machine.sector', 'cause', 'action'] as const;
+export type Column = (typeof COLUMNS)[number];
+const DEFAULT_COLUMNS: Column[] = ['type', 'user', 'took', 'stop', 'project'];
+/** The facet value of logs that have no value in the field. */
+export const NO_VALUE = null;
+
+/**
+ * The search expression for text that the user is still typing. The last word becomes a prefix once it has two letters; a
+ * space or a quote after it makes it a whole word.
+ */
+export function toSearchExpression(typed: string): string {
+  const isQuoted = typed.split('"').length % 2 === 0;
+  const last = /(?:^|\s)-?([\p{L}\p{N}]+)$/u.exec(typed);
+  if (isQuoted || !last) return typed;
+  return last[1]!.length > 1 ? `${typed}*` : typed.slice(0, last.index);
+}
+
+/** The query that the list, its exports and its facets send to the API, from the query of the page's address. */
+export function apiQuery(query: readonly QueryPair[]): QueryPair[] {
+  return omit(query, ...CONSOLE_ONLY).flatMap(([name, value]): QueryPair[] => {
+    if (name !== 'q') return [[name, value]];
+    return toSearchExpression(value).trim() ? [[name, toSearchExpression(value)]] : [];
+  });
+}
+
+export function isFiltered(query: readonly QueryPair[]): boolean {
+  return omit(apiQuery(query), 'sort').length > 0;
+}
+
+/** The filters grouped into chips: one chip for each field, one for the stop filter and one for the dates. */
+export function filterChips(query: readonly QueryPair[]): QueryPair[][] {
+  const groups = new Map<string, QueryPair[]>();
+  for (const pair of omit(query, ...NOT_FILTERS)) {
+    const name = pair[0].startsWith('down_') ? 'stop' : pair[0].startsWith('started_at__') ? 'date' : pair[0];
+    groups.set(name, [...(groups.get(name) ?? []), pair]);
+  }
+  return [...groups.values()];
+}
+
+export function removeFilters(query: readonly QueryPair[], pairs: readonly QueryPair[]): QueryPair[] {
+  return omit(query, ...pairs.map(([name]) => name));
+}
+
+/** The values of a facet that the user selected. */
+export function selectedValues(query: readonly QueryPair[], facet: Facet): (string | null)[] {
+  return getFirst(query, `${facet}__isnull`) === 'true' ? [NO_VALUE] : getAll(query, facet);
+}
+
+/** Select a facet value, or clear it if it is selected. Several values are alternatives; `NO_VALUE` excludes the others. */
+export function toggleValue(query: readonly QueryPair[], facet: Facet, value: string | null): QueryPair[] {
+  const before = selectedValues(query, facet);
+  const rest = omit(query, facet, `${facet}__isnull`);
+  if (value === NO_VALUE) return before.includes(NO_VALUE) ? rest : [...rest, [`${facet}__isnull`, 'true']];
+  const after = before.includes(value) ? before.filter((one) => one !== value) : [...before, value];
+  return setParam(omit(query, `${facet}__isnull`), facet, ...after.filter((one) => one !== NO_VALUE));
+}
+
+/** Logs with any machine stop, or only those whose stop has not ended. */
+export type StopFilter = 'any' | 'ongoing';
+const STOP_FILTERS: Record<StopFilter, QueryPair[]> = {
+  any: [['down_from__isnull', 'false']],
+  ongoing: [
+    ['down_from__isnull', 'false'],
+    ['down_to__isnull', 'true'],
+  ],
+};
+
+export function stopFilter(query: readonly QueryPair[]): StopFilter | null {
+  if (getFirst(query, 'down_from__isnull') !== 'false') return null;
+  return getFirst(query, 'down_to__isnull') === 'true' ? 'ongoing' : 'any';
+}
+
+export function withStopFilter(query: readonly QueryPair[], filter: StopFilter | null): QueryPair[] {
+  const rest = omit(query, 'down_from__isnull', 'down_to__isnull');
+  return filter === null ? rest : [...rest, ...STOP_FILTERS[filter]];
+}
+
+export function visibleColumns(query: readonly QueryPair[]): Column[] {
+  const given = getFirst(query, 'columns')?.split(',');
+  return given ? COLUMNS.filter((column) => given.includes(column)) : DEFAULT_COLUMNS;
+}
+
+/** Show or hide a column. The default columns are not written to the address. */
+export function toggleColumn(query: readonly QueryPair[], column: Column): QueryPair[] {
+  const before = visibleColumns(query);
+  const after = COLUMNS.filter((one) => before.includes(one) !== (one === column));
+  return after.join() === DEFAULT_COLUMNS.join() ? omit(query, 'columns') : setParam(query, 'columns', after.join());
+}

@@ -1,0 +1,118 @@
+import { api, data } from '../api/client';
+import { ApiError, asApiError } from '../api/error';
+import { readLocal, writeLocal } from '../api/localStorage';
+import { network } from '../api/network.svelte';
+import { session } from '../api/session.svelte';
+import { readCached, writeCached } from './database';
+
+export interface CachedMachine {
+  id: number;
+  name: string;
+}
+
+// Browsers hold the recent machines under this key.
+const RECENT_KEY = 'mm.recent';
+const MAX_RECENT = 6;
+const MAX_PAGES = 10;
+const MAX_SUGGESTIONS = 8;
+
+/** The choices of the log form, available without network: machines and users as last read, and the recent machines. */
+class OfflineCache {
+  machines = $state.raw<readonly CachedMachine[]>([]);
+  users = $state.raw<readonly string[]>([]);
+  recentMachines = $state.raw<readonly string[]>(readLocal<string[]>(RECENT_KEY) ?? []);
+  /** Whether `machines` is complete. On a very large site it is not, and searches ask the service. */
+  #hasAllMachines = false;
+  #refreshing: Promise<void> | null = null;
+
+  /** Load the stored lists, then read the current ones from the service. */
+  refresh(): Promise<void> {
+    return (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
+  }
+
+  async findMachineById(id: number): Promise<CachedMachine | undefined> {
+    await this.refresh();
+    const found = this.machines.find((machine) => machine.id === id);
+    if (found || network.isOffline) return found;
+    const page = await data(api.GET('/machines', { querySerializer: () => `id=${id}&fields=id,name` }));
+    return page.items[0] as unknown as CachedMachine | undefined;
+  }
+
+  /** The names of machines that contain the typed text. */
+  async findMachines(typed: string): Promise<string[]> {
+    if (this.#hasAllMachines || network.isOffline) return containing(this.machines.map(({ name }) => name), typed);
+    try {
+      const query = new URLSearchParams([['fields', 'name'], ['limit', String(MAX_SUGGESTIONS)], ...(typed ? [['name__contains', typed]] : [])]).toString();
+      const page = await data(api.GET('/machines', { querySerializer: () => query }));
+      return page.items.map((machine) => machine.name as string);
+    } catch (thrown) {
+      asApiError(thrown);
+      return containing(this.machines.map(({ name }) => name), typed);
+    }
+  }
+
+  async findUsers(typed: string): Promise<string[]> {
+    return containing(this.users, typed);
+  }
+
+  /** Put a machine first in the list of recent machines. */
+  addRecentMachine(machine: string): void {
+    this.recentMachines = [machine, ...this.recentMachines.filter((name) => name !== machine)].slice(0, MAX_RECENT);
+    writeLocal(RECENT_KEY, this.recentMachines);
+  }
+
+  async #refresh(): Promise<void> {
+    this.machines = (await readCached<CachedMachine[]>('machines')) ?? this.machines;
+    this.users = (await readCached<string[]>('users')) ?? this.users;
+    try {
+      await Promise.all([this.#readMachines(), this.#readUsers(), this.#readRecentMachines()]);
+    } catch (thrown) {
+      // The service does not answer: keep the stored lists.
+      if (!(thrown instanceof ApiError)) throw thrown;
+    }
+  }
+
+  async #readMachines(): Promise<void> {
+    const machines: CachedMachine[] = [];
+    let cursor: string | null | undefined = '';
+    for (let page = 0; page < MAX_PAGES && typeof cursor === 'string'; page += 1) {
+      const query: string = `fields=id,name&limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
+      const response = await data(api.GET('/machines', { querySerializer: () => query }));
+      machines.push(...(response.items as unknown as CachedMachine[]));
+      cursor = response.next;
+    }
+    this.machines = machines;
+    this.#hasAllMachines = !cursor;
+    await writeCached('machines', machines);
+  }
+
+  async #readUsers(): Promise<void> {
+    // Only supervisors can choose the author of a log.
+    if (!session.hasRole('supervisor')) return;
+    const query = 'fields=trigram&limit=500&active=true';
+    const page = await data(api.GET('/users', { querySerializer: () => query }));
+    this.users = page.items.map((user) => user.trigram as string);
+    await writeCached('users', this.users);
+  }
+
+  /** On a new device, take the machines of the user's latest logs. */
+  async #readRecentMachines(): Promise<void> {
+    const user = session.user?.trigram;
+    if (!user || this.recentMachines.length) return;
+    const query = `user=${encodeURIComponent(user)}&fields=machine&limit=50`;
+    const page = await data(api.GET('/logs', { querySerializer: () => query }));
+    this.recentMachines = [...new Set(page.items.map((log) => log.machine as string))].slice(0, MAX_RECENT);
+  }
+}
+
+function containing(names: readonly string[], typed: string): string[] {
+  const wanted = fold(typed.trim());
+  return names.filter((name) => fold(name).includes(wanted)).slice(0, MAX_SUGGESTIONS);
+}
+
+/** Remove accents and case for comparison. */
+function fold(text: string): string {
+  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+}
+
+export const offlineCache = new OfflineCache();

@@ -1,0 +1,82 @@
+import type { Component } from 'svelte';
+import type { Role } from '../api/client';
+import { path, type RouteName } from '../router/routes';
+import type { Messages } from '../i18n/en';
+
+interface Page {
+  /** The name in the document title. */
+  name: (t: Messages) => string;
+  /** Load the page's chunk, when the user opens the page. */
+  load: () => Promise<{ default: Component }>;
+  /** The page needs no sign-in. */
+  isPublic?: true;
+  /** The page is shown without the navigation. */
+  withoutShell?: true;
+  /** The lowest role that may open the page. */
+  role?: Role;
+}
+
+const logs = () => import('../logs/LogsPage.svelte');
+const myTokens: Page = { name: (t) => t.tokens.mine, load: () => import('../account/MyTokensPage.svelte') };
+const admin = () => import('../admin/AdminPage.svelte');
+const users: Page = { name: (t) => t.users.title, load: admin, role: 'admin' };
+const tokens: Page = { name: (t) => t.tokens.title, load: admin, role: 'admin' };
+const logTypes: Page = { name: (t) => t.logTypes.title, load: admin, role: 'supervisor' };
+
+/** The page of each route. To add a page: a line in `ROUTES`, one here, and one in `NAVIGATION` if the menu shows it. */
+export const PAGES: Record<RouteName, Page> = {
+  home: { name: (t) => t.logs.title, load: logs },
+  logs: { name: (t) => t.logs.title, load: logs },
+  log: { name: (t) => t.logs.title, load: logs },
+  newLog: { name: (t) => t.logForm.title, load: () => import('../logForm/NewLogPage.svelte') },
+  machineById: { name: (t) => t.machines.title, load: () => import('../machines/MachineRedirect.svelte') },
+  outbox: { name: (t) => t.outbox.title, load: () => import('../offline/OutboxPage.svelte') },
+  machines: { name: (t) => t.machines.title, load: () => import('../machines/MachinesPage.svelte') },
+  machine: { name: (t) => t.machines.title, load: () => import('../machines/detail/MachinePage.svelte') },
+  labels: { name: (t) => t.machines.labels, load: () => import('../machines/LabelsPage.svelte') },
+  wall: { name: (t) => t.wall.title, load: () => import('../wall/WallPage.svelte'), withoutShell: true },
+  signIn: { name: (t) => t.account.signIn, load: () => import('../account/SignInPage.svelte'), isPublic: true, withoutShell: true },
+  setUp: { name: (t) => t.account.setUp, load: () => import('../account/SetUpPage.svelte'), isPublic: true, withoutShell: true },
+  account: { name: (t) => t.shell.account, load: () => import('../account/AccountPage.svelte') },
+  password: { name: (t) => t.account.changePassword, load: () => import('../account/PasswordPage.svelte') },
+  myTokens,
+  newMyToken: myTokens,
+  admin: { name: (t) => t.shell.admin, load: admin, role: 'supervisor' },
+  users,
+  user: users,
+  newUser: users,
+  tokens,
+  newToken: tokens,
+  logTypes,
+  logType: logTypes,
+  newLogType: logTypes,
+};
+
+export interface NavigationItem {
+  address: string;
+  name: (t: Messages) => string;
+  /** An SVG path in a 20 by 20 view box. */
+  icon: string;
+  /** The item is marked as current on these routes. */
+  routes: RouteName[];
+  role?: Role;
+}
+
+export const NAVIGATION: NavigationItem[] = [
+  { address: path('logs'), name: (t) => t.shell.logs, icon: 'M3 5h14M3 10h14M3 15h9', routes: ['home', 'logs', 'log'] },
+  { address: path('machines'), name: (t) => t.machines.title, icon: 'M4 17V8l4 3V8l4 3V4h4v13zM7.5 14h5', routes: ['machines', 'machine', 'machineById', 'labels'] },
+  { address: path('wall'), name: (t) => t.wall.title, icon: 'M3 4h14v9H3zM10 13v3M6.5 16.5h7', routes: ['wall'] },
+  {
+    address: path('admin'),
+    name: (t) => t.shell.admin,
+    icon: 'M3 6h5M12 6h5M3 14h2M9 14h8M10 4a2 2 0 110 4 2 2 0 010-4zM7 12a2 2 0 110 4 2 2 0 010-4z',
+    routes: ['admin', 'users', 'user', 'newUser', 'tokens', 'newToken', 'logTypes', 'logType', 'newLogType'],
+    role: 'supervisor',
+  },
+];
+export const ACCOUNT: NavigationItem = {
+  address: path('account'),
+  name: (t) => t.shell.account,
+  icon: 'M10 10a3.2 3.2 0 100-6.4 3.2 3.2 0 000 6.4zM3.6 17c.7-3.2 3.2-5 6.4-5s5.7 1.8 6.4 5',
+  routes: ['account', 'password', 'myTokens', 'newMyToken'],
+};

@@ -1,4 +1,0 @@
-/** What all pictures have. */
-export const charts = {
-  numbers: 'Numbers',
-};

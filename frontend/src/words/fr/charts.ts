@@ -1,5 +1,0 @@
-import type { Words } from '../en';
-
-export const charts: Words['charts'] = {
-  numbers: 'Chiffres',
-};

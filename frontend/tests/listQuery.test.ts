@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { parseQuery, formatQuery } from '../src/router/query';
+import { apiQuery, filterChips, selectedValues, visibleColumns, removeFilters, toSearchExpression, stopFilter, toggleValue, toggleColumn, withStopFilter } from '../src/logs/listQuery';
+
+test.each([
+  ['broche', 'broche*'],
+  ['broche bru', 'broche bru*'],
+  ['broche ', 'broche '],
+  ['b', ''],
+  ['broche b', 'broche'],
+  ['broche b ', 'broche b '],
+  ['"bruit de', '"bruit de'],
+  ['"bruit de broche"', '"bruit de broche"'],
+  ['PN-0042', 'PN-0042'],
+  ['-pièce', '-pièce*'],
+  ['gear*', 'gear*'],
+])('the typed text %s becomes the search expression %s', (typed, asks) => expect(toSearchExpression(typed)).toBe(asks));
+
+test('the API gets the query of the address without the console-only parameters', () => {
+  const query = parseQuery('?q=broche&type=error&columns=type&machine.sector=1A&sort=machine');
+  expect(formatQuery(apiQuery(query))).toBe('?q=broche*&type=error&machine.sector=1A&sort=machine');
+  expect(formatQuery(apiQuery(parseQuery('?q=+')))).toBe('');
+});
+
+test('values of a facet can be combined; "no value" excludes them', () => {
+  const two = toggleValue(toggleValue([], 'user', 'ABC'), 'user', 'DEF');
+  expect(selectedValues(two, 'user')).toEqual(['ABC', 'DEF']);
+  expect(toggleValue(two, 'user', 'ABC')).toEqual([['user', 'DEF']]);
+  const none = toggleValue(two, 'user', null);
+  expect(none).toEqual([['user__isnull', 'true']]);
+  expect(toggleValue(none, 'user', 'ABC')).toEqual([['user', 'ABC']]);
+  expect(toggleValue(none, 'user', null)).toEqual([]);
+});
+
+test('a chip groups the filters of one field and removes them together', () => {
+  const query = parseQuery('?q=x&type=a&started_at__gte=-7d&type=b&started_at__lte=today&down_from__isnull=false&down_to__isnull=true');
+  const groups = filterChips(query);
+  expect(groups.map((pairs) => pairs.length)).toEqual([2, 2, 2]);
+  expect(formatQuery(removeFilters(query, groups.flat()))).toBe('?q=x');
+});
+
+test('the stop filter is set, read and removed', () => {
+  expect(stopFilter(withStopFilter([], 'ongoing'))).toBe('ongoing');
+  expect(stopFilter(withStopFilter(withStopFilter([], 'ongoing'), 'any'))).toBe('any');
+  expect(withStopFilter(withStopFilter([], 'ongoing'), null)).toEqual([]);
+});
+
+test('the default columns are not written to the address', () => {
+  const fewer = toggleColumn([], 'project');
+  expect(visibleColumns(fewer)).toEqual(['type', 'user', 'took', 'stop']);
+  expect(toggleColumn(fewer, 'project')).toEqual([]);
+});
