@@ -182,7 +182,7 @@ async def database(database_url) -> AsyncIterator[Database]:
 @pytest.fixture
 def loggers() -> Iterator[None]:
     """Restore the configuration of all loggers after the test."""
-    names = (None, *logs.OURS, "uvicorn.error", "uvicorn.access", "py.warnings")
+    names = (None, *logs.LOGGERS, "uvicorn.error", "uvicorn.access", "py.warnings")
     before = [(logger, logger.level, [*logger.handlers], logger.propagate) for logger in map(logging.getLogger, names)]
     yield
     logging.captureWarnings(capture=False)

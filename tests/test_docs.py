@@ -58,7 +58,7 @@ def test_the_settings_are_those_documented():
 
 
 def test_the_metrics_are_those_documented():
-    families = metrics.OURS.collect()
+    families = metrics.REGISTRY.collect()
     counted = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert {name for name, *_ in rows("metric")} == counted
 

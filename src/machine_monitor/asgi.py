@@ -1,6 +1,6 @@
 """The application for any ASGI server: `uvicorn machine_monitor.asgi:app`, or `hypercorn`, or `granian`.
 
-Settings come from the environment when this module is imported; the database is opened when the server starts.
+Importing this module reads the settings from the environment; the database is opened when the server starts.
 """
 
 from machine_monitor import config

@@ -3,7 +3,7 @@
 import os
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
@@ -11,76 +11,93 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from machine_monitor.errors import BadSetting
-from machine_monitor.suggestions import nearest
+from machine_monitor.suggestions import did_you_mean
 
 PREFIX = "MM_"
 ENV_FILE = Path(".env")
-# Read by the test suite and by nothing else; it may stand in the same environment.
+# Used by the test suite only. May be set in the same environment, so it is not reported as unknown.
 FOREIGN_NAMES = {"MM_TEST_DATABASE_URL"}
 
+_SECONDS = "a number of seconds, more than 0 and at most 3600"
+_FLAG = "true or false"
+# The values of the settings that are neither texts nor lists nor time zones.
+EXPECTED = {
+    "port": "an integer from 0 to 65535",
+    "query_timeout": _SECONDS,
+    "head_timeout": _SECONDS,
+    "body_timeout": _SECONDS,
+    "log_level": "debug, info, warning or error",
+    "log_format": "auto, json or text",
+    "anonymous": "off or read",
+    "open": _FLAG,
+    "require_if_match": _FLAG,
+}
 
-_zone_names = cache(available_timezones)  # reads some six hundred files
+_zone_names = cache(available_timezones)  # reads about 600 files
 
 
 def _zone_name(name: object) -> object:
     if name in _zone_names():
         return name
-    message = f"there is no such time zone.{nearest(str(name), sorted(_zone_names()))}"
+    message = f"there is no time zone '{name}'.{did_you_mean(str(name), sorted(_zone_names()))}"
     raise ValueError(message)
 
 
-def _words(value: object) -> object:
-    """Split `a, b` into its parts: an environment variable is one string."""
+def _split_list(value: object) -> object:
+    """Split `a, b` into a list: an environment variable is one string."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
-    """What a deployment can choose; every field is an environment variable `MM_<NAME>`."""
+    """The settings. Each field is read from the environment variable `MM_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore")
 
     database_url: str = Field(
         default="sqlite:///machine-monitor.db",
-        description="Where the records are: any spelling of an SQLite or PostgreSQL URL.",
+        description="The database: an SQLite or PostgreSQL URL.",
     )
     host: str = Field(default="127.0.0.1", description="The address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port that `serve` listens on.")
     timezone: Annotated[str, BeforeValidator(_zone_name)] = Field(
         default="UTC",
-        description="The site's time zone, by its IANA name: for times without an offset and for days.",
+        description="The site's time zone (IANA name), for days and for times without an offset.",
     )
-    query_timeout: float = Field(default=5.0, gt=0, le=3600, description="Seconds after which a query is stopped.")
-    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
+    query_timeout: float = Field(default=5.0, gt=0, le=3600, description="The maximum duration of a query, in seconds.")
+    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_split_list)] = Field(
         default=[],
-        description="Origins of web frontends that may call the API, separated by commas.",
+        description="Origins of other web frontends that may call the API, separated by commas.",
     )
-    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
+    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split_list)] = Field(
         default=[],
-        description="Names that the service goes by beside addresses and private names, separated by commas.",
+        description="Public host names of the service, separated by commas; addresses and private names always work.",
     )
     head_timeout: float = Field(
-        default=10.0, gt=0, le=3600, description="Seconds in which the whole head of a request has to arrive."
+        default=10.0, gt=0, le=3600, description="The time for receiving the head of a request, in seconds."
     )
     body_timeout: float = Field(
-        default=30.0, gt=0, le=3600, description="Seconds for a request's body, and one more for each 16 KiB of it."
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="The time for receiving the body of a request, in seconds, plus one second per 16 KiB.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="What the log tells: debug, info, warning or error."
+        default="info", description="The log level: debug, info, warning or error."
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        default="auto", description="How: json, text, or auto for text on a terminal and JSON elsewhere."
+        default="auto", description="The log format: json, text, or auto (text on a terminal, otherwise JSON)."
     )
     anonymous: Literal["off", "read"] = Field(
         default="off",
-        description="Whether anyone may read without an account: off or read.",
+        description="Access without an account: off, or read for read-only access.",
     )
     open: bool = Field(
         default=False,
-        description="Whether anyone may read and write while there is no account at all; `serve --open` sets it.",
+        description="Allow full access without an account, until the first account exists; set by `serve --open`.",
     )
     require_if_match: bool = Field(
         default=False,
-        description="Whether PUT, PATCH and DELETE of an existing record need an `If-Match`.",
+        description="Whether PUT, PATCH and DELETE of an existing record require `If-Match`.",
     )
 
     @cached_property
@@ -90,30 +107,36 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read the settings of this process; raises `BadSetting` with one sentence a fault."""
-    _refuse_unknown_names()
+    """Read the settings of this process; raises `BadSetting`, which names every fault."""
+    _reject_unknown_names()
     try:
         return Settings()
     except ValidationError as error:
-        faults = [
-            f"{PREFIX}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        ]
-        raise BadSetting("; ".join(faults)) from None
+        faults = [_fault(dict(detail)) for detail in error.errors(include_url=False, include_input=False)]
+        raise BadSetting(" ".join(faults)) from None
+
+
+def _fault(detail: dict[str, Any]) -> str:
+    """Return the sentence for a fault; Pydantic's messages do not say which values a setting can have."""
+    field = str(detail["loc"][0])
+    name = f"{PREFIX}{field.upper()}"
+    if detail["type"] == "value_error":
+        return f"{name}: {detail['ctx']['error']}"
+    return f"{name} must be {EXPECTED.get(field, 'a text')}."
 
 
 def zone(name: str) -> ZoneInfo:
-    """The time zone of this name; raises `BadSetting` that names the nearest."""
+    """Return the time zone of this name; raises `BadSetting`, which suggests a similar name."""
     try:
         _zone_name(name)
     except ValueError as error:
-        raise BadSetting(f"{name}: {error}") from None
+        raise BadSetting(f"T{str(error)[1:]}") from None
     return ZoneInfo(name)
 
 
-def _refuse_unknown_names() -> None:
+def _reject_unknown_names() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | FOREIGN_NAMES
     given = {*os.environ, *dotenv_values(ENV_FILE)}
     for name in sorted(given):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise BadSetting(f"There is no setting {name}.{nearest(name.upper(), sorted(known))}")
+            raise BadSetting(f"There is no setting {name}.{did_you_mean(name.upper(), sorted(known))}")

@@ -1,6 +1,6 @@
-"""The error tree: facts of the domain, raised anywhere, rendered once for HTTP and once for a terminal.
+"""The exceptions of the product. Raised in any layer; the API renders them as problems, the CLI prints their text.
 
-Each class with a `code` is one problem of the API; `PROBLEMS` lists them, `/problems/{code}` prints them.
+Each class with a `code` is a problem of the API. `PROBLEMS` lists them, and `GET /problems/{code}` explains them.
 """
 
 from collections.abc import Sequence
@@ -9,33 +9,33 @@ from typing import Any, ClassVar
 
 
 class MonitorError(Exception):
-    """Anything that this product says no to; its text is one sentence for a person."""
+    """Base class of all expected errors. Its text is written for users."""
 
     @property
     def detail(self) -> str:
-        """The sentence that a person reads."""
+        """The text for users."""
         return str(self)
 
 
 class BadSetting(MonitorError):
-    """A setting that cannot be used; the process does not start."""
+    """A setting is invalid; the process does not start."""
 
 
 class SchemaMismatch(MonitorError):
-    """The database is behind or ahead of the code; the text names the command that mends it."""
+    """The database schema is older or newer than the code; the text names the command to run."""
 
 
 class DatabaseFault(MonitorError):
-    """An error of a driver that nobody foresaw; the text holds no value of a record."""
+    """An unexpected error of the database driver; the text contains no values of records."""
 
 
 class UsageError(MonitorError):
-    """A command that cannot do what it was asked; nothing was done."""
+    """A command cannot do what was requested; nothing was changed."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a request: where it is (`pointer` into the body, or `parameter`), and what it is."""
+    """One fault of a request: its place (JSON pointer into the body, or parameter) and what is wrong."""
 
     message: str
     code: str = "invalid"
@@ -44,13 +44,13 @@ class Fault:
     allowed: Sequence[str] = ()
 
     def document(self) -> dict[str, Any]:
-        """The fault as a problem's `errors[]` shows it."""
+        """Return the fault as an item of `errors`."""
         members = vars(self) | {"allowed": list(self.allowed)}
         return {name: value for name, value in members.items() if value not in (None, [])}
 
 
 class Problem(MonitorError):
-    """An error that the API answers: RFC 9457 fields, with what the request did wrong in `faults`."""
+    """An error response of the API: problem details (RFC 9457). `faults` lists what is wrong with the request."""
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -74,64 +74,75 @@ class BadRequest(Problem):
 class BadJson(BadRequest):
     """400."""
 
-    code, title = "bad-json", "Body is not JSON"
-    explanation = "The body is not JSON (RFC 8259, UTF-8), names a key twice, has NaN or Infinity, or is too deep."
+    code, title = "bad-json", "Invalid JSON"
+    explanation = (
+        "The body must be JSON (RFC 8259) in UTF-8, without duplicate keys, NaN or Infinity, and not nested too deeply."
+    )
 
 
 class BadCursor(BadRequest):
     """400."""
 
-    code, title = "bad-cursor", "Cursor cannot be read"
-    explanation = "A cursor is taken from `next` or `previous` of an answer, and used unaltered."
+    code, title = "bad-cursor", "Invalid cursor"
+    explanation = "The cursor is invalid: send `next` or `previous` of a response, unchanged."
 
 
 class CursorMismatch(BadRequest):
     """400."""
 
     code, title = "cursor-mismatch", "Cursor of another list"
-    explanation = "A cursor belongs to the filters and the sort of its list: start again without one, or repeat them."
+    explanation = (
+        "The cursor belongs to another list, other filters or another sort order. "
+        "Repeat the parameters of the first page, or start again without a cursor."
+    )
 
 
 class Unauthenticated(Problem):
     """401."""
 
-    status, code, title = 401, "unauthenticated", "Not signed in"
-    explanation = "The request needs a credential, and this is none: a bearer token, or the cookie of a session."
+    status, code, title = 401, "unauthenticated", "Authentication required"
+    explanation = "Missing credentials: send `Authorization: Bearer <token>`, or sign in."
 
 
 class Forbidden(Problem):
     """403."""
 
     status, code, title = 403, "forbidden", "Not allowed"
-    explanation = "The credential is good, but does not allow this: the role, its scope or the record decides."
+    explanation = (
+        "You are signed in but not allowed to do this. It depends on your role, on the scope of the token, "
+        "and for some actions on the record."
+    )
 
 
 class NotFound(Problem):
     """404."""
 
     status, code, title = 404, "not-found", "Not found"
-    explanation = "There is nothing at this address."
+    explanation = "There is nothing at this address. `/docs` lists all addresses."
 
 
 class MethodNotAllowed(Problem):
     """405."""
 
     status, code, title = 405, "method-not-allowed", "Method not allowed"
-    explanation = "This address does not know that method; the header `Allow` lists those it knows."
+    explanation = "This address does not support the method. The header `Allow` lists the methods that it supports."
 
 
 class Conflict(Problem):
     """409."""
 
     status, code, title = 409, "conflict", "Conflict"
-    explanation = "A record with this key exists already, or another write was faster."
+    explanation = "A record with this key already exists, or another write was faster. Read the record and try again."
 
 
 class IdempotencyKeyReused(Problem):
     """422."""
 
     status, code, title = 422, "idempotency-key-reused", "Idempotency key reused"
-    explanation = "Another request was sent with this Idempotency-Key: a retry sends the very same bytes."
+    explanation = (
+        "This Idempotency-Key was used for a different request. A retry must send exactly the same body; "
+        "a new request needs a new key."
+    )
 
 
 class MachineHasLogs(Conflict):
@@ -139,7 +150,7 @@ class MachineHasLogs(Conflict):
 
     code, title = "machine-has-logs", "Machine has logs"
     explanation = (
-        "A machine that has logs, deleted ones included, is not deleted: its history would lose its place. "
+        "A machine with logs, deleted ones included, cannot be deleted. "
         'Take it out of service instead: PATCH it with {"in_service": false}.'
     )
 
@@ -148,14 +159,14 @@ class InUse(Conflict):
     """409."""
 
     code, title = "in-use", "Still in use"
-    explanation = 'Logs name this record, so it stays. Switch it off instead: PATCH it with {"active": false}.'
+    explanation = 'Logs refer to this record, so it cannot be deleted. Deactivate it: PATCH it with {"active": false}.'
 
 
 class Gone(Problem):
     """410."""
 
     status, code, title = 410, "gone", "Gone"
-    explanation = "This log was deleted; its history can still be read at `/logs/{uuid}/history`."
+    explanation = "This log was deleted. Its history is still available at `/logs/{uuid}/history`."
 
 
 class VersionConflict(Problem):
@@ -163,8 +174,8 @@ class VersionConflict(Problem):
 
     status, code, title = 412, "version-conflict", "The record has changed"
     explanation = (
-        "The record is not the one that the request was made for. `current` holds it as it is now: "
-        "merge, and send again with its ETag."
+        "The record was changed since you read it. `current` is the record as it is now: "
+        "merge your change into it, and send it again with its ETag as If-Match."
     )
 
 
@@ -172,70 +183,70 @@ class PayloadTooLarge(Problem):
     """413."""
 
     status, code, title = 413, "payload-too-large", "Body too large"
-    explanation = "A body has at most 1 MiB, that of a bulk call 8 MiB."
+    explanation = "The body is too large: at most 1 MiB, or 8 MiB for `POST /logs/bulk`."
 
 
 class UriTooLong(Problem):
     """414."""
 
     status, code, title = 414, "uri-too-long", "URL too long"
-    explanation = "An address with its query has at most 8 KiB."
+    explanation = "The URL is too long: at most 8 KiB, including the query string."
 
 
 class UnsupportedMediaType(Problem):
     """415."""
 
     status, code, title = 415, "unsupported-media-type", "Unsupported media type"
-    explanation = "A body comes with `Content-Type: application/json`; PATCH also takes `application/merge-patch+json`."
+    explanation = "Send the body as `Content-Type: application/json`, or a PATCH as `application/merge-patch+json`."
 
 
 class Invalid(Problem):
     """422."""
 
     status, code, title = 422, "validation", "Invalid request"
-    explanation = "A value of the request is missing, of the wrong type or out of range; `errors` lists each."
+    explanation = "A value is missing, has the wrong type or is out of range. `errors` lists every fault."
 
 
 class UnknownParameter(Invalid):
     """422."""
 
     code, title = "unknown-parameter", "Unknown query parameter"
-    explanation = "The address does not know that query parameter; nothing is ever ignored."
+    explanation = "This address does not have that query parameter. Unknown parameters are never ignored."
 
 
 class UnknownMachine(Invalid):
     """422."""
 
     code, title = "unknown-machine", "Unknown machine"
-    explanation = "The body names a machine that does not exist. Create it first, or mend the name."
+    explanation = "The body names a machine that does not exist. Create it first, or correct the name."
 
 
 class UnknownType(Invalid):
     """422."""
 
     code, title = "unknown-type", "Unknown type"
-    explanation = "The body names a log type that does not exist. `GET /log-types` lists them."
+    explanation = "The body names a log type that does not exist. `GET /log-types` lists the log types."
 
 
 class UnknownUser(Invalid):
     """422."""
 
     code, title = "unknown-user", "Unknown user"
-    explanation = "The body names a user that does not exist. `GET /users` lists them."
+    explanation = "The body names a user that does not exist. `GET /users` lists the users."
 
 
 class PreconditionRequired(Problem):
     """428."""
 
     status, code, title = 428, "precondition-required", "If-Match required"
-    explanation = "This site wants `If-Match` with the record's ETag on every change of an existing record."
+    explanation = "This site requires `If-Match` with the record's ETag for every change of an existing record."
 
 
 class RateLimited(Problem):
     """429."""
 
     status, code, title = 429, "rate-limited", "Too many attempts"
-    explanation = "There were too many attempts to sign in. Wait for as many seconds as `Retry-After` says."
+    explanation = "There were too many failed sign-ins. Wait for the number of seconds in the header `Retry-After`."
 
     def __init__(self, seconds: int) -> None:
         super().__init__()
@@ -246,22 +257,22 @@ class InternalError(Problem):
     """500."""
 
     status, code, title = 500, "internal", "Internal error"
-    explanation = "The server failed. The request id finds the reason in its log."
+    explanation = "The server failed unexpectedly. Its log has the details under the request id."
 
 
 class DatabaseBusy(Problem):
     """503."""
 
     status, code, title = 503, "database-busy", "Database busy"
-    explanation = "The database cannot be reached or is busy. Try again; a write may be repeated by PUT."
+    explanation = "The database is busy or cannot be reached. Try again in a moment; it is safe to repeat a PUT."
     retry_after = 1
 
 
 class QueryTimeout(Problem):
     """503."""
 
-    status, code, title = 503, "query-timeout", "Query stopped"
-    explanation = "The query took longer than this site allows. Narrow it: a range of time, a machine, a type."
+    status, code, title = 503, "query-timeout", "Query timed out"
+    explanation = "The query took longer than this site allows. Narrow it, for example to a time range or a machine."
     retry_after = 5
 
 
@@ -273,18 +284,18 @@ class StorageFull(Problem):
 
 
 def _tree(root: type[Problem]) -> dict[str, type[Problem]]:
-    """Every class below `root` by its code."""
+    """Return all subclasses of `root` by their codes."""
     children = root.__subclasses__()
     return {kind.code: kind for child in children for kind in (child, *_tree(child).values())}
 
 
 PROBLEMS = _tree(Problem)
-# As many as anyone reads.
+# Faults per problem; the rest is only counted.
 MAX_FAULTS = 100
 
 
 def invalid(faults: Sequence[Fault]) -> Invalid:
-    """The 422 of a request with these faults: of their own kind if they are all of one, else `validation`."""
+    """Return the 422 problem for these faults: of their common kind if they have one, otherwise `validation`."""
     if len(faults) > MAX_FAULTS:
         faults = [*faults[:MAX_FAULTS], Fault(f"There are {len(faults) - MAX_FAULTS} more faults.", "more")]
     kinds = {_kind(fault) for fault in faults}

@@ -1,10 +1,10 @@
-"""What somebody may have meant."""
+"""Suggestions for misspelled names: "Did you mean ...?"."""
 
 import difflib
 from collections.abc import Collection, Iterable
 
-# What the first prototype called a field, and what the API calls it: a log's name for it, then another resource's.
-# docs/prototype.md shows the same table to people.
+# Field names of the first prototype, and their names in this API: first in logs, then in other resources.
+# docs/prototype.md has the same table.
 PROTOTYPE_FIELDS = {
     "machineName": ("machine", "name"),
     "timeStamp": ("started_at",),
@@ -13,20 +13,20 @@ PROTOTYPE_FIELDS = {
     "lastName": ("last_name",),
     "authorisation": ("role",),
 }
-_WHATEVER_CASE = {name.lower(): fields for name, fields in PROTOTYPE_FIELDS.items()}
-# A longer name resembles none of ours, and comparing it would take long.
+_RENAMED = {name.lower(): fields for name, fields in PROTOTYPE_FIELDS.items()}
+# Longer names are not compared: none of ours is as long, and comparing takes long.
 MAX_LENGTH = 64
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A question that names the most similar of the known names, after a blank; empty if none is similar."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean '{near[0]}'?" if near else ""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean '...'?" with the most similar of the known names; empty if none is similar."""
+    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{similar[0]}'?" if similar else ""
 
 
-def nearest_field(name: str, known: Collection[str]) -> str:
-    """`nearest` for a field of a body, which may have the name that the first prototype gave it."""
+def did_you_mean_field(name: str, known: Collection[str]) -> str:
+    """`did_you_mean` for a field of a body; also recognizes the field names of the first prototype."""
     if len(name) > MAX_LENGTH:
         return ""
-    renamed = _WHATEVER_CASE.get(name.replace("_", "").lower(), ())
-    return next((f" Did you mean '{field}'?" for field in renamed if field in known), None) or nearest(name, known)
+    renamed = _RENAMED.get(name.replace("_", "").lower(), ())
+    return next((f" Did you mean '{field}'?" for field in renamed if field in known), None) or did_you_mean(name, known)

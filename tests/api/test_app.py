@@ -7,7 +7,7 @@ from conftest import serving
 from machine_monitor.api.access import needs
 from machine_monitor.api.app import create_app
 from machine_monitor.api.middleware import RequestMiddleware
-from machine_monitor.api.route import tagged
+from machine_monitor.api.route import create_router
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.permissions import READ
@@ -108,7 +108,7 @@ async def test_a_web_frontend_of_a_named_origin_may_read_the_headers(sqlite_data
 def test_an_unsupported_endpoint_signature_is_refused_at_declaration():
     with pytest.raises(TypeError, match="unheard"):
 
-        @tagged("test").get("/test", dependencies=[needs(READ)])
+        @create_router("test").get("/test", dependencies=[needs(READ)])
         async def endpoint(unheard: int) -> None: ...
 
 

@@ -34,7 +34,7 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("patience", [0.2, 60])
 def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_complete_one(served, monkeypatch, patience):
-    monkeypatch.setattr(streaming, "PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(streaming, "SEND_TIMEOUT_SECONDS", patience)
     app, port = served
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

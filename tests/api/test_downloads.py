@@ -68,7 +68,7 @@ async def test_head_reads_only_the_first_part(database_url, path, monkeypatch):
 
 @pytest.mark.parametrize("path", ["/logs.ndjson", "/logs.xlsx"])
 async def test_a_client_that_reads_nothing_is_disconnected(database_url, path, monkeypatch, caplog):
-    monkeypatch.setattr(streaming, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(streaming, "SEND_TIMEOUT_SECONDS", 0.05)
     fill(database_url, 45)
     async with running(database_url) as app:
         client = PacedClient(app, path)

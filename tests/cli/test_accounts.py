@@ -28,7 +28,7 @@ async def ask(url: str, method: str, path: str, **options) -> httpx2.Response:
 async def test_a_user_is_added_with_a_link_to_choose_a_password(mm, database_url):
     code, out, err = mm("user", "add", "LEA", "--role", "lead", "--first-name", "Léa", database_url=database_url)
     assert code == 0
-    assert "chooses the password" in err
+    assert "sets the password" in err
     link = re.fullmatch(LINK, out)[1]
     answer = await ask(database_url, "POST", "/setup", json={"code": link, "password": PASSWORD})
     assert answer.json()["user"] | {"role": "lead", "first_name": "Léa"} == answer.json()["user"]

@@ -14,22 +14,22 @@ from pydantic import BeforeValidator
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table, UniqueConstraint
 from sqlmodel import Field
 
-from machine_monitor.api import answers
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Known, facets_of, list_query_of, selection_of, stats_of
-from machine_monitor.api.downloads import offer_exports
+from machine_monitor.api.deps import Db, PreconditionsDep, facets_of, list_query_of, selection_of, stats_of
+from machine_monitor.api.downloads import add_export_routes
 from machine_monitor.api.openapi.documents import (
-    counted,
-    created,
-    deleted,
-    listed,
-    measured,
-    read,
-    replaced,
-    restored,
-    updated,
+    create_operation,
+    delete_operation,
+    facets_operation,
+    list_operation,
+    read_operation,
+    replace_operation,
+    restore_operation,
+    stats_operation,
+    update_operation,
 )
-from machine_monitor.api.route import tagged
+from machine_monitor.api.route import create_router
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME
@@ -318,7 +318,7 @@ def create_tables(tx) -> None:
 
 def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for each operation, as a page of routes has
     """The routes that a file of `api/routes/` has for a resource."""
-    path, router = f"/{resource.name}", tagged(resource.name)
+    path, router = f"/{resource.name}", create_router(resource.name)
     create_schema = resource.create
     replace_schema = replacement(create_schema, resource.read, resource.preserved_on_put)
     update_schema = patch(replace_schema)
@@ -326,56 +326,67 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
     def operation(verb: str):
         return {"name": f"{verb}_{resource.name}"}
 
-    @router.get(path, dependencies=[needs(READ)], **listed(resource), **operation("list"))
+    @router.get(path, dependencies=[needs(READ)], **list_operation(resource), **operation("list"))
     async def list_all(
         request: Request, query: Annotated[ListQuery, list_query_of(resource)], database: Db
     ) -> Response:
-        return answers.page(request, await lists.fetch(database, query))
+        return responses.page_response(request, await lists.fetch(database, query))
 
-    @router.post(path, dependencies=[needs(KEEP_RECORDS)], **created(resource), **operation("create"))
+    @router.post(path, dependencies=[needs(KEEP_RECORDS)], **create_operation(resource), **operation("create"))
     async def create(body: create_schema, write: WriteOnce) -> Response:
         return await write.create(path, resource, body)
 
     if resource.summary is not None:
 
-        @router.get(f"{path}/facets", dependencies=[needs(READ)], **counted(resource), **operation("count"))
+        @router.get(f"{path}/facets", dependencies=[needs(READ)], **facets_operation(resource), **operation("count"))
         async def count(query: Annotated[FacetsQuery, facets_of(resource)], database: Db) -> Response:
-            return answers.document(await facets.fetch(database, query))
+            return responses.json_response(await facets.fetch(database, query))
 
-        @router.get(f"{path}/stats", dependencies=[needs(READ)], **measured(resource), **operation("measure"))
+        @router.get(f"{path}/stats", dependencies=[needs(READ)], **stats_operation(resource), **operation("measure"))
         async def measure(query: Annotated[StatsQuery, stats_of(resource)], database: Db) -> Response:
-            return answers.document(await stats.fetch(database, query))
+            return responses.json_response(await stats.fetch(database, query))
 
-    @router.get(f"{path}/{{key}}", dependencies=[needs(READ)], **read(resource), **operation("get"))
+    @router.get(f"{path}/{{key}}", dependencies=[needs(READ)], **read_operation(resource), **operation("get"))
     async def get(
-        key: Name, selection: Annotated[Selection, selection_of(resource)], known: Known, database: Db
+        key: Name, selection: Annotated[Selection, selection_of(resource)], known: PreconditionsDep, database: Db
     ) -> Response:
-        return answers.record(await records.read(database, resource, key, selection), known, selection)
+        return responses.record_response(await records.read(database, resource, key, selection), known, selection)
 
-    @router.put(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **replaced(resource), **operation("replace"))
+    @router.put(
+        f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **replace_operation(resource), **operation("replace")
+    )
     async def replace(key: Name, body: replace_schema, write: Write) -> Response:
-        return answers.written(path, await write.replace(resource, key, body))
+        return responses.write_response(path, await write.replace(resource, key, body))
 
-    @router.patch(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **updated(resource), **operation("update"))
+    @router.patch(
+        f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **update_operation(resource), **operation("update")
+    )
     async def update(key: Name, body: update_schema, write: Write) -> Response:
-        return answers.written(path, await write.update(resource, key, body))
+        return responses.write_response(path, await write.update(resource, key, body))
 
-    @router.delete(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **deleted(resource), **operation("delete"))
+    @router.delete(
+        f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **delete_operation(resource), **operation("delete")
+    )
     async def delete(key: Name, write: Write) -> Response:
         await write.delete(resource, key)
         return Response(status_code=204)
 
     @router.post(
-        f"{path}/{{key}}/restore", dependencies=[needs(KEEP_RECORDS)], **restored(resource), **operation("restore")
+        f"{path}/{{key}}/restore",
+        dependencies=[needs(KEEP_RECORDS)],
+        **restore_operation(resource),
+        **operation("restore"),
     )
     async def restore(key: Name, write: Write) -> Response:
-        return answers.written(path, await write.restore(resource, key))
+        return responses.write_response(path, await write.restore(resource, key))
 
-    @router.get(f"{path}/{{key}}/history", dependencies=[needs(READ)], **listed(HISTORY), **operation("history"))
+    @router.get(
+        f"{path}/{{key}}/history", dependencies=[needs(READ)], **list_operation(HISTORY), **operation("history")
+    )
     async def history(
         request: Request, key: Name, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
     ) -> Response:
-        return answers.page(request, await records.read_history(database, resource, key, query))
+        return responses.page_response(request, await records.read_history(database, resource, key, query))
 
-    offer_exports(router, resource)
+    add_export_routes(router, resource)
     return router

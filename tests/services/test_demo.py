@@ -13,7 +13,7 @@ from machine_monitor.query.language.parser import read_list
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import demo
 from machine_monitor.services.demo.plant import KINDS, PEOPLE
-from machine_monitor.services.demo.texts import FAULTS, spoken
+from machine_monitor.services.demo.texts import FAULTS, in_language
 
 UNTIL = datetime(2026, 7, 1, 10, 0, tzinfo=UTC)
 SHIPPED = {"info", "error", "reload", "maintenance", "inspection", "cleaning", "setting"}
@@ -74,7 +74,7 @@ def test_a_stopped_machine_gets_no_logs_and_spindle_hours_never_decrease(logs):
 
 
 def test_each_user_writes_in_one_language(logs):
-    languages = {row[2]: name for name in ("en", "fr") for rows in FAULTS.values() for row in spoken(rows, name)}
+    languages = {row[2]: name for name in ("en", "fr") for rows in FAULTS.values() for row in in_language(rows, name)}
     told = {(log["user"], languages[log["action"]]) for log in logs if log["user"] and log["action"] in languages}
     assert told == {(person.trigram, person.language) for person in PEOPLE if person.role != "viewer"}
 

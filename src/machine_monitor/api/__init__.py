@@ -1,1 +1,1 @@
-"""HTTP and nothing else: what a request says, handed down; what comes back, sent out."""
+"""The HTTP layer: routing, authentication, parsing of requests, responses. No business logic."""

@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: what a request shows of it, and what each operation names in `needs`."""
+"""Authentication and authorization of requests. Each operation declares its action with `needs(...)`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,130 +14,133 @@ from machine_monitor.services.access.permissions import Action, Caller, Role, Sc
 from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
-# Only over TLS does a browser take a cookie of this name, and then from this host alone.
+# The prefix `__Host-` makes browsers accept the cookie only over HTTPS and only for this host.
 COOKIES = {"http": "mm_session", "https": "__Host-mm_session"}
 SCHEMES = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A token of `POST /tokens` or `mm token add`.",
+        "description": "An API token, made by `POST /tokens` or `mm token add`.",
     },
     "session": {
         "type": "apiKey",
         "in": "cookie",
         "name": COOKIES["http"],
         "description": (
-            f"The cookie of `POST /session`, over TLS `{COOKIES['https']}`. Writes carry `X-CSRF-Token` beside it."
+            f"The session cookie set by `POST /session`; over HTTPS its name is `{COOKIES['https']}`. "
+            "Writes also need the header `X-CSRF-Token`."
         ),
     },
 }
 
 
 @dataclass(frozen=True)
-class Need:
-    """Stands in a decorator's `dependencies` for the action that the operation is."""
+class RequiredAction:
+    """Marks an operation with its action; used in the `dependencies` of its decorator."""
 
     action: Action
 
     def __call__(self) -> None:
-        """Nothing: FastAPI would call it, the route class reads it."""
+        """Do nothing. `Route` reads the action; FastAPI alone would call this."""
 
 
 @dataclass(frozen=True)
-class Browser:
-    """The other end of a request, as far as its cookie and its links go."""
+class Client:
+    """The client of a request: the URL and IP address by which it is known, and its session cookie."""
 
-    base: str
-    address: str | None
+    base_url: str
+    ip_address: str | None
 
     @classmethod
-    def of(cls, request: Request) -> "Browser":
-        """The one that makes a request."""
+    def from_request(cls, request: Request) -> "Client":
+        """Return the client of this request."""
         return cls(str(request.base_url), request.client.host if request.client else None)
 
-    def keep(self, response: Response, secret: str, max_age: int = int(LIFETIME.total_seconds())) -> Response:
-        """Let the browser have a session's cookie, which no script can read and no other site sends."""
-        scheme = self.base.partition(":")[0]
+    def set_cookie(self, response: Response, secret: str, max_age: int = int(LIFETIME.total_seconds())) -> Response:
+        """Set the session cookie: HttpOnly, SameSite=Strict, Secure over HTTPS."""
+        scheme = self.base_url.partition(":")[0]
         response.set_cookie(
             COOKIES[scheme], secret, max_age, secure=scheme == "https", httponly=True, samesite="strict"
         )
         return response
 
-    def forget(self, response: Response) -> Response:
-        """Let the browser drop its cookie."""
-        return self.keep(response, "", 0)
+    def clear_cookie(self, response: Response) -> Response:
+        """Delete the session cookie."""
+        return self.set_cookie(response, "", 0)
 
 
 def needs(action: Action) -> Any:
-    """What an operation does, for the `dependencies` of its decorator."""
-    return Depends(Need(action))
+    """Declare the action of an operation, for the `dependencies` of its decorator."""
+    return Depends(RequiredAction(action))
 
 
 def action_of(path: str, options: Mapping[str, Any]) -> Action:
-    """The action that a route's decorator names; raises `TypeError` if it names none."""
+    """Return the action that a route's decorator declares; raises `TypeError` if there is none."""
     for given in options.get("dependencies") or ():
-        if isinstance(given.dependency, Need):
+        if isinstance(given.dependency, RequiredAction):
             return given.dependency.action
-    message = f"{path}: an operation names its action, `dependencies=[needs(...)]`"
+    message = f"{path}: the operation declares no action. Add `dependencies=[needs(...)]`."
     raise TypeError(message)
 
 
-async def admit(request: Request, action: Action) -> None:
-    """Find out who asks; raises `Unauthenticated` or `Forbidden` unless they may."""
+async def authorize(request: Request, action: Action) -> None:
+    """Authenticate the caller, and check its permission and CSRF token; raises `Unauthenticated` or `Forbidden`."""
     if action.role is None:
         if request.method == "POST":
             check_origin(request)
         return
-    caller = await _identify(request)
+    caller = await _authenticate(request)
     action.check(caller)
     if caller.csrf_token is not None and request.method != "GET":
         check_origin(request)
         given = request.headers.get("x-csrf-token", "")
         if not compare_digest(given.encode(), caller.csrf_token.encode()):
-            raise Forbidden("A write by cookie carries the session's token as X-CSRF-Token; `GET /me` tells it.")
+            raise Forbidden(
+                "The CSRF token is missing or wrong: send the `csrf_token` of `GET /me` in the header X-CSRF-Token."
+            )
     request.scope[CALLER] = caller
     request.scope[USER] = caller.user
 
 
 def caller_of(request: Request) -> Caller:
-    """Who asks, where the action is not open to all."""
+    """Return the authenticated caller; not for operations that are open to all."""
     return request.scope[CALLER]
 
 
 def check_origin(request: Request) -> None:
-    """Raise `Forbidden` if a browser says that the page of another site makes this request."""
+    """Raise `Forbidden` if the browser's headers say that a page of another site sent this request."""
     headers = request.headers
     origin = headers.get("origin") or headers.get("referer")
-    if headers.get("sec-fetch-site") == "cross-site" or (origin is not None and not _is_ours(request, origin)):
-        raise Forbidden("This comes from a page of another site; MM_CORS_ORIGINS names those that may.")
+    if headers.get("sec-fetch-site") == "cross-site" or (origin is not None and not _is_trusted(request, origin)):
+        raise Forbidden("The request comes from a page of another site. To allow that site, add it to MM_CORS_ORIGINS.")
 
 
-def document(action: Action) -> dict[str, Any]:
-    """What OpenAPI says of an action: what proves that one may."""
+def security_of(action: Action) -> dict[str, Any]:
+    """Return the OpenAPI security requirement of an action."""
     return {"security": [] if action.role is None else [{name: []} for name in SCHEMES]}
 
 
-def refusals(action: Action) -> tuple[int, ...]:
-    """The statuses of those who may not."""
+def denial_statuses(action: Action) -> tuple[int, ...]:
+    """Return the statuses of a denied request, for OpenAPI."""
     if action.role is None:
         return ()
     return (401,) if action.role is Role.VIEWER and action.scope is Scope.READ else (401, 403)
 
 
-async def _identify(request: Request) -> Caller:
+async def _authenticate(request: Request) -> Caller:
     identity: Identity = request.app.state.identity
     header = request.headers.get("authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
-            raise Unauthenticated
+            raise Unauthenticated("The Authorization header must be `Bearer <token>`.")
         return await identity.by_token(token.strip())
     cookie = request.cookies.get(COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
     return await (identity.by_nothing() if cookie is None else identity.by_session(cookie))
 
 
-def _is_ours(request: Request, origin: str) -> bool:
-    """Whether an address is on this host, or on one that the site trusts."""
+def _is_trusted(request: Request, origin: str) -> bool:
+    """Whether a URL is on this host or on an origin in MM_CORS_ORIGINS."""
     scheme, _, rest = origin.partition("://")
     host = rest.split("/")[0]
     return host == request.headers.get("host") or f"{scheme}://{host}" in request.app.state.settings.cors_origins

@@ -1,4 +1,4 @@
-"""Bodies: JSON as RFC 8259 has it and nothing looser, then the schema."""
+"""Read request bodies: size limit, media type, strict JSON (RFC 8259), then validation against the schema."""
 
 from email.message import Message
 from functools import lru_cache
@@ -11,32 +11,32 @@ from machine_monitor.errors import BadJson, Fault, PayloadTooLarge, UnsupportedM
 from machine_monitor.models.fields import Schema
 from machine_monitor.services.records import strict_json, validation
 
-# Far beyond any schema: to tell each of a hundred thousand that are not known would hold everybody up.
+# More than any schema has. Reporting 100,000 unknown fields would block the event loop.
 MAX_MEMBERS = 100
-# Far beyond a thousand logs: a body of nothing but lists would keep everybody waiting for seconds.
+# More than 1,000 logs need. Parsing a body of millions of brackets would block the event loop for seconds.
 MAX_BRACKETS = 200_000
 MEDIA_TYPES = {
     "POST": {"application/json"},
     "PUT": {"application/json"},
     "PATCH": {"application/json", "application/merge-patch+json"},
 }
-# Where the scope holds the body as it was sent.
-RAW = "body"
+# Key in the ASGI scope: the raw body, for the digest of an idempotency key.
+RAW_BODY = "body"
 S = TypeVar("S", bound=Schema)
 
 
 async def read_body(request: Request, schema: type[S]) -> S:
-    """The request's body, checked; raises 413, 415, 400 or 422, in this order."""
-    raw = request.scope[RAW] = await _receive(request, schema.max_bytes)
+    """Read and validate the body; raises 413, 415, 400 or 422, in this order."""
+    raw = request.scope[RAW_BODY] = await _receive(request, schema.max_bytes)
     if not _is_json(request.method, request.headers.get("content-type", "none")):
         raise UnsupportedMediaType
     if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
-        raise BadJson("The body has too many objects and lists.")
-    document = strict_json.parse(raw)
-    if isinstance(document, dict) and len(document) > MAX_MEMBERS:
+        raise BadJson(f"The body has more than {MAX_BRACKETS:,} objects and lists.")
+    body = strict_json.parse(raw)
+    if isinstance(body, dict) and len(body) > MAX_MEMBERS:
         raise invalid([Fault(f"The body has more than {MAX_MEMBERS} fields.", pointer="")])
     try:
-        return schema.model_validate(document, context={"zone": request.app.state.settings.zone})
+        return schema.model_validate(body, context={"zone": request.app.state.settings.zone})
     except ValidationError as error:
         raise invalid(validation.faults(error, schema)) from None
 

@@ -1,4 +1,4 @@
-"""What an endpoint can ask for in its signature; each is a plain function of the request."""
+"""Dependencies of endpoints. Each is a synchronous function of the request, called by `Route`."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from machine_monitor.api.access import Browser, caller_of
+from machine_monitor.api.access import Client, caller_of
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import invalid
@@ -27,89 +27,89 @@ from machine_monitor.services.access.permissions import Caller
 from machine_monitor.services.records.preconditions import Conditions
 from machine_monitor.services.tabular.exports import Format
 
-_TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
+_ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 
 
 @dataclass(frozen=True)
-class Signing:
-    """What signing in and out needs beside its body: where accounts are, and where the cookie is."""
+class SignInContext:
+    """The database and the client of a sign-in or sign-out."""
 
     database: Database
-    browser: Browser
+    client: Client
 
     async def user(self, trigram: str) -> dict[str, Any]:
-        """A user as everyone may see one."""
+        """Return the public fields of a user."""
         return (await records.read(self.database, USERS, trigram, Selection(tuple(USERS.own_fields)))).values
 
 
 def database_of(request: Request) -> Database:
-    """The application's database."""
+    """Return the application's database."""
     return request.app.state.database
 
 
-def clock_of(request: Request) -> TimeContext:
-    """The site's time zone, and what time it is."""
+def time_context_of(request: Request) -> TimeContext:
+    """Return the site's time zone and the current time."""
     return TimeContext(request.app.state.settings.zone, instants.now())
 
 
-def conditions_of(request: Request) -> Conditions:
-    """The request's If-Match and If-None-Match."""
+def preconditions_of(request: Request) -> Conditions:
+    """Return the request's If-Match and If-None-Match."""
     required = request.app.state.settings.require_if_match
-    return Conditions(_tags(request, "if-match"), _tags(request, "if-none-match"), required)
+    return Conditions(_etags(request, "if-match"), _etags(request, "if-none-match"), required)
 
 
-def browser_of(request: Request) -> Browser:
-    """The other end of a request that has no parameters; raises the 422 of any."""
+def client_of(request: Request) -> Client:
+    """Return the client; raises `Invalid` if there are query parameters."""
     if faults := refuse_all(read_pairs(request.scope["query_string"])):
         raise invalid(faults)
-    return Browser.of(request)
+    return Client.from_request(request)
 
 
-def signing_of(request: Request) -> Signing:
-    """What signing in and out needs."""
-    return Signing(database_of(request), browser_of(request))
+def sign_in_context_of(request: Request) -> SignInContext:
+    """Return the context of a sign-in or sign-out; raises `Invalid` if there are query parameters."""
+    return SignInContext(database_of(request), client_of(request))
 
 
 def list_query_of(resource: Resource) -> Any:
-    """A dependency: the list of `resource` that a request asks for."""
+    """A dependency: the list query of `resource`."""
 
     def read(request: Request) -> ListQuery:
         pairs = read_pairs(request.scope["query_string"])
-        return read_list(resource, pairs, clock_of(request), fingerprint_scope=request.scope["path"])
+        return read_list(resource, pairs, time_context_of(request), fingerprint_scope=request.scope["path"])
 
     return Depends(read)
 
 
 def export_of(resource: Resource, form: Format) -> Any:
-    """A dependency: what of `resource` a request wants in a file of this format."""
+    """A dependency: the export query of `resource` in this format."""
 
     def read(request: Request) -> ListQuery:
         pairs = read_pairs(request.scope["query_string"])
-        return read_export(resource, pairs, clock_of(request), dialects=form.has_dialects)
+        return read_export(resource, pairs, time_context_of(request), dialects=form.has_dialects)
 
     return Depends(read)
 
 
 def facets_of(resource: Resource) -> Any:
-    """A dependency: the facets of `resource` that a request asks for."""
+    """A dependency: the facets query of `resource`."""
 
     def read(request: Request) -> FacetsQuery:
-        return read_facets(resource, read_pairs(request.scope["query_string"]), clock_of(request))
+        return read_facets(resource, read_pairs(request.scope["query_string"]), time_context_of(request))
 
     return Depends(read)
 
 
 def stats_of(resource: Resource) -> Any:
-    """A dependency: the stats of `resource` that a request asks for."""
+    """A dependency: the stats query of `resource`."""
 
     def read(request: Request) -> StatsQuery:
-        return read_stats(resource, read_pairs(request.scope["query_string"]), clock_of(request))
+        return read_stats(resource, read_pairs(request.scope["query_string"]), time_context_of(request))
 
     return Depends(read)
 
 
 def selection_of(resource: Resource) -> Any:
-    """A dependency: the `fields` and `expand` that a request for one record names."""
+    """A dependency: the `fields` and `expand` of a GET of one record."""
 
     def read(request: Request) -> Selection:
         return read_selection(resource, read_pairs(request.scope["query_string"]))
@@ -118,13 +118,13 @@ def selection_of(resource: Resource) -> Any:
 
 
 Db = Annotated[Database, Depends(database_of)]
-Now = Annotated[TimeContext, Depends(clock_of)]
-Known = Annotated[Conditions, Depends(conditions_of)]
-By = Annotated[Caller, Depends(caller_of)]
-There = Annotated[Browser, Depends(browser_of)]
-Sign = Annotated[Signing, Depends(signing_of)]
+Now = Annotated[TimeContext, Depends(time_context_of)]
+PreconditionsDep = Annotated[Conditions, Depends(preconditions_of)]
+CurrentUser = Annotated[Caller, Depends(caller_of)]
+ClientDep = Annotated[Client, Depends(client_of)]
+SignInDep = Annotated[SignInContext, Depends(sign_in_context_of)]
 
 
-def _tags(request: Request, header: str) -> tuple[str, ...] | None:
+def _etags(request: Request, header: str) -> tuple[str, ...] | None:
     values = request.headers.getlist(header)
-    return tuple(_TAG.findall(",".join(values))) if values else None
+    return tuple(_ETAG.findall(",".join(values))) if values else None

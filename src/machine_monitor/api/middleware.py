@@ -1,4 +1,7 @@
-"""The middleware, as pure ASGI: a decorator of FastAPI's would cost half a millisecond a request."""
+"""ASGI middleware: request ids, access log, metrics, HEAD requests, and problem responses.
+
+Pure ASGI, because Starlette's `BaseHTTPMiddleware` costs 0.5 ms per request.
+"""
 
 import asyncio
 import logging
@@ -18,11 +21,11 @@ from machine_monitor.api.serving import headers, metrics
 from machine_monitor.api.serving.logs import FIELDS, AccessLog
 from machine_monitor.errors import BadRequest, DatabaseBusy, InternalError, MethodNotAllowed, NotFound, Problem
 
-# Set in the scope of a HEAD, so that what is made part by part need not be made.
-HEADLESS = "headless"
-# The trigram of whoever is found to ask, set in the scope by who finds it: for the log.
+# Key in the ASGI scope: True for HEAD requests, so that streams need not be produced.
+IS_HEAD = "is_head"
+# Key in the ASGI scope: the authenticated user's trigram, for the access log.
 USER = "user"
-FAREWELL_SECONDS = 0.5
+SHUTDOWN_RESPONSE_SECONDS = 0.5
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 logger = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestMiddleware:
-    """Gives each answer its headers, answers HEAD as GET without the body and a crash as a problem; keeps the log."""
+    """Outermost middleware: response headers, HEAD as GET without body, crashes as problems, and the access log."""
 
     def __init__(
         self, app: ASGIApp, hosts: headers.AllowedHosts | None = None, access_log: AccessLog | None = None
@@ -40,7 +43,7 @@ class RequestMiddleware:
         self._hosts = hosts or headers.AllowedHosts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -54,24 +57,26 @@ class RequestMiddleware:
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
-            # The server ends and waits no longer; nor does it for a client that takes no answer.
+            # The server is shutting down: send 503 if nothing was sent yet, but do not wait for a slow client.
             with suppress(TimeoutError):
-                async with asyncio.timeout(FAREWELL_SECONDS):
+                async with asyncio.timeout(SHUTDOWN_RESPONSE_SECONDS):
                     if not context.status:
-                        await context.answer(DatabaseBusy("The service is being stopped. Try again."), receive)
+                        await context.answer(
+                            DatabaseBusy("The service is shutting down. Try again in a moment."), receive
+                        )
             raise
         except Exception:
-            logger.exception("crash", extra={FIELDS: {"request_id": context.request_id}})
+            logger.exception("unhandled error", extra={FIELDS: {"request_id": context.request_id}})
             if context.status:
                 raise
             await context.answer(InternalError(), receive)
         finally:
             metrics.IN_FLIGHT.dec()
-            context.conclude(self._access_log)
+            context.finish(self._access_log)
 
 
 class RequestContext:
-    """A request on its way, and what is known of its answer."""
+    """The state of one request: its id, its scope, and the status of its response."""
 
     __slots__ = ("_began", "_headers", "_method", "_send", "request_id", "scope", "status")
 
@@ -80,38 +85,38 @@ class RequestContext:
         self._send = send
         self._method = scope["method"]
         self._headers: list[tuple[bytes, bytes]] = [*scope["headers"]]
-        self.request_id = self._identify()
+        self.request_id = self._client_request_id() or secrets.token_hex(8)
         self.scope = {
             **scope,
             "request_id": self.request_id,
             "method": "GET" if self._method == "HEAD" else self._method,
-            HEADLESS: self._method == "HEAD",
+            IS_HEAD: self._method == "HEAD",
         }
         self.status = 0
 
     def headers(self, name: bytes) -> list[bytes]:
-        """The values of a header of the request."""
-        return [value for known, value in self._headers if known == name]
+        """Return the values of a request header."""
+        return [value for header, value in self._headers if header == name]
 
     async def send(self, message: Message) -> None:
-        """Pass a part of the answer on, with what every answer has."""
+        """Forward an ASGI message, adding the standard headers to the start of the response."""
         if message["type"] == "http.response.start":
             if self.status:
-                sentence = "What came up when the answer had begun cannot be told any more."
+                sentence = "A second response was started: an error occurred after the first had been sent in part."
                 raise RuntimeError(sentence)
             self.status = message["status"]
             secure = self.scope.get("scheme") == "https"
             message["headers"] = headers.complete(message["headers"], self.request_id, secure=secure)
-        elif self.scope[HEADLESS]:
+        elif self.scope[IS_HEAD]:
             message = {**message, "body": b""}
         await self._send(message)
 
     async def answer(self, problem: Problem, receive: Receive) -> None:
-        """Answer a problem that no route answers."""
+        """Send a problem response."""
         await render(problem, self.scope["path"], self.request_id)(self.scope, receive, self.send)
 
-    def conclude(self, access_log: AccessLog | None) -> None:
-        """Count the request and tell of it; neither tells more of its address than the operation."""
+    def finish(self, access_log: AccessLog | None) -> None:
+        """Record the metrics and the access log entry. Both contain the operation's name, never the URL."""
         seconds = perf_counter() - self._began
         route = self.scope.get("route")
         operation = getattr(route, "name", metrics.NO_OPERATION)
@@ -130,29 +135,29 @@ class RequestContext:
                 remote=client[0] if client else None,
             )
 
-    def _identify(self) -> str:
-        """The client's own id if it is a plain word, else a new one."""
+    def _client_request_id(self) -> str | None:
+        """Return the client's X-Request-ID if it is valid."""
         given = next(iter(self.headers(b"x-request-id")), b"")
-        return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        return given.decode() if _REQUEST_ID.fullmatch(given) else None
 
 
 class ProblemMiddleware:
-    """Answers problems, and what the framework raises in their place: no such path, no such method."""
+    """Turns `Problem`s and Starlette's `HTTPException`s (404, 405) into problem responses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         try:
             await self.app(scope, receive, send)
         except Problem as problem:
             await render(problem, scope["path"], scope["request_id"])(scope, receive, send)
         except HTTPException as error:
-            await _of_framework(error, scope)(scope, receive, send)
+            await _render_http_exception(error, scope)(scope, receive, send)
 
 
-def _of_framework(error: HTTPException, scope: Scope) -> Response:
+def _render_http_exception(error: HTTPException, scope: Scope) -> Response:
     kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 400: BadRequest}
     response = render(kinds.get(error.status_code, InternalError)(), scope["path"], scope["request_id"])
     if error.status_code == MethodNotAllowed.status:
@@ -161,9 +166,9 @@ def _of_framework(error: HTTPException, scope: Scope) -> Response:
 
 
 def _allowed(scope: Scope) -> list[str]:
-    """The methods that the path knows, over all of its routes."""
-    known = [method for method in METHODS if _is_routed({**scope, "method": method})]
-    return ["GET", "HEAD", *known[1:]] if known[:1] == ["GET"] else known
+    """Return the methods of a path, over all of its routes."""
+    methods = [method for method in METHODS if _is_routed({**scope, "method": method})]
+    return ["GET", "HEAD", *methods[1:]] if methods[:1] == ["GET"] else methods
 
 
 def _is_routed(scope: Scope) -> bool:

@@ -1,4 +1,4 @@
-"""Problems: every 4xx and 5xx as RFC 9457 has it."""
+"""Problem details (RFC 9457), the body of every 4xx and 5xx response."""
 
 import json
 from typing import Any
@@ -13,23 +13,23 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def render(problem: Problem, path: str, request_id: str) -> Response:
-    """The answer that a problem is; counts it."""
+    """Build the response of a problem, and count it in the metrics."""
     metrics.PROBLEMS.labels(problem.code).inc()
-    place = {"instance": quote(path), "request_id": request_id}
+    location = {"instance": quote(path), "request_id": request_id}
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     if isinstance(problem, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return Response(
-        # Escaped: the name of a field that is not known may hold what is no text.
-        json.dumps(document(problem) | place | problem.members),
+        # ASCII-escaped: an unknown field's name may contain unpaired surrogates.
+        json.dumps(problem_details(problem) | location | problem.members),
         problem.status,
         headers,
         MEDIA_TYPE,
     )
 
 
-def document(problem: Problem) -> dict[str, Any]:
-    """What a problem says of itself."""
+def problem_details(problem: Problem) -> dict[str, Any]:
+    """Return the members of a problem that do not depend on the request."""
     members: dict[str, Any] = {
         "type": f"/problems/{problem.code}",
         "title": problem.title,

@@ -1,4 +1,4 @@
-"""Answers that are sent while they are made, to whoever takes them."""
+"""Streaming responses with a send timeout."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -8,51 +8,51 @@ from fastapi import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from machine_monitor.api.middleware import HEADLESS
+from machine_monitor.api.middleware import IS_HEAD
 
-# How long a client may take nothing.
-PATIENCE_SECONDS = 60.0
+# A response is aborted if the client does not read for this long.
+SEND_TIMEOUT_SECONDS = 60.0
 
 
-class Stream(Response):
-    """An answer that is sent as it is made; it begins with its first part, so that until then a problem is one.
+class TimedStreamingResponse(Response):
+    """A streaming response that aborts when the client disconnects or stops reading.
 
-    An empty part sends nothing: it only asks whether the client is still there.
+    The status is sent with the first chunk, so that an error before that still becomes a problem response. An empty
+    chunk sends nothing; it only checks that the client is still connected.
     """
 
-    def __init__(self, parts: AsyncGenerator[bytes], media_type: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes], media_type: str, headers: Mapping[str, str]) -> None:
         super().__init__(media_type=media_type, headers=headers)
-        # Nobody knows it before the end.
+        # The length is unknown until the end.
         del self.headers["Content-Length"]
-        self._parts = parts
+        self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; who goes away or takes nothing for a minute gets no clean end."""
-        left = asyncio.create_task(_leaving(receive))
+        """Send the stream; it ends early, without a clean end, if the client disconnects or stops reading."""
+        disconnected = asyncio.create_task(_wait_for_disconnect(receive))
         try:
-            async with aclosing(self._parts) as parts:
-                part = await anext(parts, None)
+            async with aclosing(self._chunks) as chunks:
+                chunk = await anext(chunks, None)
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                while part is not None and not scope.get(HEADLESS):
-                    if left.done():
+                while chunk is not None and not scope.get(IS_HEAD):
+                    if disconnected.done():
                         raise ClientDisconnect
-                    if part:
-                        await _pass_on(part, send)
-                    part = await anext(parts, None)
-            await _pass_on(b"", send, more=False)
+                    if chunk:
+                        await _send_chunk(chunk, send)
+                    chunk = await anext(chunks, None)
+            await _send_chunk(b"", send, more=False)
         finally:
-            left.cancel()
+            disconnected.cancel()
 
 
-async def _pass_on(part: bytes, send: Send, *, more: bool = True) -> None:
+async def _send_chunk(chunk: bytes, send: Send, *, more: bool = True) -> None:
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await send({"type": "http.response.body", "body": part, "more_body": more})
+        async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
     except TimeoutError:
         raise ClientDisconnect from None
 
 
-async def _leaving(receive: Receive) -> None:
-    """Wait until the client goes away."""
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

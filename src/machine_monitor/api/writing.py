@@ -1,4 +1,4 @@
-"""What a write needs beside its body, and how its answer is kept for a request that is sent again."""
+"""Dependencies of write endpoints: change note, preconditions and idempotency key."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request, Response
 
-from machine_monitor.api import answers
+from machine_monitor.api import responses
 from machine_monitor.api.access import caller_of
-from machine_monitor.api.bodies import RAW
-from machine_monitor.api.deps import conditions_of, database_of
+from machine_monitor.api.bodies import RAW_BODY
+from machine_monitor.api.deps import database_of, preconditions_of
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Writing:
-    """All that a write needs beside its body: where, who, why, and under which conditions."""
+class WriteContext:
+    """The context of a write: database, caller, change note, preconditions and request id."""
 
     database: Database
     note: str | None
@@ -44,7 +44,7 @@ class Writing:
     request_id: str
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> Written:
-        """Make the record at `key` what the body says."""
+        """Create or replace the record at `key`."""
         return await self._write(records.replace, Target(resource, key, self.conditions), body)
 
     async def update(self, resource: Resource, key: str, body: Schema) -> Written:
@@ -56,14 +56,14 @@ class Writing:
         await self._write(records.delete, Target(resource, key, self.conditions))
 
     async def restore(self, resource: Resource, key: str) -> Written:
-        """Bring the deleted record at `key` back."""
-        # It takes nothing from anybody, so that no `If-Match` is needed.
+        """Restore the deleted record at `key`."""
+        # A restore cannot overwrite another user's change, so If-Match stays optional even where it is required.
         conditions = replace(self.conditions, required=False)
         return await self._write(records.restore, Target(resource, key, conditions))
 
-    async def _write(self, verb: Callable[..., T], *about: Any) -> T:
-        # The author is made inside the unit: who waits for another write is dated after it.
-        return await self.database.write(lambda tx: verb(tx, *about, self._author()))
+    async def _write(self, operation: Callable[..., T], *arguments: Any) -> T:
+        # Create the author inside the unit of work, so that its timestamp is taken after waiting for other writes.
+        return await self.database.write(lambda tx: operation(tx, *arguments, self._author()))
 
     def _author(self) -> Author:
         caller = self.caller
@@ -71,46 +71,52 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class WritingOnce(Writing):
-    """A write that is done once however often it is sent, if it has an `Idempotency-Key`."""
+class IdempotentWriteContext(WriteContext):
+    """A write that runs once per `Idempotency-Key`; a retry gets the stored response."""
 
     retries: Retries
     ticket: Ticket | None
 
     async def create(self, path: str, resource: Resource, body: Schema) -> Response:
         """Add a record to the list at `path`."""
-        return await self._once(lambda tx: answers.of_written(path, records.create(tx, resource, body, self._author())))
+        return await self._once(
+            lambda tx: responses.stored_write_response(path, records.create(tx, resource, body, self._author()))
+        )
 
     async def put_all(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> Response:
-        """Create or replace a record for each item, all or none of them if `atomic`."""
+        """Create or replace a record for each item; if `atomic`, all of them or none."""
 
         def put(tx: Transaction) -> Answer:
-            return answers.of_bulk(bulk.put_each(tx, Put(resource, self._author(), self.zone), items, atomic=atomic))
+            return responses.stored_bulk_response(
+                bulk.put_each(tx, Put(resource, self._author(), self.zone), items, atomic=atomic)
+            )
 
         return await self._once(put)
 
     async def _once(self, make: Callable[[Transaction], Answer]) -> Response:
         if self.ticket is None:
-            return answers.finished(await self.database.write(make))
-        return answers.finished(await self.retries.once(self.database, self.ticket, make))
+            return responses.replayable_response(await self.database.write(make))
+        return responses.replayable_response(await self.retries.once(self.database, self.ticket, make))
 
 
-def writing_of(request: Request) -> Writing:
-    """What a write needs; raises the 422 of its note, and of a query string, for a write has none."""
-    return Writing(**_needs(request))
+def write_context_of(request: Request) -> WriteContext:
+    """Return the write context; raises `Invalid` for a bad note or for any query parameter."""
+    return WriteContext(**_fields(request))
 
 
-def writing_once_of(request: Request) -> WritingOnce:
-    """What a POST needs that may be sent again; raises the 422 of `writing_of`, and of the key."""
-    needs = _needs(request)
-    return WritingOnce(**needs, retries=request.app.state.retries, ticket=_ticket(request, needs["caller"]))
+def idempotent_write_context_of(request: Request) -> IdempotentWriteContext:
+    """Return the context of a POST; raises `Invalid` like `write_context_of`, and for a malformed key."""
+    fields = _fields(request)
+    return IdempotentWriteContext(
+        **fields, retries=request.app.state.retries, ticket=_ticket(request, fields["caller"])
+    )
 
 
-Write = Annotated[Writing, Depends(writing_of)]
-WriteOnce = Annotated[WritingOnce, Depends(writing_once_of)]
+Write = Annotated[WriteContext, Depends(write_context_of)]
+WriteOnce = Annotated[IdempotentWriteContext, Depends(idempotent_write_context_of)]
 
 
-def _needs(request: Request) -> dict[str, Any]:
+def _fields(request: Request) -> dict[str, Any]:
     faults = refuse_all(read_pairs(request.scope["query_string"]))
     note = _note(request, faults)
     if faults:
@@ -118,7 +124,7 @@ def _needs(request: Request) -> dict[str, Any]:
     return {
         "database": database_of(request),
         "note": note,
-        "conditions": conditions_of(request),
+        "conditions": preconditions_of(request),
         "zone": request.app.state.settings.zone,
         "caller": caller_of(request),
         "request_id": request.scope["request_id"],
@@ -131,12 +137,19 @@ def _ticket(request: Request, caller: Caller) -> Ticket | None:
         return None
     (key, *others) = keys
     if others or not 0 < len(key) <= MAX_KEY or not all("!" <= character <= "~" for character in key):
-        raise invalid([Fault(f"{KEY} is 1 to {MAX_KEY} visible characters of ASCII, once.", parameter=KEY)])
-    return Ticket(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW]).digest())
+        raise invalid(
+            [
+                Fault(
+                    f"{KEY} must be given once, as 1 to {MAX_KEY} printable ASCII characters without spaces.",
+                    parameter=KEY,
+                )
+            ]
+        )
+    return Ticket(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW_BODY]).digest())
 
 
 def _note(request: Request, faults: list[Fault]) -> str | None:
-    """`X-Change-Note`: UTF-8, percent-encoded where the client can't send it."""
+    """Decode `X-Change-Note`: UTF-8, percent-encoded by clients that cannot send it as it is."""
     header = request.headers.get("x-change-note")
     if header is None:
         return None
@@ -144,7 +157,8 @@ def _note(request: Request, faults: list[Fault]) -> str | None:
     try:
         note = unquote_to_bytes(header.encode("latin-1")).decode()
     except UnicodeDecodeError:
-        faults.append(Fault("X-Change-Note is not UTF-8.", parameter="X-Change-Note"))
+        faults.append(Fault("X-Change-Note must be UTF-8, percent-encoded.", parameter="X-Change-Note"))
     if len(note) > MAX_NOTE or "\0" in note:
-        faults.append(Fault(f"X-Change-Note has at most {MAX_NOTE} characters and no NUL.", parameter="X-Change-Note"))
+        message = f"X-Change-Note must have at most {MAX_NOTE} characters and no NUL."
+        faults.append(Fault(message, parameter="X-Change-Note"))
     return note

@@ -1,1 +1,1 @@
-"""Thin commands: parse, call one service, print."""
+"""The command line: each command parses its arguments, calls one service and prints the result."""

@@ -1,4 +1,4 @@
-"""Commands about accounts: who may sign in, and the tokens of programs."""
+"""Commands that manage user accounts and API tokens."""
 
 import json
 import sys
@@ -9,45 +9,50 @@ import typer
 from machine_monitor.cli import site
 
 VIA = "cli"
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Trigram = Annotated[str, typer.Argument(help="The user's short name.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Trigram = Annotated[str, typer.Argument(help="The user's trigram (short name), such as ADM.", show_default=False)]
 
 
 def add_user(
     trigram: Trigram,
     role: Annotated[
         Literal["viewer", "operator", "lead", "supervisor", "admin"] | None,
-        typer.Option(help="What the user may do; operator, if the user is new."),
+        typer.Option(help="The role. A new user is an operator by default."),
     ] = None,
     first_name: Annotated[str | None, typer.Option(help="First name.")] = None,
     last_name: Annotated[str | None, typer.Option(help="Last name.")] = None,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password, one line.")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input: one line.")
+    ] = False,
 ) -> None:
-    """Add a user, or help one that is there: set the password, or print a link by which the user chooses one."""
+    """Add a user, or change an existing one. Prints a one-time link with which the user sets a password.
+
+    With --password-stdin, sets the password itself and prints nothing.
+    """
     from machine_monitor.services.accounts import invitations, passwords
     from machine_monitor.services.audit.history import Author
 
     given = {"role": role, "first_name": first_name, "last_name": last_name}
     given = {name: value for name, value in given.items() if value is not None}
-    hashed = None
+    password_hash = None
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
         passwords.check(password, [trigram, first_name, last_name])
-        hashed = passwords.hash_now(password)
-    with site.opened() as (settings, database):
-        made = database.transact(lambda tx: invitations.enrol(tx, trigram, given, hashed, Author(VIA)))
-    if made is not None:
-        typer.echo(made.url(site.address(settings.host, settings.port)))
-        typer.echo(f"Whoever opens it first, by {made.expires_at}, chooses the password.", err=True)
+        password_hash = passwords.hash_now(password)
+    with site.open_database() as (settings, database):
+        link = database.transact(lambda tx: invitations.enrol(tx, trigram, given, password_hash, Author(VIA)))
+    if link is not None:
+        typer.echo(link.url(site.base_url(settings.host, settings.port)))
+        typer.echo(f"Send this link to the user. It sets the password, once, until {link.expires_at}.", err=True)
 
 
 def list_users(as_json: Json = False) -> None:
-    """List the people."""
+    """List all users."""
     from machine_monitor.cli import reports
     from machine_monitor.models import USERS
     from machine_monitor.services import records
 
-    with site.opened() as (_, database):
+    with site.open_database() as (_, database):
         found = database.snapshot(lambda tx: records.read_all(tx, USERS))
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -58,28 +63,29 @@ def list_users(as_json: Json = False) -> None:
 def add_token(
     trigram: Trigram,
     scope: Annotated[
-        Literal["read", "write", "admin"], typer.Option(help="What it may do of what the user may.")
+        Literal["read", "write", "admin"],
+        typer.Option(help="The scope: limits what the token can do of the user's role."),
     ] = "write",
-    days: Annotated[int, typer.Option(min=1, max=3650, help="For how long it is good.")] = 90,
-    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    days: Annotated[int, typer.Option(min=1, max=3650, help="The lifetime in days.")] = 90,
+    name: Annotated[str, typer.Option(help="A name that tells what the token is for.")] = "command line",
 ) -> None:
-    """Make a token of a user and print it, alone: it is shown this once."""
+    """Create an API token that acts for a user, and print it. It cannot be shown again."""
     from machine_monitor.models.accounts.token import TokenCreate
     from machine_monitor.services.accounts import tokens
     from machine_monitor.services.records import validation
 
     body = validation.read(TokenCreate, {"name": name, "scope": scope, "days": days})
-    with site.opened() as (_, database):
+    with site.open_database() as (_, database):
         _, text = database.transact(lambda tx: tokens.make(tx, trigram, body))
     typer.echo(text)
 
 
 def list_tokens(as_json: Json = False) -> None:
-    """List the tokens of all users, without what they are sent as."""
+    """List the tokens of all users, without the secrets."""
     from machine_monitor.cli import reports
     from machine_monitor.services.accounts import tokens
 
-    with site.opened() as (_, database):
+    with site.open_database() as (_, database):
         found = database.snapshot(tokens.read_all)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -87,9 +93,13 @@ def list_tokens(as_json: Json = False) -> None:
         reports.print_tokens(found)
 
 
-def revoke_token(number: Annotated[str, typer.Argument(metavar="ID", help="Its number.", show_default=False)]) -> None:
-    """Revoke a token: from now on it is none."""
+def revoke_token(
+    number: Annotated[
+        str, typer.Argument(metavar="ID", help="The token's id, as `mm token list` prints it.", show_default=False)
+    ],
+) -> None:
+    """Revoke a token. It stops working at once."""
     from machine_monitor.services.accounts import tokens
 
-    with site.opened() as (_, database):
+    with site.open_database() as (_, database):
         database.transact(lambda tx: tokens.revoke(tx, number))

@@ -1,4 +1,4 @@
-"""Commands about the whole database: saved to a file, brought back, moved to another place."""
+"""Commands that back up, restore and copy the whole database."""
 
 import json
 from pathlib import Path
@@ -12,67 +12,74 @@ if TYPE_CHECKING:
     from machine_monitor.services.backup.manifest import Manifest
     from machine_monitor.services.backup.transfer import Contents
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="The file to write; its manifest is FILE.json.", show_default=False)],
-    force: Annotated[bool, typer.Option("--force", help="Replace a backup that is there.")] = False,
+    file: Annotated[Path, typer.Argument(help="The file to write. Its manifest is FILE.json.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing backup.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write all there is, as of one moment, to a checked SQLite file, whichever the engine; others may write meanwhile.
+    """Back up the whole database to an SQLite file, and verify it. Works while the service is running.
 
-    Keep the head that is printed: `mm verify --head` tells whether a history still contains it.
+    The backup is a consistent snapshot, also of a PostgreSQL database. Keep the printed head: `mm verify --head` checks
+    that a history still contains it.
     """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import backup as backups
 
-    with site.at(config.load().database_url) as database, site.stoppable(), bar("Saving") as progress:
+    with site.database_at(config.load().database_url) as database, site.exit_on_sigterm(), bar("Saving") as progress:
         saved = backups.save(database, file, replace=force, progress=progress)
     _print(saved, as_json=as_json)
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="A backup, with its manifest beside it.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="The backup; its manifest FILE.json must be in the same folder.", show_default=False)
+    ],
     as_json: Json = False,
 ) -> None:
-    """Bring a backup back as the configured database, which must be empty; one of an older version is migrated."""
+    """Restore a backup into the configured database, which must be empty. An older backup is migrated."""
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import addresses
     from machine_monitor.services import backup as backups
 
     address = addresses.parse(config.load().database_url)
-    with site.stoppable(), bar("Restoring") as progress:
-        held = backups.restore(file, address, progress)
-    _print(held, as_json=as_json)
+    with site.exit_on_sigterm(), bar("Restoring") as progress:
+        contents = backups.restore(file, address, progress)
+    _print(contents, as_json=as_json)
 
 
 def copy(
-    source: Annotated[str, typer.Argument(metavar="SRC_URL", help="Where the records are.", show_default=False)],
-    destination: Annotated[str, typer.Argument(metavar="DST_URL", help="An empty database.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC_URL", help="The URL of the database to copy.", show_default=False)
+    ],
+    destination: Annotated[
+        str, typer.Argument(metavar="DST_URL", help="The URL of an empty database.", show_default=False)
+    ],
     as_json: Json = False,
 ) -> None:
-    """Copy all there is to an empty database of either engine, and compare; others may write to SRC_URL meanwhile."""
+    """Copy a database into an empty one, SQLite or PostgreSQL, and compare them. Works while the service is running."""
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import addresses
     from machine_monitor.services import backup as backups
 
     given, target = addresses.parse(source, "SRC_URL"), addresses.parse(destination, "DST_URL")
-    with site.at(given) as database, site.stoppable(), bar("Copying") as progress:
-        held = backups.copy(database, target, progress)
-    _print(held, as_json=as_json)
+    with site.database_at(given) as database, site.exit_on_sigterm(), bar("Copying") as progress:
+        contents = backups.copy(database, target, progress)
+    _print(contents, as_json=as_json)
 
 
-def _print(held: "Contents | Manifest", *, as_json: bool) -> None:
-    """What was copied; exit 1 if its history was tampered with, which a copy does not mend."""
+def _print(contents: "Contents | Manifest", *, as_json: bool) -> None:
+    """Print what was copied; exit 1 if its history was tampered with, which a copy does not repair."""
     if as_json:
-        typer.echo(json.dumps(held.document(), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(contents.document(), ensure_ascii=False, indent=1))
     else:
-        for table, count in held.tables.items():
+        for table, count in contents.tables.items():
             typer.echo(f"{table:24} {count}")
-        typer.echo(f"head {held.head}")
-    for fault in held.faults:
+        typer.echo(f"head {contents.head}")
+    for fault in contents.faults:
         typer.secho(fault, fg="red", err=True)
-    raise typer.Exit(1 if held.faults else 0)
+    raise typer.Exit(1 if contents.faults else 0)

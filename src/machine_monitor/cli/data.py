@@ -1,4 +1,4 @@
-"""Commands about the records: the schema they live in, the folder they come from."""
+"""Commands that migrate the schema and import from the legacy tool."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ import typer
 
 from machine_monitor.cli import site
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def migrate() -> None:
-    """Bring the database to the schema of this version; safe to run twice, an SQLite file is copied first."""
+    """Upgrade the database to the schema of this version. Copies an SQLite file first; safe to repeat."""
     from machine_monitor import config
     from machine_monitor.database import addresses
     from machine_monitor.database.connect import Database
@@ -23,41 +23,47 @@ def migrate() -> None:
 
     settings = config.load()
     address = addresses.parse(settings.database_url)
-    done = migrations.upgrade(address)
+    result = migrations.upgrade(address)
     database = Database(settings.database_url)
     advice = database.snapshot(health.missing_migration)
-    counted = False
+    recounted = False
     if advice is None:
         upkeep.refresh(database)
-        counted = counters.refresh(database, settings.zone)
+        recounted = counters.refresh(database, settings.zone)
     database.close_writer()
-    if done.copy is not None:
-        typer.echo(f"The file as it was: {done.copy}", err=True)
-    before = "nothing" if done.before is None else done.before
-    moved = f"from {before} to {done.after}" if done.before != done.after else f"already at {done.after}"
+    if result.copy is not None:
+        typer.echo(f"Copied the database to {result.copy} before the upgrade.", err=True)
+    before = "nothing" if result.before is None else result.before
+    moved = f"from {before} to {result.after}" if result.before != result.after else f"already at {result.after}"
     typer.echo(f"{address.shown}: {moved}")
-    if counted:
-        typer.echo(f"Logs are now counted by the calendar of {settings.timezone}.", err=True)
-    if advice is not None and done.before is not None:
+    if recounted:
+        typer.echo(f"The counters of logs now use the time zone {settings.timezone}.", err=True)
+    if advice is not None and result.before is not None:
         raise SchemaMismatch(advice)
     if advice is not None:
         typer.echo(advice, err=True)
 
 
 def sync(
-    source: Annotated[Path, typer.Argument(help="The legacy folder, or the legacy SQLite file.", show_default=False)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the same, write nothing.")] = False,
-    timezone: Annotated[str | None, typer.Option(help="The zone of the legacy clock; MM_TIMEZONE if absent.")] = None,
-    drafts: Annotated[bool, typer.Option("--drafts", help="Import unsaved drafts too, as open logs.")] = False,
+    source: Annotated[Path, typer.Argument(help="The legacy tool's folder or SQLite file.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done; write nothing.")] = False,
+    timezone: Annotated[
+        str | None, typer.Option(help="The time zone of the legacy times. Default: MM_TIMEZONE.")
+    ] = None,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Also import unsaved drafts, as open logs.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Import a legacy folder or database; a second run changes nothing, conflicts are reported, not overwritten."""
+    """Import the records of the legacy tool. Safe to repeat: a second run changes nothing.
+
+    Records that were edited here since their import are reported as conflicts, and not overwritten. Exit status 1 if
+    there are conflicts or rejected records.
+    """
     from machine_monitor.cli import reports
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import legacy
 
-    with site.opened() as (settings, database):
-        zone = site.zone(timezone, settings)
+    with site.open_database() as (settings, database):
+        zone = site.time_zone(timezone, settings)
         with bar("Importing") as progress:
             report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
     if as_json:

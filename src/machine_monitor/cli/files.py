@@ -1,4 +1,4 @@
-"""Commands about files of records: write them out, and read them back."""
+"""Commands that export records to files and import them."""
 
 import json
 from pathlib import Path
@@ -8,25 +8,30 @@ import typer
 
 from machine_monitor.cli import site
 from machine_monitor.errors import UsageError
-from machine_monitor.suggestions import nearest
+from machine_monitor.suggestions import did_you_mean
 
-Timezone = Annotated[str | None, typer.Option(help="The zone of local times; MM_TIMEZONE if absent.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Timezone = Annotated[str | None, typer.Option(help="The time zone of times without an offset. Default: MM_TIMEZONE.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def export(
     target: Annotated[
-        Path, typer.Argument(help="A file .ndjson, .csv or .xlsx; with --legacy, a new folder.", show_default=False)
+        Path,
+        typer.Argument(
+            help="The file to write: .ndjson, .csv or .xlsx. With --legacy: a new folder.", show_default=False
+        ),
     ],
-    resource: Annotated[str, typer.Option(help="What to write: logs, machines, log_types or users.")] = "logs",
-    query: Annotated[str, typer.Option(help="Which of it, as in a URL: 'type=error&sort=machine'.")] = "",
-    dialect: Annotated[str | None, typer.Option(help="How CSV is written: rfc4180 or excel.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    legacy_shape: Annotated[bool, typer.Option("--legacy", help="Write all there is, as the legacy folder.")] = False,
+    resource: Annotated[str, typer.Option(help="The records to export: logs, machines, log_types or users.")] = "logs",
+    query: Annotated[str, typer.Option(help="Filters and sort order, as in a URL: 'type=error&sort=machine'.")] = "",
+    dialect: Annotated[str | None, typer.Option(help="The CSV dialect: rfc4180 (default) or excel.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    legacy_shape: Annotated[
+        bool, typer.Option("--legacy", help="Export all records as a folder of the legacy tool.")
+    ] = False,
     timezone: Timezone = None,
     as_json: Json = False,
 ) -> None:
-    """Write records to a file that other programs read and `import` reads back; logs oldest first."""
+    """Export records to a file, which `mm import` can read back. Logs are written oldest first."""
     import asyncio
 
     from machine_monitor.cli.progress import bar
@@ -37,34 +42,38 @@ def export(
 
     if legacy_shape:
         if resource != "logs" or query or dialect or force:
-            raise UsageError("--legacy writes all there is: it goes with no --resource, --query, --dialect or --force.")
+            raise UsageError("--legacy exports all records: omit --resource, --query, --dialect and --force.")
         _export_folder(target, timezone, as_json=as_json)
         return
-    chosen = {known.name: known for known in RESOURCES}
-    if resource not in chosen:
-        raise UsageError(
-            f"There is no resource '{resource}'; there are {', '.join(chosen)}.{nearest(resource, chosen)}"
-        )
-    wish = tabular.Wish(target, chosen[resource], query, dialect, force)
-    with site.opened() as (settings, database), bar("Exporting") as progress:
-        clock = TimeContext(site.zone(timezone, settings), instants.now())
-        count = asyncio.run(tabular.save(database, wish, clock, progress))
+    resources = {each.name: each for each in RESOURCES}
+    if resource not in resources:
+        raise UsageError(f"--resource must be one of {', '.join(resources)}.{did_you_mean(resource, resources)}")
+    request = tabular.ExportRequest(target, resources[resource], query, dialect, force)
+    with site.open_database() as (settings, database), bar("Exporting") as progress:
+        time_context = TimeContext(site.time_zone(timezone, settings), instants.now())
+        count = asyncio.run(tabular.save(database, request, time_context, progress))
     typer.echo(json.dumps({resource: count}) if as_json else f"{count} {resource} written")
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(help="A file .ndjson or .csv, as `export` writes it.", show_default=False)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report the same, write nothing.")] = False,
+    source: Annotated[
+        Path, typer.Argument(help="The file to read: .ndjson or .csv, as `mm export` writes it.", show_default=False)
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done; write nothing.")] = False,
     timezone: Timezone = None,
     as_json: Json = False,
 ) -> None:
-    """Read logs or machines from a file: each line is what a PUT by its key does; a second run changes nothing."""
+    """Import logs or machines from a file. Safe to repeat: a second run changes nothing.
+
+    Each line creates or replaces the record with its key (uuid of a log, name of a machine). Invalid lines are
+    reported, all others are imported. Exit status 1 if a line was rejected or is in conflict.
+    """
     from machine_monitor.cli import reports
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import tabular
 
-    with site.opened() as (settings, database), bar("Importing") as progress:
-        zone = site.zone(timezone, settings)
+    with site.open_database() as (settings, database), bar("Importing") as progress:
+        zone = site.time_zone(timezone, settings)
         report = tabular.import_file(database, source, zone, dry_run=dry_run, progress=progress)
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
@@ -74,12 +83,12 @@ def import_(
 
 
 def _export_folder(target: Path, timezone: str | None, *, as_json: bool) -> None:
-    """Write the records as the legacy folder; what that shape cannot hold is counted."""
+    """Export all records as a folder of the legacy tool, and report what that format cannot store."""
     from machine_monitor.cli import reports
     from machine_monitor.services import legacy
 
-    with site.opened() as (settings, database):
-        report = legacy.export(database, target, site.zone(timezone, settings))
+    with site.open_database() as (settings, database):
+        report = legacy.export(database, target, site.time_zone(timezone, settings))
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
     else:

@@ -1,4 +1,4 @@
-"""The command `machine-monitor`, short `mm`. What a command needs is imported when it runs: help must be instant."""
+"""The command `machine-monitor`, short `mm`. Commands import what they need when they run, so that help is instant."""
 
 import gc
 import sys
@@ -12,37 +12,50 @@ from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
     name="mm",
-    help="Machine Monitor: interventions on machines, recorded and found again.",
+    help="Machine Monitor: record interventions on machines, and find any of them instantly.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(service.serve)
-app.command()(service.demo)
+
+
+def _examples(*lines: str) -> str:
+    """Return the end of a command's help."""
+    return "\n\n".join(["Examples:", *lines])
+
+
+app.command(epilog=_examples("mm serve", "mm serve --host 0.0.0.0 --port 8080 --workers 2"))(service.serve)
+app.command(epilog=_examples("mm demo", "mm demo --machines 10 --logs 500"))(service.demo)
 app.command()(data.migrate)
-app.command()(data.sync)
-app.command()(files.export)
-app.command("import")(files.import_)
-app.command()(copies.backup)
-app.command()(copies.restore)
-app.command()(copies.copy)
+app.command(epilog=_examples("mm sync old-data --dry-run", "mm sync old-data --timezone Europe/Paris"))(data.sync)
+app.command(
+    epilog=_examples(
+        "mm export logs.csv --dialect excel",
+        "mm export errors.xlsx --query 'type=error&started_at__gte=-30d'",
+        "mm export machines.ndjson --resource machines",
+    )
+)(files.export)
+app.command("import", epilog=_examples("mm import logs.csv --dry-run", "mm import machines.ndjson"))(files.import_)
+app.command(epilog=_examples("mm backup monday.db"))(copies.backup)
+app.command(epilog=_examples("MM_DATABASE_URL=sqlite:///new.db mm restore monday.db"))(copies.restore)
+app.command(epilog=_examples("mm copy sqlite:///machine-monitor.db postgresql://user@host/name"))(copies.copy)
 app.command()(service.verify)
 app.command()(service.doctor)
-app.command()(service.openapi)
-users = typer.Typer(help="The people who intervene.", no_args_is_help=True)
-users.command("add")(accounts.add_user)
+app.command(epilog=_examples("mm openapi > openapi.json"))(service.openapi)
+users = typer.Typer(help="Manage user accounts.", no_args_is_help=True)
+users.command("add", epilog=_examples("mm user add ADM --role admin --first-name Ada"))(accounts.add_user)
 users.command("list")(accounts.list_users)
 app.add_typer(users, name="user")
-tokens = typer.Typer(help="What programs act for users by.", no_args_is_help=True)
-tokens.command("add")(accounts.add_token)
+tokens = typer.Typer(help="Manage API tokens, with which programs act for a user.", no_args_is_help=True)
+tokens.command("add", epilog=_examples("mm token add ADM --scope read --days 30 --name dashboard"))(accounts.add_token)
 tokens.command("list")(accounts.list_tokens)
-tokens.command("revoke")(accounts.revoke_token)
+tokens.command("revoke", epilog=_examples("mm token revoke 3"))(accounts.revoke_token)
 app.add_typer(tokens, name="token")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"machine-monitor {version('machine-monitor')}")
@@ -51,7 +64,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the Python traceback of an error.")] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -60,27 +73,29 @@ def _options(
 
 
 class State:
-    """What the options before the command's name say."""
+    """The options before the name of the command."""
 
     debug = False
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 1 done but not clean, 2 nothing done; no traceback unless asked for."""
-    # A command makes many records and no cycles: to look for some took a sixth of an import.
+    """Run the command line. Exit status: 0 done, 1 done with problems, 2 nothing done. Tracebacks only with --debug."""
+    # Commands create many objects and no cycles. With the default threshold, collections take a sixth of an import.
     gc.set_threshold(20_000)
     try:
         app()
     except MonitorError as error:
         _fail(error.detail)
-    except Exception as error:  # noqa: BLE001 -- the outermost place: a person gets a sentence
-        _fail(f"{type(error).__name__}: {error}. Run again with `mm --debug` for the traceback.")
+    except OSError as error:
+        _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None) + ".")
+    except Exception as error:  # noqa: BLE001 -- the outermost handler: users get a sentence
+        _fail(f"Unexpected error: {str(error) or type(error).__name__}. Run it again as `mm --debug ...` for details.")
 
 
-def _fail(sentence: str) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     if State.debug:
         traceback.print_exc()
-    typer.secho(sentence, fg="red", err=True)
+    typer.secho(message, fg="red", err=True)
     sys.exit(2)
 
 

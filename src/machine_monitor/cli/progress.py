@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, nothing where the output is piped."""
+"""A progress bar on stderr, if it is a terminal."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 @contextmanager
 def bar(title: str) -> Generator[Callable[[int, int], None]]:
-    """A function that shows how much of how many is done, on stderr."""
+    """Show a progress bar; yields a function that takes (done, total)."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)

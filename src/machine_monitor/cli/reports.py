@@ -1,4 +1,4 @@
-"""What a person reads of a command's result."""
+"""Print the results of commands as tables and lines for people."""
 
 from typing import Any
 
@@ -11,30 +11,30 @@ LEVELS = {"error": "red", "note": "yellow"}
 
 
 def print_sync(report: dict[str, Any], *, dry_run: bool) -> None:
-    """The outcomes of a sync, and its problems."""
+    """Print the outcomes and problems of a sync or an import."""
     console = Console()
-    table = Table("", *OUTCOMES, title="What would be done" if dry_run else None, title_justify="left")
+    table = Table("", *OUTCOMES, title="Dry run: this would be done" if dry_run else None, title_justify="left")
     for name in ("machines", "logs", "users", "log_types"):
         table.add_row(name.replace("_", " "), *[str(report[name][outcome]) for outcome in OUTCOMES])
     console.print(table)
     if report["ignored"]:
         console.print(f"files ignored: {report['ignored']}")
     for problem in report["problems"]:
-        place = problem["file"] + (f" ({problem['field']})" if problem["field"] else "")
-        line = Text.assemble((problem["level"], LEVELS[problem["level"]]), f" {place}: {problem['message']}")
+        location = problem["file"] + (f" ({problem['field']})" if problem["field"] else "")
+        line = Text.assemble((problem["level"], LEVELS[problem["level"]]), f" {location}: {problem['message']}")
         console.print(line, soft_wrap=True)
 
 
 def print_export(report: dict[str, Any]) -> None:
-    """What an export wrote, and what it could not hold."""
+    """Print what an export in the legacy format wrote, and what that format cannot store."""
     console = Console()
     console.print(", ".join(f"{report[name]} {name}" for name in ("machines", "logs", "users")) + " written")
     for what, count in report["not_held"].items():
-        console.print(f"not held by that shape: {what}: {count}")
+        console.print(f"cannot be stored in the legacy format: {what} of {count} records")
 
 
 def print_users(users: list[dict[str, Any]]) -> None:
-    """The people, one a line."""
+    """Print users, one per line."""
     table = Table("trigram", "first name", "last name", "role", "active")
     for user in users:
         names = [user["first_name"] or "", user["last_name"] or ""]
@@ -43,7 +43,7 @@ def print_users(users: list[dict[str, Any]]) -> None:
 
 
 def print_tokens(tokens: list[dict[str, Any]]) -> None:
-    """The tokens, one a line."""
+    """Print tokens, one per line."""
     names = ("id", "name", "user", "scope", "expires_at", "last_used_at")
     table = Table(*[name.replace("_", " ") for name in names])
     for token in tokens:

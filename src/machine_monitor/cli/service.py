@@ -1,4 +1,4 @@
-"""Commands about the service: run it, try it, look at it."""
+"""Commands that run and check the service."""
 
 import json
 import os
@@ -12,58 +12,57 @@ from machine_monitor.errors import UsageError
 
 if TYPE_CHECKING:
     from machine_monitor.config import Settings
-    from machine_monitor.services.demo import Account
+    from machine_monitor.services.accounts.invitations import InvitationLink
+    from machine_monitor.services.demo import AdminAccess
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on; MM_HOST if absent.")]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; MM_PORT if absent.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Host = Annotated[str | None, typer.Option(help="The address to listen on. Default: MM_HOST.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to listen on. Default: MM_PORT.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def serve(
     host: Host = None,
     port: Port = None,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="The number of worker processes.")] = 1,
     open_: Annotated[
-        bool, typer.Option("--open", help="While there is no account at all, let anyone read and write.")
+        bool, typer.Option("--open", help="Allow everyone to read and write, until the first account exists.")
     ] = False,
 ) -> None:
-    """Serve the API. While no admin has a password, print a link that makes one."""
+    """Run the service: the API and the web console.
+
+    On the first start it prints a link that creates the first admin. Stop it with Ctrl-C.
+    """
     from machine_monitor import config
     from machine_monitor.api.serving import console
-    from machine_monitor.database.connect import Database
-    from machine_monitor.services.accounts import invitations
-    from machine_monitor.services.projections import counters, upkeep
 
     if open_:
-        # The workers read the environment.
+        # The workers read their settings from the environment.
         os.environ["MM_OPEN"] = "true"
     settings = config.load()
     host, port = host or settings.host, settings.port if port is None else port
-    # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
-    database = Database(settings.database_url)
-    upkeep.prepare(database)
-    counters.refresh(database, settings.zone)
-    first = database.transact(invitations.invite_first)
-    database.close_writer()
+    first = _prepare(settings)
     if first is not None:
         typer.echo(
-            f"No admin has a password yet. Until {first.expires_at}, whoever opens this link becomes an admin:\n"
-            f"  {first.url(site.address(host, port))}\n"
-            'By hand: POST /setup {"code": the part behind "code=", "password", "trigram"}.'
+            "There is no admin with a password yet. Open this link to create the first one "
+            f"(it works once, until {first.expires_at}):\n"
+            f"  {first.url(site.base_url(host, port))}\n"
+            'Without a browser: POST /setup {"code": "<the part after code=>", "trigram": "...", "password": "..."}'
         )
     if console.load() is None:
-        typer.echo("The console is not there, this is the API alone: `make console` builds it in a checkout.", err=True)
+        message = "The web console was not built, so only the API is available. In a checkout, run `make console`."
+        typer.echo(message, err=True)
     if settings.open:
-        typer.echo("Whoever reaches this service may read and write, until there is an account.", err=True)
+        message = "Open access: everyone who reaches this service may read and write, until the first account exists."
+        typer.echo(message, err=True)
     _run("machine_monitor.asgi:app", settings, host=host, port=port, workers=workers)
 
 
 def demo(
     port: Port = None,
-    machines: Annotated[int, typer.Option(min=1, max=500, help="How many machines.")] = 40,
-    logs: Annotated[int, typer.Option(min=0, max=200_000, help="How many logs.")] = 5_000,
+    machines: Annotated[int, typer.Option(min=1, max=500, help="The number of machines.")] = 40,
+    logs: Annotated[int, typer.Option(min=0, max=200_000, help="The number of logs.")] = 5_000,
 ) -> None:
-    """Fill a throw-away database with a believable plant, and serve it on this machine."""
+    """Try the service with sample data, in a temporary database on this machine."""
     import signal
     import tempfile
     from pathlib import Path
@@ -75,35 +74,36 @@ def demo(
     from machine_monitor.services.demo.plant import ADMIN
 
     settings = config.load()
-    # uvicorn passes the signal on when it has stopped; by default that would end the process before the folder is gone.
+    # After its shutdown uvicorn raises the signal again, which by default would end the process before the cleanup.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
         account = _fill(chosen, machines, logs)
-        here = site.address("127.0.0.1", settings.port if port is None else port)
-        place = "/ui/" if console.load() else "/docs"
+        here = site.base_url("127.0.0.1", settings.port if port is None else port)
+        page = "/ui/" if console.load() else "/docs"
         typer.echo(
-            f"{machines} machines and {logs} logs, until you press Ctrl-C. Try it: {here}{place}\n"
-            f"To sign in as its admin, {ADMIN}, once; afterwards with the password at its end: {account.url(here)}\n"
-            f"What programs send (Swagger's Authorize takes the token alone): Authorization: Bearer {account.token}"
+            f"Demo with {machines} machines and {logs} logs: {here}{page} (stop it with Ctrl-C)\n"
+            f"Sign in as the admin {ADMIN} with this link, which works once: {account.url(here)}\n"
+            f"Later sign-ins: user {ADMIN}, password {account.password}\n"
+            f"For programs, and for Authorize at /docs (there the token alone): Authorization: Bearer {account.token}"
         )
         _run(create_app(chosen, configure(chosen)), chosen, host="127.0.0.1", port=int(here.rpartition(":")[2]))
 
 
 def doctor(
     rebuild_search: Annotated[
-        bool, typer.Option("--rebuild-search", help="First make the search index and the counts again.")
+        bool, typer.Option("--rebuild-search", help="First rebuild the search index and the counters.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print the settings and the state of the database; exit 1 if something needs mending."""
+    """Print the settings and check the database. Exit status 1 if something needs attention."""
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.checks import health
     from machine_monitor.services.projections import counters, upkeep
 
     if rebuild_search:
-        with site.opened() as (settings, database), bar("Indexing") as progress:
+        with site.open_database() as (settings, database), bar("Indexing") as progress:
             database.transact(lambda tx: upkeep.rebuild_search(tx, progress))
             database.transact(lambda tx: counters.rebuild(tx, settings.zone))
     report = health.examine(config.load())
@@ -117,38 +117,59 @@ def doctor(
 
 def verify(
     head: Annotated[
-        str | None, typer.Option(help="A head printed before, which the history must contain: its end may be cut.")
+        str | None,
+        typer.Option(
+            help="A head printed earlier. Checks that the history still contains it, so that its end was not removed."
+        ),
     ] = None,
 ) -> None:
-    """Check the chain of the history, and compare the search index and the counts with the records.
+    """Verify the hash chain of the history, the search index and the counters.
 
-    Prints the head of the history; exit 1 if something is not as it was written.
+    Prints the head of the history: keep it for a later --head. Exit status 1 if something was changed.
     """
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.audit import hash_chain
     from machine_monitor.services.checks import verify
 
-    known = None if head is None else hash_chain.read_head(head)
-    with site.opened() as (_, database), bar("Verifying") as progress:
-        verdict = verify.verify(database, known, progress)
-    for fault in verdict.faults or ["Everything is as it was written."]:
+    expected = None if head is None else hash_chain.read_head(head)
+    with site.open_database() as (_, database), bar("Verifying") as progress:
+        verdict = verify.verify(database, expected, progress)
+    for fault in verdict.faults or ["Everything is correct."]:
         typer.echo(fault)
     typer.echo(f"head {verdict.head}")
     raise typer.Exit(1 if verdict.faults else 0)
 
 
 def openapi() -> None:
-    """Print the OpenAPI document."""
+    """Print the OpenAPI document of the API."""
     from machine_monitor.api.app import create_app
     from machine_monitor.config import Settings
 
-    # Of the product, not of this site: the document does not depend on settings.
+    # Default settings: the document does not depend on the site.
     document = create_app(Settings.model_construct()).openapi()
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
 
 
-def _fill(settings: "Settings", machines: int, logs: int) -> "Account":
-    """Fill a new database with a plant; what lets its admin in."""
+def _prepare(settings: "Settings") -> "InvitationLink | None":
+    """Set the database up; returns the link that creates the first admin, if there is none yet.
+
+    Once, before the workers start: one process sets the database up, and an error is reported once.
+    """
+    from machine_monitor.database.connect import Database
+    from machine_monitor.services.accounts import invitations
+    from machine_monitor.services.projections import counters, upkeep
+
+    database = Database(settings.database_url)
+    with site.announce_new_file(database):
+        upkeep.prepare(database)
+    counters.refresh(database, settings.zone)
+    first = database.transact(invitations.invite_first)
+    database.close_writer()
+    return first
+
+
+def _fill(settings: "Settings", machines: int, logs: int) -> "AdminAccess":
+    """Fill a new database with sample data; returns the access of its admin."""
     from datetime import datetime
 
     from machine_monitor.cli.progress import bar
@@ -159,21 +180,24 @@ def _fill(settings: "Settings", machines: int, logs: int) -> "Account":
     database = Database(settings.database_url)
     upkeep.prepare(database)
     counters.refresh(database, settings.zone)
-    with bar("Filling a plant") as progress:
+    with bar("Creating sample data") as progress:
         plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
-    account = database.transact(plant.open_account)
+    account = database.transact(plant.create_admin_access)
     database.close_writer()
     return account
 
 
 def _run(app: Any, settings: "Settings", **options: Any) -> None:
-    """Serve until told to stop; raises `UsageError` if the server cannot start."""
+    """Run the server until it is stopped; raises `UsageError` if it cannot start."""
     from machine_monitor.api.serving import server
 
     try:
         server.run(app, settings, **options)
     except SystemExit as stopped:
         if stopped.code:
-            message = f"The server did not start on {options['host']}:{options['port']}: the lines above say why."
+            message = (
+                f"The server could not start on {options['host']}:{options['port']}; see the message above. "
+                "If the port is in use, choose another one with --port."
+            )
             raise UsageError(message) from None
         raise

@@ -1,4 +1,4 @@
-"""What commands work on: the configured database, in the site's time zone."""
+"""What commands work on: the configured database, and the site's time zone."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,35 +11,47 @@ if TYPE_CHECKING:
     from machine_monitor.database.addresses import Address
     from machine_monitor.database.connect import Database
 
-# A command holds up nobody: who waits for it stops it.
-PATIENCE_SECONDS = 24 * 3600.0
+# Queries of commands have practically no timeout: the user can stop the command.
+QUERY_TIMEOUT_SECONDS = 24 * 3600.0
 
 
 @contextmanager
-def opened() -> "Generator[tuple[Settings, Database]]":
-    """The configured database, set up if it is empty."""
+def open_database() -> "Generator[tuple[Settings, Database]]":
+    """Open the configured database, and set it up if it is empty."""
     from machine_monitor import config
     from machine_monitor.database.connect import Database
     from machine_monitor.services.projections import upkeep
 
     settings = config.load()
-    database = Database(settings.database_url, PATIENCE_SECONDS)
-    upkeep.prepare(database, settings.zone)
+    database = Database(settings.database_url, QUERY_TIMEOUT_SECONDS)
+    with announce_new_file(database):
+        upkeep.prepare(database, settings.zone)
     try:
         yield settings, database
     finally:
         database.close_writer()
 
 
-def address(host: str, port: int) -> str:
-    """How this machine reaches a service that listens there."""
+@contextmanager
+def announce_new_file(database: "Database") -> "Generator[None]":
+    """Tell the user if the block creates the SQLite file: the command may have been run in the wrong folder."""
+    import typer
+
+    existed = database.address.exists
+    yield
+    if not existed:
+        typer.echo(f"Created a new database: {database.address.path}", err=True)
+
+
+def base_url(host: str, port: int) -> str:
+    """Return the URL at which this machine reaches a service that listens there."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- not listened on
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
-def stoppable() -> "Generator[None]":
-    """Lets a command that is told to end clean up behind itself."""
+def exit_on_sigterm() -> "Generator[None]":
+    """Let a command clean up on SIGTERM: it raises `SystemExit`."""
     import signal
     import sys
 
@@ -51,19 +63,19 @@ def stoppable() -> "Generator[None]":
 
 
 @contextmanager
-def at(place: "str | Address") -> "Generator[Database]":
-    """A database as it is, never set up."""
+def database_at(url: "str | Address") -> "Generator[Database]":
+    """Open a database as it is, without setting it up."""
     from machine_monitor.database.connect import Database
 
-    database = Database(place, PATIENCE_SECONDS)
+    database = Database(url, QUERY_TIMEOUT_SECONDS)
     try:
         yield database
     finally:
         database.close_writer()
 
 
-def zone(name: str | None, settings: "Settings") -> "ZoneInfo":
-    """The zone of that name, checked as the setting is."""
+def time_zone(name: str | None, settings: "Settings") -> "ZoneInfo":
+    """Return the time zone of this name, or the site's; raises `BadSetting` if there is none."""
     from machine_monitor import config
 
     return settings.zone if name is None else config.zone(name)

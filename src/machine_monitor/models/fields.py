@@ -1,6 +1,7 @@
-"""What a field holds: the types that the schemas of all resources are made of, and the rules of their values.
+"""Field types of the schemas, with their validation rules.
 
-A `Kind` in the annotation is what the query engine reads; the validators are what a body must pass.
+The query engine reads the `Kind` in an annotation; Pydantic runs the validators on bodies. The message of a validator
+begins with "must": `services.records.validation` puts the name of the field before it.
 """
 
 import re
@@ -76,7 +77,7 @@ def stored(kind: Kind, description: str, default: Any = PydanticUndefined, **opt
 
 def _storable(text: str) -> str:
     if _NOT_STORABLE.search(text):
-        code, message = "text", "A text has no NUL and no lone surrogate."
+        code, message = "text", "must not contain NUL characters or unpaired surrogates."
         raise PydanticCustomError(code, message)
     return text
 
@@ -85,14 +86,17 @@ def _machine_name(name: str) -> str:
     bad = "/" in name or name != name.strip() or name in (".", "..")
     if bad or _CONTROL.search(name):
         code = "machine_name"
-        message = "A machine's name has no '/', no control character and no blank at its ends, and is not '.' or '..'."
+        message = (
+            "must not contain '/' or control characters, must not start or end with a space, "
+            "and must not be '.' or '..'."
+        )
         raise PydanticCustomError(code, message)
     return name
 
 
 def _composed_name(name: str) -> str:
     if len(unicodedata.normalize("NFC", name)) > MAX_NAME:
-        raise PydanticCustomError("machine_name", "A machine's name has at most 120 characters.")
+        raise PydanticCustomError("machine_name", "must have at most 120 characters.")
     return _machine_name(name)
 
 
@@ -106,7 +110,7 @@ def _instant(value: object, info: ValidationInfo) -> datetime:
     except BadTime as error:
         code = "time"
         raise PydanticCustomError(code, str(error)) from None  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
-    code, message = "time", "A time is a text, such as 2025-07-25T13:18:25Z."
+    code, message = "time", "must be a time as text, such as 2025-07-25T13:18:25Z."
     raise PydanticCustomError(code, message)
 
 
@@ -122,7 +126,7 @@ def _checked_attributes(value: object, *, removable: bool) -> dict[str, Any]:
     code = "attributes"
     # A patch may remove as many as it adds.
     if not isinstance(value, dict) or (len(value) > MAX_ATTRIBUTES and not removable):
-        message = f"Attributes are an object of at most {MAX_ATTRIBUTES} keys."
+        message = f"must be an object with at most {MAX_ATTRIBUTES} keys."
         raise PydanticCustomError(code, message)
     for key, content in value.items():
         fault = _key_fault(key) or _content_fault(content, removable=removable)
@@ -140,18 +144,31 @@ def _key_fault(key: str) -> str | None:
 
 def _content_fault(content: object, *, removable: bool) -> str | None:
     if isinstance(content, str):
-        return (
-            "A text among the attributes has at most 1,000 characters." if len(content) > MAX_ATTRIBUTE_TEXT else None
-        )
+        return "must not contain a text of more than 1,000 characters." if len(content) > MAX_ATTRIBUTE_TEXT else None
     if isinstance(content, int) and not isinstance(content, bool) and abs(content) > MAX_INTEGER:
-        return "An integer has at most 53 bits."
+        return "must not contain an integer beyond ±9007199254740991 (53 bits)."
     if isinstance(content, int | float) or (content is None and removable):
         return None
-    return "A value among the attributes is a text, a number, true or false."
+    return "must contain only texts, numbers, true and false as values."
+
+
+def _code_pattern(length: int) -> str:
+    return rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{length - 1}}}$"
 
 
 def _code(length: int) -> StringConstraints:
-    return StringConstraints(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{length - 1}}}$", max_length=length)
+    return StringConstraints(pattern=_code_pattern(length), max_length=length)
+
+
+_CODE_LENGTH, _TRIGRAM_LENGTH = 40, 12
+_UUID_PATTERN = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+# What the patterns of the fields mean, for messages: the rest of a sentence that begins with the field's name.
+PATTERN_RULES = {
+    _code_pattern(length): (
+        f"must have 1 to {length} characters: letters, digits, '_', '.' and '-', beginning with a letter or a digit."
+    )
+    for length in (_CODE_LENGTH, _TRIGRAM_LENGTH)
+} | {_UUID_PATTERN: "must be a UUID, such as 01890a5d-ac96-774b-bcce-b302099a8057."}
 
 
 _ATTRIBUTE_VALUE = [
@@ -189,8 +206,8 @@ NamedMachine = Annotated[
 ]
 ShortText = Annotated[str, TEXT, StringConstraints(max_length=200), AfterValidator(_storable)]
 LongText = Annotated[str, TEXT, StringConstraints(max_length=20_000), AfterValidator(_storable)]
-Code = Annotated[str, CODE, _code(40)]
-Trigram = Annotated[str, CODE, _code(12)]
+Code = Annotated[str, CODE, _code(_CODE_LENGTH)]
+Trigram = Annotated[str, CODE, _code(_TRIGRAM_LENGTH)]
 Severity = Annotated[Literal["info", "minor", "major", "critical"], SEVERITY]
 Status = Annotated[Literal["open", "in_progress", "done", "cancelled"], STATUS]
 Role = Annotated[Literal["viewer", "operator", "lead", "supervisor", "admin"], ROLE]
@@ -208,7 +225,7 @@ Instant = Annotated[
 Uuid = Annotated[
     str,
     UUID,
-    StringConstraints(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"),
+    StringConstraints(pattern=_UUID_PATTERN),
     AfterValidator(str.lower),
     WithJsonSchema({"type": "string", "format": "uuid"}),
 ]

@@ -6,7 +6,7 @@ import pytest_asyncio
 from api.access.site import ROLES, SCOPES, opened, trigram_of
 from machine_monitor.api.access import action_of, needs
 from machine_monitor.api.app import create_app
-from machine_monitor.api.route import Route, tagged
+from machine_monitor.api.route import Route, create_router
 from machine_monitor.config import Settings
 from machine_monitor.models.accounts.token import SCOPE
 from machine_monitor.models.fields import ROLE
@@ -164,7 +164,7 @@ async def test_roles_and_scopes_are_those_of_the_models():
 
 async def test_a_route_without_an_action_is_refused_at_declaration():
     with pytest.raises(TypeError, match="needs"):
-        tagged("test").get("/test")(needs)
+        create_router("test").get("/test")(needs)
     with pytest.raises(TypeError, match="needs"):
         action_of("/test", {"dependencies": []})
 

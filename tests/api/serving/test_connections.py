@@ -20,13 +20,13 @@ POST = b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
 @pytest.fixture
 def port(sqlite_database_url, monkeypatch):
     """The port of a service with timeouts of half a second, which it checks often."""
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "CHECK_SECONDS", 0.05)
     with threaded(Settings(database_url=sqlite_database_url, head_timeout=0.5, body_timeout=0.5)) as (_, opened):
         yield opened
 
 
 def cut_count(reason):
-    return metrics.CUT.labels(reason)._value.get()
+    return metrics.ABORTED_CONNECTIONS.labels(reason)._value.get()
 
 
 def drip(client, data, seconds):
@@ -111,7 +111,7 @@ def test_a_keep_alive_connection_in_use_is_not_cut(port):
 
 
 def test_an_idle_keep_alive_connection_is_closed(sqlite_database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.api.serving.server.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("machine_monitor.api.serving.server.KEEP_ALIVE_SECONDS", 0.3)
     with threaded(Settings(database_url=sqlite_database_url)) as (_, port), connect(port) as client:
         client.sendall(GET + b"\r\n")
         began = time.monotonic()
@@ -121,8 +121,8 @@ def test_an_idle_keep_alive_connection_is_closed(sqlite_database_url, monkeypatc
 
 @pytest.mark.parametrize("patient", [False, True])
 def test_a_response_that_the_client_does_not_read_is_aborted(sqlite_database_url, monkeypatch, patient):
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(connections, "UNTAKEN_SECONDS", 60 if patient else 0.3)
+    monkeypatch.setattr(connections, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SEND_TIMEOUT_SECONDS", 60 if patient else 0.3)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     before = cut_count("answer")
     with threaded(Settings(database_url=sqlite_database_url, head_timeout=0.2)) as (_, port), socket.socket() as client:
@@ -137,8 +137,8 @@ def test_a_response_that_the_client_does_not_read_is_aborted(sqlite_database_url
 
 
 def test_a_slow_reader_of_a_long_response_gets_all_of_it(sqlite_database_url, monkeypatch):
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(connections, "UNTAKEN_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SEND_TIMEOUT_SECONDS", 0.5)
     fill(sqlite_database_url, 400, comment="as it was " * 1_500)
     settings = Settings(database_url=sqlite_database_url, head_timeout=0.2, body_timeout=0.2)
     with threaded(settings) as (_, port), connect(port) as client:

@@ -41,7 +41,7 @@ def put(url, resource, *items):
 
 def export(url, path, resource="logs", **wish):
     """Export records to a file; return their number."""
-    wish = tabular.Wish(path, RESOURCES[resource], replace=True, **wish)
+    wish = tabular.ExportRequest(path, RESOURCES[resource], replace=True, **wish)
     return asyncio.run(tabular.save(Database(url), wish, TimeContext(UTC, instants.now()), lambda *_: None))
 
 

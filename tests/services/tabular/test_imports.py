@@ -286,7 +286,7 @@ def test_an_overlong_line_is_refused(import_text):
 def test_a_table_is_read_line_by_line(tmp_path):
     path = tmp_path / "x.ndjson"
     path.write_text(lines(*[{"name": f"M{number}"} for number in range(3)]))
-    entries = read.table(path).entries()
+    entries = read.open_file(path).entries()
     assert next(entries).members == {"name": "M0"}
     assert next(entries).line == 2
     entries.close()

@@ -31,7 +31,8 @@ def without_blank_lines(rows):
 
 def parsed(dialect, data):
     found = [
-        dialect.split(line.raw.decode().rstrip("\r\n")) for line in lines.records(io.BytesIO(data), dialect.goes_on)
+        dialect.split(line.raw.decode().rstrip("\r\n"))
+        for line in lines.records(io.BytesIO(data), dialect.is_continued)
     ]
     return [[None if cell is None else dialect.text(cell) for cell in row] for row in found[1:]]
 
@@ -65,7 +66,7 @@ def test_misplaced_quotes_are_an_error(line):
 
 def test_a_stray_quote_affects_only_its_line():
     data = b'h\n5" pipe\nnext\n"two\nlines"\nlast\n'
-    found = [(line.number, line.raw) for line in lines.records(io.BytesIO(data), DIALECTS["rfc4180"].goes_on)]
+    found = [(line.number, line.raw) for line in lines.records(io.BytesIO(data), DIALECTS["rfc4180"].is_continued)]
     assert found == [(1, b"h\n"), (2, b'5" pipe\n'), (3, b"next\n"), (4, b'"two\nlines"\n'), (6, b"last\n")]
 
 
@@ -77,6 +78,6 @@ def test_an_endless_line_is_cut_and_the_next_line_is_read():
 
 def test_an_unclosed_quote_does_not_consume_the_whole_file():
     data = b'"' + b"x\n" * lines.MAX_LINE + b"short\n"
-    found = list(lines.records(io.BytesIO(data), DIALECTS["rfc4180"].goes_on))
+    found = list(lines.records(io.BytesIO(data), DIALECTS["rfc4180"].is_continued))
     assert len(found[0].raw) == lines.MAX_LINE + 1
     assert (found[-1].number, found[-1].raw) == (lines.MAX_LINE + 1, b"short\n")

@@ -1,1 +1,1 @@
-"""OpenAPI: what the signatures cannot say."""
+"""The OpenAPI document: what FastAPI cannot derive from the signatures."""

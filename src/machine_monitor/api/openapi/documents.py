@@ -1,4 +1,4 @@
-"""OpenAPI: what the signatures cannot say, made from the tables that the answers come from."""
+"""OpenAPI: what FastAPI cannot derive from signatures, generated from the same tables as the responses."""
 
 from functools import cache
 from typing import Any
@@ -25,20 +25,31 @@ from machine_monitor.services.tabular.exports import Format
 
 PROBLEM_TYPE = "application/problem+json"
 TABLE = "x-vocabulary"
-ETAG = {"ETag": {"description": "The record's version, in quotes.", "schema": {"type": "string"}}}
-LOCATION = {"Location": {"description": "Where the record is.", "schema": {"type": "string"}}}
-DISPOSITION = {"Content-Disposition": {"description": "A name for the file.", "schema": {"type": "string"}}}
+ETAG = {
+    "ETag": {
+        "description": "The record's version, in quotes. Send it as `If-Match` to change this version.",
+        "schema": {"type": "string"},
+    }
+}
+LOCATION = {"Location": {"description": "The URL of the record.", "schema": {"type": "string"}}}
+DISPOSITION = {"Content-Disposition": {"description": "The suggested file name.", "schema": {"type": "string"}}}
 LIST_HEADERS = {
-    "Link": {"description": "The pages next to this one (RFC 8288).", "schema": {"type": "string"}},
-    "X-Total-Count": {"description": "How many there are, if `count` asks.", "schema": {"type": "string"}},
+    "Link": {"description": "The next and the previous page (RFC 8288).", "schema": {"type": "string"}},
+    "X-Total-Count": {
+        "description": "The number of matching records, if `count` requests it.",
+        "schema": {"type": "string"},
+    },
 }
 CONDITIONS = {
-    "If-Match": "Only if the record still has one of these ETags; else 412.",
-    "If-None-Match": "`*`: only if there is no such record yet.",
+    "If-Match": "Write only if the record still has one of these ETags; otherwise 412.",
+    "If-None-Match": "`*`: write only if the record does not exist yet; otherwise 412.",
 }
-NOTE = {"X-Change-Note": "Why, for the history; at most 500 characters, percent-encoded UTF-8."}
-RETRY = {"Idempotency-Key": "Of your own, 1 to 255 visible characters: sent again, the request gets the same answer."}
-# What each verb can answer beside its success. 400 is a query string that is not UTF-8, or a body that is not JSON.
+NOTE = {"X-Change-Note": "Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8."}
+RETRY = {
+    "Idempotency-Key": "Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. "
+    "The same request with the same key is executed once, and a retry gets the first response."
+}
+# The error statuses of each kind of operation. 400: a query string that is not UTF-8, or a body that is not JSON.
 ANYWHERE = (400, 414, 500, 503)
 WRITES = (*ANYWHERE, 422, 507)
 BODIES = (*WRITES, 413, 415)
@@ -55,7 +66,7 @@ class Fault(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it."""
+    """An error: problem details (RFC 9457)."""
 
     type: str
     title: str
@@ -69,187 +80,189 @@ class Problem(BaseModel):
 
 
 class FacetValue(BaseModel):
-    """A value of a field, null if it has none, and how often it occurs."""
+    """A value of a field (null: the field is empty), and the number of logs that have it."""
 
     value: str | None
     count: int
 
 
 class FacetCounts(BaseModel):
-    """The most frequent values of each field; `capped` names fields that only the newest logs were counted by."""
+    """The most frequent values of each field. `capped` lists the fields whose counts cover the newest matches only."""
 
     facets: dict[str, list[FacetValue]]
     capped: list[str]
 
 
 class Groups(BaseModel):
-    """A group for each combination of what `group_by` names; `truncated` says that there are more."""
+    """One group per combination of the `group_by` values; `truncated` is true if there are more groups."""
 
     groups: list[dict[str, str | float | None]]
     truncated: bool
 
 
-def counted(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for facets."""
+def facets_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of facets."""
     return _summary(resource, FacetCounts, facets_parameters(resource))
 
 
-def measured(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for stats."""
+def stats_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of stats."""
     return _summary(resource, Groups, stats_parameters(resource))
 
 
 def _summary(resource: Resource, model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "response_model": model,
-        "responses": problems(*ANYWHERE, 422),
+        "responses": problem_responses(*ANYWHERE, 422),
         "openapi_extra": {"parameters": parameters, TABLE: vocabulary_table(resource)},
     }
 
 
-def listed(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a list."""
-    told = [*([404] if resource.scope else []), *([403] if resource.soft_delete else [])]
+def list_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a list."""
+    extra = [*([404] if resource.scope else []), *([403] if resource.soft_delete else [])]
     return {
         "response_model": _page(_part(resource)),
-        "responses": {200: {"headers": LIST_HEADERS}, **problems(*ANYWHERE, 422, *told)},
-        # `finish` puts the table behind the sentences of the docstring.
+        "responses": {200: {"headers": LIST_HEADERS}, **problem_responses(*ANYWHERE, 422, *extra)},
+        # `finish` appends the table to the docstring.
         "openapi_extra": {"parameters": list_parameters(resource), TABLE: vocabulary_table(resource)},
     }
 
 
-def fed(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a feed of changes."""
-    sentence, items = "Changes, and the number to ask from next.", (list[resource.read], ...)
+def feed_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a feed of changes."""
+    sentence, items = "Changes, and the `since` of the next request.", (list[resource.read], ...)
     return {
         "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...)),
-        "responses": problems(*ANYWHERE, 422),
+        "responses": problem_responses(*ANYWHERE, 422),
         "openapi_extra": {"parameters": changes_parameters()},
     }
 
 
-def streamed(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a stream of changes."""
+def stream_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a stream of changes."""
     change = {"$ref": f"#/components/schemas/{resource.read.__name__}"}
     data = {"type": "string", "contentMediaType": "application/json", "contentSchema": change}
     properties = {"event": {"const": "change"}, "id": {"type": "string", "pattern": "^[0-9]+$"}, "data": data}
     event = {"type": "object", "properties": properties, "required": [*properties]}
     content = {"text/event-stream": {"itemSchema": event}}
-    last = {"Last-Event-ID": "The id of the last event that was seen."}
+    last = {"Last-Event-ID": "The id of the last event received; browsers send it when they reconnect."}
     return {
         "response_class": Response,
         "responses": {
-            200: {"content": content, "description": f"An event for each {resource.noun}."},
-            **problems(*ANYWHERE, 422),
+            200: {"content": content, "description": f"One event per {resource.noun}."},
+            **problem_responses(*ANYWHERE, 422),
         },
         "openapi_extra": {"parameters": [changes_parameters()[0], *_headers(last)]},
     }
 
 
-def exported(resource: Resource, form: Format) -> dict[str, Any]:
-    """The decorator's arguments for an export."""
+def export_operation(resource: Resource, form: Format) -> dict[str, Any]:
+    """Decorator arguments of an export."""
     answer = {"content": {form.media_type: {"schema": {"type": "string"}}}, "headers": DISPOSITION}
     return {
         "summary": f"Export {resource.name} as {form.suffix}",
-        "description": f"Every {resource.noun} that matches, as of one moment: {form.sentence}.",
+        "description": f"All {resource.name} that match, as of one moment: {form.description}.",
         "response_class": Response,
-        "responses": {200: answer, **problems(*ANYWHERE, 422)},
+        "responses": {200: answer, **problem_responses(*ANYWHERE, 422)},
         "openapi_extra": {"parameters": export_parameters(resource, dialects=form.has_dialects)},
     }
 
 
-def created(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a POST that creates."""
+def create_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a POST that creates."""
     return {
         "status_code": 201,
         "response_model": resource.read,
-        "responses": {201: {"headers": {**ETAG, **LOCATION}}, **problems(*BODIES, 409)},
+        "responses": {201: {"headers": {**ETAG, **LOCATION}}, **problem_responses(*BODIES, 409)},
         "openapi_extra": {"parameters": _headers({**RETRY, **NOTE})},
     }
 
 
-def put_together() -> dict[str, Any]:
-    """The decorator's arguments for a bulk call."""
+def bulk_operation() -> dict[str, Any]:
+    """Decorator arguments of a bulk call."""
     return {
         "response_model": BulkAnswer,
-        "responses": problems(*BODIES, 409),
+        "responses": problem_responses(*BODIES, 409),
         "openapi_extra": {"parameters": _headers({**RETRY, **NOTE})},
     }
 
 
-def read(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a GET of one record."""
-    not_modified = {304: {"description": "The ETag in `If-None-Match` is still the record's.", "headers": ETAG}}
+def read_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a GET of one record."""
+    not_modified = {
+        304: {"description": "Not modified: the record still has the ETag in `If-None-Match`.", "headers": ETAG}
+    }
     gone = [410] if resource.soft_delete else []
     return {
         "response_model": _part(resource),
-        "responses": {200: {"headers": ETAG}, **not_modified, **problems(*ANYWHERE, 404, 412, 422, *gone)},
+        "responses": {200: {"headers": ETAG}, **not_modified, **problem_responses(*ANYWHERE, 404, 412, 422, *gone)},
         "openapi_extra": {"parameters": selection_parameters(resource)},
     }
 
 
-def replaced(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a PUT."""
+def replace_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a PUT."""
     gone = [410] if resource.soft_delete else []
     new = {201: {"model": resource.read, "description": "Created", "headers": {**ETAG, **LOCATION}}}
     return {
         "response_model": resource.read,
-        "responses": {200: {"headers": ETAG}, **new, **problems(*BODIES, 409, 412, 428, *gone)},
+        "responses": {200: {"headers": ETAG}, **new, **problem_responses(*BODIES, 409, 412, 428, *gone)},
         "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
     }
 
 
-def updated(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a PATCH."""
+def update_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a PATCH."""
     gone = [410] if resource.soft_delete else []
     return {
         "response_model": resource.read,
-        "responses": {200: {"headers": ETAG}, **problems(*BODIES, 404, 409, 412, 428, *gone)},
+        "responses": {200: {"headers": ETAG}, **problem_responses(*BODIES, 404, 409, 412, 428, *gone)},
         "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
     }
 
 
-def restored(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for bringing a deleted record back."""
+def restore_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of restoring a deleted record."""
     return {
         "response_model": resource.read,
-        "responses": {200: {"headers": ETAG}, **problems(*WRITES, 404, 409, 412)},
+        "responses": {200: {"headers": ETAG}, **problem_responses(*WRITES, 404, 409, 412)},
         "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
     }
 
 
-def deleted(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a DELETE."""
+def delete_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a DELETE."""
     gone = [410] if resource.soft_delete else [409]
     return {
         "status_code": 204,
-        "responses": problems(*WRITES, 404, 412, 428, *gone),
+        "responses": problem_responses(*WRITES, 404, 412, 428, *gone),
         "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
     }
 
 
-def selected(resource: Resource) -> dict[str, Any]:
-    """The decorator's arguments for a GET of one record that has no version."""
+def unversioned_read_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of a GET of one record that has no version."""
     return {
-        **answered(_part(resource), *ANYWHERE, 404, 422),
+        **json_operation(_part(resource), *ANYWHERE, 404, 422),
         "openapi_extra": {"parameters": selection_parameters(resource)},
     }
 
 
-def answered(model: Any, *refused: int, status: int = 200) -> dict[str, Any]:
-    """The decorator's arguments for what is no record: the shape of its answer, the statuses of its problems."""
-    return {"status_code": status, "response_model": model, "responses": problems(*refused)}
+def json_operation(model: Any, *refused: int, status: int = 200) -> dict[str, Any]:
+    """Decorator arguments of an operation on something other than a record: response model and problem statuses."""
+    return {"status_code": status, "response_model": model, "responses": problem_responses(*refused)}
 
 
 def finish(document: dict[str, Any]) -> dict[str, Any]:
-    """Complete FastAPI's document: merge patches have a media type of their own, problems have theirs."""
+    """Complete FastAPI's document: media types of merge patches and problems, security schemes, vocabulary tables."""
     for path in document["paths"].values():
         for method, operation in path.items():
             operation["description"] = operation.get("description", "") + operation.pop(TABLE, "")
             if method == "patch":
                 content = operation["requestBody"]["content"]
                 content["application/merge-patch+json"] = content["application/json"]
-            # FastAPI's own 422, where an operation has none.
+            # Remove the 422 that FastAPI adds to operations without one.
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
             for status, response in operation["responses"].items():
@@ -261,8 +274,8 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of these statuses."""
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI `responses` of these error statuses."""
     return {status: {"model": Problem, "description": _titles(status)} for status in sorted(set(statuses))}
 
 
@@ -284,7 +297,7 @@ def _part(resource: Resource) -> type[Schema]:
 
 @cache
 def _page(part: type[Schema]) -> type[BaseModel]:
-    """The schema of a list's page."""
+    """Return the schema of a page of a list."""
     return create_model(
         f"{part.__name__.removesuffix('Part')}Page",
         __doc__="One page of a list.",

@@ -1,4 +1,4 @@
-"""The vocabulary as documentation: the parameters that OpenAPI declares, and a table of all the others."""
+"""Query parameters in OpenAPI: the common ones as parameters, and a Markdown table of all the others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,14 +28,14 @@ from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, MAX_CHANGES
 
-# Operators that OpenAPI declares beside equality, by kind; the rest of the vocabulary stands in the table.
+# Operators that are declared as parameters beside equality, by kind; all others are in the table.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
 DECLARED_RELATED = ("machine.sector",)
 ATTRIBUTES = (
-    "`attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares "
-    "with numbers and with texts that are one, `true` and `false` with booleans; "
-    '`"80"` in double quotes, and everything else, with texts. '
-    "`contains`, `startswith` and `endswith` always take texts."
+    "`attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and "
+    "texts that are numbers; `true` and `false` match booleans; "
+    '`"80"` in double quotes, and any other value, match texts. '
+    "`contains`, `startswith` and `endswith` always compare texts."
 )
 BOOLEAN = {"type": "boolean"}
 TEXT = {"type": "string"}
@@ -43,8 +43,8 @@ DIALECT = {"type": "string", "enum": list(DIALECTS), "default": DIALECTS[0]}
 
 
 def list_parameters(resource: Resource) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of a list."""
-    deleted = _parameter("deleted", "Whether to list the deleted ones instead (supervisor).", BOOLEAN)
+    """Return the OpenAPI parameters of a list."""
+    deleted = _parameter("deleted", "List deleted records instead. Requires the supervisor role.", BOOLEAN)
     return [
         *_search(resource),
         *_paging(resource),
@@ -55,40 +55,42 @@ def list_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 
 def changes_parameters() -> list[dict[str, Any]]:
-    """The OpenAPI parameters of the feed of changes; the first is that of the stream, too."""
+    """Return the OpenAPI parameters of the change feed; the event stream has the first one only."""
     since = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES}
     return [
-        _parameter("since", "The number of the last change that is known already.", since),
-        _parameter("limit", "How many changes.", limit),
+        _parameter("since", "The number of the last change that you have: the feed continues after it.", since),
+        _parameter("limit", "The maximum number of changes.", limit),
     ]
 
 
 def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of facets."""
+    """Return the OpenAPI parameters of facets."""
     fields = summary_fields(resource)
     by = _parameter(
-        "by", f"Fields to count by, 1 to {MAX_FACETS}, separated by commas.", _names(fields, at_most=MAX_FACETS)
+        "by",
+        f"The fields to count by: 1 to {MAX_FACETS} names, separated by commas.",
+        _names(fields, at_most=MAX_FACETS),
     )
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_VALUES, "default": DEFAULT_VALUES}
     return [
         {**by, "required": True},
-        _parameter("limit", "How many values of each field.", limit),
+        _parameter("limit", "The maximum number of values per field.", limit),
         *_search(resource),
         *_filters(resource),
     ]
 
 
 def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of stats."""
+    """Return the OpenAPI parameters of stats."""
     names, metrics = (*summary_fields(resource), *UNITS), resource.summary.metrics if resource.summary else {}
     sentences = ", ".join(f"`{metric.name}` ({metric.sentence})" for metric in metrics.values())
-    sentence = f"Up to {MAX_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas; one group if absent."
+    sentence = f"Up to {MAX_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
     return [
         _parameter("group_by", sentence, _names(names, at_most=MAX_FIELDS + 1)),
         _parameter(
             "metrics",
-            f"What to measure, separated by commas: {sentences}.",
+            f"The metrics, separated by commas: {sentences}.",
             {**_names(metrics, at_most=len(metrics)), "default": DEFAULT_METRIC},
         ),
         *_search(resource),
@@ -97,24 +99,43 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 
 def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of an export: a list's without its pages, and more fields to choose."""
+    """Return the OpenAPI parameters of an export: those of a list without paging, and with more fields to choose."""
     fields = _names(resource.shown_fields, ATTRIBUTE_PATTERN)
-    described = "Only these fields, in this order; also those of related records, and `attributes.<key>`."
+    described = (
+        "Only these fields, in this order, separated by commas; also fields of related records, "
+        "such as `machine.sector`, and `attributes.<key>`."
+    )
     own = [parameter for parameter in list_parameters(resource) if parameter["name"] not in PAGING | {"fields"}]
-    dialect = [_parameter("dialect", "How CSV is written.", DIALECT)] if dialects else []
+    dialect = (
+        [
+            _parameter(
+                "dialect",
+                "The CSV dialect: `rfc4180` (commas), or `excel` (semicolons and a byte order mark).",
+                DIALECT,
+            )
+        ]
+        if dialects
+        else []
+    )
     return [*dialect, _parameter("fields", described, fields), *own]
 
 
 def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
-    """The OpenAPI parameters of `fields` and `expand`."""
+    """Return the OpenAPI parameters `fields` and `expand`."""
     chosen = [_parameter("fields", "Only these fields, separated by commas.", _names(resource.own_fields))]
     if resource.expandable:
-        chosen.append(_parameter("expand", "What to add under `expanded`.", _names(resource.expandable)))
+        chosen.append(
+            _parameter(
+                "expand",
+                "Related records and computed members to add under `expanded`, separated by commas.",
+                _names(resource.expandable),
+            )
+        )
     return chosen
 
 
 def vocabulary_table(resource: Resource) -> str:
-    """The whole vocabulary in Markdown: each field with its operators, each operator with its sentence."""
+    """Return all filters in Markdown: each field with its operators, each operator with its description."""
     operators: dict[Field, list[str]] = {}
     for known, operator in resource.filters.values():
         operators.setdefault(known, []).extend([f"`{operator.name}`"] if operator.name else [])
@@ -122,9 +143,9 @@ def vocabulary_table(resource: Resource) -> str:
     sentences = [f"- `{operator.name}`: {operator.sentence}" for operator in OPERATORS.values() if operator.name]
     return "\n".join(
         [
-            "\n\n**Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any",
-            "other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,",
-            "sorted by.",
+            "\n\n**Filters.** `field=value` is equality; repeat it to match any of several values.",
+            "Other comparisons are `field__operator=value`. All filters must match. Every field below",
+            "can be filtered, and all except attributes can be sorted by.",
             "",
             "| field | kind | operators |",
             "|---|---|---|",
@@ -138,7 +159,7 @@ def vocabulary_table(resource: Resource) -> str:
 
 def _search(resource: Resource) -> list[dict[str, Any]]:
     searched = ", ".join(resource.searched)
-    return [_parameter("q", f"Words to find in {searched}.", TEXT)] if searched else []
+    return [_parameter("q", f"Full-text search: words that must occur in {searched}.", TEXT)] if searched else []
 
 
 def _filters(resource: Resource) -> list[dict[str, Any]]:
@@ -153,13 +174,17 @@ def _paging(resource: Resource) -> list[dict[str, Any]]:
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     offset = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET}
     return [
-        _parameter("sort", f"Fields, `-` before one descends; default `{resource.sort}`.", TEXT),
-        _parameter("limit", "How many records a page has.", limit),
-        _parameter("cursor", "Where the page begins: `next` or `previous` of another page of the same list.", TEXT),
-        _parameter("offset", "How many records to pass over; not with `cursor`.", offset),
+        _parameter(
+            "sort",
+            f"Sort fields, separated by commas; `-` before a field sorts it descending. Default `{resource.sort}`.",
+            TEXT,
+        ),
+        _parameter("limit", "The maximum number of records on a page.", limit),
+        _parameter("cursor", "Continue from another page of the same list: its `next` or `previous`.", TEXT),
+        _parameter("offset", "The number of records to skip; not together with `cursor`.", offset),
         _parameter(
             "count",
-            "Whether to count all that match; `capped` stops at 10,000.",
+            "Whether to count all matching records: `exact`, or `capped` to stop at 10,000.",
             {"type": "string", "enum": list(COUNTS), "default": "none"},
         ),
     ]
@@ -179,7 +204,7 @@ def _filter(name: str, known: Field, operator: Operator) -> dict[str, Any]:
     sentence = f"{known.description} {operator.sentence[0].upper()}{operator.sentence[1:]}."
     if operator.name:
         return _parameter(name, sentence, BOOLEAN if operator.takes == "boolean" else _value_schema(known, operator))
-    # Repeated, it is any of the values.
+    # A repeated parameter matches any of its values.
     return {
         **_parameter(name, sentence, {"type": "array", "items": _value_schema(known, operator)}),
         "style": "form",

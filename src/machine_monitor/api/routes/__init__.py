@@ -1,1 +1,1 @@
-"""One file a resource; a signature says what its endpoint needs."""
+"""The endpoints, one module per resource."""

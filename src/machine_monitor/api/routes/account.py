@@ -1,71 +1,74 @@
-"""One's own account: signing in and out, who one is, the password; and the links that begin an account."""
+"""The caller's own account: sign-in, sign-out, current user, password; and invitation links."""
 
 from fastapi import Response
 
-from machine_monitor.api import answers
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import By, Sign, Signing
-from machine_monitor.api.openapi.documents import ANYWHERE, BODIES, WRITES, answered
-from machine_monitor.api.route import tagged
+from machine_monitor.api.deps import CurrentUser, SignInContext, SignInDep
+from machine_monitor.api.openapi.documents import ANYWHERE, BODIES, WRITES, json_operation
+from machine_monitor.api.route import create_router
 from machine_monitor.models.accounts.signing_in import Link, Me, NewPassword, SetUp, SignedIn, SignIn
 from machine_monitor.models.fields import Trigram
 from machine_monitor.services.access.permissions import CHANGE_PASSWORD, INVITE, READ, SIGN_OUT, USE
 from machine_monitor.services.accounts import codes, invitations, sessions, signing_in
 
-router = tagged("account")
+router = create_router("account")
 
 
-@router.get("/me", dependencies=[needs(READ)], **answered(Me, *ANYWHERE, 422))
-async def read_me(caller: By, sign: Sign) -> Response:
-    """Who asks: the user, what the credential may, and what writes by cookie carry."""
+@router.get("/me", dependencies=[needs(READ)], **json_operation(Me, *ANYWHERE, 422))
+async def read_me(caller: CurrentUser, sign: SignInDep) -> Response:
+    """The current user, the scope of the credential, and the session's CSRF token."""
     user = None if caller.user is None else await sign.user(caller.user)
     scope = caller.scope.name.lower()
-    return answers.secret({"user": user, "scope": scope, "via": caller.via, "csrf_token": caller.csrf_token})
+    return responses.uncached_response(
+        {"user": user, "scope": scope, "via": caller.via, "csrf_token": caller.csrf_token}
+    )
 
 
-@router.put("/me/password", dependencies=[needs(CHANGE_PASSWORD)], **answered(None, *BODIES, 429, status=204))
-async def change_password(body: NewPassword, caller: By, sign: Sign) -> Response:
-    """Change one's password. Every session of the user ends, this one too; tokens stay."""
+@router.put("/me/password", dependencies=[needs(CHANGE_PASSWORD)], **json_operation(None, *BODIES, 429, status=204))
+async def change_password(body: NewPassword, caller: CurrentUser, sign: SignInDep) -> Response:
+    """Change your password. All of your sessions end, this one too; tokens remain valid."""
     assert caller.user is not None
     await signing_in.change_password(sign.database, caller.user, body)
-    return sign.browser.forget(Response(status_code=204))
+    return sign.client.clear_cookie(Response(status_code=204))
 
 
-@router.post("/session", dependencies=[needs(USE)], **answered(SignedIn, *BODIES, 401, 403, 429))
-async def sign_in(body: SignIn, sign: Sign) -> Response:
-    """Sign in with a password: the answer sets a cookie, good for 12 hours and until 30 minutes without a request."""
-    return await _welcome(sign, *await signing_in.sign_in(sign.database, body, sign.browser.address))
+@router.post("/session", dependencies=[needs(USE)], **json_operation(SignedIn, *BODIES, 401, 403, 429))
+async def sign_in(body: SignIn, sign: SignInDep) -> Response:
+    """Sign in with a password. Sets a session cookie that expires after 12 hours, or 30 minutes without a request."""
+    return await _signed_in(sign, *await signing_in.sign_in(sign.database, body, sign.client.ip_address))
 
 
-@router.delete("/session", dependencies=[needs(SIGN_OUT)], **answered(None, *WRITES, status=204))
-async def sign_out(caller: By, sign: Sign) -> Response:
-    """End the session; without one, with a token, there is nothing to end."""
+@router.delete("/session", dependencies=[needs(SIGN_OUT)], **json_operation(None, *WRITES, status=204))
+async def sign_out(caller: CurrentUser, sign: SignInDep) -> Response:
+    """Sign out: end the session. Has no effect on a request with a token."""
     digest = caller.session
     if digest is not None:
         await sign.database.write(lambda tx: sessions.end(tx, digest))
-    return sign.browser.forget(Response(status_code=204))
+    return sign.client.clear_cookie(Response(status_code=204))
 
 
-@router.post("/setup", dependencies=[needs(USE)], **answered(SignedIn, *BODIES, 403, 410))
-async def set_up(body: SetUp, sign: Sign) -> Response:
-    """Choose a password with the code of a link, and sign in: an invited user, or the first admin.
+@router.post("/setup", dependencies=[needs(USE)], **json_operation(SignedIn, *BODIES, 403, 410))
+async def set_up(body: SetUp, sign: SignInDep) -> Response:
+    """Set a password with the code of a setup or invitation link, and sign in.
 
-    A code is good once, and not for long: after that it is 410. `trigram` is required of the first admin; of an invited
-    user it may be left out. A name that is given replaces what is stored.
+    A code works once and expires (410). `trigram` is required for the first admin, optional for an invited user.
+    `first_name` and `last_name` replace the stored names if they are given.
     """
     trigram = await invitations.accept(sign.database, body)
-    return await _welcome(sign, trigram, await signing_in.begin(sign.database, trigram))
+    return await _signed_in(sign, trigram, await signing_in.begin(sign.database, trigram))
 
 
 @router.post(
-    "/users/{trigram}/invitation", dependencies=[needs(INVITE)], **answered(Link, *WRITES, 404, 409, status=201)
+    "/users/{trigram}/invitation", dependencies=[needs(INVITE)], **json_operation(Link, *WRITES, 404, 409, status=201)
 )
-async def invite_user(trigram: Trigram, sign: Sign) -> Response:
-    """Make a link by which a user chooses a password, once within 24 hours; it replaces the link before."""
-    made = await sign.database.write(lambda tx: invitations.invite(tx, trigram))
-    return answers.secret({"url": made.url(sign.browser.base), "expires_at": made.expires_at}, 201)
+async def invite_user(trigram: Trigram, sign: SignInDep) -> Response:
+    """Create a link with which the user sets a password, once and within 24 hours. Earlier links stop working."""
+    link = await sign.database.write(lambda tx: invitations.invite(tx, trigram))
+    return responses.uncached_response({"url": link.url(sign.client.base_url), "expires_at": link.expires_at}, 201)
 
 
-async def _welcome(sign: Signing, trigram: str, secret: str) -> Response:
+async def _signed_in(sign: SignInContext, trigram: str, secret: str) -> Response:
     user = await sign.user(trigram)
-    return sign.browser.keep(answers.secret({"user": user, "csrf_token": codes.csrf_token(secret)}), secret)
+    response = responses.uncached_response({"user": user, "csrf_token": codes.csrf_token(secret)})
+    return sign.client.set_cookie(response, secret)

@@ -1,47 +1,50 @@
-"""All changes of all records: read page by page, or followed as they happen."""
+"""The change feed: all changes of all records, page by page or as server-sent events."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
-from machine_monitor.api import answers
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db
-from machine_monitor.api.openapi.documents import fed, streamed
-from machine_monitor.api.route import tagged
-from machine_monitor.api.streaming import Stream
+from machine_monitor.api.openapi.documents import feed_operation, stream_operation
+from machine_monitor.api.route import create_router
+from machine_monitor.api.streaming import TimedStreamingResponse
 from machine_monitor.models import CHANGES
 from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.audit import change_feed
 from machine_monitor.services.audit.change_feed import Changes
 
-router = tagged("changes")
+router = create_router("changes")
 
 
 def changes_of(request: Request) -> Changes:
-    """Which changes a request asks for."""
+    """Return the query of a request for changes."""
     return change_feed.read_changes(read_pairs(request.scope["query_string"]))
 
 
 def events_of(request: Request) -> Changes:
-    """Where the stream that a request asks for begins."""
+    """Return the query of a request for the event stream."""
     return change_feed.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
 
 
-@router.get("/changes", dependencies=[needs(READ)], **fed(CHANGES))
-async def list_changes(asked: Annotated[Changes, Depends(changes_of)], database: Db) -> Response:
-    """List the changes of all records in the order in which they were written, deletions included.
+@router.get("/changes", dependencies=[needs(READ)], **feed_operation(CHANGES))
+async def list_changes(query: Annotated[Changes, Depends(changes_of)], database: Db) -> Response:
+    """List the changes of all records, oldest first, deletions included.
 
-    Ask again with `since` set to `next`: who has seen one change misses none before it, and holds a copy of the base.
+    Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
+    from its last number misses none and can keep a complete copy of the records.
     """
-    return answers.document(await change_feed.fetch(database, asked))
+    return responses.json_response(await change_feed.fetch(database, query))
 
 
-@router.get("/events", dependencies=[needs(READ)], **streamed(CHANGES))
-async def follow_changes(asked: Annotated[Changes, Depends(events_of)], database: Db) -> Response:
-    """Follow the changes as server-sent events of the name `change`, whose ids are the numbers of the changes.
+@router.get("/events", dependencies=[needs(READ)], **stream_operation(CHANGES))
+async def follow_changes(query: Annotated[Changes, Depends(events_of)], database: Db) -> Response:
+    """Follow the changes as server-sent events named `change`; an event's id is the number of its change.
 
-    Begins after `since`, or after the `Last-Event-ID` that a browser sends when it connects again; else with the next.
+    Starts after `since`, or after the `Last-Event-ID` that browsers send when they reconnect. Without either, only
+    new changes are sent.
     """
-    return Stream(change_feed.follow(database, asked), "text/event-stream", {"Cache-Control": "no-store"})
+    events = change_feed.follow(database, query)
+    return TimedStreamingResponse(events, "text/event-stream", {"Cache-Control": "no-store"})

@@ -1,26 +1,34 @@
-"""Logs: one intervention on one machine each."""
+"""Logs. Each log is one intervention on one machine."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
-from machine_monitor.api import answers
+from machine_monitor.api import responses
 from machine_monitor.api.access import caller_of, needs
-from machine_monitor.api.deps import Db, Known, clock_of, facets_of, list_query_of, selection_of, stats_of
-from machine_monitor.api.downloads import offer_exports
-from machine_monitor.api.openapi.documents import (
-    counted,
-    created,
-    deleted,
-    listed,
-    measured,
-    put_together,
-    read,
-    replaced,
-    restored,
-    updated,
+from machine_monitor.api.deps import (
+    Db,
+    PreconditionsDep,
+    facets_of,
+    list_query_of,
+    selection_of,
+    stats_of,
+    time_context_of,
 )
-from machine_monitor.api.route import tagged
+from machine_monitor.api.downloads import add_export_routes
+from machine_monitor.api.openapi.documents import (
+    bulk_operation,
+    create_operation,
+    delete_operation,
+    facets_operation,
+    list_operation,
+    read_operation,
+    replace_operation,
+    restore_operation,
+    stats_operation,
+    update_operation,
+)
+from machine_monitor.api.route import create_router
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models import DELETED_LOGS, HISTORY, LOGS
@@ -36,111 +44,113 @@ from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, KEEP_RECORDS, READ, SEE_DELETED
 
-router = tagged("logs")
+router = create_router("logs")
 
 
 def logs_query_of(request: Request) -> ListQuery:
-    """The list of logs that a request asks for, or of deleted ones."""
-    pairs, clock, path = read_pairs(request.scope["query_string"]), clock_of(request), request.scope["path"]
-    asked = [value for name, value in pairs if name == "deleted"]
-    if not asked:
-        return read_list(LOGS, pairs, clock, fingerprint_scope=path)
-    if asked not in (["true"], ["false"]):
-        raise invalid([Fault("'deleted': write true or false, once.", parameter="deleted", allowed=("true", "false"))])
+    """Return the list query of logs, or of deleted logs with `deleted=true`."""
+    pairs, path = read_pairs(request.scope["query_string"]), request.scope["path"]
+    time_context = time_context_of(request)
+    deleted = [value for name, value in pairs if name == "deleted"]
+    if not deleted:
+        return read_list(LOGS, pairs, time_context, fingerprint_scope=path)
+    if deleted not in (["true"], ["false"]):
+        message = "'deleted' must be given once, as true or false."
+        raise invalid([Fault(message, parameter="deleted", allowed=("true", "false"))])
     pairs = [pair for pair in pairs if pair[0] != "deleted"]
-    if asked == ["false"]:
-        return read_list(LOGS, pairs, clock, fingerprint_scope=path)
+    if deleted == ["false"]:
+        return read_list(LOGS, pairs, time_context, fingerprint_scope=path)
     SEE_DELETED.check(caller_of(request))
-    return read_list(DELETED_LOGS, pairs, clock, fingerprint_scope=f"{path} deleted")
+    return read_list(DELETED_LOGS, pairs, time_context, fingerprint_scope=f"{path} deleted")
 
 
-@router.get("/logs", dependencies=[needs(READ)], **listed(LOGS))
+@router.get("/logs", dependencies=[needs(READ)], **list_operation(LOGS))
 async def list_logs(request: Request, query: Annotated[ListQuery, Depends(logs_query_of)], database: Db) -> Response:
     """List interventions, newest first.
 
-    Filter by any field of the log, of its machine, type and user, search with `q`, sort, page by cursor.
+    Filter by any field of the log and of its machine, type and user; search with `q`; sort; page with cursors.
     """
-    return answers.page(request, await lists.fetch(database, query))
+    return responses.page_response(request, await lists.fetch(database, query))
 
 
-@router.post("/logs", dependencies=[needs(ADD_LOG)], **created(LOGS))
+@router.post("/logs", dependencies=[needs(ADD_LOG)], **create_operation(LOGS))
 async def create_log(body: LogCreate, write: WriteOnce) -> Response:
     """Record an intervention. Only `machine` and `type` are required."""
     return await write.create("/logs", LOGS, body)
 
 
-@router.post("/logs/bulk", dependencies=[needs(KEEP_RECORDS)], **put_together())
+@router.post("/logs/bulk", dependencies=[needs(KEEP_RECORDS)], **bulk_operation())
 async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
-    """Create or replace up to 1,000 interventions at once, each as a PUT by its `uuid`.
+    """Create or replace up to 1,000 interventions in one request, each like a PUT of its `uuid`.
 
-    `atomic` writes all of them or, if one is wrong, none (422 with all faults); `partial` writes those that are right.
-    Fields that only the product writes may stand in an item and say nothing.
+    `atomic` writes all items, or none if one is invalid (422 with all faults). `partial` writes the valid items.
+    Read-only fields of an item are ignored.
     """
     return await write.put_all(LOGS, body.items, atomic=body.mode == "atomic")
 
 
-@router.get("/logs/facets", dependencies=[needs(READ)], **counted(LOGS))
+@router.get("/logs/facets", dependencies=[needs(READ)], **facets_operation(LOGS))
 async def count_logs(facets: Annotated[FacetsQuery, facets_of(LOGS)], database: Db) -> Response:
-    """Count interventions by the values of some fields, the most frequent first.
+    """Count interventions by the values of some fields, most frequent first.
 
-    A facet ignores the filters of its own field. With a filter or `q`, one that more than 10,000 logs match counts the
-    10,000 newest, and `capped` names it.
+    A facet ignores the filters on its own field. If a filter or `q` matches more than 10,000 logs, the facet counts
+    the 10,000 newest, and `capped` lists its field.
     """
-    return answers.document(await log_facets.fetch(database, facets))
+    return responses.json_response(await log_facets.fetch(database, facets))
 
 
-@router.get("/logs/stats", dependencies=[needs(READ)], **measured(LOGS))
+@router.get("/logs/stats", dependencies=[needs(READ)], **stats_operation(LOGS))
 async def measure_logs(stats: Annotated[StatsQuery, stats_of(LOGS)], database: Db) -> Response:
-    """Count interventions and failures, and add up downtime, by up to three fields and one unit of the calendar.
+    """Count interventions and failures, and sum downtime, by up to three fields and one calendar unit.
 
-    `count` and `failures` place a log by `started_at`. `downtime` is in seconds: what the stops of one machine have in
-    common counts once, and a stop counts in each bucket that it overlaps, up to now if the machine still stands.
+    `count` and `failures` use the log's `started_at`. `downtime` is in seconds. Overlapping stops of one machine count
+    once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
     """
-    return answers.document(await log_stats.fetch(database, stats))
+    return responses.json_response(await log_stats.fetch(database, stats))
 
 
-@router.get("/logs/{uuid}", dependencies=[needs(READ)], **read(LOGS))
+@router.get("/logs/{uuid}", dependencies=[needs(READ)], **read_operation(LOGS))
 async def get_log(
-    uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], known: Known, database: Db
+    uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], preconditions: PreconditionsDep, database: Db
 ) -> Response:
     """Read an intervention; 410 if it was deleted."""
-    return answers.record(await records.read(database, LOGS, uuid, selection), known, selection)
+    return responses.record_response(await records.read(database, LOGS, uuid, selection), preconditions, selection)
 
 
-@router.put("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **replaced(LOGS))
+@router.put("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **replace_operation(LOGS))
 async def replace_log(uuid: Uuid, body: LogReplace, write: Write) -> Response:
-    """Record an intervention under a UUID of your own, or replace it; to send it again is harmless.
+    """Create or replace an intervention under a UUID that you choose, so that retries are safe.
 
-    A field that is absent takes its default, but `started_at` and `user` stay as they are stored.
+    Absent fields take their defaults, except `started_at` and `user`, which keep their stored values.
     """
-    return answers.written("/logs", await write.replace(LOGS, uuid, body))
+    return responses.write_response("/logs", await write.replace(LOGS, uuid, body))
 
 
-@router.patch("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **updated(LOGS))
+@router.patch("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **update_operation(LOGS))
 async def update_log(uuid: Uuid, body: LogUpdate, write: Write) -> Response:
-    """Change some fields of an intervention (JSON merge patch): null clears one."""
-    return answers.written("/logs", await write.update(LOGS, uuid, body))
+    """Change some fields of an intervention (JSON merge patch); null clears a field."""
+    return responses.write_response("/logs", await write.update(LOGS, uuid, body))
 
 
-@router.delete("/logs/{uuid}", dependencies=[needs(KEEP_RECORDS)], **deleted(LOGS))
+@router.delete("/logs/{uuid}", dependencies=[needs(KEEP_RECORDS)], **delete_operation(LOGS))
 async def delete_log(uuid: Uuid, write: Write) -> Response:
-    """Delete an intervention. It leaves every list, its history stays."""
+    """Delete an intervention (soft delete). It disappears from all lists; its history stays, and it can be restored."""
     await write.delete(LOGS, uuid)
     return Response(status_code=204)
 
 
-@router.post("/logs/{uuid}/restore", dependencies=[needs(KEEP_RECORDS)], **restored(LOGS))
+@router.post("/logs/{uuid}/restore", dependencies=[needs(KEEP_RECORDS)], **restore_operation(LOGS))
 async def restore_log(uuid: Uuid, write: Write) -> Response:
-    """Bring a deleted intervention back as it was; 409 if it is not deleted."""
-    return answers.written("/logs", await write.restore(LOGS, uuid))
+    """Restore a deleted intervention; 409 if it is not deleted."""
+    return responses.write_response("/logs", await write.restore(LOGS, uuid))
 
 
-@router.get("/logs/{uuid}/history", dependencies=[needs(READ)], **listed(HISTORY))
+@router.get("/logs/{uuid}/history", dependencies=[needs(READ)], **list_operation(HISTORY))
 async def list_log_history(
     request: Request, uuid: Uuid, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
 ) -> Response:
-    """List what was changed on an intervention, newest first; also of a deleted one."""
-    return answers.page(request, await records.read_history(database, LOGS, uuid, query))
+    """List the changes of an intervention, newest first. Also works for a deleted one."""
+    return responses.page_response(request, await records.read_history(database, LOGS, uuid, query))
 
 
-offer_exports(router, LOGS)
+add_export_routes(router, LOGS)

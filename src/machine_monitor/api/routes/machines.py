@@ -1,15 +1,24 @@
-"""Machines: what people intervene on."""
+"""Machines."""
 
 from typing import Annotated
 
 from fastapi import Request, Response
 
-from machine_monitor.api import answers
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Known, There, list_query_of, selection_of
-from machine_monitor.api.downloads import offer_exports
-from machine_monitor.api.openapi.documents import ANYWHERE, created, deleted, listed, problems, read, replaced, updated
-from machine_monitor.api.route import tagged
+from machine_monitor.api.deps import ClientDep, Db, PreconditionsDep, list_query_of, selection_of
+from machine_monitor.api.downloads import add_export_routes
+from machine_monitor.api.openapi.documents import (
+    ANYWHERE,
+    create_operation,
+    delete_operation,
+    list_operation,
+    problem_responses,
+    read_operation,
+    replace_operation,
+    update_operation,
+)
+from machine_monitor.api.route import create_router
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.fields import Name
@@ -20,68 +29,70 @@ from machine_monitor.query.schema import Selection
 from machine_monitor.services import labels, records
 from machine_monitor.services.access.permissions import EDIT_MACHINE, KEEP_RECORDS, READ
 
-router = tagged("machines")
-PICTURE = "image/svg+xml"
-DRAWN = {200: {"content": {PICTURE: {"schema": {"type": "string"}}}}, **problems(*ANYWHERE, 404, 422)}
+router = create_router("machines")
+SVG = "image/svg+xml"
+LABEL_RESPONSES = {200: {"content": {SVG: {"schema": {"type": "string"}}}}, **problem_responses(*ANYWHERE, 404, 422)}
 
 
-@router.get("/machines", dependencies=[needs(READ)], **listed(MACHINES))
+@router.get("/machines", dependencies=[needs(READ)], **list_operation(MACHINES))
 async def list_machines(
     request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: Db
 ) -> Response:
-    """List machines: filter by any field, search with `q`, sort, page by cursor."""
-    return answers.page(request, await lists.fetch(database, query))
+    """List machines: filter by any field, search with `q`, sort, page with cursors."""
+    return responses.page_response(request, await lists.fetch(database, query))
 
 
-@router.post("/machines", dependencies=[needs(KEEP_RECORDS)], **created(MACHINES))
+@router.post("/machines", dependencies=[needs(KEEP_RECORDS)], **create_operation(MACHINES))
 async def create_machine(body: MachineCreate, write: WriteOnce) -> Response:
-    """Add a machine. Its name is unique whatever the case of its letters."""
+    """Add a machine. Its name is unique, ignoring case."""
     return await write.create("/machines", MACHINES, body)
 
 
-@router.get("/machines/{name}", dependencies=[needs(READ)], **read(MACHINES))
+@router.get("/machines/{name}", dependencies=[needs(READ)], **read_operation(MACHINES))
 async def get_machine(
-    name: Name, selection: Annotated[Selection, selection_of(MACHINES)], known: Known, database: Db
+    name: Name, selection: Annotated[Selection, selection_of(MACHINES)], preconditions: PreconditionsDep, database: Db
 ) -> Response:
-    """Read a machine, found by its name whatever the case of its letters."""
-    return answers.record(await records.read(database, MACHINES, name, selection), known, selection)
+    """Read a machine by its name, ignoring case."""
+    return responses.record_response(await records.read(database, MACHINES, name, selection), preconditions, selection)
 
 
-@router.put("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **replaced(MACHINES))
+@router.put("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **replace_operation(MACHINES))
 async def replace_machine(name: Name, body: MachineReplace, write: Write) -> Response:
-    """Create the machine, or replace it: a field that is absent takes its default.
+    """Create or replace a machine. Absent fields take their defaults.
 
-    Another `name` in the body renames it, and its logs follow.
+    A different `name` in the body renames the machine, also in its logs.
     """
-    return answers.written("/machines", await write.replace(MACHINES, name, body))
+    return responses.write_response("/machines", await write.replace(MACHINES, name, body))
 
 
-@router.patch("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **updated(MACHINES))
+@router.patch("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **update_operation(MACHINES))
 async def update_machine(name: Name, body: MachineUpdate, write: Write) -> Response:
-    """Change some fields of a machine (JSON merge patch): null clears one, another `name` renames it."""
-    return answers.written("/machines", await write.update(MACHINES, name, body))
+    """Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine."""
+    return responses.write_response("/machines", await write.update(MACHINES, name, body))
 
 
-@router.delete("/machines/{name}", dependencies=[needs(KEEP_RECORDS)], **deleted(MACHINES))
+@router.delete("/machines/{name}", dependencies=[needs(KEEP_RECORDS)], **delete_operation(MACHINES))
 async def delete_machine(name: Name, write: Write) -> Response:
-    """Delete a machine for good. One that has logs stays: take it out of service instead."""
+    """Delete a machine permanently. 409 if it has logs: set `in_service` to false instead."""
     await write.delete(MACHINES, name)
     return Response(status_code=204)
 
 
-@router.get("/machines/{name}/history", dependencies=[needs(READ)], **listed(HISTORY))
+@router.get("/machines/{name}/history", dependencies=[needs(READ)], **list_operation(HISTORY))
 async def list_machine_history(
     request: Request, name: Name, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
 ) -> Response:
-    """List what was changed on a machine, newest first, also under its earlier names."""
-    return answers.page(request, await records.read_history(database, MACHINES, name, query))
+    """List the changes of a machine, newest first, also under its earlier names."""
+    return responses.page_response(request, await records.read_history(database, MACHINES, name, query))
 
 
-@router.get("/machines/{name}/label.svg", dependencies=[needs(READ)], response_class=Response, responses=DRAWN)
-async def draw_machine_label(name: Name, there: There, database: Db) -> Response:
-    """A label to print and stick on the machine: its name, and a QR code that opens it in the console."""
-    found = await records.read(database, MACHINES, name, labels.SELECTION)
-    return Response(labels.label(found, there.base), media_type=PICTURE)
+@router.get(
+    "/machines/{name}/label.svg", dependencies=[needs(READ)], response_class=Response, responses=LABEL_RESPONSES
+)
+async def draw_machine_label(name: Name, client: ClientDep, database: Db) -> Response:
+    """A printable label (SVG) for the machine: its name, and a QR code that opens it in the console."""
+    machine = await records.read(database, MACHINES, name, labels.SELECTION)
+    return Response(labels.machine_label(machine, client.base_url), media_type=SVG)
 
 
-offer_exports(router, MACHINES)
+add_export_routes(router, MACHINES)

@@ -1,4 +1,4 @@
-"""The service itself: what it is, whether it lives, its documents."""
+"""The service itself: description, health checks, metrics and documentation."""
 
 import asyncio
 import re
@@ -13,25 +13,25 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 from machine_monitor.api.access import needs
 from machine_monitor.api.deps import Db
-from machine_monitor.api.openapi.documents import problems
-from machine_monitor.api.route import tagged
+from machine_monitor.api.openapi.documents import problem_responses
+from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import console, headers, metrics
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services.access.permissions import READ, USE
 from machine_monitor.services.checks import health
 
-router = tagged("service")
+router = create_router("service")
 
-# Swagger UI itself comes from a package: the page works with no network beyond this machine.
+# Swagger UI comes from a package, so that the page works without internet access.
 SWAGGER = Path(fastapi_offline.__file__).with_name("static")
-PLACES = ("machines", "logs", "log-types", "users")
+RESOURCES = ("machines", "logs", "log-types", "users")
 DOCUMENTS = ("docs", "openapi.json", "healthz", "readyz", "metrics")
-_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+_INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 @router.get("/", dependencies=[needs(USE)])
 async def describe_service(request: Request) -> Response:
-    """What this service is, which time zone it keeps, and where things are; a browser is led to the console."""
+    """Describe the service: name, version, time zone and links. Browsers are redirected to the console."""
     has_console = console.load() is not None
     vary = {"Vary": "Accept"}
     if has_console and "text/html" in request.headers.get("accept", ""):
@@ -40,39 +40,39 @@ async def describe_service(request: Request) -> Response:
         "name": request.app.title,
         "version": request.app.version,
         "timezone": request.app.state.settings.timezone,
-        "links": {name: f"/{name}" for name in (*PLACES, *DOCUMENTS)} | ({"ui": "/ui/"} if has_console else {}),
+        "links": {name: f"/{name}" for name in (*RESOURCES, *DOCUMENTS)} | ({"ui": "/ui/"} if has_console else {}),
     }
     return JSONResponse(described, headers=vary)
 
 
 @router.get("/healthz", dependencies=[needs(USE)])
 async def check_health() -> Response:
-    """Whether the process answers."""
+    """Liveness probe: 200 if the process responds."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", dependencies=[needs(USE)], responses=problems(503))
+@router.get("/readyz", dependencies=[needs(USE)], responses=problem_responses(503))
 async def check_readiness(database: Db) -> Response:
-    """Whether the database answers and has the schema of this version; 503 if not."""
+    """Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503."""
     await health.check(database)
     return JSONResponse({"status": "ready"})
 
 
 @router.get("/metrics", dependencies=[needs(READ)], response_class=PlainTextResponse)
 async def read_metrics(database: Db) -> Response:
-    """Requests, problems, the database's queues and sizes, for Prometheus; of all workers."""
+    """Prometheus metrics of all workers: requests, problems, database queues and sizes."""
     metrics.refresh(database)
-    # In a thread: with many workers there are many files to read.
-    found = await asyncio.to_thread(metrics.render)
-    return Response(found, media_type="text/plain; version=0.0.4")
+    # In a thread: each worker has several files to read.
+    text = await asyncio.to_thread(metrics.render)
+    return Response(text, media_type="text/plain; version=0.0.4")
 
 
-@router.get("/problems/{code}", dependencies=[needs(USE)], responses=problems(404))
+@router.get("/problems/{code}", dependencies=[needs(USE)], responses=problem_responses(404))
 async def describe_problem(code: str) -> Response:
-    """What a problem's code means, and what to do."""
+    """Explain a problem code: what it means, and what to do."""
     problem = PROBLEMS.get(code)
     if problem is None:
-        raise NotFound(f"There is no such problem; there are {', '.join(PROBLEMS)}.")
+        raise NotFound(f"There is no such problem code. The codes are {', '.join(PROBLEMS)}.")
     return JSONResponse(
         {"code": code, "title": problem.title, "status": problem.status, "explanation": problem.explanation}
     )
@@ -87,7 +87,7 @@ async def show_documents(request: Request) -> Response:
         swagger_js_url="/docs/static/swagger-ui-bundle.js",
         swagger_css_url="/docs/static/swagger-ui.css",
         swagger_favicon_url="/docs/static/favicon.png",
-        # By default a stranger's server is asked whether the document is valid.
+        # By default Swagger UI sends the document to an online validator.
         swagger_ui_parameters={"validatorUrl": None},
     )
     page.headers["Content-Security-Policy"] = _swagger_policy(bytes(page.body))
@@ -95,7 +95,9 @@ async def show_documents(request: Request) -> Response:
 
 
 def _swagger_policy(page: bytes) -> str:
-    """What Swagger UI needs: files and answers of this server, pictures within its style, and its one script."""
-    scripts = [b64encode(sha256(script).digest()).decode() for script in _SCRIPT.findall(page)]
+    """Return the Content-Security-Policy of Swagger UI: this server, inline images, and its one inline script."""
+    scripts = [b64encode(sha256(script).digest()).decode() for script in _INLINE_SCRIPT.findall(page)]
     hashes = " ".join(f"'sha256-{digest}'" for digest in scripts)
-    return f"{headers.NOTHING}; script-src 'self' {hashes}; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+    return (
+        f"{headers.DATA_POLICY}; script-src 'self' {hashes}; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+    )

@@ -1,14 +1,21 @@
-"""Users: who intervenes."""
+"""Users: the people who intervene on machines."""
 
 from typing import Annotated
 
 from fastapi import Request, Response
 
-from machine_monitor.api import answers
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Known, list_query_of, selection_of
-from machine_monitor.api.openapi.documents import created, deleted, listed, read, replaced, updated
-from machine_monitor.api.route import tagged
+from machine_monitor.api.deps import Db, PreconditionsDep, list_query_of, selection_of
+from machine_monitor.api.openapi.documents import (
+    create_operation,
+    delete_operation,
+    list_operation,
+    read_operation,
+    replace_operation,
+    update_operation,
+)
+from machine_monitor.api.route import create_router
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import USERS
 from machine_monitor.models.fields import Trigram
@@ -19,43 +26,46 @@ from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import KEEP_USERS, READ
 
-router = tagged("users")
+router = create_router("users")
 
 
-@router.get("/users", dependencies=[needs(READ)], **listed(USERS))
+@router.get("/users", dependencies=[needs(READ)], **list_operation(USERS))
 async def list_users(request: Request, query: Annotated[ListQuery, list_query_of(USERS)], database: Db) -> Response:
-    """List the people."""
-    return answers.page(request, await lists.fetch(database, query))
+    """List users."""
+    return responses.page_response(request, await lists.fetch(database, query))
 
 
-@router.post("/users", dependencies=[needs(KEEP_USERS)], **created(USERS))
+@router.post("/users", dependencies=[needs(KEEP_USERS)], **create_operation(USERS))
 async def create_user(body: UserCreate, write: WriteOnce) -> Response:
-    """Add a person. The trigram is unique whatever the case of its letters, and never changes."""
+    """Add a user. The trigram is unique (ignoring case) and cannot be changed."""
     return await write.create("/users", USERS, body)
 
 
-@router.get("/users/{trigram}", dependencies=[needs(READ)], **read(USERS))
+@router.get("/users/{trigram}", dependencies=[needs(READ)], **read_operation(USERS))
 async def get_user(
-    trigram: Trigram, selection: Annotated[Selection, selection_of(USERS)], known: Known, database: Db
+    trigram: Trigram,
+    selection: Annotated[Selection, selection_of(USERS)],
+    preconditions: PreconditionsDep,
+    database: Db,
 ) -> Response:
-    """Read a person's entry."""
-    return answers.record(await records.read(database, USERS, trigram, selection), known, selection)
+    """Read a user."""
+    return responses.record_response(await records.read(database, USERS, trigram, selection), preconditions, selection)
 
 
-@router.put("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **replaced(USERS))
+@router.put("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **replace_operation(USERS))
 async def replace_user(trigram: Trigram, body: UserReplace, write: Write) -> Response:
-    """Create the user, or replace it: a field that is absent takes its default."""
-    return answers.written("/users", await write.replace(USERS, trigram, body))
+    """Create or replace a user. Absent fields take their defaults."""
+    return responses.write_response("/users", await write.replace(USERS, trigram, body))
 
 
-@router.patch("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **updated(USERS))
+@router.patch("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **update_operation(USERS))
 async def update_user(trigram: Trigram, body: UserUpdate, write: Write) -> Response:
-    """Change some fields of a user (JSON merge patch); `active: false` keeps them from new logs."""
-    return answers.written("/users", await write.update(USERS, trigram, body))
+    """Change some fields of a user (JSON merge patch). A user with `active: false` cannot sign in or get new logs."""
+    return responses.write_response("/users", await write.update(USERS, trigram, body))
 
 
-@router.delete("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **deleted(USERS))
+@router.delete("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **delete_operation(USERS))
 async def delete_user(trigram: Trigram, write: Write) -> Response:
-    """Delete a user that no log names."""
+    """Delete a user. 409 if a log names the user: set `active` to false instead."""
     await write.delete(USERS, trigram)
     return Response(status_code=204)

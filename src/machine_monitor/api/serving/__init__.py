@@ -1,1 +1,1 @@
-"""Around the API: connections and their bounds, the headers of every answer, hosts, logs, metrics."""
+"""The server around the API: connection limits, response headers, allowed hosts, logs, metrics, the console."""

@@ -1,4 +1,7 @@
-"""Connections that a slow, silent or greedy client cannot keep: uvicorn's own, with a clock."""
+"""HTTP connections with timeouts and limits, so that slow or idle clients (slowloris) cannot exhaust the server.
+
+A subclass of uvicorn's protocol, which has no timeout for the head or the body of a request.
+"""
 
 import asyncio
 import secrets
@@ -18,21 +21,21 @@ from machine_monitor.errors import BadRequest, Problem, UriTooLong
 if sys.platform != "win32":
     import resource
 
-# Bytes and fields of a request's head; the parser itself takes any number.
+# Maximum bytes and fields of a request's head; httptools itself has no limit.
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 100
 MAX_CONNECTIONS = 1_000
-# Files that the process needs beside its connections: the database's, the log, the libraries'.
+# File descriptors reserved for the database, the log and libraries.
 RESERVED_FILES = 128
-# A body has this much more time for each second's worth that came: 16 KiB/s is the slowest link that is served.
-BYTES_PER_SECOND = 16 * 1024
-# How long a client may leave an answer untaken; that of downloads too.
-UNTAKEN_SECONDS = 60.0
-LOOK_SECONDS = 1.0
+# The body timeout is extended by one second per 16 KiB received: slower clients are disconnected.
+MIN_BYTES_PER_SECOND = 16 * 1024
+# A connection is aborted if the client does not read its response for this long; also for downloads.
+SEND_TIMEOUT_SECONDS = 60.0
+CHECK_SECONDS = 1.0
 
 
 class Phase(Enum):
-    """What the client has to send next."""
+    """What the client is expected to send next."""
 
     IDLE = 0
     HEAD = 1
@@ -40,66 +43,66 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """How long a client may take for a request's head and for its body, in seconds."""
+class Timeouts:
+    """How long a client may take to send the head and the body of a request, in seconds."""
 
     head: float
     body: float
 
 
 class Connection(HttpToolsProtocol):
-    """One connection; cut when its client is too slow, or when there are too many and it is not being served.
+    """A connection that is aborted if its client is too slow, or if it is idle while there are too many connections.
 
-    Costs nothing while nobody is slow: no timer is set for a request, one looks each second while something is due.
+    There is no timer per request. A timer per connection checks once per second, only while the client owes something.
     """
 
-    def __init__(self, *arguments: Any, bounds: Bounds, **options: Any) -> None:
+    def __init__(self, *arguments: Any, timeouts: Timeouts, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.url, self.headers = b"", []
         self.waiting_since = self._phase_began = self.loop.time()
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._phase = Phase.HEAD
         self._size = self._arrived = 0
         self._is_last = False
-        self._untaken = 0
-        self._untaken_since = 0.0
+        self._unsent = 0
+        self._unsent_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def is_answering(self) -> bool:
-        """Whether a request is being answered."""
+    def is_responding(self) -> bool:
+        """Whether a response is in progress."""
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the client's turn: no request is being answered, or its body is not there yet."""
-        return self._phase is Phase.BODY or not self.is_answering
+        """Whether the server is waiting for the client: for a new request, or for the rest of a body."""
+        return self._phase is Phase.BODY or not self.is_responding
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin to wait for a request; if there are too many, whoever has been waited for longest has to go."""
+        """Start waiting for a request. If there are too many connections, abort the one that was idle the longest."""
         super().connection_made(transport)
-        self._watch()
-        if len(self.connections) > _most():
+        self._start_timer()
+        if len(self.connections) > _max_connections():
             waiting = [each for each in self.connections if isinstance(each, Connection) and each.is_waiting]
             min(waiting, key=lambda each: each.waiting_since).cut("crowd")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Look no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
 
     def cut(self, reason: str) -> None:
-        """End the connection at once, and count it."""
-        metrics.CUT.labels(reason).inc()
+        """Abort the connection, and count it in the metrics."""
+        metrics.ABORTED_CONNECTIONS.labels(reason).inc()
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; a head without an end is refused before it fills the memory."""
+        """Parse data. A head that is too large is rejected before it fills the memory."""
         if self._phase is Phase.IDLE:
             self._enter(Phase.HEAD)
         if self._timer is None:
-            self._watch()
+            self._start_timer()
         self._arrived = len(data)
         super().data_received(data)
         if self._phase is Phase.HEAD:
@@ -108,26 +111,26 @@ class Connection(HttpToolsProtocol):
                 self.send_400_response("")
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of a head."""
+        """Start waiting for the rest of a head."""
         super().on_message_begin()
         self._enter(Phase.HEAD)
 
     def on_headers_complete(self) -> None:
-        """Begin to wait for the body; without one the parser goes on to `on_message_complete` at once."""
+        """Start waiting for the body. Without a body, the parser calls `on_message_complete` next."""
         if self._is_too_large():
             raise httptools.HttpParserError
         super().on_headers_complete()
         self._enter(Phase.BODY)
-        # Until the body is there: who is still sending when the connection closes does not get to read the answer.
+        # Keep the connection open until the body is received: a client that is still sending cannot read the response.
         self._is_last, self.cycle.keep_alive = not self.cycle.keep_alive, True
 
     def on_body(self, body: bytes) -> None:
-        """Count what came."""
+        """Count the received bytes."""
         self._size += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Wait for nothing while the request is answered."""
+        """Stop waiting: the request is complete."""
         super().on_message_complete()
         self._enter(Phase.IDLE)
         if self._is_last:
@@ -136,91 +139,91 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Start waiting for the next request."""
         super().on_response_complete()
         self.waiting_since = self.loop.time()
 
     def pause_writing(self) -> None:
-        """See to it that an answer is taken."""
+        """Start watching whether the client reads its response."""
         super().pause_writing()
-        self._untaken, self._untaken_since = 0, self.loop.time()
+        self._unsent, self._unsent_since = 0, self.loop.time()
         if self._timer is None:
-            self._watch()
+            self._start_timer()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Hang up on who asks nothing more; what they do not take of the last answer would keep the connection."""
+        """Close an idle connection, even if the client has not read the end of its last response."""
         super().timeout_keep_alive_handler()
         if not self.flow.write_paused:
             self.transport.abort()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- one sentence of uvicorn's for every fault
-        """Answer what is no request with a problem, once the requests before it are answered, and hang up."""
-        if self._phase is not Phase.BODY and self.is_answering:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's text, the same for every fault
+        """Send a problem for an invalid request, after the responses to earlier requests, and close the connection."""
+        if self._phase is not Phase.BODY and self.is_responding:
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             return
-        if not (self.pipeline or (self.is_answering and self.cycle.response_started)):
-            self.transport.write(_answer(self._fault(), self.server_state.default_headers))
+        if not (self.pipeline or (self.is_responding and self.cycle.response_started)):
+            self.transport.write(_render(self._problem(), self.server_state.default_headers))
         self.transport.close()
 
     def _is_too_large(self) -> bool:
-        # Most heads are known to be small by what arrived of them.
+        # A shortcut: the received bytes show that most heads are small.
         if len(self.headers) <= MAX_FIELDS and self._size + self._arrived <= MAX_HEAD:
             return False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return len(self.headers) > MAX_FIELDS or size > MAX_HEAD
 
-    def _fault(self) -> Problem:
+    def _problem(self) -> Problem:
         if len(self.url) > MAX_URL:
             return UriTooLong()
         if self._size > MAX_HEAD or self._is_too_large():
-            return BadRequest(f"The head of a request has at most {MAX_HEAD} bytes and {MAX_FIELDS} fields.")
+            return BadRequest(f"The request's headers are too large: at most {MAX_HEAD} bytes and {MAX_FIELDS} fields.")
         return BadRequest()
 
     def _enter(self, phase: Phase) -> None:
         self._phase, self._phase_began, self._size = phase, self.loop.time(), 0
 
-    def _watch(self) -> None:
-        self._timer = self.loop.call_later(LOOK_SECONDS, self._look)
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(CHECK_SECONDS, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         reason = self._overdue(self.loop.time())
         if reason is not None:
             self.cut(reason)
         elif self._phase is not Phase.IDLE or self.flow.write_paused:
-            self._watch()
+            self._start_timer()
 
     def _overdue(self, now: float) -> str | None:
-        """Why the client has waited too long, if it has."""
+        """Return why the client has timed out, as a metric label, or None."""
         waited = now - self._phase_began
         if self.flow.write_paused:
-            untaken = self.transport.get_write_buffer_size()
-            if untaken != self._untaken:
-                self._untaken, self._untaken_since = untaken, now
-            return "answer" if now - self._untaken_since > UNTAKEN_SECONDS else None
+            unsent = self.transport.get_write_buffer_size()
+            if unsent != self._unsent:
+                self._unsent, self._unsent_since = unsent, now
+            return "answer" if now - self._unsent_since > SEND_TIMEOUT_SECONDS else None
         if self.flow.read_paused:
-            # It is the client who waits.
+            # The server does not read at the moment: the client is not to blame.
             self._phase_began = now
             return None
         if self._phase is Phase.HEAD:
-            return "head" if waited > self._bounds.head and not self.is_answering else None
-        # Who has been answered sends for nothing: more of it buys no more time.
-        bought = self._size / BYTES_PER_SECOND if self.is_answering else 0.0
-        return "body" if self._phase is Phase.BODY and waited > self._bounds.body + bought else None
+            return "head" if waited > self._timeouts.head and not self.is_responding else None
+        # After its response, a client gets no more time for the rest of its body.
+        extension = self._size / MIN_BYTES_PER_SECOND if self.is_responding else 0.0
+        return "body" if self._phase is Phase.BODY and waited > self._timeouts.body + extension else None
 
 
-def _most() -> int:
-    """How many connections the process may have: as many as it may open files, less what it needs itself."""
+def _max_connections() -> int:
+    """Return the maximum number of connections: limited by the file descriptors of the process."""
     if sys.platform == "win32":
         return MAX_CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(MAX_CONNECTIONS, max(files - RESERVED_FILES, 1))
 
 
-def _answer(problem: Problem, standing: list[tuple[bytes, bytes]]) -> bytes:
+def _render(problem: Problem, default_headers: list[tuple[bytes, bytes]]) -> bytes:
     request_id = secrets.token_hex(8)
-    answer = problems.render(problem, "", request_id)
-    lines = [*standing, *headers.complete(answer.raw_headers, request_id), (b"connection", b"close")]
+    response = problems.render(problem, "", request_id)
+    lines = [*default_headers, *headers.complete(response.raw_headers, request_id), (b"connection", b"close")]
     fields = b"".join(b"%s: %s\r\n" % line for line in lines)
-    return STATUS_LINE[problem.status] + fields + b"\r\n" + bytes(answer.body)
+    return STATUS_LINE[problem.status] + fields + b"\r\n" + bytes(response.body)

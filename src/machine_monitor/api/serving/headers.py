@@ -1,6 +1,6 @@
-"""Headers: the name that a request may call this service by, and what every answer tells browsers and caches.
+"""Allowed host names of requests, and the security and cache headers of every response.
 
-The check of `Host` prevents DNS rebinding: a page elsewhere could give a name of its own this machine's address.
+Checking `Host` prevents DNS rebinding: a web page could let its own domain resolve to this machine's address.
 """
 
 import re
@@ -12,65 +12,70 @@ from machine_monitor.errors import BadRequest
 
 Header = tuple[bytes, bytes]
 
-# Data is nothing to run, to frame or to post from; what is a page says its own.
-NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-# Given where the answer does not say otherwise. `no-cache` keeps answers and asks by ETag whether they still hold.
-UNLESS_GIVEN: tuple[Header, ...] = (
-    (b"content-security-policy", NOTHING.encode()),
+# The Content-Security-Policy of data; pages (console, Swagger UI) set their own.
+DATA_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# Unless the response sets them itself. `no-cache` allows caching, but requires revalidation by ETag.
+DEFAULT_HEADERS: tuple[Header, ...] = (
+    (b"content-security-policy", DATA_POLICY.encode()),
     (b"cache-control", b"private, no-cache"),
 )
-ALWAYS: tuple[Header, ...] = (
+SECURITY_HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
-    # A frontend of MM_CORS_ORIGINS asks by CORS, which this does not concern.
+    # Does not affect the CORS requests of frontends in MM_CORS_ORIGINS.
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), geolocation=(), microphone=(), payment=(), usb=()"),
 )
-# A year; only over TLS, where a proxy in front says so.
-SECURE: Header = (b"strict-transport-security", b"max-age=31536000")
+# One year. Only over HTTPS, as reported by the proxy in front.
+HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
 ANY = "*"
-# What nobody can register: https://www.iana.org/assignments/special-use-domain-names, and ICANN's .internal
-PRIVATE = ("localhost", "local", "internal", "home.arpa", "test")
-MAX_KNOWN = 1_000
+# Domains that cannot be registered: https://www.iana.org/assignments/special-use-domain-names, and ICANN's .internal
+PRIVATE_DOMAINS = ("localhost", "local", "internal", "home.arpa", "test")
+MAX_CACHED = 1_000
 _HOST = re.compile(r"(\[(?P<address>[^]]+)\]|(?P<name>[^:\[\]@/]*))(:\d*)?")
 
 
 class AllowedHosts:
-    """The names that are accepted: addresses, names without a dot, private domains, this machine's, the site's own.
+    """Accepts IP addresses, names without a dot, private domains, this machine's name, and those in MM_ALLOWED_HOSTS.
 
-    What all these have in common is that nobody who owns a domain of the internet can let it lead here.
+    None of the first four is a domain that an attacker could register and point to this machine.
     """
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
-        self._any = ANY in allowed
-        # Its full name would have to be asked of a name server, which may keep a start waiting.
+        self._allows_any = ANY in allowed
+        # Not the full name: that takes a DNS query, which can delay the start.
         self._names = {name.lower() for name in (*allowed, socket.gethostname())}
-        self._endings = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
-        self._endings += tuple(f".{name}" for name in PRIVATE)
-        self._known: set[bytes] = set()
+        self._suffixes = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
+        self._suffixes += tuple(f".{name}" for name in PRIVATE_DOMAINS)
+        self._allowed_values: set[bytes] = set()
 
     def check(self, given: Sequence[bytes], *, needed: bool) -> None:
-        """Raise `BadRequest` unless the values of `Host` are one accepted name; none is a fault if it is needed."""
-        if len(given) == 1 and given[0] in self._known:
+        """Raise `BadRequest` unless there is exactly one `Host` header and its name is allowed.
+
+        If `needed` is False (HTTP/1.0), the header may be missing.
+        """
+        if len(given) == 1 and given[0] in self._allowed_values:
             return
         if len(given) > 1 or (needed and not given):
-            raise BadRequest("A request has one Host header.")
+            raise BadRequest("The request must have exactly one Host header.")
         for value in given:
             name = _name(value)
-            if not (self._any or self._is_accepted(name)):
-                # Not echoed: it may be anything.
-                raise BadRequest("This site does not go by that name: add it to MM_ALLOWED_HOSTS, or use its address.")
-            if len(self._known) < MAX_KNOWN:
-                self._known.add(value)
+            if not (self._allows_any or self._is_allowed(name)):
+                # The name is not repeated: it may be anything.
+                raise BadRequest(
+                    "The host name of this URL is not allowed: add it to MM_ALLOWED_HOSTS, or use the IP address."
+                )
+            if len(self._allowed_values) < MAX_CACHED:
+                self._allowed_values.add(value)
 
-    def _is_accepted(self, name: str) -> bool:
-        return "." not in name or name in self._names or name.endswith(self._endings) or _is_address(name)
+    def _is_allowed(self, name: str) -> bool:
+        return "." not in name or name in self._names or name.endswith(self._suffixes) or _is_address(name)
 
 
 def _name(value: bytes) -> str:
-    """The host without its port, and without the dot that ends a full name; a dot alone for what is no host."""
+    """Return the host without port and trailing dot; "." if the value is not a valid host."""
     matched = _HOST.fullmatch(value.decode("latin-1").lower())
     return (matched["address"] or matched["name"]).removesuffix(".") if matched else "."
 
@@ -84,10 +89,10 @@ def _is_address(name: str) -> bool:
 
 
 def complete(given: Iterable[Header], request_id: str, *, secure: bool = False) -> list[Header]:
-    """The headers of an answer with all that every answer has."""
-    headers = [*given, *ALWAYS, (b"x-request-id", request_id.encode())]
+    """Add the headers of every response to those given."""
+    headers = [*given, *SECURITY_HEADERS, (b"x-request-id", request_id.encode())]
     names = {name for name, _ in given}
-    headers += [header for header in UNLESS_GIVEN if header[0] not in names]
+    headers += [header for header in DEFAULT_HEADERS if header[0] not in names]
     if secure:
-        headers.append(SECURE)
+        headers.append(HSTS)
     return headers

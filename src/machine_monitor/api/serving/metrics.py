@@ -1,6 +1,6 @@
-"""Metrics for Prometheus; several workers keep them in files of one folder, so that whichever is asked tells the sum.
+"""Metrics for Prometheus. Several workers share them through files in one folder, so that any worker reports the sum.
 
-The library looks for PROMETHEUS_MULTIPROC_DIR when it is imported: `serve` names a folder there, then starts workers.
+prometheus-client reads PROMETHEUS_MULTIPROC_DIR on import: `serve` sets it before it starts the workers.
 """
 
 import asyncio
@@ -24,101 +24,101 @@ from machine_monitor.database.connect import Database
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "machine_monitor"
-# Of a request that met no route, and the status of one whose client did not wait for it.
+# The operation of a request without a route, and the status of a request whose client disconnected.
 NO_OPERATION = "none"
 CLIENT_GONE = 499
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 REFRESH_SECONDS = 5.0
 
 disable_created_metrics()
-OURS = CollectorRegistry()
+REGISTRY = CollectorRegistry()
 _request = ("operation", "method", "status")
-REQUESTS = Counter(f"{PREFIX}_requests", "Requests that were answered.", _request, registry=OURS)
+REQUESTS = Counter(f"{PREFIX}_requests", "Requests handled.", _request, registry=REGISTRY)
 DURATION = Histogram(
     f"{PREFIX}_request_seconds",
-    "From the head of a request to the end of its answer.",
+    "Seconds from the head of a request to the end of its response.",
     _request,
-    buckets=SECONDS,
-    registry=OURS,
+    buckets=SECONDS_BUCKETS,
+    registry=REGISTRY,
 )
 IN_FLIGHT = Gauge(
-    f"{PREFIX}_requests_in_flight", "Requests being answered.", registry=OURS, multiprocess_mode="livesum"
+    f"{PREFIX}_requests_in_flight", "Requests in progress.", registry=REGISTRY, multiprocess_mode="livesum"
 )
-PROBLEMS = Counter(f"{PREFIX}_problems", "Problems that were answered.", ("code",), registry=OURS)
-CUT = Counter(
+PROBLEMS = Counter(f"{PREFIX}_problems", "Problem responses sent.", ("code",), registry=REGISTRY)
+ABORTED_CONNECTIONS = Counter(
     f"{PREFIX}_connections_cut",
-    "Connections cut: head or body came too slowly, an answer was not taken, or there were too many (crowd).",
+    "Connections aborted: head or body too slow, response (answer) not read, or too many connections (crowd).",
     ("reason",),
-    registry=OURS,
+    registry=REGISTRY,
 )
-BATCH = Histogram(
-    f"{PREFIX}_write_batch_size", "Writes that shared a commit on SQLite.", buckets=BATCHES, registry=OURS
+WRITE_BATCH_SIZE = Histogram(
+    f"{PREFIX}_write_batch_size", "Writes per commit on SQLite.", buckets=BATCH_BUCKETS, registry=REGISTRY
 )
-LOAD = Gauge(
+DATABASE_REQUESTS = Gauge(
     f"{PREFIX}_database_requests",
-    "Reads, writes and exports under way, running or waiting for their turn.",
+    "Reads, writes and exports, running or waiting.",
     ("kind", "state"),
-    registry=OURS,
+    registry=REGISTRY,
     multiprocess_mode="livesum",
 )
-BYTES = Gauge(
-    f"{PREFIX}_database_bytes", "Size of the files of SQLite.", ("file",), registry=OURS, multiprocess_mode="livemax"
+DATABASE_BYTES = Gauge(
+    f"{PREFIX}_database_bytes", "Size of the SQLite files.", ("file",), registry=REGISTRY, multiprocess_mode="livemax"
 )
-BUILD = Gauge(
+BUILD_INFO = Gauge(
     f"{PREFIX}_build_info",
-    "What is running.",
+    "Version, Python and engine of the service.",
     ("version", "python", "engine"),
-    registry=OURS,
+    registry=REGISTRY,
     multiprocess_mode="livemax",
 )
 
 
 def count(operation: str, method: str, status: int, seconds: float) -> None:
-    """Count one request."""
-    requests, duration = _of(operation, method, status)
+    """Record one request."""
+    requests, duration = _children(operation, method, status)
     requests.inc()
     duration.observe(seconds)
 
 
 def refresh(database: Database) -> None:
-    """Say how the database of this process is doing."""
-    BUILD.labels(version("machine-monitor"), platform.python_version(), database.engine.name).set(1)
+    """Update the gauges of this process's database."""
+    BUILD_INFO.labels(version("machine-monitor"), platform.python_version(), database.engine.name).set(1)
     for kind, (running, waiting) in database.load().items():
-        LOAD.labels(kind, "running").set(running)
-        LOAD.labels(kind, "waiting").set(waiting)
+        DATABASE_REQUESTS.labels(kind, "running").set(running)
+        DATABASE_REQUESTS.labels(kind, "waiting").set(waiting)
     for file, size in database.file_bytes().items():
-        BYTES.labels(file).set(size)
+        DATABASE_BYTES.labels(file).set(size)
 
 
-async def keep(database: Database) -> None:
-    """Say it again every few seconds, for the worker that is asked does not see the others' databases."""
+async def refresh_periodically(database: Database) -> None:
+    """Update the gauges every few seconds: a worker that reports metrics cannot see the other workers' databases."""
     while FOLDER in os.environ:
         refresh(database)
         await asyncio.sleep(REFRESH_SECONDS)
 
 
 def render() -> bytes:
-    """All metrics, of all workers, as Prometheus reads them."""
+    """Return the metrics of all workers in Prometheus' text format."""
     if FOLDER not in os.environ:
-        return generate_latest(OURS)
+        return generate_latest(REGISTRY)
     folder = Path(os.environ[FOLDER])
     for name in folder.glob("gauge_live*.db"):
         _forget_if_dead(int(name.stem.rpartition("_")[2]))
-    everybody = CollectorRegistry()
-    MultiProcessCollector(everybody)
-    return generate_latest(everybody)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return generate_latest(registry)
 
 
 @cache
-def _of(operation: str, method: str, status: int) -> tuple[Counter, Histogram]:
-    """The children of these labels: finding them costs more than counting."""
+def _children(operation: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the metric children of these labels. Cached: finding them costs more than counting."""
     labels = (operation, method, str(status))
     return REQUESTS.labels(*labels), DURATION.labels(*labels)
 
 
 def _forget_if_dead(process: int) -> None:
-    """Drop what a worker that is gone had under way."""
+    """Remove the gauges of a worker process that has ended."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -17,7 +17,7 @@ from machine_monitor.query.language.operators import EQUAL, IS_NOT_NULL, IS_NULL
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.language.values import BadValue, Value
 from machine_monitor.query.schema import Field, Resource, Selection
-from machine_monitor.suggestions import nearest
+from machine_monitor.suggestions import did_you_mean
 
 MAX_LIMIT = 500
 DEFAULT_LIMIT = 50
@@ -232,7 +232,7 @@ class QueryParser:
         for part in text.split(","):
             name = part.removeprefix("-")
             if name not in self.resource.sortable:
-                message = f"there is no field '{name}' to sort by.{nearest(name, self.resource.sortable)}"
+                message = f"there is no field '{name}' to sort by.{did_you_mean(name, self.resource.sortable)}"
                 raise BadValue(message, self.resource.sortable)
             if name in order:
                 message = f"'{name}' is given twice."
@@ -243,7 +243,7 @@ class QueryParser:
     def _unknown(self, name: str, allowed: tuple[str, ...], rule: str = "") -> None:
         # To find a similar name takes long, and the list of all is long: only the first faults get them.
         allowed = allowed if len(self._faults) < MAX_SUGGESTIONS else ()
-        message = f"There is no parameter '{name}'.{nearest(name, allowed)}{rule}"
+        message = f"There is no parameter '{name}'.{did_you_mean(name, allowed)}{rule}"
         self._faults.append(Fault(message, "unknown", parameter=name, allowed=allowed))
 
     def _allowed(self, name: str) -> tuple[str, ...]:
@@ -350,7 +350,7 @@ def _names(allowed: tuple[str, ...], also: Callable[[str], bool] = lambda _: Fal
         names = tuple(dict.fromkeys(text.split(",")))
         for name in names:
             if name not in allowed and not also(name):
-                message = f"There is no '{name}' to choose.{nearest(name, allowed)}"
+                message = f"There is no '{name}' to choose.{did_you_mean(name, allowed)}"
                 raise BadValue(message, allowed)
         return names
 

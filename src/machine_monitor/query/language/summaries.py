@@ -9,7 +9,7 @@ from machine_monitor.query.language.parser import Condition, Pairs, QueryParser,
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.language.values import BadValue
 from machine_monitor.query.schema import Resource
-from machine_monitor.suggestions import nearest
+from machine_monitor.suggestions import did_you_mean
 
 MAX_FACETS = 5
 MAX_VALUES = 500
@@ -95,7 +95,7 @@ def _distinct(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[s
         names = tuple(text.split(","))
         for name in names:
             if name not in allowed:
-                message = f"There is no '{name}' to choose.{nearest(name, allowed)}"
+                message = f"There is no '{name}' to choose.{did_you_mean(name, allowed)}"
                 raise BadValue(message, allowed)
         if len(set(names)) < len(names) or len(names) > at_most:
             message = f"Write 1 to {at_most} different names, separated by commas."

@@ -13,7 +13,7 @@ from machine_monitor.query.language.attributes import AttributeOperand
 from machine_monitor.query.language.operators import MAX_VALUES, Operator
 from machine_monitor.query.language.search_terms import fold
 from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_moment
-from machine_monitor.suggestions import nearest
+from machine_monitor.suggestions import did_you_mean
 
 # What a double holds exactly, and so what every JSON reader agrees on.
 MAX_INTEGER = 2**53 - 1
@@ -78,7 +78,7 @@ def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in names:
-            message = f"Write one of {', '.join(names)}.{nearest(text, names)}"
+            message = f"Write one of {', '.join(names)}.{did_you_mean(text, names)}"
             raise BadValue(message, names)
         return text
 
@@ -123,7 +123,7 @@ def _uuid(text: str) -> str:
 
 def _choice(text: str, kind: Kind) -> str:
     if text not in kind.choices:
-        message = f"There is no such value; there are {', '.join(kind.choices)}.{nearest(text, kind.choices)}"
+        message = f"There is no such value; there are {', '.join(kind.choices)}.{did_you_mean(text, kind.choices)}"
         raise BadValue(message, kind.choices)
     return text
 

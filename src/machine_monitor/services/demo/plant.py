@@ -1,4 +1,4 @@
-"""The plant: who works there, which machines stand there, and how each of them behaves."""
+"""The sample plant: its users, its machines, and how often and how each machine fails."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Person(NamedTuple):
-    """Somebody of the plant, who writes one language."""
+    """A user of the sample plant, who writes in one language."""
 
     trigram: str
     first_name: str
@@ -18,8 +18,8 @@ class Person(NamedTuple):
     language: str
 
 
-class Kind(NamedTuple):
-    """What machines of one kind have in common; `share` of 40, `power` in kW."""
+class MachineKind(NamedTuple):
+    """What machines of one kind have in common; `share` is the number per 40 machines, `power` is in kW."""
 
     share: int
     label: str
@@ -32,12 +32,12 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine: its record, and how it behaves; `faults` in the order of how often they come back."""
+    """A machine: its record, how often it fails (`proneness`), and its faults, most frequent first."""
 
     values: dict[str, Any]
     proneness: float
     faults: list[str]
-    marks: dict[str, str]
+    placeholders: dict[str, str]
     hours: int
 
 
@@ -61,21 +61,25 @@ PEOPLE = (
 )
 ADMIN = "ABE"
 KINDS = (
-    Kind(7, "Tour CN", "Usinage", "Turned shafts and bushes", "Ovrandel", 15, "chips spindle axis tools coolant door"),
-    Kind(6, "Fraiseuse", "Usinage", "Fraisage de carters", "Kestarix", 22, "tools spindle coolant axis chips power"),
-    Kind(3, "Rectifieuse", "Usinage", "Finition des portées", "Norvaquil", 9, "axis spindle coolant door"),
-    Kind(3, "Scie à ruban", "Usinage", "Débit de barres", "Lixandre", 3, "blade coolant hose door"),
-    Kind(5, "3D printer", "Additive lab", "Prototypes and jigs", "Zorvanne", 1.2, "nozzle bed door"),
-    Kind(4, "Presse plieuse", "Tôlerie", "Pliage jusqu'à 4 m", "Draskovane", 18, "pressure curtain hose power"),
-    Kind(2, "Laser cutter", "Tôlerie", "Sheets up to 12 mm", "Trimarouk", 45, "axis door power"),
-    Kind(4, "Welding robot", "Welding", "Frames in series", "Pelquinor", 11, "wire curtain power"),
-    Kind(3, "Compressor", "Énergies", "Compressed air of the plant", "Gaulvent", 37, "leak power"),
-    Kind(3, "Forklift", "Yard", "Loading and storage", "Bellgarrow", 8, "battery hose pressure"),
+    MachineKind(
+        7, "Tour CN", "Usinage", "Turned shafts and bushes", "Ovrandel", 15, "chips spindle axis tools coolant door"
+    ),
+    MachineKind(
+        6, "Fraiseuse", "Usinage", "Fraisage de carters", "Kestarix", 22, "tools spindle coolant axis chips power"
+    ),
+    MachineKind(3, "Rectifieuse", "Usinage", "Finition des portées", "Norvaquil", 9, "axis spindle coolant door"),
+    MachineKind(3, "Scie à ruban", "Usinage", "Débit de barres", "Lixandre", 3, "blade coolant hose door"),
+    MachineKind(5, "3D printer", "Additive lab", "Prototypes and jigs", "Zorvanne", 1.2, "nozzle bed door"),
+    MachineKind(4, "Presse plieuse", "Tôlerie", "Pliage jusqu'à 4 m", "Draskovane", 18, "pressure curtain hose power"),
+    MachineKind(2, "Laser cutter", "Tôlerie", "Sheets up to 12 mm", "Trimarouk", 45, "axis door power"),
+    MachineKind(4, "Welding robot", "Welding", "Frames in series", "Pelquinor", 11, "wire curtain power"),
+    MachineKind(3, "Compressor", "Énergies", "Compressed air of the plant", "Gaulvent", 37, "leak power"),
+    MachineKind(3, "Forklift", "Yard", "Loading and storage", "Bellgarrow", 8, "battery hose pressure"),
 )
 
 
 def people() -> Iterator[dict[str, Any]]:
-    """The records of who works there."""
+    """Yield the records of the users."""
     for person in PEOPLE:
         values = person._asdict()
         del values["language"]
@@ -83,24 +87,26 @@ def people() -> Iterator[dict[str, Any]]:
 
 
 def machines(rng: Random, count: int, year: int) -> list[Machine]:
-    """The machines of a plant of this size: a few fail often, two stand unused and one nobody knows about."""
+    """Generate machines. A few of them fail often; two are out of service, and of one that is unknown."""
     shares = sorted(((i + 0.5) / kind.share, kind) for kind in KINDS for i in range(kind.share))
     in_service = {count // 2: False, count // 3: False, count - 1: None}
     numbers, built = Counter(), []
     for rank, (_, kind) in zip(rng.sample(range(count), count), cycle(shares), strict=False):
         numbers[kind] += 1
         age = rng.randint(4, 12)
-        values = _plates(rng, kind, year - age)
+        values = _master_data(rng, kind, year - age)
         values |= {"name": f"{kind.label} {numbers[kind]}", "in_service": in_service.get(rank, True)}
         faults = kind.faults.split()
-        marks = {"axis": rng.choice("XYZ"), "n": str(rng.randint(2, 4)), "alarm": str(rng.randint(201, 989))}
+        placeholders = {"axis": rng.choice("XYZ"), "n": str(rng.randint(2, 4)), "alarm": str(rng.randint(201, 989))}
         built.append(
-            Machine(values, (rank + 1) ** -0.9, rng.sample(faults, len(faults)), marks, age * rng.randint(900, 2_600))
+            Machine(
+                values, (rank + 1) ** -0.9, rng.sample(faults, len(faults)), placeholders, age * rng.randint(900, 2_600)
+            )
         )
     return built
 
 
-def _plates(rng: Random, kind: Kind, year: int) -> dict[str, Any]:
+def _master_data(rng: Random, kind: MachineKind, year: int) -> dict[str, Any]:
     return {
         "sector": kind.sector,
         "usage": kind.usage,

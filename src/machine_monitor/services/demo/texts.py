@@ -1,4 +1,4 @@
-"""What people of a bilingual workshop write: what broke, why and what was done, and the routine of every week."""
+"""Sample texts in English and French: faults with their causes and repairs, and routine work."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Routine(NamedTuple):
-    """Something done again and again: how often, for how many minutes, and how it is told."""
+    """Routine work: how often it is done, how many minutes it takes, and its texts."""
 
     type: str
     weight: int
@@ -17,7 +17,7 @@ class Routine(NamedTuple):
 
 
 class Sector(NamedTuple):
-    """What machines of one sector use up, at most how much at once, and where they get dirty."""
+    """What machines of a sector consume, how much of it at once, and which place of them gets dirty."""
 
     unit: str
     most: int
@@ -25,13 +25,13 @@ class Sector(NamedTuple):
     place: tuple[str, str]
 
 
-def spoken(texts: Sequence[T], language: str) -> Sequence[T]:
-    """Those of one language, where the first half is English and the second says the same in French."""
+def in_language(texts: Sequence[T], language: str) -> Sequence[T]:
+    """Return the texts of one language: the first half is English, the second half is French."""
     half = len(texts) // 2
     return texts[:half] if language == "en" else texts[half:]
 
 
-# What was seen, why, what was done; `{axis}`, `{n}` and `{alarm}` are the same for one machine each time.
+# Symptom, cause, repair. The placeholders `{axis}`, `{n}` and `{alarm}` have constant values per machine.
 FAULTS = {
     "spindle": (
         ("Spindle overheating, alarm {alarm}.", "Front bearing worn", "Replaced the bearing, ran it in for 30 min"),

@@ -1,4 +1,4 @@
-"""The legacy tool: bring its records in, and write them out in its own shape."""
+"""Import the records of the legacy tool, and export records in its format."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -12,7 +12,7 @@ from machine_monitor.models import LOGS
 from machine_monitor.services.audit.history import Author
 from machine_monitor.services.legacy import imports, plan, read, translate
 from machine_monitor.services.legacy.export import ExportReport, export
-from machine_monitor.services.legacy.plan import Dossier, Name, Step
+from machine_monitor.services.legacy.plan import ImportSet, NamedRecord, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.reports import Finding, Report
 
@@ -20,7 +20,7 @@ __all__ = ["ExportReport", "Finding", "Report", "export", "sync"]
 
 
 class Options(TypedDict, total=False):
-    """How to sync: only say what would be done, take unsaved drafts too, call with (done, total) on the way."""
+    """Options of a sync: `dry_run` writes nothing, `drafts` includes unsaved drafts, `progress` gets (done, total)."""
 
     dry_run: bool
     drafts: bool
@@ -28,44 +28,44 @@ class Options(TypedDict, total=False):
 
 
 def sync(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Options]) -> Report:
-    """Bring a legacy folder or SQLite file in, in one transaction; raises `UsageError` if it is neither."""
-    found = read.records(source, drafts=options.get("drafts", False))
-    dossier = plan.assemble(None if raw is None else translate.record(raw, zone) for raw in found)
-    report = database.transact(lambda tx: _sync(tx, dossier, options))
+    """Import a legacy folder or SQLite file in one transaction; raises `UsageError` if `source` is neither."""
+    raw_records = read.records(source, drafts=options.get("drafts", False))
+    import_set = plan.assemble(None if raw is None else translate.record(raw, zone) for raw in raw_records)
+    report = database.transact(lambda tx: _sync(tx, import_set, options))
     if not options.get("dry_run", False):
         database.analyze(LOGS.name)
     return report
 
 
-def _sync(tx: Transaction, dossier: Dossier, options: Options) -> Report:
-    """Plan and write batch by batch; a race lets it run again, so the dossier stays as it is."""
-    report, author = dossier.report.copy(), Author(imports.VIA)
-    names: dict[str, dict[str, Name]] = {resource.name: {} for resource in plan.ORDER}
+def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
+    """Plan and write batch by batch. Must not change `import_set`: after a write conflict this runs again."""
+    report, author = import_set.report.copy(), Author(imports.VIA)
+    names: dict[str, dict[str, NamedRecord]] = {resource.name: {} for resource in plan.ORDER}
     progress, done = options.get("progress"), 0
-    for batch in _batches(dossier):
+    for batch in _batches(import_set):
         resource = batch[0].resource
-        known = imports.known(tx, resource, batch)
-        steps = [plan.decide(record, known[record.key], names) for record in batch]
+        existing = imports.find_existing(tx, resource, batch)
+        steps = [plan.decide(record, existing[record.key], names) for record in batch]
         if not options.get("dry_run", False):
             imports.apply(tx, steps, author)
         for step in steps:
-            _tell(report, names[resource.name], step)
+            _add_to_report(report, step)
+            if (named := plan.named_record(step)) is not None:
+                names[resource.name][step.record.key] = named
         done += len(batch)
         if progress is not None:
-            progress(done, dossier.total)
+            progress(done, import_set.total)
     report.problems.sort(key=lambda finding: finding.file)
     return report
 
 
-def _batches(dossier: Dossier) -> Iterator[list[Record]]:
+def _batches(import_set: ImportSet) -> Iterator[list[Record]]:
     for resource in plan.ORDER:
-        records = iter(dossier.records[resource.name])
+        records = iter(import_set.records[resource.name])
         while batch := list(islice(records, imports.BATCH)):
             yield batch
 
 
-def _tell(report: Report, names: dict[str, Name], step: Step) -> None:
+def _add_to_report(report: Report, step: Step) -> None:
     report.count(step.record.resource.name, step.outcome)
     report.problems.extend(step.findings)
-    if (name := plan.nameable(step)) is not None:
-        names[step.record.key] = name

@@ -1,4 +1,4 @@
-"""Writing the records back as the legacy tool kept them, and counting what that shape cannot hold."""
+"""Export records in the format of the legacy tool, and count what that format cannot store."""
 
 import json
 from collections import Counter
@@ -21,59 +21,59 @@ from machine_monitor.services.legacy.read import Kind, Raw
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import validation
 
-MAX_FILE_NAME = 255  # bytes, on the file systems that people have
+MAX_FILE_NAME = 255  # bytes, on common file systems
 FLAGS = {True: "Oui", False: "Non", None: ""}
-# Every site has these types from its first start on.
+# Log types that every new database has.
 SHIPPED_TYPES = ("info", "error", "reload", "maintenance", "inspection", "cleaning", "setting")
 SHIPPED_FAILURES = ("error",)
 
 
 @dataclass
 class ExportReport:
-    """How many files were written, and of how many records that shape cannot hold a field, as in `logs.severity`."""
+    """The number of files written, and per field (`logs.severity`) of records whose value the format cannot store."""
 
     written: Counter[str] = field(default_factory=Counter)
     not_held: Counter[str] = field(default_factory=Counter)
 
-    def lose(self, resource: Resource, names: Iterable[str]) -> None:
-        """Count what one record loses."""
+    def count_lost(self, resource: Resource, names: Iterable[str]) -> None:
+        """Count the fields of one record that are lost."""
         self.not_held.update(f"{resource.name}.{name}" for name in names)
 
     def document(self) -> dict[str, Any]:
-        """The report as `--json` prints it."""
+        """Return the report as `--json` prints it."""
         counts = {resource.name: self.written[resource.name] for resource in (MACHINES, LOGS, USERS)}
         return {**counts, "not_held": dict(sorted(self.not_held.items()))}
 
 
 @dataclass
-class Writing:
-    """A folder that is being written."""
+class LegacyFolderWriter:
+    """Writes records into a folder of the legacy tool."""
 
     target: Path
     zone: ZoneInfo
     report: ExportReport = field(default_factory=ExportReport)
 
     def write(self, kind: Kind, record: Mapping[str, Any], members: dict[str, Any]) -> None:
-        """Write one file, and count what reading it back would not give."""
+        """Write one record, and count the fields that reading the file back would not restore."""
         resource, _ = translate.CONVERSIONS[kind]
         stem = record[resource.key]
         path = self.target / kind / f"{stem}.json"
-        # A sign that some system takes for a folder's would lead out of the target there.
+        # A name with a path separator (a backslash on Windows) would leave the target folder.
         if len(path.name.encode()) > MAX_FILE_NAME or path.parent != self.target / kind:
-            self.report.lose(resource, [resource.key])
+            self.report.count_lost(resource, [resource.key])
             return
         path.write_text(json.dumps(members, ensure_ascii=False, indent=2), encoding="utf-8")
         self.report.written[resource.name] += 1
         back = translate.record(Raw(kind, path.name, stem, members=members), self.zone)
         if isinstance(back, translate.Rejected):
-            self.report.lose(resource, {finding.field or "record" for finding in back.findings})
+            self.report.count_lost(resource, {finding.field or "record" for finding in back.findings})
             return
         returned = resource.create.model_validate(back.values).model_dump(mode="json")
-        self.report.lose(resource, history.changes_between({name: record[name] for name in returned}, returned))
+        self.report.count_lost(resource, history.changes_between({name: record[name] for name in returned}, returned))
 
 
-class Living(NamedTuple):
-    """The records as they were at one moment, logs as rows of (document, id, version)."""
+class Snapshot(NamedTuple):
+    """All records that are not deleted, as of one moment; logs as rows of (document, id, version)."""
 
     users: list[dict[str, Any]]
     machines: list[dict[str, Any]]
@@ -83,35 +83,35 @@ class Living(NamedTuple):
 
 
 def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
-    """Write the living records into a folder that is new or empty, in the legacy shape; raises `UsageError`."""
+    """Write all records into a new or empty folder, in the legacy format; raises `UsageError` if that is impossible."""
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UsageError(f"{target} is there already and is not an empty folder.")
+            raise UsageError(f"{target} already exists and is not an empty folder: name a new one.")
         for kind in translate.CONVERSIONS:
             (target / kind).mkdir(parents=True, exist_ok=True)
-        return _export(database.snapshot(_living), Writing(target, zone))
+        return _export(database.snapshot(_read_all), LegacyFolderWriter(target, zone))
     except OSError as error:
-        raise UsageError(f"{target} cannot be written: {error.strerror}.") from error
+        raise UsageError(f"Cannot write {target}: {error.strerror}.") from error
 
 
-def _living(tx: Transaction) -> Living:
+def _read_all(tx: Transaction) -> Snapshot:
     found = [records.read_all(tx, resource) for resource in (USERS, MACHINES, LOG_TYPES)]
-    return Living(*found, tx.run(every_statement(tx.engine, LOGS), {}), imports.edits(tx))
+    return Snapshot(*found, tx.run(every_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx))
 
 
-def _export(living: Living, writing: Writing) -> ExportReport:
-    for user in living.users:
-        writing.write("employs", user, _employ(user))
-    for machine in living.machines:
-        writing.write("machines", machine, _machine(machine))
+def _export(snapshot: Snapshot, writer: LegacyFolderWriter) -> ExportReport:
+    for user in snapshot.users:
+        writer.write("employs", user, _employ(user))
+    for machine in snapshot.machines:
+        writer.write("machines", machine, _machine(machine))
     used = set()
-    for body, identity, _ in living.logs:
+    for body, identity, _ in snapshot.logs:
         log = json.loads(body)
         used.add(log["type"])
-        writing.write("logs", log, _log(log, living.edits.get(identity, []), writing.zone))
-    for log_type in living.log_types:
-        writing.report.lose(LOG_TYPES, _lost_of_type(log_type, used))
-    return writing.report
+        writer.write("logs", log, _log(log, snapshot.edits.get(identity, []), writer.zone))
+    for log_type in snapshot.log_types:
+        writer.report.count_lost(LOG_TYPES, _lost_type_fields(log_type, used))
+    return writer.report
 
 
 def _employ(user: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,27 +134,27 @@ def _log(log: Mapping[str, Any], edits: list[Edit], zone: ZoneInfo) -> dict[str,
         "project": log["project"] or "",
         "comment": log["comment"] or "",
         "timeStamp": values.clock(log["started_at"], zone),
-        "userName": log["user"] or _unlike_trigram(log["attributes"].get("userName")),
+        "userName": log["user"] or _author_attribute(log["attributes"].get("userName")),
     }
     if edits:
         members["modified"] = [[values.clock(at, zone), user or ""] for at, user in edits]
     return members | _attributes(log, translate.LOG_KEYS)
 
 
-def _unlike_trigram(text: Any) -> Any:
-    """An author's name that is an attribute because it is no trigram goes back to its place."""
+def _author_attribute(text: Any) -> Any:
+    """Return the attribute `userName` if it is not a valid trigram: the import stored such authors there."""
     return text if isinstance(text, str) and validation.key_faults(USERS, text) else ""
 
 
 def _attributes(record: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The attributes that can be keys of the file; its own keys cannot, and none is called a token."""
+    """Return the attributes that can be keys of the file: not the format's own keys, and not `token`."""
     return {
         name: value for name, value in record["attributes"].items() if name not in known and name.lower() != "token"
     }
 
 
-def _lost_of_type(log_type: Mapping[str, Any], used: set[str]) -> list[str]:
-    """What of a type a new site would not have, if only the logs are there to name it."""
+def _lost_type_fields(log_type: Mapping[str, Any], used: set[str]) -> list[str]:
+    """Return the fields of a log type that an import of the exported logs into a new database would not restore."""
     code = log_type["code"]
     if code not in used and code not in SHIPPED_TYPES:
         return ["code"]

@@ -1,4 +1,4 @@
-"""What the database keeps of earlier imports, and the verbs that write one."""
+"""Read what earlier imports stored, and write the steps of a plan."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -15,7 +15,7 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit import history
 from machine_monitor.services.audit.history import Author, Subject
-from machine_monitor.services.legacy.plan import Import, Known, Step
+from machine_monitor.services.legacy.plan import ExistingState, Import, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import references, storage
@@ -24,20 +24,20 @@ from machine_monitor.services.records.storage import New, Stored
 
 BATCH = 500
 VIA = "sync"
-EDIT_NOTE = "An edit made in the legacy tool, which did not keep what it changed."
+EDIT_NOTE = "An edit made in the legacy tool, which did not record what was changed."
 
 
-def known(tx: Transaction, resource: Resource, batch: Sequence[Record]) -> dict[str, Known]:
-    """What the database holds of each of up to `BATCH` legacy keys; the records are locked until the end."""
+def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) -> dict[str, ExistingState]:
+    """Return what the database has of up to `BATCH` legacy keys. Locks the records until the transaction ends."""
     keys = [record.key for record in batch]
     values = {"resource": resource.name} | {f"k{i}": keys[i] if i < len(keys) else None for i in range(BATCH)}
     found = {key: Import(*rest) for key, *rest in tx.run(_imports(tx.engine), values)}
     others = storage.find_several(tx, resource, [key for key in keys if key not in found])
-    return {record.key: _known(tx, record, found.get(record.key), others.get(record.key)) for record in batch}
+    return {record.key: _existing(tx, record, found.get(record.key), others.get(record.key)) for record in batch}
 
 
-def edits(tx: Transaction) -> dict[int, list[Edit]]:
-    """The edits of the legacy tool that histories hold, by the id of their log."""
+def legacy_edits(tx: Transaction) -> dict[int, list[Edit]]:
+    """Return the imported edits of the legacy tool from the history, by log id."""
     found: dict[int, list[Edit]] = {}
     for record_id, at, user in tx.run(_edits(tx.engine, of_one=False), {}):
         found.setdefault(record_id, []).append(Edit(tx.engine.load(at, TIME), user))
@@ -45,26 +45,26 @@ def edits(tx: Transaction) -> dict[int, list[Edit]]:
 
 
 def apply(tx: Transaction, steps: Iterable[Step], author: Author) -> None:
-    """Write what was planned."""
+    """Write the planned steps."""
     steps = list(steps)
     new = _create(tx, [step for step in steps if step.outcome == "created"], author)
     changed = [_row(tx, step, *_update(tx, step, author), author) for step in steps if step.outcome == "updated"]
     for step in steps:
-        if step.outcome not in ("created", "updated") and step.stored is not None and not step.remembered:
+        if step.outcome not in ("created", "updated") and step.stored is not None and not step.has_import_row:
             new.append(_row(tx, step, step.stored.id, step.stored.version, author))
     if new:
-        tx.run_many(_remember(tx.engine), new)
+        tx.run_many(_insert_import_rows(tx.engine), new)
     if changed:
-        tx.run_many(_renew(tx.engine), changed)
+        tx.run_many(_update_import_rows(tx.engine), changed)
     storage.relieve(tx)
 
 
-def _known(tx: Transaction, record: Record, imported: Import | None, stored: Stored | None) -> Known:
+def _existing(tx: Transaction, record: Record, imported: Import | None, stored: Stored | None) -> ExistingState:
     if imported is not None:
-        # One that was deleted for good may have been made again.
+        # A record that was deleted permanently may have been created again under the same key.
         stored = storage.find(tx, record.resource, imported.record_id, "id")
         stored = stored or storage.find(tx, record.resource, record.key, record.resource.unique_by)
-    return Known(imported, stored, _edits_of(tx, stored) if stored and record.edits else frozenset())
+    return ExistingState(imported, stored, _edits_of(tx, stored) if stored and record.edits else frozenset())
 
 
 def _edits_of(tx: Transaction, stored: Stored) -> frozenset[Edit]:
@@ -73,7 +73,7 @@ def _edits_of(tx: Transaction, stored: Stored) -> frozenset[Edit]:
 
 
 def _create(tx: Transaction, steps: Sequence[Step], author: Author) -> list[dict[str, Any]]:
-    """Add the records, all of one resource, with the history that they bring along, oldest first."""
+    """Insert new records of one resource, each with its imported edits in the history, oldest first."""
     if not steps:
         return []
     resource, names = steps[0].record.resource, Names()
@@ -90,7 +90,7 @@ def _create(tx: Transaction, steps: Sequence[Step], author: Author) -> list[dict
 
 
 def _update(tx: Transaction, step: Step, author: Author) -> tuple[int, int]:
-    """Make the record what its file says; its id and version."""
+    """Update a record from its file; returns its id and version."""
     stored, resource = step.stored, step.record.resource
     assert stored is not None
     if step.record.edits:
@@ -120,7 +120,7 @@ def _row(tx: Transaction, step: Step, identity: int, version: int, author: Autho
 @cache
 def _imports(engine: Engine) -> Statement:
     table, entries = LEGACY_IMPORTS, HISTORY.table
-    # A rename of a machine raises the version of its logs without an entry of their own.
+    # Edited means a newer history entry, not a higher version: renaming a machine raises the version of its logs.
     edited = exists(
         select(literal_column("1"))
         .select_from(entries)
@@ -148,14 +148,14 @@ def _edits(engine: Engine, *, of_one: bool) -> Statement:
 
 
 @cache
-def _remember(engine: Engine) -> Statement:
+def _insert_import_rows(engine: Engine) -> Statement:
     columns = [column for column in LEGACY_IMPORTS.columns if column.name != "id"]
     values = {column: bindparam(column.name, type_=column.type) for column in columns}
     return compile_statement(engine, insert(LEGACY_IMPORTS).values(values))
 
 
 @cache
-def _renew(engine: Engine) -> Statement:
+def _update_import_rows(engine: Engine) -> Statement:
     table = LEGACY_IMPORTS
     names = ("record_id", "version", "raw", "imported_at")
     values = {name: bindparam(name, type_=table.c[name].type) for name in names}

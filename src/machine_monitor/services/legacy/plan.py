@@ -1,4 +1,4 @@
-"""What is to be done with each legacy record, given what the database holds: a plan is data."""
+"""Plan an import: decide for each legacy record what to do, given the state of the database. No I/O."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,97 +14,97 @@ from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import Stored
 from machine_monitor.services.reports import Finding, Outcome, Report
 
-# What others name comes before what names it.
+# Referenced records come before the records that reference them.
 ORDER = (USERS, LOG_TYPES, MACHINES, LOGS)
-# What is told of a record that logs name and nobody declares.
+# Notes about records that logs reference but that have no file of their own.
 UNDECLARED = {
-    "machine": "No file declares the machine '{}'; it is created with its name alone.",
-    "type": "Nobody declares the type '{}'; it is created.",
-    "user": "No file declares the user '{}'; it is created with the trigram alone.",
+    "machine": "There is no file for the machine '{}'. It is created with its name only.",
+    "type": "The log type '{}' does not exist yet. It is created.",
+    "user": "There is no file for the user '{}'. It is created with its trigram only.",
 }
 
 
 @dataclass
-class Dossier:
-    """All that was read, by resource, each in the order of writing, and what there is to say of it already."""
+class ImportSet:
+    """All records that were read, by resource and in the order of writing, and the problems found so far."""
 
     records: dict[str, list[Record]] = field(default_factory=lambda: {resource.name: [] for resource in ORDER})
     report: Report = field(default_factory=Report)
 
     @property
     def total(self) -> int:
-        """How many records there are."""
+        """The number of records."""
         return sum(map(len, self.records.values()))
 
 
 class Import(NamedTuple):
-    """What became of a legacy key: the record, its version then, and whether it was edited since."""
+    """An earlier import of a legacy key: the record, its version then, and whether it was edited since."""
 
     record_id: int
     version: int
     edited: bool
 
 
-class Known(NamedTuple):
-    """What the database holds of a legacy key."""
+class ExistingState(NamedTuple):
+    """What the database has of a legacy key: an earlier import, the record, and its imported edits."""
 
     imported: Import | None = None
     stored: Stored | None = None
     edits: frozenset[Edit] = frozenset()
 
 
-class Name(NamedTuple):
-    """A record that others may name, in its stored spelling."""
+class NamedRecord(NamedTuple):
+    """A record that later records can reference: its key as stored, and whether it is active."""
 
     spelling: str
     active: bool
 
 
-# The records that can be named, by resource and legacy key.
-Names = Mapping[str, dict[str, Name]]
+# Records that can be referenced, by resource and legacy key.
+NamedRecords = Mapping[str, dict[str, NamedRecord]]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One record's outcome: the whole writable record if it is to be written, what it was, and what to tell."""
+    """The plan for one record: outcome, stored record, new values if it is to be written, and findings."""
 
     record: Record
     outcome: Outcome
     stored: Stored | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
-    remembered: bool = True
+    has_import_row: bool = True
     findings: tuple[Finding, ...] = ()
 
 
-def assemble(found: Iterable[Record | Rejected | None]) -> Dossier:
-    """Put what was translated in order: doubles are refused, what logs name and nobody declares is added."""
-    dossier = Dossier()
+def assemble(found: Iterable[Record | Rejected | None]) -> ImportSet:
+    """Order the translated records; reject duplicates, and add records that only logs mention."""
+    import_set = ImportSet()
     keys: dict[str, set[str]] = {resource.name: set() for resource in ORDER}
     for record in found:
         if record is None:
-            dossier.report.ignored += 1
+            import_set.report.ignored += 1
         elif isinstance(record, Rejected):
-            dossier.report.count(record.resource.name, "rejected")
-            dossier.report.problems.extend(record.findings)
+            import_set.report.count(record.resource.name, "rejected")
+            import_set.report.problems.extend(record.findings)
         elif record.key in keys[record.resource.name]:
-            dossier.report.count(record.resource.name, "rejected")
-            message = f"Another file is the same {record.resource.noun}; the first one is taken."
-            dossier.report.problems.append(Finding(record.file, record.resource.key, "error", "duplicate", message))
+            import_set.report.count(record.resource.name, "rejected")
+            message = f"Another file has the same {record.resource.noun}. Only the first one is imported."
+            import_set.report.problems.append(Finding(record.file, record.resource.key, "error", "duplicate", message))
         else:
             keys[record.resource.name].add(record.key)
-            dossier.records[record.resource.name].append(record)
-    logs = dossier.records[LOGS.name]
-    # A log's id is its place in time.
+            import_set.records[record.resource.name].append(record)
+    logs = import_set.records[LOGS.name]
+    # Ids are assigned in this order, and follow `started_at`.
     logs.sort(key=lambda log: (log.values["started_at"], log.file))
     for log in logs:
         for record in _undeclared(log, keys):
             keys[record.resource.name].add(record.key)
-            dossier.records[record.resource.name].append(record)
-    return dossier
+            import_set.records[record.resource.name].append(record)
+    return import_set
 
 
 def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
-    """The records that a log names and that nothing said so far."""
+    """Yield the records that a log references and that were not read yet."""
     facts = {"machine": {"in_service": None}, "type": {"label": log.type_label} if log.type_label else {}}
     for name, related in LOGS.references.items():
         value, theirs = log.values[name], related.resource
@@ -115,25 +115,27 @@ def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
             yield Record(theirs, log.file, theirs.unique_key_of(value), values, notes=(note,), declared=False)
 
 
-def decide(record: Record, known: Known, names: Names) -> Step:
-    """The outcome of one record."""
+def decide(record: Record, existing: ExistingState, names: NamedRecords) -> Step:
+    """Decide the outcome of one record."""
     values, faults = _resolve(record, names)
-    if known.stored is not None and not known.stored.deleted:
-        step = _compare(record, known, known.stored, values)
-    elif known != Known():
-        step = Step(record, "conflict", findings=(_conflict(record, None, "It was deleted here."),))
+    if existing.stored is not None and not existing.stored.deleted:
+        step = _compare(record, existing, existing.stored, values)
+    elif existing != ExistingState():
+        step = Step(
+            record, "conflict", findings=(_conflict(record, None, "It was deleted here. It is not created again."),)
+        )
     elif faults:
         step = Step(record, "rejected", findings=tuple(faults))
     else:
         step = _create(record, values)
-    # Of a record that nobody declares there is nothing to tell but that it was created.
+    # For a record without a file, the only note is that it was created.
     notes = record.notes if record.declared or step.outcome == "created" else ()
     return replace(step, findings=(*notes, *step.findings))
 
 
 def _create(record: Record, values: Mapping[str, Any]) -> Step:
     if record.declared:
-        # What a file says has passed the schema, with the defaults that are the same for each.
+        # Values from a file are already validated; only the defaults are missing.
         return Step(record, "created", values={**validation.defaults(record.resource), **values})
     try:
         body = record.resource.create.model_validate(values)
@@ -146,36 +148,36 @@ def _create(record: Record, values: Mapping[str, Any]) -> Step:
     return Step(record, "created", values=body.model_dump(mode="json"))
 
 
-def _compare(record: Record, known: Known, stored: Stored, values: Mapping[str, Any]) -> Step:
-    """The outcome of a record that is here already."""
-    resource, imported = record.resource, known.imported
+def _compare(record: Record, existing: ExistingState, stored: Stored, values: Mapping[str, Any]) -> Step:
+    """Decide the outcome of a record that exists in the database."""
+    resource, imported = record.resource, existing.imported
     differing = _differing(record, stored, values)
-    if imported is not None and not known.edits.issuperset(record.edits):
-        # The legacy tool noted an edit since: it belongs into the history, even if nothing else differs.
+    if imported is not None and not existing.edits.issuperset(record.edits):
+        # There are new edits in the file: they belong in the history, even if nothing else differs.
         differing.append("modified")
     if not differing:
-        return Step(record, "unchanged", stored, remembered=imported is not None)
+        return Step(record, "unchanged", stored, has_import_row=imported is not None)
     if imported is not None and not imported.edited and imported.record_id == stored.id:
         kept = {name: stored.values[name] for name in resource.create.model_fields}
         return Step(record, "updated", stored, {**kept, **values, resource.key: kept[resource.key]})
     shown = ", ".join(LEGACY_NAMES.get(name, name) for name in differing)
-    reason = "It was edited here since its import" if imported else "It was here before"
-    conflict = _conflict(record, shown, f"{reason} and differs from its file in {shown}.")
+    reason = "It was edited here since its import" if imported else "It already existed here"
+    conflict = _conflict(record, shown, f"{reason}, and differs from its file in {shown}. It is not overwritten.")
     return Step(record, "conflict", stored, findings=(conflict,))
 
 
-def nameable(step: Step) -> Name | None:
-    """What the records after a step may name of it."""
+def named_record(step: Step) -> NamedRecord | None:
+    """Return how later records can reference the record of this step; None if it does not exist."""
     key = step.record.resource.key
     if step.outcome == "created":
-        return Name(step.values[key], active=True)
+        return NamedRecord(step.values[key], active=True)
     if step.stored is None:
         return None
-    return Name(step.stored.values[key], active=step.stored.values.get("active", True))
+    return NamedRecord(step.stored.values[key], active=step.stored.values.get("active", True))
 
 
-def _resolve(record: Record, names: Names) -> tuple[dict[str, Any], list[Finding]]:
-    """The values with the stored names of what they name, and what a new record cannot name."""
+def _resolve(record: Record, names: NamedRecords) -> tuple[dict[str, Any], list[Finding]]:
+    """Return the values with references in their stored spelling, and findings for references that are not usable."""
     values, faults = dict(record.values), []
     for name, related in record.resource.references.items():
         theirs, value = related.resource, values[name]
@@ -192,12 +194,12 @@ def _resolve(record: Record, names: Names) -> tuple[dict[str, Any], list[Finding
 
 
 def _differing(record: Record, stored: Stored, values: Mapping[str, Any]) -> list[str]:
-    """The fields in which a record differs from its file; what the file cannot say does not count."""
+    """Return the fields in which a record differs from its file, of those that the file can contain."""
     if not record.declared:
         return []
     key, uniform = record.resource.key, record.resource.unique_key_of
     shown = {name: stored.values[name] for name in values}
-    # Two spellings of a key are one.
+    # Keys that differ in spelling only are equal.
     pairs = ({**shown, key: uniform(shown[key])}, {**values, key: uniform(values[key])})
     return list(history.changes_between(*pairs))
 

@@ -1,4 +1,4 @@
-"""Reading the legacy tool's records, from its folder or its SQLite file, each once and without any token."""
+"""Read the records of the legacy tool from its folder or its SQLite file. Tokens are removed."""
 
 import json
 import os
@@ -13,14 +13,14 @@ from typing import Any, Literal, NoReturn
 from machine_monitor.errors import UsageError
 
 Kind = Literal["machines", "logs", "employs"]
-# Tables, their key columns, and folders of the same names.
+# The key columns by table; the folders have the same names as the tables.
 KEYS: dict[Kind, str] = {"machines": "name", "logs": "uuid", "employs": "trigram"}
 DRAFTS = ".temp"
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """One record as it was read; `fault` is the code and the sentence of why it has no `members`."""
+    """One record as it was read. If it has no `members`, `fault` is the code and message of the reason."""
 
     kind: Kind
     file: str
@@ -32,11 +32,13 @@ class Raw:
 
 
 def records(source: Path, *, drafts: bool = False) -> Iterator[Raw | None]:
-    """Every record of a legacy folder or SQLite file, None for a file that is none; raises `UsageError`."""
+    """Yield every record of a legacy folder or SQLite file, and None for other files; raises `UsageError`."""
     if source.is_dir():
         folders = [kind for kind in KEYS if (source / kind).is_dir()]
         if not folders:
-            raise UsageError(f"{source} is no legacy folder: it has none of machines, logs and employs.")
+            raise UsageError(
+                f"{source} is not a legacy folder: it contains none of the folders machines, logs and employs."
+            )
         for kind in folders:
             yield from _folder(source / kind, kind)
         if drafts and (source / "logs" / DRAFTS).is_dir():
@@ -44,11 +46,11 @@ def records(source: Path, *, drafts: bool = False) -> Iterator[Raw | None]:
     elif source.is_file():
         yield from _database(source)
     else:
-        raise UsageError(f"There is no folder and no file {source}.")
+        raise UsageError(f"{source} does not exist: name the legacy folder or SQLite file.")
 
 
 def parse(text: str) -> tuple[dict[str, Any], str]:
-    """The members of a JSON object and its text, both without a token; raises `ValueError` with the reason."""
+    """Return the members of a JSON object and its text, both without tokens; raises `ValueError` with the reason."""
     dropped: list[str] = []
 
     def members(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,12 +62,12 @@ def parse(text: str) -> tuple[dict[str, Any], str]:
     try:
         found = json.loads(text, object_pairs_hook=members, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise ValueError(f"It is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+        raise ValueError(f"Not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     except (ValueError, RecursionError):
-        raise ValueError("It cannot be read: a number is out of range, or it is nested too deeply.") from None
+        raise ValueError("Not valid JSON: a number is out of range, or the nesting is too deep.") from None
     if not isinstance(found, dict):
-        raise ValueError("It is not a JSON object.")  # noqa: TRY004 -- one kind of error for whatever a file holds
-    # Once a token was in it, the text is written anew; ASCII, since a lone surrogate may be in it.
+        raise ValueError("Expected a JSON object.")  # noqa: TRY004 -- one type of error for any content of a file
+    # If a token was removed, serialize again; as ASCII, because there may be unpaired surrogates.
     return found, json.dumps(found) if dropped else text
 
 
@@ -78,7 +80,7 @@ def _folder(folder: Path, kind: Kind) -> Iterator[Raw | None]:
         with os.scandir(folder) as found:
             entries = sorted(found, key=attrgetter("name"))
     except OSError as error:
-        raise UsageError(f"{folder} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"Cannot read {folder}: {error.strerror}.") from error
     for entry in entries:
         path = Path(entry)
         if entry.is_file() and path.suffix.lower() == ".json":
@@ -88,7 +90,7 @@ def _folder(folder: Path, kind: Kind) -> Iterator[Raw | None]:
 
 
 def _drafts(folder: Path) -> Iterator[Raw | None]:
-    """A draft is named by its author's folder and its time."""
+    """Yield the drafts. A draft's folder is named after its author, and its file after its time."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path.suffix.lower() != ".json":
             yield None
@@ -101,16 +103,16 @@ def _drafts(folder: Path) -> Iterator[Raw | None]:
 
 
 def _file(path: Path, kind: Kind, stem: str, shown: str) -> Raw:
-    # A name that is not UTF-8 has lone surrogates, which neither a report nor a database takes.
+    # Python represents non-UTF-8 names with unpaired surrogates, which reports and databases reject.
     if not stem.isascii() and any("\ud800" <= character <= "\udfff" for character in stem):
         shown = shown.encode(errors="replace").decode()
-        return Raw(kind, shown, stem, fault=("file-name", "The file's name is not UTF-8."))
+        return Raw(kind, shown, stem, fault=("file-name", "The file name is not UTF-8."))
     try:
         return _parsed(kind, shown, stem, path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        return Raw(kind, shown, stem, fault=("unreadable", f"It cannot be read: {error.strerror}."))
+        return Raw(kind, shown, stem, fault=("unreadable", f"The file cannot be read: {error.strerror}."))
     except UnicodeDecodeError:
-        return Raw(kind, shown, stem, fault=("bad-json", "It is not JSON: it is not UTF-8."))
+        return Raw(kind, shown, stem, fault=("bad-json", "Not valid JSON: the file is not UTF-8."))
 
 
 def _parsed(kind: Kind, shown: str, stem: str, text: str) -> Raw:
@@ -127,12 +129,14 @@ def _database(source: Path) -> Iterator[Raw]:
             connection.text_factory = _text
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")} & set(KEYS)
             if not tables:
-                raise UsageError(f"{source} has none of the tables machines, logs and employs.")
+                raise UsageError(
+                    f"{source} is not a legacy database: it has none of the tables machines, logs and employs."
+                )
             for kind, key in KEYS.items():
                 if kind in tables:
                     yield from _table(connection, kind, key)
     except sqlite3.Error as error:
-        raise UsageError(f"{source} cannot be read as an SQLite file: {error}.") from None
+        raise UsageError(f"{source} cannot be read as an SQLite database: {error}.") from None
 
 
 def _table(connection: sqlite3.Connection, kind: Kind, key: str) -> Iterator[Raw]:
@@ -142,7 +146,7 @@ def _table(connection: sqlite3.Connection, kind: Kind, key: str) -> Iterator[Raw
         members = dict(
             zip(columns, [_text(value) if isinstance(value, bytes) else value for value in row], strict=True)
         )
-        # A name or uuid is what a file's name is in a folder; a trigram stands inside the file.
+        # In a folder, the name or uuid is the file's name; the trigram of a user is inside the file.
         stem = members.get(key) if kind == "employs" else members.pop(key, None)
         stem = "" if stem is None else str(stem)
         yield _parsed(kind, f"{kind}/{stem}", stem, json.dumps(members, ensure_ascii=False))

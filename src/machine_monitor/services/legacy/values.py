@@ -1,4 +1,4 @@
-"""Single values as the legacy tool wrote them; what cannot be read is a `ValueError` with one sentence."""
+"""Parse the values of the legacy tool's records; a `ValueError` has a message for the report."""
 
 import ast
 import hashlib
@@ -28,14 +28,14 @@ MAX_EDITS_TEXT = 100_000
 
 
 class Edit(NamedTuple):
-    """A change that the legacy tool noted: when, and by whom."""
+    """An edit made in the legacy tool: its time and its author."""
 
     at: str
     user: str | None
 
 
 def year(value: Any) -> int | None:
-    """A year, a number or its digits."""
+    """Parse a year: a number, or its digits as text."""
     if isinstance(value, str):
         value = value.strip()
         if re.fullmatch(r"[0-9]{1,9}", value):
@@ -44,37 +44,37 @@ def year(value: Any) -> int | None:
         return None
     if type(value) is int or (type(value) is float and value.is_integer()):
         return int(value)
-    raise ValueError("A year is a number such as 2019.")
+    raise ValueError("Expected a year, such as 2019.")
 
 
 def flag(value: Any) -> bool | None:
-    """Yes or no in the words of the legacy tool; null if it says nothing."""
+    """Parse a yes or no of the legacy tool; None if it is empty."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     text = str(value).strip().lower()
     if isinstance(value, str | bool | int) and text in FLAGS:
         return FLAGS[text]
-    raise ValueError("It is one of oui, o, yes, y, true, 1, non, n, no, false, 0.")
+    raise ValueError("Expected one of oui, o, yes, y, true, 1, non, n, no, false, 0.")
 
 
 def instant(value: Any, zone: ZoneInfo) -> tuple[str, Shift | None]:
-    """The instant of a clock time such as 2025_07_25__15_18_25, and what is peculiar about it."""
+    """Parse a local time such as 2025_07_25__15_18_25; also returns whether a clock change affected it."""
     try:
         found, shift = localize(datetime.strptime(value, TIME_FORMAT), zone)  # noqa: DTZ007 -- the zone follows
     except (TypeError, ValueError, OverflowError):
-        raise ValueError("A time is written as 2025_07_25__15_18_25, and this is none.") from None
+        raise ValueError("Expected a time such as 2025_07_25__15_18_25.") from None
     if not EARLIEST <= found < LATEST:
-        raise ValueError("A time is between 1970 and 2100.")
+        raise ValueError("The time must be between 1970 and 2100.")
     return instants.text(found), shift
 
 
 def clock(at: str, zone: ZoneInfo) -> str:
-    """An instant as the legacy tool wrote it."""
+    """Format an instant as the legacy tool does."""
     return datetime.fromisoformat(at).astimezone(zone).strftime(TIME_FORMAT)
 
 
 def type_code(text: str) -> tuple[str, str | None]:
-    """The code of a legacy type, and its label if the code had to be made."""
+    """Return the code of a legacy type, and the label if the code had to be derived from it."""
     if text.lower() == RELOAD:
         return "reload", None
     if not validation.key_faults(LOG_TYPES, text):
@@ -85,35 +85,35 @@ def type_code(text: str) -> tuple[str, str | None]:
 
 
 def entries(value: Any) -> list[Any]:
-    """The edits of a log: a list, or the text of one in Python's notation, which is parsed and never run."""
+    """Parse the edits of a log: a list, or a Python literal as text, which is parsed but never evaluated."""
     if value in ("", None):
         return []
     if isinstance(value, str):
         if len(value) > MAX_EDITS_TEXT:
-            raise ValueError("The list of edits is too long to be read; it is left out.")
+            raise ValueError("The list of edits is too long. It is not imported.")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            raise ValueError("The list of edits cannot be read; it is left out.") from None
+            raise ValueError("The list of edits is not valid. It is not imported.") from None
     if isinstance(value, list | tuple):
         return list(value)
-    raise ValueError("The edits are no list; they are left out.")
+    raise ValueError("Expected a list of edits. They are not imported.")
 
 
 def edit(entry: Any, zone: ZoneInfo) -> Edit:
-    """One edit, a time and a trigram."""
+    """Parse one edit: a time and a trigram."""
     if not isinstance(entry, list | tuple) or len(entry) != 2:
-        raise ValueError("An edit is a time and a trigram; this one is left out.")
+        raise ValueError("Expected a time and a trigram. The edit is not imported.")
     at, user = entry
     if user not in ("", None) and (not isinstance(user, str) or validation.key_faults(USERS, user)):
-        raise ValueError("The author of an edit is no trigram; the edit is left out.")
+        raise ValueError("The author of an edit is not a valid trigram. The edit is not imported.")
     return Edit(instant(at, zone)[0], user or None)
 
 
 def attribute_key(key: str, taken: AbstractSet[str]) -> str:
-    """A key that an attribute may have, and that no other has if it had to be made."""
+    """Return a valid attribute key; if it had to be derived, it is different from all of `taken`."""
     if is_key(key):
         return key
     made = re.sub(r"[._]+", "_", key)[:MAX_KEY] or "_"
@@ -125,12 +125,12 @@ def attribute_key(key: str, taken: AbstractSet[str]) -> str:
 
 
 def attribute_content(value: Any) -> tuple[Any, str | None]:
-    """What an attribute may hold of a value, and how it was adjusted."""
+    """Return the value that an attribute can store, and a note if it was adjusted."""
     adjusted = None
     if isinstance(value, dict | list):
-        value, adjusted = json.dumps(value, ensure_ascii=False), "A value with parts is kept as its JSON text."
+        value, adjusted = json.dumps(value, ensure_ascii=False), "Objects and lists are stored as JSON text."
     elif (isinstance(value, float) and not math.isfinite(value)) or (type(value) is int and abs(value) > MAX_INTEGER):
-        value, adjusted = str(value), "A number that is out of range is kept as a text."
+        value, adjusted = str(value), "The number is out of range. It is stored as text."
     if isinstance(value, str) and len(value) > MAX_ATTRIBUTE_TEXT:
-        value, adjusted = value[:MAX_ATTRIBUTE_TEXT], "A text of more than 1,000 characters is cut."
+        value, adjusted = value[:MAX_ATTRIBUTE_TEXT], "The text is longer than 1,000 characters. It is truncated."
     return value, adjusted

@@ -18,7 +18,7 @@ from machine_monitor.query.sql.documents import all_records
 from machine_monitor.services.projections import search_index
 from machine_monitor.services.projections.search_index import Change
 from machine_monitor.services.records.storage import Stored
-from machine_monitor.suggestions import nearest
+from machine_monitor.suggestions import did_you_mean
 
 # One that resembles is looked for among so many: the search is slow, and others wait to write.
 MAX_NAMES = 500
@@ -119,7 +119,7 @@ def _unknown(tx: Transaction, name: str, theirs: Resource, value: str, names: Na
         hint = ""
         if len(names.faults) < MAX_SUGGESTIONS:
             known = [row[0] for row in tx.run(_known_keys(tx.engine, theirs), {"limit": MAX_NAMES})]
-            hint = nearest(value, known)
+            hint = did_you_mean(value, known)
         message = f"There is no {theirs.noun} '{value}'.{hint}"
         names.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
     return names.faults[name, value]

@@ -10,7 +10,8 @@ from sqlmodel import SQLModel
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.schemas import READ_ONLY
 from machine_monitor.query.schema import Resource
-from machine_monitor.suggestions import MAX_LENGTH, nearest_field
+from machine_monitor.services.records.messages import message_of
+from machine_monitor.suggestions import MAX_LENGTH, did_you_mean_field
 
 S = TypeVar("S", bound=SQLModel)
 # What a client may say in its own words; all else is `invalid`, and has its sentence.
@@ -22,7 +23,6 @@ CODES = {
     "greater_than_equal": "out-of-range",
     "less_than_equal": "out-of-range",
 }
-MESSAGES = {"missing": "This field is required."}
 # The search for a similar name is slow, and a body may have many fields that are unknown.
 MAX_SUGGESTIONS = 10
 
@@ -31,7 +31,7 @@ def faults(error: ValidationError, schema: type[SQLModel]) -> list[Fault]:
     """The faults of a body, without the values that it held; an unknown field is told with the nearest known one."""
     known = [name for name in schema.model_fields if name not in READ_ONLY]
     details = error.errors(include_url=False, include_input=False)
-    return [_fault(dict(detail), known if i < MAX_SUGGESTIONS else ()) for i, detail in enumerate(details)]
+    return [_fault(dict(detail), schema, known if i < MAX_SUGGESTIONS else ()) for i, detail in enumerate(details)]
 
 
 def read(schema: type[S], values: Mapping[str, Any]) -> S:
@@ -56,7 +56,7 @@ def defaults(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _fault(detail: dict[str, Any], known: Collection[str]) -> Fault:
+def _fault(detail: dict[str, Any], schema: type[SQLModel], known: Collection[str]) -> Fault:
     kind = detail["type"]
     # A rule between fields names the one that a person would mend.
     field = (detail.get("ctx") or {}).get("field")
@@ -67,8 +67,8 @@ def _fault(detail: dict[str, Any], known: Collection[str]) -> Fault:
     if kind == "extra_forbidden":
         name = str(path[-1])
         shown = name if len(name) <= MAX_LENGTH else f"{name[:MAX_LENGTH]}…"
-        return Fault(f"There is no field '{shown}'.{nearest_field(name, known)}", "unknown", pointer=pointer)
-    return Fault(MESSAGES.get(kind, detail["msg"]), CODES.get(kind, "invalid"), pointer=pointer)
+        return Fault(f"There is no field '{shown}'.{did_you_mean_field(name, known)}", "unknown", pointer=pointer)
+    return Fault(message_of(detail, schema), CODES.get(kind, "invalid"), pointer=pointer)
 
 
 def key_faults(resource: Resource, key: str) -> list[Fault]:
@@ -76,7 +76,9 @@ def key_faults(resource: Resource, key: str) -> list[Fault]:
     try:
         _key_type(resource).validate_python(key, strict=True)
     except ValidationError as error:
-        return [Fault(detail["msg"], pointer=f"/{resource.key}") for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        messages = [message_of({**detail, "loc": (resource.key,)}, resource.create) for detail in details]
+        return [Fault(message, pointer=f"/{resource.key}") for message in messages]
     return []
 
 

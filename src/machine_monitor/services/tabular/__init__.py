@@ -1,6 +1,6 @@
-"""Records as files that other programs read, and back: NDJSON, CSV, Excel."""
+"""Export records to NDJSON, CSV and Excel files, and import NDJSON and CSV."""
 
-from machine_monitor.services.tabular.files import Wish, save
+from machine_monitor.services.tabular.files import ExportRequest, save
 from machine_monitor.services.tabular.imports import import_file
 
-__all__ = ["Wish", "import_file", "save"]
+__all__ = ["ExportRequest", "import_file", "save"]

@@ -1,4 +1,4 @@
-"""Writing records out: the bytes of a file, a part at a time, as of one moment."""
+"""Build export files in chunks, from a consistent snapshot of the records."""
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import aclosing
@@ -16,48 +16,48 @@ from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services.tabular import ndjson, xlsx
 from machine_monitor.services.tabular.separated import DIALECTS
 
-# Makes the bytes of a file of its rows, some at a time; it begins with the first of them, so that until then an error
-# of the database can still be told.
+# Turns chunks of rows into chunks of a file. It yields nothing before the first rows, so that an earlier error of the
+# database can still become a problem response.
 Writer = Callable[[Iterable[Sequence[Any]]], Iterable[bytes]]
 
 
-def _nobody(_rows: int) -> None:
-    """Hear how many rows were written, and say nothing."""
+def _ignore_progress(_rows: int) -> None:
+    """Do nothing: the default of `Export.progress`."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """What to write, and from where; a workbook's times are those of `zone`, `progress` hears of rows as they come."""
+    """The query of an export. `zone` is the zone of times in a workbook; `progress` gets the size of each chunk."""
 
     database: Database
     query: ListQuery
     zone: ZoneInfo
-    progress: Callable[[int], None] = _nobody
+    progress: Callable[[int], None] = _ignore_progress
 
     async def count(self, limit: int = MAX_INTEGER) -> int:
-        """How many records there are, counted up to `limit`."""
-        ((found,),) = await self.database.fetch(*exports.count(self.database.engine, self.query, limit))
-        return found
+        """Count the matching records, up to `limit`."""
+        ((count,),) = await self.database.fetch(*exports.count(self.database.engine, self.query, limit))
+        return count
 
     def documents(self, write: Writer) -> AsyncGenerator[bytes]:
-        """What is written of the records as finished JSON."""
+        """Yield the file that `write` makes of the records as JSON documents."""
         bound = exports.documents(self.database.engine, self.query)
-        return self.database.stream(*bound, lambda parts: write(self._heard(parts)))
+        return self.database.stream(*bound, lambda chunks: write(self._with_progress(chunks)))
 
     def cells(self, columns: Sequence[Column], write: Writer, expand: tuple[str, ...] = ()) -> AsyncGenerator[bytes]:
-        """What is written of the records as cells of these columns."""
+        """Yield the file that `write` makes of the records as cells of these columns."""
         bound = exports.cells(self.database.engine, self.query, columns, expand)
         flatten = exports.row_flattener(columns)
-        return self.database.stream(*bound, lambda parts: write(map(flatten, self._heard(parts))))
+        return self.database.stream(*bound, lambda chunks: write(map(flatten, self._with_progress(chunks))))
 
-    def _heard(self, parts: Iterable[list[Any]]) -> Generator[list[Any]]:
-        for rows in parts:
+    def _with_progress(self, chunks: Iterable[list[Any]]) -> Generator[list[Any]]:
+        for rows in chunks:
             self.progress(len(rows))
             yield rows
 
 
 def _ndjson(export: Export) -> AsyncGenerator[bytes]:
-    """A record a line, as lists have it; fields that are no record's own become members of their own."""
+    """One record per line, like the items of a list; fields with a dot become members with that name."""
     if not exports.has_dotted_fields(export.query):
         return export.documents(partial(map, ndjson.documents))
     columns = exports.columns(export.query)
@@ -65,7 +65,7 @@ def _ndjson(export: Export) -> AsyncGenerator[bytes]:
 
 
 def _csv(export: Export) -> AsyncGenerator[bytes]:
-    """A header, then a record a line."""
+    """A header line, then one record per line."""
     columns = exports.columns(export.query, export.query.expand)
     return export.cells(columns, DIALECTS[export.query.dialect].writer(columns))
 
@@ -73,22 +73,22 @@ def _csv(export: Export) -> AsyncGenerator[bytes]:
 async def _xlsx(export: Export) -> AsyncGenerator[bytes]:
     """A workbook; raises `Invalid` if it would have too many rows."""
     if await export.count(xlsx.MAX_ROWS + 1) > xlsx.MAX_ROWS:
-        message = f"A workbook has at most {xlsx.MAX_ROWS:,} rows: ask for less, or for .csv."
+        message = f"An Excel export has at most {xlsx.MAX_ROWS:,} rows: add a filter, or export as .csv."
         raise invalid([Fault(message, "too-many")])
     columns = exports.columns(export.query, export.query.expand)
     write = xlsx.writer(columns, export.query.resource.name, export.zone)
-    async with aclosing(export.cells(columns, write)) as parts:
-        async for part in parts:
-            yield part
+    async with aclosing(export.cells(columns, write)) as chunks:
+        async for chunk in chunks:
+            yield chunk
 
 
 @dataclass(frozen=True)
 class Format:
-    """One form of file; `write` gives its bytes, to be closed by who asks for them."""
+    """A file format; `write` yields the chunks of a file, and must be closed by the caller."""
 
     suffix: str
     media_type: str
-    sentence: str
+    description: str
     write: Callable[[Export], AsyncGenerator[bytes]]
     has_dialects: bool = False
 
@@ -96,12 +96,12 @@ class Format:
 FORMATS = {
     form.suffix: form
     for form in (
-        Format("ndjson", "application/x-ndjson", "a JSON object a line, as the list's items are", _ndjson),
-        Format("csv", "text/csv", "CSV (RFC 4180), or what Excel opens: `dialect=excel`", _csv, has_dialects=True),
+        Format("ndjson", "application/x-ndjson", "one JSON object per line, like the items of the list", _ndjson),
+        Format("csv", "text/csv", "CSV (RFC 4180), or CSV for Excel with `dialect=excel`", _csv, has_dialects=True),
         Format(
             "xlsx",
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            f"an Excel workbook of at most {xlsx.MAX_ROWS:,} rows, times in the site's zone",
+            f"an Excel workbook with at most {xlsx.MAX_ROWS:,} rows, times in the site's time zone",
             _xlsx,
         ),
     )

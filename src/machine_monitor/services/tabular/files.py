@@ -1,4 +1,4 @@
-"""Exports that go into a file, which is there when it is whole and not before."""
+"""Exports to a file. The file appears when it is complete: it is written under another name first."""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -14,8 +14,8 @@ from machine_monitor.services.tabular.exports import FORMATS, Export, Format
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is wanted, as a person types it: `query` has the grammar of a URL; raises `UsageError` if it cannot be."""
+class ExportRequest:
+    """What to export, as given on the command line; `query` is a URL query string. Raises `UsageError` if invalid."""
 
     target: Path
     resource: Resource
@@ -25,53 +25,57 @@ class Wish:
 
     def __post_init__(self) -> None:
         if self.target.suffix.lower().removeprefix(".") not in FORMATS:
-            names = ", ".join(f".{suffix}" for suffix in FORMATS)
-            raise UsageError(f"{self.target}: name a file that ends with one of {names}, or say --legacy for a folder.")
+            *names, last = [f".{suffix}" for suffix in FORMATS]
+            raise UsageError(
+                f"{self.target}: the file name must end with {', '.join(names)} or {last}. For a folder, use --legacy."
+            )
         if self.target.is_dir() or (self.target.exists() and not self.replace):
-            raise UsageError(f"{self.target} is there already: say --force to replace a file.")
+            raise UsageError(f"{self.target} already exists: use --force to overwrite a file.")
 
     @property
     def form(self) -> Format:
-        """The format that the file's name asks for."""
+        """The format, from the suffix of the file name."""
         return FORMATS[self.target.suffix.lower().removeprefix(".")]
 
-    def list_query(self, clock: TimeContext) -> ListQuery:
-        """Which records; raises the 4xx that a URL would get. Records in order of time come oldest first."""
+    def list_query(self, time_context: TimeContext) -> ListQuery:
+        """Parse the query; raises the same problems as the API. By default, logs are sorted oldest first."""
         pairs = read_pairs(self.query.removeprefix("?").encode(errors="surrogateescape"))
         if self.dialect is not None:
             pairs.append(("dialect", self.dialect))
         if self.resource.searched_in_order and "sort" not in dict(pairs):
             pairs.append(("sort", self.resource.tiebreakers[0]))
-        return read_export(self.resource, pairs, clock, dialects=self.form.has_dialects)
+        return read_export(self.resource, pairs, time_context, dialects=self.form.has_dialects)
 
 
-async def save(database: Database, wish: Wish, clock: TimeContext, progress: Callable[[int, int], None]) -> int:
-    """Write a file; how many records it has. `progress` is told how many of how many on the way."""
-    query, written = wish.list_query(clock), 0
+async def save(
+    database: Database, request: ExportRequest, time_context: TimeContext, progress: Callable[[int, int], None]
+) -> int:
+    """Write the file, and return the number of records. `progress` gets (done, total)."""
+    query, written = request.list_query(time_context), 0
     await database.open()
     try:
-        total = await Export(database, query, clock.zone).count()
+        total = await Export(database, query, time_context.zone).count()
 
         def count(rows: int) -> None:
             nonlocal written
             written += rows
             progress(written, total)
 
-        await _write(wish, Export(database, query, clock.zone, count))
+        await _write(request, Export(database, query, time_context.zone, count))
     except OSError as error:
-        raise UsageError(f"{wish.target} cannot be written: {error.strerror}.") from error
+        raise UsageError(f"Cannot write {request.target}: {error.strerror}.") from error
     finally:
         await database.close()
     return written
 
 
-async def _write(wish: Wish, export: Export) -> None:
-    partial = wish.target.with_name(f"{wish.target.name}.partial")
+async def _write(request: ExportRequest, export: Export) -> None:
+    partial = request.target.with_name(f"{request.target.name}.partial")
     try:
         with partial.open("wb") as file:
-            async with aclosing(wish.form.write(export)) as parts:
-                async for part in parts:
-                    file.write(part)
-        partial.replace(wish.target)
+            async with aclosing(request.form.write(export)) as chunks:
+                async for chunk in chunks:
+                    file.write(chunk)
+        partial.replace(request.target)
     finally:
         partial.unlink(missing_ok=True)

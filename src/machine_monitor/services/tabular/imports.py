@@ -19,7 +19,7 @@ from machine_monitor.services.records import bulk, storage, validation
 from machine_monitor.services.records.bulk import Outcome, Put
 from machine_monitor.services.reports import Finding, Report
 from machine_monitor.services.tabular import read
-from machine_monitor.services.tabular.read import Entry, Members, Table
+from machine_monitor.services.tabular.read import ImportFile, ImportRow, Values
 
 BATCH = 500
 VIA = "import"
@@ -45,7 +45,7 @@ class Rehearsed(Exception):
 def import_file(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Options]) -> Report:
     """Bring a file's records in, in one transaction; raises `UsageError` if it holds none."""
     try:
-        table = read.table(source)
+        table = read.open_file(source)
         report = database.transact(lambda tx: _import(tx, table, zone, options))
     except Rehearsed as rehearsed:
         return rehearsed.report
@@ -55,7 +55,7 @@ def import_file(database: Database, source: Path, zone: ZoneInfo, **options: Unp
     return report
 
 
-def _import(tx: Transaction, table: Table, zone: ZoneInfo, options: Options) -> Report:
+def _import(tx: Transaction, table: ImportFile, zone: ZoneInfo, options: Options) -> Report:
     """A race lets it run again, from the file's first line."""
     arrival = _Arrival(tx, table, zone)
     progress, size = options.get("progress"), table.path.stat().st_size
@@ -68,9 +68,9 @@ def _import(tx: Transaction, table: Table, zone: ZoneInfo, options: Options) -> 
     return arrival.report
 
 
-def _batches(table: Table) -> Iterator[list[Entry]]:
+def _batches(table: ImportFile) -> Iterator[list[ImportRow]]:
     """Entries to be put together: no key is among them twice, so that a later line finds what an earlier one put."""
-    batch: dict[str, Entry] = {}
+    batch: dict[str, ImportRow] = {}
     for entry in table.entries():
         # One that cannot be read has no key, and so its line's.
         key = table.resource.unique_key_of(entry.members.get(table.resource.key, f"\0{entry.line}"))
@@ -87,7 +87,7 @@ class _Arrival:
     """Records on their way into the database, and what there is to say of them."""
 
     tx: Transaction
-    table: Table
+    table: ImportFile
     zone: ZoneInfo
     author: Author = field(default_factory=lambda: Author(VIA))
     report: Report = field(default_factory=Report)
@@ -96,7 +96,7 @@ class _Arrival:
     # What there is to say of the lines under way.
     told: list[tuple[int, Finding]] = field(default_factory=list)
 
-    def put(self, batch: Sequence[Entry]) -> None:
+    def put(self, batch: Sequence[ImportRow]) -> None:
         """Write some of them."""
         resource, whole = self.table.resource, []
         for entry in batch:
@@ -113,7 +113,7 @@ class _Arrival:
         self.report.problems += [finding for _, finding in sorted(self.told, key=itemgetter(0))]
         self.told.clear()
 
-    def _count(self, entry: Entry, outcome: Outcome) -> None:
+    def _count(self, entry: ImportRow, outcome: Outcome) -> None:
         problem, name = outcome.problem, self.table.resource.name
         if problem is None:
             assert outcome.status != "error"
@@ -126,7 +126,7 @@ class _Arrival:
             for fault in problem.faults or [Fault(problem.detail, problem.code)]:
                 self._tell(entry, "error", fault)
 
-    def _create_named(self, entry: Entry) -> None:
+    def _create_named(self, entry: ImportRow) -> None:
         """Create what a record names and what is not there, unless the record would be refused all the same."""
         for name, related in self.table.resource.references.items():
             theirs, value = related.resource, entry.members.get(name)
@@ -145,12 +145,12 @@ class _Arrival:
                 self._tell(entry, "note", Fault(message, f"undeclared-{name}", f"/{name}"))
             self.there.add((theirs.name, theirs.unique_key_of(value)))
 
-    def _tell(self, entry: Entry, level: Literal["error", "note"], fault: Fault) -> None:
+    def _tell(self, entry: ImportRow, level: Literal["error", "note"], fault: Fault) -> None:
         place = (fault.pointer or "/").split("/")[1] or None
         finding = Finding(f"{self.table.path.name}:{entry.line}", place, level, fault.code, fault.message)
         self.told.append((entry.line, finding))
 
-    def _is_valid(self, resource: Resource, members: Members) -> bool:
+    def _is_valid(self, resource: Resource, members: Values) -> bool:
         try:
             resource.create.model_validate(members, context={"zone": self.zone})
         except ValidationError:

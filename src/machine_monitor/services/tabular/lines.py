@@ -1,39 +1,40 @@
-"""Lines of a file, each with its number; memory does not grow with them."""
+"""Read a file line by line, with line numbers and bounded memory."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import BinaryIO, NamedTuple
 
-# No record that can be stored is longer.
+# Longer than any record that can be stored.
 MAX_LINE = 1024 * 1024
-MARK = b"\xef\xbb\xbf"
+# The UTF-8 byte order mark.
+BOM = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
-    """A line as it stands in the file, or several that are one record; up to its `end` the file has so many bytes."""
+    """One record of the file, which may span several lines; `end` is the file position behind it."""
 
     number: int
     end: int
     raw: bytes
 
 
-def stands_alone(_line: bytes) -> bool:
-    """Of most lines: each is a record."""
+def is_single_line(_line: bytes) -> bool:
+    """Default of `is_continued`: every line is a record."""
     return False
 
 
-def records(file: BinaryIO, goes_on: Callable[[bytes], bool] = stands_alone) -> Iterator[Line]:
-    """The records of a file, blank lines left out; of one that is too long, its beginning.
+def records(file: BinaryIO, is_continued: Callable[[bytes], bool] = is_single_line) -> Iterator[Line]:
+    """Yield the records of a file, without blank lines; a record that is too long is truncated.
 
-    A line that `goes_on` is of one record with those that follow, up to one with an odd number of quotes.
+    If `is_continued` returns True for a line, the record continues up to the next line with an odd number of quotes.
     """
-    if file.read(len(MARK)) != MARK:
+    if file.read(len(BOM)) != BOM:
         file.seek(0)
     number, lines = 0, _whole_lines(file)
     for line in lines:
         number += 1
         parts = [line]
-        if goes_on(line):
+        if is_continued(line):
             parts += _continuation(lines)
         raw = b"".join(parts)[: MAX_LINE + 1]
         if raw.strip():
@@ -42,7 +43,7 @@ def records(file: BinaryIO, goes_on: Callable[[bytes], bool] = stands_alone) -> 
 
 
 def _continuation(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines up to the one that closes the quote; no more than a record may have."""
+    """Yield the lines up to the one that closes the quote, or until the record is too long."""
     size = 0
     for line in lines:
         yield line
@@ -52,7 +53,7 @@ def _continuation(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Each line; of one that is too long, its beginning."""
+    """Yield each line; a line that is too long is truncated."""
     read = partial(file.readline, MAX_LINE + 1)
     while line := read():
         yield line

@@ -1,29 +1,29 @@
-"""NDJSON: a JSON object a line."""
+"""NDJSON: one JSON object per line."""
 
 from collections.abc import Callable, Sequence
 
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.query.exports import Cells, Column
 
-# Kinds whose cells are JSON as they stand.
+# Kinds whose cells are already JSON.
 JSON_KINDS = frozenset({"integer", "boolean", "object", "list", "value"})
 
 
 def documents(rows: Sequence[tuple[str]]) -> bytes:
-    """The lines of finished documents."""
+    """Return the lines of finished JSON documents."""
     return ("\n".join([document for (document,) in rows]) + "\n").encode()
 
 
 def writer(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], bytes]:
-    """What makes lines of a table's rows, a member for each column; a further cell is an object to be merged."""
+    """Return a function that turns rows into lines, one member per column; an extra cell is an object to merge."""
     names = [f"{canonical_json(column.name)}:" for column in columns]
-    as_they_stand = [column.kind.name in JSON_KINDS for column in columns]
+    are_json = [column.kind.name in JSON_KINDS for column in columns]
     width = len(columns)
 
     def line(cells: Cells) -> str:
         members = [
             name + ("null" if cell is None else cell if is_json else canonical_json(cell))
-            for name, is_json, cell in zip(names, as_they_stand, cells[:width], strict=True)
+            for name, is_json, cell in zip(names, are_json, cells[:width], strict=True)
         ]
         return "{" + ",".join([*members, *[cell[1:-1] for cell in cells[width:] if cell]]) + "}\n"
 

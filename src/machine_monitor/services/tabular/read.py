@@ -1,4 +1,4 @@
-"""Reading a file of records: what each says in the API's terms, or why it cannot be read."""
+"""Read a file of records: the fields of each record, or why it cannot be read."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,144 +14,146 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services.records import strict_json
 from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS, Dialect
-from machine_monitor.suggestions import nearest
+from machine_monitor.suggestions import did_you_mean
 
 BOOLEANS = {"true": True, "false": False}
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
 
-Members = dict[str, Any]
+Values = dict[str, Any]
 Converter = Callable[[str], Any]
 
 
-class Unreadable(ValueError):
-    """A line that is no record; the text is one sentence."""
+class UnreadableLine(ValueError):
+    """A line is not a record; the text is the message for the report."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One record as it was read, or the fault that keeps it from being one; `end` counts the bytes up to here."""
+class ImportRow:
+    """One record of the file, or the fault of its line; `end` is the file position behind it."""
 
     line: int
     end: int
-    members: Members
+    members: Values
     fault: str = ""
 
 
 @dataclass(frozen=True)
-class Table:
-    """A file of records of one resource; `parse` gives what a line wants written, `header` passes over the first."""
+class ImportFile:
+    """A file with records of one resource; `parse` returns the fields of a line, `header` skips the first line."""
 
     path: Path
     resource: Resource
-    parse: Callable[[bytes], Members]
-    goes_on: Callable[[bytes], bool] = lines.stands_alone
+    parse: Callable[[bytes], Values]
+    is_continued: Callable[[bytes], bool] = lines.is_single_line
     header: bool = False
 
-    def entries(self) -> Iterator[Entry]:
-        """Every record, in the order of the file."""
+    def entries(self) -> Iterator[ImportRow]:
+        """Yield every record, in the order of the file."""
         with self.path.open("rb") as file:
-            records = lines.records(file, self.goes_on)
+            records = lines.records(file, self.is_continued)
             if self.header:
                 next(records)
             for record in records:
                 try:
-                    yield Entry(record.number, record.end, self._members(record.raw))
-                except Unreadable as error:
-                    yield Entry(record.number, record.end, {}, str(error))
+                    yield ImportRow(record.number, record.end, self._members(record.raw))
+                except UnreadableLine as error:
+                    yield ImportRow(record.number, record.end, {}, str(error))
 
-    def _members(self, raw: bytes) -> Members:
+    def _members(self, raw: bytes) -> Values:
         members = self.parse(raw)
         if not isinstance(members.get(self.resource.key), str):
-            raise Unreadable(f"It has no {self.resource.key}, which tells {self.resource.name} apart.")
+            raise UnreadableLine(f"'{self.resource.key}' is missing: it identifies the {self.resource.noun}.")
         return members
 
 
-def table(path: Path) -> Table:
-    """The file's records, told by its suffix and by what it holds; raises `UsageError` if it is no such file."""
+def open_file(path: Path) -> ImportFile:
+    """Open a file. Its suffix tells the format, its content the resource; raises `UsageError` for other files."""
     kinds = {".ndjson": _ndjson, ".csv": _csv}
     kind = kinds.get(path.suffix.lower())
     if kind is None:
-        raise UsageError(f"{path} cannot be imported: its name ends with neither .ndjson nor .csv.")
+        raise UsageError(f"{path} cannot be imported: the file name must end with .ndjson or .csv.")
     return kind(path)
 
 
-def _ndjson(path: Path) -> Table:
-    """The first line that is a log or a machine tells what all are."""
+def _ndjson(path: Path) -> ImportFile:
+    """Open NDJSON: the first line that is a log or a machine tells the resource of all lines."""
     with path.open("rb") as file:
         resource: Resource | None = LOGS
         for record in lines.records(file):
             try:
-                resource = _resource(_object(record.raw))
-            except Unreadable:
+                resource = _detect_resource(_object(record.raw))
+            except UnreadableLine:
                 resource = None
             if resource is not None:
                 break
     if resource is None:
-        raise UsageError(f"{path} has no line that is a log or a machine.")
-    return Table(path, resource, _object)
+        raise UsageError(f"{path} contains no log and no machine.")
+    return ImportFile(path, resource, _object)
 
 
-def _object(raw: bytes) -> Members:
+def _object(raw: bytes) -> Values:
     _check_length(raw)
     try:
         members = strict_json.parse(raw, "line")
     except BadJson as error:
-        raise Unreadable(error.detail) from None
+        raise UnreadableLine(error.detail) from None
     if not isinstance(members, dict):
-        raise Unreadable("The line is not a JSON object.")
-    return {name: value for name, value in members.items() if not _is_shown_only(name)}
+        raise UnreadableLine("The line must be a JSON object.")
+    return {name: value for name, value in members.items() if not _is_read_only(name)}
 
 
-def _csv(path: Path) -> Table:
-    """The header tells the dialect, and what the records are; where a table has one column the mark does."""
+def _csv(path: Path) -> ImportFile:
+    """Open CSV: the header tells the dialect and the resource; with a single column, the byte order mark decides."""
     with path.open("rb") as file:
-        marked = file.read(len(lines.MARK)) == lines.MARK
-    for dialect in sorted(DIALECTS.values(), key=lambda dialect: dialect.spreadsheet != marked):
+        has_bom = file.read(len(lines.BOM)) == lines.BOM
+    for dialect in sorted(DIALECTS.values(), key=lambda dialect: dialect.spreadsheet != has_bom):
         names = _header(path, dialect)
-        resource = _resource(names)
+        resource = _detect_resource(names)
         if resource is not None:
             _check_columns(path, resource, names)
             columns = [(name, _converter(dialect, resource, name)) for name in names]
-            return Table(path, resource, partial(_row, dialect, columns), dialect.goes_on, header=True)
-    raise UsageError(f"{path} has no header of logs or machines.")
+            return ImportFile(path, resource, partial(_row, dialect, columns), dialect.is_continued, header=True)
+    raise UsageError(f"The first line of {path} must be a header with the columns of logs or machines.")
 
 
 def _header(path: Path, dialect: Dialect) -> list[str]:
     with path.open("rb") as file:
-        record = next(lines.records(file, dialect.goes_on), None)
+        record = next(lines.records(file, dialect.is_continued), None)
     try:
         return [cell or "" for cell in _cells(dialect, record.raw)] if record else []
-    except Unreadable:
+    except UnreadableLine:
         return []
 
 
 def _check_columns(path: Path, resource: Resource, names: Sequence[str]) -> None:
     known = [*resource.create.model_fields, *resource.read_only]
     for name in names:
-        if name not in known and not _is_shown_only(name):
-            raise UsageError(f"{path}: {resource.name} have no column '{name}'.{nearest(name, known)}")
+        if name not in known and not _is_read_only(name):
+            raise UsageError(
+                f"{path}: {resource.name} have no field '{name}', so it cannot be a column.{did_you_mean(name, known)}"
+            )
         if names.count(name) > 1:
-            raise UsageError(f"{path} has the column '{name}' twice.")
+            raise UsageError(f"{path} has two columns '{name}'.")
     if resource.key not in names:
-        raise UsageError(f"{path} has no column '{resource.key}', and that is what tells {resource.name} apart.")
+        raise UsageError(f"{path} has no column '{resource.key}', which identifies {resource.name}.")
 
 
-def _resource(names: Iterable[str]) -> Resource | None:
-    """The resource that most of these names are fields of, if its key or a record that it names is among them."""
+def _detect_resource(names: Iterable[str]) -> Resource | None:
+    """Return the resource with the most of these fields, if its key or one of its references is among them."""
     given = {*names}
     best = max(RESOURCES, key=lambda resource: len(given & resource.own_fields.keys()))
     return best if given & {best.key, *best.references} else None
 
 
-def _is_shown_only(name: str) -> bool:
-    """Whether an export has it and no body: what only the product writes, and fields of related records."""
+def _is_read_only(name: str) -> bool:
+    """Whether the field is exported but ignored by an import: read-only fields, and fields of related records."""
     return name in READ_ONLY or "." in name or name == EXPANDED
 
 
-def _row(dialect: Dialect, columns: Sequence[tuple[str, Converter | None]], raw: bytes) -> Members:
+def _row(dialect: Dialect, columns: Sequence[tuple[str, Converter | None]], raw: bytes) -> Values:
     cells = _cells(dialect, raw)
     if len(cells) != len(columns):
-        raise Unreadable(f"The header has {len(columns)} cells, and this line {len(cells)}.")
+        raise UnreadableLine(f"The header has {len(columns)} cells, but this line has {len(cells)}.")
     return {
         name: None if cell is None else convert(cell)
         for (name, convert), cell in zip(columns, cells, strict=True)
@@ -164,19 +166,19 @@ def _cells(dialect: Dialect, raw: bytes) -> list[str | None]:
     try:
         return dialect.split(raw.decode().rstrip("\r\n"))
     except UnicodeDecodeError:
-        raise Unreadable("The line is not UTF-8.") from None
+        raise UnreadableLine("The line must be UTF-8.") from None
     except ValueError as error:
-        raise Unreadable(str(error)) from None
+        raise UnreadableLine(str(error)) from None
 
 
 def _check_length(raw: bytes) -> None:
     if len(raw) > lines.MAX_LINE:
-        raise Unreadable("The line is longer than any record, or a quote in it is never closed.")
+        raise UnreadableLine("The line is too long for a record, or a quote in it is not closed.")
 
 
 def _converter(dialect: Dialect, resource: Resource, name: str) -> Converter | None:
-    """What makes the JSON value of a cell, if one is wanted; what it is not is left to the schema to refuse."""
-    if _is_shown_only(name):
+    """Return the function that converts a cell to a JSON value; invalid cells are left for the schema to reject."""
+    if _is_read_only(name):
         return None
     kind = resource.own_fields[name].kind.name
     converters = {
@@ -196,4 +198,4 @@ def _json(cell: str) -> Any:
     try:
         return strict_json.parse(cell.encode(), "cell")
     except BadJson as error:
-        raise Unreadable(error.detail) from None
+        raise UnreadableLine(error.detail) from None

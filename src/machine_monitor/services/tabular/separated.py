@@ -1,6 +1,6 @@
-"""CSV as RFC 4180 has it, and as Excel opens it; here null is an empty cell and the empty text is `""`.
+"""CSV in two dialects: RFC 4180, and one that Excel opens. Null is an empty cell, the empty text is `""`.
 
-Python's own `csv` tells the two apart neither when it reads nor when it writes.
+Python's `csv` module cannot distinguish the two, neither reading nor writing.
 """
 
 import json
@@ -12,22 +12,22 @@ from functools import cached_property
 from machine_monitor.query.exports import Cells, Column
 from machine_monitor.services.tabular import lines
 
-# What a spreadsheet would run, and the sign that keeps it from doing so.
+# CSV injection: cells that a spreadsheet would run as a formula, and the character that prevents it.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 GUARD = "'"
-# Kinds whose cells are no texts: never quoted, never guarded.
-BARE = frozenset({"integer", "boolean"})
+# Kinds that are not texts: never quoted, never guarded.
+UNQUOTED_KINDS = frozenset({"integer", "boolean"})
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One way to write a table; `spreadsheet` says that cells are guarded, and that the file begins with a mark."""
+    """A CSV dialect; with `spreadsheet`, cells are guarded and the file begins with a byte order mark."""
 
     delimiter: str
     spreadsheet: bool = False
 
     def writer(self, columns: Sequence[Column]) -> Callable[[Iterable[Sequence[Cells]]], Generator[bytes]]:
-        """What makes the bytes of a file of its rows, some at a time."""
+        """Return a function that turns chunks of rows into chunks of a file."""
         cells = [self._cell(column.kind.name) for column in columns]
         join = self.delimiter.join
 
@@ -36,11 +36,11 @@ class Dialect:
                 [join([write(cell) for write, cell in zip(cells, row, strict=True)]) + "\r\n" for row in rows]
             )
 
-        def file(parts: Iterable[Sequence[Cells]]) -> Generator[bytes]:
+        def file(chunks: Iterable[Sequence[Cells]]) -> Generator[bytes]:
             begin = f"{join(self._quoted(column.name) for column in columns)}\r\n".encode()
             if self.spreadsheet:
-                begin = lines.MARK + begin
-            for rows in parts:
+                begin = lines.BOM + begin
+            for rows in chunks:
                 yield begin + text(rows).encode()
                 begin = b""
             if begin:
@@ -49,7 +49,7 @@ class Dialect:
         return file
 
     def split(self, line: str) -> list[str | None]:
-        """The cells of a record without its line's end; raises `ValueError` if its quotes are not in order."""
+        """Split a record into cells; raises `ValueError` for misplaced quotes."""
         if '"' not in line:
             return [cell or None for cell in line.split(self.delimiter)]
         cells: list[str | None] = []
@@ -57,18 +57,18 @@ class Dialect:
         while end:
             match = self._pattern.match(line, position)
             if match is None:
-                raise ValueError("A cell with a quote in it is quoted, and its quotes are doubled.")
+                raise ValueError("A cell with a quote must be in quotes, and its own quotes doubled.")
             quoted, bare, end = match.groups()
             cells.append(bare or None if quoted is None else quoted.replace('""', '"'))
             position = match.end()
         return cells
 
-    def goes_on(self, line: bytes) -> bool:
-        """Whether a record's first line ends inside of quotes."""
+    def is_continued(self, line: bytes) -> bool:
+        """Whether a record continues on the next line: its first line ends inside quotes."""
         return line.count(b'"') % 2 == 1 and self._unclosed.fullmatch(line) is not None
 
     def text(self, cell: str) -> str:
-        """The text that a cell stands for."""
+        """Return the text of a cell, without the guard."""
         guarded = self.spreadsheet and cell.startswith(GUARD) and cell.startswith(FORMULAS, 1)
         return cell[1:] if guarded else cell
 
@@ -86,7 +86,7 @@ class Dialect:
         return re.compile(rf'["\r\n{self.delimiter}]')
 
     def _cell(self, kind: str) -> Callable[[str | None], str]:
-        if kind in BARE:
+        if kind in UNQUOTED_KINDS:
             return lambda cell: cell or ""
         if kind in ("object", "list"):
             return lambda cell: "" if cell is None else self._quoted(cell)
@@ -98,7 +98,7 @@ class Dialect:
         return self._quoted(GUARD + cell if self.spreadsheet and cell.startswith(FORMULAS) else cell)
 
     def _value(self, fragment: str | None) -> str:
-        """A value that is JSON: a text as texts are, anything else bare."""
+        """Format a JSON value: a text like other texts, anything else as it is."""
         return self._text(json.loads(fragment)) if fragment and fragment[0] == '"' else fragment or ""
 
     def _quoted(self, cell: str) -> str:

@@ -1,4 +1,4 @@
-"""Answers: finished bytes with the headers that the contract promises."""
+"""Build HTTP responses, with ETag, Link, Location and the other headers of the contract."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ JSON = "application/json"
 STATUSES = get_args(Status)
 
 
-def page(request: Request, found: Page) -> Response:
-    """A list, with `Link` to its neighbours and `X-Total-Count` if it was counted."""
+def page_response(request: Request, found: Page) -> Response:
+    """Return a page of a list, with `Link` headers to the next and previous page, and `X-Total-Count` if counted."""
     headers = {}
     links = [
         f'<{_with_cursor(request, cursor)}>; rel="{relation}"'
@@ -38,21 +38,21 @@ def page(request: Request, found: Page) -> Response:
     return Response(found.body, media_type=JSON, headers=headers)
 
 
-def document(body: bytes) -> Response:
-    """JSON that is finished, and has no version."""
+def json_response(body: bytes) -> Response:
+    """Return finished JSON, without an ETag."""
     return Response(body, media_type=JSON)
 
 
-def secret(document: Any, status: int = 200, location: str | None = None) -> Response:
-    """JSON that no cache keeps."""
+def uncached_response(content: Any, status: int = 200, location: str | None = None) -> Response:
+    """Return JSON with `Cache-Control: no-store`, for secrets."""
     headers = {"Cache-Control": "no-store"} | ({} if location is None else {"Location": location})
-    return JSONResponse(document, status, headers)
+    return JSONResponse(content, status, headers)
 
 
-def record(stored: Stored, conditions: Conditions, selection: Selection) -> Response:
-    """One record with its ETag; 304 without it if the client has this version already.
+def record_response(stored: Stored, conditions: Conditions, selection: Selection) -> Response:
+    """Return a record with its ETag, or 304 if the client's copy is current.
 
-    Not where anything is expanded: its changes do not change the version.
+    Never 304 with `expand`: a related record can change without changing this record's version.
     """
     conditions.check_current(stored)
     headers = {"ETag": etag(stored.version)}
@@ -62,44 +62,44 @@ def record(stored: Stored, conditions: Conditions, selection: Selection) -> Resp
     return Response(stored.body, media_type=JSON, headers=headers)
 
 
-def written(path: str, result: Written) -> Response:
-    """The record as it is after a write; 201 with its `Location` if it is new. `path` is that of its list."""
-    return finished(of_written(path, result))
+def write_response(path: str, result: Written) -> Response:
+    """Return the record after a write: 201 with its `Location` if it is new. `path` is the path of its list."""
+    return replayable_response(stored_write_response(path, result))
 
 
-def finished(answer: Answer) -> Response:
-    """An answer that can be given again, and says so if it is."""
+def replayable_response(answer: Answer) -> Response:
+    """Return a stored response; a replay has the header `Idempotency-Replayed`."""
     replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
-def of_written(path: str, result: Written) -> Answer:
-    """What `written` answers."""
+def stored_write_response(path: str, result: Written) -> Answer:
+    """Build the storable response of a write."""
     headers = {"ETag": etag(result.version)}
     if result.created:
         headers["Location"] = f"{path}/{quote(result.key, safe='')}"
     return Answer(201 if result.created else 200, headers, result.body.encode())
 
 
-def of_bulk(outcomes: Sequence[Outcome]) -> Answer:
-    """What became of each log of a bulk call."""
+def stored_bulk_response(outcomes: Sequence[Outcome]) -> Answer:
+    """Build the storable response of a bulk write."""
     results = [
         {
             "index": outcome.index,
             "uuid": outcome.key,
             "status": outcome.status,
             "version": outcome.version,
-            "problem": None if outcome.problem is None else problems.document(outcome.problem),
+            "problem": None if outcome.problem is None else problems.problem_details(outcome.problem),
         }
         for outcome in outcomes
     ]
-    found = Counter(outcome.status for outcome in outcomes)
-    return Answer(200, {}, to_json({"results": results, "counts": {status: found[status] for status in STATUSES}}))
+    counts = Counter(outcome.status for outcome in outcomes)
+    return Answer(200, {}, to_json({"results": results, "counts": {status: counts[status] for status in STATUSES}}))
 
 
 def _with_cursor(request: Request, cursor: str) -> str:
-    """The address of a neighbouring page: the same list, at another place."""
-    kept = [
+    """Return the URL of the next or previous page: the same query with another cursor."""
+    other_parameters = [
         (name, value) for name, value in read_pairs(request.scope["query_string"]) if name not in ("cursor", "offset")
     ]
-    return f"{quote(request.scope['path'])}?{urlencode([*kept, ('cursor', cursor)])}"
+    return f"{quote(request.scope['path'])}?{urlencode([*other_parameters, ('cursor', cursor)])}"
