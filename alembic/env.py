@@ -3,7 +3,7 @@
 from alembic import context
 
 from machine_monitor import config
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.schema import migrations, rendering, search_indexes
 from machine_monitor.models import METADATA
 
@@ -25,5 +25,5 @@ connection = context.config.attributes.get("connection")
 if connection is not None:
     run(connection)
 else:
-    with migrations.locked(addresses.parse(config.load().database_url)) as own:
+    with migrations.locked(database_urls.parse(config.load().database_url)) as own:
         run(own)

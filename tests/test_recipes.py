@@ -27,7 +27,7 @@ from servers import Service, environment
 pytestmark = [pytest.mark.slow, pytest.mark.untraced]
 
 ROOT = Path(__file__).parents[1]
-NEXT = f"{int(schema.newest()) + 1:04}"
+NEXT = f"{int(schema.head_revision()) + 1:04}"
 MACHINES = [{"name": "Lathe", "sector": "1A"}, {"name": "Saw"}, {"name": "Écluse", "sector": "2B"}]
 LOGS = [
     {"machine": "Lathe", "type": "error", "comment": "The bearing is loud", "started_at": "2025-01-01T00:00:00Z"},
@@ -246,7 +246,7 @@ def comments(client: httpx2.Client, query: str) -> list[str | None]:
 
 def test_a_field_is_a_line_and_a_migration(with_field, before, tmp_path):
     moved = with_field.mm("migrate", database_url=before)
-    assert f"from {schema.newest()} to {NEXT}" in moved
+    assert f"from {schema.head_revision()} to {NEXT}" in moved
     (tmp_path / "places.csv").write_text("name,location\nÉcluse,Hall 4\n")
     imported = with_field.mm("import", str(tmp_path / "places.csv"), "--json", database_url=before)
     assert json.loads(imported)["machines"]["updated"] == 1
@@ -331,7 +331,7 @@ def test_a_metric_is_a_row(with_metric, before):
 
 
 def test_a_resource_is_a_page_a_migration_and_its_routes(with_resource, before, tmp_path):
-    assert f"from {schema.newest()} to {NEXT}" in with_resource.mm("migrate", database_url=before)
+    assert f"from {schema.head_revision()} to {NEXT}" in with_resource.mm("migrate", database_url=before)
     (tmp_path / "machines.csv").write_text("name,site\nÉcluse,South\n")
     imported = json.loads(with_resource.mm("import", str(tmp_path / "machines.csv"), "--json", database_url=before))
     assert (imported["machines"]["updated"], imported["sites"]["created"]) == (1, 1)

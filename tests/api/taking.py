@@ -14,7 +14,7 @@ from machine_monitor.database import streams
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services import records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 
 UUID = "00000000-0000-4000-8000-{:012x}"
 
@@ -23,7 +23,7 @@ def fill(url, count, comment="as it was"):
     """Logs 0 to `count` of one machine."""
 
     def unit(tx):
-        author = Author("test")
+        author = ChangeContext("test")
         machine = MACHINES.create.model_validate({"name": "Saw"})
         records.insert(tx, MACHINES, machine.model_dump(mode="json"), author)
         for number in range(count):
@@ -81,23 +81,23 @@ class Client:
 async def assert_given_back(app):
     """No stream holds a turn, a thread or a transaction."""
     database = app.state.database
-    assert database._streams._turns._value == streams.AT_ONCE
+    assert database._streams._slots._value == streams.MAX_STREAMS
     for _ in range(100):
         if not [thread for thread in threading.enumerate() if thread.name.startswith("stream")]:
             break
         await asyncio.sleep(0.01)
     else:
         pytest.fail("a stream's thread lives on")
-    address = database.address
-    if address.engine.name == "postgresql":
-        with psycopg.connect(address.conninfo) as connection:
+    parsed_url = database.url
+    if parsed_url.engine.name == "postgresql":
+        with psycopg.connect(parsed_url.conninfo) as connection:
             query = (
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE '%in trans%'"
             )
             assert connection.execute(query).fetchall() == [(0,)]
     else:
         # It would be busy while anyone reads.
-        with contextlib.closing(sqlite3.connect(address.path)) as connection:
+        with contextlib.closing(sqlite3.connect(parsed_url.path)) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS probe (x)")
             connection.execute("INSERT INTO probe VALUES (1)")
             connection.commit()

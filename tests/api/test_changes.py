@@ -9,7 +9,7 @@ from api.taking import Client, running
 from machine_monitor.models import MACHINES
 from machine_monitor.services import records
 from machine_monitor.services.audit import change_feed
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from query import samples
 
 PLACES = (
@@ -146,7 +146,7 @@ async def test_events_follow_from_a_number_and_as_they_happen(database_url, monk
 
 async def test_events_begin_with_the_next_change_and_say_that_they_live(database_url, monkeypatch):
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(change_feed, "COMMENT_SECONDS", 0.02)
+    monkeypatch.setattr(change_feed, "KEEPALIVE_SECONDS", 0.02)
     async with running(database_url) as app:
         client = Client(app, "/events")
         _, _, comment = await client.take(3)
@@ -161,4 +161,4 @@ async def test_events_begin_with_the_next_change_and_say_that_they_live(database
 
 async def write_a_machine(app):
     values = MACHINES.create.model_validate({"name": "Press"}).model_dump(mode="json")
-    await app.state.database.write(lambda tx: records.insert(tx, MACHINES, values, Author("test")))
+    await app.state.database.write(lambda tx: records.insert(tx, MACHINES, values, ChangeContext("test")))

@@ -134,7 +134,7 @@ async def test_twenty_at_once_are_done_once(press, database_url):
 
 
 async def test_who_comes_while_the_first_runs_waits_but_not_for_ever(database_url, monkeypatch):
-    monkeypatch.setattr(idempotency, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.2)
     app = create_app(Settings(database_url=database_url, open=True))
     async with app.router.lifespan_context(app), calling(app) as client:
         held = threading.Event()

@@ -79,8 +79,8 @@ def test_a_history_that_was_tampered_with_ends_with_1(mm, elsewhere, sqlite_data
 
 
 def test_an_older_database_is_migrated_before_it_is_saved(mm, elsewhere, database_url):
-    address = Database(database_url).address
-    with migrations.locked(address) as connection:
+    parsed_url = Database(database_url).url
+    with migrations.locked(parsed_url) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
     code, _, err = mm("backup", "b.db", database_url=database_url)
     assert (code, "mm migrate" in err) == (2, True)

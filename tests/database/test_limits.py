@@ -10,7 +10,7 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.errors import QueryTimeout
 
 ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s"
-SHORT = Statement("SELECT 1", (), {}, searching=False)
+SHORT = Statement("SELECT 1", (), {}, uses_fulltext=False)
 LIMIT = 0.4
 
 
@@ -22,9 +22,9 @@ async def hurried(database_url):
     await database.close()
 
 
-@pytest.mark.parametrize("searching", [False, True])
-async def test_an_endless_question_is_stopped_and_holds_up_no_other(hurried, searching):
-    endless = asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, searching), {}))
+@pytest.mark.parametrize("uses_fulltext", [False, True])
+async def test_an_endless_question_is_stopped_and_holds_up_no_other(hurried, uses_fulltext):
+    endless = asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, uses_fulltext), {}))
     await asyncio.sleep(0.02)
     answered = 0
     while not endless.done():
@@ -39,7 +39,9 @@ async def test_an_endless_question_is_stopped_and_holds_up_no_other(hurried, sea
 
 
 async def test_many_endless_questions_leave_room_for_a_short_one(hurried):
-    endless = [asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, searching=False), {})) for _ in range(4)]
+    endless = [
+        asyncio.create_task(hurried.fetch(Statement(ENDLESS, (), {}, uses_fulltext=False), {})) for _ in range(4)
+    ]
     await asyncio.sleep(0.05)
     assert [tuple(row) for row in await hurried.fetch(SHORT, {})] == [(1,)]
     if hurried.engine is SQLITE:

@@ -31,13 +31,13 @@ def written(sqlite_database_url):
 
 
 def beside(database: Database) -> Path:
-    return database.address.path.with_name(f"{database.address.path.name}-lock")
+    return database.url.path.with_name(f"{database.url.path.name}-lock")
 
 
 @contextmanager
 def held(database: Database):
     """As another process would hold it."""
-    with closing(LockFile(database.address.path)) as other, other.held(0):
+    with closing(LockFile(database.url.path)) as other, other.held(0):
         yield
 
 
@@ -60,20 +60,20 @@ def test_a_transaction_holds_it_to_its_end(written):
 
 
 def test_a_migration_holds_it(written):
-    with migrations.locked(written.address):
+    with migrations.locked(written.url):
         assert is_held(written)
     assert not is_held(written)
 
 
 def test_the_commit_and_its_checkpoint_are_made_under_it(written, monkeypatch):
-    monkeypatch.setattr(driver, "LOG_PAGES", 1)
+    monkeypatch.setattr(driver, "WAL_AUTOCHECKPOINT_PAGES", 1)
     moved = []
     release = fcntl.flock
 
     def watched(opened, operation):
         if operation == fcntl.LOCK_UN:
             # The file alone, as if there were no log.
-            with closing(sqlite3.connect(f"{written.address.path.as_uri()}?immutable=1", uri=True)) as file:
+            with closing(sqlite3.connect(f"{written.url.path.as_uri()}?immutable=1", uri=True)) as file:
                 moved.append(file.execute(NAMES).fetchall())
         release(opened, operation)
 
@@ -106,11 +106,11 @@ def test_a_lock_file_that_cannot_be_used_is_told(written, caplog):
 
 def test_whoever_may_write_to_the_database_may_open_it(written, monkeypatch):
     """A command that an administrator runs, or one of the group, must not shut out the service, nor let in others."""
-    written.address.path.chmod(0o660)
+    written.url.path.chmod(0o660)
     if os.geteuid() == 0:
-        os.chown(written.address.path, 1234, 1235)
+        os.chown(written.url.path, 1234, 1235)
     written.transact(lambda _: None)
-    database, lock = written.address.path.stat(), beside(written).stat()
+    database, lock = written.url.path.stat(), beside(written).stat()
     assert (lock.st_mode & 0o777, lock.st_uid, lock.st_gid) == (0o660, database.st_uid, database.st_gid)
     written.close_writer()
     beside(written).unlink()

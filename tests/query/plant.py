@@ -42,7 +42,7 @@ from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
 from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection, Summary, folded_table
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
+from machine_monitor.services.access.permissions import MANAGE_RECORDS, READ
 
 METADATA = MetaData()
 
@@ -271,7 +271,7 @@ def create_tables(tx) -> None:
         for ddl in (CreateTable(made), *map(CreateIndex, made.indexes)):
             tx.cursor.execute(str(ddl.compile(dialect=tx.engine.dialect)))
     for resource in RESOURCES:
-        for statement in tx.engine.index.create:
+        for statement in tx.engine.fulltext.create:
             tx.cursor.execute(statement.format(name=resource.name))
 
 
@@ -291,7 +291,7 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
     ) -> Response:
         return answers.page(request, await lists.fetch(database, query))
 
-    @router.post(path, dependencies=[needs(KEEP_RECORDS)], **created(resource), **operation("create"))
+    @router.post(path, dependencies=[needs(MANAGE_RECORDS)], **created(resource), **operation("create"))
     async def create(body: create_schema, write: WriteOnce) -> Response:
         return await write.create(path, resource, body)
 
@@ -311,21 +311,21 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
     ) -> Response:
         return answers.record(await records.read(database, resource, key, selection), known, selection)
 
-    @router.put(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **replaced(resource), **operation("replace"))
+    @router.put(f"{path}/{{key}}", dependencies=[needs(MANAGE_RECORDS)], **replaced(resource), **operation("replace"))
     async def replace(key: Name, body: replace_schema, write: Write) -> Response:
         return answers.written(path, await write.replace(resource, key, body))
 
-    @router.patch(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **updated(resource), **operation("update"))
+    @router.patch(f"{path}/{{key}}", dependencies=[needs(MANAGE_RECORDS)], **updated(resource), **operation("update"))
     async def update(key: Name, body: update_schema, write: Write) -> Response:
         return answers.written(path, await write.update(resource, key, body))
 
-    @router.delete(f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **deleted(resource), **operation("delete"))
+    @router.delete(f"{path}/{{key}}", dependencies=[needs(MANAGE_RECORDS)], **deleted(resource), **operation("delete"))
     async def delete(key: Name, write: Write) -> Response:
         await write.delete(resource, key)
         return Response(status_code=204)
 
     @router.post(
-        f"{path}/{{key}}/restore", dependencies=[needs(KEEP_RECORDS)], **restored(resource), **operation("restore")
+        f"{path}/{{key}}/restore", dependencies=[needs(MANAGE_RECORDS)], **restored(resource), **operation("restore")
     )
     async def restore(key: Name, write: Write) -> Response:
         return answers.written(path, await write.restore(resource, key))

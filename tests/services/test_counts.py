@@ -10,7 +10,7 @@ import pytest
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.query.calendar import UNITS
@@ -108,7 +108,7 @@ async def test_counts_follow_any_history_of_writes(database_url, writer, zone):
     rng = Random(zone)
     uuids = [samples.uuid_of(number) for number in range(12)]
     # The stored zone is that of the writes, whatever the process is set to.
-    counters.refresh(writer, ZoneInfo(zone))
+    counters.ensure_zone(writer, ZoneInfo(zone))
     async with serving(Settings(database_url=database_url, timezone="Pacific/Apia")) as client:
         await set_up(client)
         for step in range(120):
@@ -118,8 +118,8 @@ async def test_counts_follow_any_history_of_writes(database_url, writer, zone):
         logs = await everything(client)
         assert len(logs) > 20
     for other in ("Europe/Paris", zone):
-        assert counters.refresh(writer, ZoneInfo(other))
-        assert not counters.refresh(writer, ZoneInfo(other))
+        assert counters.ensure_zone(writer, ZoneInfo(other))
+        assert not counters.ensure_zone(writer, ZoneInfo(other))
         assert kept(writer) == counted(logs, ZoneInfo(other))
 
 
@@ -149,20 +149,20 @@ async def test_a_write_that_is_taken_back_takes_its_counts_along(client, writer)
     with pytest.raises(ZeroDivisionError):
         writer.transact(fail)
     assert kept(writer) == before
-    assert writer.snapshot(counters.zone) == "UTC"
+    assert writer.snapshot(counters.counter_zone) == "UTC"
 
 
 async def test_a_migration_counts_the_logs_that_are_there(empty_url):
-    address, zone = addresses.parse(empty_url), ZoneInfo("UTC")
+    parsed_url, zone = database_urls.parse(empty_url), ZoneInfo("UTC")
     async with serving(Settings(database_url=empty_url)) as client:
         await samples.seed(client)
         await client.delete(f"/logs/{samples.uuid_of(1)}")
         logs = await everything(client)
-    migrations.downgrade(address, "0001")
-    migrations.upgrade(address)
+    migrations.downgrade(parsed_url, "0001")
+    migrations.upgrade(parsed_url)
     database = Database(empty_url)
     assert kept(database) == counted(logs, zone)
-    assert database.snapshot(counters.zone) == "UTC"
+    assert database.snapshot(counters.counter_zone) == "UTC"
     database.close_writer()
 
 
@@ -175,7 +175,7 @@ async def test_a_plant_that_is_written_at_once_is_counted(database_url, writer):
 def test_doctor_tells_that_logs_are_counted_in_another_zone(database_url, writer):
     settings = Settings(database_url=database_url, timezone="Europe/Paris")
     assert "counted by the calendar of UTC" in health.examine(settings).faults[0]
-    counters.refresh(writer, settings.zone)
+    counters.ensure_zone(writer, settings.zone)
     assert health.examine(settings).healthy
 
 
@@ -184,7 +184,7 @@ async def test_wrong_counts_are_found_and_mended(client, writer):
     assert verify(writer).faults == []
     writer.transact(lambda tx: tx.cursor.execute("UPDATE log_counts SET count = count + 1 WHERE unit = 'day'"))
     writer.transact(lambda tx: tx.cursor.execute("DELETE FROM log_counts WHERE field = 'status'"))
-    assert writer.snapshot(counters.differing) == ["type", "status"]
+    assert writer.snapshot(counters.find_wrong_counters) == ["type", "status"]
     assert "type, status" in verify(writer).faults[0]
     writer.transact(lambda tx: counters.rebuild(tx, ZoneInfo("UTC")))
     assert verify(writer).faults == []

@@ -13,7 +13,7 @@ from machine_monitor.api import problems
 from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
-from machine_monitor.services.idempotency import Answer
+from machine_monitor.services.idempotency import StoredResponse
 from machine_monitor.services.records import Written
 from machine_monitor.services.records.bulk import Outcome, Status
 from machine_monitor.services.records.preconditions import Conditions, etag
@@ -67,21 +67,21 @@ def written(path: str, result: Written) -> Response:
     return finished(of_written(path, result))
 
 
-def finished(answer: Answer) -> Response:
+def finished(answer: StoredResponse) -> Response:
     """An answer that can be given again, and says so if it is."""
     replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
-def of_written(path: str, result: Written) -> Answer:
+def of_written(path: str, result: Written) -> StoredResponse:
     """What `written` answers."""
     headers = {"ETag": etag(result.version)}
     if result.created:
         headers["Location"] = f"{path}/{quote(result.key, safe='')}"
-    return Answer(201 if result.created else 200, headers, result.body.encode())
+    return StoredResponse(201 if result.created else 200, headers, result.body.encode())
 
 
-def of_bulk(outcomes: Sequence[Outcome]) -> Answer:
+def of_bulk(outcomes: Sequence[Outcome]) -> StoredResponse:
     """What became of each log of a bulk call."""
     results = [
         {
@@ -94,7 +94,9 @@ def of_bulk(outcomes: Sequence[Outcome]) -> Answer:
         for outcome in outcomes
     ]
     found = Counter(outcome.status for outcome in outcomes)
-    return Answer(200, {}, to_json({"results": results, "counts": {status: found[status] for status in STATUSES}}))
+    return StoredResponse(
+        200, {}, to_json({"results": results, "counts": {status: found[status] for status in STATUSES}})
+    )
 
 
 def _with_cursor(request: Request, cursor: str) -> str:

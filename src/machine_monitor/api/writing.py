@@ -21,8 +21,8 @@ from machine_monitor.query.language.parser import read_pairs, refuse_all
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
-from machine_monitor.services.audit.history import Author
-from machine_monitor.services.idempotency import Answer, Retries, Ticket
+from machine_monitor.services.audit.history import ChangeContext
+from machine_monitor.services.idempotency import IdempotencyKey, IdempotencyStore, StoredResponse
 from machine_monitor.services.records import Target, Written, bulk
 from machine_monitor.services.records.bulk import Put
 from machine_monitor.services.records.preconditions import Conditions
@@ -65,17 +65,17 @@ class Writing:
         # The author is made inside the unit: who waits for another write is dated after it.
         return await self.database.write(lambda tx: verb(tx, *about, self._author()))
 
-    def _author(self) -> Author:
+    def _author(self) -> ChangeContext:
         caller = self.caller
-        return Author(caller.via, caller.user, self.note, request_id=self.request_id, role=caller.role)
+        return ChangeContext(caller.via, caller.user, self.note, request_id=self.request_id, role=caller.role)
 
 
 @dataclass(frozen=True)
 class WritingOnce(Writing):
     """A write that is done once however often it is sent, if it has an `Idempotency-Key`."""
 
-    retries: Retries
-    ticket: Ticket | None
+    retries: IdempotencyStore
+    ticket: IdempotencyKey | None
 
     async def create(self, path: str, resource: Resource, body: Schema) -> Response:
         """Add a record to the list at `path`."""
@@ -84,15 +84,15 @@ class WritingOnce(Writing):
     async def put_all(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> Response:
         """Create or replace a record for each item, all or none of them if `atomic`."""
 
-        def put(tx: Transaction) -> Answer:
+        def put(tx: Transaction) -> StoredResponse:
             return answers.of_bulk(bulk.put_each(tx, Put(resource, self._author(), self.zone), items, atomic=atomic))
 
         return await self._once(put)
 
-    async def _once(self, make: Callable[[Transaction], Answer]) -> Response:
+    async def _once(self, make: Callable[[Transaction], StoredResponse]) -> Response:
         if self.ticket is None:
             return answers.finished(await self.database.write(make))
-        return answers.finished(await self.retries.once(self.database, self.ticket, make))
+        return answers.finished(await self.retries.run_once(self.database, self.ticket, make))
 
 
 def writing_of(request: Request) -> Writing:
@@ -125,14 +125,14 @@ def _needs(request: Request) -> dict[str, Any]:
     }
 
 
-def _ticket(request: Request, caller: Caller) -> Ticket | None:
+def _ticket(request: Request, caller: Caller) -> IdempotencyKey | None:
     keys = request.headers.getlist(KEY)
     if not keys:
         return None
     (key, *others) = keys
     if others or not 0 < len(key) <= MAX_KEY or not all("!" <= character <= "~" for character in key):
         raise invalid([Fault(f"{KEY} is 1 to {MAX_KEY} visible characters of ASCII, once.", parameter=KEY)])
-    return Ticket(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW]).digest())
+    return IdempotencyKey(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW]).digest())
 
 
 def _note(request: Request, faults: list[Fault]) -> str | None:

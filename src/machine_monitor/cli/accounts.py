@@ -25,7 +25,7 @@ def add_user(
 ) -> None:
     """Add a user, or help one that is there: set the password, or print a link by which the user chooses one."""
     from machine_monitor.services.accounts import invitations, passwords
-    from machine_monitor.services.audit.history import Author
+    from machine_monitor.services.audit.history import ChangeContext
 
     given = {"role": role, "first_name": first_name, "last_name": last_name}
     given = {name: value for name, value in given.items() if value is not None}
@@ -33,9 +33,9 @@ def add_user(
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
         passwords.check(password, [trigram, first_name, last_name])
-        hashed = passwords.hash_now(password)
+        hashed = passwords.hash_password(password)
     with site.opened() as (settings, database):
-        made = database.transact(lambda tx: invitations.enrol(tx, trigram, given, hashed, Author(VIA)))
+        made = database.transact(lambda tx: invitations.put_account(tx, trigram, given, hashed, ChangeContext(VIA)))
     if made is not None:
         typer.echo(made.url(site.address(settings.host, settings.port)))
         typer.echo(f"Whoever opens it first, by {made.expires_at}, chooses the password.", err=True)
@@ -70,7 +70,7 @@ def add_token(
 
     body = validation.read(TokenCreate, {"name": name, "scope": scope, "days": days})
     with site.opened() as (_, database):
-        _, text = database.transact(lambda tx: tokens.make(tx, trigram, body))
+        _, text = database.transact(lambda tx: tokens.issue(tx, trigram, body))
     typer.echo(text)
 
 

@@ -40,12 +40,12 @@ def restore(
     """Bring a backup back as the configured database, which must be empty; one of an older version is migrated."""
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
-    from machine_monitor.database import addresses
+    from machine_monitor.database import database_urls
     from machine_monitor.services import backup as backups
 
-    address = addresses.parse(config.load().database_url)
+    url = database_urls.parse(config.load().database_url)
     with site.stoppable(), bar("Restoring") as progress:
-        held = backups.restore(file, address, progress)
+        held = backups.restore(file, url, progress)
     _print(held, as_json=as_json)
 
 
@@ -56,10 +56,10 @@ def copy(
 ) -> None:
     """Copy all there is to an empty database of either engine, and compare; others may write to SRC_URL meanwhile."""
     from machine_monitor.cli.progress import bar
-    from machine_monitor.database import addresses
+    from machine_monitor.database import database_urls
     from machine_monitor.services import backup as backups
 
-    given, target = addresses.parse(source, "SRC_URL"), addresses.parse(destination, "DST_URL")
+    given, target = database_urls.parse(source, "SRC_URL"), database_urls.parse(destination, "DST_URL")
     with site.at(given) as database, site.stoppable(), bar("Copying") as progress:
         held = backups.copy(database, target, progress)
     _print(held, as_json=as_json)

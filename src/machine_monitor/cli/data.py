@@ -14,28 +14,28 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def migrate() -> None:
     """Bring the database to the schema of this version; safe to run twice, an SQLite file is copied first."""
     from machine_monitor import config
-    from machine_monitor.database import addresses
+    from machine_monitor.database import database_urls
     from machine_monitor.database.connect import Database
     from machine_monitor.database.schema import migrations
     from machine_monitor.errors import SchemaMismatch
     from machine_monitor.services.checks import health
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     settings = config.load()
-    address = addresses.parse(settings.database_url)
-    done = migrations.upgrade(address)
+    url = database_urls.parse(settings.database_url)
+    done = migrations.upgrade(url)
     database = Database(settings.database_url)
     advice = database.snapshot(health.missing_migration)
     counted = False
     if advice is None:
-        upkeep.refresh(database)
-        counted = counters.refresh(database, settings.zone)
+        maintenance.rebuild_if_outdated(database)
+        counted = counters.ensure_zone(database, settings.zone)
     database.close_writer()
     if done.copy is not None:
         typer.echo(f"The file as it was: {done.copy}", err=True)
     before = "nothing" if done.before is None else done.before
     moved = f"from {before} to {done.after}" if done.before != done.after else f"already at {done.after}"
-    typer.echo(f"{address.shown}: {moved}")
+    typer.echo(f"{url.redacted}: {moved}")
     if counted:
         typer.echo(f"Logs are now counted by the calendar of {settings.timezone}.", err=True)
     if advice is not None and done.before is not None:

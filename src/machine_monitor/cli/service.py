@@ -32,7 +32,7 @@ def serve(
     from machine_monitor.api.serving import console
     from machine_monitor.database.connect import Database
     from machine_monitor.services.accounts import invitations
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     if open_:
         # The workers read the environment.
@@ -41,8 +41,8 @@ def serve(
     host, port = host or settings.host, settings.port if port is None else port
     # Here rather than in each worker: a database that does not fit is one sentence, and one process sets it up.
     database = Database(settings.database_url)
-    upkeep.prepare(database)
-    counters.refresh(database, settings.zone)
+    maintenance.prepare_database(database)
+    counters.ensure_zone(database, settings.zone)
     first = database.transact(invitations.invite_first)
     database.close_writer()
     if first is not None:
@@ -100,11 +100,11 @@ def doctor(
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.checks import health
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     if rebuild_search:
         with site.opened() as (settings, database), bar("Indexing") as progress:
-            database.transact(lambda tx: upkeep.rebuild_search(tx, progress))
+            database.transact(lambda tx: maintenance.rebuild_search(tx, progress))
             database.transact(lambda tx: counters.rebuild(tx, settings.zone))
     report = health.examine(config.load())
     if as_json:
@@ -128,7 +128,7 @@ def verify(
     from machine_monitor.services.audit import hash_chain
     from machine_monitor.services.checks import verify
 
-    known = None if head is None else hash_chain.read_head(head)
+    known = None if head is None else hash_chain.parse_head(head)
     with site.opened() as (_, database), bar("Verifying") as progress:
         verdict = verify.verify(database, known, progress)
     for fault in verdict.faults or ["Everything is as it was written."]:
@@ -154,11 +154,11 @@ def _fill(settings: "Settings", machines: int, logs: int) -> "Account":
     from machine_monitor.cli.progress import bar
     from machine_monitor.database.connect import Database
     from machine_monitor.services import demo as plant
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     database = Database(settings.database_url)
-    upkeep.prepare(database)
-    counters.refresh(database, settings.zone)
+    maintenance.prepare_database(database)
+    counters.ensure_zone(database, settings.zone)
     with bar("Filling a plant") as progress:
         plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
     account = database.transact(plant.open_account)

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from machine_monitor.config import Settings
-    from machine_monitor.database.addresses import Address
     from machine_monitor.database.connect import Database
+    from machine_monitor.database.database_urls import DatabaseUrl
 
 # A command holds up nobody: who waits for it stops it.
 PATIENCE_SECONDS = 24 * 3600.0
@@ -20,11 +20,11 @@ def opened() -> "Generator[tuple[Settings, Database]]":
     """The configured database, set up if it is empty."""
     from machine_monitor import config
     from machine_monitor.database.connect import Database
-    from machine_monitor.services.projections import upkeep
+    from machine_monitor.services.projections import maintenance
 
     settings = config.load()
     database = Database(settings.database_url, PATIENCE_SECONDS)
-    upkeep.prepare(database, settings.zone)
+    maintenance.prepare_database(database, settings.zone)
     try:
         yield settings, database
     finally:
@@ -51,7 +51,7 @@ def stoppable() -> "Generator[None]":
 
 
 @contextmanager
-def at(place: "str | Address") -> "Generator[Database]":
+def at(place: "str | DatabaseUrl") -> "Generator[Database]":
     """A database as it is, never set up."""
     from machine_monitor.database.connect import Database
 

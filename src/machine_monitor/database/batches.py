@@ -18,28 +18,28 @@ MAX_BATCH = 64
 # CPU per write than one of 8. A lone client never waits.
 LINGER_SECONDS = 0.004
 
-Unit = Callable[[Any], Any]
+UnitOfWork = Callable[[Any], Any]
 # For each unit its result, or the error that it raised.
 Results = Sequence[tuple[Any, BaseException | None]]
 
 
-class Batches:
+class BatchWriter:
     """Collects units in the event loop and hands them, one batch after another, to a thread."""
 
-    def __init__(self, run: Callable[[Sequence[Unit]], Results], threads: Executor) -> None:
+    def __init__(self, run: Callable[[Sequence[UnitOfWork]], Results], threads: Executor) -> None:
         self._run = run
         self._threads = threads
-        self._waiting: list[tuple[Unit, asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[UnitOfWork, asyncio.Future[Any]]] = []
         self._busy = False
         self._last = self._expected = 1
         self._lingering: asyncio.TimerHandle | None = None
 
     @property
-    def load(self) -> tuple[int, int]:
+    def pending(self) -> tuple[int, int]:
         """How many units are in the batch under way, and how many wait for the next."""
         return self._last if self._busy else 0, len(self._waiting)
 
-    async def submit(self, unit: Unit) -> Any:
+    async def submit(self, unit: UnitOfWork) -> Any:
         """The unit's result, once its batch is on disk; raises `DatabaseBusy` if too many units wait."""
         if len(self._waiting) >= MAX_WAITING:
             raise DatabaseBusy

@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from machine_monitor.database import addresses
-from machine_monitor.database.addresses import Address
-from machine_monitor.database.batches import Batches, Results, Unit
+from machine_monitor.database import database_urls
+from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
+from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import Streams
+from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseFault, QueryTimeout
 
 logger = logging.getLogger(__name__)
 # A unit that conflicts with another write (a key taken, a reference gone) sees its result when it runs again.
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 T = TypeVar("T")
 
 
@@ -35,15 +35,15 @@ class Database:
     """
 
     def __init__(
-        self, url: str | Address, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None
+        self, url: str | DatabaseUrl, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None
     ) -> None:
-        self.address = url if isinstance(url, Address) else addresses.parse(url)
-        self.engine = self.address.engine
-        self._driver = self.engine.create_driver(self.address.url, query_timeout)
-        self._errors = _Errors(self._driver)
+        self.url = url if isinstance(url, DatabaseUrl) else database_urls.parse(url)
+        self.engine = self.url.engine
+        self._driver = self.engine.create_driver(self.url.sqlalchemy_url, query_timeout)
+        self._errors = _ErrorTranslator(self._driver)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
-        self._batches = Batches(self._transact_batch, self._threads)
-        self._streams = Streams()
+        self._batches = BatchWriter(self._transact_batch, self._threads)
+        self._streams = StreamPool()
         self._on_batch = on_batch
         self._reading = 0
 
@@ -78,7 +78,7 @@ class Database:
 
         The time limit is that of `fetch` for each thousand, not for the whole. The caller closes the generator.
         """
-        return self._streams.flow(self._parts(statement, values, make))
+        return self._streams.iterate(self._parts(statement, values, make))
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and commit it, in a thread; when it returns, what it wrote is on disk.
@@ -91,13 +91,13 @@ class Database:
         """Run a unit of work and commit it; any error rolls all of it back."""
         return _with_retries(self._transact_once, unit)
 
-    def set_up(self, unit: Callable[[Transaction], T]) -> T:
+    def create_schema(self, unit: Callable[[Transaction], T]) -> T:
         """Give an empty database its schema and run a unit in the same transaction: any error leaves it empty."""
         from machine_monitor.database.schema import (  # noqa: PLC0415 -- a running service need not carry Alembic
             migrations,
         )
 
-        with self._errors, migrations.set_up(self.address) as cursor:
+        with self._errors, migrations.create_schema(self.url) as cursor:
             return Transaction(self.engine, cursor).run_unit(unit)
 
     def analyze(self, table: str) -> None:
@@ -113,13 +113,13 @@ class Database:
         """Run a unit that only reads, in a thread; it sees one moment, and waits for no write."""
         return await asyncio.to_thread(lambda: self.snapshot(unit))
 
-    def load(self) -> dict[str, tuple[int, int]]:
+    def utilization(self) -> dict[str, tuple[int, int]]:
         """How many reads, writes and streams are running, and how many wait for their turn."""
         readers = self._driver.readers
         return {
             "read": (min(self._reading, readers), max(0, self._reading - readers)),
-            "write": self._batches.load,
-            "stream": self._streams.load,
+            "write": self._batches.pending,
+            "stream": self._streams.utilization,
         }
 
     def file_bytes(self) -> dict[str, int]:
@@ -139,7 +139,7 @@ class Database:
             tx.flush_deferred()
             return result
 
-    def _transact_batch(self, units: Sequence[Unit]) -> Results:
+    def _transact_batch(self, units: Sequence[UnitOfWork]) -> Results:
         self._on_batch(len(units))
         if len(units) == 1:
             return [_result_of(self.transact, units[0])]
@@ -154,7 +154,7 @@ class Database:
             for unit, (result, error) in zip(units, results, strict=True)
         ]
 
-    def _transact_together(self, units: Sequence[Unit], *, savepoints: bool) -> Results:
+    def _transact_together(self, units: Sequence[UnitOfWork], *, savepoints: bool) -> Results:
         with self._errors, self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
             results = []
@@ -166,12 +166,12 @@ class Database:
             tx.flush_deferred()
         return results
 
-    def _transact_nested(self, tx: Transaction, unit: Unit, savepoint: bool) -> Any:  # noqa: FBT001 -- it is passed on
+    def _transact_nested(self, tx: Transaction, unit: UnitOfWork, savepoint: bool) -> Any:  # noqa: FBT001 -- it is passed on
         with self._errors:
             return tx.run_nested(unit, savepoint=savepoint)
 
 
-class _Errors:
+class _ErrorTranslator:
     """Turns a driver's errors into problems. It has no state, so one serves all threads of a database."""
 
     def __init__(self, driver: Any) -> None:
@@ -187,7 +187,7 @@ class _Errors:
             error = error.orig
         if not isinstance(error, self._driver.failures):
             return
-        problem = self._driver.problem(error)
+        problem = self._driver.to_problem(error)
         if problem is None:
             raise DatabaseFault(self._driver.describe(error)).with_traceback(error.__traceback__) from None
         if type(problem) is Conflict:
@@ -199,7 +199,7 @@ class _Errors:
 
 def _with_retries(run: Callable[..., T], *arguments: Any, **options: Any) -> T:
     """Run it again where it conflicts with another write."""
-    for _ in range(ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         with suppress(SerializationConflict):
             return run(*arguments, **options)
     return run(*arguments, **options)

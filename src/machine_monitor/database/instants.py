@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, func, literal_column
 
 
-def text(instant: datetime) -> str:
+def format_instant(instant: datetime) -> str:
     """The one way that this product writes an instant."""
     # Most are in UTC: moving them there would cost as much as all else of a text.
     in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
@@ -17,6 +17,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def beginning_of(text: ColumnElement, length: int) -> ColumnElement:
+def left(text: ColumnElement, length: int) -> ColumnElement:
     """So many characters of a text, from its first; literals, so that a statement can group by it."""
     return func.substr(text, literal_column("1"), literal_column(str(length)))

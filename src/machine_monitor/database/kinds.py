@@ -2,7 +2,7 @@
 
 An ORM session converts the values of some kinds, so that its rows hold what the API's schemas hold. Only values are
 converted, never SQL: the text of a statement does not depend on it. The service's own statements bind and read the
-stored form directly (`Engine.store`, `Engine.load`).
+stored form directly (`Engine.to_db`, `Engine.from_db`).
 """
 
 import json
@@ -33,7 +33,7 @@ class InstantType(TypeDecorator[datetime]):
             return None
         if not isinstance(value, datetime) or value.tzinfo is None:
             raise ValueError("A time is a datetime with a time zone, such as datetime.now(UTC).")
-        return value if dialect.name == "postgresql" else instants.text(value)[:-1]
+        return value if dialect.name == "postgresql" else instants.format_instant(value)[:-1]
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """The datetime in UTC."""
@@ -86,7 +86,7 @@ class ObjectType(TypeDecorator[dict[str, Any]]):
         return dialect.name == "postgresql"
 
 
-class EvidenceType(ObjectType):
+class VerbatimJsonType(ObjectType):
     """A JSON object that is stored as its very text on both engines."""
 
     impl = EXACT_TEXT
@@ -116,7 +116,7 @@ BOOLEAN = Kind("boolean", Boolean())
 UUID = Kind("uuid", Text().with_variant(Uuid(as_uuid=False), "postgresql"))
 OBJECT = Kind("object", ObjectType())
 # An object kept as its very text on both engines, as evidence is.
-EVIDENCE = Kind("evidence", EvidenceType())
+VERBATIM_JSON = Kind("evidence", VerbatimJsonType())
 # Rows of a child table, shown as a JSON array: no column holds them.
 LIST = Kind("list", EXACT_TEXT)
 

@@ -30,7 +30,7 @@ class UnitSession(Session):
         raise RuntimeError("A unit of work is undone by the error that it raises, not by its session.")
 
 
-def join(engine: Engine, connection: Any) -> UnitSession:
+def open_session(engine: Engine, connection: Any) -> UnitSession:
     """A session on a driver's connection that is in a transaction."""
     dialect, compiled = _dialect(engine.name)
     pool = StaticPool(lambda: connection, reset_on_return=None, dialect=dialect)

@@ -28,7 +28,7 @@ class Statement:
     sql: str
     names: tuple[str, ...]
     constants: Mapping[str, Any]
-    searching: bool
+    uses_fulltext: bool
     columns: tuple[str, ...] = ()
 
     def bind(self, values: Mapping[str, Any]) -> list[Any]:
@@ -37,10 +37,10 @@ class Statement:
         return [values[name] if name in values else constants[name] for name in self.names]
 
 
-def compile_statement(engine: HasDialect, clause: Executable, *, searching: bool = False) -> Statement:
+def compile_statement(engine: HasDialect, clause: Executable, *, uses_fulltext: bool = False) -> Statement:
     """Compile for the engine's driver. This takes milliseconds, so callers cache the result."""
     compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[missing-attribute] -- every Executable compiles
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     columns = tuple(getattr(column, "name", "") for column in getattr(clause, "selected_columns", ()))
-    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, searching, columns)
+    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, uses_fulltext, columns)

@@ -9,29 +9,29 @@ from typing import TypeVar
 from machine_monitor.errors import DatabaseBusy
 
 # How many rows are fetched in one hop.
-ROWS = 1_000
-AT_ONCE = 4
+FETCH_SIZE = 1_000
+MAX_STREAMS = 4
 WAIT_SECONDS = 5.0
 T = TypeVar("T")
 
 
-class Turns(asyncio.Semaphore):
+class ConcurrencyLimit(asyncio.Semaphore):
     """Lets a few at once; who comes later waits, and then hears that the database is busy."""
 
-    def __init__(self, at_once: int) -> None:
-        super().__init__(at_once)
-        self._at_once = at_once
-        self._wanted = 0
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._at_once = limit
+        self._demand = 0
 
     @property
-    def load(self) -> tuple[int, int]:
+    def utilization(self) -> tuple[int, int]:
         """How many have a turn, and how many wait for one."""
-        return min(self._wanted, self._at_once), max(0, self._wanted - self._at_once)
+        return min(self._demand, self._at_once), max(0, self._demand - self._at_once)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
+    async def slot(self) -> AsyncGenerator[None]:
         """One turn; raises `DatabaseBusy` if it does not come."""
-        self._wanted += 1
+        self._demand += 1
         try:
             await self._take()
             try:
@@ -39,7 +39,7 @@ class Turns(asyncio.Semaphore):
             finally:
                 self.release()
         finally:
-            self._wanted -= 1
+            self._demand -= 1
 
     async def _take(self) -> None:
         try:
@@ -49,21 +49,21 @@ class Turns(asyncio.Semaphore):
             raise DatabaseBusy from None
 
 
-class Streams:
+class StreamPool:
     """Lets a few streams flow at once."""
 
     def __init__(self) -> None:
-        self._turns = Turns(AT_ONCE)
+        self._slots = ConcurrencyLimit(MAX_STREAMS)
 
     @property
-    def load(self) -> tuple[int, int]:
+    def utilization(self) -> tuple[int, int]:
         """How many flow, and how many wait for their turn."""
-        return self._turns.load
+        return self._slots.utilization
 
-    async def flow(self, parts: Generator[T]) -> AsyncGenerator[T]:
+    async def iterate(self, parts: Generator[T]) -> AsyncGenerator[T]:
         """What `parts` yields, each in a thread; its connection is closed in every case, so close this one."""
         loop = asyncio.get_running_loop()
-        async with self._turns.turn():
+        async with self._slots.slot():
             # A thread alone does one thing after another: closing waits for the part under way.
             thread = ThreadPoolExecutor(1, thread_name_prefix="stream")
             try:

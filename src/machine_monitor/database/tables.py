@@ -60,5 +60,5 @@ def set_last_ids(tx: Transaction, highest: Mapping[str, int], tables: Iterable[T
 
 @cache
 def _all(engine: Engine, table: Table) -> Statement:
-    columns = [engine.portable(column).label(column.name) for column in table.columns]
+    columns = [engine.to_portable_expr(column).label(column.name) for column in table.columns]
     return compile_statement(engine, select(*columns).order_by(*table.primary_key.columns))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from machine_monitor.database import sessions
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import ROWS
+from machine_monitor.database.streams import FETCH_SIZE
 
 # The advisory lock that orders the writers of the history: any number that no other program locks.
 HISTORY_LOCK = 5_263_474_915_822_071
@@ -37,7 +37,7 @@ class Transaction:
     @cached_property
     def session(self) -> sessions.UnitSession:
         """An ORM session in this transaction, a new one for each unit; for where speed is not the point."""
-        return sessions.join(self.engine, self.cursor.connection)
+        return sessions.open_session(self.engine, self.cursor.connection)
 
     def run_unit(self, unit: "Callable[[Transaction], T]") -> T:
         """Run a unit, and write what it added to its session."""
@@ -54,13 +54,13 @@ class Transaction:
         if "session" in self.__dict__:
             self.session.flush()
 
-    def run(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+    def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; its rows, if it yields any. It sees what was added to the session before."""
         self._flush()
         self.cursor.execute(statement.sql, statement.bind(values))
         return self.cursor.fetchall() if self.cursor.description else []
 
-    def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+    def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement, which holds no constants, for each row of values."""
         self._flush()
         bind = itemgetter(*statement.names)
@@ -70,7 +70,7 @@ class Transaction:
         """The rows of one statement that takes no values, fetched some at a time."""
         with closing(self.engine.stream_cursor(self.cursor)) as cursor:
             cursor.execute(statement.sql, statement.bind({}))
-            while rows := cursor.fetchmany(ROWS):
+            while rows := cursor.fetchmany(FETCH_SIZE):
                 yield from rows
 
     def next_ids(self, table: str, count: int) -> list[int]:
@@ -90,7 +90,7 @@ class Transaction:
             self._last.add(work)
         self._deferred.setdefault(work, []).append(item)
 
-    def deferred(self, work: "Callable[[Transaction, list[Any]], None]") -> list[Any]:
+    def deferred_items(self, work: "Callable[[Transaction, list[Any]], None]") -> list[Any]:
         """The items that are deferred to `work`; the caller may change them."""
         return self._deferred.setdefault(work, [])
 
@@ -129,20 +129,20 @@ class Transaction:
         Without a savepoint it costs a sixth less, and raises `PartialWriteError` if the unit fails after a write.
         """
         before = {work: [*items] for work, items in self._deferred.items()}
-        written = self.engine.rows_written(self.cursor)
+        written = self.engine.total_changes(self.cursor)
         if savepoint:
-            self.cursor.execute("SAVEPOINT part")
+            self.cursor.execute("SAVEPOINT unit")
         try:
             result = self.run_unit(unit)
         except BaseException as error:
             if self.is_open and savepoint:
-                self.cursor.execute("ROLLBACK TO part")
-                self.cursor.execute("RELEASE part")
-            elif self.is_open and self.engine.rows_written(self.cursor) != written:
+                self.cursor.execute("ROLLBACK TO unit")
+                self.cursor.execute("RELEASE unit")
+            elif self.is_open and self.engine.total_changes(self.cursor) != written:
                 raise PartialWriteError from error
             self._deferred.clear()
             self._deferred.update(before)
             raise
         if savepoint:
-            self.cursor.execute("RELEASE part")
+            self.cursor.execute("RELEASE unit")
         return result

@@ -18,19 +18,19 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, IdempotencyKeyReused
 from machine_monitor.models import KEPT_ANSWERS
 
-KEPT_FOR = timedelta(days=7)
-PATIENCE_SECONDS = 5.0
+RETENTION = timedelta(days=7)
+WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
-class StillRunning(Conflict):
+class RequestInProgress(Conflict):
     """409: the request that came first is not answered yet."""
 
     explanation = "A request with this Idempotency-Key is still running: send it again to get its answer."
     retry_after = 5
 
 
-class Ticket(NamedTuple):
+class IdempotencyKey(NamedTuple):
     """What makes a request the same: who asks, where, and the key; `digest` is the SHA-256 of its body."""
 
     user: str
@@ -39,7 +39,7 @@ class Ticket(NamedTuple):
     digest: bytes
 
 
-class Answer(NamedTuple):
+class StoredResponse(NamedTuple):
     """An answer as it goes out; `replayed` if it is not the first time."""
 
     status: int
@@ -48,79 +48,83 @@ class Answer(NamedTuple):
     replayed: bool = False
 
 
-class Retries:
-    """The tickets that this process is at: who comes with the same waits for the answer, or for `PATIENCE_SECONDS`."""
+class IdempotencyStore:
+    """The tickets that this process is at: who comes with the same waits for the answer, or for `WAIT_SECONDS`."""
 
     def __init__(self) -> None:
         self._ends: dict[tuple[str, str, str], asyncio.Event] = {}
 
-    async def once(self, database: Database, ticket: Ticket, make: Callable[[Transaction], Answer]) -> Answer:
+    async def run_once(
+        self, database: Database, ticket: IdempotencyKey, make: Callable[[Transaction], StoredResponse]
+    ) -> StoredResponse:
         """The answer that `make` gives, or gave when the ticket was first seen; what fails is not kept.
 
-        Raises `IdempotencyKeyReused` if another body came with the key, `StillRunning` if its answer does not come.
+        Raises `IdempotencyKeyReused` if another body came with the key, `RequestInProgress` if the first does not end.
         """
         name, end = (ticket.user, ticket.path, ticket.key), asyncio.Event()
         if name in self._ends:
-            await self._take_turn(name)
+            await self._wait_for_first(name)
         self._ends[name] = end
         try:
-            return await _insist(lambda: database.write(lambda tx: _once(tx, ticket, lambda: make(tx))))
+            return await _poll_until_released(
+                lambda: database.write(lambda tx: _run_or_replay(tx, ticket, lambda: make(tx)))
+            )
         finally:
             del self._ends[name]
             end.set()
 
-    async def _take_turn(self, name: tuple[str, str, str]) -> None:
+    async def _wait_for_first(self, name: tuple[str, str, str]) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while before := self._ends.get(name):
                     await before.wait()
         except TimeoutError:
-            raise StillRunning from None
+            raise RequestInProgress from None
 
 
-async def _insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def _poll_until_released(ask: Callable[[], Awaitable[StoredResponse]]) -> StoredResponse:
     """Ask again while another process is at it."""
-    for _ in range(int(PATIENCE_SECONDS / POLL_SECONDS)):
+    for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):
         try:
             return await ask()
-        except StillRunning:
+        except RequestInProgress:
             await asyncio.sleep(POLL_SECONDS)
     return await ask()
 
 
-def _once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer:
+def _run_or_replay(tx: Transaction, ticket: IdempotencyKey, make: Callable[[], StoredResponse]) -> StoredResponse:
     named = {"user": ticket.user, "path": ticket.path, "key": ticket.key}
     if not tx.try_advisory_lock(*ticket[:3]):
-        raise StillRunning
+        raise RequestInProgress
     now = instants.now()
-    oldest = tx.engine.store(instants.text(now - KEPT_FOR), TIME)
-    for digest, status, headers, body, is_old in tx.run(_find(tx.engine), {**named, "oldest": oldest}):
+    oldest = tx.engine.to_db(instants.format_instant(now - RETENTION), TIME)
+    for digest, status, headers, body, is_old in tx.execute(_find(tx.engine), {**named, "oldest": oldest}):
         if is_old:
-            _forget(tx, [oldest])
+            _delete_expired(tx, [oldest])
         elif bytes(digest) != ticket.digest:
             raise IdempotencyKeyReused
         else:
-            return Answer(status, json.loads(headers), bytes(body), replayed=True)
+            return StoredResponse(status, json.loads(headers), bytes(body), replayed=True)
     answer = make()
     row = {
         **named,
         "digest": ticket.digest,
-        "created_at": tx.engine.store(instants.text(now), TIME),
+        "created_at": tx.engine.to_db(instants.format_instant(now), TIME),
         "status": answer.status,
         "headers": canonical_json(dict(answer.headers)),
         "body": answer.body,
     }
-    tx.run(_keep(tx.engine), row)
-    tx.defer(_forget, oldest)
+    tx.execute(_insert(tx.engine), row)
+    tx.defer(_delete_expired, oldest)
     return answer
 
 
-def _forget(tx: Transaction, oldest: Sequence[Any]) -> None:
+def _delete_expired(tx: Transaction, oldest: Sequence[Any]) -> None:
     """Forget answers that are too old to be asked for again."""
-    tx.run(_delete(tx.engine), {"oldest": max(oldest)})
+    tx.execute(_delete(tx.engine), {"oldest": max(oldest)})
 
 
-def _named() -> list[Any]:
+def _matches_key() -> list[Any]:
     columns = [KEPT_ANSWERS.c[name] for name in ("user", "path", "key")]
     return [column == bindparam(column.name, type_=column.type) for column in columns]
 
@@ -133,7 +137,7 @@ def _is_old() -> Any:
 @cache
 def _find(engine: Engine) -> Statement:
     columns = [KEPT_ANSWERS.c[name] for name in ("digest", "status", "headers", "body")]
-    return compile_statement(engine, select(*columns, _is_old()).where(*_named()))
+    return compile_statement(engine, select(*columns, _is_old()).where(*_matches_key()))
 
 
 @cache
@@ -142,6 +146,6 @@ def _delete(engine: Engine) -> Statement:
 
 
 @cache
-def _keep(engine: Engine) -> Statement:
+def _insert(engine: Engine) -> Statement:
     values = {column: bindparam(column.name, type_=column.type) for column in KEPT_ANSWERS.columns}
     return compile_statement(engine, insert(KEPT_ANSWERS).values(values))

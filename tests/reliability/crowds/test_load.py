@@ -23,7 +23,7 @@ QUESTIONS = (
 )
 GROWTH = 48 * MIB
 # SQLite empties its log when it has so many pages and nobody reads it: twice as much is a reader's time.
-LARGEST_WAL = 2 * driver.LOG_PAGES * 4096
+LARGEST_WAL = 2 * driver.WAL_AUTOCHECKPOINT_PAGES * 4096
 
 
 class Reader(threading.Thread):

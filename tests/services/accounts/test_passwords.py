@@ -57,11 +57,11 @@ def test_anything_else_of_fifteen_signs_will_do(password):
 
 
 async def test_a_password_is_kept_as_argon2id_and_found_however_its_letters_are_composed():
-    kept = await passwords.hash_beside("où est passée la clé")
+    kept = await passwords.hash_in_thread("où est passée la clé")
     parameters = "$argon2id$v=19$m=19456,t=2,p=1$"
     assert kept.startswith(parameters)
     # Who has no password is not told by the time that it takes.
-    assert passwords.NOBODYS.startswith(parameters)
+    assert passwords.DUMMY_HASH.startswith(parameters)
     assert await passwords.verify("ou\u0300 est passe\u0301e la cle\u0301", kept)
     assert not await passwords.verify("ou est passee la cle", kept)
     assert not await passwords.verify("nobody has this password", None)

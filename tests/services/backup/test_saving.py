@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.errors import MonitorError, UsageError
@@ -19,10 +19,10 @@ from services.backup.plants import is_empty, kept, restore, save, verified
 
 
 def test_what_is_there_is_replaced_only_if_told(database_url, saved):
-    manifest.place(saved).unlink()
+    manifest.path_of(saved).unlink()
     with pytest.raises(UsageError, match="--force"):
         save(database_url, saved)
-    shutil.move(saved, manifest.place(saved))
+    shutil.move(saved, manifest.path_of(saved))
     with pytest.raises(UsageError, match="--force"):
         save(database_url, saved)
     save(database_url, saved, replace=True)
@@ -51,7 +51,7 @@ def test_what_is_written_meanwhile_neither_comes_along_nor_starts_the_backup_aga
 
 
 def test_the_database_is_not_replaced_by_its_backup(sqlite_database_url):
-    path = addresses.parse(sqlite_database_url).path
+    path = database_urls.parse(sqlite_database_url).path
     with pytest.raises(UsageError, match="the database itself"):
         save(sqlite_database_url, path, replace=True)
     assert verified(sqlite_database_url).faults == []
@@ -65,7 +65,7 @@ def test_a_database_that_is_not_there_is_not_made(empty_url, folder):
 
 
 def test_a_damaged_database_gives_no_backup(sqlite_database_url, folder):
-    path = addresses.parse(sqlite_database_url).path
+    path = database_urls.parse(sqlite_database_url).path
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         query = "SELECT rootpage FROM sqlite_schema WHERE name = 'ix_history_resource_record_id_seq'"
@@ -154,6 +154,6 @@ def test_a_backup_that_is_killed_leaves_no_file_under_its_name(database_url, fol
         assert b"here\n" in iter(running.stdout.readline, b"")
         running.send_signal(signal.SIGKILL)
     assert not file.exists()
-    assert not manifest.place(file).exists()
+    assert not manifest.path_of(file).exists()
     save(database_url, file)
     assert manifest.read(file).sha256 == manifest.digest(file)

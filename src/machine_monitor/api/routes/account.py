@@ -10,7 +10,7 @@ from machine_monitor.api.route import tagged
 from machine_monitor.models.accounts.signing_in import Link, Me, NewPassword, SetUp, SignedIn, SignIn
 from machine_monitor.models.fields import Trigram
 from machine_monitor.services.access.permissions import CHANGE_PASSWORD, INVITE, READ, SIGN_OUT, USE
-from machine_monitor.services.accounts import codes, invitations, sessions, signing_in
+from machine_monitor.services.accounts import generated_secrets, invitations, password_sign_in, sessions
 
 router = tagged("account")
 
@@ -27,14 +27,14 @@ async def read_me(caller: By, sign: Sign) -> Response:
 async def change_password(body: NewPassword, caller: By, sign: Sign) -> Response:
     """Change one's password. Every session of the user ends, this one too; tokens stay."""
     assert caller.user is not None
-    await signing_in.change_password(sign.database, caller.user, body)
+    await password_sign_in.change_password(sign.database, caller.user, body)
     return sign.browser.forget(Response(status_code=204))
 
 
 @router.post("/session", dependencies=[needs(USE)], **answered(SignedIn, *BODIES, 401, 403, 429))
 async def sign_in(body: SignIn, sign: Sign) -> Response:
     """Sign in with a password: the answer sets a cookie, good for 12 hours and until 30 minutes without a request."""
-    return await _welcome(sign, *await signing_in.sign_in(sign.database, body, sign.browser.address))
+    return await _welcome(sign, *await password_sign_in.sign_in(sign.database, body, sign.browser.address))
 
 
 @router.delete("/session", dependencies=[needs(SIGN_OUT)], **answered(None, *WRITES, status=204))
@@ -54,7 +54,7 @@ async def set_up(body: SetUp, sign: Sign) -> Response:
     user it may be left out. A name that is given replaces what is stored.
     """
     trigram = await invitations.accept(sign.database, body)
-    return await _welcome(sign, trigram, await signing_in.begin(sign.database, trigram))
+    return await _welcome(sign, trigram, await password_sign_in.begin(sign.database, trigram))
 
 
 @router.post(
@@ -68,4 +68,4 @@ async def invite_user(trigram: Trigram, sign: Sign) -> Response:
 
 async def _welcome(sign: Signing, trigram: str, secret: str) -> Response:
     user = await sign.user(trigram)
-    return sign.browser.keep(answers.secret({"user": user, "csrf_token": codes.csrf_token(secret)}), secret)
+    return sign.browser.keep(answers.secret({"user": user, "csrf_token": generated_secrets.csrf_token(secret)}), secret)

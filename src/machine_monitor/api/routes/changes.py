@@ -14,23 +14,23 @@ from machine_monitor.models import CHANGES
 from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.audit import change_feed
-from machine_monitor.services.audit.change_feed import Changes
+from machine_monitor.services.audit.change_feed import ChangesQuery
 
 router = tagged("changes")
 
 
-def changes_of(request: Request) -> Changes:
+def changes_of(request: Request) -> ChangesQuery:
     """Which changes a request asks for."""
     return change_feed.read_changes(read_pairs(request.scope["query_string"]))
 
 
-def events_of(request: Request) -> Changes:
+def events_of(request: Request) -> ChangesQuery:
     """Where the stream that a request asks for begins."""
     return change_feed.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
 
 
 @router.get("/changes", dependencies=[needs(READ)], **fed(CHANGES))
-async def list_changes(asked: Annotated[Changes, Depends(changes_of)], database: Db) -> Response:
+async def list_changes(asked: Annotated[ChangesQuery, Depends(changes_of)], database: Db) -> Response:
     """List the changes of all records in the order in which they were written, deletions included.
 
     Ask again with `since` set to `next`: who has seen one change misses none before it, and holds a copy of the base.
@@ -39,9 +39,9 @@ async def list_changes(asked: Annotated[Changes, Depends(changes_of)], database:
 
 
 @router.get("/events", dependencies=[needs(READ)], **streamed(CHANGES))
-async def follow_changes(asked: Annotated[Changes, Depends(events_of)], database: Db) -> Response:
+async def follow_changes(asked: Annotated[ChangesQuery, Depends(events_of)], database: Db) -> Response:
     """Follow the changes as server-sent events of the name `change`, whose ids are the numbers of the changes.
 
     Begins after `since`, or after the `Last-Event-ID` that a browser sends when it connects again; else with the next.
     """
-    return Stream(change_feed.follow(database, asked), "text/event-stream", {"Cache-Control": "no-store"})
+    return Stream(change_feed.stream_events(database, asked), "text/event-stream", {"Cache-Control": "no-store"})

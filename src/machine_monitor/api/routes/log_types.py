@@ -17,7 +17,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
+from machine_monitor.services.access.permissions import MANAGE_RECORDS, READ
 
 router = tagged("log types")
 
@@ -30,7 +30,7 @@ async def list_log_types(
     return answers.page(request, await lists.fetch(database, query))
 
 
-@router.post("/log-types", dependencies=[needs(KEEP_RECORDS)], **created(LOG_TYPES))
+@router.post("/log-types", dependencies=[needs(MANAGE_RECORDS)], **created(LOG_TYPES))
 async def create_log_type(body: LogTypeCreate, write: WriteOnce) -> Response:
     """Add a kind of intervention. Its code is unique whatever the case of its letters, and never changes."""
     return await write.create("/log-types", LOG_TYPES, body)
@@ -44,19 +44,19 @@ async def get_log_type(
     return answers.record(await records.read(database, LOG_TYPES, code, selection), known, selection)
 
 
-@router.put("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **replaced(LOG_TYPES))
+@router.put("/log-types/{code}", dependencies=[needs(MANAGE_RECORDS)], **replaced(LOG_TYPES))
 async def replace_log_type(code: Code, body: LogTypeReplace, write: Write) -> Response:
     """Create the type, or replace it: a field that is absent takes its default."""
     return answers.written("/log-types", await write.replace(LOG_TYPES, code, body))
 
 
-@router.patch("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **updated(LOG_TYPES))
+@router.patch("/log-types/{code}", dependencies=[needs(MANAGE_RECORDS)], **updated(LOG_TYPES))
 async def update_log_type(code: Code, body: LogTypeUpdate, write: Write) -> Response:
     """Change some fields of a type (JSON merge patch); `active: false` keeps it from new logs."""
     return answers.written("/log-types", await write.update(LOG_TYPES, code, body))
 
 
-@router.delete("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **deleted(LOG_TYPES))
+@router.delete("/log-types/{code}", dependencies=[needs(MANAGE_RECORDS)], **deleted(LOG_TYPES))
 async def delete_log_type(code: Code, write: Write) -> Response:
     """Delete a type that no log names."""
     await write.delete(LOG_TYPES, code)

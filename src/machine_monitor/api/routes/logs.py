@@ -34,7 +34,7 @@ from machine_monitor.query.language.parser import ListQuery, read_list, read_pai
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, KEEP_RECORDS, READ, SEE_DELETED
+from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, MANAGE_RECORDS, READ, SEE_DELETED
 
 router = tagged("logs")
 
@@ -69,7 +69,7 @@ async def create_log(body: LogCreate, write: WriteOnce) -> Response:
     return await write.create("/logs", LOGS, body)
 
 
-@router.post("/logs/bulk", dependencies=[needs(KEEP_RECORDS)], **put_together())
+@router.post("/logs/bulk", dependencies=[needs(MANAGE_RECORDS)], **put_together())
 async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
     """Create or replace up to 1,000 interventions at once, each as a PUT by its `uuid`.
 
@@ -122,14 +122,14 @@ async def update_log(uuid: Uuid, body: LogUpdate, write: Write) -> Response:
     return answers.written("/logs", await write.update(LOGS, uuid, body))
 
 
-@router.delete("/logs/{uuid}", dependencies=[needs(KEEP_RECORDS)], **deleted(LOGS))
+@router.delete("/logs/{uuid}", dependencies=[needs(MANAGE_RECORDS)], **deleted(LOGS))
 async def delete_log(uuid: Uuid, write: Write) -> Response:
     """Delete an intervention. It leaves every list, its history stays."""
     await write.delete(LOGS, uuid)
     return Response(status_code=204)
 
 
-@router.post("/logs/{uuid}/restore", dependencies=[needs(KEEP_RECORDS)], **restored(LOGS))
+@router.post("/logs/{uuid}/restore", dependencies=[needs(MANAGE_RECORDS)], **restored(LOGS))
 async def restore_log(uuid: Uuid, write: Write) -> Response:
     """Bring a deleted intervention back as it was; 409 if it is not deleted."""
     return answers.written("/logs", await write.restore(LOGS, uuid))

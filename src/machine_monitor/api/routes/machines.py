@@ -18,7 +18,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import labels, records
-from machine_monitor.services.access.permissions import EDIT_MACHINE, KEEP_RECORDS, READ
+from machine_monitor.services.access.permissions import EDIT_MACHINE, MANAGE_RECORDS, READ
 
 router = tagged("machines")
 PICTURE = "image/svg+xml"
@@ -33,7 +33,7 @@ async def list_machines(
     return answers.page(request, await lists.fetch(database, query))
 
 
-@router.post("/machines", dependencies=[needs(KEEP_RECORDS)], **created(MACHINES))
+@router.post("/machines", dependencies=[needs(MANAGE_RECORDS)], **created(MACHINES))
 async def create_machine(body: MachineCreate, write: WriteOnce) -> Response:
     """Add a machine. Its name is unique whatever the case of its letters."""
     return await write.create("/machines", MACHINES, body)
@@ -62,7 +62,7 @@ async def update_machine(name: Name, body: MachineUpdate, write: Write) -> Respo
     return answers.written("/machines", await write.update(MACHINES, name, body))
 
 
-@router.delete("/machines/{name}", dependencies=[needs(KEEP_RECORDS)], **deleted(MACHINES))
+@router.delete("/machines/{name}", dependencies=[needs(MANAGE_RECORDS)], **deleted(MACHINES))
 async def delete_machine(name: Name, write: Write) -> Response:
     """Delete a machine for good. One that has logs stays: take it out of service instead."""
     await write.delete(MACHINES, name)

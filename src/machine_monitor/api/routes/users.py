@@ -17,7 +17,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import KEEP_USERS, READ
+from machine_monitor.services.access.permissions import MANAGE_USERS, READ
 
 router = tagged("users")
 
@@ -28,7 +28,7 @@ async def list_users(request: Request, query: Annotated[ListQuery, list_query_of
     return answers.page(request, await lists.fetch(database, query))
 
 
-@router.post("/users", dependencies=[needs(KEEP_USERS)], **created(USERS))
+@router.post("/users", dependencies=[needs(MANAGE_USERS)], **created(USERS))
 async def create_user(body: UserCreate, write: WriteOnce) -> Response:
     """Add a person. The trigram is unique whatever the case of its letters, and never changes."""
     return await write.create("/users", USERS, body)
@@ -42,19 +42,19 @@ async def get_user(
     return answers.record(await records.read(database, USERS, trigram, selection), known, selection)
 
 
-@router.put("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **replaced(USERS))
+@router.put("/users/{trigram}", dependencies=[needs(MANAGE_USERS)], **replaced(USERS))
 async def replace_user(trigram: Trigram, body: UserReplace, write: Write) -> Response:
     """Create the user, or replace it: a field that is absent takes its default."""
     return answers.written("/users", await write.replace(USERS, trigram, body))
 
 
-@router.patch("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **updated(USERS))
+@router.patch("/users/{trigram}", dependencies=[needs(MANAGE_USERS)], **updated(USERS))
 async def update_user(trigram: Trigram, body: UserUpdate, write: Write) -> Response:
     """Change some fields of a user (JSON merge patch); `active: false` keeps them from new logs."""
     return answers.written("/users", await write.update(USERS, trigram, body))
 
 
-@router.delete("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **deleted(USERS))
+@router.delete("/users/{trigram}", dependencies=[needs(MANAGE_USERS)], **deleted(USERS))
 async def delete_user(trigram: Trigram, write: Write) -> Response:
     """Delete a user that no log names."""
     await write.delete(USERS, trigram)

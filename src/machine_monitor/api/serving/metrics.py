@@ -84,7 +84,7 @@ def count(operation: str, method: str, status: int, seconds: float) -> None:
 def refresh(database: Database) -> None:
     """Say how the database of this process is doing."""
     BUILD.labels(version("machine-monitor"), platform.python_version(), database.engine.name).set(1)
-    for kind, (running, waiting) in database.load().items():
+    for kind, (running, waiting) in database.utilization().items():
         LOAD.labels(kind, "running").set(running)
         LOAD.labels(kind, "waiting").set(waiting)
     for file, size in database.file_bytes().items():

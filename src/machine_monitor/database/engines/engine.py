@@ -16,10 +16,10 @@ from sqlalchemy import Column, ColumnElement, Table, literal_column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
-from machine_monitor.database.fulltext import Index
+from machine_monitor.database.fulltext import FulltextIndex
 from machine_monitor.database.kinds import Kind
 
-Show = Callable[[ColumnElement, Kind], ColumnElement]
+ToJsonExpr = Callable[[ColumnElement, Kind], ColumnElement]
 Convert = Callable[[Any, Kind], Any]
 # Called with how many of how many are done.
 Progress = Callable[[int, int], None]
@@ -36,7 +36,7 @@ class Engine(ABC):
     name: ClassVar[str]
     dialect: ClassVar[Dialect]
     # How the engine keeps full text.
-    index: ClassVar[Index]
+    fulltext: ClassVar[FulltextIndex]
     # Whether one transaction writes at a time. If so, rows need no locks and no sequence has to draw ids.
     single_writer: ClassVar[bool]
     # Whether a failed statement aborts its transaction, so that each unit of a batch needs a savepoint.
@@ -48,23 +48,23 @@ class Engine(ABC):
     # Whether the row ids of the full text index follow time, so that walking it gives the newest records first.
     search_follows_time: ClassVar[bool]
     # By the name of a kind. A kind that is missing needs no conversion.
-    shows: ClassVar[Mapping[str, Show]]
-    stores: ClassVar[Mapping[str, Convert]]
-    loads: ClassVar[Mapping[str, Convert]]
+    json_converters: ClassVar[Mapping[str, ToJsonExpr]]
+    db_converters: ClassVar[Mapping[str, Convert]]
+    result_converters: ClassVar[Mapping[str, Convert]]
 
-    def show(self, column: ColumnElement, kind: Kind) -> ColumnElement:
+    def to_json_expr(self, column: ColumnElement, kind: Kind) -> ColumnElement:
         """The JSON value of a column, as an expression."""
-        convert = self.shows.get(kind.name)
+        convert = self.json_converters.get(kind.name)
         return convert(column, kind) if convert else column
 
-    def store(self, value: Any, kind: Kind) -> Any:
+    def to_db(self, value: Any, kind: Kind) -> Any:
         """What to bind for an API value."""
-        convert = self.stores.get(kind.name)
+        convert = self.db_converters.get(kind.name)
         return convert(value, kind) if convert and value is not None else value
 
-    def load(self, value: Any, kind: Kind) -> Any:
+    def from_db(self, value: Any, kind: Kind) -> Any:
         """The API value of what a driver returned."""
-        convert = self.loads.get(kind.name)
+        convert = self.result_converters.get(kind.name)
         return convert(value, kind) if convert and value is not None else value
 
     # JSON
@@ -78,11 +78,11 @@ class Engine(ABC):
         """A JSON array of the item of each of these rows, a select without columns, in the order of `position`."""
 
     @abstractmethod
-    def item(self, document: ColumnElement) -> ColumnElement:
+    def driver_json(self, document: ColumnElement) -> ColumnElement:
         """A JSON document in the form in which the driver returns it fastest; `join` takes it."""
 
     @abstractmethod
-    def join(self, items: Sequence[Any], /) -> bytes:
+    def join_json(self, items: Sequence[Any], /) -> bytes:
         """The bytes of many documents, with commas between them."""
 
     @abstractmethod
@@ -90,7 +90,7 @@ class Engine(ABC):
         """The value of a JSON object's member."""
 
     @abstractmethod
-    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+    def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         """A row of a type for each text of a JSON array."""
 
     # Time
@@ -126,7 +126,7 @@ class Engine(ABC):
         """How many rows the planner believes a table has; 0 if its statistics are to be made anew in any case."""
 
     @abstractmethod
-    def rows_written(self, cursor: Any) -> int | None:
+    def total_changes(self, cursor: Any) -> int | None:
         """How many rows the cursor's connection has ever written; None if its driver does not say."""
 
     @abstractmethod
@@ -181,7 +181,7 @@ class Engine(ABC):
         """Another cursor of the same transaction, which fetches rows some at a time."""
 
     @abstractmethod
-    def portable(self, column: Column) -> ColumnElement:
+    def to_portable_expr(self, column: Column) -> ColumnElement:
         """A column's value in the form that travels: texts, integers, bytes and nulls."""
 
     @abstractmethod
@@ -221,7 +221,7 @@ def columns_of(engine: Engine, table: Table) -> str:
     return f"{table.name} ({', '.join(map(engine.dialect.identifier_preparer.format_column, table.columns))})"
 
 
-def store_json(value: Any, _kind: Kind) -> str:
+def json_to_db(value: Any, _kind: Kind) -> str:
     """JSON is stored as its text."""
     return canonical_json(value)
 
@@ -229,17 +229,17 @@ def store_json(value: Any, _kind: Kind) -> str:
 # A rank is a name to the API and a small integer to the database.
 
 
-def show_rank(column: ColumnElement, kind: Kind) -> ColumnElement:
+def rank_to_json_expr(column: ColumnElement, kind: Kind) -> ColumnElement:
     """The name of a rank."""
     names = {literal_column(str(i)): literal_column(f"'{name}'") for i, name in enumerate(kind.choices)}
     return sa.case(names, value=column)
 
 
-def store_rank(value: Any, kind: Kind) -> int:
+def rank_to_db(value: Any, kind: Kind) -> int:
     """The integer of a rank's name."""
     return kind.choices.index(value)
 
 
-def load_rank(value: Any, kind: Kind) -> str:
+def rank_from_db(value: Any, kind: Kind) -> str:
     """The name of a rank's integer."""
     return kind.choices[value]

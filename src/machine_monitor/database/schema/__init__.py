@@ -20,20 +20,20 @@ _COLUMNS = {
 }
 
 
-def location() -> Path:
+def migrations_folder() -> Path:
     """The folder of the migrations: inside the package where it is installed, at the top of a checkout."""
     installed = _PACKAGE / "alembic"
     return installed if installed.is_dir() else _PACKAGE.parents[1] / "alembic"
 
 
 @cache
-def newest() -> str:
+def head_revision() -> str:
     """The revision that this code works with: the one that no other follows.
 
     Alembic runs each migration to learn its revision. A service must not import Alembic, which takes half a second, so
     this reads the assignments. It asks Alembic only about a file that computes its revision.
     """
-    files = [file for file in (location() / "versions").glob("[!.]*.py") if file.name != "__init__.py"]
+    files = [file for file in (migrations_folder() / "versions").glob("[!.]*.py") if file.name != "__init__.py"]
     revisions = [_revision(file) for file in files]
     counts = Counter(name for name, _ in revisions)
     if twice := [name for name, count in counts.items() if count > 1]:

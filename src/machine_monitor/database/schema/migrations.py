@@ -13,8 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DatabaseError
 
-from machine_monitor.database.addresses import Address
-from machine_monitor.database.schema import location, newest
+from machine_monitor.database.database_urls import DatabaseUrl
+from machine_monitor.database.schema import head_revision, migrations_folder
 from machine_monitor.errors import DatabaseBusy, SchemaMismatch, UsageError
 
 
@@ -27,76 +27,76 @@ class Migration:
     copy: Path | None = None
 
 
-def current(address: Address) -> str | None:
+def current(url: DatabaseUrl) -> str | None:
     """The revision that the database is at; None if it is empty or not there yet. Does not wait for writers."""
-    if not address.exists:
+    if not url.exists:
         return None
-    with _connected(address, read_only=True) as connection:
+    with _connected(url, read_only=True) as connection:
         return _revision(connection)
 
 
-def prepare(address: Address) -> None:
+def ensure_schema(url: DatabaseUrl) -> None:
     """Set up an empty database; raises `SchemaMismatch` if it is behind or ahead of the code."""
-    found = current(address)
+    found = current(url)
     if found is None:
-        upgrade(address)
-    elif found != newest():
-        raise SchemaMismatch(advice(found))
+        upgrade(url)
+    elif found != head_revision():
+        raise SchemaMismatch(revision_advice(found))
 
 
-def upgrade(address: Address, revision: str = "head") -> Migration:
+def upgrade(url: DatabaseUrl, revision: str = "head") -> Migration:
     """Bring the schema to the code; safe to run twice, and for two processes at once. The engine may copy it first."""
-    with locked(address) as connection:
-        before = _known(connection)
-        copy = address.engine.back_up(address.url, before) if before not in (None, newest()) else None
+    with locked(url) as connection:
+        before = _require_known_revision(connection)
+        copy = url.engine.back_up(url.sqlalchemy_url, before) if before not in (None, head_revision()) else None
         command.upgrade(alembic_config(connection), revision)
-        return Migration(before, _known(connection), copy)
+        return Migration(before, _require_known_revision(connection), copy)
 
 
-def downgrade(address: Address, revision: str) -> Migration:
+def downgrade(url: DatabaseUrl, revision: str) -> Migration:
     """Undo migrations. The engine may copy the database first."""
-    with locked(address) as connection:
-        before = _known(connection)
-        copy = address.engine.back_up(address.url, before) if before is not None else None
+    with locked(url) as connection:
+        before = _require_known_revision(connection)
+        copy = url.engine.back_up(url.sqlalchemy_url, before) if before is not None else None
         command.downgrade(alembic_config(connection), revision)
-        return Migration(before, _known(connection), copy)
+        return Migration(before, _require_known_revision(connection), copy)
 
 
-def refuse_occupied(address: Address) -> None:
+def require_empty(url: DatabaseUrl) -> None:
     """Raise `UsageError` if the database has any table."""
-    if address.exists:
-        with _connected(address, read_only=True) as connection:
-            _refuse_tables(connection, address)
+    if url.exists:
+        with _connected(url, read_only=True) as connection:
+            _require_no_tables(connection, url)
 
 
 @contextmanager
-def set_up(address: Address) -> Generator[Any]:
+def create_schema(url: DatabaseUrl) -> Generator[Any]:
     """The driver's cursor inside the transaction that gives an empty database its schema."""
-    with locked(address) as connection:
-        _refuse_tables(connection, address)
+    with locked(url) as connection:
+        _require_no_tables(connection, url)
         command.upgrade(alembic_config(connection), "head")
         driver = connection.connection.driver_connection
         assert driver is not None
         yield driver.cursor()
 
 
-def check(address: Address) -> None:
+def check(url: DatabaseUrl) -> None:
     """Raise Alembic's error if the tables are not those of the models."""
-    with locked(address) as connection:
+    with locked(url) as connection:
         command.check(alembic_config(connection))
 
 
 @contextmanager
-def locked(address: Address) -> Generator[Connection]:
+def locked(url: DatabaseUrl) -> Generator[Connection]:
     """A connection in a transaction that no other migration shares; committed at the end if references hold."""
-    begin = address.engine.migration_transaction
-    with _connected(address, read_only=False) as connection, begin(connection, address.url):
+    begin = url.engine.migration_transaction
+    with _connected(url, read_only=False) as connection, begin(connection, url.sqlalchemy_url):
         yield connection
 
 
-def _refuse_tables(connection: Connection, address: Address) -> None:
+def _require_no_tables(connection: Connection, url: DatabaseUrl) -> None:
     if tables := inspect(connection).get_table_names():
-        raise UsageError(f"{address.shown} is not empty ({', '.join(sorted(tables)[:3])}): name an empty database.")
+        raise UsageError(f"{url.redacted} is not empty ({', '.join(sorted(tables)[:3])}): name an empty database.")
 
 
 def _revision(connection: Connection) -> str | None:
@@ -109,18 +109,18 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-def _known(connection: Connection) -> str | None:
+def _require_known_revision(connection: Connection) -> str | None:
     """The database's revision; raises `SchemaMismatch` if this code has never heard of it."""
     found = _revision(connection)
-    known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
+    known = {script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()}
     if found is not None and found not in known:
-        raise SchemaMismatch(advice(found))
+        raise SchemaMismatch(revision_advice(found))
     return found
 
 
-def advice(found: str) -> str:
+def revision_advice(found: str) -> str:
     """What to do about a database whose revision is not that of the code."""
-    known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
+    known = {script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()}
     if found in known:
         return f"The database is at revision {found}, behind this version: run `mm migrate`."
     return (
@@ -130,13 +130,13 @@ def advice(found: str) -> str:
 
 
 @contextmanager
-def _connected(address: Address, *, read_only: bool) -> Generator[Connection]:
-    engine = address.engine.migration_engine(address.url, read_only=read_only)
+def _connected(url: DatabaseUrl, *, read_only: bool) -> Generator[Connection]:
+    engine = url.engine.migration_engine(url.sqlalchemy_url, read_only=read_only)
     try:
         with engine.connect() as connection:
             yield connection
     except DatabaseError as error:
-        message = f"The database {address.shown} cannot be used: {str(error.orig).strip()}"
+        message = f"The database {url.redacted} cannot be used: {str(error.orig).strip()}"
         raise DatabaseBusy(message) from error
     finally:
         engine.dispose()
@@ -145,6 +145,6 @@ def _connected(address: Address, *, read_only: bool) -> Generator[Connection]:
 def alembic_config(connection: Connection) -> Config:
     """Return what Alembic's commands need: the folder of the migrations, and a connection to run them on."""
     config = Config()
-    config.set_main_option("script_location", str(location()))
+    config.set_main_option("script_location", str(migrations_folder()))
     config.attributes["connection"] = connection
     return config

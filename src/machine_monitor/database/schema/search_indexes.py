@@ -55,7 +55,7 @@ def _render_create(_context: AutogenContext, created: CreateSearchIndex) -> list
     branches = [("if op.get_context().dialect.name == 'sqlite':", SQLITE), ("else:", POSTGRESQL)]
     lines = []
     for condition, engine in branches:
-        lines += [condition, *[f"op.execute({text.format(name=created.name)!r})" for text in engine.index.create]]
+        lines += [condition, *[f"op.execute({text.format(name=created.name)!r})" for text in engine.fulltext.create]]
     # Alembic's printer indents after a colon, until a blank line.
     return [*lines, ""]
 

@@ -59,9 +59,9 @@ READ = Action("read", Role.VIEWER, Scope.READ)
 ADD_LOG = Action("add a log", Role.OPERATOR, Scope.WRITE)
 EDIT_LOG = Action("edit a log", Role.OPERATOR, Scope.WRITE)
 EDIT_MACHINE = Action("edit a machine", Role.LEAD, Scope.WRITE)
-KEEP_RECORDS = Action("do this with records", Role.SUPERVISOR, Scope.WRITE)
+MANAGE_RECORDS = Action("do this with records", Role.SUPERVISOR, Scope.WRITE)
 SEE_DELETED = Action("see deleted records", Role.SUPERVISOR, Scope.READ)
-KEEP_USERS = Action("write users", Role.ADMIN, Scope.ADMIN)
+MANAGE_USERS = Action("write users", Role.ADMIN, Scope.ADMIN)
 INVITE = Action("invite a user", Role.ADMIN, Scope.ADMIN, personal=True)
 SEE_TOKENS = Action("see tokens", Role.VIEWER, Scope.READ, personal=True)
 WRITE_TOKENS = Action("make or revoke tokens", Role.VIEWER, Scope.WRITE, personal=True)
@@ -69,6 +69,6 @@ CHANGE_PASSWORD = Action("change a password", Role.VIEWER, Scope.WRITE, personal
 SIGN_OUT = Action("sign out", Role.VIEWER, Scope.READ, personal=True)
 
 
-def keeps_others(caller: Caller) -> bool:
+def can_manage_other_accounts(caller: Caller) -> bool:
     """Whether the caller may see and write what belongs to other users' accounts."""
     return caller.role >= Role.ADMIN and caller.scope >= Scope.ADMIN

@@ -14,22 +14,22 @@ from machine_monitor.errors import Fault, Forbidden
 from machine_monitor.models import MACHINES, USERS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
-from machine_monitor.services.audit.history import Author, changes_between
+from machine_monitor.services.audit.history import ChangeContext, changes_between
 from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import Stored
 
 # How long an operator may mend what is written.
-GRACE = timedelta(hours=24)
+EDIT_WINDOW = timedelta(hours=24)
 # What a lead may change of a machine.
-OF_LEADS = frozenset({"comment", "in_service"})
+LEAD_EDITABLE = frozenset({"comment", "in_service"})
 
 
-def default_author(resource: Resource, author: Author, given: Container[str]) -> dict[str, str | None]:
+def default_author(resource: Resource, author: ChangeContext, given: Container[str]) -> dict[str, str | None]:
     """The field that names who wrote a new record, where the body leaves it out."""
     return {resource.author: author.user} if resource.author and resource.author not in given else {}
 
 
-def check_new(resource: Resource, values: Mapping[str, Any], author: Author) -> None:
+def check_new(resource: Resource, values: Mapping[str, Any], author: ChangeContext) -> None:
     """Raise `Forbidden` unless the author may add a record of these values."""
     if author.role >= Role.SUPERVISOR:
         return
@@ -40,7 +40,7 @@ def check_new(resource: Resource, values: Mapping[str, Any], author: Author) -> 
         raise Forbidden(faults=[Fault(message, "forbidden", f"/{resource.author}")])
 
 
-def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], author: Author) -> None:
+def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], author: ChangeContext) -> None:
     """Raise `Forbidden` unless the author may make the record what is desired; absent fields take their default."""
     if author.role >= Role.SUPERVISOR:
         return
@@ -50,24 +50,24 @@ def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], au
             "An operator edits logs of their own, within 24 hours of writing them; a lead also those of operators."
         )
     if stored.resource is MACHINES:
-        changed = changes_between(stored.shown, {**validation.defaults(MACHINES), **desired}).keys() - OF_LEADS
+        changed = changes_between(stored.shown, {**validation.defaults(MACHINES), **desired}).keys() - LEAD_EDITABLE
         message = "A lead changes 'comment' and 'in_service' of a machine, and nothing else."
         if changed:
             raise Forbidden(faults=[Fault(message, "forbidden", f"/{name}") for name in sorted(changed)])
 
 
-def _may_edit(tx: Transaction, user: str | None, created_at: str, author: Author) -> bool:
+def _may_edit(tx: Transaction, user: str | None, created_at: str, author: ChangeContext) -> bool:
     """Whether the author may edit a record that `user` wrote; nobody below a supervisor edits one without author."""
     if user is None:
         return False
     if author.role >= Role.LEAD:
         return user == author.user or _role(tx, user) == Role.OPERATOR
     age = datetime.fromisoformat(author.at) - datetime.fromisoformat(created_at)
-    return user == author.user and age <= GRACE
+    return user == author.user and age <= EDIT_WINDOW
 
 
 def _role(tx: Transaction, trigram: str) -> int:
-    return tx.run(_role_of(tx.engine), {"trigram": trigram})[0][0]
+    return tx.execute(_role_of(tx.engine), {"trigram": trigram})[0][0]
 
 
 @cache

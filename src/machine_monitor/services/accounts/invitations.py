@@ -16,15 +16,15 @@ from machine_monitor.models.accounts import CREDENTIALS
 from machine_monitor.models.accounts.signing_in import SetUp
 from machine_monitor.models.accounts.tables import Invitation
 from machine_monitor.services import records
-from machine_monitor.services.accounts import codes, members, passwords, sessions
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.accounts import account_sync, generated_secrets, passwords, sessions
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import Target, storage, validation
 
 LIFETIME = timedelta(hours=24)
 # The link that makes the first admin expires sooner.
-FIRST = timedelta(minutes=15)
+FIRST_ADMIN_LIFETIME = timedelta(minutes=15)
 # Browsers do not send the fragment, so the code stays out of the logs of proxies.
-PLACE = "/ui/setup#code="
+SETUP_PATH = "/ui/setup#code="
 USED = "This code was used, replaced or has run out: ask for a new invitation."
 
 
@@ -37,7 +37,7 @@ class InvitationLink:
 
     def url(self, base: str) -> str:
         """The link to the console at this address."""
-        return f"{base.rstrip('/')}{PLACE}{self.code}"
+        return f"{base.rstrip('/')}{SETUP_PATH}{self.code}"
 
 
 def invite(tx: Transaction, trigram: str) -> InvitationLink:
@@ -51,7 +51,7 @@ def invite(tx: Transaction, trigram: str) -> InvitationLink:
 
 def invite_first(tx: Transaction) -> InvitationLink | None:
     """A link that makes the first admin; None if there is one."""
-    return None if members.has_admin(tx) else _issue(tx, None, FIRST)
+    return None if account_sync.has_admin(tx) else _issue(tx, None, FIRST_ADMIN_LIFETIME)
 
 
 async def accept(database: Database, body: SetUp) -> str:
@@ -61,7 +61,7 @@ async def accept(database: Database, body: SetUp) -> str:
     # Hashing is slow: a wrong code must not cost it.
     if not await database.read(lambda tx: tx.session.scalars(select(Invitation).where(*_valid(body.code))).all()):
         raise Gone(USED)
-    hashed = await passwords.hash_beside(body.password)
+    hashed = await passwords.hash_in_thread(body.password)
     return await database.write(lambda tx: _accept(tx, body, hashed))
 
 
@@ -74,8 +74,8 @@ def set_password(tx: Transaction, trigram: str, hashed: str) -> None:
     sessions.end_all(tx, trigram)
 
 
-def enrol(
-    tx: Transaction, trigram: str, given: dict[str, Any], hashed: str | None, author: Author
+def put_account(
+    tx: Transaction, trigram: str, given: dict[str, Any], hashed: str | None, author: ChangeContext
 ) -> InvitationLink | None:
     """Add or change a user, and set the password if there is one; else the link by which the user chooses it."""
     trigram = put_user(tx, trigram, given, author)
@@ -85,7 +85,7 @@ def enrol(
     return None
 
 
-def put_user(tx: Transaction, trigram: str, given: dict[str, Any], author: Author) -> str:
+def put_user(tx: Transaction, trigram: str, given: dict[str, Any], author: ChangeContext) -> str:
     """Add a user, or change what is given of the one that is there; the trigram as it is stored."""
     stored = storage.find(tx, USERS, USERS.unique_key_of(trigram), USERS.unique_by)
     if stored is not None:
@@ -108,14 +108,14 @@ def _accept(tx: Transaction, body: SetUp, hashed: str) -> str:
 
 
 def _first_admin(tx: Transaction, body: SetUp, given: dict[str, Any]) -> str:
-    members.acquire_admin_lock(tx)
-    if members.has_admin(tx):
+    account_sync.acquire_admin_lock(tx)
+    if account_sync.has_admin(tx):
         raise Gone(USED)
     if body.trigram is None:
         raise invalid([Fault("The first admin needs a trigram.", "required", "/trigram")])
     stored = storage.find(tx, USERS, USERS.unique_key_of(body.trigram), USERS.unique_by)
     trigram = body.trigram if stored is None else stored.values["trigram"]
-    return put_user(tx, trigram, {**given, "role": "admin", "active": True}, Author("setup", trigram))
+    return put_user(tx, trigram, {**given, "role": "admin", "active": True}, ChangeContext("setup", trigram))
 
 
 def _invited(tx: Transaction, body: SetUp, trigram: str, given: dict[str, Any]) -> str:
@@ -126,17 +126,17 @@ def _invited(tx: Transaction, body: SetUp, trigram: str, given: dict[str, Any]) 
     if body.trigram is not None and USERS.unique_key_of(body.trigram) != USERS.unique_key_of(trigram):
         raise invalid([Fault("The invitation is another user's.", pointer="/trigram")])
     passwords.check(body.password, [trigram, stored.values["first_name"], stored.values["last_name"]])
-    return put_user(tx, trigram, given, Author("setup", trigram))
+    return put_user(tx, trigram, given, ChangeContext("setup", trigram))
 
 
 def _issue(tx: Transaction, trigram: str | None, lifetime: timedelta) -> InvitationLink:
     now = instants.now()
-    expires_at, code = now.replace(microsecond=0) + lifetime, codes.new()
+    expires_at, code = now.replace(microsecond=0) + lifetime, generated_secrets.generate()
     tx.session.execute(delete(Invitation).where(col(Invitation.expires_at) < now))
-    tx.session.add(Invitation(digest=codes.digest(code), user=trigram, expires_at=expires_at))
-    return InvitationLink(code, instants.text(expires_at))
+    tx.session.add(Invitation(digest=generated_secrets.digest(code), user=trigram, expires_at=expires_at))
+    return InvitationLink(code, instants.format_instant(expires_at))
 
 
 def _valid(code: str) -> tuple[ColumnElement[bool], ...]:
     """The conditions that find the invitation with this code, unless it has expired."""
-    return col(Invitation.digest) == codes.digest(code), col(Invitation.expires_at) > instants.now()
+    return col(Invitation.digest) == generated_secrets.digest(code), col(Invitation.expires_at) > instants.now()

@@ -13,16 +13,16 @@ from machine_monitor.models.accounts import ATTEMPTS
 from machine_monitor.models.accounts.tables import Attempt
 
 WINDOW = timedelta(minutes=15)
-OF_ACCOUNT = 10
-OF_ADDRESS = 50
+MAX_PER_ACCOUNT = 10
+MAX_PER_ADDRESS = 50
 
 Limits = Mapping[str, int]
 
 
 def keys_for(trigram: str, address: str | None) -> Limits:
     """The subjects that an attempt counts for, and how often each may fail; the address, shared by accounts, first."""
-    account = {f"account {trigram.lower()}": OF_ACCOUNT}
-    return account if address is None else {f"address {_network(address)}": OF_ADDRESS, **account}
+    account = {f"account {trigram.lower()}": MAX_PER_ACCOUNT}
+    return account if address is None else {f"address {_network(address)}": MAX_PER_ADDRESS, **account}
 
 
 def register(tx: Transaction, limits: Limits) -> int | None:

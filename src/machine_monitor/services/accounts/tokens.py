@@ -26,8 +26,8 @@ from machine_monitor.query.language.values import read_integer
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.query.sql.documents import document, shown_fields
-from machine_monitor.services.access.permissions import Caller, Scope, keeps_others
-from machine_monitor.services.accounts import codes
+from machine_monitor.services.access.permissions import Caller, Scope, can_manage_other_accounts
+from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.records import storage
 
 
@@ -36,7 +36,7 @@ async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[
     _check(caller, body)
     user = body.user or caller.user
     assert user is not None
-    identity, text = await database.write(lambda tx: make(tx, user, body))
+    identity, text = await database.write(lambda tx: issue(tx, user, body))
     made = await read(database, str(identity), Selection(tuple(TOKENS.own_fields)), caller)
     return json.loads(made) | {"token": text}
 
@@ -45,37 +45,37 @@ def _check(caller: Caller, body: TokenCreate) -> None:
     if SCOPE.choices.index(body.scope) > caller.scope:
         message = f"A token of the scope {Scope(caller.scope).name.lower()} makes none of a wider one."
         raise Forbidden(faults=[Fault(message, "forbidden", "/scope")])
-    if body.user not in (None, caller.user) and not keeps_others(caller):
+    if body.user not in (None, caller.user) and not can_manage_other_accounts(caller):
         message = "To make another user's token takes the role admin and its scope."
         raise Forbidden(faults=[Fault(message, "forbidden", "/user")])
 
 
-def make(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
+def issue(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
     """Make a token of a user: its number, and its text, which is not stored; raises 422."""
     stored = storage.find(tx, USERS, user)
     if stored is None:
         raise invalid([Fault(f"There is no user '{user}'.", "unknown-user", "/user")])
     if not stored.values["active"]:
         raise invalid([Fault(f"The user '{user}' is not active.", "inactive", "/user")])
-    now, secret = instants.now(), codes.new()
+    now, secret = instants.now(), generated_secrets.generate()
     token = Token(
         name=body.name,
         name_folded=fold(body.name),
         user=user,
         scope=body.scope,
-        digest=codes.digest(secret),
+        digest=generated_secrets.digest(secret),
         created_at=now,
         expires_at=now + timedelta(days=body.days),
     )
     tx.session.add(token)
     tx.session.flush()  # the database assigns the id
     assert token.id is not None
-    return token.id, codes.token(token.id, secret)
+    return token.id, generated_secrets.format_token(token.id, secret)
 
 
 async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
     """A page of the tokens that the caller may see."""
-    if not keeps_others(caller):
+    if not can_manage_other_accounts(caller):
         assert caller.user is not None
         own = Condition(TOKENS.own_fields["user"], EQUAL, (caller.user,))
         query = replace(query, conditions=(*query.conditions, own))
@@ -85,7 +85,7 @@ async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
 async def read(database: Database, key: str, selection: Selection, caller: Caller) -> str:
     """One token as JSON; raises `NotFound` also for one that the caller may not see."""
     found = await database.fetch(_read(database.engine, selection), {"id": _number(key)})
-    if not found or not (keeps_others(caller) or found[0][1] == caller.user):
+    if not found or not (can_manage_other_accounts(caller) or found[0][1] == caller.user):
         raise NotFound("There is no such token.")
     return found[0][0]
 

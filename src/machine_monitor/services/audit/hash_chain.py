@@ -26,7 +26,7 @@ SHOWN = 5
 Progress = Callable[[int, int], None]
 
 
-class Entry(NamedTuple):
+class HistoryEntry(NamedTuple):
     """What an entry says; `changes` is the very text that is kept, `at` an instant as the API shows it."""
 
     resource: str
@@ -49,11 +49,11 @@ class Head(NamedTuple):
     hash: bytes
 
     def __str__(self) -> str:
-        """As it is printed, and read by `read_head`."""
+        """As it is printed, and read by `parse_head`."""
         return f"{self.seq}:{self.hash.hex()}"
 
 
-def read_head(text: str) -> Head:
+def parse_head(text: str) -> Head:
     """A head that was printed; raises `UsageError`."""
     found = _HEAD.fullmatch(text)
     if found is None:
@@ -61,31 +61,31 @@ def read_head(text: str) -> Head:
     return Head(int(found[1]), bytes.fromhex(found[2]))
 
 
-def write(tx: Transaction, entries: Sequence[Entry]) -> None:
+def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
     """Add entries to the chain. Nobody else adds any until the transaction ends, so numbers follow the commits."""
     tx.acquire_history_lock()
     last, link = head(tx)
     rows = []
     for seq, entry in enumerate(entries, last + 1):
-        link = _link(link, seq, entry)
-        row = entry._asdict() | {"seq": seq, "hash": link, "at": tx.engine.store(entry.at, TIME)}
+        link = _entry_hash(link, seq, entry)
+        row = entry._asdict() | {"seq": seq, "hash": link, "at": tx.engine.to_db(entry.at, TIME)}
         row["note_folded"] = None if entry.note is None else fold(entry.note)
         rows.append(row)
-    tx.run_many(_insert(tx.engine), rows)
+    tx.execute_many(_insert(tx.engine), rows)
 
 
 def head(tx: Transaction) -> Head:
     """The end of the chain."""
-    rows = tx.run(_last(tx.engine), {})
+    rows = tx.execute(_last(tx.engine), {})
     return Head(rows[0][0], bytes(rows[0][1] or b"")) if rows else Head(0, b"")
 
 
-def faults(tx: Transaction, known: Head | None = None, progress: Progress | None = None) -> list[str]:
+def verify(tx: Transaction, known: Head | None = None, progress: Progress | None = None) -> list[str]:
     """What is wrong with the history, a sentence each; `known` is a head that it must still contain."""
     broken, last, link, found = [], 0, b"", known is None or known.seq == 0
-    total = tx.run(_count(tx.engine), {})[0][0]
+    total = tx.execute(_count(tx.engine), {})[0][0]
     for done, (seq, entry, kept) in enumerate(_entries(tx), 1):
-        if kept != _link(link, seq, entry):
+        if kept != _entry_hash(link, seq, entry):
             broken.append(seq)
         if known is not None and seq == known.seq:
             found = kept == known.hash
@@ -101,17 +101,17 @@ def faults(tx: Transaction, known: Head | None = None, progress: Progress | None
     return sentences
 
 
-def _link(before: bytes, seq: int, entry: Entry) -> bytes:
+def _entry_hash(before: bytes, seq: int, entry: HistoryEntry) -> bytes:
     return sha256(before + canonical_json([seq, *entry]).encode()).digest()
 
 
-def _entries(tx: Transaction) -> Iterator[tuple[int, Entry, bytes | None]]:
+def _entries(tx: Transaction) -> Iterator[tuple[int, HistoryEntry, bytes | None]]:
     """All entries in their order, with the hash that each carries."""
     after = 0
-    while rows := tx.run(_some(tx.engine), {"after": after, "limit": READ_AT_ONCE}):
+    while rows := tx.execute(_entries_after(tx.engine), {"after": after, "limit": READ_AT_ONCE}):
         for after, link, *said in rows:
-            entry = Entry(*said)
-            yield after, entry._replace(at=tx.engine.load(entry.at, TIME)), None if link is None else bytes(link)
+            entry = HistoryEntry(*said)
+            yield after, entry._replace(at=tx.engine.from_db(entry.at, TIME)), None if link is None else bytes(link)
 
 
 @cache
@@ -127,10 +127,10 @@ def _count(engine: Engine) -> Statement:
 
 
 @cache
-def _some(engine: Engine) -> Statement:
+def _entries_after(engine: Engine) -> Statement:
     table = HISTORY.table
     after, limit = (bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit"))
-    said = [table.c[name] for name in Entry._fields]
+    said = [table.c[name] for name in HistoryEntry._fields]
     query = select(table.c.seq, table.c.hash, *said).where(table.c.seq > after).order_by(table.c.seq)
     return compile_statement(engine, query.limit(limit))
 

@@ -10,24 +10,24 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.audit import hash_chain
-from machine_monitor.services.audit.hash_chain import Entry
+from machine_monitor.services.audit.hash_chain import HistoryEntry
 
 Changes = Mapping[str, list[Any]]
 
 
 @dataclass(frozen=True)
-class Author:
+class ChangeContext:
     """Who changes something, by what way, when and why; a command may do all that anyone may."""
 
     via: str
     user: str | None = None
     note: str | None = None
-    at: str = field(default_factory=lambda: instants.text(instants.now()))
+    at: str = field(default_factory=lambda: instants.format_instant(instants.now()))
     request_id: str | None = None
     role: Role = Role.ADMIN
 
 
-class Subject(NamedTuple):
+class ChangedRecord(NamedTuple):
     """The record that an entry is about, as it is after the change."""
 
     resource: Resource
@@ -36,10 +36,12 @@ class Subject(NamedTuple):
     version: int
 
 
-def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]], author: Author) -> None:
+def append_entries(
+    tx: Transaction, op: str, changed: Sequence[tuple[ChangedRecord, Changes]], author: ChangeContext
+) -> None:
     """Add an entry for each of the records before the transaction ends."""
     for subject, changes in changed:
-        entry = Entry(
+        entry = HistoryEntry(
             resource=subject.resource.name,
             record_id=subject.id,
             key=subject.key,
@@ -52,10 +54,10 @@ def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]],
             note=author.note,
             changes=canonical_json(changes),
         )
-        tx.defer(hash_chain.write, entry, last=True)
+        tx.defer(hash_chain.append, entry, last=True)
 
 
-def creation(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+def creation_changes(values: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The fields of a new record that have a value."""
     return {name: [None, value] for name, value in values.items() if value is not None}
 

@@ -35,18 +35,18 @@ class Manifest:
         return asdict(self)
 
 
-def place(file: Path) -> Path:
+def path_of(file: Path) -> Path:
     """Where the manifest of a file is."""
     return file.with_name(f"{file.name}.json")
 
 
 def describe(made: Path, engine: str, held: Contents) -> Manifest:
     """The manifest of a file that is finished."""
-    at = instants.text(instants.now().replace(microsecond=0))
+    at = instants.format_instant(instants.now().replace(microsecond=0))
     return Manifest(
         product=PRODUCT,
         version=version(PRODUCT),
-        schema=schema.newest(),
+        schema=schema.head_revision(),
         engine=engine,
         created_at=at,
         tables=held.tables,
@@ -64,7 +64,7 @@ def write(manifest: Manifest, path: Path) -> None:
 
 def read(file: Path) -> Manifest:
     """The manifest beside a file; raises `UsageError` if there is none that can be read."""
-    path = place(file)
+    path = path_of(file)
     try:
         found = json.loads(path.read_text("utf-8"))
         manifest = Manifest(**found)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from machine_monitor.database import schema, tables
-from machine_monitor.database.addresses import Address
+from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch, UsageError
@@ -17,7 +17,7 @@ from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import health
-from machine_monitor.services.projections import upkeep
+from machine_monitor.services.projections import maintenance
 
 Progress = Callable[[int, int], None]
 # Who is referred to comes before who refers.
@@ -41,26 +41,26 @@ class Contents:
 def contents(tx: Transaction, progress: Progress, known: Head | None = None) -> Contents:
     """Count the rows and go through the history; `known` is a head that it must contain."""
     counts = {table.name: tables.count(tx, table.name) for table in TABLES}
-    faults = hash_chain.faults(tx, known, progress)
+    faults = hash_chain.verify(tx, known, progress)
     return Contents(counts, str(hash_chain.head(tx)), faults)
 
 
-def refuse_strange(address: Address) -> None:
+def require_current_schema(url: DatabaseUrl) -> None:
     """Raise an error that says what to do unless the database is there and has the code's schema."""
     from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a running service need not carry Alembic
 
-    found = migrations.current(address)
+    found = migrations.current(url)
     if found is None:
-        raise UsageError(f"There is no database at {address.shown}.")
-    if found != schema.newest():
-        raise SchemaMismatch(f"{address.shown}: {migrations.advice(found)}")
+        raise UsageError(f"There is no database at {url.redacted}.")
+    if found != schema.head_revision():
+        raise SchemaMismatch(f"{url.redacted}: {migrations.revision_advice(found)}")
 
 
-def refuse_other_schema(tx: Transaction) -> None:
+def require_unchanged_schema(tx: Transaction) -> None:
     """Raise `SchemaMismatch` if the database was migrated since it was looked at, or the models are ahead of it."""
-    if tx.run(health.revision(tx.engine), {})[0][0] != schema.newest():
+    if tx.execute(health.revision(tx.engine), {})[0][0] != schema.head_revision():
         raise SchemaMismatch("The database was migrated a moment ago: start again.")
-    upkeep.require_columns(tx)
+    maintenance.require_columns(tx)
 
 
 def transfer(source: Transaction, destination: Transaction, progress: Progress) -> Contents:
@@ -81,7 +81,7 @@ def transfer(source: Transaction, destination: Transaction, progress: Progress) 
     if differing or before != after:
         what = ", ".join(differing) or "the history"
         raise UsageError(f"The copy differs from what was copied ({what}), so it was taken back.")
-    upkeep.rebuild_search(destination, progress, fold=not upkeep.is_current(destination))
+    maintenance.rebuild_search(destination, progress, fold=not maintenance.is_unicode_current(destination))
     destination.cursor.execute("ANALYZE")
     return after
 
@@ -89,7 +89,7 @@ def transfer(source: Transaction, destination: Transaction, progress: Progress) 
 def _empty(tx: Transaction) -> None:
     """Remove what a new database is shipped with."""
     for resource in RESOURCES:
-        tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
+        tx.cursor.execute(tx.engine.fulltext.clear.format(name=resource.name))
     tables.clear(tx, reversed(TABLES))
 
 

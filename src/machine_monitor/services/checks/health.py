@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import column, select, table
 
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses, schema
+from machine_monitor.database import database_urls, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
@@ -28,7 +28,7 @@ def revision(engine: Engine) -> Statement:
 async def check(database: Database) -> None:
     """Raise `DatabaseBusy` unless the database answers at the revision of this code."""
     rows = await database.fetch(revision(database.engine), {})
-    if [tuple(row) for row in rows] != [(schema.newest(),)]:
+    if [tuple(row) for row in rows] != [(schema.head_revision(),)]:
         message = "The database has the schema of another version: run `mm migrate`."
         raise DatabaseBusy(message)
 
@@ -73,13 +73,13 @@ def examine(settings: Settings) -> Examination:
     facts: dict[str, Any] = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
     shown["MM_DATABASE_URL"] = "***"
     try:
-        address = addresses.parse(settings.database_url)
-        shown["MM_DATABASE_URL"] = address.shown
-        found = migrations.current(address)
-        facts |= {"engine": address.engine.name, "revision": found, "newest revision": schema.newest()}
-        if found == schema.newest():
+        url = database_urls.parse(settings.database_url)
+        shown["MM_DATABASE_URL"] = url.redacted
+        found = migrations.current(url)
+        facts |= {"engine": url.engine.name, "revision": found, "newest revision": schema.head_revision()}
+        if found == schema.head_revision():
             return Examination(shown, facts, _faults(settings))
-        return Examination(shown, facts, [] if found is None else [migrations.advice(found)])
+        return Examination(shown, facts, [] if found is None else [migrations.revision_advice(found)])
     except MonitorError as error:
         return Examination(shown, facts, [error.detail])
 
@@ -88,7 +88,7 @@ def _faults(settings: Settings) -> list[str]:
     """What to mend in a database that is at the revision of this code."""
     database = Database(settings.database_url)
     try:
-        advice, zone = database.snapshot(lambda tx: (missing_migration(tx), counters.zone(tx)))
+        advice, zone = database.snapshot(lambda tx: (missing_migration(tx), counters.counter_zone(tx)))
     finally:
         database.close_writer()
     elsewhere = f"Logs are counted by the calendar of {zone}, so stats are slow: run `mm migrate`."

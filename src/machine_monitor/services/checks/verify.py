@@ -8,7 +8,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
-from machine_monitor.services.projections import counters, upkeep
+from machine_monitor.services.projections import counters, maintenance
 
 Progress = Callable[[int, int], None]
 SHOWN = 5
@@ -28,9 +28,9 @@ def verify(database: Database, known: Head | None = None, progress: Progress | N
 
 
 def _faults(tx: Transaction, known: Head | None, progress: Progress | None) -> list[str]:
-    found = hash_chain.faults(tx, known, progress)
+    found = hash_chain.verify(tx, known, progress)
     for done, resource in enumerate(RESOURCES, 1):
-        keys = upkeep.search_faults(tx, resource)
+        keys = maintenance.find_stale_index_entries(tx, resource)
         if keys:
             shown = ", ".join(map(str, keys[:SHOWN])) + (", ..." if len(keys) > SHOWN else "")
             found.append(
@@ -39,7 +39,7 @@ def _faults(tx: Transaction, known: Head | None, progress: Progress | None) -> l
             )
         if progress is not None:
             progress(done, len(RESOURCES))
-    if differing := counters.differing(tx):
+    if differing := counters.find_wrong_counters(tx):
         found.append(
             f"The counts of logs by {', '.join(differing)} differ from the logs: run `mm doctor --rebuild-search`."
         )

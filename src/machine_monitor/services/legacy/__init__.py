@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.legacy import imports, plan, read, translate
 from machine_monitor.services.legacy.export import ExportReport, export
 from machine_monitor.services.legacy.plan import Dossier, Name, Step
@@ -39,7 +39,7 @@ def sync(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Opt
 
 def _sync(tx: Transaction, dossier: Dossier, options: Options) -> Report:
     """Plan and write batch by batch; a race lets it run again, so the dossier stays as it is."""
-    report, author = dossier.report.copy(), Author(imports.VIA)
+    report, author = dossier.report.copy(), ChangeContext(imports.VIA)
     names: dict[str, dict[str, Name]] = {resource.name: {} for resource in plan.ORDER}
     progress, done = options.get("progress"), 0
     for batch in _batches(dossier):

@@ -96,7 +96,7 @@ def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
 
 def _living(tx: Transaction) -> Living:
     found = [records.read_all(tx, resource) for resource in (USERS, MACHINES, LOG_TYPES)]
-    return Living(*found, tx.run(every_statement(tx.engine, LOGS), {}), imports.edits(tx))
+    return Living(*found, tx.execute(every_statement(tx.engine, LOGS), {}), imports.edits(tx))
 
 
 def _export(living: Living, writing: Writing) -> ExportReport:

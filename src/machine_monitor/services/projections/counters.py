@@ -30,7 +30,7 @@ COUNTED = tuple(
 )
 
 
-class Change(NamedTuple):
+class CounterUpdate(NamedTuple):
     """One record more or less (`sign`), by the values that are counted and the instant that places it."""
 
     resource: Resource
@@ -39,7 +39,7 @@ class Change(NamedTuple):
     at: str
 
 
-def change(
+def enqueue_update(
     tx: Transaction, resource: Resource, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> None:
     """Let the counters follow a record when the transaction ends; `before` or `after` is None where it is deleted.
@@ -55,17 +55,17 @@ def change(
     for sign, values in ((-1, before), (1, after)):
         if values is not None:
             counted = tuple(_counted_value(tx, resource, name, values) for name in units)
-            tx.defer(_apply, Change(resource, sign, counted, values[summary.at]))
+            tx.defer(_apply, CounterUpdate(resource, sign, counted, values[summary.at]))
 
 
-def zone(tx: Transaction) -> str:
+def counter_zone(tx: Transaction) -> str:
     """The name of the zone that records are counted in."""
-    return tx.run(_zone(tx.engine, lock=None), {})[0][0]
+    return tx.execute(_zone(tx.engine, lock=None), {})[0][0]
 
 
-def refresh(database: Database, wanted: ZoneInfo) -> bool:
+def ensure_zone(database: Database, wanted: ZoneInfo) -> bool:
     """Count all records again if they are counted in another zone; whether they were."""
-    if database.snapshot(zone) == wanted.key:
+    if database.snapshot(counter_zone) == wanted.key:
         return False
     database.transact(lambda tx: rebuild(tx, wanted))
     return True
@@ -74,9 +74,9 @@ def refresh(database: Database, wanted: ZoneInfo) -> bool:
 def rebuild(tx: Transaction, wanted: ZoneInfo) -> None:
     """Count all records again, in this zone."""
     # Other writers wait for this lock, and then read the new zone.
-    tx.run(_zone(tx.engine, lock="update"), {})
+    tx.execute(_zone(tx.engine, lock="update"), {})
     for resource in COUNTED:
-        tx.run(compile_statement(tx.engine, delete(counters_of(resource).table)), {})
+        tx.execute(compile_statement(tx.engine, delete(counters_of(resource).table)), {})
         for field, units in counters_of(resource).units.items():
             *coarser, finest = (ALL_TIME, *units)
             _insert(tx, resource, field, finest, _from_records(tx.engine, resource, field, finest, wanted))
@@ -84,12 +84,12 @@ def rebuild(tx: Transaction, wanted: ZoneInfo) -> None:
                 _insert(tx, resource, field, unit, _from_counts(tx.engine, resource, field, unit, finest))
     stored = update(DERIVED).where(DERIVED.c.name == literal_column(f"'{ZONE}'"))
     value = bindparam("zone", type_=DERIVED.c.value.type)
-    tx.run(compile_statement(tx.engine, stored.values(value=value)), {"zone": wanted.key})
+    tx.execute(compile_statement(tx.engine, stored.values(value=value)), {"zone": wanted.key})
 
 
-def differing(tx: Transaction) -> list[str]:
+def find_wrong_counters(tx: Transaction) -> list[str]:
     """The fields whose counters are not what the records say."""
-    counted_in = ZoneInfo(zone(tx))
+    counted_in = ZoneInfo(counter_zone(tx))
     return [
         field
         for resource in COUNTED
@@ -104,25 +104,25 @@ def _differ(tx: Transaction, resource: Resource, field: str, unit: str, counted_
     stored = select(*columns).where(*rows_of(resource, field, unit), table.c.count != literal_column("0"))
     counted = _from_records(tx.engine, resource, field, unit, counted_in)
     for missing in (counted.except_(stored), stored.except_(counted)):
-        if tx.run(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
+        if tx.execute(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
             return True
     return False
 
 
 def merge_pending(tx: Transaction) -> None:
     """Add up the changes so far; they are written at the end, since every other writer of a log waits for them."""
-    changes = tx.deferred(_apply)
-    changes[:] = [_differences(tx, changes)]
+    changes = tx.deferred_items(_apply)
+    changes[:] = [_counter_deltas(tx, changes)]
 
 
 # How the counts of each resource change.
-Differences = dict[Resource, Counter[Key]]
+CounterDeltas = dict[Resource, Counter[Key]]
 
 
-def _differences(tx: Transaction, changes: Sequence[Change | Differences]) -> Differences:
+def _counter_deltas(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) -> CounterDeltas:
     # The stored zone, whatever this process is set to: its months and days are the ones that are there.
-    counted_in = ZoneInfo(tx.run(_zone(tx.engine, lock="share"), {})[0][0])
-    differences: Differences = {}
+    counted_in = ZoneInfo(tx.execute(_zone(tx.engine, lock="share"), {})[0][0])
+    differences: CounterDeltas = {}
     for made in changes:
         if isinstance(made, dict):
             for resource, counts in made.items():
@@ -134,8 +134,8 @@ def _differences(tx: Transaction, changes: Sequence[Change | Differences]) -> Di
     return differences
 
 
-def _apply(tx: Transaction, changes: Sequence[Change | Differences]) -> None:
-    for resource, differences in _differences(tx, changes).items():
+def _apply(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) -> None:
+    for resource, differences in _counter_deltas(tx, changes).items():
         # In one order for all: a transaction that waits for a row of another holds none that the other wants.
         rows = [
             {"field": field, "unit": unit, "period": period, "value": value, "count": difference}
@@ -143,10 +143,10 @@ def _apply(tx: Transaction, changes: Sequence[Change | Differences]) -> None:
             if difference
         ]
         if rows:
-            tx.run_many(_add(tx.engine, counters_of(resource)), rows)
+            tx.execute_many(_add(tx.engine, counters_of(resource)), rows)
 
 
-def _keys(made: Change, counted_in: ZoneInfo) -> Iterator[Key]:
+def _keys(made: CounterUpdate, counted_in: ZoneInfo) -> Iterator[Key]:
     day = calendar.day(datetime.fromisoformat(made.at), counted_in)
     for (field, units), value in zip(counters_of(made.resource).units.items(), made.values, strict=True):
         yield field, ALL_TIME, "", value
@@ -162,8 +162,8 @@ def _counted_value(tx: Transaction, resource: Resource, name: str, values: Mappi
         if reference.on in values:
             value = values[reference.on]
         else:
-            value = tx.run(_find(tx.engine, reference), {"key": value})[0][0]
-    return "" if value is None else f"={tx.engine.store(value, known.kind)}"
+            value = tx.execute(_find(tx.engine, reference), {"key": value})[0][0]
+    return "" if value is None else f"={tx.engine.to_db(value, known.kind)}"
 
 
 def _from_records(engine: Engine, resource: Resource, field: str, unit: str, wanted: ZoneInfo) -> Select:
@@ -194,7 +194,7 @@ def _from_counts(engine: Engine, resource: Resource, field: str, unit: str, fine
 def _insert(tx: Transaction, resource: Resource, field: str, unit: str, counted: Select) -> None:
     rows = counted.add_columns(literal_column(f"'{field}'"), literal_column(f"'{unit}'"))
     names = ["period", "value", "count", "field", "unit"]
-    tx.run(compile_statement(tx.engine, insert(counters_of(resource).table).from_select(names, rows)), {})
+    tx.execute(compile_statement(tx.engine, insert(counters_of(resource).table).from_select(names, rows)), {})
 
 
 @cache

@@ -5,13 +5,13 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from machine_monitor.database.fulltext import DIVIDER, cap_positions
+from machine_monitor.database.fulltext import SEPARATOR, cap_positions
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.language.search_terms import cut, facet_word
 from machine_monitor.query.schema import Resource
 
 
-class Change(NamedTuple):
+class IndexUpdate(NamedTuple):
     """What a record said before, and what it says now; None where it was not there, or is no more."""
 
     resource: Resource
@@ -20,7 +20,7 @@ class Change(NamedTuple):
     after: Mapping[str, Any] | None
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """A document that leaves an index, or comes in."""
 
     index: str
@@ -29,17 +29,17 @@ class Entry(NamedTuple):
     words: str
 
 
-def follow(tx: Transaction, change: Change) -> None:
+def enqueue_update(tx: Transaction, change: IndexUpdate) -> None:
     """Let the index follow a change of a record before the transaction ends."""
     tx.defer(write_all, change)
 
 
-def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> Entry:
+def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> IndexEntry:
     """The entry of a record that says this."""
     instant = values[resource.tiebreakers[0]] if resource.searched_in_order else None
-    index = tx.engine.index
+    index = tx.engine.fulltext
     words = index.document(document(resource, values))
-    return Entry(resource.name, index.key_of(identity, instant), added=True, words=words)
+    return IndexEntry(resource.name, index.key_of(identity, instant), added=True, words=words)
 
 
 def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
@@ -52,7 +52,7 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
         texts = _texts_of_list(values, name) if "." in name else (values[name],)
         for text in texts:
             if text is not None:
-                words += [*cut(text), DIVIDER]
+                words += [*cut(text), SEPARATOR]
     return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
 
 
@@ -62,17 +62,17 @@ def _texts_of_list(values: Mapping[str, Any], name: str) -> list[str | None]:
     return [row[of_item] for row in values[field]]
 
 
-def write(tx: Transaction, entries: Iterable[Entry]) -> None:
+def write(tx: Transaction, entries: Iterable[IndexEntry]) -> None:
     """Write entries, in the order of their keys: FTS5 begins a segment of its own whenever a rowid is not the next."""
     for (name, added), found in groupby(sorted(entries), key=itemgetter(0, 2)):
-        text = tx.engine.index.add if added else tx.engine.index.remove
+        text = tx.engine.fulltext.add if added else tx.engine.fulltext.remove
         tx.cursor.executemany(text.format(name=name), [{"key": entry.key, "words": entry.words} for entry in found])
 
 
-def write_all(tx: Transaction, changes: list[Change]) -> None:
+def write_all(tx: Transaction, changes: list[IndexUpdate]) -> None:
     """Write what changes of these records make of the index."""
-    first: dict[tuple[str, int], Change] = {}
-    last: dict[tuple[str, int], Change] = {}
+    first: dict[tuple[str, int], IndexUpdate] = {}
+    last: dict[tuple[str, int], IndexUpdate] = {}
     for change in changes:
         first.setdefault((change.resource.name, change.id), change)
         last[change.resource.name, change.id] = change

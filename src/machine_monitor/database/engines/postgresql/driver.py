@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import ROWS
+from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
 
 READERS = 8
@@ -41,7 +41,7 @@ def _options(conninfo: str, **settings: float) -> str:
     ).strip()
 
 
-def reading_options(conninfo: str, query_timeout: float) -> str:
+def read_options(conninfo: str, query_timeout: float) -> str:
     """The options of a reading connection; the timeout is in seconds."""
     timeout = max(1, round(query_timeout * 1000))
     return _options(conninfo, statement_timeout=timeout, random_page_cost=RANDOM_PAGE_COST)
@@ -55,7 +55,7 @@ class PostgresqlDriver:
 
     def __init__(self, conninfo: str, query_timeout: float) -> None:
         self._conninfo = conninfo
-        self._read_options = reading_options(conninfo, query_timeout)
+        self._read_options = read_options(conninfo, query_timeout)
         self._reads = AsyncConnectionPool(
             conninfo,
             min_size=1,
@@ -92,7 +92,7 @@ class PostgresqlDriver:
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement; the server stops it at the time limit."""
         async with self._reads.connection() as connection:
-            prepare = not statement.searching
+            prepare = not statement.uses_fulltext
             cursor = await connection.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
 
@@ -103,7 +103,7 @@ class PostgresqlDriver:
             connection.read_only = True
             with connection.cursor(name="stream") as cursor:
                 cursor.execute(statement.sql, statement.bind(values))  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
-                while rows := cursor.fetchmany(ROWS):
+                while rows := cursor.fetchmany(FETCH_SIZE):
                     yield rows
 
     @contextmanager
@@ -119,7 +119,7 @@ class PostgresqlDriver:
         """Empty: the server knows its own files."""
         return {}
 
-    def problem(self, error: Exception) -> Problem | None:
+    def to_problem(self, error: Exception) -> Problem | None:
         """The problem that the API answers for a driver's error; None if the error is a fault of the code."""
         kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
         return kind() if kind else None

@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
-from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show, as_text
+from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 
 # Two migrations of one database wait for each other on this advisory lock: any number that no other program locks.
@@ -23,7 +23,7 @@ OPTIONS = {"ssl": "sslmode"}
 
 
 def _rfc3339(column: ColumnElement) -> ColumnElement:
-    """An instant as `instants.text` writes it, in a session whose zone is UTC and whose dates are ISO."""
+    """An instant as `instants.format_instant` writes it, in a session whose zone is UTC and whose dates are ISO."""
     # `to_char` costs as much as all else of a document: only fractions need its six digits.
     whole = func.replace(sa.cast(sa.cast(column, sa.TIMESTAMP), sa.Text), literal_column("' '"), literal_column("'T'"))
     fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
@@ -53,26 +53,26 @@ class PostgresqlEngine(Engine):
 
     name = "postgresql"
     dialect = psycopg.dialect(paramstyle="format")
-    index = TsvectorIndex()
+    fulltext = TsvectorIndex()
     single_writer = False
     aborts_on_error = True
     index_hints = False
     # A plan for any number of rows costs so much that the server would make a new one each time.
     literal_limit = True
     search_follows_time = False
-    shows: ClassVar[Mapping[str, Show]] = {
-        "rank": engine.show_rank,
+    json_converters: ClassVar[Mapping[str, ToJsonExpr]] = {
+        "rank": engine.rank_to_json_expr,
         "time": lambda column, _: _rfc3339(column),
         "evidence": lambda column, _: sa.cast(column, sa.JSON),
     }
-    stores: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.store_rank,
-        "object": engine.store_json,
-        "evidence": engine.store_json,
+    db_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_to_db,
+        "object": engine.json_to_db,
+        "evidence": engine.json_to_db,
     }
-    loads: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.load_rank,
-        "time": lambda value, _: instants.text(value),
+    result_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_from_db,
+        "time": lambda value, _: instants.format_instant(value),
         "uuid": lambda value, _: str(value),
     }
 
@@ -88,15 +88,15 @@ class PostgresqlEngine(Engine):
         array = literal_column("'['").concat(joined).concat(literal_column("']'"))
         return rows.add_columns(sa.cast(array, sa.JSON)).scalar_subquery()
 
-    item = staticmethod(as_text)
+    driver_json = staticmethod(as_text)
 
-    def join(self, items: Sequence[str], /) -> bytes:
+    def join_json(self, items: Sequence[str], /) -> bytes:
         return ",".join(items).encode()
 
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         return document.op("->")(key)
 
-    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+    def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         each = func.json_array_elements_text(sa.cast(texts, sa.JSON)).column_valued("value")
         return sa.select(sa.cast(each, type_))
 
@@ -124,7 +124,7 @@ class PostgresqlEngine(Engine):
         del cursor, table
         return 0
 
-    def rows_written(self, cursor: Any) -> int | None:
+    def total_changes(self, cursor: Any) -> int | None:
         """Psycopg does not say."""
 
     def in_transaction(self, cursor: Any) -> bool:
@@ -177,7 +177,7 @@ class PostgresqlEngine(Engine):
         # A cursor of the server's, by its name: the driver's own would fetch all rows.
         return cursor.connection.cursor(name="stream")
 
-    def portable(self, column: sa.Column) -> ColumnElement:
+    def to_portable_expr(self, column: sa.Column) -> ColumnElement:
         type_ = column.type.dialect_impl(self.dialect)
         type_ = type_.impl if isinstance(type_, sa.TypeDecorator) else type_
         return next((convert(column) for kind, convert in PORTABLE if isinstance(type_, kind)), column)

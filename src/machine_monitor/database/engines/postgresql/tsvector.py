@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
-from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, Documents, Index, Search, Term
+from machine_monitor.database.fulltext import MAX_POSITION, SEPARATOR, Documents, FulltextIndex, SearchQuery, Term
 
 UNEQUAL = """SELECT coalesce(found.id, given.id)
 FROM unnest(%(keys)s::bigint[], %(words)s::text[]) AS given (id, words)
@@ -14,7 +14,7 @@ FULL JOIN (SELECT * FROM {name}_search WHERE id > %(after)s AND (id <= %(upto)s 
 WHERE found.words IS DISTINCT FROM given.words::tsvector"""
 
 
-class TsvectorIndex(Index):
+class TsvectorIndex(FulltextIndex):
     """Its keys are the records' ids; the planner chooses between the words and the order of time by itself."""
 
     create = (
@@ -41,7 +41,7 @@ class TsvectorIndex(Index):
         # Each word with its positions.
         positions: dict[str, list[str]] = defaultdict(list)
         for position, word in enumerate(words, 1):
-            if word == DIVIDER:
+            if word == SEPARATOR:
                 continue
             if position <= MAX_POSITION:
                 positions[word].append(str(position))
@@ -49,12 +49,12 @@ class TsvectorIndex(Index):
                 positions[word] += []
         return " ".join(f"'{word}':{','.join(found)}" if found else f"'{word}'" for word, found in positions.items())
 
-    def query(self, search: Search) -> str:
+    def query(self, search: SearchQuery) -> str:
         required = ["(" + " | ".join(map(_term, group)) + ")" for group in search.required]
         return " & ".join([*required, *(f"!{_term(term)}" for term in search.excluded)])
 
     @contextmanager
-    def filling(self, cursor: Any, name: str) -> Generator[None]:
+    def bulk_load(self, cursor: Any, name: str) -> Generator[None]:
         # The GIN index is dropped, and built of all rows at the end: an eighth of the time of row by row.
         cursor.execute("SELECT pg_get_indexdef(%s::regclass)", [f"ix_{name}_search_words"])
         (definition,) = cursor.fetchone()
@@ -62,7 +62,7 @@ class TsvectorIndex(Index):
         yield
         cursor.execute(definition)
 
-    def differing(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
+    def find_differences(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
         # The server compares, chunk by chunk, and at last whether more follows.
         after = 0
         for chunk in chain(documents(), [[]]):

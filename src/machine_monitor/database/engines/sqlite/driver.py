@@ -13,7 +13,7 @@ import aiosqlite
 
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import ROWS
+from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
 
 READERS = 4
@@ -21,12 +21,12 @@ READERS = 4
 INLINE_STEPS = 20_000
 BUSY_SECONDS = 5.0
 # A stream looks at the clock after so many steps: every few milliseconds.
-CLOCK_STEPS = 50_000
+DEADLINE_CHECK_STEPS = 50_000
 # A thousand logs change four thousand pages of four KiB. The next thousand finds many of them in the cache, and so does
 # the checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
 # A COMMIT that leaves so many pages in the write-ahead log makes a checkpoint, still under the lock file.
-LOG_PAGES = 16_000
+WAL_AUTOCHECKPOINT_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
@@ -43,7 +43,7 @@ PROBLEMS: dict[int, type[Problem]] = {
 }
 
 
-def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A writing connection, whose commits are on disk and leave references intact, as a 2xx promises."""
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
@@ -54,11 +54,11 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
     return connection
 
 
-def _connect_reading(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+def _connect_reader(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON")
     return connection
@@ -74,7 +74,7 @@ class Reader:
 
 async def _open_reader(path: Path) -> Reader:
     # Connect before the thread starts: a thread whose connection fails would outlive the event loop.
-    raw = _connect_reading(path)
+    raw = _connect_reader(path)
     return Reader(await aiosqlite.Connection(lambda: raw, iter_chunk_size=64), raw)
 
 
@@ -96,12 +96,12 @@ class SqliteDriver:
 
     async def open(self) -> None:
         """Open the reading connections, after one that writes has created the write-ahead log."""
-        self._writer = self._writer or connect(self._path)
+        self._writer = self._writer or connect_writer(self._path)
         for _ in range(READERS):
             reader = await _open_reader(self._path)
             self._readers.append(reader)
             self._idle.put_nowait(reader)
-        self._inline = _connect_reading(self._path, busy_seconds=0)
+        self._inline = _connect_reader(self._path, busy_seconds=0)
         self._inline.set_progress_handler(self._exceeds_inline_steps, INLINE_STEPS)
 
     async def close(self) -> None:
@@ -121,7 +121,7 @@ class SqliteDriver:
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one statement: in the event loop if it is short, else in a thread that the time limit interrupts."""
-        if not statement.searching and (rows := self._fetch_inline(statement, values)) is not None:
+        if not statement.uses_fulltext and (rows := self._fetch_inline(statement, values)) is not None:
             return rows
         try:
             async with asyncio.timeout(BUSY_SECONDS):
@@ -156,13 +156,13 @@ class SqliteDriver:
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """The rows of one statement, some at a time; each part is interrupted at the time limit."""
-        with closing(_connect_reading(self._path)) as connection:
+        with closing(_connect_reader(self._path)) as connection:
             # One statement is one read transaction, so all rows are of one moment.
             cursor = connection.cursor()
             deadline = time.monotonic() + self._query_timeout
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_STEPS)
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, DEADLINE_CHECK_STEPS)
             cursor.execute(statement.sql, statement.bind(values))
-            while rows := cursor.fetchmany(ROWS):
+            while rows := cursor.fetchmany(FETCH_SIZE):
                 yield rows
                 deadline = time.monotonic() + self._query_timeout
 
@@ -175,7 +175,7 @@ class SqliteDriver:
                 yield connection.execute("BEGIN")
             return
         if self._writer is None:
-            self._writer = connect(self._path)
+            self._writer = connect_writer(self._path)
         cursor = self._writer.cursor()
         with self._lock.held(BUSY_SECONDS):
             cursor.execute("BEGIN IMMEDIATE")
@@ -192,7 +192,7 @@ class SqliteDriver:
         files = {"database": self._path, "wal": self._path.with_name(f"{self._path.name}-wal")}
         return {name: file.stat().st_size for name, file in files.items() if file.exists()}
 
-    def problem(self, error: Exception) -> Problem | None:
+    def to_problem(self, error: Exception) -> Problem | None:
         """The problem that the API answers for a driver's error; None if the error is a fault of the code."""
         code = getattr(error, "sqlite_errorcode", None)
         kind = PROBLEMS.get(code & 0xFF) if code is not None else None

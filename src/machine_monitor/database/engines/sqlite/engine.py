@@ -13,11 +13,11 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.engines import engine
-from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show
+from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr
 from machine_monitor.database.engines.sqlite import driver, files, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
-from machine_monitor.database.instants import beginning_of
+from machine_monitor.database.instants import left
 from machine_monitor.errors import BadSetting, SchemaMismatch
 
 # How long a migration waits for other writers.
@@ -40,7 +40,7 @@ class _Dialect(sqlite.dialect):
     supports_statement_cache = True
 
 
-def _show_boolean(column: ColumnElement, _kind: Any) -> ColumnElement:
+def _boolean_to_json_expr(column: ColumnElement, _kind: Any) -> ColumnElement:
     # A number or null becomes a JSON literal; without `json` it would be shown as text.
     literals = {literal_column(number): literal_column(f"'{word}'") for number, word in (("1", "true"), ("0", "false"))}
     return func.json(sa.case(literals, value=column))
@@ -51,27 +51,27 @@ class SqliteEngine(Engine):
 
     name = "sqlite"
     dialect = _Dialect(paramstyle="qmark")
-    index = Fts5Index()
+    fulltext = Fts5Index()
     single_writer = True
     aborts_on_error = False
     index_hints = True
     literal_limit = False
     search_follows_time = True
-    shows: ClassVar[Mapping[str, Show]] = {
-        "rank": engine.show_rank,
+    json_converters: ClassVar[Mapping[str, ToJsonExpr]] = {
+        "rank": engine.rank_to_json_expr,
         "time": lambda column, _: column.concat(literal_column("'Z'")),
-        "boolean": _show_boolean,
+        "boolean": _boolean_to_json_expr,
         "object": lambda column, _: func.json(column),
         "evidence": lambda column, _: func.json(column),
     }
-    stores: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.store_rank,
+    db_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_to_db,
         "time": lambda value, _: value[:-1],
-        "object": engine.store_json,
-        "evidence": engine.store_json,
+        "object": engine.json_to_db,
+        "evidence": engine.json_to_db,
     }
-    loads: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.load_rank,
+    result_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_from_db,
         "time": lambda value, _: value + "Z",
         "boolean": lambda value, _: bool(value),
     }
@@ -86,34 +86,34 @@ class SqliteEngine(Engine):
         items = rows.add_columns(item.label("item")).order_by(position).subquery("items")
         return func.json(sa.select(func.json_group_array(func.json(items.c.item))).scalar_subquery())
 
-    def item(self, document: ColumnElement) -> ColumnElement:
+    def driver_json(self, document: ColumnElement) -> ColumnElement:
         # As bytes: the driver would decode a text, only for it to be encoded again.
         return sa.cast(document, sa.LargeBinary)
 
-    join = staticmethod(b",".join)
+    join_json = staticmethod(b",".join)
 
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         # `->` would take a key such as `1` or `[0]` for a path.
         each = func.json_each(document).table_valued("key", "value")
         return sa.select(each.c.value).where(each.c.key == key).scalar_subquery()
 
-    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+    def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         del type_
         return sa.select(func.json_each(texts).table_valued("value").c.value)
 
     def day(self, column: ColumnElement, offset: ColumnElement) -> ColumnElement:
         # Only whole seconds: `date` rounds a fraction.
-        return func.date(beginning_of(column, 19), offset.concat(literal_column("' seconds'")))
+        return func.date(left(column, 19), offset.concat(literal_column("' seconds'")))
 
     def week(self, day: ColumnElement) -> ColumnElement:
         # A week belongs to the year of its Thursday; `%G-W%V` came with SQLite 3.46.
         thursday = func.date(day, literal_column("'-3 days'"), literal_column("'weekday 4'"))
         day_of_year = sa.cast(func.strftime(literal_column("'%j'"), thursday), sa.Integer)
         number = (day_of_year + literal_column("6", sa.Integer)) // literal_column("7", sa.Integer)
-        return func.printf(literal_column("'%s-W%02d'"), beginning_of(thursday, 4), number)
+        return func.printf(literal_column("'%s-W%02d'"), left(thursday, 4), number)
 
     def microseconds(self, column: ColumnElement) -> ColumnElement:
-        seconds = sa.cast(func.strftime(literal_column("'%s'"), beginning_of(column, 19)), sa.Integer)
+        seconds = sa.cast(func.strftime(literal_column("'%s'"), left(column, 19)), sa.Integer)
         return seconds * literal_column("1000000") + sa.cast(func.substr(column, literal_column("21")), sa.Integer)
 
     def days_ago(self, days: int) -> ColumnElement:
@@ -133,7 +133,7 @@ class SqliteEngine(Engine):
         counted = "SELECT coalesce(max(CAST(stat AS INTEGER)), 0) FROM sqlite_stat1 WHERE tbl = ?"
         return cursor.execute(counted, [table]).fetchone()[0]
 
-    def rows_written(self, cursor: Any) -> int | None:
+    def total_changes(self, cursor: Any) -> int | None:
         return cursor.connection.total_changes
 
     def in_transaction(self, cursor: Any) -> bool:
@@ -175,7 +175,7 @@ class SqliteEngine(Engine):
         def connect() -> sqlite3.Connection:
             if read_only:
                 return sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=driver.BUSY_SECONDS, uri=True)
-            connection = driver.connect(path, LOCK_SECONDS)
+            connection = driver.connect_writer(path, LOCK_SECONDS)
             # Rebuilding a table would delete the rows that refer to it, or fail because of them.
             connection.execute("PRAGMA foreign_keys=OFF")
             return connection
@@ -205,12 +205,12 @@ class SqliteEngine(Engine):
     def stream_cursor(self, cursor: Any) -> Any:
         return cursor.connection.cursor()
 
-    def portable(self, column: sa.Column) -> ColumnElement:
+    def to_portable_expr(self, column: sa.Column) -> ColumnElement:
         return column
 
     def bulk_insert(self, cursor: Any, table: sa.Table, rows: Iterable[Sequence[Any]]) -> None:
-        marks = ", ".join("?" for _ in table.columns)
-        cursor.executemany(f"INSERT INTO {engine.columns_of(self, table)} VALUES ({marks})", rows)
+        placeholders = ", ".join("?" for _ in table.columns)
+        cursor.executemany(f"INSERT INTO {engine.columns_of(self, table)} VALUES ({placeholders})", rows)
 
     @contextmanager
     def triggers_disabled(self, cursor: Any, table: str) -> Generator[None]:

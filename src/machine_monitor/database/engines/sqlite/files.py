@@ -13,7 +13,7 @@ from machine_monitor.errors import UsageError
 Progress = Callable[[int, int], None]
 PAGES_AT_ONCE = 1_000
 # SQLite keeps these beside a file, and would take them for part of it.
-COMPANIONS = ("-wal", "-journal")
+SIDECAR_SUFFIXES = ("-wal", "-journal")
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def copy(source: sqlite3.Connection, target: Path, progress: Progress) -> None:
         )
 
 
-def finish(path: Path, journal: Literal["wal", "delete"]) -> None:
+def finalize(path: Path, journal: Literal["wal", "delete"]) -> None:
     """Leave a single file in this journal mode; raises `UsageError` if SQLite finds it damaged."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode={journal}")
@@ -52,16 +52,16 @@ def finish(path: Path, journal: Literal["wal", "delete"]) -> None:
 
 def replace_atomically(made: Path, target: Path) -> None:
     """Move a finished file to its place, on disk when this returns; a file that was there is replaced."""
-    assert not leftovers(made)
+    assert not stale_sidecars(made)
     _flush(made, os.O_RDWR)
     made.replace(target)
     if os.name == "posix":
         _flush(target.parent, os.O_RDONLY)
 
 
-def leftovers(path: Path) -> list[Path]:
+def stale_sidecars(path: Path) -> list[Path]:
     """The files of a former database that SQLite would take for part of one at this path."""
-    beside = [path.with_name(path.name + tail) for tail in COMPANIONS]
+    beside = [path.with_name(path.name + tail) for tail in SIDECAR_SUFFIXES]
     return [found for found in beside if found.exists() and found.stat().st_size]
 
 

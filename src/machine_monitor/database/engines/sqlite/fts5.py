@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from machine_monitor.database.fulltext import DIVIDER, ID_MASK, Documents, Index, Search, Term, place
+from machine_monitor.database.fulltext import ID_MASK, SEPARATOR, Documents, FulltextIndex, SearchQuery, Term, fts_rowid
 
 # To find what differs, sums are kept for so many groups of keys: memory does not grow with the records.
 GROUPS = 1 << 20
 VOCABULARY = "CREATE VIRTUAL TABLE temp.{name}_words USING fts5vocab(main, '{name}_search', 'instance')"
 
 
-class Fts5Index(Index):
+class Fts5Index(FulltextIndex):
     """Without contents, FTS5 must be told the very words it was given when a document is removed."""
 
     create = (
@@ -24,7 +24,7 @@ class Fts5Index(Index):
     add = "INSERT INTO {name}_search (rowid, words) VALUES (:key, :words)"
     remove = "INSERT INTO {name}_search ({name}_search, rowid, words) VALUES ('delete', :key, :words)"
     clear = "INSERT INTO {name}_search ({name}_search) VALUES ('delete-all')"
-    key_of = staticmethod(place)
+    key_of = staticmethod(fts_rowid)
 
     def id_of(self, key: int, *, follows_time: bool) -> int:
         return key & ID_MASK if follows_time else key
@@ -32,17 +32,17 @@ class Fts5Index(Index):
     def document(self, words: Sequence[str]) -> str:
         return " ".join(words)
 
-    def query(self, search: Search) -> str:
+    def query(self, search: SearchQuery) -> str:
         # FTS5 refuses an exclusion alone: it starts from the divider, which every document has.
-        required = [" OR ".join(map(_term, group)) for group in search.required] or [f'"{DIVIDER}"']
+        required = [" OR ".join(map(_term, group)) for group in search.required] or [f'"{SEPARATOR}"']
         base = " AND ".join(f"({group})" for group in required)
         return f"({base})" + "".join(f" NOT {_term(term)}" for term in search.excluded)
 
-    def filling(self, cursor: Any, name: str) -> AbstractContextManager:
+    def bulk_load(self, cursor: Any, name: str) -> AbstractContextManager:
         del cursor, name
         return nullcontext()
 
-    def differing(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
+    def find_differences(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
         # Compare sums of hashes: first of groups of keys, then of the keys in groups that differ.
         cursor.execute(VOCABULARY.format(name=name))
         try:

@@ -20,19 +20,19 @@ from machine_monitor.errors import Unauthenticated
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS, SESSIONS, TOKENS
 from machine_monitor.services.access.permissions import Caller, Role, Scope
-from machine_monitor.services.accounts import codes
-from machine_monitor.services.accounts.sessions import IDLE, LIFETIME
+from machine_monitor.services.accounts import generated_secrets
+from machine_monitor.services.accounts.sessions import IDLE_TIMEOUT, LIFETIME
 
 # How old the time of the last use may be: it costs a write.
-COARSENESS = timedelta(minutes=1)
+LAST_USED_RESOLUTION = timedelta(minutes=1)
 # Who reads where anyone may, and who does all where there are no accounts yet.
-READER = Caller(None, Role.VIEWER, Scope.READ, "anonymous")
-ANYONE = Caller(None, Role.ADMIN, Scope.ADMIN, "anonymous")
+ANONYMOUS_READER = Caller(None, Role.VIEWER, Scope.READ, "anonymous")
+OPEN_ACCESS = Caller(None, Role.ADMIN, Scope.ADMIN, "anonymous")
 
 logger = logging.getLogger(__name__)
 
 
-class Identity:
+class Authenticator:
     """Tells who makes a request by what it shows; raises `Unauthenticated`."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -40,69 +40,75 @@ class Identity:
         self._reading = settings.anonymous == "read"
         # Until an account is seen, once and for all.
         self._open = settings.open
-        self._marks: dict[Any, asyncio.Task[None]] = {}
+        self._touches: dict[Any, asyncio.Task[None]] = {}
 
-    async def by_token(self, text: str) -> Caller:
+    async def authenticate_token(self, text: str) -> Caller:
         """Who has this token."""
-        parsed = codes.parse_token(text)
+        parsed = generated_secrets.parse_token(text)
         if parsed is None:
             raise Unauthenticated
         identity, secret = parsed
         now = instants.now()
         rows = await self._database.fetch(
-            _token(self._database.engine), {"id": identity, "now": self._at(now), "recent": self._at(now - COARSENESS)}
+            _token(self._database.engine),
+            {"id": identity, "now": self._at(now), "recent": self._at(now - LAST_USED_RESOLUTION)},
         )
-        if not rows or not hmac.compare_digest(rows[0][0], codes.digest(secret)):
+        if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
             raise Unauthenticated
-        _, user, role, scope, is_noted = rows[0]
-        if not is_noted:
-            self._mark(_used(self._database.engine), {"which": identity, "at": self._at(now)})
+        _, user, role, scope, is_recent = rows[0]
+        if not is_recent:
+            self._touch_last_used(_used(self._database.engine), {"which": identity, "at": self._at(now)})
         return Caller(user, Role(role), Scope(scope), "token")
 
-    async def by_session(self, secret: str) -> Caller:
+    async def authenticate_session(self, secret: str) -> Caller:
         """Whose session has this cookie."""
-        now, digest = instants.now(), codes.digest(secret)
-        limits = {"now": now, "idle": now - IDLE, "oldest": now - LIFETIME, "recent": now - COARSENESS}
+        now, digest = instants.now(), generated_secrets.digest(secret)
+        limits = {
+            "now": now,
+            "idle": now - IDLE_TIMEOUT,
+            "oldest": now - LIFETIME,
+            "recent": now - LAST_USED_RESOLUTION,
+        }
         values = {"digest": digest, **{name: self._at(at) for name, at in limits.items()}}
         rows = await self._database.fetch(_session(self._database.engine), values)
         if not rows:
             raise Unauthenticated
-        user, role, is_noted = rows[0]
-        if not is_noted:
-            self._mark(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
-        return Caller(user, Role(role), Scope.ADMIN, "session", digest, codes.csrf_token(secret))
+        user, role, is_recent = rows[0]
+        if not is_recent:
+            self._touch_last_used(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
+        return Caller(user, Role(role), Scope.ADMIN, "session", digest, generated_secrets.csrf_token(secret))
 
-    async def by_nothing(self) -> Caller:
+    async def authenticate_anonymous(self) -> Caller:
         """Who shows nothing: anyone while there are no accounts and that is wanted, else a reader if that is."""
         if self._open:
             rows = await self._database.fetch(has_accounts(self._database.engine), {})
             self._open = not rows[0][0]
         if self._open:
-            return ANYONE
+            return OPEN_ACCESS
         if self._reading:
-            return READER
+            return ANONYMOUS_READER
         raise Unauthenticated
 
     async def close(self) -> None:
         """Wait for what is being noted."""
-        await asyncio.gather(*self._marks.values())
+        await asyncio.gather(*self._touches.values())
 
     def _at(self, instant: Any) -> Any:
-        return self._database.engine.store(instants.text(instant), TIME)
+        return self._database.engine.to_db(instants.format_instant(instant), TIME)
 
-    def _mark(self, statement: Statement, values: Mapping[str, Any]) -> None:
+    def _touch_last_used(self, statement: Statement, values: Mapping[str, Any]) -> None:
         """Note a use beside the request, which neither waits for it nor fails with it."""
         which = values["which"]
-        if which not in self._marks:
-            self._marks[which] = asyncio.create_task(self._write(statement, values))
+        if which not in self._touches:
+            self._touches[which] = asyncio.create_task(self._write(statement, values))
 
     async def _write(self, statement: Statement, values: Mapping[str, Any]) -> None:
         try:
-            await self._database.write(lambda tx: tx.run(statement, values))
+            await self._database.write(lambda tx: tx.execute(statement, values))
         except Exception as error:  # noqa: BLE001 -- the next request tries again
             logger.warning("the last use of a credential was not noted: %s", type(error).__name__)
         finally:
-            del self._marks[values["which"]]
+            del self._touches[values["which"]]
 
 
 @cache
@@ -131,9 +137,9 @@ def _session(engine: Engine) -> Statement:
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent")}
     query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"])
     query = query.join_from(sessions, users, sessions.c.user == users.c.trigram)
-    goes_on = [sessions.c.seen_at > times["idle"], sessions.c.created_at > times["oldest"], users.c.active]
+    is_unexpired = [sessions.c.seen_at > times["idle"], sessions.c.created_at > times["oldest"], users.c.active]
     by_digest = sessions.c.digest == bindparam("digest", type_=sessions.c.digest.type)
-    return compile_statement(engine, query.where(by_digest, *goes_on))
+    return compile_statement(engine, query.where(by_digest, *is_unexpired))
 
 
 @cache

@@ -7,7 +7,7 @@ import secrets
 _TOKEN = re.compile(r"mm_([1-9][0-9]{0,14})_([A-Za-z0-9_-]{43})")
 
 
-def new() -> str:
+def generate() -> str:
     """A secret, 43 letters, digits, `-` and `_`."""
     return secrets.token_urlsafe(32)
 
@@ -22,7 +22,7 @@ def csrf_token(secret: str) -> str:
     return digest(f"csrf {secret}")
 
 
-def token(identity: int, secret: str) -> str:
+def format_token(identity: int, secret: str) -> str:
     """A token as a program sends it."""
     return f"mm_{identity}_{secret}"
 

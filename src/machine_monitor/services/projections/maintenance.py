@@ -25,7 +25,7 @@ UNICODE = "unicode"
 WRITTEN_AT_ONCE = 5_000
 
 
-def prepare(database: Database, wanted: ZoneInfo | None = None) -> None:
+def prepare_database(database: Database, wanted: ZoneInfo | None = None) -> None:
     """Set up an empty database, and make again what was derived by other rules; raises `SchemaMismatch`.
 
     A new database counts in the zone `wanted`; one that is there goes on in its own.
@@ -35,29 +35,29 @@ def prepare(database: Database, wanted: ZoneInfo | None = None) -> None:
             migrations,
         )
 
-        new = migrations.current(database.address) is None
-        migrations.prepare(database.address)
+        new = migrations.current(database.url) is None
+        migrations.ensure_schema(database.url)
         if new and wanted is not None:
-            counters.refresh(database, wanted)
+            counters.ensure_zone(database, wanted)
     database.snapshot(require_columns)
-    refresh(database)
+    rebuild_if_outdated(database)
 
 
 def _has_schema(database: Database) -> bool:
     """Whether the database has the code's schema; false if that cannot be found out."""
-    if not database.address.exists:
+    if not database.url.exists:
         return False
     try:
-        rows = database.snapshot(lambda tx: tx.run(health.revision(tx.engine), {}))
+        rows = database.snapshot(lambda tx: tx.execute(health.revision(tx.engine), {}))
     except Exception:  # noqa: BLE001 -- the caller looks closer, and raises it
         return False
-    return [tuple(row) for row in rows] == [(schema.newest(),)]
+    return [tuple(row) for row in rows] == [(schema.head_revision(),)]
 
 
-def refresh(database: Database) -> None:
+def rebuild_if_outdated(database: Database) -> None:
     """Make the search index again if another version of Unicode folded and cut it: Python's differ."""
-    if not database.snapshot(is_current):
-        database.transact(lambda tx: is_current(tx) or rebuild_search(tx))
+    if not database.snapshot(is_unicode_current):
+        database.transact(lambda tx: is_unicode_current(tx) or rebuild_search(tx))
 
 
 def require_columns(tx: Transaction) -> None:
@@ -69,7 +69,7 @@ def require_columns(tx: Transaction) -> None:
         raise SchemaMismatch(advice)
 
 
-def is_current(tx: Transaction) -> bool:
+def is_unicode_current(tx: Transaction) -> bool:
     """Whether the texts are folded as this process folds them."""
     return _value(tx, UNICODE) == unicodedata.unidata_version
 
@@ -79,10 +79,10 @@ def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: b
     numbers, done = {resource: _count(tx, resource) for resource in RESOURCES}, 0
     total = sum(numbers.values())
     for resource, number in numbers.items():
-        tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
+        tx.cursor.execute(tx.engine.fulltext.clear.format(name=resource.name))
         if not number:
             continue
-        with tx.engine.index.filling(tx.cursor, resource.name):
+        with tx.engine.fulltext.bulk_load(tx.cursor, resource.name):
             for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
                 if fold:
                     storage.fold_again(tx, resource, chunk)
@@ -93,7 +93,7 @@ def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: b
     _set(tx, UNICODE, unicodedata.unidata_version)
 
 
-def search_faults(tx: Transaction, resource: Resource) -> list[int]:
+def find_stale_index_entries(tx: Transaction, resource: Resource) -> list[int]:
     """The ids of records for which the search index holds something else than they say."""
 
     def documents() -> Iterator[list[tuple[int, str]]]:
@@ -101,23 +101,23 @@ def search_faults(tx: Transaction, resource: Resource) -> list[int]:
             entries = [search_index.entry(tx, resource, identity, values) for identity, values in chunk]
             yield [(entry.key, entry.words) for entry in entries]
 
-    index, follows_time = tx.engine.index, resource.searched_in_order
-    keys = index.differing(tx.cursor, resource.name, documents)
+    index, follows_time = tx.engine.fulltext, resource.searched_in_order
+    keys = index.find_differences(tx.cursor, resource.name, documents)
     return sorted({index.id_of(key, follows_time=follows_time) for key in keys})
 
 
 def _value(tx: Transaction, name: str) -> str | None:
-    rows = tx.run(_read(tx.engine), {"name": name})
+    rows = tx.execute(_read(tx.engine), {"name": name})
     return rows[0][0] if rows else None
 
 
 def _set(tx: Transaction, name: str, value: str) -> None:
-    tx.run(_delete(tx.engine), {"name": name})
-    tx.run(_insert(tx.engine), {"name": name, "value": value})
+    tx.execute(_delete(tx.engine), {"name": name})
+    tx.execute(_insert(tx.engine), {"name": name, "value": value})
 
 
 def _count(tx: Transaction, resource: Resource) -> int:
-    return tx.run(_counted(tx.engine, resource), {})[0][0]
+    return tx.execute(_counted(tx.engine, resource), {})[0][0]
 
 
 @cache

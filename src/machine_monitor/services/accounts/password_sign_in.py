@@ -45,7 +45,7 @@ async def change_password(database: Database, trigram: str, body: NewPassword) -
     limits = rate_limit.keys_for(trigram, None)
     if await _verify(database, trigram, body.current, limits) is None:
         raise invalid([Fault("This is not the password so far.", "wrong-password", "/current")])
-    hashed = await passwords.hash_beside(body.new)
+    hashed = await passwords.hash_in_thread(body.new)
 
     def unit(tx: Transaction) -> None:
         rate_limit.reset(tx, limits)

@@ -16,17 +16,17 @@ SECRETS = {"password", "sslpassword"}
 
 
 @dataclass(frozen=True)
-class Address:
+class DatabaseUrl:
     """A database's engine and URL; `shown` is the URL without its passwords."""
 
     engine: Engine
-    url: URL
-    shown: str
+    sqlalchemy_url: URL
+    redacted: str
 
     @property
     def path(self) -> Path | None:
         """The file that holds the database; None if a server does."""
-        return self.engine.path_of(self.url)
+        return self.engine.path_of(self.sqlalchemy_url)
 
     @property
     def exists(self) -> bool:
@@ -36,15 +36,15 @@ class Address:
     @property
     def conninfo(self) -> str:
         """What libpq connects with, for a PostgreSQL database."""
-        return conninfo_of(self.url)
+        return conninfo_of(self.sqlalchemy_url)
 
 
-def of_file(path: Path) -> Address:
+def for_file(path: Path) -> DatabaseUrl:
     """The address of an SQLite file, whatever characters its name has."""
-    return Address(SQLITE, SQLITE.url_of(path), str(path))
+    return DatabaseUrl(SQLITE, SQLITE.url_of(path), str(path))
 
 
-def parse(text: str, name: str = "MM_DATABASE_URL") -> Address:
+def parse(text: str, name: str = "MM_DATABASE_URL") -> DatabaseUrl:
     """Read the database URL of the setting `name`. Raises `BadSetting`, which says what is wrong without a password."""
     try:
         url = make_url(text.strip())
@@ -59,4 +59,4 @@ def parse(text: str, name: str = "MM_DATABASE_URL") -> Address:
         raise BadSetting(f"{name} has an @ too many: write %40 for one in a password.")
     url = engine.normalize_url(url, name)
     masked = {option: "***" if option in SECRETS else value for option, value in url.query.items()}
-    return Address(engine, url, url.set(drivername=engine.name, query=masked).render_as_string(hide_password=True))
+    return DatabaseUrl(engine, url, url.set(drivername=engine.name, query=masked).render_as_string(hide_password=True))
