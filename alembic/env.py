@@ -1,4 +1,4 @@
-"""How Alembic runs here: on the connection that `mm migrate` hands over, or on one to the configured database."""
+"""Alembic's environment: run on the connection that `mm migrate` passes, or connect to the configured database."""
 
 from alembic import context
 
@@ -9,7 +9,7 @@ from machine_monitor.models import METADATA
 
 
 def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose type nothing here needs
-    """Run what the command asked for in the connection's transaction."""
+    """Run the migrations in the connection's transaction."""
     context.configure(
         connection=connection,
         target_metadata=METADATA,

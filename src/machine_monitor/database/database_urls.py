@@ -1,4 +1,4 @@
-"""Where a database is: any spelling of an SQLite or PostgreSQL URL, made into one form."""
+"""Database URLs: parse and normalize any spelling of an SQLite or PostgreSQL URL."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
 from machine_monitor.database.engines.postgresql.engine import conninfo_of
 from machine_monitor.errors import BadSetting
 
-# The part before `+` names the engine; which driver is used is not for the URL to say.
+# Only the part before `+` counts: the product chooses the driver.
 ENGINES = {"sqlite": SQLITE, "sqlite3": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
 SECRETS = {"password", "sslpassword"}
 
 
 @dataclass(frozen=True)
 class DatabaseUrl:
-    """A database's engine and URL; `shown` is the URL without its passwords."""
+    """A parsed database URL with its engine; `redacted` is its text without passwords."""
 
     engine: Engine
     sqlalchemy_url: URL
@@ -25,27 +25,27 @@ class DatabaseUrl:
 
     @property
     def path(self) -> Path | None:
-        """The file that holds the database; None if a server does."""
+        """The path of an SQLite database file; None for a server."""
         return self.engine.path_of(self.sqlalchemy_url)
 
     @property
     def exists(self) -> bool:
-        """Whether there is something to connect to: SQLite would create a file that is not there."""
+        """Whether the database file exists; always true for a server. Connecting would create a missing SQLite file."""
         return self.path is None or self.path.exists()
 
     @property
     def conninfo(self) -> str:
-        """What libpq connects with, for a PostgreSQL database."""
+        """The libpq connection string of a PostgreSQL database."""
         return conninfo_of(self.sqlalchemy_url)
 
 
 def for_file(path: Path) -> DatabaseUrl:
-    """The address of an SQLite file, whatever characters its name has."""
+    """Return the URL of an SQLite file; its name may contain any characters."""
     return DatabaseUrl(SQLITE, SQLITE.url_of(path), str(path))
 
 
 def parse(text: str, name: str = "MM_DATABASE_URL") -> DatabaseUrl:
-    """Read the database URL of the setting `name`. Raises `BadSetting`, which says what is wrong without a password."""
+    """Parse the database URL of the setting `name`; raises `BadSetting`, whose message never contains a password."""
     try:
         url = make_url(text.strip())
     except (ArgumentError, ValueError):
@@ -53,10 +53,10 @@ def parse(text: str, name: str = "MM_DATABASE_URL") -> DatabaseUrl:
         raise BadSetting(message) from None
     engine = ENGINES.get(url.drivername.partition("+")[0].lower())
     if engine is None:
-        message = f"{name} begins with '{url.drivername}': only sqlite and postgresql are known."
+        message = f"{name} begins with '{url.drivername}': only sqlite and postgresql are supported."
         raise BadSetting(message)
     if "@" in (url.host or ""):
-        raise BadSetting(f"{name} has an @ too many: write %40 for one in a password.")
+        raise BadSetting(f"{name} contains more than one '@'. Write %40 for an '@' in the user name or password.")
     url = engine.normalize_url(url, name)
     masked = {option: "***" if option in SECRETS else value for option, value in url.query.items()}
     return DatabaseUrl(engine, url, url.set(drivername=engine.name, query=masked).render_as_string(hide_password=True))

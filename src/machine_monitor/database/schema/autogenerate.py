@@ -1,7 +1,7 @@
-"""Write the next migration from the models: `make migration NAME=add_location`.
+"""Generate the next migration from the models: `make migration NAME=add_location`.
 
-Alembic compares the models with a temporary SQLite database that every migration has been run on. A developer therefore
-needs no database, and none of theirs is read or changed. The module `rendering` decides how the difference is written.
+Alembic compares the models with a temporary SQLite database, in which all migrations have been run. A developer
+therefore needs no database, and no existing one is read or changed. The module `rendering` formats the migration.
 """
 
 import re
