@@ -1,4 +1,4 @@
-"""Who makes a request: one short statement by what it shows, and no cache that would let a revoked token pass."""
+"""Authenticate requests. One statement per request and no cache, so that a revoked token stops working at once."""
 
 import asyncio
 import hmac
@@ -23,9 +23,9 @@ from machine_monitor.services.access.permissions import Caller, Role, Scope
 from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.accounts.sessions import IDLE_TIMEOUT, LIFETIME
 
-# How old the time of the last use may be: it costs a write.
+# Last-used times are updated at most once a minute, because each update is a write.
 LAST_USED_RESOLUTION = timedelta(minutes=1)
-# Who reads where anyone may, and who does all where there are no accounts yet.
+# Callers without credentials: read-only (MM_ANONYMOUS=read), and full access (`--open`, before the first account).
 ANONYMOUS_READER = Caller(None, Role.VIEWER, Scope.READ, "anonymous")
 OPEN_ACCESS = Caller(None, Role.ADMIN, Scope.ADMIN, "anonymous")
 
@@ -33,17 +33,17 @@ logger = logging.getLogger(__name__)
 
 
 class Authenticator:
-    """Tells who makes a request by what it shows; raises `Unauthenticated`."""
+    """Finds the caller of a request from its credentials; raises `Unauthenticated`."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._reading = settings.anonymous == "read"
-        # Until an account is seen, once and for all.
+        self._allows_anonymous_reading = settings.anonymous == "read"
+        # Becomes False as soon as an account exists, and stays False.
         self._open = settings.open
         self._touches: dict[Any, asyncio.Task[None]] = {}
 
     async def authenticate_token(self, text: str) -> Caller:
-        """Who has this token."""
+        """Return the caller with this API token (bearer token)."""
         parsed = generated_secrets.parse_token(text)
         if parsed is None:
             raise Unauthenticated
@@ -61,7 +61,7 @@ class Authenticator:
         return Caller(user, Role(role), Scope(scope), "token")
 
     async def authenticate_session(self, secret: str) -> Caller:
-        """Whose session has this cookie."""
+        """Return the caller with this session cookie."""
         now, digest = instants.now(), generated_secrets.digest(secret)
         limits = {
             "now": now,
@@ -79,25 +79,28 @@ class Authenticator:
         return Caller(user, Role(role), Scope.ADMIN, "session", digest, generated_secrets.csrf_token(secret))
 
     async def authenticate_anonymous(self) -> Caller:
-        """Who shows nothing: anyone while there are no accounts and that is wanted, else a reader if that is."""
+        """Return the caller without credentials: full access with `--open` until an account exists, else read-only.
+
+        Raises `Unauthenticated` unless MM_ANONYMOUS allows anonymous reading.
+        """
         if self._open:
             rows = await self._database.fetch(has_accounts(self._database.engine), {})
             self._open = not rows[0][0]
         if self._open:
             return OPEN_ACCESS
-        if self._reading:
+        if self._allows_anonymous_reading:
             return ANONYMOUS_READER
         raise Unauthenticated
 
     async def close(self) -> None:
-        """Wait for what is being noted."""
+        """Wait for pending last-used updates."""
         await asyncio.gather(*self._touches.values())
 
     def _at(self, instant: Any) -> Any:
         return self._database.engine.to_db(instants.format_instant(instant), TIME)
 
     def _touch_last_used(self, statement: Statement, values: Mapping[str, Any]) -> None:
-        """Note a use beside the request, which neither waits for it nor fails with it."""
+        """Update the last-used time in the background; the request does not wait for it, and does not fail with it."""
         which = values["which"]
         if which not in self._touches:
             self._touches[which] = asyncio.create_task(self._write(statement, values))
@@ -106,25 +109,25 @@ class Authenticator:
         try:
             await self._database.write(lambda tx: tx.execute(statement, values))
         except Exception as error:  # noqa: BLE001 -- the next request tries again
-            logger.warning("the last use of a credential was not noted: %s", type(error).__name__)
+            logger.warning("cannot update the last use of a credential: %s", type(error).__name__)
         finally:
             del self._touches[values["which"]]
 
 
 @cache
 def has_accounts(engine: Engine) -> Statement:
-    """Whether anyone has a password or a token."""
+    """Compile the query whether any password or token exists."""
     found = [exists(select(literal_column("1")).select_from(table)) for table in (CREDENTIALS, TOKENS.table)]
     return compile_statement(engine, select(or_(*found)))
 
 
 @cache
 def _token(engine: Engine) -> Statement:
-    """A token that is good, by its number: digest, user, role, scope, whether its use is noted."""
+    """Compile the query for a valid token by its number: digest, user, role, scope, whether the last use is recent."""
     tokens, users = TOKENS.table, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("now", "recent")}
-    noted = tokens.c.last_used_at > times["recent"]
-    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, noted)
+    is_recent = tokens.c.last_used_at > times["recent"]
+    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent)
     query = query.join_from(tokens, users, tokens.c.user == users.c.trigram)
     by_number = tokens.c.id == bindparam("id", type_=INTEGER.column_type)
     return compile_statement(engine, query.where(by_number, tokens.c.expires_at > times["now"], users.c.active))
@@ -132,7 +135,7 @@ def _token(engine: Engine) -> Statement:
 
 @cache
 def _session(engine: Engine) -> Statement:
-    """A session that goes on, by its digest: user, role, whether its use is noted."""
+    """Compile the query for an unexpired session by its digest: user, role, whether the last use is recent."""
     sessions, users = SESSIONS, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent")}
     query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"])

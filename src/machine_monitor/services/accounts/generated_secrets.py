@@ -1,4 +1,4 @@
-"""Secrets that the product makes: 256 random bits, of which only the SHA-256 is kept."""
+"""Generated secrets (session ids, invitation codes, API tokens): 256 random bits, stored only as SHA-256."""
 
 import hashlib
 import re
@@ -8,26 +8,26 @@ _TOKEN = re.compile(r"mm_([1-9][0-9]{0,14})_([A-Za-z0-9_-]{43})")
 
 
 def generate() -> str:
-    """A secret, 43 letters, digits, `-` and `_`."""
+    """Return a new secret: 43 characters of A-Z, a-z, 0-9, `-` and `_`."""
     return secrets.token_urlsafe(32)
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret. It need not be slow: nobody tries 2**256 of them."""
+    """Hash a secret for storage. A fast hash is enough: a 256-bit secret cannot be brute-forced."""
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
 def csrf_token(secret: str) -> str:
-    """What a session's writes carry beside its cookie: made from it, and it cannot be made from that."""
+    """Derive the session's CSRF token from its secret by a one-way hash."""
     return digest(f"csrf {secret}")
 
 
 def format_token(identity: int, secret: str) -> str:
-    """A token as a program sends it."""
+    """Format an API token from its number and its secret."""
     return f"mm_{identity}_{secret}"
 
 
 def parse_token(text: str) -> tuple[int, str] | None:
-    """The number and the secret of a token; None if the text is no token."""
+    """Parse an API token into its number and its secret; None if the text has another format."""
     found = _TOKEN.fullmatch(text)
     return (int(found[1]), found[2]) if found else None

@@ -1,4 +1,4 @@
-"""Sessions of the console: begun by a password, ended by time, by the user, or by what changes the account."""
+"""Console sessions: created at sign-in, ended by timeout, sign-out, or a change of password, role or status."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ LIFETIME = timedelta(hours=12)
 
 
 def begin(tx: Transaction, user: str) -> str:
-    """A new session of a user: the secret for its cookie."""
+    """Create a session for a user; return the secret for its cookie."""
     now, secret = instants.now(), generated_secrets.generate()
     expired = or_(col(Session.created_at) < now - LIFETIME, col(Session.seen_at) < now - IDLE_TIMEOUT)
     tx.session.execute(delete(Session).where(expired))
