@@ -47,7 +47,7 @@ def test_a_copy_prints_what_it_holds(mm, elsewhere, database_url):
         (["restore", "b.db"], "manifest"),
         (["copy", "sqlite:///a.db", "sqlite:///b.db"], "no database"),
         (["copy", "mysql://host/a", "sqlite:///b.db"], "SRC_URL begins with 'mysql'"),
-        (["copy", "sqlite:///a.db", "sqlite://"], "DST_URL names no file"),
+        (["copy", "sqlite:///a.db", "sqlite://"], "DST_URL must name a file"),
         (["copy", "there.db", "b.db"], "SRC_URL is not a database URL"),
         (["copy", UNREACHABLE, "sqlite:///b.db"], "cannot be used"),
         (["copy", "sqlite:///there.db", UNREACHABLE], "cannot be used"),
@@ -73,7 +73,7 @@ def test_a_history_that_was_tampered_with_ends_with_1(mm, elsewhere, sqlite_data
         database.transact(lambda tx, said=statement: tx.cursor.execute(said))
     database.close_writer()
     code, out, err = mm("backup", "b.db", database_url=sqlite_database_url)
-    assert (code, "The history was changed" in err) == (1, True)
+    assert (code, "The hash chain is broken" in err) == (1, True)
     assert (elsewhere / "b.db").exists()
     assert mm("restore", "b.db", database_url=f"sqlite:///{elsewhere / 'back.db'}")[1:] == (out, err)
 

@@ -133,7 +133,7 @@ def test_a_destination_with_tables_is_refused(database_url, empty_url):
 @pytest.mark.parametrize("tail", ["-wal", "-journal"])
 def test_what_another_database_left_is_not_taken_for_part_of_the_copy(sqlite_database_url, tmp_path, tail):
     (tmp_path / f"empty.db{tail}").write_bytes(b"left")
-    with pytest.raises(UsageError, match="move it away"):
+    with pytest.raises(UsageError, match="Move it away"):
         copy(sqlite_database_url, f"sqlite:///{tmp_path / 'empty.db'}")
     assert not (tmp_path / "empty.db").exists()
 

@@ -1,4 +1,4 @@
-"""Restoring: a backup, once it is known to be what its manifest says, becomes the database that is configured."""
+"""Restore a backup into an empty database, after it was checked against its manifest."""
 
 import shutil
 from functools import partial
@@ -18,41 +18,43 @@ from machine_monitor.services.backup.transfer import Contents, Progress
 
 
 def restore(file: Path, destination: DatabaseUrl, progress: Progress) -> Contents:
-    """Bring a backup back, migrated to this version's schema; raises an error and leaves all as it was if it cannot."""
-    described = manifest.read(file)
+    """Restore a backup and migrate it to this version's schema; on failure raise an error and change nothing."""
+    expected = manifest.read(file)
     copying.require_empty(destination)
     path = destination.path
-    # A copy: SQLite writes beside what it opens, and a migration into it.
-    with files.staging(path or Path(gettempdir()) / file.name) as made:
-        _fetch(file, made, described)
-        held = _migrate(file, made, described, progress)
+    # Work on a copy: SQLite writes sidecar files beside the file it opens, and a migration changes it.
+    with files.staging(path or Path(gettempdir()) / file.name) as staged:
+        _fetch(file, staged, expected)
+        contents = _migrate(file, staged, expected, progress)
         if path is not None:
-            copying.publish(made, destination, path)
-            return held
-        files.finalize(made, "wal")
-        return copying.copy(Database(database_urls.for_file(made)), destination, progress)
+            copying.publish(staged, destination, path)
+            return contents
+        files.finalize(staged, "wal")
+        return copying.copy(Database(database_urls.for_file(staged)), destination, progress)
 
 
-def _fetch(file: Path, made: Path, described: Manifest) -> None:
+def _fetch(file: Path, staged: Path, expected: Manifest) -> None:
     try:
-        shutil.copyfile(file, made)
+        shutil.copyfile(file, staged)
     except FileNotFoundError:
         raise UsageError(f"There is no backup at {file}.") from None
-    if (made.stat().st_size, manifest.digest(made)) != (described.size, described.sha256):
-        raise UsageError(f"{file} is not the file that its manifest describes: it was cut or changed.")
+    if (staged.stat().st_size, manifest.digest(staged)) != (expected.size, expected.sha256):
+        raise UsageError(f"{file} does not match the checksum in its manifest: it was truncated or changed.")
 
 
-def _migrate(file: Path, made: Path, described: Manifest, progress: Progress) -> Contents:
-    """Bring the copy of a backup to this version's schema; what it holds, which is what its manifest says."""
-    url, told = database_urls.for_file(made), described
-    found = migrations.current(url)
-    if found != schema.head_revision():
+def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -> Contents:
+    """Migrate the copy of a backup to this version's schema; return its contents, checked against the manifest."""
+    url = database_urls.for_file(staged)
+    revision = migrations.current(url)
+    if revision != schema.head_revision():
         migrations.upgrade(url)
-    held = Database(url).snapshot(partial(transfer.contents, progress=progress, known=hash_chain.parse_head(told.head)))
-    # A migration may add rows and entries.
-    same = found == told.schema and (
-        found != schema.head_revision() or (held.tables, held.head) == (told.tables, told.head)
+    contents = Database(url).snapshot(
+        partial(transfer.contents, progress=progress, expected=hash_chain.parse_head(expected.head))
     )
-    if not same or held.faults != told.faults:
-        raise UsageError(f"{file} does not hold what its manifest says: its history ends at {held.head}.")
-    return held
+    # Compare rows and head only without a migration: it may add rows and history entries.
+    same = revision == expected.schema and (
+        revision != schema.head_revision() or (contents.tables, contents.head) == (expected.tables, expected.head)
+    )
+    if not same or contents.faults != expected.faults:
+        raise UsageError(f"{file} does not match its manifest: its history ends at {contents.head}.")
+    return contents

@@ -1,4 +1,7 @@
-"""Upkeep of what is derived: set up with the database, made again where it was made by other rules."""
+"""Maintenance of derived data: create it with the database, and rebuild it when its rules changed.
+
+Folded texts and the search index depend on the Unicode version, which depends on the Python version.
+"""
 
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -22,68 +25,68 @@ from machine_monitor.services.records import storage
 
 Progress = Callable[[int, int], None]
 UNICODE = "unicode"
-WRITTEN_AT_ONCE = 5_000
+CHUNK_SIZE = 5_000
 
 
-def prepare_database(database: Database, wanted: ZoneInfo | None = None) -> None:
-    """Set up an empty database, and make again what was derived by other rules; raises `SchemaMismatch`.
+def prepare_database(database: Database, zone: ZoneInfo | None = None) -> None:
+    """Create the schema if the database is empty, check it, and rebuild outdated derived data.
 
-    A new database counts in the zone `wanted`; one that is there goes on in its own.
+    `zone` is used for the counters of a new database; an existing one keeps its zone. Raises `SchemaMismatch`.
     """
     if not _has_schema(database):
-        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a running service need not carry Alembic
+        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a service must not import Alembic
             migrations,
         )
 
         new = migrations.current(database.url) is None
         migrations.ensure_schema(database.url)
-        if new and wanted is not None:
-            counters.ensure_zone(database, wanted)
+        if new and zone is not None:
+            counters.ensure_zone(database, zone)
     database.snapshot(require_columns)
     rebuild_if_outdated(database)
 
 
 def _has_schema(database: Database) -> bool:
-    """Whether the database has the code's schema; false if that cannot be found out."""
+    """Whether the database is at the head revision; False if that cannot be determined."""
     if not database.url.exists:
         return False
     try:
         rows = database.snapshot(lambda tx: tx.execute(health.revision(tx.engine), {}))
-    except Exception:  # noqa: BLE001 -- the caller looks closer, and raises it
+    except Exception:  # noqa: BLE001 -- the caller repeats the check with a precise error
         return False
     return [tuple(row) for row in rows] == [(schema.head_revision(),)]
 
 
 def rebuild_if_outdated(database: Database) -> None:
-    """Make the search index again if another version of Unicode folded and cut it: Python's differ."""
+    """Rebuild the search index if it was built with another Unicode version."""
     if not database.snapshot(is_unicode_current):
         database.transact(lambda tx: is_unicode_current(tx) or rebuild_search(tx))
 
 
 def require_columns(tx: Transaction) -> None:
-    """Raise `SchemaMismatch` if the models have columns that no migration adds: any query could stumble over them.
+    """Raise `SchemaMismatch` if the models have columns that the database lacks.
 
-    The revision does not tell, since a developer adds a field before its migration is written.
+    Comparing revisions is not enough: a developer may add a field before writing its migration.
     """
     if advice := health.missing_migration(tx):
         raise SchemaMismatch(advice)
 
 
 def is_unicode_current(tx: Transaction) -> bool:
-    """Whether the texts are folded as this process folds them."""
+    """Whether the folded texts were made with this process's Unicode version."""
     return _value(tx, UNICODE) == unicodedata.unidata_version
 
 
 def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: bool = True) -> None:
-    """Fold, if not told otherwise, and index every record again; `progress` is told how many of how many."""
-    numbers, done = {resource: _count(tx, resource) for resource in RESOURCES}, 0
-    total = sum(numbers.values())
-    for resource, number in numbers.items():
+    """Rebuild the search index and, if `fold`, the folded texts; `progress` is called with (done, total)."""
+    counts, done = {resource: _count(tx, resource) for resource in RESOURCES}, 0
+    total = sum(counts.values())
+    for resource, count in counts.items():
         tx.cursor.execute(tx.engine.fulltext.clear.format(name=resource.name))
-        if not number:
+        if not count:
             continue
         with tx.engine.fulltext.bulk_load(tx.cursor, resource.name):
-            for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
+            for chunk in storage.chunks(tx, resource, CHUNK_SIZE):
                 if fold:
                     storage.fold_again(tx, resource, chunk)
                 search_index.write(tx, [search_index.entry(tx, resource, *record) for record in chunk])
@@ -94,16 +97,16 @@ def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: b
 
 
 def find_stale_index_entries(tx: Transaction, resource: Resource) -> list[int]:
-    """The ids of records for which the search index holds something else than they say."""
+    """Return the ids of records whose search index entry does not match their values."""
 
     def documents() -> Iterator[list[tuple[int, str]]]:
-        for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
+        for chunk in storage.chunks(tx, resource, CHUNK_SIZE):
             entries = [search_index.entry(tx, resource, identity, values) for identity, values in chunk]
             yield [(entry.key, entry.words) for entry in entries]
 
-    index, follows_time = tx.engine.fulltext, resource.searched_in_order
-    keys = index.find_differences(tx.cursor, resource.name, documents)
-    return sorted({index.id_of(key, follows_time=follows_time) for key in keys})
+    fulltext, follows_time = tx.engine.fulltext, resource.searched_in_order
+    keys = fulltext.find_differences(tx.cursor, resource.name, documents)
+    return sorted({fulltext.id_of(key, follows_time=follows_time) for key in keys})
 
 
 def _value(tx: Transaction, name: str) -> str | None:
@@ -117,7 +120,7 @@ def _set(tx: Transaction, name: str, value: str) -> None:
 
 
 def _count(tx: Transaction, resource: Resource) -> int:
-    return tx.execute(_counted(tx.engine, resource), {})[0][0]
+    return tx.execute(_count_rows(tx.engine, resource), {})[0][0]
 
 
 @cache
@@ -138,5 +141,5 @@ def _insert(engine: Engine) -> Statement:
 
 
 @cache
-def _counted(engine: Engine, resource: Resource) -> Statement:
+def _count_rows(engine: Engine, resource: Resource) -> Statement:
     return compile_statement(engine, select(func.count()).select_from(resource.table))

@@ -1,4 +1,4 @@
-"""The search index: each record's words, kept in the transaction that writes the record."""
+"""Maintain the search index in the transaction that writes the record."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -12,7 +12,7 @@ from machine_monitor.query.schema import Resource
 
 
 class IndexUpdate(NamedTuple):
-    """What a record said before, and what it says now; None where it was not there, or is no more."""
+    """A record's values before and after a write; `before` is None for a new record, `after` for a deleted one."""
 
     resource: Resource
     id: int
@@ -21,7 +21,7 @@ class IndexUpdate(NamedTuple):
 
 
 class IndexEntry(NamedTuple):
-    """A document that leaves an index, or comes in."""
+    """A document to add to the index, or to remove from it (`added` is False)."""
 
     index: str
     key: int
@@ -30,47 +30,47 @@ class IndexEntry(NamedTuple):
 
 
 def enqueue_update(tx: Transaction, change: IndexUpdate) -> None:
-    """Let the index follow a change of a record before the transaction ends."""
+    """Update the index for this record before the transaction ends."""
     tx.defer(write_all, change)
 
 
 def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> IndexEntry:
-    """The entry of a record that says this."""
+    """Build the index entry of a record with these values."""
     instant = values[resource.tiebreakers[0]] if resource.searched_in_order else None
-    index = tx.engine.fulltext
-    words = index.document(document(resource, values))
-    return IndexEntry(resource.name, index.key_of(identity, instant), added=True, words=words)
+    fulltext = tx.engine.fulltext
+    words = fulltext.document(document(resource, values))
+    return IndexEntry(resource.name, fulltext.key_of(identity, instant), added=True, words=words)
 
 
 def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
-    """The words of a record: those of each field, divided, then a word for each facet.
+    """Return a record's tokens: the words of each field, then its facet tokens.
 
-    The divider keeps a phrase from reaching from one field into the next.
+    A separator between fields prevents phrase matches across fields.
     """
     words = []
     for name in resource.searched:
-        texts = _texts_of_list(values, name) if "." in name else (values[name],)
+        texts = _child_texts(values, name) if "." in name else (values[name],)
         for text in texts:
             if text is not None:
                 words += [*cut(text), SEPARATOR]
     return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
 
 
-def _texts_of_list(values: Mapping[str, Any], name: str) -> list[str | None]:
-    """The texts of a list's rows under a name such as `lines.part`."""
-    field, _, of_item = name.partition(".")
-    return [row[of_item] for row in values[field]]
+def _child_texts(values: Mapping[str, Any], name: str) -> list[str | None]:
+    """Return the texts of a field of child rows, such as `lines.part`, one per row."""
+    child_list, _, field = name.partition(".")
+    return [row[field] for row in values[child_list]]
 
 
 def write(tx: Transaction, entries: Iterable[IndexEntry]) -> None:
-    """Write entries, in the order of their keys: FTS5 begins a segment of its own whenever a rowid is not the next."""
-    for (name, added), found in groupby(sorted(entries), key=itemgetter(0, 2)):
+    """Write entries sorted by key: FTS5 starts a new segment whenever a row id is not higher than the last one."""
+    for (name, added), group in groupby(sorted(entries), key=itemgetter(0, 2)):
         text = tx.engine.fulltext.add if added else tx.engine.fulltext.remove
-        tx.cursor.executemany(text.format(name=name), [{"key": entry.key, "words": entry.words} for entry in found])
+        tx.cursor.executemany(text.format(name=name), [{"key": entry.key, "words": entry.words} for entry in group])
 
 
 def write_all(tx: Transaction, changes: list[IndexUpdate]) -> None:
-    """Write what changes of these records make of the index."""
+    """Apply the queued updates; several updates of one record become one."""
     first: dict[tuple[str, int], IndexUpdate] = {}
     last: dict[tuple[str, int], IndexUpdate] = {}
     for change in changes:
