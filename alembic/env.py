@@ -1,15 +1,15 @@
-"""How Alembic runs here: on the connection that `mm migrate` hands over, or on one to the configured database."""
+"""Alembic's environment: run on the connection that `mm migrate` passes, or connect to the configured database."""
 
 from alembic import context
 
 from machine_monitor import config
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.schema import migrations, rendering, search_indexes
 from machine_monitor.models import METADATA
 
 
 def run(connection) -> None:  # noqa: ANN001 -- SQLAlchemy's connection, whose type nothing here needs
-    """Run what the command asked for in the connection's transaction."""
+    """Run the migrations in the connection's transaction."""
     context.configure(
         connection=connection,
         target_metadata=METADATA,
@@ -25,5 +25,5 @@ connection = context.config.attributes.get("connection")
 if connection is not None:
     run(connection)
 else:
-    with migrations.locked(addresses.parse(config.load().database_url)) as own:
+    with migrations.locked(database_urls.parse(config.load().database_url)) as own:
         run(own)

@@ -23,9 +23,9 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.models.accounts.token import Token
 from machine_monitor.services import records
-from machine_monitor.services.accounts import codes
-from machine_monitor.services.audit.history import Author
-from machine_monitor.services.projections import upkeep
+from machine_monitor.services.accounts import generated_secrets
+from machine_monitor.services.audit.history import ChangeContext
+from machine_monitor.services.projections import maintenance
 from machine_monitor.services.records import references
 from machine_monitor.services.records.references import Names
 from machine_monitor.services.records.storage import New
@@ -69,14 +69,14 @@ def fill(url: str, rows: int, *, grown: bool = False) -> float:
     that is created at the end has full pages, and the first writes afterwards have to split each page that they change.
     """
     database = Database(url)
-    upkeep.prepare(database)
+    maintenance.prepare_database(database)
     database.transact(_write_plant)
     # There are no reference cycles here, and searching for them takes a sixth of the time.
     gc.disable()
     source, done, start = data.logs(rows), 0, time.perf_counter()
     with nullcontext() if grown else _indexes_created_at_the_end(database):
         while batch := list(islice(source, BATCH)):
-            author = Author("bench", at=max(log["started_at"] for log in batch))
+            author = ChangeContext("bench", at=max(log["started_at"] for log in batch))
             database.transact(lambda tx, batch=batch, author=author: insert_logs(tx, batch, author))
             done += len(batch)
             _print_progress(done, rows, time.perf_counter() - start)
@@ -96,7 +96,7 @@ def _indexes_created_at_the_end(database: Database) -> Iterator[None]:
         database.transact(lambda tx, definition=definition: tx.cursor.execute(definition))
 
 
-def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: Author) -> None:
+def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: ChangeContext) -> None:
     """Insert a batch of logs, with history, search index and counters."""
     names = Names()
     found = [(values, references.resolve(tx, LOGS, values, names=names)) for values in logs]
@@ -125,7 +125,7 @@ def temporary_copy(path: Path) -> Iterator[Path]:
 
 
 def _write_plant(tx: Transaction) -> None:
-    author = Author("bench", at=data.text_of(data.START))
+    author = ChangeContext("bench", at=data.text_of(data.START))
     for resource, found in ((USERS, data.users()), (MACHINES, data.machines())):
         for values in found:
             records.insert(tx, resource, values, author)
@@ -133,13 +133,13 @@ def _write_plant(tx: Transaction) -> None:
     names = {"name": "bench", "name_folded": "bench", "user": "bench"}
     created, expires = (datetime.fromtimestamp(at, UTC) for at in (data.START, data.FOREVER))
     times = {"created_at": created, "expires_at": expires}
-    tx.session.add(Token(id=1, scope="admin", digest=codes.digest(data.SECRET), **names, **times))
+    tx.session.add(Token(id=1, scope="admin", digest=generated_secrets.digest(data.SECRET), **names, **times))
 
 
 def manifest(rows: int) -> dict[str, Any]:
     """Return what identifies the content of a file: the generated records, and the text of the migrations."""
     scripts = blake2b(digest_size=8)
-    for script in sorted((schema.location() / "versions").glob("*.py")):
+    for script in sorted((schema.migrations_folder() / "versions").glob("*.py")):
         scripts.update(script.read_bytes())
     return {"rows": rows, "records": data.fingerprint(rows), "schema": scripts.hexdigest()}
 

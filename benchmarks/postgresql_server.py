@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks import build
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 
 
 @contextmanager
@@ -35,8 +35,12 @@ def running_server(folder: Path) -> Iterator[str]:
 def filled_database(url: str, rows: int) -> str:
     """Return the URL of the database with `rows` logs; it is filled unless its seed and schema are current."""
     name, wanted = f"logs_{rows}", json.dumps(build.manifest(rows))
-    seeded = addresses.parse(url).url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-    with psycopg.connect(addresses.parse(url).conninfo, autocommit=True) as connection:
+    seeded = (
+        database_urls.parse(url)
+        .sqlalchemy_url.set(drivername="postgresql", database=name)
+        .render_as_string(hide_password=False)
+    )
+    with psycopg.connect(database_urls.parse(url).conninfo, autocommit=True) as connection:
         query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
         found = connection.execute(query, [name]).fetchone()
         if found is not None and found[0] == wanted:
@@ -45,7 +49,7 @@ def filled_database(url: str, rows: int) -> str:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(named))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(named))
         build.fill(seeded, rows)
-        with psycopg.connect(addresses.parse(seeded).conninfo, autocommit=True) as filled:
+        with psycopg.connect(database_urls.parse(seeded).conninfo, autocommit=True) as filled:
             filled.execute("VACUUM ANALYZE")
         connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(named, sql.Literal(wanted)))
     return seeded

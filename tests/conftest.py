@@ -24,9 +24,9 @@ from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import logs
 from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
-from machine_monitor.services.projections import upkeep
+from machine_monitor.services.projections import maintenance
 from proof_table import ENGINES, record_counts
 
 __all__ = ["ENGINES", "record_counts"]
@@ -221,14 +221,14 @@ def calling(app: FastAPI, scheme: str = "http") -> httpx2.AsyncClient:
 
 def prepare(url: str) -> None:
     database = Database(url)
-    upkeep.prepare(database)
+    maintenance.prepare_database(database)
     database.close_writer()
 
 
 def _named(url: str, name: str) -> str:
-    return addresses.parse(url).url.set(database=name).render_as_string(hide_password=False)
+    return database_urls.parse(url).sqlalchemy_url.set(database=name).render_as_string(hide_password=False)
 
 
 def _execute(url: str, statement: str, *names: str) -> None:
-    with psycopg.connect(addresses.parse(url).conninfo, autocommit=True) as connection:
+    with psycopg.connect(database_urls.parse(url).conninfo, autocommit=True) as connection:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

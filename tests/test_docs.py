@@ -20,7 +20,7 @@ from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import metrics
 from machine_monitor.cli.main import app as commands
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.query.language.operators import OPERATORS
 from machine_monitor.suggestions import PROTOTYPE_FIELDS
@@ -141,7 +141,7 @@ async def test_the_python_example_of_the_readme_works(database_url, tmp_path):
             log = {"machine": "Saw", "type": "error", "severity": severity, "attributes": {"temp": 80}}
             assert (await client.post("/logs", json=log)).status_code == 201
         listed = (await client.get("/logs", params={"severity__gte": "major"})).json()["items"]
-    url = addresses.parse(database_url).url.render_as_string(hide_password=False)
+    url = database_urls.parse(database_url).sqlalchemy_url.render_as_string(hide_password=False)
     assert url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://"))
     program = PYTHON.replace("sqlite+aiosqlite:///machine-monitor.db", url)
     command, options = [sys.executable, "-c", program], {"cwd": tmp_path, "capture_output": True, "check": True}

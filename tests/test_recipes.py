@@ -27,7 +27,7 @@ from servers import Service, environment
 pytestmark = [pytest.mark.slow, pytest.mark.untraced]
 
 ROOT = Path(__file__).parents[1]
-NEXT = f"{int(schema.newest()) + 1:04}"
+NEXT = f"{int(schema.head_revision()) + 1:04}"
 MACHINES = [{"name": "Lathe", "sector": "1A"}, {"name": "Saw"}, {"name": "Écluse", "sector": "2B"}]
 LOGS = [
     {"machine": "Lathe", "type": "error", "comment": "The bearing is loud", "started_at": "2025-01-01T00:00:00Z"},
@@ -246,7 +246,7 @@ def comments(client: httpx2.Client, query: str) -> list[str | None]:
 
 def test_the_recipe_for_a_field_works(with_field, database_with_rows, tmp_path):
     moved = with_field.mm("migrate", database_url=database_with_rows)
-    assert f"from {schema.newest()} to {NEXT}" in moved
+    assert f"from {schema.head_revision()} to {NEXT}" in moved
     (tmp_path / "places.csv").write_text("name,location\nÉcluse,Hall 4\n")
     imported = with_field.mm("import", str(tmp_path / "places.csv"), "--json", database_url=database_with_rows)
     assert json.loads(imported)["machines"]["updated"] == 1
@@ -331,7 +331,7 @@ def test_the_recipe_for_a_metric_works(with_metric, database_with_rows):
 
 
 def test_the_recipe_for_a_resource_works(with_resource, database_with_rows, tmp_path):
-    assert f"from {schema.newest()} to {NEXT}" in with_resource.mm("migrate", database_url=database_with_rows)
+    assert f"from {schema.head_revision()} to {NEXT}" in with_resource.mm("migrate", database_url=database_with_rows)
     (tmp_path / "machines.csv").write_text("name,site\nÉcluse,South\n")
     imported = json.loads(
         with_resource.mm("import", str(tmp_path / "machines.csv"), "--json", database_url=database_with_rows)

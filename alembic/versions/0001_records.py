@@ -50,7 +50,7 @@ def _optional(name: str, kind: sa.types.TypeEngine) -> sa.Column:
 
 
 def _create_record(table: str, *members: sa.Column | sa.Constraint) -> None:
-    """Create a table with what every record has; an id is never given out again."""
+    """Create a table with the columns that every record has; ids are never reused (AUTOINCREMENT)."""
     op.create_table(
         table,
         sa.Column("id", INTEGER, nullable=False),
@@ -170,7 +170,7 @@ def _create_logs() -> None:
         _check("logs", "ended_at", "ended_at >= started_at"),
         _check("logs", "down_to", "down_to IS NULL OR down_from IS NOT NULL AND down_to >= down_from"),
     )
-    # `id` is the order of writing, the last word of every order of logs.
+    # `id` is the order of writing, the final tiebreaker of every sort order of logs.
     for columns in (
         ["started_at"],
         ["machine_id", "started_at"],
@@ -182,7 +182,7 @@ def _create_logs() -> None:
 
 
 def _create_folded(table: str, *columns: str) -> None:
-    """Create the table of a resource's folded texts and its words, one row a record."""
+    """Create the table of a resource's folded texts and its words, one row per record."""
     op.create_table(
         f"{table}_folded",
         sa.Column("id", INTEGER, autoincrement=False, nullable=False),
@@ -194,7 +194,7 @@ def _create_folded(table: str, *columns: str) -> None:
 
 
 def _create_legacy_imports() -> None:
-    """Create the table of what came from the legacy tool."""
+    """Create the table that maps legacy records to imported ones."""
     op.create_table(
         "legacy_imports",
         sa.Column("id", INTEGER, nullable=False),
@@ -212,7 +212,7 @@ def _create_legacy_imports() -> None:
 
 
 def _ship_types() -> None:
-    """Write the types that every site begins with, each with the first entry of its history."""
+    """Insert the initial log types, each with the first entry of its history."""
     connection = op.get_bind()
     now = datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat()
     at = now if connection.dialect.name == "sqlite" else f"{now}Z"

@@ -1,6 +1,6 @@
-"""Search indexes, FTS5 on SQLite and tsvector on PostgreSQL, and indexes of status and project.
+"""Add search indexes (FTS5 on SQLite, tsvector on PostgreSQL), and indexes of status and project.
 
-The search indexes are filled when a command next opens the database.
+The next command that opens the database fills the search indexes.
 """
 
 import re
@@ -50,7 +50,7 @@ def _create_vectors(name: str) -> None:
         sa.PrimaryKeyConstraint("id", name=f"pk_{name}_search"),
         sa.ForeignKeyConstraint(["id"], [f"{name}.id"], name=f"fk_{name}_search_id_{name}", ondelete="RESTRICT"),
     )
-    # A pending list makes some searches read what others wrote lately, one by one.
+    # fastupdate=false: otherwise searches must scan the GIN pending list.
     op.create_index(
         f"ix_{name}_search_words",
         f"{name}_search",
@@ -71,7 +71,7 @@ def downgrade() -> None:
 
 
 def _write_words(name: str, searched: tuple[str, ...]) -> None:
-    """Cut the words again from the folded texts, as the earlier revision kept them."""
+    """Restore the `words` column of the previous revision from the folded texts."""
     connection = op.get_bind()
     folded = {column["name"] for column in sa.inspect(connection).get_columns(f"{name}_folded")}
     columns = [

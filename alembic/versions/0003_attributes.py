@@ -1,4 +1,4 @@
-"""What attributes are compared by, beside the folded texts of machines and logs."""
+"""Add the representations by which attributes are compared, beside the folded texts of machines and logs."""
 
 import json
 
@@ -20,7 +20,7 @@ BATCH = 1_000
 def upgrade() -> None:
     for table in TABLES:
         op.add_column(f"{table}_folded", sa.Column("attributes", OBJECT, nullable=True))
-        # A script that is only printed has no rows to read.
+        # In offline mode (`--sql`) there are no rows to read.
         if not op.get_context().as_sql:
             _fill(table)
 
@@ -31,7 +31,7 @@ def downgrade() -> None:
 
 
 def _fill(table: str) -> None:
-    """Write what the attributes that are there are compared by."""
+    """Fill in the representations of existing attributes."""
     connection = op.get_bind()
     find = sa.text(f"SELECT id, CAST(attributes AS text) FROM {table} WHERE CAST(attributes AS text) <> '{{}}'")
     value = "CAST(:document AS json)" if connection.dialect.name == "postgresql" else ":document"

@@ -1,4 +1,4 @@
-"""Counts of logs that each write keeps, filled for the logs that are there; indexes of unfinished logs and of stops."""
+"""Add counters of logs, filled from the existing logs, and partial indexes of unfinished logs and of stops."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 UNFINISHED = sa.text("status IN ('open', 'in_progress') AND deleted_at IS NULL")
 STOPPED = sa.text("down_from IS NOT NULL AND deleted_at IS NULL")
 EVER = sa.text("unit = 'all'")
-# Each field with its units of time; `machine` is kept by the machine's id.
+# Each counted field with its period units; `machine` is counted by the machine's id.
 KEPT = {
     "machine": ("machine_id", ("month",)),
     "type": ("type", ("month", "day")),

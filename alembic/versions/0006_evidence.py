@@ -1,6 +1,6 @@
-"""The history becomes evidence: a hash chain over its entries, which nobody can change or remove any more.
+"""Make the history a tamper-evident, append-only audit log: a hash chain, and triggers against changes.
 
-Also an index of the deleted logs, and the answers that are kept for requests that are sent again.
+Also an index of soft-deleted logs, and a table of stored responses for retried requests (idempotency keys).
 """
 
 import json
@@ -72,7 +72,7 @@ def _create_kept_answers() -> None:
 
 
 def _link(connection: sa.Connection) -> None:
-    """Give the entries that are there their hashes: of the entry before, then of what the entry says."""
+    """Compute the hash chain of the existing entries."""
     after, link = 0, b""
     some = sa.text(f"SELECT seq, {SAID} FROM history WHERE seq > :after ORDER BY seq LIMIT {LINKED_AT_ONCE}")
     update = sa.text("UPDATE history SET hash = :hash WHERE seq = :seq")
@@ -87,7 +87,7 @@ def _link(connection: sa.Connection) -> None:
 
 
 def _instant(at: object) -> str:
-    """The API's text of a time: SQLite keeps it without its `Z`."""
+    """Return a time in API format; SQLite stores it without `Z`."""
     if isinstance(at, str):
         return f"{at}Z"
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"  # ty: ignore[unresolved-attribute] -- a datetime

@@ -1,4 +1,4 @@
-"""Accounts: passwords, sessions, invitations, attempts to sign in, tokens."""
+"""Add accounts: passwords, sessions, invitations, sign-in attempts and API tokens."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -11,9 +11,9 @@ from benchmarks.options import Options
 from benchmarks.queries import READS, QueryGenerator
 from benchmarks.sections import reads, statements
 from benchmarks.targets import LIMIT, NAIVE, PRODUCT, Target
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.engines import POSTGRESQL
-from machine_monitor.database.engines.postgresql.driver import reading_options
+from machine_monitor.database.engines.postgresql.driver import read_options
 from machine_monitor.database.statements import Statement
 
 
@@ -37,13 +37,13 @@ def measure(options: Options) -> dict[str, Any]:
 
 def _statements(url: str, generator: QueryGenerator, options: Options) -> dict[str, Any]:
     """Measure the milliseconds from psycopg's call to the last row."""
-    conninfo = addresses.parse(url).conninfo
-    reading = reading_options(conninfo, statements.TIMEOUT)
+    conninfo = database_urls.parse(url).conninfo
+    reading = read_options(conninfo, statements.TIMEOUT)
     with psycopg.connect(conninfo, autocommit=True, options=reading) as connection:
 
         def run(statement: Statement, values: list[Any]) -> None:
             try:
-                connection.execute(statement.sql, values, prepare=not statement.searching).fetchall()
+                connection.execute(statement.sql, values, prepare=not statement.uses_fulltext).fetchall()
             except errors.QueryCanceled:
                 return  # its time counts as the query timeout
 

@@ -14,7 +14,7 @@ from machine_monitor.database import streams
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services import records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 
 UUID = "00000000-0000-4000-8000-{:012x}"
 
@@ -23,7 +23,7 @@ def fill(url, count, comment="as it was"):
     """Create `count` logs of one machine, with the uuids 0 to `count` - 1."""
 
     def unit(tx):
-        author = Author("test")
+        author = ChangeContext("test")
         machine = MACHINES.create.model_validate({"name": "Saw"})
         records.insert(tx, MACHINES, machine.model_dump(mode="json"), author)
         for number in range(count):
@@ -81,23 +81,23 @@ class PacedClient:
 async def assert_resources_released(app):
     """Assert that no stream holds a slot, a thread or a transaction."""
     database = app.state.database
-    assert database._streams._turns._value == streams.AT_ONCE
+    assert database._streams._slots._value == streams.MAX_STREAMS
     for _ in range(100):
         if not [thread for thread in threading.enumerate() if thread.name.startswith("stream")]:
             break
         await asyncio.sleep(0.01)
     else:
         pytest.fail("the thread of a stream is still running")
-    address = database.address
-    if address.engine.name == "postgresql":
-        with psycopg.connect(address.conninfo) as connection:
+    parsed_url = database.url
+    if parsed_url.engine.name == "postgresql":
+        with psycopg.connect(parsed_url.conninfo) as connection:
             query = (
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE '%in trans%'"
             )
             assert connection.execute(query).fetchall() == [(0,)]
     else:
         # The checkpoint reports busy (1) while a reader is active.
-        with contextlib.closing(sqlite3.connect(address.path)) as connection:
+        with contextlib.closing(sqlite3.connect(parsed_url.path)) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS probe (x)")
             connection.execute("INSERT INTO probe VALUES (1)")
             connection.commit()

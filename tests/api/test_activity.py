@@ -5,7 +5,7 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.models import MACHINES
 from machine_monitor.query.sql.documents import record_statement
-from machine_monitor.services.access.identity import has_accounts
+from machine_monitor.services.access.authentication import has_accounts
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

@@ -83,7 +83,7 @@ async def test_swagger_loads_files_only_from_this_host(client):
 
 
 async def test_a_database_of_another_version_is_not_ready(client, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.schema.newest", lambda: "9999")
+    monkeypatch.setattr("machine_monitor.database.schema.head_revision", lambda: "9999")
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "database-busy", "1")
 

@@ -9,7 +9,7 @@ from api.paced_client import PacedClient, running
 from machine_monitor.models import MACHINES
 from machine_monitor.services import records
 from machine_monitor.services.audit import change_feed
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from query import samples
 
 LISTS = (
@@ -146,7 +146,7 @@ async def test_events_start_after_a_number_and_continue_live(database_url, monke
 
 async def test_events_without_since_start_with_the_next_change_and_send_keepalives(database_url, monkeypatch):
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(change_feed, "COMMENT_SECONDS", 0.02)
+    monkeypatch.setattr(change_feed, "KEEPALIVE_SECONDS", 0.02)
     async with running(database_url) as app:
         client = PacedClient(app, "/events")
         _, _, comment = await client.take(3)
@@ -161,4 +161,4 @@ async def test_events_without_since_start_with_the_next_change_and_send_keepaliv
 
 async def write_a_machine(app):
     values = MACHINES.create.model_validate({"name": "Press"}).model_dump(mode="json")
-    await app.state.database.write(lambda tx: records.insert(tx, MACHINES, values, Author("test")))
+    await app.state.database.write(lambda tx: records.insert(tx, MACHINES, values, ChangeContext("test")))

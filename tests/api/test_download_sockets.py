@@ -18,7 +18,7 @@ from machine_monitor.database import streams
 @pytest.fixture
 def served(sqlite_database_url, unused_tcp_port, monkeypatch):
     """An application served in a thread, and its port."""
-    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 10)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.FETCH_SIZE", 10)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     app = create_app(Settings(database_url=sqlite_database_url, open=True))
     server = uvicorn.Server(uvicorn.Config(app, port=unused_tcp_port, log_level="critical", access_log=False))
@@ -42,9 +42,9 @@ def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_comple
         client.sendall(b"GET /logs.ndjson HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         time.sleep(1)
-        waiting = app.state.database._streams._turns._value
+        waiting = app.state.database._streams._slots._value
         body = b"".join(iter(lambda: client.recv(1 << 20), b""))
     if patience < 1:
-        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.AT_ONCE, False)
+        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS, False)
     else:
-        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.AT_ONCE - 1, True)
+        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS - 1, True)

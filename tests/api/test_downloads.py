@@ -9,18 +9,18 @@ import pytest
 
 from api.paced_client import UUID, PacedClient, assert_resources_released, fill, running
 from machine_monitor.api import streaming
-from machine_monitor.database import addresses, streams
+from machine_monitor.database import database_urls, streams
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseBusy, QueryTimeout
 from machine_monitor.models import LOGS
 from machine_monitor.services import records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 
 
 @pytest.fixture(autouse=True)
 def _few_rows_at_once(monkeypatch):
     for engine in ("sqlite", "postgresql"):
-        monkeypatch.setattr(f"machine_monitor.database.engines.{engine}.driver.ROWS", 10)
+        monkeypatch.setattr(f"machine_monitor.database.engines.{engine}.driver.FETCH_SIZE", 10)
 
 
 async def test_an_export_is_a_consistent_snapshot(database_url):
@@ -33,9 +33,9 @@ async def test_an_export_is_a_consistent_snapshot(database_url):
             for number in range(45):
                 target = records.Target(LOGS, UUID.format(number))
                 if number % 2:
-                    records.delete(tx, target, Author("test"))
+                    records.delete(tx, target, ChangeContext("test"))
             values = LOGS.create.model_validate({"machine": "Saw", "type": "info"}).model_dump(mode="json")
-            records.insert(tx, LOGS, values, Author("test"))
+            records.insert(tx, LOGS, values, ChangeContext("test"))
 
         await app.state.database.write(change)
         rest, ended = await client.rest()
@@ -143,7 +143,7 @@ async def test_the_query_timeout_applies_to_each_part(database_url):
 async def test_a_slow_part_is_cancelled(database_url):
     sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 100000000) SELECT count(*) FROM n"
     async with running(database_url, query_timeout=0.2) as app:
-        parts = app.state.database.stream(Statement(sql, (), {}, searching=True), {}, list)
+        parts = app.state.database.stream(Statement(sql, (), {}, uses_fulltext=True), {}, list)
         with pytest.raises(QueryTimeout):
             await anext(parts)
         await assert_resources_released(app)
@@ -153,7 +153,7 @@ async def test_concurrent_downloads_are_limited_and_do_not_block_lists(database_
     monkeypatch.setattr(streams, "WAIT_SECONDS", 0.1)
     fill(database_url, 45)
     async with running(database_url) as app:
-        clients = [PacedClient(app, "/logs.ndjson") for _ in range(streams.AT_ONCE)]
+        clients = [PacedClient(app, "/logs.ndjson") for _ in range(streams.MAX_STREAMS)]
         for client in clients:
             await client.take(2)
         late = PacedClient(app, "/logs.csv")
@@ -171,9 +171,9 @@ async def test_concurrent_downloads_are_limited_and_do_not_block_lists(database_
 
 @pytest.mark.slow
 async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 1_000)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.FETCH_SIZE", 1_000)
     fill(sqlite_database_url, 100)
-    with sqlite3.connect(addresses.parse(sqlite_database_url).path) as connection:
+    with sqlite3.connect(database_urls.parse(sqlite_database_url).path) as connection:
         names = [row[1] for row in connection.execute("PRAGMA table_info(logs)")]
         chosen = {"id": "NULL", "uuid": "logs.uuid || '-' || n.x"}
         columns = ", ".join(chosen.get(name, f'"{name}"') for name in names)

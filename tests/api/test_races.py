@@ -9,7 +9,7 @@ import pytest
 from api.resource_cases import LOGS, MACHINES, create
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.engines.sqlite import driver
 from machine_monitor.database.statements import Statement
 from machine_monitor.query import lists
@@ -31,13 +31,13 @@ async def filled(client):
 
 def change(database_url: str, *statements: str) -> list[tuple]:
     """Run statements without the application, and return the rows of the last one."""
-    address = addresses.parse(database_url)
-    if address.engine.name == "sqlite":
-        with sqlite3.connect(address.path, isolation_level=None) as connection:
+    parsed_url = database_urls.parse(database_url)
+    if parsed_url.engine.name == "sqlite":
+        with sqlite3.connect(parsed_url.path, isolation_level=None) as connection:
             rows = [connection.execute(statement).fetchall() for statement in statements]
         connection.close()
         return rows[-1]
-    with psycopg.connect(address.conninfo, autocommit=True) as connection:
+    with psycopg.connect(parsed_url.conninfo, autocommit=True) as connection:
         for statement in statements:
             cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
@@ -106,7 +106,7 @@ async def test_a_log_added_while_its_machine_is_renamed_is_found_by_the_new_name
 async def test_a_log_changed_while_its_machine_is_renamed_keeps_its_machine(filled, monkeypatch):
     key, _ = await create(filled, LOGS)
     # The rename has already changed the rows of machine and log; the change of the log has to wait for them.
-    reached, released = pause(monkeypatch, history, "record", when=lambda _, op, *__: op == "rename")
+    reached, released = pause(monkeypatch, history, "append_entries", when=lambda _, op, *__: op == "rename")
     renaming = asyncio.create_task(filled.patch("/machines/pelle 2", json={"name": "Grand Renamed"}))
     await asyncio.to_thread(reached.wait, 10)
     changing = asyncio.create_task(filled.patch(LOGS.path_of(key), json={"comment": "changed"}))
@@ -140,9 +140,9 @@ async def test_many_writers_lose_nothing(filled):
 
 async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlite_database_url, monkeypatch):
     # Patch before the service starts, because it opens its writer connection at startup.
-    monkeypatch.setattr(driver, "connect", partial(driver.connect, busy_seconds=0.05))
+    monkeypatch.setattr(driver, "connect_writer", partial(driver.connect_writer, busy_seconds=0.05))
     async with serving(Settings(database_url=sqlite_database_url)) as client:
-        other = sqlite3.connect(addresses.parse(sqlite_database_url).path, isolation_level=None)
+        other = sqlite3.connect(database_urls.parse(sqlite_database_url).path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         for method, url, body in (("POST", "/users", {"trigram": "A"}), ("DELETE", "/log-types/info", None)):
             answer = await client.request(method, url, json=body)
@@ -159,7 +159,7 @@ async def test_a_slow_query_is_stopped_and_the_next_is_answered(database_url, mo
     async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
             patch.setattr(
-                lists, "compile_list", lambda engine, _: (Statement(SLOW[engine.name], (), {}, searching=True), {})
+                lists, "compile_list", lambda engine, _: (Statement(SLOW[engine.name], (), {}, uses_fulltext=True), {})
             )
             asked = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
             await asyncio.sleep(0.1)

@@ -134,7 +134,7 @@ async def test_twenty_concurrent_repeats_are_executed_once(press, database_url):
 
 
 async def test_a_concurrent_repeat_waits_for_the_first_request_up_to_a_limit(database_url, monkeypatch):
-    monkeypatch.setattr(idempotency, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.2)
     app = create_app(Settings(database_url=database_url, open=True))
     async with app.router.lifespan_context(app), calling(app) as client:
         held = threading.Event()

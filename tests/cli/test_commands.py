@@ -9,7 +9,7 @@ from sqlalchemy import Column, MetaData, Text
 
 from machine_monitor import config
 from machine_monitor.cli import main
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.schema import migrations
 from machine_monitor.models import METADATA
 from machine_monitor.services.checks import health
@@ -54,7 +54,7 @@ def test_serve_listens_on_the_given_address(mm, working_folder, monkeypatch, wor
 
 
 def test_migrate_may_run_twice(mm, empty_url):
-    newest = migrations.newest()
+    newest = migrations.head_revision()
     assert mm("migrate", database_url=empty_url)[1].endswith(f"from nothing to {newest}\n")
     assert mm("migrate", database_url=empty_url)[1].endswith(f"already at {newest}\n")
 
@@ -72,8 +72,8 @@ def test_counters_are_rebuilt_after_a_change_of_time_zone(mm, empty_url, monkeyp
 
 @pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])
 def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision, advice):
-    address = addresses.parse(database_url)
-    with migrations.locked(address) as connection:
+    parsed_url = database_urls.parse(database_url)
+    with migrations.locked(parsed_url) as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
     for words in (["user", "list"], ["serve"], ["migrate"]):
         code, _, err = mm(*words, database_url=database_url)
@@ -110,7 +110,7 @@ def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words
 def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_url):
     code, out, err = mm("migrate", database_url=empty_url)
     assert code == 0
-    assert f"from nothing to {migrations.newest()}" in out
+    assert f"from nothing to {migrations.head_revision()}" in out
     assert "(machines.location)" in err
 
 

@@ -21,7 +21,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations, tokens
-from machine_monitor.services.projections import counters, upkeep
+from machine_monitor.services.projections import counters, maintenance
 from servers import free_port
 
 CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))
@@ -71,12 +71,12 @@ def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are r
     url = f"sqlite:///{tmp_path_factory.mktemp('console') / 'plant.db'}"
     settings = Settings(database_url=url, timezone="Europe/Paris")
     database = Database(url)
-    upkeep.prepare(database)
-    counters.refresh(database, settings.zone)
+    maintenance.prepare_database(database)
+    counters.ensure_zone(database, settings.zone)
     demo.fill(database, demo.plan(12, 600, until=datetime.now(settings.zone)))
     for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
         database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed()))
-    token = database.transact(lambda tx: tokens.make(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
+    token = database.transact(lambda tx: tokens.issue(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
     port = free_port()
     running = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, **server.options(settings)))
     thread = threading.Thread(target=running.run)

@@ -10,13 +10,13 @@ from sqlalchemy import Column, ForeignKey, Index, MetaData, Table, create_engine
 from sqlalchemy import text as sql
 
 import machine_monitor.models
-from machine_monitor.database import addresses, schema
+from machine_monitor.database import database_urls, schema
 from machine_monitor.database.kinds import INTEGER, TEXT
 from machine_monitor.database.schema import autogenerate, migrations, rendering
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.models import METADATA
 
-LAST = schema.newest()
+LAST = schema.head_revision()
 NEXT = f"{int(LAST) + 1:04}"
 MACHINE = """INSERT INTO machines (id, name, name_key, attributes, version, created_at, updated_at)
 VALUES ({0}, 'm{0}', 'm{0}', '{{}}', 1, '2025-01-01T00:00:00', '2025-01-01T00:00:00')"""
@@ -29,12 +29,14 @@ LOG = """INSERT INTO logs
 @pytest.fixture
 def versions(tmp_path, monkeypatch):
     """A copy of the folder of migrations, which a test may add to."""
-    folder = shutil.copytree(schema.location(), tmp_path / "alembic", ignore=shutil.ignore_patterns("__pycache__"))
+    folder = shutil.copytree(
+        schema.migrations_folder(), tmp_path / "alembic", ignore=shutil.ignore_patterns("__pycache__")
+    )
     for module in (schema, migrations, autogenerate):
-        monkeypatch.setattr(module, "location", lambda: folder)
-    schema.newest.cache_clear()
+        monkeypatch.setattr(module, "migrations_folder", lambda: folder)
+    schema.head_revision.cache_clear()
     yield folder / "versions"
-    schema.newest.cache_clear()
+    schema.head_revision.cache_clear()
 
 
 @pytest.fixture
@@ -72,9 +74,9 @@ def spelled(index) -> str:
 
 def shape(url: str) -> dict[str, dict]:
     """Return the columns, indexes and constraints of each table, as reflected from the database."""
-    address = addresses.parse(url)
+    parsed_url = database_urls.parse(url)
     drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
-    engine = create_engine(address.url.set(drivername=drivers[address.engine.name]))
+    engine = create_engine(parsed_url.sqlalchemy_url.set(drivername=drivers[parsed_url.engine.name]))
     found = inspect(engine)
     tables = {
         table: {
@@ -88,7 +90,7 @@ def shape(url: str) -> dict[str, dict]:
         for table in found.get_table_names()
         if "_search" not in table
     }
-    if address.engine.name == "sqlite":
+    if parsed_url.engine.name == "sqlite":
         with engine.connect() as connection:
             for name, definition in connection.execute(sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")):
                 if name in tables:
@@ -98,7 +100,7 @@ def shape(url: str) -> dict[str, dict]:
 
 
 def execute(url: str, *statements: str) -> list[tuple]:
-    with migrations.locked(addresses.parse(url)) as connection:
+    with migrations.locked(database_urls.parse(url)) as connection:
         for statement in statements:
             found = connection.exec_driver_sql(statement)
         return [tuple(row) for row in found] if found.returns_rows else []
@@ -123,7 +125,7 @@ def test_a_new_text_field_gets_a_column_and_a_folded_column(versions, models, tm
     assert "###" not in text
     assert ruff("check", "--no-cache", str(path)) == "All checks passed!\n"
     assert "already formatted" in ruff("format", "--no-cache", "--check", str(path))
-    assert schema.newest.__wrapped__() == NEXT
+    assert schema.head_revision.__wrapped__() == NEXT
 
 
 def test_no_file_is_written_without_a_difference(versions, monkeypatch, capsys):
@@ -145,14 +147,14 @@ def test_an_invalid_migration_name_gives_a_clear_error(name):
 
 @pytest.mark.usefixtures("versions")
 def test_rebuilding_a_table_preserves_its_rows(models, database_url):
-    address = addresses.parse(database_url)
+    parsed_url = database_urls.parse(database_url)
     before = shape(database_url)
     execute(database_url, *[MACHINE.format(number) for number in (1, 2, 3)], LOG, "DELETE FROM machines WHERE id = 3")
     add_sites(models)
     path = autogenerate.write_migration("add_sites")
-    schema.newest.cache_clear()
-    migrations.upgrade(address)
-    migrations.check(address)
+    schema.head_revision.cache_clear()
+    migrations.upgrade(parsed_url)
+    migrations.check(parsed_url)
     after = shape(database_url)
     assert {*after} == {*before, "sites"}
     for table in before:
@@ -163,26 +165,26 @@ def test_rebuilding_a_table_preserves_its_rows(models, database_url):
     assert "site_id" in str(after["machines"]["references"])
     assert "sites" in str(after["machines"]["references"])
     assert execute(database_url, "SELECT count(*) FROM logs JOIN machines ON machines.id = logs.machine_id") == [(1,)]
-    if address.engine.name == "sqlite":
+    if parsed_url.engine.name == "sqlite":
         assert after["sites"]["ids"] is after["machines"]["ids"] is True
         # The id of a deleted machine is not reused.
         assert execute(database_url, "SELECT seq FROM sqlite_sequence WHERE name = 'machines'") == [(3,)]
-    migrations.downgrade(address, LAST)
+    migrations.downgrade(parsed_url, LAST)
     assert shape(database_url) == before
     assert "sqlite_autoincrement=True" in path.read_text()
 
 
 @pytest.mark.usefixtures("versions")
 def test_a_table_is_not_rebuilt_without_autoincrement(models, sqlite_database_url):
-    address = addresses.parse(sqlite_database_url)
+    parsed_url = database_urls.parse(sqlite_database_url)
     execute(sqlite_database_url, MACHINE.format(1))
     add_sites(models)
     path = autogenerate.write_migration("add_sites")
     path.write_text(path.read_text().replace(', table_kwargs={"sqlite_autoincrement": True}', ""))
-    schema.newest.cache_clear()
+    schema.head_revision.cache_clear()
     with pytest.raises(SchemaMismatch, match="table_kwargs"):
-        migrations.upgrade(address)
-    assert migrations.current(address) == LAST
+        migrations.upgrade(parsed_url)
+    assert migrations.current(parsed_url) == LAST
 
 
 def test_the_named_types_are_those_of_the_models():

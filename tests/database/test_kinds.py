@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 
-from machine_monitor.database.kinds import EVIDENCE, OBJECT, TIME, rank
+from machine_monitor.database.kinds import OBJECT, TIME, VERBATIM_JSON, rank
 from servers import environment
 
 AT = datetime(2025, 7, 25, 13, 18, 25, tzinfo=UTC)
@@ -40,7 +40,7 @@ def compiled(url: str, *words: str) -> list[str]:
         (TIME.column_type, AT.replace(microsecond=500_000), "2025-07-25T13:18:25.500000"),
         (SIZE, "large", 1),
         (OBJECT.column_type, {"b": 1.0, "a": "é"}, '{"b":1.0,"a":"é"}'),
-        (EVIDENCE.column_type, {"a": [None, 1]}, '{"a":[null,1]}'),
+        (VERBATIM_JSON.column_type, {"a": [None, 1]}, '{"a":[null,1]}'),
     ],
 )
 def test_a_value_has_the_stored_form_of_the_service_and_round_trips(kind, value, stored):

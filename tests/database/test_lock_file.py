@@ -31,13 +31,13 @@ def written(sqlite_database_url):
 
 
 def lock_path(database: Database) -> Path:
-    return database.address.path.with_name(f"{database.address.path.name}-lock")
+    return database.url.path.with_name(f"{database.url.path.name}-lock")
 
 
 @contextmanager
 def hold_lock(database: Database):
     """Hold the lock as another process would."""
-    with closing(LockFile(database.address.path)) as other, other.held(0):
+    with closing(LockFile(database.url.path)) as other, other.held(0):
         yield
 
 
@@ -60,20 +60,20 @@ def test_a_transaction_holds_the_lock_until_it_ends(written):
 
 
 def test_a_migration_holds_the_lock(written):
-    with migrations.locked(written.address):
+    with migrations.locked(written.url):
         assert is_locked(written)
     assert not is_locked(written)
 
 
 def test_commit_and_checkpoint_happen_while_the_lock_is_held(written, monkeypatch):
-    monkeypatch.setattr(driver, "LOG_PAGES", 1)
+    monkeypatch.setattr(driver, "WAL_AUTOCHECKPOINT_PAGES", 1)
     moved = []
     release = fcntl.flock
 
     def watched(opened, operation):
         if operation == fcntl.LOCK_UN:
             # Look at the database file alone, without its write-ahead log.
-            with closing(sqlite3.connect(f"{written.address.path.as_uri()}?immutable=1", uri=True)) as file:
+            with closing(sqlite3.connect(f"{written.url.path.as_uri()}?immutable=1", uri=True)) as file:
                 moved.append(file.execute(NAMES).fetchall())
         release(opened, operation)
 
@@ -106,11 +106,11 @@ def test_an_unusable_lock_file_is_logged(written, caplog):
 
 def test_every_user_who_may_write_to_the_database_may_open_the_lock_file(written, monkeypatch):
     """If root or a group member runs a command first, the service can still open the lock file; other users cannot."""
-    written.address.path.chmod(0o660)
+    written.url.path.chmod(0o660)
     if os.geteuid() == 0:
-        os.chown(written.address.path, 1234, 1235)
+        os.chown(written.url.path, 1234, 1235)
     written.transact(lambda _: None)
-    database, lock = written.address.path.stat(), lock_path(written).stat()
+    database, lock = written.url.path.stat(), lock_path(written).stat()
     assert (lock.st_mode & 0o777, lock.st_uid, lock.st_gid) == (0o660, database.st_uid, database.st_gid)
     written.close_writer()
     lock_path(written).unlink()

@@ -9,9 +9,9 @@ from alembic.migration import MigrationContext
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
-from machine_monitor.database.kinds import EVIDENCE, OBJECT, TIME
+from machine_monitor.database.kinds import OBJECT, TIME, VERBATIM_JSON
 from machine_monitor.database.schema import migrations, rendering
 from machine_monitor.errors import MonitorError, SchemaMismatch
 from machine_monitor.models.accounts.token import TokenCreate
@@ -21,18 +21,18 @@ from query import samples
 
 SET_UP = """
 import sys
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.schema import migrations, rendering
-migrations.{}(addresses.parse(sys.argv[1]))
+migrations.{}(database_urls.parse(sys.argv[1]))
 """
 
 
 def execute(url: str, *statements: str) -> list[tuple]:
-    address = addresses.parse(url)
-    if address.engine.name == "sqlite":
-        connection = sqlite3.connect(address.path, isolation_level=None)
+    parsed_url = database_urls.parse(url)
+    if parsed_url.engine.name == "sqlite":
+        connection = sqlite3.connect(parsed_url.path, isolation_level=None)
     else:
-        connection = psycopg.connect(address.conninfo, autocommit=True)
+        connection = psycopg.connect(parsed_url.conninfo, autocommit=True)
     try:
         for statement in statements:
             cursor = connection.execute(statement)
@@ -43,11 +43,11 @@ def execute(url: str, *statements: str) -> list[tuple]:
 
 def files(url: str) -> set[str]:
     """Return the files next to an SQLite database that do not belong to it."""
-    address = addresses.parse(url)
-    if address.engine.name != "sqlite":
+    parsed_url = database_urls.parse(url)
+    if parsed_url.engine.name != "sqlite":
         return set()
-    own = {f"{address.path.name}{tail}" for tail in ("", "-wal", "-shm", "-lock")}
-    return {path.name for path in address.path.parent.iterdir()} - own
+    own = {f"{parsed_url.path.name}{tail}" for tail in ("", "-wal", "-shm", "-lock")}
+    return {path.name for path in parsed_url.path.parent.iterdir()} - own
 
 
 def counts(url: str) -> dict[str, int]:
@@ -62,53 +62,53 @@ async def fill(url: str) -> list[dict]:
 
 
 def test_an_empty_database_is_migrated_to_the_newest_revision_once(empty_url):
-    address = addresses.parse(empty_url)
-    assert migrations.current(address) is None
-    done = migrations.upgrade(address)
-    assert (done.before, done.after, done.copy) == (None, migrations.newest(), None)
-    assert migrations.current(address) == migrations.newest()
-    again = migrations.upgrade(address)
-    assert (again.before, again.after, again.copy) == (migrations.newest(), migrations.newest(), None)
-    migrations.prepare(address)
-    migrations.check(address)
+    parsed_url = database_urls.parse(empty_url)
+    assert migrations.current(parsed_url) is None
+    done = migrations.upgrade(parsed_url)
+    assert (done.before, done.after, done.copy) == (None, migrations.head_revision(), None)
+    assert migrations.current(parsed_url) == migrations.head_revision()
+    again = migrations.upgrade(parsed_url)
+    assert (again.before, again.after, again.copy) == (migrations.head_revision(), migrations.head_revision(), None)
+    migrations.ensure_schema(parsed_url)
+    migrations.check(parsed_url)
     assert files(empty_url) == set()
     assert counts(empty_url)["log_types"] == 7
 
 
 async def test_downgrade_and_upgrade_keep_existing_rows(empty_url):
-    address = addresses.parse(empty_url)
+    parsed_url = database_urls.parse(empty_url)
     await fill(empty_url)
     before = counts(empty_url)
-    down = migrations.downgrade(address, "base")
-    assert (down.before, down.after, migrations.current(address)) == (migrations.newest(), None, None)
-    if address.engine.name == "sqlite":
+    down = migrations.downgrade(parsed_url, "base")
+    assert (down.before, down.after, migrations.current(parsed_url)) == (migrations.head_revision(), None, None)
+    if parsed_url.engine.name == "sqlite":
         assert down.copy is not None
         assert counts(f"sqlite:///{down.copy}") == before
         assert execute(f"sqlite:///{down.copy}", "PRAGMA integrity_check") == [("ok",)]
         assert files(empty_url) == {down.copy.name}
-    migrations.upgrade(address)
-    migrations.check(address)
+    migrations.upgrade(parsed_url)
+    migrations.check(parsed_url)
     assert counts(empty_url)["logs"] == 0
     assert len(await fill(empty_url)) == len(samples.LOGS)
 
 
 async def test_existing_attributes_can_be_filtered_after_a_migration(empty_url):
     await fill(empty_url)
-    address = addresses.parse(empty_url)
+    parsed_url = database_urls.parse(empty_url)
     kept = [f"SELECT id, CAST(attributes AS text) FROM {table}_folded ORDER BY id" for table in ("logs", "machines")]
     before = [execute(empty_url, query) for query in kept]
-    migrations.downgrade(address, "0003-1")
-    migrations.upgrade(address)
+    migrations.downgrade(parsed_url, "0003-1")
+    migrations.upgrade(parsed_url)
     assert [execute(empty_url, query) for query in kept] == before
     assert sum(document is not None for rows in before for _, document in rows) == 8
 
 
 async def test_downgrading_accounts_keeps_the_users(empty_url):
     await fill(empty_url)
-    address = addresses.parse(empty_url)
+    parsed_url = database_urls.parse(empty_url)
 
     def open_accounts(tx):
-        tokens.make(tx, "ABC", TokenCreate(name="x", scope="read"))
+        tokens.issue(tx, "ABC", TokenCreate(name="x", scope="read"))
         invitations.set_password(tx, "ABC", "hash")
         invitations.invite(tx, "DEF")
         sessions.begin(tx, "ABC")
@@ -121,17 +121,17 @@ async def test_downgrading_accounts_keeps_the_users(empty_url):
     held = [execute(empty_url, f"SELECT count(*) FROM {table}") for table in tables]
     assert held == [[(1,)], [(1,)], [(1,)], [(1,)], [(2,)]]
     before = counts(empty_url)
-    migrations.downgrade(address, "0004")
+    migrations.downgrade(parsed_url, "0004")
     assert counts(empty_url) == before
-    migrations.upgrade(address)
-    migrations.check(address)
+    migrations.upgrade(parsed_url)
+    migrations.check(parsed_url)
     assert counts(empty_url) == before
     assert execute(empty_url, "SELECT count(*) FROM tokens") == [(0,)]
 
 
 async def test_a_second_upgrade_changes_no_row(empty_url):
     logs = await fill(empty_url)
-    migrations.upgrade(addresses.parse(empty_url))
+    migrations.upgrade(database_urls.parse(empty_url))
     assert files(empty_url) == set()
     async with serving(Settings(database_url=empty_url)) as client:
         assert await samples.collect(client, "logs", expand="machine,type,user") == logs
@@ -139,33 +139,33 @@ async def test_a_second_upgrade_changes_no_row(empty_url):
 
 def test_a_new_migration_uses_database_types_not_model_types(database_url):
     options = {"sqlalchemy_module_prefix": "sa.", "user_module_prefix": None, "render_item": None}
-    with migrations.locked(addresses.parse(database_url)) as connection:
+    with migrations.locked(database_urls.parse(database_url)) as connection:
         context = AutogenContext(MigrationContext.configure(connection), opts=options)
         written = [
-            rendering.render_item("type", kind.column_type, context) for kind in (TIME, OBJECT, EVIDENCE, SEVERITY)
+            rendering.render_item("type", kind.column_type, context) for kind in (TIME, OBJECT, VERBATIM_JSON, SEVERITY)
         ]
     assert written == ["TIME", "OBJECT", "TEXT", "sa.SmallInteger()"]
     assert {line.partition(" = ")[0] for line in context.imports} == {"TIME", "OBJECT", "TEXT"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["upgrade", "prepare"])
+@pytest.mark.parametrize("verb", ["upgrade", "ensure_schema"])
 def test_concurrent_processes_set_up_a_database_once(empty_url, verb):
     command = [sys.executable, "-c", SET_UP.format(verb), empty_url]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     told = [process.communicate(timeout=60)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], told
     assert counts(empty_url)["log_types"] == 7
-    migrations.check(addresses.parse(empty_url))
+    migrations.check(database_urls.parse(empty_url))
 
 
 def test_a_newer_database_is_refused_with_advice(empty_url):
-    address = addresses.parse(empty_url)
-    migrations.upgrade(address)
+    parsed_url = database_urls.parse(empty_url)
+    migrations.upgrade(parsed_url)
     execute(empty_url, "UPDATE alembic_version SET version_num = 'ffff'")
-    for refuse in (migrations.prepare, migrations.upgrade, lambda place: migrations.downgrade(place, "base")):
+    for refuse in (migrations.ensure_schema, migrations.upgrade, lambda place: migrations.downgrade(place, "base")):
         with pytest.raises(SchemaMismatch) as refused:
-            refuse(address)
+            refuse(parsed_url)
         assert "ffff" in str(refused.value)
         assert "pip install --upgrade" in str(refused.value)
     assert counts(empty_url)["log_types"] == 7
@@ -173,19 +173,19 @@ def test_a_newer_database_is_refused_with_advice(empty_url):
 
 
 def test_an_older_database_is_refused_with_the_migrate_command(empty_url, monkeypatch):
-    address = addresses.parse(empty_url)
-    migrations.upgrade(address)
-    monkeypatch.setattr(migrations, "newest", lambda: "9999")
+    parsed_url = database_urls.parse(empty_url)
+    migrations.upgrade(parsed_url)
+    monkeypatch.setattr(migrations, "head_revision", lambda: "9999")
     with pytest.raises(SchemaMismatch, match="mm migrate"):
-        migrations.prepare(address)
-    if address.engine.name == "sqlite":
-        done = migrations.upgrade(address)
+        migrations.ensure_schema(parsed_url)
+    if parsed_url.engine.name == "sqlite":
+        done = migrations.upgrade(parsed_url)
         assert done.copy is not None
         assert counts(f"sqlite:///{done.copy}")["log_types"] == 7
 
 
 async def test_an_api_does_not_start_on_another_schema(empty_url):
-    migrations.upgrade(addresses.parse(empty_url))
+    migrations.upgrade(database_urls.parse(empty_url))
     execute(empty_url, "UPDATE alembic_version SET version_num = 'ffff'")
     with pytest.raises(SchemaMismatch, match="pip install"):
         async with serving(Settings(database_url=empty_url)):
@@ -209,18 +209,18 @@ INSERT INTO logs
 
 
 def test_a_migration_that_would_leave_orphans_is_rolled_back(sqlite_database_url):
-    address = addresses.parse(sqlite_database_url)
-    with pytest.raises(SchemaMismatch, match="taken back"), migrations.locked(address) as connection:
+    parsed_url = database_urls.parse(sqlite_database_url)
+    with pytest.raises(SchemaMismatch, match="taken back"), migrations.locked(parsed_url) as connection:
         connection.exec_driver_sql(ORPHAN)
     assert counts(sqlite_database_url)["logs"] == 0
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(database_url):
-    address = addresses.parse(database_url)
+    parsed_url = database_urls.parse(database_url)
     before = counts(database_url)
 
     def fail() -> None:
-        with migrations.locked(address) as connection:
+        with migrations.locked(parsed_url) as connection:
             connection.exec_driver_sql("DELETE FROM log_types_folded")
             connection.exec_driver_sql("ALTER TABLE history ADD COLUMN extra TEXT")
             raise ZeroDivisionError
@@ -228,7 +228,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(database_url):
     with pytest.raises(ZeroDivisionError):
         fail()
     assert counts(database_url) == before
-    migrations.check(address)
+    migrations.check(parsed_url)
 
 
 @pytest.mark.parametrize("statement", [ORPHAN, "DELETE FROM log_types WHERE code = 'info'"])
@@ -244,20 +244,20 @@ def test_a_file_that_is_not_a_database_gives_a_clear_error_and_is_not_changed(tm
     path = tmp_path / "notes.txt"
     path.write_text("not a database, " * 100)
     with pytest.raises(MonitorError):
-        migrations.prepare(addresses.parse(f"sqlite:///{path}"))
+        migrations.ensure_schema(database_urls.parse(f"sqlite:///{path}"))
     assert path.read_text() == "not a database, " * 100
 
 
 def test_a_database_with_tables_of_another_program_is_not_changed(empty_url):
-    address = addresses.parse(empty_url)
-    with migrations.locked(address) as connection:
+    parsed_url = database_urls.parse(empty_url)
+    with migrations.locked(parsed_url) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")
-    for attempt in (migrations.current, migrations.prepare, migrations.upgrade):
+    for attempt in (migrations.current, migrations.ensure_schema, migrations.upgrade):
         with pytest.raises(SchemaMismatch, match="customers"):
-            attempt(address)
+            attempt(parsed_url)
 
 
 def test_the_revision_is_read_while_another_writes(sqlite_database_url):
-    address = addresses.parse(sqlite_database_url)
-    with migrations.locked(address):
-        assert migrations.current(address) == migrations.newest()
+    parsed_url = database_urls.parse(sqlite_database_url)
+    with migrations.locked(parsed_url):
+        assert migrations.current(parsed_url) == migrations.head_revision()

@@ -10,7 +10,7 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.errors import QueryTimeout
 
 ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s"
-SHORT = Statement("SELECT 1", (), {}, searching=False)
+SHORT = Statement("SELECT 1", (), {}, uses_fulltext=False)
 LIMIT = 0.4
 
 
@@ -39,7 +39,9 @@ async def test_an_endless_query_is_cancelled_and_does_not_block_others(impatient
 
 
 async def test_many_endless_queries_do_not_block_a_short_one(impatient):
-    endless = [asyncio.create_task(impatient.fetch(Statement(ENDLESS, (), {}, searching=False), {})) for _ in range(4)]
+    endless = [
+        asyncio.create_task(impatient.fetch(Statement(ENDLESS, (), {}, uses_fulltext=False), {})) for _ in range(4)
+    ]
     await asyncio.sleep(0.05)
     assert [tuple(row) for row in await impatient.fetch(SHORT, {})] == [(1,)]
     if impatient.engine is SQLITE:

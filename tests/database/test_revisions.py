@@ -33,12 +33,12 @@ SPELLINGS = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder that contains the first migration."""
-    monkeypatch.setattr(schema, "location", lambda: tmp_path)
-    schema.newest.cache_clear()
+    monkeypatch.setattr(schema, "migrations_folder", lambda: tmp_path)
+    schema.head_revision.cache_clear()
     (tmp_path / "versions").mkdir()
     (tmp_path / "versions/0001_first.py").write_text(FIRST)
     yield tmp_path
-    schema.newest.cache_clear()
+    schema.head_revision.cache_clear()
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -47,13 +47,13 @@ def test_the_newest_revision_is_alembics_head(folder, spelling):
     # Files that Alembic ignores.
     for name in ("__init__.py", ".#0002_second.py", "notes.txt"):
         (folder / "versions" / name).write_text("revision = '0009'\n")
-    assert schema.newest() == ScriptDirectory(str(folder)).get_current_head() != "0001"
+    assert schema.head_revision() == ScriptDirectory(str(folder)).get_current_head() != "0001"
 
 
 def test_a_merge_revision_is_supported(folder):
     for name, follows in (("0002", "'0001'"), ("0003", "'0001'"), ("0004", "('0002', '0003')")):
         (folder / f"versions/{name}.py").write_text(f"revision = '{name}'\ndown_revision = {follows}\n")
-    assert schema.newest() == ScriptDirectory(str(folder)).get_current_head() == "0004"
+    assert schema.head_revision() == ScriptDirectory(str(folder)).get_current_head() == "0004"
 
 
 @pytest.mark.parametrize(("revision", "said"), [("0002", "have the revision 0002"), ("0003", r"0002, 0003")])
@@ -61,11 +61,14 @@ def test_two_heads_give_a_clear_error(folder, revision, said):
     (folder / "versions/0002_a.py").write_text('revision = "0002"\ndown_revision = "0001"\n')
     (folder / "versions/0002_b.py").write_text(f'revision = "{revision}"\ndown_revision = "0001"\n')
     with pytest.raises(SchemaMismatch, match=said):
-        schema.newest()
+        schema.head_revision()
 
 
 def test_the_revision_of_this_code_is_read_without_alembic():
-    head = ScriptDirectory(str(schema.location())).get_current_head()
-    code = "import sys; from machine_monitor.database import schema; print(schema.newest(), 'alembic' in sys.modules)"
+    head = ScriptDirectory(str(schema.migrations_folder())).get_current_head()
+    code = (
+        "import sys; from machine_monitor.database import schema; "
+        "print(schema.head_revision(), 'alembic' in sys.modules)"
+    )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert told.split() == [head, "False"]

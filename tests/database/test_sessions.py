@@ -12,7 +12,7 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseBusy
 from machine_monitor.models.accounts.tables import Attempt
 
-COUNT = Statement("SELECT count(*) FROM attempts", (), {}, searching=False)
+COUNT = Statement("SELECT count(*) FROM attempts", (), {}, uses_fulltext=False)
 
 
 def attempt(subject, **values):
@@ -87,7 +87,7 @@ async def test_a_statement_sees_entities_that_were_added_before_it(database):
         tx.defer(lambda later, items: later.session.add_all(map(attempt, items)), "b")
         tx.session.execute(delete(Attempt).where(Attempt.subject == "none"))
         tx.session.add(attempt("c"))
-        return tx.run(COUNT, {})[0][0]
+        return tx.execute(COUNT, {})[0][0]
 
     assert await database.write(unit) == 2
     assert await subjects(database) == ["a", "b", "c"]
@@ -102,7 +102,7 @@ async def test_a_session_neither_commits_nor_sends_extra_statements(database, mo
         tx.session.flush()
         with pytest.raises(RuntimeError, match="committed by"):
             tx.session.commit()
-        with pytest.raises(RuntimeError, match="undone by"):
+        with pytest.raises(RuntimeError, match="roll back a unit"):
             tx.session.rollback()
         tx.session.close()
         assert tx.is_open

@@ -4,7 +4,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models import MACHINES
 from machine_monitor.models.machine import MachineCreate
 from machine_monitor.services import records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 
 
 def test_planner_statistics_are_updated_after_ten_percent_growth(sqlite_database_url):
@@ -12,7 +12,7 @@ def test_planner_statistics_are_updated_after_ten_percent_growth(sqlite_database
 
     def add(tx, first: int, last: int) -> None:
         for number in range(first, last + 1):
-            records.create(tx, MACHINES, MachineCreate(name=f"machine {number}"), Author(via="test"))
+            records.create(tx, MACHINES, MachineCreate(name=f"machine {number}"), ChangeContext(via="test"))
 
     there = 0
     for reached, known in ((100, 100), (109, 100), (112, 112)):

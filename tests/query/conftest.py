@@ -4,7 +4,7 @@ import pytest_asyncio
 from conftest import ENGINES, new_database, serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.services.access.identity import has_accounts
+from machine_monitor.services.access.authentication import has_accounts
 from query import samples
 
 

@@ -43,7 +43,7 @@ from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
 from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection, Summary, folded_table
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
+from machine_monitor.services.access.permissions import MANAGE_RECORDS, READ
 
 METADATA = MetaData()
 
@@ -312,7 +312,7 @@ def create_tables(tx) -> None:
         for ddl in (CreateTable(made), *map(CreateIndex, made.indexes)):
             tx.cursor.execute(str(ddl.compile(dialect=tx.engine.dialect)))
     for resource in RESOURCES:
-        for statement in tx.engine.index.create:
+        for statement in tx.engine.fulltext.create:
             tx.cursor.execute(statement.format(name=resource.name))
 
 
@@ -332,7 +332,7 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
     ) -> Response:
         return responses.page_response(request, await lists.fetch(database, query))
 
-    @router.post(path, dependencies=[needs(KEEP_RECORDS)], **create_operation(resource), **operation("create"))
+    @router.post(path, dependencies=[needs(MANAGE_RECORDS)], **create_operation(resource), **operation("create"))
     async def create(body: create_schema, write: WriteOnce) -> Response:
         return await write.create(path, resource, body)
 
@@ -353,19 +353,19 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
         return responses.record_response(await records.read(database, resource, key, selection), known, selection)
 
     @router.put(
-        f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **replace_operation(resource), **operation("replace")
+        f"{path}/{{key}}", dependencies=[needs(MANAGE_RECORDS)], **replace_operation(resource), **operation("replace")
     )
     async def replace(key: Name, body: replace_schema, write: Write) -> Response:
         return responses.write_response(path, await write.replace(resource, key, body))
 
     @router.patch(
-        f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **update_operation(resource), **operation("update")
+        f"{path}/{{key}}", dependencies=[needs(MANAGE_RECORDS)], **update_operation(resource), **operation("update")
     )
     async def update(key: Name, body: update_schema, write: Write) -> Response:
         return responses.write_response(path, await write.update(resource, key, body))
 
     @router.delete(
-        f"{path}/{{key}}", dependencies=[needs(KEEP_RECORDS)], **delete_operation(resource), **operation("delete")
+        f"{path}/{{key}}", dependencies=[needs(MANAGE_RECORDS)], **delete_operation(resource), **operation("delete")
     )
     async def delete(key: Name, write: Write) -> Response:
         await write.delete(resource, key)
@@ -373,7 +373,7 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
 
     @router.post(
         f"{path}/{{key}}/restore",
-        dependencies=[needs(KEEP_RECORDS)],
+        dependencies=[needs(MANAGE_RECORDS)],
         **restore_operation(resource),
         **operation("restore"),
     )

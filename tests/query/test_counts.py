@@ -3,7 +3,7 @@ import sqlite3
 import psycopg
 import pytest
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from query import samples
 
 MANY = 10_001
@@ -30,12 +30,12 @@ async def many(client, database_url):
     """More logs at one instant than the limit of capped counts and offsets."""
     for path, record in (("machines", samples.MACHINES[0]), ("log-types", samples.TYPES[0])):
         await client.post(f"/{path}", json=record)
-    address = addresses.parse(database_url)
-    statement = INSERT.format(**ROWS[address.engine.name])
-    if address.engine.name == "sqlite":
-        connection = sqlite3.connect(address.path, isolation_level=None)
+    parsed_url = database_urls.parse(database_url)
+    statement = INSERT.format(**ROWS[parsed_url.engine.name])
+    if parsed_url.engine.name == "sqlite":
+        connection = sqlite3.connect(parsed_url.path, isolation_level=None)
     else:
-        connection = psycopg.connect(address.conninfo, autocommit=True)
+        connection = psycopg.connect(parsed_url.conninfo, autocommit=True)
     connection.execute(statement)
     connection.close()
     return client

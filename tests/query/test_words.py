@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine_monitor.database import instants
-from machine_monitor.database.fulltext import DIVIDER, MAX_POSITION, cap_positions, place
+from machine_monitor.database.fulltext import MAX_POSITION, SEPARATOR, cap_positions, fts_rowid
 from machine_monitor.models import USERS
 from machine_monitor.query.language import search_terms
 from machine_monitor.query.language.search_terms import MAX_WORD, MAX_WORDS, TooManyWords
@@ -116,7 +116,7 @@ def test_a_search_has_at_most_32_words(text, allowed):
 def test_any_text_is_cut_into_words_that_a_pattern_can_hold(text):
     for word in search_terms.cut(text):
         assert 0 < len(word) <= MAX_WORD
-        assert not set(word) & set(string.whitespace + "%_\\" + DIVIDER)
+        assert not set(word) & set(string.whitespace + "%_\\" + SEPARATOR)
 
 
 @given(st.text(max_size=60))
@@ -133,7 +133,7 @@ def test_case_makes_no_difference_to_ascii(text):
 @given(st.lists(st.none() | st.text(max_size=30), min_size=3, max_size=3))
 def test_a_phrase_never_reaches_into_the_next_field(texts):
     values = dict(zip(USERS.searched, texts, strict=True))
-    segments = " ".join(search_index.document(USERS, values)).split(DIVIDER)
+    segments = " ".join(search_index.document(USERS, values)).split(SEPARATOR)
     assert [segment.split() for segment in segments[:-1]] == [
         search_terms.cut(text) for text in texts if text is not None
     ]
@@ -142,11 +142,11 @@ def test_a_phrase_never_reaches_into_the_next_field(texts):
 @pytest.mark.parametrize(
     ("given_words", "kept"),
     [
-        (["a"] * 300, ["a"] * 255 + [DIVIDER] * 45),
-        (["a", *["b"] * 255, "b", "a"], ["a", *["b"] * 255, DIVIDER, "a"]),
+        (["a"] * 300, ["a"] * 255 + [SEPARATOR] * 45),
+        (["a", *["b"] * 255, "b", "a"], ["a", *["b"] * 255, SEPARATOR, "a"]),
         (
             [*map(str, range(MAX_POSITION)), "0", "x", "y", "x"],
-            [*map(str, range(MAX_POSITION)), DIVIDER, "x", DIVIDER, "y"],
+            [*map(str, range(MAX_POSITION)), SEPARATOR, "x", SEPARATOR, "y"],
         ),
     ],
     ids=["many of one", "a gap among others", "past the last position"],
@@ -158,7 +158,7 @@ def test_beyond_the_last_indexed_position_words_match_but_phrases_do_not(given_w
 @given(st.lists(st.integers(0, 130 * 365 * 86_400 * 10**6), min_size=2, max_size=2), st.integers(1, 9))
 def test_fts_rowids_are_ordered_by_whole_seconds(microseconds, identity):
     first, later = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=n) for n in sorted(microseconds)]
-    places = [place(identity, instants.text(moment)) for moment in (first, later)]
+    places = [fts_rowid(identity, instants.format_instant(moment)) for moment in (first, later)]
     assert 0 < places[0] <= places[1] < 2**63
     assert places[0] & (2**30 - 1) == identity
     if first.replace(microsecond=0) < later.replace(microsecond=0):

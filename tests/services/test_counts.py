@@ -10,7 +10,7 @@ import pytest
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.query.calendar import UNITS
@@ -115,7 +115,7 @@ async def test_counters_are_correct_after_random_writes(database_url, writer, zo
     rng = Random(zone)
     uuids = [samples.uuid_of(number) for number in range(12)]
     # Writes use the stored time zone of the counters, not that of the process.
-    counters.refresh(writer, ZoneInfo(zone))
+    counters.ensure_zone(writer, ZoneInfo(zone))
     async with serving(Settings(database_url=database_url, timezone="Pacific/Apia")) as client:
         await set_up(client)
         for step in range(120):
@@ -125,8 +125,8 @@ async def test_counters_are_correct_after_random_writes(database_url, writer, zo
         logs = await everything(client)
         assert len(logs) > 20
     for other in ("Europe/Paris", zone):
-        assert counters.refresh(writer, ZoneInfo(other))
-        assert not counters.refresh(writer, ZoneInfo(other))
+        assert counters.ensure_zone(writer, ZoneInfo(other))
+        assert not counters.ensure_zone(writer, ZoneInfo(other))
         assert stored_counters(writer) == expected_counters(logs, ZoneInfo(other))
 
 
@@ -156,20 +156,20 @@ async def test_a_rolled_back_write_rolls_back_its_counters(client, writer):
     with pytest.raises(ZeroDivisionError):
         writer.transact(fail)
     assert stored_counters(writer) == before
-    assert writer.snapshot(counters.zone) == "UTC"
+    assert writer.snapshot(counters.counter_zone) == "UTC"
 
 
 async def test_a_migration_counts_the_existing_logs(empty_url):
-    address, zone = addresses.parse(empty_url), ZoneInfo("UTC")
+    parsed_url, zone = database_urls.parse(empty_url), ZoneInfo("UTC")
     async with serving(Settings(database_url=empty_url)) as client:
         await samples.seed(client)
         await client.delete(f"/logs/{samples.uuid_of(1)}")
         logs = await everything(client)
-    migrations.downgrade(address, "0001")
-    migrations.upgrade(address)
+    migrations.downgrade(parsed_url, "0001")
+    migrations.upgrade(parsed_url)
     database = Database(empty_url)
     assert stored_counters(database) == expected_counters(logs, zone)
-    assert database.snapshot(counters.zone) == "UTC"
+    assert database.snapshot(counters.counter_zone) == "UTC"
     database.close_writer()
 
 
@@ -182,7 +182,7 @@ async def test_a_bulk_filled_demo_is_counted(database_url, writer):
 def test_doctor_reports_counters_of_another_time_zone(database_url, writer):
     settings = Settings(database_url=database_url, timezone="Europe/Paris")
     assert "counted by the calendar of UTC" in health.examine(settings).faults[0]
-    counters.refresh(writer, settings.zone)
+    counters.ensure_zone(writer, settings.zone)
     assert health.examine(settings).healthy
 
 
@@ -191,7 +191,7 @@ async def test_wrong_counters_are_detected_and_repaired(client, writer):
     assert verify(writer).faults == []
     writer.transact(lambda tx: tx.cursor.execute("UPDATE log_counts SET count = count + 1 WHERE unit = 'day'"))
     writer.transact(lambda tx: tx.cursor.execute("DELETE FROM log_counts WHERE field = 'status'"))
-    assert writer.snapshot(counters.differing) == ["type", "status"]
+    assert writer.snapshot(counters.find_wrong_counters) == ["type", "status"]
     assert "type, status" in verify(writer).faults[0]
     writer.transact(lambda tx: counters.rebuild(tx, ZoneInfo("UTC")))
     assert verify(writer).faults == []

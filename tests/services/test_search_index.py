@@ -8,7 +8,7 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services.checks.verify import verify
-from machine_monitor.services.projections import upkeep
+from machine_monitor.services.projections import maintenance
 
 WORDS = ("bucket", "tooth", "engine", "Écluse", "PN-0042", "straße", "oil", "🛠", "a.b")
 UUID = "018f0000-0000-7000-8000-{:012x}"
@@ -67,10 +67,10 @@ async def test_a_damaged_index_is_detected_and_repaired(client, opened):
         await client.post("/logs", json={"machine": "Press", "type": "info", "comment": f"word{number}"})
     opened.transact(lambda tx: tx.cursor.execute("UPDATE logs SET comment = 'other' WHERE id = 3"))
     opened.transact(lambda tx: tx.cursor.execute("UPDATE machines SET sector = 'B' WHERE id = 1"))
-    assert opened.snapshot(lambda tx: upkeep.search_faults(tx, LOGS)) == [3]
-    assert opened.snapshot(lambda tx: upkeep.search_faults(tx, MACHINES)) == [1]
+    assert opened.snapshot(lambda tx: maintenance.find_stale_index_entries(tx, LOGS)) == [3]
+    assert opened.snapshot(lambda tx: maintenance.find_stale_index_entries(tx, MACHINES)) == [1]
     assert len(verify(opened).faults) == 2
-    opened.transact(upkeep.rebuild_search)
+    opened.transact(maintenance.rebuild_search)
     assert verify(opened).faults == []
     assert await found(client, "other") == ["other"]
     assert await found(client, "word2") == []
@@ -87,17 +87,17 @@ async def test_index_entries_without_a_record_are_detected(client, opened):
                 else tx.cursor.execute(f"DELETE FROM {table}")
             )
         )
-    assert opened.snapshot(lambda tx: upkeep.search_faults(tx, LOGS)) == [1]
+    assert opened.snapshot(lambda tx: maintenance.find_stale_index_entries(tx, LOGS)) == [1]
 
 
 async def test_texts_are_reindexed_after_a_unicode_upgrade(client, opened, monkeypatch):
     await client.post("/machines", json={"name": "Press"})
     await client.post("/logs", json={"machine": "Press", "type": "info", "comment": "word"})
     opened.transact(lambda tx: tx.cursor.execute("UPDATE logs_folded SET comment = 'stale'"))
-    upkeep.prepare(opened)
+    maintenance.prepare_database(opened)
     assert (await client.get("/logs?comment__contains=word")).json()["items"] == []
     monkeypatch.setattr(unicodedata, "unidata_version", "99.0.0")
-    upkeep.prepare(opened)
+    maintenance.prepare_database(opened)
     assert len((await client.get("/logs?comment__contains=word")).json()["items"]) == 1
 
 

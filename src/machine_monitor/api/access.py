@@ -9,7 +9,7 @@ from fastapi import Depends, Request, Response
 
 from machine_monitor.api.middleware import USER
 from machine_monitor.errors import Forbidden, Unauthenticated
-from machine_monitor.services.access.identity import Identity
+from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
 from machine_monitor.services.accounts.sessions import LIFETIME
 
@@ -128,15 +128,17 @@ def denial_statuses(action: Action) -> tuple[int, ...]:
 
 
 async def _authenticate(request: Request) -> Caller:
-    identity: Identity = request.app.state.identity
+    authenticator: Authenticator = request.app.state.authenticator
     header = request.headers.get("authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("The Authorization header must be `Bearer <token>`.")
-        return await identity.by_token(token.strip())
+        return await authenticator.authenticate_token(token.strip())
     cookie = request.cookies.get(COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
-    return await (identity.by_nothing() if cookie is None else identity.by_session(cookie))
+    return await (
+        authenticator.authenticate_anonymous() if cookie is None else authenticator.authenticate_session(cookie)
+    )
 
 
 def _is_trusted(request: Request, origin: str) -> bool:

@@ -20,9 +20,9 @@ from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.services.access.identity import Identity
-from machine_monitor.services.idempotency import Retries
-from machine_monitor.services.projections import upkeep
+from machine_monitor.services.access.authentication import Authenticator
+from machine_monitor.services.idempotency import IdempotencyStore
+from machine_monitor.services.projections import maintenance
 
 # Starlette tries routes in this order, so the most used come first.
 ROUTERS = tuple(module.router for module in (logs, machines, log_types, users, changes, tokens, account, system))
@@ -56,9 +56,9 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    app.state.retries = Retries()
+    app.state.retries = IdempotencyStore()
     app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
-    app.state.identity = Identity(app.state.database, settings)
+    app.state.authenticator = Authenticator(app.state.database, settings)
     for router in ROUTERS:
         # `include_router` would match each request twice.
         app.router.routes.extend(router.routes)
@@ -84,7 +84,7 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
-    upkeep.prepare(database, app.state.settings.zone)
+    maintenance.prepare_database(database, app.state.settings.zone)
     try:
         await database.open()
         # Exclude the objects of the startup from collection, and collect rarely: requests leave few cycles.
@@ -95,7 +95,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
         metrics_task.cancel()
     finally:
-        await app.state.identity.close()
+        await app.state.authenticator.close()
         await database.close()
 
 

@@ -13,7 +13,7 @@ from machine_monitor.api import problems
 from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
-from machine_monitor.services.idempotency import Answer
+from machine_monitor.services.idempotency import StoredResponse
 from machine_monitor.services.records import Written
 from machine_monitor.services.records.bulk import Outcome, Status
 from machine_monitor.services.records.preconditions import Conditions, etag
@@ -67,21 +67,21 @@ def write_response(path: str, result: Written) -> Response:
     return replayable_response(stored_write_response(path, result))
 
 
-def replayable_response(answer: Answer) -> Response:
+def replayable_response(answer: StoredResponse) -> Response:
     """Return a stored response; a replay has the header `Idempotency-Replayed`."""
     replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
-def stored_write_response(path: str, result: Written) -> Answer:
+def stored_write_response(path: str, result: Written) -> StoredResponse:
     """Build the storable response of a write."""
     headers = {"ETag": etag(result.version)}
     if result.created:
         headers["Location"] = f"{path}/{quote(result.key, safe='')}"
-    return Answer(201 if result.created else 200, headers, result.body.encode())
+    return StoredResponse(201 if result.created else 200, headers, result.body.encode())
 
 
-def stored_bulk_response(outcomes: Sequence[Outcome]) -> Answer:
+def stored_bulk_response(outcomes: Sequence[Outcome]) -> StoredResponse:
     """Build the storable response of a bulk write."""
     results = [
         {
@@ -94,7 +94,9 @@ def stored_bulk_response(outcomes: Sequence[Outcome]) -> Answer:
         for outcome in outcomes
     ]
     counts = Counter(outcome.status for outcome in outcomes)
-    return Answer(200, {}, to_json({"results": results, "counts": {status: counts[status] for status in STATUSES}}))
+    return StoredResponse(
+        200, {}, to_json({"results": results, "counts": {status: counts[status] for status in STATUSES}})
+    )
 
 
 def _with_cursor(request: Request, cursor: str) -> str:

@@ -21,8 +21,8 @@ from machine_monitor.query.language.parser import read_pairs, refuse_all
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
-from machine_monitor.services.audit.history import Author
-from machine_monitor.services.idempotency import Answer, Retries, Ticket
+from machine_monitor.services.audit.history import ChangeContext
+from machine_monitor.services.idempotency import IdempotencyKey, IdempotencyStore, StoredResponse
 from machine_monitor.services.records import Target, Written, bulk
 from machine_monitor.services.records.bulk import Put
 from machine_monitor.services.records.preconditions import Conditions
@@ -65,17 +65,17 @@ class WriteContext:
         # Create the author inside the unit of work, so that its timestamp is taken after waiting for other writes.
         return await self.database.write(lambda tx: operation(tx, *arguments, self._author()))
 
-    def _author(self) -> Author:
+    def _author(self) -> ChangeContext:
         caller = self.caller
-        return Author(caller.via, caller.user, self.note, request_id=self.request_id, role=caller.role)
+        return ChangeContext(caller.via, caller.user, self.note, request_id=self.request_id, role=caller.role)
 
 
 @dataclass(frozen=True)
 class IdempotentWriteContext(WriteContext):
     """A write that runs once per `Idempotency-Key`; a retry gets the stored response."""
 
-    retries: Retries
-    ticket: Ticket | None
+    retries: IdempotencyStore
+    ticket: IdempotencyKey | None
 
     async def create(self, path: str, resource: Resource, body: Schema) -> Response:
         """Add a record to the list at `path`."""
@@ -86,17 +86,17 @@ class IdempotentWriteContext(WriteContext):
     async def put_all(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> Response:
         """Create or replace a record for each item; if `atomic`, all of them or none."""
 
-        def put(tx: Transaction) -> Answer:
+        def put(tx: Transaction) -> StoredResponse:
             return responses.stored_bulk_response(
                 bulk.put_each(tx, Put(resource, self._author(), self.zone), items, atomic=atomic)
             )
 
         return await self._once(put)
 
-    async def _once(self, make: Callable[[Transaction], Answer]) -> Response:
+    async def _once(self, make: Callable[[Transaction], StoredResponse]) -> Response:
         if self.ticket is None:
             return responses.replayable_response(await self.database.write(make))
-        return responses.replayable_response(await self.retries.once(self.database, self.ticket, make))
+        return responses.replayable_response(await self.retries.run_once(self.database, self.ticket, make))
 
 
 def write_context_of(request: Request) -> WriteContext:
@@ -131,7 +131,7 @@ def _fields(request: Request) -> dict[str, Any]:
     }
 
 
-def _ticket(request: Request, caller: Caller) -> Ticket | None:
+def _ticket(request: Request, caller: Caller) -> IdempotencyKey | None:
     keys = request.headers.getlist(KEY)
     if not keys:
         return None
@@ -145,7 +145,7 @@ def _ticket(request: Request, caller: Caller) -> Ticket | None:
                 )
             ]
         )
-    return Ticket(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW_BODY]).digest())
+    return IdempotencyKey(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW_BODY]).digest())
 
 
 def _note(request: Request, faults: list[Fault]) -> str | None:

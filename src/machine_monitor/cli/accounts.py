@@ -30,7 +30,7 @@ def add_user(
     With --password-stdin, sets the password itself and prints nothing.
     """
     from machine_monitor.services.accounts import invitations, passwords
-    from machine_monitor.services.audit.history import Author
+    from machine_monitor.services.audit.history import ChangeContext
 
     given = {"role": role, "first_name": first_name, "last_name": last_name}
     given = {name: value for name, value in given.items() if value is not None}
@@ -38,9 +38,11 @@ def add_user(
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
         passwords.check(password, [trigram, first_name, last_name])
-        password_hash = passwords.hash_now(password)
+        password_hash = passwords.hash_password(password)
     with site.open_database() as (settings, database):
-        link = database.transact(lambda tx: invitations.enrol(tx, trigram, given, password_hash, Author(VIA)))
+        link = database.transact(
+            lambda tx: invitations.put_account(tx, trigram, given, password_hash, ChangeContext(VIA))
+        )
     if link is not None:
         typer.echo(link.url(site.base_url(settings.host, settings.port)))
         typer.echo(f"Send this link to the user. It sets the password, once, until {link.expires_at}.", err=True)
@@ -76,7 +78,7 @@ def add_token(
 
     body = validation.read(TokenCreate, {"name": name, "scope": scope, "days": days})
     with site.open_database() as (_, database):
-        _, text = database.transact(lambda tx: tokens.make(tx, trigram, body))
+        _, text = database.transact(lambda tx: tokens.issue(tx, trigram, body))
     typer.echo(text)
 
 

@@ -43,12 +43,12 @@ def restore(
     """Restore a backup into the configured database, which must be empty. An older backup is migrated."""
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
-    from machine_monitor.database import addresses
+    from machine_monitor.database import database_urls
     from machine_monitor.services import backup as backups
 
-    address = addresses.parse(config.load().database_url)
+    url = database_urls.parse(config.load().database_url)
     with site.exit_on_sigterm(), bar("Restoring") as progress:
-        contents = backups.restore(file, address, progress)
+        contents = backups.restore(file, url, progress)
     _print(contents, as_json=as_json)
 
 
@@ -63,10 +63,10 @@ def copy(
 ) -> None:
     """Copy a database into an empty one, SQLite or PostgreSQL, and compare them. Works while the service is running."""
     from machine_monitor.cli.progress import bar
-    from machine_monitor.database import addresses
+    from machine_monitor.database import database_urls
     from machine_monitor.services import backup as backups
 
-    given, target = addresses.parse(source, "SRC_URL"), addresses.parse(destination, "DST_URL")
+    given, target = database_urls.parse(source, "SRC_URL"), database_urls.parse(destination, "DST_URL")
     with site.database_at(given) as database, site.exit_on_sigterm(), bar("Copying") as progress:
         contents = backups.copy(database, target, progress)
     _print(contents, as_json=as_json)

@@ -14,28 +14,28 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 def migrate() -> None:
     """Upgrade the database to the schema of this version. Copies an SQLite file first; safe to repeat."""
     from machine_monitor import config
-    from machine_monitor.database import addresses
+    from machine_monitor.database import database_urls
     from machine_monitor.database.connect import Database
     from machine_monitor.database.schema import migrations
     from machine_monitor.errors import SchemaMismatch
     from machine_monitor.services.checks import health
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     settings = config.load()
-    address = addresses.parse(settings.database_url)
-    result = migrations.upgrade(address)
+    url = database_urls.parse(settings.database_url)
+    result = migrations.upgrade(url)
     database = Database(settings.database_url)
     advice = database.snapshot(health.missing_migration)
     recounted = False
     if advice is None:
-        upkeep.refresh(database)
-        recounted = counters.refresh(database, settings.zone)
+        maintenance.rebuild_if_outdated(database)
+        recounted = counters.ensure_zone(database, settings.zone)
     database.close_writer()
     if result.copy is not None:
         typer.echo(f"Copied the database to {result.copy} before the upgrade.", err=True)
     before = "nothing" if result.before is None else result.before
     moved = f"from {before} to {result.after}" if result.before != result.after else f"already at {result.after}"
-    typer.echo(f"{address.shown}: {moved}")
+    typer.echo(f"{url.redacted}: {moved}")
     if recounted:
         typer.echo(f"The counters of logs now use the time zone {settings.timezone}.", err=True)
     if advice is not None and result.before is not None:

@@ -100,11 +100,11 @@ def doctor(
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.checks import health
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     if rebuild_search:
         with site.open_database() as (settings, database), bar("Indexing") as progress:
-            database.transact(lambda tx: upkeep.rebuild_search(tx, progress))
+            database.transact(lambda tx: maintenance.rebuild_search(tx, progress))
             database.transact(lambda tx: counters.rebuild(tx, settings.zone))
     report = health.examine(config.load())
     if as_json:
@@ -131,7 +131,7 @@ def verify(
     from machine_monitor.services.audit import hash_chain
     from machine_monitor.services.checks import verify
 
-    expected = None if head is None else hash_chain.read_head(head)
+    expected = None if head is None else hash_chain.parse_head(head)
     with site.open_database() as (_, database), bar("Verifying") as progress:
         verdict = verify.verify(database, expected, progress)
     for fault in verdict.faults or ["Everything is correct."]:
@@ -157,12 +157,12 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
     """
     from machine_monitor.database.connect import Database
     from machine_monitor.services.accounts import invitations
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     database = Database(settings.database_url)
     with site.announce_new_file(database):
-        upkeep.prepare(database)
-    counters.refresh(database, settings.zone)
+        maintenance.prepare_database(database)
+    counters.ensure_zone(database, settings.zone)
     first = database.transact(invitations.invite_first)
     database.close_writer()
     return first
@@ -175,11 +175,11 @@ def _fill(settings: "Settings", machines: int, logs: int) -> "AdminAccess":
     from machine_monitor.cli.progress import bar
     from machine_monitor.database.connect import Database
     from machine_monitor.services import demo as plant
-    from machine_monitor.services.projections import counters, upkeep
+    from machine_monitor.services.projections import counters, maintenance
 
     database = Database(settings.database_url)
-    upkeep.prepare(database)
-    counters.refresh(database, settings.zone)
+    maintenance.prepare_database(database)
+    counters.ensure_zone(database, settings.zone)
     with bar("Creating sample data") as progress:
         plant.fill(database, plant.plan(machines, logs, until=datetime.now(settings.zone)), progress)
     account = database.transact(plant.create_admin_access)

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from machine_monitor.config import Settings
-    from machine_monitor.database.addresses import Address
     from machine_monitor.database.connect import Database
+    from machine_monitor.database.database_urls import DatabaseUrl
 
 # Queries of commands have practically no timeout: the user can stop the command.
 QUERY_TIMEOUT_SECONDS = 24 * 3600.0
@@ -20,12 +20,12 @@ def open_database() -> "Generator[tuple[Settings, Database]]":
     """Open the configured database, and set it up if it is empty."""
     from machine_monitor import config
     from machine_monitor.database.connect import Database
-    from machine_monitor.services.projections import upkeep
+    from machine_monitor.services.projections import maintenance
 
     settings = config.load()
     database = Database(settings.database_url, QUERY_TIMEOUT_SECONDS)
     with announce_new_file(database):
-        upkeep.prepare(database, settings.zone)
+        maintenance.prepare_database(database, settings.zone)
     try:
         yield settings, database
     finally:
@@ -37,10 +37,10 @@ def announce_new_file(database: "Database") -> "Generator[None]":
     """Tell the user if the block creates the SQLite file: the command may have been run in the wrong folder."""
     import typer
 
-    existed = database.address.exists
+    existed = database.url.exists
     yield
     if not existed:
-        typer.echo(f"Created a new database: {database.address.path}", err=True)
+        typer.echo(f"Created a new database: {database.url.path}", err=True)
 
 
 def base_url(host: str, port: int) -> str:
@@ -63,7 +63,7 @@ def exit_on_sigterm() -> "Generator[None]":
 
 
 @contextmanager
-def database_at(url: "str | Address") -> "Generator[Database]":
+def database_at(url: "str | DatabaseUrl") -> "Generator[Database]":
     """Open a database as it is, without setting it up."""
     from machine_monitor.database.connect import Database
 

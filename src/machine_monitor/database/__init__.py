@@ -1,1 +1,1 @@
-"""The only package that knows the engines: connect, read (finished JSON in one hop), write (one unit of work)."""
+"""Database access: connections, transactions, streams, migrations. Only this package knows SQLite and PostgreSQL."""

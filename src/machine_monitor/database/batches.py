@@ -1,7 +1,10 @@
-"""Group commit: concurrent writes share one transaction, and therefore one flush to the disk.
+"""Group commit: concurrent writes share one transaction, and therefore one fsync.
 
 A durable commit costs as much as dozens of small statements. The writer thread therefore takes all units of work that
-wait (at most MAX_BATCH), runs them in one transaction, and gives each its own result or error.
+are waiting (at most MAX_BATCH), runs them in one transaction, and gives each its own result or error: one failing unit
+does not affect the others.
+
+See docs/internals/write-batches.md for the waiting strategy, and for how a failed unit is undone.
 """
 
 import asyncio
@@ -18,29 +21,32 @@ MAX_BATCH = 64
 # CPU per write than one of 8. A lone client never waits.
 LINGER_SECONDS = 0.004
 
-Unit = Callable[[Any], Any]
-# For each unit its result, or the error that it raised.
+UnitOfWork = Callable[[Any], Any]
+# One (result, error) pair per unit of work.
 Results = Sequence[tuple[Any, BaseException | None]]
 
 
-class Batches:
-    """Collects units in the event loop and hands them, one batch after another, to a thread."""
+class BatchWriter:
+    """Queues units of work in the event loop and runs them in batches, one after another, on the writer thread."""
 
-    def __init__(self, run: Callable[[Sequence[Unit]], Results], threads: Executor) -> None:
+    def __init__(self, run: Callable[[Sequence[UnitOfWork]], Results], threads: Executor) -> None:
         self._run = run
         self._threads = threads
-        self._waiting: list[tuple[Unit, asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[UnitOfWork, asyncio.Future[Any]]] = []
         self._busy = False
         self._last = self._expected = 1
         self._lingering: asyncio.TimerHandle | None = None
 
     @property
-    def load(self) -> tuple[int, int]:
-        """How many units are in the batch under way, and how many wait for the next."""
+    def pending(self) -> tuple[int, int]:
+        """The number of units that are running now, and of units that are waiting."""
         return self._last if self._busy else 0, len(self._waiting)
 
-    async def submit(self, unit: Unit) -> Any:
-        """The unit's result, once its batch is on disk; raises `DatabaseBusy` if too many units wait."""
+    async def submit(self, unit: UnitOfWork) -> Any:
+        """Run a unit and return its result after its batch is durable.
+
+        Backpressure: raises `DatabaseBusy` if MAX_WAITING units are waiting already.
+        """
         if len(self._waiting) >= MAX_WAITING:
             raise DatabaseBusy
         future = asyncio.get_running_loop().create_future()
@@ -49,7 +55,7 @@ class Batches:
         return await future
 
     def _schedule(self) -> None:
-        """Start a batch once as many units wait as the last one had, or after LINGER_SECONDS."""
+        """Start a batch when as many units are waiting as the last one had, or after LINGER_SECONDS."""
         if self._busy or not self._waiting:
             return
         loop = asyncio.get_running_loop()
@@ -76,14 +82,14 @@ class Batches:
     def _finish(self, futures: Sequence[asyncio.Future[Any]], done: asyncio.Future[Results]) -> None:
         error = done.exception()
         if isinstance(error, DatabaseBusy):
-            # The waiting units would wait as long again, for the same error.
+            # Fail the waiting units too: they would time out in the same way.
             futures = [*futures, *(future for _, future in self._waiting)]
             self._waiting = []
         self._resolve_futures(futures, [(None, error)] * len(futures) if error is not None else done.result())
 
     def _resolve_futures(self, futures: Sequence[asyncio.Future[Any]], results: Results) -> None:
         for future, (result, error) in zip(futures, results, strict=True):
-            # The client may have gone.
+            # The future is done if the client disconnected: its request was cancelled.
             if future.done():
                 continue
             if error is None:

@@ -1,4 +1,4 @@
-"""A database as the rest of the product sees it: `fetch` to read, `write` to change."""
+"""The `Database` facade: `fetch` runs a query, `write` runs a unit of work, `stream` reads large results."""
 
 import asyncio
 import logging
@@ -10,136 +10,136 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from machine_monitor.database import addresses
-from machine_monitor.database.addresses import Address
-from machine_monitor.database.batches import Batches, Results, Unit
+from machine_monitor.database import database_urls
+from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
+from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import Streams
+from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseFault, QueryTimeout
 
 logger = logging.getLogger(__name__)
-# A unit that conflicts with another write (a key taken, a reference gone) sees its result when it runs again.
-ATTEMPTS = 3
+# On its next attempt a conflicting unit (a key is taken, a reference is gone) sees what the other writer committed.
+MAX_ATTEMPTS = 3
 T = TypeVar("T")
 
 
 class SerializationConflict(Conflict):
-    """Another write was in the way. The unit runs again, and this is its error if that does not help."""
+    """A concurrent write made this unit fail. The unit is retried; after MAX_ATTEMPTS this is its error."""
 
 
 class Database:
     """One database. Call `open` before the first `fetch`, and `close` at the end.
 
-    `on_batch` is called with the number of units that share a commit.
+    `on_batch` is called with the number of units of work that share a commit.
     """
 
     def __init__(
-        self, url: str | Address, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None
+        self, url: str | DatabaseUrl, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None
     ) -> None:
-        self.address = url if isinstance(url, Address) else addresses.parse(url)
-        self.engine = self.address.engine
-        self._driver = self.engine.create_driver(self.address.url, query_timeout)
-        self._errors = _Errors(self._driver)
+        self.url = url if isinstance(url, DatabaseUrl) else database_urls.parse(url)
+        self.engine = self.url.engine
+        self._driver = self.engine.create_driver(self.url.sqlalchemy_url, query_timeout)
+        self._error_translator = _ErrorTranslator(self._driver)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
-        self._batches = Batches(self._transact_batch, self._threads)
-        self._streams = Streams()
+        self._batches = BatchWriter(self._transact_batch, self._threads)
+        self._streams = StreamPool()
         self._on_batch = on_batch
         self._reading = 0
 
     async def open(self) -> None:
-        """Open the reading connections; the writing ones open when they are needed."""
-        with self._errors:
+        """Open the reader connections; the writer connection opens with the first write."""
+        with self._error_translator:
             await self._driver.open()
 
     async def close(self) -> None:
-        """Finish the writes under way and close every connection."""
+        """Finish the running writes and close every connection."""
         self._threads.shutdown()
         await self._driver.close()
 
     def close_writer(self) -> None:
-        """Close the writing connections; for commands that never opened the reading ones."""
+        """Close the writer connection; for commands that never opened the readers."""
         self._threads.shutdown()
         self._driver.close_writer()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """The rows of one statement; raises `QueryTimeout` past the limit, `DatabaseBusy` if none can be run."""
+        """Return the rows of one query; raises `QueryTimeout`, or `DatabaseBusy` if no reader becomes free."""
         self._reading += 1
         try:
-            with self._errors:
+            with self._error_translator:
                 return await self._driver.fetch(statement, values)
         finally:
             self._reading -= 1
 
     def stream(
-        self, statement: Statement, values: Mapping[str, Any], make: Callable[[Iterable[list[Any]]], Iterable[T]]
+        self, statement: Statement, values: Mapping[str, Any], transform: Callable[[Iterable[list[Any]]], Iterable[T]]
     ) -> AsyncGenerator[T]:
-        """What `make` makes, in a thread, of all rows of one statement as of one moment; a thousand come at a time.
+        """Stream all rows of one query from a consistent snapshot, in chunks that `transform` converts in a thread.
 
-        The time limit is that of `fetch` for each thousand, not for the whole. The caller closes the generator.
+        The query timeout applies to each chunk of FETCH_SIZE rows. The caller must close the generator.
         """
-        return self._streams.flow(self._parts(statement, values, make))
+        return self._streams.iterate(self._chunks(statement, values, transform))
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit of work and commit it, in a thread; when it returns, what it wrote is on disk.
+        """Run a unit of work on the writer thread; on return it is durable.
 
-        The units that wait share a transaction, each with a result of its own.
+        Waiting units share one transaction (group commit), but each has its own result or error.
         """
         return await self._batches.submit(unit)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit of work and commit it; any error rolls all of it back."""
+        """Run a unit of work in its own transaction, in this thread; any error rolls it back."""
         return _with_retries(self._transact_once, unit)
 
-    def set_up(self, unit: Callable[[Transaction], T]) -> T:
-        """Give an empty database its schema and run a unit in the same transaction: any error leaves it empty."""
-        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a running service need not carry Alembic
+    def create_schema(self, unit: Callable[[Transaction], T]) -> T:
+        """Create the schema in an empty database and run a unit in the same transaction; any error leaves it empty."""
+        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a service must not import Alembic
             migrations,
         )
 
-        with self._errors, migrations.set_up(self.address) as cursor:
+        with self._error_translator, migrations.create_schema(self.url) as cursor:
             return Transaction(self.engine, cursor).run_unit(unit)
 
     def analyze(self, table: str) -> None:
-        """Update the planner's statistics after an import, if it let this table grow by a tenth."""
+        """Update the query planner's statistics after an import if this table grew by 10 %."""
         self.transact(lambda tx: tx.analyze(table))
 
     def snapshot(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit that only reads: it sees one moment, and blocks no write."""
-        with self._errors, self._driver.transaction(snapshot=True) as cursor:
+        """Run a read-only unit on a consistent snapshot. It does not block writers."""
+        with self._error_translator, self._driver.transaction(snapshot=True) as cursor:
             return Transaction(self.engine, cursor).run_unit(unit)
 
     async def read(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit that only reads, in a thread; it sees one moment, and waits for no write."""
+        """Run `snapshot` in a thread."""
         return await asyncio.to_thread(lambda: self.snapshot(unit))
 
-    def load(self) -> dict[str, tuple[int, int]]:
-        """How many reads, writes and streams are running, and how many wait for their turn."""
+    def utilization(self) -> dict[str, tuple[int, int]]:
+        """Return for reads, writes and streams how many are running and how many are waiting."""
         readers = self._driver.readers
         return {
             "read": (min(self._reading, readers), max(0, self._reading - readers)),
-            "write": self._batches.load,
-            "stream": self._streams.load,
+            "write": self._batches.pending,
+            "stream": self._streams.utilization,
         }
 
     def file_bytes(self) -> dict[str, int]:
-        """The size of the database's files; a server knows its own."""
+        """Return the size of each database file in bytes; empty for a server."""
         return self._driver.file_bytes()
 
-    def _parts(
-        self, statement: Statement, values: Mapping[str, Any], make: Callable[[Iterable[list[Any]]], Iterable[T]]
+    def _chunks(
+        self, statement: Statement, values: Mapping[str, Any], transform: Callable[[Iterable[list[Any]]], Iterable[T]]
     ) -> Generator[T]:
-        with self._errors, closing(self._driver.stream(statement, values)) as rows:
-            yield from make(rows)
+        with self._error_translator, closing(self._driver.stream(statement, values)) as rows:
+            yield from transform(rows)
 
     def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
-        with self._errors, self._driver.transaction() as cursor:
+        with self._error_translator, self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
             result = tx.run_unit(unit)
             tx.flush_deferred()
             return result
 
-    def _transact_batch(self, units: Sequence[Unit]) -> Results:
+    def _transact_batch(self, units: Sequence[UnitOfWork]) -> Results:
         self._on_batch(len(units))
         if len(units) == 1:
             return [_result_of(self.transact, units[0])]
@@ -154,8 +154,8 @@ class Database:
             for unit, (result, error) in zip(units, results, strict=True)
         ]
 
-    def _transact_together(self, units: Sequence[Unit], *, savepoints: bool) -> Results:
-        with self._errors, self._driver.transaction() as cursor:
+    def _transact_together(self, units: Sequence[UnitOfWork], *, savepoints: bool) -> Results:
+        with self._error_translator, self._driver.transaction() as cursor:
             tx = Transaction(self.engine, cursor)
             results = []
             for unit in units:
@@ -166,13 +166,13 @@ class Database:
             tx.flush_deferred()
         return results
 
-    def _transact_nested(self, tx: Transaction, unit: Unit, savepoint: bool) -> Any:  # noqa: FBT001 -- it is passed on
-        with self._errors:
+    def _transact_nested(self, tx: Transaction, unit: UnitOfWork, savepoint: bool) -> Any:  # noqa: FBT001 -- it is passed on
+        with self._error_translator:
             return tx.run_nested(unit, savepoint=savepoint)
 
 
-class _Errors:
-    """Turns a driver's errors into problems. It has no state, so one serves all threads of a database."""
+class _ErrorTranslator:
+    """Translates driver exceptions to `Problem`s, as a context manager. Stateless, so all threads share one."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
@@ -183,11 +183,11 @@ class _Errors:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, DBAPIError):  # a session wraps the driver's error
+        if isinstance(error, DBAPIError):  # an ORM session wraps the driver's error
             error = error.orig
         if not isinstance(error, self._driver.failures):
             return
-        problem = self._driver.problem(error)
+        problem = self._driver.to_problem(error)
         if problem is None:
             raise DatabaseFault(self._driver.describe(error)).with_traceback(error.__traceback__) from None
         if type(problem) is Conflict:
@@ -198,8 +198,8 @@ class _Errors:
 
 
 def _with_retries(run: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Run it again where it conflicts with another write."""
-    for _ in range(ATTEMPTS - 1):
+    """Call `run`; retry it on `SerializationConflict`, up to MAX_ATTEMPTS calls in all."""
+    for _ in range(MAX_ATTEMPTS - 1):
         with suppress(SerializationConflict):
             return run(*arguments, **options)
     return run(*arguments, **options)

@@ -1,7 +1,7 @@
-"""Full text, as far as it is the same on every engine: the same words, the same phrases, the same searches.
+"""Full text search: the engine-independent part of the inverted index.
 
-Each resource has a table `<name>_search`. Words are cut and folded before they come here: letters and digits only, but
-for those that begin with `DIVIDER`, the sign that no text has.
+Each resource has a search table `<name>_search`. Words arrive tokenized and folded (letters and digits only). Special
+tokens start with SEPARATOR, a private-use character that no word contains.
 """
 
 from abc import ABC, abstractmethod
@@ -15,22 +15,22 @@ from typing import Any, ClassVar
 
 from sqlalchemy import FromClause, column, table
 
-# Where the models' metadata lists the tables whose records are searched, among its `info`.
+# The key in `MetaData.info` under which the tables with a search index are listed.
 SEARCHED = "searched"
-DIVIDER = "\ue000"
-# What a tsvector can hold: beyond it words count, phrases don't. SQLite gets the same cut.
+SEPARATOR = "\ue000"
+# Limits of a tsvector. Beyond them a word still matches, but not as part of a phrase. SQLite gets the same limits.
 MAX_OCCURRENCES = 255
 MAX_POSITION = 16_383
 ID_BITS = 30
 ID_MASK = (1 << ID_BITS) - 1
-HIGHEST_PLACE = (1 << 63) - 1
-# Goes through all documents of a resource, some at a time, each with its key.
+MAX_FTS_ROWID = (1 << 63) - 1
+# Iterates over all documents of a resource in chunks of (key, text). It can be called twice.
 Documents = Callable[[], Iterable[Sequence[tuple[int, str]]]]
 
 
 @dataclass(frozen=True)
 class Term:
-    """Words that follow each other in one field; the last may be only a beginning."""
+    """A word or a phrase; with `prefix`, its last word matches as a prefix."""
 
     words: tuple[str, ...]
     prefix: bool = False
@@ -38,58 +38,59 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Search:
-    """What an index is asked for: one of each group of alternatives, and none of the excluded terms."""
+class SearchQuery:
+    """A boolean query: AND of the required groups, OR within each group, and NOT for the excluded terms."""
 
     required: tuple[tuple[Term, ...], ...]
     excluded: tuple[Term, ...] = ()
 
 
-class Index(ABC):
-    """How an engine's index is written and asked. The statements name the table as `{name}`_search."""
+class FulltextIndex(ABC):
+    """An engine's full text index: the SQL that writes it, and its query syntax. Statements name it `{name}_search`."""
 
-    # Statements that create it, in their order.
+    # The statements that create the index, in order.
     create: ClassVar[tuple[str, ...]]
-    # Statements that take `key` and `words`, and one that takes nothing.
+    # Statements that add and remove one document (binds `key` and `words`) and that remove all.
     add: ClassVar[str]
     remove: ClassVar[str]
     clear: ClassVar[str]
 
     @abstractmethod
     def key_of(self, identity: int, instant: str | None) -> int:
-        """A record's key, by its id, and by its time if the index is to follow time."""
+        """Return a record's key in the index; `instant` is given if the index is ordered by time."""
 
     @abstractmethod
     def id_of(self, key: int, *, follows_time: bool) -> int:
-        """The id of a record whose key this is."""
+        """Return the id of the record with this key."""
 
     @abstractmethod
     def document(self, words: Sequence[str]) -> str:
-        """What to store for these words."""
+        """Return the index document for these words."""
 
     @abstractmethod
-    def query(self, search: Search) -> str:
-        """What to match."""
+    def query(self, search: SearchQuery) -> str:
+        """Return the query in the engine's syntax (MATCH or tsquery)."""
 
     @abstractmethod
-    def filling(self, cursor: Any, name: str) -> AbstractContextManager:
-        """The context in which all of a resource's index is written."""
+    def bulk_load(self, cursor: Any, name: str) -> AbstractContextManager:
+        """Return a context manager for rebuilding a resource's whole index."""
 
     @abstractmethod
-    def differing(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
-        """The keys under which the index holds something other than these documents; they may be read twice."""
+    def find_differences(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
+        """Yield the keys whose index entry differs from the given documents; `documents` may be called twice."""
 
 
 @cache
-def index_of(name: str) -> FromClause:
-    """The search table of a resource; its key column is `rowid` on SQLite, `id` on PostgreSQL."""
+def search_table(name: str) -> FromClause:
+    """Return the search table of a resource; its key column is `rowid` on SQLite, `id` on PostgreSQL."""
     return table(f"{name}_search", column("rowid"), column("id"), column("words"))
 
 
-def place(identity: int, instant: str | None = None) -> int:
-    """A record's row id in an FTS5 index: its id, after the second of `instant` if row ids are to follow time.
+def fts_rowid(identity: int, instant: str | None = None) -> int:
+    """Return a record's FTS5 row id: its second in the high bits, its id in the low 30 bits; or just the id.
 
-    Whole seconds are in exact order; the fractions of one second share a bucket, in which ids count.
+    With an `instant`, row ids therefore sort by time to the second. One bit separates whole seconds from fractional
+    ones; fractional records of one second sort by id. See docs/internals/fts-row-ids.md.
     """
     if instant is None:
         return identity
@@ -98,21 +99,24 @@ def place(identity: int, instant: str | None = None) -> int:
     return ((seconds * 2 + bool(moment.microsecond)) << ID_BITS) | identity
 
 
-def second(instant: str) -> tuple[int, int]:
-    """The first and the last place that a record of the same second can have."""
-    first = place(0, instant) >> (ID_BITS + 1) << (ID_BITS + 1)
+def rowids_of_second(instant: str) -> tuple[int, int]:
+    """Return the lowest and the highest row id of this second."""
+    first = fts_rowid(0, instant) >> (ID_BITS + 1) << (ID_BITS + 1)
     return first, first | (1 << ID_BITS) | ID_MASK
 
 
 def cap_positions(words: Iterable[str]) -> list[str]:
-    """The words of a document, with a divider where a position would be beyond what an index keeps."""
+    """Limit a document to the positions that a tsvector can store.
+
+    Excess occurrences become separators; each word that occurs only beyond MAX_POSITION is added once at the end.
+    """
     words = list(words)
     if len(words) <= MAX_OCCURRENCES:
         return words
     seen: Counter[str] = Counter()
-    kept = []
+    capped = []
     for word in words[:MAX_POSITION]:
         seen[word] += 1
-        kept.append(word if seen[word] <= MAX_OCCURRENCES else DIVIDER)
+        capped.append(word if seen[word] <= MAX_OCCURRENCES else SEPARATOR)
     beyond = dict.fromkeys(word for word in words[MAX_POSITION:] if word not in seen)
-    return [*kept, *(part for word in beyond for part in (DIVIDER, word))]
+    return [*capped, *(token for word in beyond for token in (SEPARATOR, word))]

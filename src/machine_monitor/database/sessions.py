@@ -1,7 +1,7 @@
 """ORM sessions inside a unit of work: `tx.session` shares the unit's connection and its transaction.
 
-This is SQLAlchemy's recipe for joining a session to an external transaction, with one difference: nothing that a
-session does can end the transaction, for the dialect here ignores commit, rollback and close. The unit of work commits.
+This is SQLAlchemy's recipe for joining a session to an external transaction, with one difference: a session cannot end
+the transaction, because this dialect ignores commit, rollback and close. `Database.write` commits.
 """
 
 from functools import cache
@@ -19,26 +19,26 @@ DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 
 
 class UnitSession(Session):
-    """The session of one unit of work: what is added is flushed at its end, and committed with all else."""
+    """The ORM session of a unit of work: flushed at the end of the unit, committed by `Database.write`."""
 
     def commit(self) -> NoReturn:
-        """Refuse: the other units of the batch would be committed too."""
+        """Not allowed: it would commit the other units of the batch too."""
         raise RuntimeError("A unit of work is committed by `Database.write`, not by its session.")
 
     def rollback(self) -> NoReturn:
-        """Refuse: a unit of work is undone by raising an error."""
-        raise RuntimeError("A unit of work is undone by the error that it raises, not by its session.")
+        """Not allowed: to roll back a unit of work, raise an error."""
+        raise RuntimeError("To roll back a unit of work, raise an error; its session cannot.")
 
 
-def join(engine: Engine, connection: Any) -> UnitSession:
-    """A session on a driver's connection that is in a transaction."""
+def open_session(engine: Engine, connection: Any) -> UnitSession:
+    """Create an ORM session on a connection that is already in a transaction."""
     dialect, compiled = _dialect(engine.name)
     pool = StaticPool(lambda: connection, reset_on_return=None, dialect=dialect)
     bind = sqlalchemy.Engine(
         pool,
         dialect,
         URL.create(DRIVERS[engine.name]),
-        # By default each engine has a cache of its own, and each unit has an engine.
+        # Each unit of work has its own SQLAlchemy engine; share one statement cache among them.
         execution_options={"compiled_cache": compiled, UNIT: True},
         hide_parameters=True,
     )
@@ -46,16 +46,16 @@ def join(engine: Engine, connection: Any) -> UnitSession:
 
 
 def is_unit(connection: Connection) -> bool:
-    """Whether a SQLAlchemy connection belongs to the session of a unit of work."""
+    """Whether an SQLAlchemy connection belongs to the session of a unit of work."""
     return UNIT in connection.get_execution_options()
 
 
 @cache
 def _dialect(name: str) -> tuple[Dialect, dict[Any, Any]]:
-    """The dialect of all sessions on an engine, and the statements that it has compiled.
+    """Return the dialect of all sessions on an engine, and its statement cache.
 
-    `create_engine` would run statements of its own on a connection that is new to it, to learn the server's version.
-    The defaults of the dialect are right for every version that the service supports.
+    This avoids `create_engine`, which runs statements on each new connection to detect the server's version. The
+    dialect's defaults are right for every version that the service supports.
     """
     of_driver: Any = URL.create(DRIVERS[name]).get_dialect()
     dialect = of_driver(dbapi=of_driver.import_dbapi())

@@ -1,4 +1,4 @@
-"""Statements compiled once: the text that goes to the driver, and the names of its positional values."""
+"""Compiled statements, to be cached: the SQL text for the driver, and the names of its positional binds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,37 +10,38 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class HasDialect(Protocol):
-    """An engine, as far as compiling needs it: an engine's driver runs statements, so this cannot import engines."""
+    """The part of an engine that compiling needs. Importing `Engine` would be circular: drivers run statements."""
 
     @property
     def dialect(self) -> Dialect:
-        """The dialect that writes the engine's SQL."""
+        """SQLAlchemy's dialect for the engine."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A compiled statement, whose rows have these `columns`. One that is `searching` asks a full text index.
+    """A compiled statement, whose rows have these `columns`; `uses_fulltext` marks a full text search.
 
-    PostgreSQL plans such a statement anew, by its words; SQLite may spend long in a single step of it.
+    PostgreSQL must plan a full text search again for each query text, so it is not a prepared statement. SQLite's
+    progress handler cannot interrupt one in time, so it never runs in the event loop.
     """
 
     sql: str
     names: tuple[str, ...]
     constants: Mapping[str, Any]
-    searching: bool
+    uses_fulltext: bool
     columns: tuple[str, ...] = ()
 
     def bind(self, values: Mapping[str, Any]) -> list[Any]:
-        """The positional values, in the order of the text."""
+        """Return the positional bind values, in the order of the SQL text."""
         constants = self.constants
         return [values[name] if name in values else constants[name] for name in self.names]
 
 
-def compile_statement(engine: HasDialect, clause: Executable, *, searching: bool = False) -> Statement:
-    """Compile for the engine's driver. This takes milliseconds, so callers cache the result."""
+def compile_statement(engine: HasDialect, clause: Executable, *, uses_fulltext: bool = False) -> Statement:
+    """Compile for the engine's driver. Compiling takes milliseconds, so callers cache the result."""
     compiled = clause.compile(dialect=engine.dialect)  # ty: ignore[missing-attribute] -- every Executable compiles
     assert isinstance(compiled, SQLCompiler)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     columns = tuple(getattr(column, "name", "") for column in getattr(clause, "selected_columns", ()))
-    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, searching, columns)
+    return Statement(str(compiled), tuple(compiled.positiontup or ()), constants, uses_fulltext, columns)

@@ -1,4 +1,4 @@
-"""Streams: one statement read to its end, a part at a time, over a connection and in a thread of its own."""
+"""Streaming reads: one large query, read in chunks on its own connection and thread."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -8,30 +8,30 @@ from typing import TypeVar
 
 from machine_monitor.errors import DatabaseBusy
 
-# How many rows are fetched in one hop.
-ROWS = 1_000
-AT_ONCE = 4
+# Rows per fetch, that is, per round trip.
+FETCH_SIZE = 1_000
+MAX_STREAMS = 4
 WAIT_SECONDS = 5.0
 T = TypeVar("T")
 
 
-class Turns(asyncio.Semaphore):
-    """Lets a few at once; who comes later waits, and then hears that the database is busy."""
+class ConcurrencyLimit(asyncio.Semaphore):
+    """A semaphore that raises `DatabaseBusy` after WAIT_SECONDS of waiting."""
 
-    def __init__(self, at_once: int) -> None:
-        super().__init__(at_once)
-        self._at_once = at_once
-        self._wanted = 0
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._limit = limit
+        self._demand = 0
 
     @property
-    def load(self) -> tuple[int, int]:
-        """How many have a turn, and how many wait for one."""
-        return min(self._wanted, self._at_once), max(0, self._wanted - self._at_once)
+    def utilization(self) -> tuple[int, int]:
+        """How many slots are taken, and how many tasks are waiting for one."""
+        return min(self._demand, self._limit), max(0, self._demand - self._limit)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
-        """One turn; raises `DatabaseBusy` if it does not come."""
-        self._wanted += 1
+    async def slot(self) -> AsyncGenerator[None]:
+        """Hold one slot; raises `DatabaseBusy` if none becomes free in time."""
+        self._demand += 1
         try:
             await self._take()
             try:
@@ -39,7 +39,7 @@ class Turns(asyncio.Semaphore):
             finally:
                 self.release()
         finally:
-            self._wanted -= 1
+            self._demand -= 1
 
     async def _take(self) -> None:
         try:
@@ -49,27 +49,30 @@ class Turns(asyncio.Semaphore):
             raise DatabaseBusy from None
 
 
-class Streams:
-    """Lets a few streams flow at once."""
+class StreamPool:
+    """Runs at most MAX_STREAMS blocking generators at once, each in its own thread."""
 
     def __init__(self) -> None:
-        self._turns = Turns(AT_ONCE)
+        self._slots = ConcurrencyLimit(MAX_STREAMS)
 
     @property
-    def load(self) -> tuple[int, int]:
-        """How many flow, and how many wait for their turn."""
-        return self._turns.load
+    def utilization(self) -> tuple[int, int]:
+        """How many streams are running, and how many are waiting."""
+        return self._slots.utilization
 
-    async def flow(self, parts: Generator[T]) -> AsyncGenerator[T]:
-        """What `parts` yields, each in a thread; its connection is closed in every case, so close this one."""
+    async def iterate(self, chunks: Generator[T]) -> AsyncGenerator[T]:
+        """Iterate over a blocking generator in a thread.
+
+        The caller must close the returned generator: that also closes the database connection.
+        """
         loop = asyncio.get_running_loop()
-        async with self._turns.turn():
-            # A thread alone does one thing after another: closing waits for the part under way.
+        async with self._slots.slot():
+            # One thread serializes `next` and `close`: closing waits for the running chunk.
             thread = ThreadPoolExecutor(1, thread_name_prefix="stream")
             try:
-                while (part := await loop.run_in_executor(thread, next, parts, None)) is not None:
-                    yield part
+                while (chunk := await loop.run_in_executor(thread, next, chunks, None)) is not None:
+                    yield chunk
             finally:
-                closed = loop.run_in_executor(thread, parts.close)
+                closed = loop.run_in_executor(thread, chunks.close)
                 thread.shutdown(wait=False)
                 await asyncio.shield(closed)

@@ -218,7 +218,7 @@ Instant = Annotated[
     datetime,
     TIME,
     BeforeValidator(_instant),
-    PlainSerializer(instants.text),
+    PlainSerializer(instants.format_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": INSTANT_PATTERN}, mode="validation"),
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]

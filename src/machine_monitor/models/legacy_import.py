@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field
 
-from machine_monitor.database.kinds import CODE, EVIDENCE, INTEGER, TEXT, TIME
+from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME, VERBATIM_JSON
 from machine_monitor.models.fields import Instant, Schema
 
 
@@ -24,7 +24,7 @@ class LegacyImport(Schema, table=True):
     key: str = Field(sa_type=TEXT.column_type)
     record_id: int = Field(sa_type=INTEGER.column_type)
     version: int = Field(sa_type=INTEGER.column_type)
-    raw: str | None = Field(default=None, sa_type=EVIDENCE.column_type)
+    raw: str | None = Field(default=None, sa_type=VERBATIM_JSON.column_type)
     imported_at: Instant = Field(sa_type=TIME.column_type)
 
 

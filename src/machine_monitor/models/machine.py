@@ -77,7 +77,7 @@ def _activity(engine: Engine) -> Mapping[str, ColumnElement]:
     unfinished = logs.c.status.in_([literal_column("'open'"), literal_column("'in_progress'")])
     recent = logs.c.started_at.between(engine.days_ago(30), engine.days_ago(0))
     return {
-        "last_log_at": engine.show(newest.scalar_subquery(), TIME),
+        "last_log_at": engine.to_json_expr(newest.scalar_subquery(), TIME),
         "open_logs": counted.where(unfinished).scalar_subquery(),
         "logs_30d": counted.where(recent).scalar_subquery(),
     }

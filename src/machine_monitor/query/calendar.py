@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, case, literal_column
 
 from machine_monitor.database import instants
 from machine_monitor.database.engines import Engine
-from machine_monitor.database.instants import beginning_of
+from machine_monitor.database.instants import left
 from machine_monitor.database.kinds import TIME
 from machine_monitor.query.language.times import EARLIEST, LATEST, localize
 
@@ -48,13 +48,13 @@ UNITS = {
         lambda first: first + 7 * DAY,
     ),
     "month": Unit(
-        lambda _, day: beginning_of(day, 7),
+        lambda _, day: left(day, 7),
         lambda day: day.isoformat()[:7],
         lambda name: date.fromisoformat(f"{name}-01"),
         lambda first: (first + 31 * DAY).replace(day=1),
     ),
     "year": Unit(
-        lambda _, day: beginning_of(day, 4),
+        lambda _, day: left(day, 4),
         lambda day: day.isoformat()[:4],
         lambda name: date(int(name), 1, 1),
         lambda first: first.replace(year=first.year + 1),
@@ -90,7 +90,7 @@ def _offset_column(engine: Engine, column: ColumnElement, offsets: Sequence[Offs
     middle = len(offsets) // 2
     if middle == 0:
         return literal_column(str(offsets[0][1]))
-    border = literal_column(f"'{engine.store(instants.text(offsets[middle][0]), TIME)}'")
+    border = literal_column(f"'{engine.to_db(instants.format_instant(offsets[middle][0]), TIME)}'")
     earlier, later = (_offset_column(engine, column, half) for half in (offsets[:middle], offsets[middle:]))
     return case((column < border, earlier), else_=later)
 

@@ -61,7 +61,7 @@ def count(engine: Engine, query: ListQuery, limit: int) -> Bound:
     matching, values = compile_filters(engine, query.resource, query.conditions, query.terms)
     rows = matches(engine, matching).limit(LIMIT).subquery()
     counted = select(func.count()).select_from(rows)
-    return compile_statement(engine, counted, searching=matching.search is not None), values | {"limit": limit}
+    return compile_statement(engine, counted, uses_fulltext=matching.search is not None), values | {"limit": limit}
 
 
 def has_dotted_fields(query: ListQuery) -> bool:
@@ -137,10 +137,10 @@ def _all_rows(
         for path in paths
     ]
     if len(parts) == 1:
-        return compile_statement(engine, parts[0], searching=searching), values
+        return compile_statement(engine, parts[0], uses_fulltext=searching), values
     every = literal_column("-1")
     limited = [part.limit(limit_of(path, every)) for part, path in zip(parts, paths, strict=True)]
     rows = union_all(*[select(part.subquery()) for part in limited]).subquery()
     merged = select(*[rows.c[column.name] for column in named])
     merged = merged.order_by(*sort_keys([rows.c[key.name] for key in keys], order))
-    return compile_statement(engine, merged, searching=searching), values
+    return compile_statement(engine, merged, uses_fulltext=searching), values

@@ -91,7 +91,7 @@ def facets_statement(engine: Engine, resource: Resource, groups: tuple[Group, ..
             capped = beyond.is_not(None)
         parts += [_most_frequent(known, tally, capped) for known, tally in zip(fields, tallies, strict=True)]
     searching = any(group.matching is not None and group.matching.search is not None for group in groups)
-    return compile_statement(engine, union_all(*[select(part.subquery()) for part in parts]), searching=searching)
+    return compile_statement(engine, union_all(*[select(part.subquery()) for part in parts]), uses_fulltext=searching)
 
 
 def _newest(engine: Engine, matching: Matching, fields: list[Field], number: int) -> CTE:

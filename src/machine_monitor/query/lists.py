@@ -114,7 +114,7 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
     order = [(shape.resource.orderable[name], descending != shape.backward) for name, descending in shape.order]
     pages = _pages(engine, shape, order)
     if len(pages) == 1 and shape.count == "none":
-        return compile_statement(engine, pages[0], searching=searching)
+        return compile_statement(engine, pages[0], uses_fulltext=searching)
     rows = (pages[0] if len(pages) == 1 else union_all(*[select(page.subquery()) for page in pages])).subquery("page")
     columns = [rows.c[f"k{i}"] for i in range(len(order))]
     if shape.count == "none":
@@ -123,7 +123,7 @@ def list_statement(engine: Engine, shape: Shape) -> Statement:
         total = _total(engine, shape)
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
     merged = merged.order_by(*sort_keys(columns, order, backward=shape.backward)).limit(_limit(shape))
-    return compile_statement(engine, merged, searching=searching)
+    return compile_statement(engine, merged, uses_fulltext=searching)
 
 
 def _pages(engine: Engine, shape: Shape, order: Direction) -> list[Select]:
@@ -161,7 +161,7 @@ def _page_by(
 def _item(engine: Engine, shape: Shape, order: Direction) -> Select:
     resource = shape.resource
     shown = shown_fields(resource, shape.fields, shape.expand)
-    item = engine.item(document(engine, resource, shape.fields, shape.expand)).label("item")
+    item = engine.driver_json(document(engine, resource, shape.fields, shape.expand)).label("item")
     keys = [known.column.label(f"k{i}") for i, (known, _) in enumerate(order) if known.column is not None]
     source = resource.source([*shown, *[known for known, _ in order]])
     return select(item, null().label("total"), *keys).select_from(source)
@@ -230,7 +230,7 @@ def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
         f'],"next":{_text(following)},"previous":{_text(preceding)},'
         f'"total":{"null" if total is None else total},"total_capped":{"true" if capped else "false"}}}'
     )
-    body = b'{"items":[' + engine.join([row[0] for row in rows]) + rest.encode()
+    body = b'{"items":[' + engine.join_json([row[0] for row in rows]) + rest.encode()
     return Page(body, following, preceding, total)
 
 
@@ -238,7 +238,7 @@ def _cursor(engine: Engine, query: ListQuery, end: list[Any], *, backward: bool)
     """The cursor of the page beyond one end of this page, which is its first row, its last, or none."""
     if end:
         kinds = [query.resource.orderable[name].kind for name, _ in query.order]
-        marks = tuple(engine.load(value, kind) for kind, value in zip(kinds, end[0][2:], strict=True))
+        marks = tuple(engine.from_db(value, kind) for kind, value in zip(kinds, end[0][2:], strict=True))
         return cursors.encode(Cursor(query.fingerprint, marks, backward, now=query.relative_to))
     if query.cursor is None:
         return None

@@ -164,7 +164,7 @@ async def _fetch(database: Database, query: StatsQuery, grouping: Grouping, valu
             return Rows(statement.columns, [row for row in rows if row[total] is not None])
     # In a thread: the first statement in a zone looks for all changes of its clock.
     statement = await asyncio.to_thread(scan_statement, database.engine, grouping)
-    now = database.engine.store(instants.text(query.clock.now), TIME)
+    now = database.engine.to_db(instants.format_instant(query.clock.now), TIME)
     # A row without a group is where all spans end just as a bucket begins: the bucket before it is a group.
     rows = await database.fetch(statement, {**values, "now": now, "limit": 2 * (MAX_GROUPS + 1)})
     return Rows(statement.columns, rows)
@@ -224,7 +224,7 @@ def scan_statement(engine: Engine, grouping: Grouping) -> Statement:
         sums[microseconds] = events.c[delta] * (instant % MICROSECONDS)
     query = select(*keys, *[func.sum(column).label(name) for name, column in sums.items()])
     query = query.group_by(*keys).order_by(*_in_order(keys)).limit(LIMIT)
-    return compile_statement(engine, query, searching=matching.search is not None)
+    return compile_statement(engine, query, uses_fulltext=matching.search is not None)
 
 
 def _records(engine: Engine, grouping: Grouping, matching: Matching) -> Select:

@@ -1,4 +1,7 @@
-"""Safe retries: a request with a key is done once, and its answer is kept with what it wrote."""
+"""Idempotency keys: a POST with an `Idempotency-Key` runs once.
+
+Its response is stored in the transaction that writes the record, and replayed for retries of the request.
+"""
 
 import asyncio
 import json
@@ -18,20 +21,23 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, IdempotencyKeyReused
 from machine_monitor.models import KEPT_ANSWERS
 
-KEPT_FOR = timedelta(days=7)
-PATIENCE_SECONDS = 5.0
+RETENTION = timedelta(days=7)
+WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.1
 
 
-class StillRunning(Conflict):
-    """409: the request that came first is not answered yet."""
+class RequestInProgress(Conflict):
+    """409: the first request with this key is still running."""
 
-    explanation = "A request with this Idempotency-Key is still running: send it again to get its answer."
+    explanation = "A request with this Idempotency-Key is still running. Send it again after the time in Retry-After."
     retry_after = 5
 
 
-class Ticket(NamedTuple):
-    """What makes a request the same: who asks, where, and the key; `digest` is the SHA-256 of its body."""
+class IdempotencyKey(NamedTuple):
+    """Identifies a request by user, path and the client's key.
+
+    `digest` is the SHA-256 of the body; a retry must have the same body.
+    """
 
     user: str
     path: str
@@ -39,8 +45,8 @@ class Ticket(NamedTuple):
     digest: bytes
 
 
-class Answer(NamedTuple):
-    """An answer as it goes out; `replayed` if it is not the first time."""
+class StoredResponse(NamedTuple):
+    """A response that can be stored and replayed; `replayed` is True for a retry."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,84 +54,92 @@ class Answer(NamedTuple):
     replayed: bool = False
 
 
-class Retries:
-    """The tickets that this process is at: who comes with the same waits for the answer, or for `PATIENCE_SECONDS`."""
+class IdempotencyStore:
+    """Runs each idempotency key once.
+
+    A concurrent retry in this process waits up to WAIT_SECONDS for the first request.
+    """
 
     def __init__(self) -> None:
-        self._ends: dict[tuple[str, str, str], asyncio.Event] = {}
+        self._running: dict[tuple[str, str, str], asyncio.Event] = {}
 
-    async def once(self, database: Database, ticket: Ticket, make: Callable[[Transaction], Answer]) -> Answer:
-        """The answer that `make` gives, or gave when the ticket was first seen; what fails is not kept.
+    async def run_once(
+        self, database: Database, key: IdempotencyKey, respond: Callable[[Transaction], StoredResponse]
+    ) -> StoredResponse:
+        """Run `respond` and store its response, or return the stored one. Failed requests are not stored.
 
-        Raises `IdempotencyKeyReused` if another body came with the key, `StillRunning` if its answer does not come.
+        Raises `IdempotencyKeyReused` if the body differs from the first request's, `RequestInProgress` if the first
+        request does not finish in time.
         """
-        name, end = (ticket.user, ticket.path, ticket.key), asyncio.Event()
-        if name in self._ends:
-            await self._take_turn(name)
-        self._ends[name] = end
+        identity, finished = (key.user, key.path, key.key), asyncio.Event()
+        if identity in self._running:
+            await self._wait_for_first(identity)
+        self._running[identity] = finished
         try:
-            return await _insist(lambda: database.write(lambda tx: _once(tx, ticket, lambda: make(tx))))
+            return await _poll_until_released(
+                lambda: database.write(lambda tx: _run_or_replay(tx, key, lambda: respond(tx)))
+            )
         finally:
-            del self._ends[name]
-            end.set()
+            del self._running[identity]
+            finished.set()
 
-    async def _take_turn(self, name: tuple[str, str, str]) -> None:
+    async def _wait_for_first(self, identity: tuple[str, str, str]) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while before := self._ends.get(name):
-                    await before.wait()
+            async with asyncio.timeout(WAIT_SECONDS):
+                while first := self._running.get(identity):
+                    await first.wait()
         except TimeoutError:
-            raise StillRunning from None
+            raise RequestInProgress from None
 
 
-async def _insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Ask again while another process is at it."""
-    for _ in range(int(PATIENCE_SECONDS / POLL_SECONDS)):
+async def _poll_until_released(attempt: Callable[[], Awaitable[StoredResponse]]) -> StoredResponse:
+    """Retry while another process holds the key's advisory lock."""
+    for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):
         try:
-            return await ask()
-        except StillRunning:
+            return await attempt()
+        except RequestInProgress:
             await asyncio.sleep(POLL_SECONDS)
-    return await ask()
+    return await attempt()
 
 
-def _once(tx: Transaction, ticket: Ticket, make: Callable[[], Answer]) -> Answer:
-    named = {"user": ticket.user, "path": ticket.path, "key": ticket.key}
-    if not tx.try_advisory_lock(*ticket[:3]):
-        raise StillRunning
+def _run_or_replay(tx: Transaction, key: IdempotencyKey, respond: Callable[[], StoredResponse]) -> StoredResponse:
+    identity = {"user": key.user, "path": key.path, "key": key.key}
+    if not tx.try_advisory_lock(*key[:3]):
+        raise RequestInProgress
     now = instants.now()
-    oldest = tx.engine.store(instants.text(now - KEPT_FOR), TIME)
-    for digest, status, headers, body, is_old in tx.run(_find(tx.engine), {**named, "oldest": oldest}):
-        if is_old:
-            _forget(tx, [oldest])
-        elif bytes(digest) != ticket.digest:
+    oldest = tx.engine.to_db(instants.format_instant(now - RETENTION), TIME)
+    for digest, status, headers, body, is_expired in tx.execute(_find(tx.engine), {**identity, "oldest": oldest}):
+        if is_expired:
+            _delete_expired(tx, [oldest])
+        elif bytes(digest) != key.digest:
             raise IdempotencyKeyReused
         else:
-            return Answer(status, json.loads(headers), bytes(body), replayed=True)
-    answer = make()
+            return StoredResponse(status, json.loads(headers), bytes(body), replayed=True)
+    response = respond()
     row = {
-        **named,
-        "digest": ticket.digest,
-        "created_at": tx.engine.store(instants.text(now), TIME),
-        "status": answer.status,
-        "headers": canonical_json(dict(answer.headers)),
-        "body": answer.body,
+        **identity,
+        "digest": key.digest,
+        "created_at": tx.engine.to_db(instants.format_instant(now), TIME),
+        "status": response.status,
+        "headers": canonical_json(dict(response.headers)),
+        "body": response.body,
     }
-    tx.run(_keep(tx.engine), row)
-    tx.defer(_forget, oldest)
-    return answer
+    tx.execute(_insert(tx.engine), row)
+    tx.defer(_delete_expired, oldest)
+    return response
 
 
-def _forget(tx: Transaction, oldest: Sequence[Any]) -> None:
-    """Forget answers that are too old to be asked for again."""
-    tx.run(_delete(tx.engine), {"oldest": max(oldest)})
+def _delete_expired(tx: Transaction, oldest: Sequence[Any]) -> None:
+    """Delete responses that are older than RETENTION."""
+    tx.execute(_delete(tx.engine), {"oldest": max(oldest)})
 
 
-def _named() -> list[Any]:
+def _matches_key() -> list[Any]:
     columns = [KEPT_ANSWERS.c[name] for name in ("user", "path", "key")]
     return [column == bindparam(column.name, type_=column.type) for column in columns]
 
 
-def _is_old() -> Any:
+def _is_expired() -> Any:
     created_at = KEPT_ANSWERS.c.created_at
     return created_at < bindparam("oldest", type_=created_at.type)
 
@@ -133,15 +147,15 @@ def _is_old() -> Any:
 @cache
 def _find(engine: Engine) -> Statement:
     columns = [KEPT_ANSWERS.c[name] for name in ("digest", "status", "headers", "body")]
-    return compile_statement(engine, select(*columns, _is_old()).where(*_named()))
+    return compile_statement(engine, select(*columns, _is_expired()).where(*_matches_key()))
 
 
 @cache
 def _delete(engine: Engine) -> Statement:
-    return compile_statement(engine, delete(KEPT_ANSWERS).where(_is_old()))
+    return compile_statement(engine, delete(KEPT_ANSWERS).where(_is_expired()))
 
 
 @cache
-def _keep(engine: Engine) -> Statement:
+def _insert(engine: Engine) -> Statement:
     values = {column: bindparam(column.name, type_=column.type) for column in KEPT_ANSWERS.columns}
     return compile_statement(engine, insert(KEPT_ANSWERS).values(values))

@@ -12,7 +12,7 @@ from machine_monitor.models import USERS
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import records
 from machine_monitor.services.accounts import invitations, passwords, tokens
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 
 ROLES = ("viewer", "operator", "lead", "supervisor", "admin")
 SCOPES = ("read", "write", "admin")
@@ -22,7 +22,7 @@ JSON = {"Content-Type": "application/json"}
 
 @cache
 def hashed() -> str:
-    return passwords.hash_now(PASSWORD)
+    return passwords.hash_password(PASSWORD)
 
 
 def trigram_of(role: str) -> str:
@@ -47,14 +47,14 @@ class Site:
 
     async def add(self, trigram, **given):
         values = USERS.create.model_validate({"trigram": trigram, **given}).model_dump(mode="json")
-        await self.write(lambda tx: records.insert(tx, USERS, values, Author("test")))
+        await self.write(lambda tx: records.insert(tx, USERS, values, ChangeContext("test")))
 
     async def set_password(self, trigram):
         await self.write(lambda tx: invitations.set_password(tx, trigram, hashed()))
 
     async def token(self, trigram, scope="admin", days=90):
         body = TokenCreate(name="test", scope=scope, days=days)
-        return (await self.write(lambda tx: tokens.make(tx, trigram, body)))[1]
+        return (await self.write(lambda tx: tokens.issue(tx, trigram, body)))[1]
 
     async def by_token(self, trigram, scope="admin"):
         """Return a client that authenticates with a token of this user."""

@@ -107,7 +107,7 @@ async def test_a_session_expires_after_half_an_hour_without_requests(site, clock
     for _ in range(3):
         clock.advance(minutes=29)
         assert await me_status(client) == 200
-        await site.app.state.identity.close()
+        await site.app.state.authenticator.close()
     clock.advance(minutes=31)
     assert await me_status(client) == 401
 
@@ -117,7 +117,7 @@ async def test_a_session_expires_after_twelve_hours_even_if_used(site, clock):
     for _ in range(12 * 3 - 1):
         clock.advance(minutes=20)
         assert await me_status(client) == 200
-        await site.app.state.identity.close()
+        await site.app.state.authenticator.close()
     clock.advance(minutes=21)
     assert await me_status(client) == 401
 
@@ -137,7 +137,7 @@ async def test_the_use_of_a_session_is_recorded_once_a_minute(site, clock, monke
     clock.advance(seconds=61)
     for _ in range(5):
         await me_status(client)
-        await site.app.state.identity.close()
+        await site.app.state.authenticator.close()
     assert len(writes) == 1
 
 
@@ -216,7 +216,7 @@ async def sign_in(site, trigram="ADM", password="not the password", address="10.
 
 @pytest.mark.parametrize("trigram", ["ADM", "none"])
 async def test_sign_in_attempts_are_limited_per_account(site, clock, trigram):
-    for number in range(rate_limit.OF_ACCOUNT):
+    for number in range(rate_limit.MAX_PER_ACCOUNT):
         name = trigram.lower() if number % 2 else trigram
         assert (await sign_in(site, name, address=f"10.0.0.{number}")).status_code == 401
     for password in ("not the password", PASSWORD):
@@ -229,7 +229,7 @@ async def test_sign_in_attempts_are_limited_per_account(site, clock, trigram):
 
 
 async def test_sign_in_attempts_are_limited_per_address(site, monkeypatch):
-    monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
+    monkeypatch.setattr(rate_limit, "MAX_PER_ADDRESS", 4)
     for number in range(4):
         assert (await sign_in(site, f"no{number}", address="2001:db8::1")).status_code == 401
     assert (await sign_in(site, "more", address="2001:db8::2")).status_code == 429
@@ -237,9 +237,9 @@ async def test_sign_in_attempts_are_limited_per_address(site, monkeypatch):
 
 
 async def test_successful_sign_ins_are_not_limited(site, monkeypatch):
-    monkeypatch.setattr(rate_limit, "OF_ADDRESS", 4)
-    for _ in range(rate_limit.OF_ACCOUNT + 2):
+    monkeypatch.setattr(rate_limit, "MAX_PER_ADDRESS", 4)
+    for _ in range(rate_limit.MAX_PER_ACCOUNT + 2):
         assert (await sign_in(site, password=PASSWORD)).status_code == 200
-    for _ in range(rate_limit.OF_ACCOUNT // 4):
+    for _ in range(rate_limit.MAX_PER_ACCOUNT // 4):
         assert (await sign_in(site)).status_code == 401
         assert (await sign_in(site, password=PASSWORD)).status_code == 200

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from api.access.site import PASSWORD, SCOPES
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.services.accounts import invitations
 
@@ -135,7 +135,7 @@ async def test_the_last_use_of_a_token_is_recorded_once_a_minute(site, clock):
     client, admin = site.with_token(made["token"]), await site.by_token("ADM")
 
     async def last_used_at():
-        await site.app.state.identity.close()
+        await site.app.state.authenticator.close()
         return (await admin.get(f"/tokens/{made['id']}")).json()["last_used_at"]
 
     assert await last_used_at() is None
@@ -158,16 +158,16 @@ async def test_failing_to_record_the_last_use_does_not_fail_requests(site, monke
 
     monkeypatch.setattr(Database, "write", fail)
     assert [(await client.get("/me")).status_code for _ in range(3)] == [200] * 3
-    await site.app.state.identity.close()
+    await site.app.state.authenticator.close()
     assert "was not noted: OSError" in caplog.text
     assert "secret-reason" not in caplog.text
 
 
 async def database_content(site) -> str:
     """Return the whole content of the database as text: the SQLite file, or all rows of PostgreSQL."""
-    address = addresses.parse(site.app.state.settings.database_url)
-    if address.engine.name == "sqlite":
-        return "".join(path.read_bytes().decode("latin-1") for path in address.path.parent.glob("test.db*"))
+    parsed_url = database_urls.parse(site.app.state.settings.database_url)
+    if parsed_url.engine.name == "sqlite":
+        return "".join(path.read_bytes().decode("latin-1") for path in parsed_url.path.parent.glob("test.db*"))
     query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     tables = [row[0] for row in await site.write(lambda tx: tx.cursor.execute(query).fetchall())]
     return "".join(
@@ -183,7 +183,7 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
     admin = await site.by_token("ADM")
     token = (await make(admin, user="OPE"))["token"]
     invitation = (await admin.post("/users/LEA/invitation")).json()["url"].partition("=")[2]
-    setup = (await site.write(lambda tx: invitations._issue(tx, None, invitations.FIRST))).code
+    setup = (await site.write(lambda tx: invitations._issue(tx, None, invitations.FIRST_ADMIN_LIFETIME))).code
     session = await site.by_session("ADM")
     cookie, csrf = session.cookies["mm_session"], session.headers["X-CSRF-Token"]
     secrets = [token, token.split("_", 2)[2], invitation, setup, cookie, PASSWORD]
@@ -203,7 +203,7 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
         await session.post("/setup", json={"code": f"{setup}x", "password": PASSWORD}),
         await session.get("/problems/unauthenticated", headers={"Authorization": f"Bearer {token}"}),
     ]
-    await site.app.state.identity.close()
+    await site.app.state.authenticator.close()
     said = "".join(answer.text + str(answer.headers) for answer in answers)
     kept = await database_content(site)
     assert "argon2id" in kept

@@ -108,12 +108,12 @@ WRONG = {"sqlite": "SELECT json(?)", "postgresql": "SELECT CAST(%s AS integer)"}
 async def test_a_driver_error_does_not_reveal_bound_values(database):
     sql = WRONG[database.engine.name]
     with pytest.raises(DatabaseFault) as raised:
-        await database.fetch(Statement(sql, ("value",), {}, searching=False), {"value": SECRET})
+        await database.fetch(Statement(sql, ("value",), {}, uses_fulltext=False), {"value": SECRET})
     assert str(raised.value)
     assert SECRET not in str(raised.value)
     assert raised.value.__suppress_context__
     with pytest.raises(DatabaseFault, match="nowhere"):
-        await database.fetch(Statement("SELECT * FROM nowhere", (), {}, searching=False), {})
+        await database.fetch(Statement("SELECT * FROM nowhere", (), {}, uses_fulltext=False), {})
 
 
 def test_an_unwritable_log_does_not_fail_requests(loggers, monkeypatch):  # noqa: ARG001 -- restores the loggers

@@ -103,25 +103,25 @@ async def test_metrics_distinguish_waiting_from_running(database):
     for count in (1, 11):
         writes += [asyncio.create_task(database.write(unit)) for _ in range(count)]
         await asyncio.sleep(0.1)
-    running, waiting = database.load()["write"]
+    running, waiting = database.utilization()["write"]
     gate.set()
     await asyncio.gather(*writes)
     assert running + waiting == 12
     assert running >= 1
     assert waiting >= 1
-    assert database.load() == {"read": (0, 0), "write": (0, 0), "stream": (0, 0)}
+    assert database.utilization() == {"read": (0, 0), "write": (0, 0), "stream": (0, 0)}
 
 
 async def test_running_exports_are_counted(database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.ROWS", 1)
-    monkeypatch.setattr("machine_monitor.database.engines.postgresql.driver.ROWS", 1)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.FETCH_SIZE", 1)
+    monkeypatch.setattr("machine_monitor.database.engines.postgresql.driver.FETCH_SIZE", 1)
     fill(database_url, 5)
     async with running(database_url) as app:
         client = PacedClient(app, "/logs.ndjson")
         await client.take(1)
-        assert app.state.database.load()["stream"] == (1, 0)
+        assert app.state.database.utilization()["stream"] == (1, 0)
         await client.rest()
-        assert app.state.database.load()["stream"] == (0, 0)
+        assert app.state.database.utilization()["stream"] == (0, 0)
 
 
 def test_metric_names_have_a_prefix_and_a_help_text():

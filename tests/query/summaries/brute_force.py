@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services import records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from query import oracle
 
 MINUTE = timedelta(minutes=1)
@@ -54,7 +54,7 @@ def fill(url: str, seed: int, logs: int) -> None:
     validated = [(resource, resource.create.model_validate(body).model_dump(mode="json")) for resource, body in bodies]
     database = Database(url)
     database.transact(
-        lambda tx: [records.insert(tx, resource, values, Author(via="test")) for resource, values in validated]
+        lambda tx: [records.insert(tx, resource, values, ChangeContext(via="test")) for resource, values in validated]
     )
     database.close_writer()
 

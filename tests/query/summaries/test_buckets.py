@@ -52,9 +52,9 @@ async def test_both_engines_compute_the_same_days_and_weeks(database, name):
 
     def compare(tx):
         for instant in moments:
-            at = engine.store(instants.text(instant), TIME)
+            at = engine.to_db(instants.format_instant(instant), TIME)
             found = calendar.day(instant, zone)
-            assert tuple(tx.run(statement, {"at": at})[0]) == tuple(unit.name(found) for unit in UNITS.values())
+            assert tuple(tx.execute(statement, {"at": at})[0]) == tuple(unit.name(found) for unit in UNITS.values())
 
     database.snapshot(compare)
 

@@ -4,7 +4,7 @@ from itertools import product
 import psycopg
 import pytest
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from query import samples
 from query.summaries import brute_force
 
@@ -81,10 +81,10 @@ ROWS = {
 
 async def test_filtered_facets_count_the_ten_thousand_newest_logs(client, database_url):
     await client.post("/machines", json=samples.MACHINES[0])
-    address = addresses.parse(database_url)
-    sqlite = address.engine.name == "sqlite"
-    connection = sqlite3.connect(address.path) if sqlite else psycopg.connect(address.conninfo)
-    connection.execute(INSERT.format(old=OLD, **ROWS[address.engine.name]))
+    parsed_url = database_urls.parse(database_url)
+    sqlite = parsed_url.engine.name == "sqlite"
+    connection = sqlite3.connect(parsed_url.path) if sqlite else psycopg.connect(parsed_url.conninfo)
+    connection.execute(INSERT.format(old=OLD, **ROWS[parsed_url.engine.name]))
     connection.commit()
     connection.close()
 

@@ -69,7 +69,7 @@ async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(
     kept = [(field, unit) for field in ("", "type") for unit in units]
     kept += [("machine", unit) for unit in ("", "month", "year")] + [("machine.sector", "month"), ("severity", "")]
     for zone in (timezone, "Pacific/Apia"):
-        counters.refresh(database, ZoneInfo(zone))
+        counters.ensure_zone(database, ZoneInfo(zone))
         for field, unit in kept:
             metrics = ("count", "failures") if field in ("", "type") else ("count",)
             group_by = tuple(filter(None, (field, unit)))

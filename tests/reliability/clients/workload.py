@@ -85,7 +85,7 @@ class Workload:
         assert verify(database).faults == []
         database.close_writer()
         if database.engine.name == "sqlite":
-            with closing(sqlite3.connect(database.address.path)) as connection:
+            with closing(sqlite3.connect(database.url.path)) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
                 assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 

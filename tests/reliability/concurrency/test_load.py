@@ -23,7 +23,7 @@ QUERIES = (
 )
 GROWTH = 48 * MIB
 # SQLite restarts its write-ahead log at this size if no reader uses it; allow twice as much for readers.
-LARGEST_WAL = 2 * driver.LOG_PAGES * 4096
+LARGEST_WAL = 2 * driver.WAL_AUTOCHECKPOINT_PAGES * 4096
 
 
 class Reader(threading.Thread):

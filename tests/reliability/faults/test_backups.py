@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import DatabaseBusy
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.models.log import LogCreate, LogUpdate
 from machine_monitor.models.machine import MachineCreate
 from machine_monitor.services import backup, records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.checks import verify
 from machine_monitor.services.records import Target
 
@@ -43,7 +43,7 @@ class Writer(threading.Thread):
         self._database.close_writer()
 
     def _write(self, tx) -> str:
-        name, author = str(uuid.uuid4()), Author(via="test")
+        name, author = str(uuid.uuid4()), ChangeContext(via="test")
         body = LogCreate(uuid=name, machine="Press", type="info", comment="écrit")
         records.create(tx, LOGS, body, author)
         if self.acknowledged:
@@ -58,9 +58,9 @@ def ignore_progress(_done: int, _total: int) -> None:
 
 def check(file: Path, url: str, acknowledged: set[str]) -> int:
     """Restore a backup, verify it, and return its number of logs."""
-    held = backup.restore(file, addresses.parse(url), ignore_progress)
+    held = backup.restore(file, database_urls.parse(url), ignore_progress)
     database = Database(url)
-    verdict = verify.verify(database, verify.hash_chain.read_head(held.head))
+    verdict = verify.verify(database, verify.hash_chain.parse_head(held.head))
     logs = database.snapshot(lambda tx: tx.cursor.execute(LOGS_AND_ENTRY_COUNTS).fetchall())
     database.close_writer()
     assert verdict.faults == []
@@ -75,7 +75,7 @@ def check(file: Path, url: str, acknowledged: set[str]) -> int:
 def test_a_backup_during_writes_is_a_committed_state(database_url, tmp_path, extent, record_counts):
     times = extent(short=3, long=20)
     stop, database = threading.Event(), Database(database_url)
-    database.transact(lambda tx: records.create(tx, MACHINES, MachineCreate(name="Press"), Author(via="test")))
+    database.transact(lambda tx: records.create(tx, MACHINES, MachineCreate(name="Press"), ChangeContext(via="test")))
     writers = [Writer(database_url, stop) for _ in range(WRITERS)]
     for writer in writers:
         writer.start()

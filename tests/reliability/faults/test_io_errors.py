@@ -12,7 +12,7 @@ import pytest
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
 from reliability.clients.traffic import DONE, Traffic, add_machine, stored
@@ -80,7 +80,7 @@ def test_disk_errors_give_503_and_the_service_recovers(
 
 
 async def test_a_damaged_page_gives_503_and_is_logged(sqlite_database_url, caplog):
-    path = addresses.parse(sqlite_database_url).path
+    path = database_urls.parse(sqlite_database_url).path
     with closing(sqlite3.connect(path)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'log_types'").fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()

@@ -11,7 +11,7 @@ import pytest
 
 import forked_processes
 from conftest import ENGINES
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.services.checks.verify import verify
@@ -115,20 +115,20 @@ def test_a_killed_sync_is_atomic(tmp_path, new_database_url, engine, legacy, ext
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_killed_migration_is_atomic(tmp_path, new_database_url, engine, legacy, extent, record_counts):
     url = new_database_url(engine)
-    address, newest = addresses.parse(url), migrations.newest()
+    parsed_url, newest = database_urls.parse(url), migrations.head_revision()
     sync(tmp_path, url, legacy).run()
-    migrations.downgrade(address, OLDEST)
+    migrations.downgrade(parsed_url, OLDEST)
     command = Command(tmp_path, url, "migrate")
     command.run()
     all_of_it, seen = database_state(url), Counter()
     for _ in range(times := extent(short=4, long=10)):
-        migrations.downgrade(address, OLDEST)
+        migrations.downgrade(parsed_url, OLDEST)
         killed = command.run_and_kill()
-        revision = migrations.current(address)
+        revision = migrations.current(parsed_url)
         assert revision in (OLDEST, newest)
         seen[revision] += killed
         command.run()
-        assert migrations.current(address) == newest
+        assert migrations.current(parsed_url) == newest
         assert database_state(url) == all_of_it
         assert is_sound(url)
     record_counts(times, killed_while_running=seen.total(), rolled_back=seen[OLDEST], half_done=0)

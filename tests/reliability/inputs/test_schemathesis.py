@@ -11,7 +11,7 @@ from machine_monitor.models import USERS
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import records
 from machine_monitor.services.accounts import tokens
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from servers import ForkedService
 
 PROGRAM = Path(sys.executable).with_name("schemathesis")
@@ -26,8 +26,8 @@ def give_tokens(url):
     def give(tx, role):
         trigram = role[:3].upper()
         values = USERS.create.model_validate({"trigram": trigram, "role": role}).model_dump(mode="json")
-        records.insert(tx, USERS, values, Author("test"))
-        return tokens.make(tx, trigram, TokenCreate(name="test", scope="admin", days=1))[1]
+        records.insert(tx, USERS, values, ChangeContext("test"))
+        return tokens.issue(tx, trigram, TokenCreate(name="test", scope="admin", days=1))[1]
 
     database = Database(url)
     given = {role: database.transact(lambda tx, role=role: give(tx, role)) for role in ROLES if role != NOBODY}

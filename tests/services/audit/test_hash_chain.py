@@ -62,7 +62,7 @@ def faults_after(database: Database, *statements: str, known: hash_chain.Head | 
         for statement in (*UNLOCK[tx.engine.name], *statements):
             tx.cursor.execute(statement)
             assert tx.cursor.rowcount != 0, statement
-        found.extend(hash_chain.faults(tx, known))
+        found.extend(hash_chain.verify(tx, known))
         raise Undone
 
     with pytest.raises(Undone):
@@ -102,7 +102,7 @@ async def test_removed_and_reordered_entries_are_detected(client, opened):
 async def test_a_truncated_history_is_detected_with_an_earlier_head(client, opened):
     await write_history(client)
     head = verify(opened).head
-    assert hash_chain.read_head(str(head)) == head
+    assert hash_chain.parse_head(str(head)) == head
     cut = f"DELETE FROM history WHERE seq >= {head.seq - 3}"
     assert faults_after(opened, cut) == []
     assert faults_after(opened, cut, known=head) != []
@@ -114,7 +114,7 @@ async def test_a_truncated_history_is_detected_with_an_earlier_head(client, open
 @pytest.mark.parametrize("text", ["", "1", "1:", ":", f"x:{'0' * 64}", f"1:{'0' * 63}", f"1:{'0' * 65}", "1:é"])
 def test_an_invalid_head_is_refused(text):
     with pytest.raises(UsageError, match="hexadecimal"):
-        hash_chain.read_head(text)
+        hash_chain.parse_head(text)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE history SET note = 'x'", "DELETE FROM history"])

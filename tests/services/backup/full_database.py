@@ -6,7 +6,7 @@ from sqlalchemy import inspect
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses, tables
+from machine_monitor.database import database_urls, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.services import backup, idempotency
@@ -34,8 +34,8 @@ LISTS = (
 IMPORTED = """INSERT INTO legacy_imports (resource, key, record_id, version, raw, imported_at)
 VALUES ('logs', 'a b.json', 1, 1, '{{ "b":1.0,\n"a": "é" }}', '2025-01-01T00:00:00.5{}')"""
 
-TICKET = idempotency.Ticket("ABC", "/logs", "a key", bytes(range(32)))
-ANSWER = idempotency.Answer(201, {"ETag": '"1"'}, bytes(range(256)))
+TICKET = idempotency.IdempotencyKey("ABC", "/logs", "a key", bytes(range(32)))
+ANSWER = idempotency.StoredResponse(201, {"ETag": '"1"'}, bytes(range(256)))
 
 
 async def fill(url: str) -> None:
@@ -60,7 +60,7 @@ async def fill(url: str) -> None:
     database = Database(url)
     tail = "Z" if database.engine.name == "postgresql" else "00000"
     database.transact(lambda tx: tx.cursor.execute(IMPORTED.format(tail)))
-    database.transact(lambda tx: idempotency._once(tx, TICKET, lambda: ANSWER))
+    database.transact(lambda tx: idempotency._run_or_replay(tx, TICKET, lambda: ANSWER))
     database.close_writer()
 
 
@@ -108,13 +108,13 @@ def save(url: str, file: Path, *, replace: bool = False) -> Manifest:
 
 
 def restore(file: Path, url: str) -> Contents:
-    return backup.restore(file, addresses.parse(url), ignore_progress)
+    return backup.restore(file, database_urls.parse(url), ignore_progress)
 
 
 def is_empty(url: str) -> bool:
     """Return whether there is still no database at `empty_url`."""
-    address = addresses.parse(url)
-    if address.engine.name == "sqlite":
-        return not [path for path in address.path.parent.iterdir() if address.path.name in path.name]
-    with migrations.locked(address) as connection:
+    parsed_url = database_urls.parse(url)
+    if parsed_url.engine.name == "sqlite":
+        return not [path for path in parsed_url.path.parent.iterdir() if parsed_url.path.name in path.name]
+    with migrations.locked(parsed_url) as connection:
         return inspect(connection).get_table_names() == []

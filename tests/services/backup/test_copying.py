@@ -8,7 +8,7 @@ from sqlalchemy import Text
 
 from conftest import serving
 from machine_monitor.config import Settings
-from machine_monitor.database import addresses, tables
+from machine_monitor.database import database_urls, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import POSTGRESQL
 from machine_monitor.database.kinds import EXACT_TEXT
@@ -23,7 +23,7 @@ from services.backup.full_database import api_responses, fill, ignore_progress, 
 def copy(source: str, destination: str):
     database = Database(source)
     try:
-        return backup.copy(database, addresses.parse(destination), ignore_progress)
+        return backup.copy(database, database_urls.parse(destination), ignore_progress)
     finally:
         database.close_writer()
 
@@ -41,7 +41,7 @@ async def test_a_copy_has_the_same_rows_ids_history_and_answers(database_url, em
     verdict = verify_database(empty_url)
     assert (verdict.faults, str(verdict.head)) == ([], held.head)
     assert await api_responses(empty_url) == said
-    migrations.check(addresses.parse(empty_url))
+    migrations.check(database_urls.parse(empty_url))
 
 
 async def test_copying_to_the_other_engine_and_back_preserves_everything(
@@ -49,7 +49,7 @@ async def test_copying_to_the_other_engine_and_back_preserves_everything(
 ):
     await fill(sqlite_database_url)
     there = postgresql_database_url
-    with migrations.locked(addresses.parse(there)) as connection:
+    with migrations.locked(database_urls.parse(there)) as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
         connection.exec_driver_sql("CREATE SCHEMA public")
     back = f"sqlite:///{tmp_path / 'back.db'}"
@@ -87,7 +87,7 @@ async def test_a_copy_that_fails_leaves_the_destination_empty(database_url, empt
     module, name = {
         "write": (tables, "write"),
         "set_last_ids": (tables, "set_last_ids"),
-        "rebuild": (transfer.upkeep, "rebuild_search"),
+        "rebuild": (transfer.maintenance, "rebuild_search"),
     }[fails]
     monkeypatch.setattr(module, name, fail)
     with pytest.raises(UsageError, match="no further"):
@@ -126,7 +126,7 @@ async def test_ids_that_differ_are_an_error(database_url, empty_url, monkeypatch
 
 
 def test_a_destination_with_tables_is_refused(database_url, empty_url):
-    migrations.upgrade(addresses.parse(empty_url))
+    migrations.upgrade(database_urls.parse(empty_url))
     for destination in (database_url, empty_url):
         with pytest.raises(UsageError, match="not empty"):
             copy(database_url, destination)
@@ -147,7 +147,7 @@ def test_a_missing_source_is_refused_and_not_created(empty_url, tmp_path):
 
 
 def test_a_source_of_another_version_is_refused(database_url, empty_url):
-    with migrations.locked(addresses.parse(database_url)) as connection:
+    with migrations.locked(database_urls.parse(database_url)) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
     with pytest.raises(SchemaMismatch, match="mm migrate"):
         copy(database_url, empty_url)
@@ -155,7 +155,7 @@ def test_a_source_of_another_version_is_refused(database_url, empty_url):
 
 
 def test_the_source_is_not_changed(sqlite_database_url, tmp_path):
-    path = addresses.parse(sqlite_database_url).path
+    path = database_urls.parse(sqlite_database_url).path
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     connection.close()

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from conftest import prepare
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
@@ -29,7 +29,7 @@ async def test_a_restored_backup_equals_the_original(database_url, empty_url, fo
     assert {path.name for path in folder.iterdir()} == {"b.db", "b.db.json"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert json.loads((folder / "b.db.json").read_text()) == described.document()
-    assert described.engine == addresses.parse(database_url).engine.name
+    assert described.engine == database_urls.parse(database_url).engine.name
     bytes_before = (folder / "b.db").read_bytes()
     assert bytes_before[18:20] == b"\1\1", "a file that is kept is not in WAL mode"
     held = restore(folder / "b.db", empty_url)
@@ -39,7 +39,7 @@ async def test_a_restored_backup_equals_the_original(database_url, empty_url, fo
     verdict = verify_database(empty_url)
     assert (verdict.faults, str(verdict.head)) == ([], described.head)
     assert await api_responses(empty_url) == said
-    migrations.check(addresses.parse(empty_url))
+    migrations.check(database_urls.parse(empty_url))
 
 
 def flip(file):
@@ -50,14 +50,14 @@ def flip(file):
 
 def alter(**members):
     def altered(file):
-        path = manifest.place(file)
+        path = manifest.path_of(file)
         path.write_text(json.dumps(json.loads(path.read_text()) | members))
 
     return altered
 
 
 def write_manifest(text):
-    return lambda file: manifest.place(file).write_text(text)
+    return lambda file: manifest.path_of(file).write_text(text)
 
 
 DAMAGES = {
@@ -65,7 +65,7 @@ DAMAGES = {
     "cut": (lambda file: os.truncate(file, file.stat().st_size - 4096), "cut or changed"),
     "empty": (lambda file: os.truncate(file, 0), "cut or changed"),
     "gone": (lambda file: file.unlink(), "no backup at"),
-    "without manifest": (lambda file: manifest.place(file).unlink(), "with its manifest beside it"),
+    "without manifest": (lambda file: manifest.path_of(file).unlink(), "with its manifest beside it"),
     "no JSON": (write_manifest("{"), "not the manifest"),
     "no object": (write_manifest("[]"), "not the manifest"),
     "of something else": (write_manifest('{"a": 1}'), "not the manifest"),
@@ -116,7 +116,7 @@ def test_a_tampered_backup_is_refused_even_if_its_checksum_matches(saved, empty_
 
 
 def test_restore_refuses_a_database_that_is_not_empty(saved, empty_url):
-    migrations.upgrade(addresses.parse(empty_url))
+    migrations.upgrade(database_urls.parse(empty_url))
     before = stored_rows(empty_url)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, empty_url)
@@ -124,7 +124,7 @@ def test_restore_refuses_a_database_that_is_not_empty(saved, empty_url):
 
 
 def test_restore_refuses_a_database_of_another_program(saved, empty_url):
-    with migrations.locked(addresses.parse(empty_url)) as connection:
+    with migrations.locked(database_urls.parse(empty_url)) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")
     with pytest.raises(UsageError, match="customers"):
         restore(saved, empty_url)
@@ -132,13 +132,13 @@ def test_restore_refuses_a_database_of_another_program(saved, empty_url):
 
 def test_restore_refuses_a_file_that_appeared_meanwhile(saved, tmp_path, monkeypatch):
     target = tmp_path / "taken.db"
-    finish = files.finish
+    finish = files.finalize
 
     def taken(*arguments):
         finish(*arguments)
         prepare(f"sqlite:///{target}")
 
-    monkeypatch.setattr(files, "finish", taken)
+    monkeypatch.setattr(files, "finalize", taken)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, f"sqlite:///{target}")
     assert verify_database(f"sqlite:///{target}").faults == []
@@ -154,13 +154,13 @@ def test_a_file_without_tables_may_be_replaced(saved, tmp_path):
 
 
 def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
-    older = addresses.of_file(saved)
+    older = database_urls.for_file(saved)
     migrations.downgrade(older, "-1")
-    files.finish(saved, "delete")
+    files.finalize(saved, "delete")
     alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current(older))(saved)
     held = restore(saved, empty_url)
     assert held.tables["log_types"] == 7
-    migrations.check(addresses.parse(empty_url))
+    migrations.check(database_urls.parse(empty_url))
 
 
 def test_a_backup_of_a_newer_schema_is_refused(saved, empty_url):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.errors import MonitorError, UsageError
@@ -19,10 +19,10 @@ from services.backup.full_database import is_empty, restore, save, stored_rows, 
 
 
 def test_an_existing_backup_is_replaced_only_with_replace(database_url, saved):
-    manifest.place(saved).unlink()
+    manifest.path_of(saved).unlink()
     with pytest.raises(UsageError, match="--force"):
         save(database_url, saved)
-    shutil.move(saved, manifest.place(saved))
+    shutil.move(saved, manifest.path_of(saved))
     with pytest.raises(UsageError, match="--force"):
         save(database_url, saved)
     save(database_url, saved, replace=True)
@@ -49,7 +49,7 @@ def test_concurrent_writes_are_not_in_the_backup_and_do_not_restart_it(sqlite_da
 
 
 def test_the_database_is_not_replaced_by_its_backup(sqlite_database_url):
-    path = addresses.parse(sqlite_database_url).path
+    path = database_urls.parse(sqlite_database_url).path
     with pytest.raises(UsageError, match="the database itself"):
         save(sqlite_database_url, path, replace=True)
     assert verify_database(sqlite_database_url).faults == []
@@ -63,7 +63,7 @@ def test_a_missing_database_is_not_created(empty_url, folder):
 
 
 def test_a_damaged_database_is_not_backed_up(sqlite_database_url, folder):
-    path = addresses.parse(sqlite_database_url).path
+    path = database_urls.parse(sqlite_database_url).path
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         query = "SELECT rootpage FROM sqlite_schema WHERE name = 'ix_history_resource_record_id_seq'"
@@ -152,6 +152,6 @@ def test_a_killed_backup_leaves_no_file_under_its_final_name(database_url, folde
         assert b"here\n" in iter(running.stdout.readline, b"")
         running.send_signal(signal.SIGKILL)
     assert not file.exists()
-    assert not manifest.place(file).exists()
+    assert not manifest.path_of(file).exists()
     save(database_url, file)
     assert manifest.read(file).sha256 == manifest.digest(file)

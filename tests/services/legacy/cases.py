@@ -12,7 +12,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language import parser
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import Target
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -38,7 +38,7 @@ def total(target, resource, query):
     """Return the number of records that a filter finds."""
     clock = TimeContext(PARIS, instants.now())
     asked = parser.read_list(resource, parser.read_pairs(f"count=exact&limit=1&{query}".encode()), clock)
-    return target.snapshot(lambda tx: tx.run(*lists.compile_list(tx.engine, asked)))[0][1]
+    return target.snapshot(lambda tx: tx.execute(*lists.compile_list(tx.engine, asked)))[0][1]
 
 
 def read_all(target, resource):
@@ -66,16 +66,16 @@ def history(target, resource, key):
 
 def create(target, resource, **values):
     body = resource.create.model_validate(values)
-    target.transact(lambda tx: records.create(tx, resource, body, Author("anonymous")))
+    target.transact(lambda tx: records.create(tx, resource, body, ChangeContext("anonymous")))
 
 
 def patch(target, resource, key, **values):
     body = UPDATES[resource].model_validate(values)
-    target.transact(lambda tx: records.update(tx, Target(resource, key), body, Author("anonymous")))
+    target.transact(lambda tx: records.update(tx, Target(resource, key), body, ChangeContext("anonymous")))
 
 
 def delete(target, resource, key):
-    target.transact(lambda tx: records.delete(tx, Target(resource, key), Author("anonymous")))
+    target.transact(lambda tx: records.delete(tx, Target(resource, key), ChangeContext("anonymous")))
 
 
 def found(report, file):

@@ -9,7 +9,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import records, tabular
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import bulk
 from services.legacy.cases import counts
 
@@ -34,7 +34,7 @@ def put(url, resource, *items):
     """Put all items by their keys."""
     with opened(url) as database:
         outcomes = database.transact(
-            lambda tx: bulk.put_all(tx, bulk.Put(RESOURCES[resource], Author("test"), UTC), items)
+            lambda tx: bulk.put_all(tx, bulk.Put(RESOURCES[resource], ChangeContext("test"), UTC), items)
         )
     assert [outcome.problem for outcome in outcomes] == [None] * len(items)
 

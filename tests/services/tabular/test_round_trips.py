@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from machine_monitor.models import LOG_TYPES, USERS
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services import legacy, records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import storage
 from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored
 
@@ -106,7 +106,7 @@ def declare(database):
         for resource, key in ((LOG_TYPES, "PM-01"), (USERS, "ABC"), (USERS, "d-e")):
             if storage.taken(tx, resource, key) is None:
                 body = resource.create.model_validate({resource.key: key})
-                records.insert(tx, resource, body.model_dump(mode="json"), Author("test"))
+                records.insert(tx, resource, body.model_dump(mode="json"), ChangeContext("test"))
 
     database.transact(unit)
 

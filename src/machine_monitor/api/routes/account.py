@@ -10,7 +10,7 @@ from machine_monitor.api.route import create_router
 from machine_monitor.models.accounts.signing_in import Link, Me, NewPassword, SetUp, SignedIn, SignIn
 from machine_monitor.models.fields import Trigram
 from machine_monitor.services.access.permissions import CHANGE_PASSWORD, INVITE, READ, SIGN_OUT, USE
-from machine_monitor.services.accounts import codes, invitations, sessions, signing_in
+from machine_monitor.services.accounts import generated_secrets, invitations, password_sign_in, sessions
 
 router = create_router("account")
 
@@ -29,14 +29,14 @@ async def read_me(caller: CurrentUser, sign: SignInDep) -> Response:
 async def change_password(body: NewPassword, caller: CurrentUser, sign: SignInDep) -> Response:
     """Change your password. All of your sessions end, this one too; tokens remain valid."""
     assert caller.user is not None
-    await signing_in.change_password(sign.database, caller.user, body)
+    await password_sign_in.change_password(sign.database, caller.user, body)
     return sign.client.clear_cookie(Response(status_code=204))
 
 
 @router.post("/session", dependencies=[needs(USE)], **json_operation(SignedIn, *BODIES, 401, 403, 429))
 async def sign_in(body: SignIn, sign: SignInDep) -> Response:
     """Sign in with a password. Sets a session cookie that expires after 12 hours, or 30 minutes without a request."""
-    return await _signed_in(sign, *await signing_in.sign_in(sign.database, body, sign.client.ip_address))
+    return await _signed_in(sign, *await password_sign_in.sign_in(sign.database, body, sign.client.ip_address))
 
 
 @router.delete("/session", dependencies=[needs(SIGN_OUT)], **json_operation(None, *WRITES, status=204))
@@ -56,7 +56,7 @@ async def set_up(body: SetUp, sign: SignInDep) -> Response:
     `first_name` and `last_name` replace the stored names if they are given.
     """
     trigram = await invitations.accept(sign.database, body)
-    return await _signed_in(sign, trigram, await signing_in.begin(sign.database, trigram))
+    return await _signed_in(sign, trigram, await password_sign_in.begin(sign.database, trigram))
 
 
 @router.post(
@@ -70,5 +70,5 @@ async def invite_user(trigram: Trigram, sign: SignInDep) -> Response:
 
 async def _signed_in(sign: SignInContext, trigram: str, secret: str) -> Response:
     user = await sign.user(trigram)
-    response = responses.uncached_response({"user": user, "csrf_token": codes.csrf_token(secret)})
+    response = responses.uncached_response({"user": user, "csrf_token": generated_secrets.csrf_token(secret)})
     return sign.client.set_cookie(response, secret)

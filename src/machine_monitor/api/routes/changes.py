@@ -14,23 +14,23 @@ from machine_monitor.models import CHANGES
 from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.audit import change_feed
-from machine_monitor.services.audit.change_feed import Changes
+from machine_monitor.services.audit.change_feed import ChangesQuery
 
 router = create_router("changes")
 
 
-def changes_of(request: Request) -> Changes:
+def changes_of(request: Request) -> ChangesQuery:
     """Return the query of a request for changes."""
     return change_feed.read_changes(read_pairs(request.scope["query_string"]))
 
 
-def events_of(request: Request) -> Changes:
+def events_of(request: Request) -> ChangesQuery:
     """Return the query of a request for the event stream."""
     return change_feed.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
 
 
 @router.get("/changes", dependencies=[needs(READ)], **feed_operation(CHANGES))
-async def list_changes(query: Annotated[Changes, Depends(changes_of)], database: Db) -> Response:
+async def list_changes(query: Annotated[ChangesQuery, Depends(changes_of)], database: Db) -> Response:
     """List the changes of all records, oldest first, deletions included.
 
     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
@@ -40,11 +40,11 @@ async def list_changes(query: Annotated[Changes, Depends(changes_of)], database:
 
 
 @router.get("/events", dependencies=[needs(READ)], **stream_operation(CHANGES))
-async def follow_changes(query: Annotated[Changes, Depends(events_of)], database: Db) -> Response:
+async def follow_changes(query: Annotated[ChangesQuery, Depends(events_of)], database: Db) -> Response:
     """Follow the changes as server-sent events named `change`; an event's id is the number of its change.
 
     Starts after `since`, or after the `Last-Event-ID` that browsers send when they reconnect. Without either, only
     new changes are sent.
     """
-    events = change_feed.follow(database, query)
+    events = change_feed.stream_events(database, query)
     return TimedStreamingResponse(events, "text/event-stream", {"Cache-Control": "no-store"})

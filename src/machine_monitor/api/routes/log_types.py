@@ -24,7 +24,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
+from machine_monitor.services.access.permissions import MANAGE_RECORDS, READ
 
 router = create_router("log types")
 
@@ -37,7 +37,7 @@ async def list_log_types(
     return responses.page_response(request, await lists.fetch(database, query))
 
 
-@router.post("/log-types", dependencies=[needs(KEEP_RECORDS)], **create_operation(LOG_TYPES))
+@router.post("/log-types", dependencies=[needs(MANAGE_RECORDS)], **create_operation(LOG_TYPES))
 async def create_log_type(body: LogTypeCreate, write: WriteOnce) -> Response:
     """Add a log type. Its code is unique (ignoring case) and cannot be changed."""
     return await write.create("/log-types", LOG_TYPES, body)
@@ -51,19 +51,19 @@ async def get_log_type(
     return responses.record_response(await records.read(database, LOG_TYPES, code, selection), preconditions, selection)
 
 
-@router.put("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **replace_operation(LOG_TYPES))
+@router.put("/log-types/{code}", dependencies=[needs(MANAGE_RECORDS)], **replace_operation(LOG_TYPES))
 async def replace_log_type(code: Code, body: LogTypeReplace, write: Write) -> Response:
     """Create or replace a log type. Absent fields take their defaults."""
     return responses.write_response("/log-types", await write.replace(LOG_TYPES, code, body))
 
 
-@router.patch("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **update_operation(LOG_TYPES))
+@router.patch("/log-types/{code}", dependencies=[needs(MANAGE_RECORDS)], **update_operation(LOG_TYPES))
 async def update_log_type(code: Code, body: LogTypeUpdate, write: Write) -> Response:
     """Change some fields of a log type (JSON merge patch). New logs cannot use a type with `active: false`."""
     return responses.write_response("/log-types", await write.update(LOG_TYPES, code, body))
 
 
-@router.delete("/log-types/{code}", dependencies=[needs(KEEP_RECORDS)], **delete_operation(LOG_TYPES))
+@router.delete("/log-types/{code}", dependencies=[needs(MANAGE_RECORDS)], **delete_operation(LOG_TYPES))
 async def delete_log_type(code: Code, write: Write) -> Response:
     """Delete a log type. 409 if a log uses it: set `active` to false instead."""
     await write.delete(LOG_TYPES, code)

@@ -42,7 +42,7 @@ from machine_monitor.query.language.parser import ListQuery, read_list, read_pai
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, KEEP_RECORDS, READ, SEE_DELETED
+from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, MANAGE_RECORDS, READ, SEE_DELETED
 
 router = create_router("logs")
 
@@ -79,7 +79,7 @@ async def create_log(body: LogCreate, write: WriteOnce) -> Response:
     return await write.create("/logs", LOGS, body)
 
 
-@router.post("/logs/bulk", dependencies=[needs(KEEP_RECORDS)], **bulk_operation())
+@router.post("/logs/bulk", dependencies=[needs(MANAGE_RECORDS)], **bulk_operation())
 async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
     """Create or replace up to 1,000 interventions in one request, each like a PUT of its `uuid`.
 
@@ -132,14 +132,14 @@ async def update_log(uuid: Uuid, body: LogUpdate, write: Write) -> Response:
     return responses.write_response("/logs", await write.update(LOGS, uuid, body))
 
 
-@router.delete("/logs/{uuid}", dependencies=[needs(KEEP_RECORDS)], **delete_operation(LOGS))
+@router.delete("/logs/{uuid}", dependencies=[needs(MANAGE_RECORDS)], **delete_operation(LOGS))
 async def delete_log(uuid: Uuid, write: Write) -> Response:
     """Delete an intervention (soft delete). It disappears from all lists; its history stays, and it can be restored."""
     await write.delete(LOGS, uuid)
     return Response(status_code=204)
 
 
-@router.post("/logs/{uuid}/restore", dependencies=[needs(KEEP_RECORDS)], **restore_operation(LOGS))
+@router.post("/logs/{uuid}/restore", dependencies=[needs(MANAGE_RECORDS)], **restore_operation(LOGS))
 async def restore_log(uuid: Uuid, write: Write) -> Response:
     """Restore a deleted intervention; 409 if it is not deleted."""
     return responses.write_response("/logs", await write.restore(LOGS, uuid))

@@ -27,7 +27,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import labels, records
-from machine_monitor.services.access.permissions import EDIT_MACHINE, KEEP_RECORDS, READ
+from machine_monitor.services.access.permissions import EDIT_MACHINE, MANAGE_RECORDS, READ
 
 router = create_router("machines")
 SVG = "image/svg+xml"
@@ -42,7 +42,7 @@ async def list_machines(
     return responses.page_response(request, await lists.fetch(database, query))
 
 
-@router.post("/machines", dependencies=[needs(KEEP_RECORDS)], **create_operation(MACHINES))
+@router.post("/machines", dependencies=[needs(MANAGE_RECORDS)], **create_operation(MACHINES))
 async def create_machine(body: MachineCreate, write: WriteOnce) -> Response:
     """Add a machine. Its name is unique, ignoring case."""
     return await write.create("/machines", MACHINES, body)
@@ -71,7 +71,7 @@ async def update_machine(name: Name, body: MachineUpdate, write: Write) -> Respo
     return responses.write_response("/machines", await write.update(MACHINES, name, body))
 
 
-@router.delete("/machines/{name}", dependencies=[needs(KEEP_RECORDS)], **delete_operation(MACHINES))
+@router.delete("/machines/{name}", dependencies=[needs(MANAGE_RECORDS)], **delete_operation(MACHINES))
 async def delete_machine(name: Name, write: Write) -> Response:
     """Delete a machine permanently. 409 if it has logs: set `in_service` to false instead."""
     await write.delete(MACHINES, name)

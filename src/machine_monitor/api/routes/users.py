@@ -24,7 +24,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import KEEP_USERS, READ
+from machine_monitor.services.access.permissions import MANAGE_USERS, READ
 
 router = create_router("users")
 
@@ -35,7 +35,7 @@ async def list_users(request: Request, query: Annotated[ListQuery, list_query_of
     return responses.page_response(request, await lists.fetch(database, query))
 
 
-@router.post("/users", dependencies=[needs(KEEP_USERS)], **create_operation(USERS))
+@router.post("/users", dependencies=[needs(MANAGE_USERS)], **create_operation(USERS))
 async def create_user(body: UserCreate, write: WriteOnce) -> Response:
     """Add a user. The trigram is unique (ignoring case) and cannot be changed."""
     return await write.create("/users", USERS, body)
@@ -52,19 +52,19 @@ async def get_user(
     return responses.record_response(await records.read(database, USERS, trigram, selection), preconditions, selection)
 
 
-@router.put("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **replace_operation(USERS))
+@router.put("/users/{trigram}", dependencies=[needs(MANAGE_USERS)], **replace_operation(USERS))
 async def replace_user(trigram: Trigram, body: UserReplace, write: Write) -> Response:
     """Create or replace a user. Absent fields take their defaults."""
     return responses.write_response("/users", await write.replace(USERS, trigram, body))
 
 
-@router.patch("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **update_operation(USERS))
+@router.patch("/users/{trigram}", dependencies=[needs(MANAGE_USERS)], **update_operation(USERS))
 async def update_user(trigram: Trigram, body: UserUpdate, write: Write) -> Response:
     """Change some fields of a user (JSON merge patch). A user with `active: false` cannot sign in or get new logs."""
     return responses.write_response("/users", await write.update(USERS, trigram, body))
 
 
-@router.delete("/users/{trigram}", dependencies=[needs(KEEP_USERS)], **delete_operation(USERS))
+@router.delete("/users/{trigram}", dependencies=[needs(MANAGE_USERS)], **delete_operation(USERS))
 async def delete_user(trigram: Trigram, write: Write) -> Response:
     """Delete a user. 409 if a log names the user: set `active` to false instead."""
     await write.delete(USERS, trigram)

@@ -84,7 +84,7 @@ def count(operation: str, method: str, status: int, seconds: float) -> None:
 def refresh(database: Database) -> None:
     """Update the gauges of this process's database."""
     BUILD_INFO.labels(version("machine-monitor"), platform.python_version(), database.engine.name).set(1)
-    for kind, (running, waiting) in database.load().items():
+    for kind, (running, waiting) in database.utilization().items():
         DATABASE_REQUESTS.labels(kind, "running").set(running)
         DATABASE_REQUESTS.labels(kind, "waiting").set(waiting)
     for file, size in database.file_bytes().items():

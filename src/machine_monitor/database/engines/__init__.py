@@ -1,7 +1,7 @@
-"""The two database engines, and all that differs between them. Other modules ask an engine; they never ask which.
+"""The two database engines. Every difference between SQLite and PostgreSQL is a method of `Engine`.
 
-`engine.py` says what an engine offers. Each engine has a folder: `engine.py` (SQL, locks, migrations, transfer),
-`driver.py` (connections, timeouts, errors) and its full text index.
+No other module tests which engine it has. `engine.py` is the interface. Each engine has a folder: `engine.py` (SQL,
+locks, migrations, transfer), `driver.py` (connections, timeouts, errors) and its full text index.
 """
 
 from machine_monitor.database.engines.engine import Engine, as_text, canonical_json

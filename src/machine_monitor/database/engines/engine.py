@@ -1,7 +1,8 @@
-"""What a database engine offers. The contract of each method stands here, and its SQL in the engine's own class.
+"""The interface of a database engine. The contracts are documented here; the subclasses only implement them.
 
-A value has three forms: JSON as the API shows it, what the database stores, and what the driver returns. `show` is the
-SQL expression that makes JSON of a column, `store` converts a JSON value for a bind, `load` converts it back.
+A value has three forms: the API's (JSON), the bind value that the driver takes, and the result value that the driver
+returns. `to_json_expr` builds the SQL expression from a column to JSON, `to_db` converts an API value to a bind value,
+`from_db` converts a result value to an API value.
 """
 
 from abc import ABC, abstractmethod
@@ -16,230 +17,233 @@ from sqlalchemy import Column, ColumnElement, Table, literal_column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
-from machine_monitor.database.fulltext import Index
+from machine_monitor.database.fulltext import FulltextIndex
 from machine_monitor.database.kinds import Kind
 
-Show = Callable[[ColumnElement, Kind], ColumnElement]
+ToJsonExpr = Callable[[ColumnElement, Kind], ColumnElement]
 Convert = Callable[[Any, Kind], Any]
-# Called with how many of how many are done.
+# Progress callback: (done, total).
 Progress = Callable[[int, int], None]
-# Of SQLAlchemy's engines: a migration opens one connection, and no error tells the values of a record.
+# Options of the SQLAlchemy engine for migrations: no connection pool, and no parameter values in error messages.
 MIGRATION_OPTIONS: Mapping[str, Any] = {"poolclass": sa.pool.NullPool, "hide_parameters": True}
 
 
 class Engine(ABC):
     """One database engine. Engines compare by identity, so compiled statements can be cached by engine.
 
-    A `cursor` is sqlite3's or psycopg's; a `connection` is SQLAlchemy's.
+    A `cursor` is a DB-API cursor of sqlite3 or psycopg; a `connection` is SQLAlchemy's.
     """
 
     name: ClassVar[str]
     dialect: ClassVar[Dialect]
-    # How the engine keeps full text.
-    index: ClassVar[Index]
-    # Whether one transaction writes at a time. If so, rows need no locks and no sequence has to draw ids.
+    # The full text index.
+    fulltext: ClassVar[FulltextIndex]
+    # Whether only one transaction can write at a time. If so, row locks and sequences are not needed.
     single_writer: ClassVar[bool]
     # Whether a failed statement aborts its transaction, so that each unit of a batch needs a savepoint.
     aborts_on_error: ClassVar[bool]
-    # Whether a statement names the index that it reads, by INDEXED BY.
+    # Whether a statement can force an index by INDEXED BY.
     index_hints: ClassVar[bool]
-    # Whether a limit is part of a statement's text, because the engine plans by it.
+    # Whether LIMIT must be a literal because the query planner depends on it.
     literal_limit: ClassVar[bool]
-    # Whether the row ids of the full text index follow time, so that walking it gives the newest records first.
+    # Whether the row ids of the full text index are ordered by time, so that a backward scan gives the newest first.
     search_follows_time: ClassVar[bool]
-    # By the name of a kind. A kind that is missing needs no conversion.
-    shows: ClassVar[Mapping[str, Show]]
-    stores: ClassVar[Mapping[str, Convert]]
-    loads: ClassVar[Mapping[str, Convert]]
+    # By the name of a kind. A kind without a converter needs no conversion.
+    json_converters: ClassVar[Mapping[str, ToJsonExpr]]
+    db_converters: ClassVar[Mapping[str, Convert]]
+    result_converters: ClassVar[Mapping[str, Convert]]
 
-    def show(self, column: ColumnElement, kind: Kind) -> ColumnElement:
-        """The JSON value of a column, as an expression."""
-        convert = self.shows.get(kind.name)
+    def to_json_expr(self, column: ColumnElement, kind: Kind) -> ColumnElement:
+        """Build the SQL expression that converts a column to its JSON value."""
+        convert = self.json_converters.get(kind.name)
         return convert(column, kind) if convert else column
 
-    def store(self, value: Any, kind: Kind) -> Any:
-        """What to bind for an API value."""
-        convert = self.stores.get(kind.name)
+    def to_db(self, value: Any, kind: Kind) -> Any:
+        """Convert an API value to a bind value."""
+        convert = self.db_converters.get(kind.name)
         return convert(value, kind) if convert and value is not None else value
 
-    def load(self, value: Any, kind: Kind) -> Any:
-        """The API value of what a driver returned."""
-        convert = self.loads.get(kind.name)
+    def from_db(self, value: Any, kind: Kind) -> Any:
+        """Convert a driver's result value to an API value."""
+        convert = self.result_converters.get(kind.name)
         return convert(value, kind) if convert and value is not None else value
 
     # JSON
 
     @abstractmethod
     def build_object(self, members: Mapping[str, ColumnElement]) -> ColumnElement:
-        """A JSON object with these members."""
+        """Build a JSON object with these members."""
 
     @abstractmethod
     def build_array(self, item: ColumnElement, rows: sa.Select, position: ColumnElement) -> ColumnElement:
-        """A JSON array of the item of each of these rows, a select without columns, in the order of `position`."""
+        """Aggregate `item` over `rows`, a select without columns, into a JSON array ordered by `position`."""
 
     @abstractmethod
-    def item(self, document: ColumnElement) -> ColumnElement:
-        """A JSON document in the form in which the driver returns it fastest; `join` takes it."""
+    def driver_json(self, document: ColumnElement) -> ColumnElement:
+        """Cast a JSON document to the type that the driver returns fastest; `join_json` takes the results."""
 
     @abstractmethod
-    def join(self, items: Sequence[Any], /) -> bytes:
-        """The bytes of many documents, with commas between them."""
+    def join_json(self, items: Sequence[Any], /) -> bytes:
+        """Join such documents with commas, as bytes."""
 
     @abstractmethod
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
-        """The value of a JSON object's member."""
+        """Extract a member of a JSON object."""
 
     @abstractmethod
-    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
-        """A row of a type for each text of a JSON array."""
+    def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+        """Select one row per text of a JSON array, cast to this type."""
 
     # Time
 
     @abstractmethod
     def day(self, column: ColumnElement, offset: ColumnElement) -> ColumnElement:
-        """The date of an instant as text, at an offset from UTC in seconds."""
+        """Return the date of a timestamp column as text, at an offset from UTC in seconds."""
 
     @abstractmethod
     def week(self, day: ColumnElement) -> ColumnElement:
-        """The ISO week of a date."""
+        """Return the ISO week of a date."""
 
     @abstractmethod
     def microseconds(self, column: ColumnElement) -> ColumnElement:
-        """The microseconds of an instant since 1970."""
+        """Return a timestamp column in microseconds since 1970."""
 
     @abstractmethod
     def days_ago(self, days: int) -> ColumnElement:
-        """The instant so many days before now."""
+        """Return the timestamp `days` days before now."""
 
     # Writing
 
     @abstractmethod
     def insert(self, table: Table) -> Any:
-        """An INSERT that takes ON CONFLICT."""
+        """Return an INSERT construct that supports ON CONFLICT (upsert)."""
 
     @abstractmethod
     def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:
-        """So many ids for new rows of a table, never given before."""
+        """Allocate `count` ids for new rows of a table; an id is never used twice."""
 
     @abstractmethod
     def estimated_row_count(self, cursor: Any, table: str) -> int:
-        """How many rows the planner believes a table has; 0 if its statistics are to be made anew in any case."""
+        """Return the query planner's estimate of a table's row count; 0 if ANALYZE should always run."""
 
     @abstractmethod
-    def rows_written(self, cursor: Any) -> int | None:
-        """How many rows the cursor's connection has ever written; None if its driver does not say."""
+    def total_changes(self, cursor: Any) -> int | None:
+        """Return the number of rows that the connection has changed so far; None if its driver does not count them."""
 
     @abstractmethod
     def in_transaction(self, cursor: Any) -> bool:
-        """Whether the database still has the transaction."""
+        """Whether the transaction is still open: the database may have rolled it back."""
 
     @abstractmethod
     def acquire_advisory_lock(self, cursor: Any, key: int) -> None:
-        """Block until no other transaction has this lock; released when the transaction ends."""
+        """Block until no other transaction holds this lock; released when the transaction ends."""
 
     @abstractmethod
     def try_advisory_lock(self, cursor: Any, name: str) -> bool:
-        """Take this lock until the transaction ends; False if another transaction has it."""
+        """Take this lock until the transaction ends; False if another transaction holds it."""
 
     @abstractmethod
     def lock_table(self, cursor: Any, table: str) -> None:
         """Block other transactions that lock or change this table until this one ends."""
 
-    # Addresses, connections and migrations
+    # URLs, connections and migrations
 
     @abstractmethod
     def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
-        """One form for all spellings of a URL. Raises `BadSetting`, which names the setting, if it cannot be used."""
+        """Normalize a URL; raises `BadSetting`, which names the setting, if it cannot be used."""
 
     @abstractmethod
     def path_of(self, url: sa.URL) -> Path | None:
-        """The file that holds the database; None if a server does."""
+        """Return the path of the database file; None for a server."""
 
     @abstractmethod
     def create_driver(self, url: sa.URL, query_timeout: float) -> Any:
-        """The connections to a database; a query is stopped after so many seconds."""
+        """Create the driver, which owns the connections; `query_timeout` is in seconds."""
 
     @abstractmethod
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
-        """SQLAlchemy's engine, for Alembic; one that reads only waits for no writer."""
+        """Create the SQLAlchemy engine for Alembic; a read-only one does not wait for writers."""
 
     @abstractmethod
     def migration_transaction(self, connection: sa.Connection, url: sa.URL) -> AbstractContextManager[None]:
-        """A transaction that no other migration shares; committed at its end.
+        """Run a migration's transaction while no other migration can run; commit it at the end.
 
-        Raises `SchemaMismatch` if the migration would leave references to nothing.
+        Raises `SchemaMismatch` if the migration would violate foreign keys.
         """
 
     @abstractmethod
     def back_up(self, url: sa.URL, revision: str) -> Path | None:
-        """Copy the database beside itself before it leaves this revision; None if that is left to its server."""
+        """Back up the database file before a migration from this revision; None for a server."""
 
-    # Transfer between databases of any engine: rows travel in the form in which SQLite stores them
+    # Transfer between databases of either engine, in the portable form: texts, integers, bytes and nulls, as in SQLite
 
     @abstractmethod
     def stream_cursor(self, cursor: Any) -> Any:
-        """Another cursor of the same transaction, which fetches rows some at a time."""
+        """Open another cursor of the same transaction, which fetches rows in chunks."""
 
     @abstractmethod
-    def portable(self, column: Column) -> ColumnElement:
-        """A column's value in the form that travels: texts, integers, bytes and nulls."""
+    def to_portable_expr(self, column: Column) -> ColumnElement:
+        """Convert a column to the portable form, which is SQLite's storage form."""
 
     @abstractmethod
     def bulk_insert(self, cursor: Any, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows of all of a table's columns, whose values have the form that travels."""
+        """Insert rows with all columns of a table, in portable form."""
 
     @abstractmethod
     def triggers_disabled(self, cursor: Any, table: str) -> AbstractContextManager[None]:
-        """Change a table without its triggers."""
+        """Disable the triggers of a table inside this context."""
 
     @abstractmethod
     def last_id(self, cursor: Any, table: Table) -> int:
-        """The highest id that a table's sequence gave out; 0 for none."""
+        """Return the last id that a table's sequence allocated; 0 if none."""
 
     @abstractmethod
     def set_last_id(self, cursor: Any, table: Table, last: int) -> None:
-        """Let a table's sequence continue after this id."""
+        """Advance a table's sequence past this id."""
 
     @abstractmethod
     def copy_to_file(self, cursor: Any, target: Path, progress: Progress) -> bool:
-        """Copy what the transaction sees to an SQLite file; False if the engine has no such file to copy."""
+        """Copy the transaction's snapshot to an SQLite file; False if the engine cannot."""
 
 
 def canonical_json(value: Any) -> str:
-    """The one text of a JSON value that is stored: no blanks, members in their order, not escaped."""
-    # A quarter of the time of the standard library's; the history's hashes are of texts and integers, the same in both.
+    """Serialize to the JSON text that is stored: no whitespace, members in the given order, non-ASCII not escaped.
+
+    Unlike RFC 8785 ("canonical JSON"), members are not sorted.
+    """
+    # Four times as fast as json.dumps. For texts and integers, which the hash chain covers, both give the same bytes.
     return to_json(value).decode()
 
 
 def as_text(document: ColumnElement) -> ColumnElement:
-    """The text of a JSON document: PostgreSQL's driver would parse the value otherwise."""
+    """Cast a JSON document to text; otherwise psycopg would parse it."""
     return sa.cast(document, sa.Text)
 
 
 def columns_of(engine: Engine, table: Table) -> str:
-    """A table and all of its columns, for INSERT and COPY."""
+    """Return a table's name and its columns, as INSERT and COPY take them."""
     return f"{table.name} ({', '.join(map(engine.dialect.identifier_preparer.format_column, table.columns))})"
 
 
-def store_json(value: Any, _kind: Kind) -> str:
-    """JSON is stored as its text."""
+def json_to_db(value: Any, _kind: Kind) -> str:
+    """Convert a JSON value to its text."""
     return canonical_json(value)
 
 
-# A rank is a name to the API and a small integer to the database.
+# A rank (ordered enum) is a name in the API and a small integer in the database.
 
 
-def show_rank(column: ColumnElement, kind: Kind) -> ColumnElement:
-    """The name of a rank."""
+def rank_to_json_expr(column: ColumnElement, kind: Kind) -> ColumnElement:
+    """Build the SQL expression from a rank's integer to its name."""
     names = {literal_column(str(i)): literal_column(f"'{name}'") for i, name in enumerate(kind.choices)}
     return sa.case(names, value=column)
 
 
-def store_rank(value: Any, kind: Kind) -> int:
-    """The integer of a rank's name."""
+def rank_to_db(value: Any, kind: Kind) -> int:
+    """Convert a rank's name to its integer."""
     return kind.choices.index(value)
 
 
-def load_rank(value: Any, kind: Kind) -> str:
-    """The name of a rank's integer."""
+def rank_from_db(value: Any, kind: Kind) -> str:
+    """Convert a rank's integer to its name."""
     return kind.choices[value]

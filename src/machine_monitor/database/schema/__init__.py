@@ -1,4 +1,4 @@
-"""The schema of a database, as a service needs to know it: whether it is the code's. Changing it needs Alembic."""
+"""Check at start-up that the database schema matches the code, without importing Alembic."""
 
 import ast
 from collections import Counter
@@ -20,20 +20,20 @@ _COLUMNS = {
 }
 
 
-def location() -> Path:
-    """The folder of the migrations: inside the package where it is installed, at the top of a checkout."""
+def migrations_folder() -> Path:
+    """Return the folder of the migrations: inside an installed package, at the top of a checkout."""
     installed = _PACKAGE / "alembic"
     return installed if installed.is_dir() else _PACKAGE.parents[1] / "alembic"
 
 
 @cache
-def newest() -> str:
-    """The revision that this code works with: the one that no other follows.
+def head_revision() -> str:
+    """Return the head revision: the last migration of this code.
 
-    Alembic runs each migration to learn its revision. A service must not import Alembic, which takes half a second, so
-    this reads the assignments. It asks Alembic only about a file that computes its revision.
+    Importing Alembic takes half a second. This therefore parses the assignments in the migration files, and asks
+    Alembic only about a file that computes its revision.
     """
-    files = [file for file in (location() / "versions").glob("[!.]*.py") if file.name != "__init__.py"]
+    files = [file for file in (migrations_folder() / "versions").glob("[!.]*.py") if file.name != "__init__.py"]
     revisions = [_revision(file) for file in files]
     counts = Counter(name for name, _ in revisions)
     if twice := [name for name, count in counts.items() if count > 1]:
@@ -45,17 +45,17 @@ def newest() -> str:
 
 
 def missing_columns(engine_name: str, cursor: Any, metadata: MetaData) -> list[str]:
-    """The tables and columns of the models that the database does not have, as `machines.location`."""
+    """Return the tables and columns of the models that the database lacks, such as `machines.location`."""
     cursor.execute(_COLUMNS[engine_name])
-    there = {(table, column) for table, column in cursor.fetchall()}
-    tables = {table for table, _ in there}
+    existing = {(table, column) for table, column in cursor.fetchall()}
+    tables = {table for table, _ in existing}
     missing = [name for name in metadata.tables if name not in tables]
     columns = [(name, column.name) for name, table in metadata.tables.items() for column in table.columns]
-    return missing + [".".join(each) for each in columns if each[0] in tables and each not in there]
+    return missing + [".".join(each) for each in columns if each[0] in tables and each not in existing]
 
 
 def _revision(file: Path) -> tuple[str, tuple[str, ...]]:
-    """The revision of a migration, and those that it follows."""
+    """Return the revision of a migration file, and its down revisions."""
     assigned: dict[str, ast.expr] = {}
     for node in ast.parse(file.read_bytes()).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
@@ -69,7 +69,7 @@ def _revision(file: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _revision_by_alembic(file: Path) -> tuple[str, Any]:
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- a running service need not carry Alembic
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- a service must not import Alembic
 
     scripts = ScriptDirectory(str(file.parents[1])).walk_revisions()
     script = next(script for script in scripts if Path(script.path) == file)

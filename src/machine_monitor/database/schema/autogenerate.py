@@ -1,7 +1,7 @@
-"""Write the next migration from the models: `make migration NAME=add_location`.
+"""Generate the next migration from the models: `make migration NAME=add_location`.
 
-Alembic compares the models with a temporary SQLite database that every migration has been run on. A developer therefore
-needs no database, and none of theirs is read or changed. The module `rendering` decides how the difference is written.
+Alembic compares the models with a temporary SQLite database, in which all migrations have been run. A developer
+therefore needs no database, and no existing one is read or changed. The module `rendering` formats the migration.
 """
 
 import re
@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from alembic import command
 from alembic.script import Script, ScriptDirectory
 
-from machine_monitor.database import addresses
-from machine_monitor.database.schema import location, migrations
+from machine_monitor.database import database_urls
+from machine_monitor.database.schema import migrations, migrations_folder
 from machine_monitor.errors import MonitorError, UsageError
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -28,9 +28,9 @@ def write_migration(name: str) -> Path | None:
         raise UsageError(f"Name the migration, for example `make migration NAME=add_location`: {rule}; got {name!r}.")
     number = _next_number()
     with TemporaryDirectory(prefix="machine-monitor-") as folder:
-        address = addresses.of_file(Path(folder) / "empty.db")
-        migrations.upgrade(address)
-        with migrations.locked(address) as connection:
+        url = database_urls.for_file(Path(folder) / "empty.db")
+        migrations.upgrade(url)
+        with migrations.locked(url) as connection:
             written = command.revision(
                 migrations.alembic_config(connection),
                 name.replace("_", " ").capitalize(),
@@ -48,7 +48,7 @@ def write_migration(name: str) -> Path | None:
 
 
 def _next_number() -> str:
-    head = ScriptDirectory(str(location())).get_current_head()
+    head = ScriptDirectory(str(migrations_folder())).get_current_head()
     return f"{int(head or 0) + 1:04}"
 
 

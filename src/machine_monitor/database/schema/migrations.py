@@ -1,4 +1,4 @@
-"""The schema of a database: where it stands, and how it is brought to where the code is."""
+"""Run migrations: find the database's revision, upgrade and downgrade."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,138 +13,138 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DatabaseError
 
-from machine_monitor.database.addresses import Address
-from machine_monitor.database.schema import location, newest
+from machine_monitor.database.database_urls import DatabaseUrl
+from machine_monitor.database.schema import head_revision, migrations_folder
 from machine_monitor.errors import DatabaseBusy, SchemaMismatch, UsageError
 
 
 @dataclass(frozen=True)
 class Migration:
-    """What a migration did: the revisions before and after, and the copy that the engine made of the database."""
+    """The result of a migration: the revisions before and after, and the backup of the database file."""
 
     before: str | None
     after: str | None
     copy: Path | None = None
 
 
-def current(address: Address) -> str | None:
-    """The revision that the database is at; None if it is empty or not there yet. Does not wait for writers."""
-    if not address.exists:
+def current(url: DatabaseUrl) -> str | None:
+    """Return the database's revision; None if it is empty or does not exist. Does not wait for writers."""
+    if not url.exists:
         return None
-    with _connected(address, read_only=True) as connection:
+    with _connected(url, read_only=True) as connection:
         return _revision(connection)
 
 
-def prepare(address: Address) -> None:
-    """Set up an empty database; raises `SchemaMismatch` if it is behind or ahead of the code."""
-    found = current(address)
-    if found is None:
-        upgrade(address)
-    elif found != newest():
-        raise SchemaMismatch(advice(found))
+def ensure_schema(url: DatabaseUrl) -> None:
+    """Create the schema in an empty database; raises `SchemaMismatch` if the revision is not the head."""
+    revision = current(url)
+    if revision is None:
+        upgrade(url)
+    elif revision != head_revision():
+        raise SchemaMismatch(revision_advice(revision))
 
 
-def upgrade(address: Address, revision: str = "head") -> Migration:
-    """Bring the schema to the code; safe to run twice, and for two processes at once. The engine may copy it first."""
-    with locked(address) as connection:
-        before = _known(connection)
-        copy = address.engine.back_up(address.url, before) if before not in (None, newest()) else None
+def upgrade(url: DatabaseUrl, revision: str = "head") -> Migration:
+    """Upgrade to a revision. Idempotent, and safe to run in two processes at once. SQLite is backed up first."""
+    with locked(url) as connection:
+        before = _require_known_revision(connection)
+        copy = url.engine.back_up(url.sqlalchemy_url, before) if before not in (None, head_revision()) else None
         command.upgrade(alembic_config(connection), revision)
-        return Migration(before, _known(connection), copy)
+        return Migration(before, _require_known_revision(connection), copy)
 
 
-def downgrade(address: Address, revision: str) -> Migration:
-    """Undo migrations. The engine may copy the database first."""
-    with locked(address) as connection:
-        before = _known(connection)
-        copy = address.engine.back_up(address.url, before) if before is not None else None
+def downgrade(url: DatabaseUrl, revision: str) -> Migration:
+    """Downgrade to a revision. SQLite is backed up first."""
+    with locked(url) as connection:
+        before = _require_known_revision(connection)
+        copy = url.engine.back_up(url.sqlalchemy_url, before) if before is not None else None
         command.downgrade(alembic_config(connection), revision)
-        return Migration(before, _known(connection), copy)
+        return Migration(before, _require_known_revision(connection), copy)
 
 
-def refuse_occupied(address: Address) -> None:
+def require_empty(url: DatabaseUrl) -> None:
     """Raise `UsageError` if the database has any table."""
-    if address.exists:
-        with _connected(address, read_only=True) as connection:
-            _refuse_tables(connection, address)
+    if url.exists:
+        with _connected(url, read_only=True) as connection:
+            _require_no_tables(connection, url)
 
 
 @contextmanager
-def set_up(address: Address) -> Generator[Any]:
-    """The driver's cursor inside the transaction that gives an empty database its schema."""
-    with locked(address) as connection:
-        _refuse_tables(connection, address)
+def create_schema(url: DatabaseUrl) -> Generator[Any]:
+    """Create the schema in an empty database, and yield a driver's cursor in the same transaction."""
+    with locked(url) as connection:
+        _require_no_tables(connection, url)
         command.upgrade(alembic_config(connection), "head")
         driver = connection.connection.driver_connection
         assert driver is not None
         yield driver.cursor()
 
 
-def check(address: Address) -> None:
-    """Raise Alembic's error if the tables are not those of the models."""
-    with locked(address) as connection:
+def check(url: DatabaseUrl) -> None:
+    """Raise Alembic's error if the models differ from the migrated schema."""
+    with locked(url) as connection:
         command.check(alembic_config(connection))
 
 
 @contextmanager
-def locked(address: Address) -> Generator[Connection]:
-    """A connection in a transaction that no other migration shares; committed at the end if references hold."""
-    begin = address.engine.migration_transaction
-    with _connected(address, read_only=False) as connection, begin(connection, address.url):
+def locked(url: DatabaseUrl) -> Generator[Connection]:
+    """Yield a connection in a transaction that excludes other migrations; commit at the end if foreign keys hold."""
+    begin = url.engine.migration_transaction
+    with _connected(url, read_only=False) as connection, begin(connection, url.sqlalchemy_url):
         yield connection
 
 
-def _refuse_tables(connection: Connection, address: Address) -> None:
+def _require_no_tables(connection: Connection, url: DatabaseUrl) -> None:
     if tables := inspect(connection).get_table_names():
-        raise UsageError(f"{address.shown} is not empty ({', '.join(sorted(tables)[:3])}): name an empty database.")
+        raise UsageError(f"{url.redacted} is not empty ({', '.join(sorted(tables)[:3])}). Give an empty database.")
 
 
 def _revision(connection: Connection) -> str | None:
-    """The database's revision; raises `SchemaMismatch` if it has none but holds the tables of something else."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    tables = {*inspect(connection).get_table_names()} - {"alembic_version"} if found is None else set()
+    """Return the database's revision; raises `SchemaMismatch` if it has none but has tables of another program."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    tables = {*inspect(connection).get_table_names()} - {"alembic_version"} if revision is None else set()
     if tables:
-        message = f"The database holds tables of another program ({', '.join(sorted(tables)[:3])}): name an empty one."
+        message = f"The database has tables of another program ({', '.join(sorted(tables)[:3])}). Use an empty one."
         raise SchemaMismatch(message)
-    return found
+    return revision
 
 
-def _known(connection: Connection) -> str | None:
-    """The database's revision; raises `SchemaMismatch` if this code has never heard of it."""
-    found = _revision(connection)
-    known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
-    if found is not None and found not in known:
-        raise SchemaMismatch(advice(found))
-    return found
+def _require_known_revision(connection: Connection) -> str | None:
+    """Return the database's revision; raises `SchemaMismatch` if no migration has it."""
+    revision = _revision(connection)
+    revisions = {script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()}
+    if revision is not None and revision not in revisions:
+        raise SchemaMismatch(revision_advice(revision))
+    return revision
 
 
-def advice(found: str) -> str:
-    """What to do about a database whose revision is not that of the code."""
-    known = {script.revision for script in ScriptDirectory(str(location())).walk_revisions()}
-    if found in known:
-        return f"The database is at revision {found}, behind this version: run `mm migrate`."
+def revision_advice(revision: str) -> str:
+    """Return the message that tells an operator how to fix a wrong revision."""
+    revisions = {script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()}
+    if revision in revisions:
+        return f"The database is at revision {revision}, behind this version: run `mm migrate`."
     return (
-        f"The database is at revision {found}, ahead of this version: install the newer version, "
+        f"The database is at revision {revision}, ahead of this version: install the newer version, "
         "`pip install --upgrade machine-monitor`."
     )
 
 
 @contextmanager
-def _connected(address: Address, *, read_only: bool) -> Generator[Connection]:
-    engine = address.engine.migration_engine(address.url, read_only=read_only)
+def _connected(url: DatabaseUrl, *, read_only: bool) -> Generator[Connection]:
+    engine = url.engine.migration_engine(url.sqlalchemy_url, read_only=read_only)
     try:
         with engine.connect() as connection:
             yield connection
     except DatabaseError as error:
-        message = f"The database {address.shown} cannot be used: {str(error.orig).strip()}"
+        message = f"The database {url.redacted} cannot be used: {str(error.orig).strip()}"
         raise DatabaseBusy(message) from error
     finally:
         engine.dispose()
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Return what Alembic's commands need: the folder of the migrations, and a connection to run them on."""
+    """Return the configuration of Alembic's commands: the folder of the migrations, and the connection to use."""
     config = Config()
-    config.set_main_option("script_location", str(location()))
+    config.set_main_option("script_location", str(migrations_folder()))
     config.attributes["connection"] = connection
     return config

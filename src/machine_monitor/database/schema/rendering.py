@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.kinds import INTEGER, OBJECT, TEXT, TIME, UUID, Kind
 
-# Column types that differ between the engines. A generated migration defines them by name, as those before it do.
+# Column types that differ between the engines. Like the existing migrations, a generated one defines them by name.
 NAMED_TYPES: dict[str, tuple[Kind, str]] = {
     "INTEGER": (INTEGER, 'sa.BigInteger().with_variant(sa.Integer(), "sqlite")'),
     "OBJECT": (OBJECT, 'sa.Text().with_variant(sa.JSON(), "postgresql")'),
@@ -38,7 +38,7 @@ def render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
     """Render a column type by its name in `NAMED_TYPES`, and add the definition; False means Alembic's default."""
     name = _NAMES.get(ddl(item)) if kind == "type" else None
     if name is None and isinstance(item, TypeDecorator):
-        return render._repr_type(item.impl_instance, context)  # noqa: SLF001 -- Alembic renders types nowhere else
+        return render._repr_type(item.impl_instance, context)  # noqa: SLF001 -- Alembic has no public function for this
     if name is None:
         return False
     context.imports.add(f"{name} = {NAMED_TYPES[name][1]}")
@@ -50,7 +50,7 @@ def render_modify_table(context: AutogenContext, change: ModifyTableOps) -> list
     """Render the changes of one table as a batch that keeps AUTOINCREMENT.
 
     SQLite's ALTER TABLE cannot do much, so a batch rebuilds the table: it creates a new one and copies the rows. Its
-    definition comes from reflection, which does not see AUTOINCREMENT. Without it, SQLite would give ids out again.
+    definition comes from reflection, which does not see AUTOINCREMENT. Without it, SQLite would reuse ids.
     """
     if not change.ops:
         return []

@@ -1,7 +1,7 @@
-"""Search indexes in migrations: Alembic compares tables, and these are the engines' own.
+"""Alembic operations that create and drop search indexes.
 
-A table whose records are searched has a search index beside it; the models' metadata lists these tables. Importing this
-module lets `make migration` write an index that is missing, and `alembic check` report it.
+Alembic does not compare FTS5 tables. Importing this module teaches `make migration` to write missing search indexes,
+and `alembic check` to report them. The models' metadata lists the tables that need one.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from machine_monitor.database.fulltext import SEARCHED
 
 
 def is_compared(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether Alembic compares a table: not a search index, nor the tables that FTS5 brings with it."""
+    """Whether Alembic compares a table: not a search index, and not FTS5's internal tables."""
     return kind != "table" or name is None or "_search" not in name
 
 
@@ -28,11 +28,11 @@ class CreateSearchIndex(MigrateOperation):
         self.name = name
 
     def reverse(self) -> "DropSearchIndex":
-        """Undo it."""
+        """Return the inverse operation."""
         return DropSearchIndex(self.name)
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
-        """The difference as `alembic check` tells it."""
+        """Return the tuple that `alembic check` prints."""
         return "add_search_index", self.name
 
 
@@ -42,12 +42,12 @@ class DropSearchIndex(CreateSearchIndex):
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def add_missing(context: AutogenContext, upgrade: UpgradeOps, _schemas: set[str | None]) -> None:
-    """Add the search indexes that the models have and the database has not."""
+    """Add operations for search indexes that the models declare and the database lacks."""
     assert context.inspector is not None
     assert isinstance(context.metadata, MetaData)
-    there = set(context.inspector.get_table_names())
+    existing = set(context.inspector.get_table_names())
     searched = sorted(context.metadata.info.get(SEARCHED, ()))
-    upgrade.ops += [CreateSearchIndex(name) for name in searched if f"{name}_search" not in there]
+    upgrade.ops += [CreateSearchIndex(name) for name in searched if f"{name}_search" not in existing]
 
 
 @renderers.dispatch_for(CreateSearchIndex)
@@ -55,7 +55,7 @@ def _render_create(_context: AutogenContext, created: CreateSearchIndex) -> list
     branches = [("if op.get_context().dialect.name == 'sqlite':", SQLITE), ("else:", POSTGRESQL)]
     lines = []
     for condition, engine in branches:
-        lines += [condition, *[f"op.execute({text.format(name=created.name)!r})" for text in engine.index.create]]
+        lines += [condition, *[f"op.execute({text.format(name=created.name)!r})" for text in engine.fulltext.create]]
     # Alembic's printer indents after a colon, until a blank line.
     return [*lines, ""]
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from sqlalchemy import CheckConstraint, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from machine_monitor.database.kinds import CODE, EVIDENCE, INTEGER, TEXT, TIME, choice
+from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME, VERBATIM_JSON, choice
 from machine_monitor.models.fields import Identity, Instant, LongText, Schema, stored
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource
 
 OPERATION = choice("create", "update", "delete", "restore", "rename", "import")
 Operation = Annotated[Literal["create", "update", "delete", "restore", "rename", "import"], OPERATION]
-Changes = Annotated[dict[str, list[Any]], EVIDENCE]
+Changes = Annotated[dict[str, list[Any]], VERBATIM_JSON]
 Word = Annotated[str, CODE]
 
 
@@ -26,7 +26,7 @@ class HistoryRead(Schema):
     via: Word = stored(CODE, "By what way it came, such as anonymous or sync.")
     op: Operation = stored(OPERATION, "What was done.")
     version: Identity = stored(INTEGER, "The record's version after it.")
-    changes: Changes = stored(EVIDENCE, "For each field that changed, its value before and after.")
+    changes: Changes = stored(VERBATIM_JSON, "For each field that changed, its value before and after.")
     note: LongText | None = stored(TEXT, "Why, in the words of who did it.", None)
 
 

@@ -298,7 +298,7 @@ def _list_query(parser: QueryParser, clock: TimeContext, scope: str) -> ListQuer
     count = parser.take("count", COUNT, "none")
     dialect = parser.take("dialect", DIALECT, DIALECTS[0])
     parser.raise_faults()
-    relative_to = instants.text(clock.now) if parser.is_relative() else None
+    relative_to = instants.format_instant(clock.now) if parser.is_relative() else None
     return ListQuery(
         parser.resource,
         order,

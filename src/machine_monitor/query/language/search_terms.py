@@ -4,7 +4,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from machine_monitor.database.fulltext import DIVIDER, Term
+from machine_monitor.database.fulltext import SEPARATOR, Term
 
 MAX_WORD = 64
 MAX_WORDS = 32
@@ -40,7 +40,7 @@ def cut(text: str) -> list[str]:
 @lru_cache(maxsize=4_096)
 def facet_word(name: str, value: str) -> str:
     """The one word that stands for a field's value, so that a filter on it narrows a search; others may share it."""
-    return (DIVIDER + name[0] + "".join(cut(value)))[:MAX_WORD]
+    return (SEPARATOR + name[0] + "".join(cut(value)))[:MAX_WORD]
 
 
 class TooManyWords(ValueError):

@@ -110,8 +110,8 @@ def _time(text: str, clock: TimeContext) -> Value:
     except BadTime as error:
         raise BadValue(str(error)) from None
     if isinstance(moment, DayRange):
-        return instants.text(moment.start), instants.text(moment.end)
-    return instants.text(moment)
+        return instants.format_instant(moment.start), instants.format_instant(moment.end)
+    return instants.format_instant(moment)
 
 
 def _uuid(text: str) -> str:

@@ -31,7 +31,9 @@ def several_statement(engine: Engine, resource: Resource) -> Statement:
     table, key = resource.table, resource.table.c[resource.unique_by]
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = all_records(engine, resource).add_columns(deleted, key)
-    return compile_statement(engine, query.where(key.in_(engine.values_of(bindparam("keys", type_=Text()), key.type))))
+    return compile_statement(
+        engine, query.where(key.in_(engine.unnest_json_array(bindparam("keys", type_=Text()), key.type)))
+    )
 
 
 @lru_cache(maxsize=64)
@@ -70,7 +72,7 @@ def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand
 def shown(engine: Engine, resource: Resource, known: Field) -> ColumnElement:
     """The JSON value of a field, as an expression."""
     if known.column is not None:
-        return engine.show(known.column, known.kind)
+        return engine.to_json_expr(known.column, known.kind)
     assert known.rows is not None
     return _array(engine, known.joins[-1].target.c.id if known.joins else resource.table.c.id, known.rows)
 
@@ -86,7 +88,7 @@ def _array(engine: Engine, parent: ColumnElement, rows: ChildRows) -> ColumnElem
     """The rows of a list as a JSON array, in their order."""
     table = rows.table
     kinds = {name: read_marks(info).kind for name, info in rows.item.model_fields.items()}
-    item = engine.build_object({name: engine.show(table.c[name], kind) for name, kind in kinds.items()})
+    item = engine.build_object({name: engine.to_json_expr(table.c[name], kind) for name, kind in kinds.items()})
     found = select().select_from(table).where(table.c[rows.on] == parent).correlate_except(table)
     return engine.build_array(item, found, table.c[rows.position])
 
@@ -101,4 +103,4 @@ def _expanded(engine: Engine, resource: Resource, name: str) -> ColumnElement:
     if not resource.table.c[reference.on].nullable:
         return whole
     there = fields[0].joins[0].target.c[reference.to]
-    return engine.show(case((there.is_not(None), whole)), OBJECT)
+    return engine.to_json_expr(case((there.is_not(None), whole)), OBJECT)

@@ -76,13 +76,13 @@ def _bind(engine: Engine, condition: Condition, name: str, values: dict[str, Any
         place = f"{name}_{i}"
         if isinstance(value, tuple):
             names = (f"{place}_start", f"{place}_end")
-            values |= {bound: engine.store(part, kind) for bound, part in zip(names, value, strict=True)}
+            values |= {bound: engine.to_db(part, kind) for bound, part in zip(names, value, strict=True)}
             operands.append(Placeholder(DAY, names))
         elif isinstance(value, AttributeOperand):
             values[place] = value.text
             operands.append(Placeholder(value.representation, (place,)))
         else:
-            values[place] = value if condition.operator.takes == "folded" else engine.store(value, kind)
+            values[place] = value if condition.operator.takes == "folded" else engine.to_db(value, kind)
             operands.append(Placeholder(VALUE, (place,)))
     key = None
     if condition.key is not None:

@@ -33,7 +33,7 @@ def compile_keyset(engine: Engine, resource: Resource, order: Order, cursor: Cur
         bound = f"k{i}"
         form = NULL if value is None else BEGINNING if isinstance(value, list) else VALUE
         places.append(Placeholder(form, (bound,)))
-        values[bound] = value[0] if form == BEGINNING else engine.store(value, resource.orderable[name].kind)
+        values[bound] = value[0] if form == BEGINNING else engine.to_db(value, resource.orderable[name].kind)
     return Keyset(tuple(places), cursor.backward, cursor.inclusive), values
 
 

@@ -14,14 +14,14 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.fulltext import (
-    HIGHEST_PLACE,
     ID_BITS,
     ID_MASK,
-    Search,
+    MAX_FTS_ROWID,
+    SearchQuery,
     Term,
-    index_of,
-    place,
-    second,
+    fts_rowid,
+    rowids_of_second,
+    search_table,
 )
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.query.language.parser import Condition, Order
@@ -59,25 +59,25 @@ def bind_search(
 ) -> tuple[SearchBinds, dict[str, Any]]:
     """The names that a search binds its values under, and the values, but for `reach`: each list has its own."""
     names, (low, high) = _names(prefix), _bounds(resource, conditions)
-    query = engine.index.query(_search(resource, conditions, terms))
+    query = engine.fulltext.query(_search(resource, conditions, terms))
     return names, {names.query: query, names.low: low, names.high: high, names.start: low, names.end: high}
 
 
 def seek_from(values: dict[str, Any], names: SearchBinds, marks: tuple[str, int], *, descending: bool) -> None:
     """Let a walk through the index begin at the record that has these marks, a time and an id."""
     instant, identity = marks
-    first, last = second(instant)
+    first, last = rowids_of_second(instant)
     # The index has no order among the fractions of a second.
     exact = "." not in instant
     if descending:
-        values[names.end] = min(values[names.end], place(identity, instant) if exact else last)
+        values[names.end] = min(values[names.end], fts_rowid(identity, instant) if exact else last)
     else:
-        values[names.start] = max(values[names.start], place(identity, instant) if exact else first)
+        values[names.start] = max(values[names.start], fts_rowid(identity, instant) if exact else first)
 
 
 def is_found(engine: Engine, resource: Resource, names: SearchBinds) -> ColumnElement:
     """The condition that the words find a record."""
-    index, identity = index_of(resource.name), resource.table.c.id
+    index, identity = search_table(resource.name), resource.table.c.id
     if engine.search_follows_time:
         return identity.in_(select(_identity(index.c.rowid)).select_from(index).where(_matches(resource, names)))
     query = cast(bindparam(names.query), TSQUERY)
@@ -95,7 +95,7 @@ def found(
     resource: Resource, names: SearchBinds, conditions: Sequence[ColumnElement], between: tuple[str, str] | None = None
 ) -> Select:
     """The row ids of the records that the words find and the conditions let through, as SQLite's index holds them."""
-    index, table = index_of(resource.name), resource.table
+    index, table = search_table(resource.name), resource.table
     rowid = index.c.rowid
     bounds = map(bindparam, between or (names.low, names.high))
     return (
@@ -112,7 +112,7 @@ def first_found(
 ) -> Select:
     """The ids of the first `reach` hits in the order of time, and the others of the last second among them."""
     rows = found(resource, names, conditions, (names.start, names.end))
-    rowid = index_of(resource.name).c.rowid
+    rowid = search_table(resource.name).c.rowid
     page = rows.order_by(rowid.desc() if descending else rowid).limit(bindparam(names.reach)).cte()
     last = select((func.min if descending else func.max)(page.c.place)).scalar_subquery()
     bucket = last.op(">>")(BITS)
@@ -127,7 +127,7 @@ def first_found(
     return select(_identity(places.c.place).label("id"))
 
 
-def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Term, ...]) -> Search:
+def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Term, ...]) -> SearchQuery:
     """The terms, and a word for each facet that the filters fix: a common word of one machine is found at once."""
     facets = [
         tuple(Term((facet_word(condition.field.name, str(value)),)) for value in condition.values)
@@ -137,19 +137,19 @@ def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Te
         and len(condition.values) <= MAX_ALTERNATIVES
     ]
     required = [(term,) for term in terms if not term.excluded]
-    return Search((*required, *facets), tuple(term for term in terms if term.excluded))
+    return SearchQuery((*required, *facets), tuple(term for term in terms if term.excluded))
 
 
 def _bounds(resource: Resource, conditions: Sequence[Condition]) -> tuple[int, int]:
     """Between which row ids of an index that follows time the filters let a record be; the filters stay in force."""
-    low, high = 0, HIGHEST_PLACE
+    low, high = 0, MAX_FTS_ROWID
     if not resource.searched_in_order:
         return low, high
     for condition in conditions:
         if condition.field.name != resource.tiebreakers[0]:
             continue
         instants = [part for value in condition.values for part in (value if isinstance(value, tuple) else (value,))]
-        seconds = [second(str(instant)) for instant in instants]
+        seconds = [rowids_of_second(str(instant)) for instant in instants]
         if condition.operator.is_any_of or condition.operator.name in ("gt", "gte"):
             low = max(low, min(first for first, _ in seconds))
         if condition.operator.is_any_of or condition.operator.name in ("lt", "lte"):

@@ -1,1 +1,1 @@
-"""Access: who asks, and what they may do."""
+"""Access control: authentication of requests, and authorization by role and scope."""

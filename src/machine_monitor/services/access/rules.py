@@ -1,4 +1,4 @@
-"""What of the permissions depends on the record: checked in its transaction, when it is known to be there."""
+"""Permission rules that depend on the record (author, age), checked in the transaction that writes it."""
 
 from collections.abc import Container, Mapping
 from datetime import datetime, timedelta
@@ -14,60 +14,60 @@ from machine_monitor.errors import Fault, Forbidden
 from machine_monitor.models import MACHINES, USERS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
-from machine_monitor.services.audit.history import Author, changes_between
+from machine_monitor.services.audit.history import ChangeContext, changes_between
 from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import Stored
 
-# How long an operator may mend what is written.
-GRACE = timedelta(hours=24)
-# What a lead may change of a machine.
-OF_LEADS = frozenset({"comment", "in_service"})
+# How long operators may edit their own logs.
+EDIT_WINDOW = timedelta(hours=24)
+# The machine fields that a lead may change.
+LEAD_EDITABLE = frozenset({"comment", "in_service"})
 
 
-def default_author(resource: Resource, author: Author, given: Container[str]) -> dict[str, str | None]:
-    """The field that names who wrote a new record, where the body leaves it out."""
-    return {resource.author: author.user} if resource.author and resource.author not in given else {}
+def default_author(resource: Resource, context: ChangeContext, given: Container[str]) -> dict[str, str | None]:
+    """Return the author field, set to the current user, if the body does not give it."""
+    return {resource.author: context.user} if resource.author and resource.author not in given else {}
 
 
-def check_new(resource: Resource, values: Mapping[str, Any], author: Author) -> None:
-    """Raise `Forbidden` unless the author may add a record of these values."""
-    if author.role >= Role.SUPERVISOR:
+def check_new(resource: Resource, values: Mapping[str, Any], context: ChangeContext) -> None:
+    """Raise `Forbidden` unless the user may create a record with these values."""
+    if context.role >= Role.SUPERVISOR:
         return
     if resource is MACHINES:
-        raise Forbidden("There is no such machine, and to add one takes the role supervisor.")
-    if resource.author and values[resource.author] != author.user:
-        message = f"To add a {resource.noun} for another, or for nobody, takes the role supervisor."
+        raise Forbidden("This machine does not exist; creating one requires the supervisor role.")
+    if resource.author and values[resource.author] != context.user:
+        message = f"Adding a {resource.noun} for another user, or without an author, requires the supervisor role."
         raise Forbidden(faults=[Fault(message, "forbidden", f"/{resource.author}")])
 
 
-def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], author: Author) -> None:
-    """Raise `Forbidden` unless the author may make the record what is desired; absent fields take their default."""
-    if author.role >= Role.SUPERVISOR:
+def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], context: ChangeContext) -> None:
+    """Raise `Forbidden` unless the user may change the record to `desired`; absent fields count as their default."""
+    if context.role >= Role.SUPERVISOR:
         return
     written_by = stored.resource.author
-    if written_by is not None and not _may_edit(tx, stored.values[written_by], stored.values["created_at"], author):
+    if written_by is not None and not _may_edit(tx, stored.values[written_by], stored.values["created_at"], context):
         raise Forbidden(
-            "An operator edits logs of their own, within 24 hours of writing them; a lead also those of operators."
+            "Operators can edit their own logs for 24 hours. Leads can edit their own logs and those of operators."
         )
     if stored.resource is MACHINES:
-        changed = changes_between(stored.shown, {**validation.defaults(MACHINES), **desired}).keys() - OF_LEADS
-        message = "A lead changes 'comment' and 'in_service' of a machine, and nothing else."
+        changed = changes_between(stored.shown, {**validation.defaults(MACHINES), **desired}).keys() - LEAD_EDITABLE
+        message = "Leads can change only 'comment' and 'in_service' of a machine."
         if changed:
             raise Forbidden(faults=[Fault(message, "forbidden", f"/{name}") for name in sorted(changed)])
 
 
-def _may_edit(tx: Transaction, user: str | None, created_at: str, author: Author) -> bool:
-    """Whether the author may edit a record that `user` wrote; nobody below a supervisor edits one without author."""
-    if user is None:
+def _may_edit(tx: Transaction, written_by: str | None, created_at: str, context: ChangeContext) -> bool:
+    """Whether the user may edit a record that `written_by` wrote; one without an author requires a supervisor."""
+    if written_by is None:
         return False
-    if author.role >= Role.LEAD:
-        return user == author.user or _role(tx, user) == Role.OPERATOR
-    age = datetime.fromisoformat(author.at) - datetime.fromisoformat(created_at)
-    return user == author.user and age <= GRACE
+    if context.role >= Role.LEAD:
+        return written_by == context.user or _role(tx, written_by) == Role.OPERATOR
+    age = datetime.fromisoformat(context.at) - datetime.fromisoformat(created_at)
+    return written_by == context.user and age <= EDIT_WINDOW
 
 
 def _role(tx: Transaction, trigram: str) -> int:
-    return tx.run(_role_of(tx.engine), {"trigram": trigram})[0][0]
+    return tx.execute(_role_of(tx.engine), {"trigram": trigram})[0][0]
 
 
 @cache

@@ -1,1 +1,1 @@
-"""Accounts: what users sign in with, and how they come to it."""
+"""Accounts: passwords, sessions, API tokens and invitations."""

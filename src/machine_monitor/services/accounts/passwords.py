@@ -1,4 +1,4 @@
-"""Passwords: what makes a good one, and argon2id, which keeps what is guessed too slow to be worth it."""
+"""Passwords: strength rules, and hashing with argon2id, a slow hash that makes brute force expensive."""
 
 import asyncio
 import re
@@ -15,75 +15,88 @@ from machine_monitor.models.accounts.signing_in import MAX_PASSWORD
 from machine_monitor.query.language.search_terms import fold
 
 MIN_PASSWORD = 15
-# What a password has beside what is easily guessed: a word more, or a few signs.
-MIN_REST = 8
-# The second choice of OWASP's list, https://cheatsheetseries.owasp.org: 19 MiB, two passes, one lane.
+# The number of characters that a password must have besides common words, repeats and sequences.
+MIN_UNGUESSABLE = 8
+# OWASP's second recommendation, https://cheatsheetseries.owasp.org: 19 MiB, two passes, one lane.
 _HASHER = PasswordHash([Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)])
-# Made as all are, of a password that nobody has: who has none is to wait as long as who has.
-NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$7wkrtotRCrZG9RdGPOspqA$hXW1w1p3oOBYE91+1S40zFovgJ1MyoXPZ6UzVT4MNEM"
-# Each takes a processor for some 20 ms and 19 MiB: more at once would hold up everything else.
+# A dummy hash with the usual parameters, verified for unknown users. It prevents a timing attack (user enumeration).
+DUMMY_HASH = "$argon2id$v=19$m=19456,t=2,p=1$7wkrtotRCrZG9RdGPOspqA$hXW1w1p3oOBYE91+1S40zFovgJ1MyoXPZ6UzVT4MNEM"
+# Each hash takes 20 ms of CPU and 19 MiB; two at a time leave capacity for other requests.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="password")
-# Folded. With what surrounds them, these are most of the long passwords that were ever found out.
+# Case-folded. Most long passwords in leaked lists are these words plus a few characters.
 _WORDS = """
     machinemonitor password passwort motdepasse contrasena changeme letmein welcome bonjour jetaime iloveyou secret
     administrator administrateur supervisor operator correcthorsebatterystaple football baseball sunshine superman
     azerty qwerty qwertz 1q2w3e4r5t6y 1qaz2wsx3edc 1q2w3e4r 1qaz2wsx q1w2e3r4 zaq12wsx
 """
 COMMON = frozenset(_WORDS.split())
-RUNS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "azertyuiop", "qsdfghjklm", "wxcvbn", "qwertyuiop", "yxcvbnm")
-# So many signs in such an order are no accident.
-STEP = 4
-STEPS = {way[i : i + STEP] for run in RUNS for way in (run, run[::-1]) for i in range(len(way) - STEP + 1)}
+SEQUENCES = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "azertyuiop", "qsdfghjklm", "wxcvbn", "qwertyuiop", "yxcvbnm")
+# This many characters in alphabet or keyboard order count as a sequence.
+SEQUENCE_LENGTH = 4
+SEQUENCE_PARTS = {
+    way[i : i + SEQUENCE_LENGTH]
+    for run in SEQUENCES
+    for way in (run, run[::-1])
+    for i in range(len(way) - SEQUENCE_LENGTH + 1)
+}
 T = TypeVar("T")
 
 
-def check(password: str, about: Iterable[str | None], pointer: str = "/password") -> None:
-    """Raise the 422 of a password that is soon guessed; `about` are the words that anyone knows of its user."""
+def check(password: str, personal_words: Iterable[str | None], pointer: str = "/password") -> None:
+    """Raise `Invalid` if a password is too short, too long or too easy to guess.
+
+    `personal_words` are the user's trigram and names, which anyone may know.
+    """
     if not MIN_PASSWORD <= len(_normal(password)) <= MAX_PASSWORD:
-        message = f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters; a few words will do."
+        message = f"A password needs {MIN_PASSWORD} to {MAX_PASSWORD} characters. A few random words are enough."
         raise invalid([Fault(message, "password", pointer)])
-    if len(_rest(password, about)) < MIN_REST:
-        message = "This password is among the first that are guessed: too little of it is neither known nor regular."
+    if len(_without_guessable_parts(password, personal_words)) < MIN_UNGUESSABLE:
+        message = "Too common or too regular (keyboard runs, repeats, well-known phrases). Use a longer random phrase."
         raise invalid([Fault(message, "password", pointer)])
 
 
-def hash_now(password: str) -> str:
-    """What is kept of a password; takes a while."""
+def hash_password(password: str) -> str:
+    """Hash a password for storage; takes about 20 ms."""
     return _HASHER.hash(_normal(password))
 
 
-async def hash_beside(password: str) -> str:
-    """`hash_now`, while others are served."""
-    return await _beside(hash_now, password)
+async def hash_in_thread(password: str) -> str:
+    """Run `hash_password` in a thread, so that the event loop can serve other requests."""
+    return await _run_in_thread(hash_password, password)
 
 
 async def verify(password: str, stored: str | None) -> bool:
-    """Whether this is the password that was kept; takes as long where there is none."""
-    return await _beside(_verify, password, stored)
+    """Verify a password against its stored hash; takes the same time if the user has none."""
+    return await _run_in_thread(_verify, password, stored)
 
 
 def _verify(password: str, stored: str | None) -> bool:
-    return _HASHER.verify(_normal(password), stored or NOBODYS) and stored is not None
+    return _HASHER.verify(_normal(password), stored or DUMMY_HASH) and stored is not None
 
 
-async def _beside(work: Callable[..., T], *arguments: object) -> T:
+async def _run_in_thread(work: Callable[..., T], *arguments: object) -> T:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *arguments)
 
 
 def _normal(password: str) -> str:
-    # Keyboards compose the same letter in different ways.
+    # Normalize: keyboards compose the same letter in different ways.
     return unicodedata.normalize("NFKC", password)
 
 
-def _rest(password: str, about: Iterable[str | None]) -> str:
-    """What is left of a password without what is easily guessed."""
+def _without_guessable_parts(password: str, personal_words: Iterable[str | None]) -> str:
+    """Remove common and personal words, repeats and sequences from a password."""
     rest = _joined(password)
-    for word in sorted({*COMMON, *(_joined(word) for word in about if word)}, key=len, reverse=True):
+    for word in sorted({*COMMON, *(_joined(word) for word in personal_words if word)}, key=len, reverse=True):
         rest = rest.replace(word, "") if len(word) > 1 else rest
-    # What follows itself, as `abab` and `1111`, counts once; what stands in such an order counts nothing.
+    # A repeated part (`abab`, `1111`) counts once; a sequence does not count at all.
     rest = re.sub(r"(.+?)\1+", r"\1", rest)
-    regular = {i + k for i in range(len(rest)) if rest[i : i + STEP] in STEPS for k in range(STEP)}
-    return "".join(sign for i, sign in enumerate(rest) if i not in regular)
+    regular = {
+        i + k
+        for i in range(len(rest))
+        if rest[i : i + SEQUENCE_LENGTH] in SEQUENCE_PARTS
+        for k in range(SEQUENCE_LENGTH)
+    }
+    return "".join(character for i, character in enumerate(rest) if i not in regular)
 
 
 def _joined(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Rate limits of signing in, by account and by address. They are in the database, so all workers count together."""
+"""Rate limiting of sign-in attempts, per account and per IP address, against brute force.
+
+Attempts are counted in the database, so that all workers share the limits.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,36 +16,39 @@ from machine_monitor.models.accounts import ATTEMPTS
 from machine_monitor.models.accounts.tables import Attempt
 
 WINDOW = timedelta(minutes=15)
-OF_ACCOUNT = 10
-OF_ADDRESS = 50
+MAX_PER_ACCOUNT = 10
+MAX_PER_ADDRESS = 50
 
 Limits = Mapping[str, int]
 
 
 def keys_for(trigram: str, address: str | None) -> Limits:
-    """The subjects that an attempt counts for, and how often each may fail; the address, shared by accounts, first."""
-    account = {f"account {trigram.lower()}": OF_ACCOUNT}
-    return account if address is None else {f"address {_network(address)}": OF_ADDRESS, **account}
+    """Return the rate limit keys of an attempt with their limits: first the IP address, then the account."""
+    account = {f"account {trigram.lower()}": MAX_PER_ACCOUNT}
+    return account if address is None else {f"address {_network(address)}": MAX_PER_ADDRESS, **account}
 
 
 def register(tx: Transaction, limits: Limits) -> int | None:
-    """Count an attempt; the seconds to wait if there were too many.
+    """Count an attempt; return the seconds to wait if a limit is exceeded, else None.
 
-    It counts before the password is verified, so that attempts made at the same time all count.
+    Call this before the password is verified, so that concurrent attempts all count.
     """
     now = instants.now()
     tx.session.execute(delete(Attempt).where(col(Attempt.since) < now - WINDOW))
     for subject, limit in limits.items():
-        known = tx.session.get(Attempt, subject)
-        # An attempt that is refused anyway writes nothing.
-        count, since = _count(tx, subject, now) if known is None or known.count < limit else (limit + 1, known.since)
+        counter = tx.session.get(Attempt, subject)
+        # A rejected attempt writes nothing.
+        if counter is None or counter.count < limit:
+            count, since = _increment(tx, subject, now)
+        else:
+            count, since = limit + 1, counter.since
         if count > limit:
             return max(1, int((since + WINDOW - now).total_seconds()))
     return None
 
 
 def reset(tx: Transaction, limits: Limits) -> None:
-    """After a successful attempt: forget all of the account's, and this one of the address."""
+    """After a successful sign-in, reset the account's counter and undo this attempt for the address."""
     for subject in limits:
         is_subject = col(Attempt.subject) == subject
         if subject.startswith("account"):
@@ -51,15 +57,15 @@ def reset(tx: Transaction, limits: Limits) -> None:
             tx.session.execute(update(Attempt).where(is_subject).values(count=col(Attempt.count) - 1))
 
 
-def _count(tx: Transaction, subject: str, now: datetime) -> tuple[int, datetime]:
-    """Count one more. A single statement does it, so that no other transaction comes between."""
+def _increment(tx: Transaction, subject: str, now: datetime) -> tuple[int, datetime]:
+    """Increment the counter atomically, in one upsert."""
     row = tx.engine.insert(ATTEMPTS).values(subject=subject, count=1, since=now)
     counted = row.on_conflict_do_update(index_elements=["subject"], set_={"count": ATTEMPTS.c.count + 1})
     return tx.session.execute(counted.returning(ATTEMPTS.c.count, ATTEMPTS.c.since)).one()
 
 
 def _network(address: str) -> str:
-    """The address, of IPv6 the network: whoever has one of its addresses has them all."""
+    """Return the address, or its /64 network for IPv6: a client usually controls a whole /64."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Sessions of the console: begun by a password, ended by time, by the user, or by what changes the account."""
+"""Console sessions: created at sign-in, ended by timeout, sign-out, or a change of password, role or status."""
 
 from datetime import timedelta
 
@@ -8,18 +8,18 @@ from sqlmodel import col
 from machine_monitor.database import instants
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models.accounts.tables import Session
-from machine_monitor.services.accounts import codes
+from machine_monitor.services.accounts import generated_secrets
 
-IDLE = timedelta(minutes=30)
+IDLE_TIMEOUT = timedelta(minutes=30)
 LIFETIME = timedelta(hours=12)
 
 
 def begin(tx: Transaction, user: str) -> str:
-    """A new session of a user: the secret for its cookie."""
-    now, secret = instants.now(), codes.new()
-    expired = or_(col(Session.created_at) < now - LIFETIME, col(Session.seen_at) < now - IDLE)
+    """Create a session for a user; return the secret for its cookie."""
+    now, secret = instants.now(), generated_secrets.generate()
+    expired = or_(col(Session.created_at) < now - LIFETIME, col(Session.seen_at) < now - IDLE_TIMEOUT)
     tx.session.execute(delete(Session).where(expired))
-    tx.session.add(Session(digest=codes.digest(secret), user=user, created_at=now, seen_at=now))
+    tx.session.add(Session(digest=generated_secrets.digest(secret), user=user, created_at=now, seen_at=now))
     return secret
 
 

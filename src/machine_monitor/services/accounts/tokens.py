@@ -1,4 +1,4 @@
-"""Tokens: make one, list and read those that one may see, revoke one."""
+"""API tokens: create, list, read and revoke."""
 
 import json
 from dataclasses import replace
@@ -26,56 +26,56 @@ from machine_monitor.query.language.values import read_integer
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.query.sql.documents import document, shown_fields
-from machine_monitor.services.access.permissions import Caller, Scope, keeps_others
-from machine_monitor.services.accounts import codes
+from machine_monitor.services.access.permissions import Caller, Scope, can_manage_other_accounts
+from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.records import storage
 
 
 async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[str, Any]:
-    """Make a token as the caller may: what it is, with its text; raises `Forbidden` or 422."""
+    """Create a token within the caller's permissions; return it with its text. Raises `Forbidden` or `Invalid`."""
     _check(caller, body)
     user = body.user or caller.user
     assert user is not None
-    identity, text = await database.write(lambda tx: make(tx, user, body))
+    identity, text = await database.write(lambda tx: issue(tx, user, body))
     made = await read(database, str(identity), Selection(tuple(TOKENS.own_fields)), caller)
     return json.loads(made) | {"token": text}
 
 
 def _check(caller: Caller, body: TokenCreate) -> None:
     if SCOPE.choices.index(body.scope) > caller.scope:
-        message = f"A token of the scope {Scope(caller.scope).name.lower()} makes none of a wider one."
+        message = f"Your scope is {Scope(caller.scope).name.lower()}: it cannot create a token with a wider scope."
         raise Forbidden(faults=[Fault(message, "forbidden", "/scope")])
-    if body.user not in (None, caller.user) and not keeps_others(caller):
-        message = "To make another user's token takes the role admin and its scope."
+    if body.user not in (None, caller.user) and not can_manage_other_accounts(caller):
+        message = "Creating a token for another user requires the admin role and a credential with the admin scope."
         raise Forbidden(faults=[Fault(message, "forbidden", "/user")])
 
 
-def make(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
-    """Make a token of a user: its number, and its text, which is not stored; raises 422."""
+def issue(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
+    """Create a token for a user; return its number and its text, of which only a digest is stored. Raises `Invalid`."""
     stored = storage.find(tx, USERS, user)
     if stored is None:
         raise invalid([Fault(f"There is no user '{user}'.", "unknown-user", "/user")])
     if not stored.values["active"]:
-        raise invalid([Fault(f"The user '{user}' is not active.", "inactive", "/user")])
-    now, secret = instants.now(), codes.new()
+        raise invalid([Fault(f"The user '{user}' is inactive.", "inactive", "/user")])
+    now, secret = instants.now(), generated_secrets.generate()
     token = Token(
         name=body.name,
         name_folded=fold(body.name),
         user=user,
         scope=body.scope,
-        digest=codes.digest(secret),
+        digest=generated_secrets.digest(secret),
         created_at=now,
         expires_at=now + timedelta(days=body.days),
     )
     tx.session.add(token)
     tx.session.flush()  # the database assigns the id
     assert token.id is not None
-    return token.id, codes.token(token.id, secret)
+    return token.id, generated_secrets.format_token(token.id, secret)
 
 
 async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
-    """A page of the tokens that the caller may see."""
-    if not keeps_others(caller):
+    """Return a page of the tokens that the caller may see."""
+    if not can_manage_other_accounts(caller):
         assert caller.user is not None
         own = Condition(TOKENS.own_fields["user"], EQUAL, (caller.user,))
         query = replace(query, conditions=(*query.conditions, own))
@@ -83,21 +83,21 @@ async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
 
 
 async def read(database: Database, key: str, selection: Selection, caller: Caller) -> str:
-    """One token as JSON; raises `NotFound` also for one that the caller may not see."""
+    """Return a token as JSON; raises `NotFound` also if the caller may not see it."""
     found = await database.fetch(_read(database.engine, selection), {"id": _number(key)})
-    if not found or not (keeps_others(caller) or found[0][1] == caller.user):
+    if not found or not (can_manage_other_accounts(caller) or found[0][1] == caller.user):
         raise NotFound("There is no such token.")
     return found[0][0]
 
 
 def read_all(tx: Transaction) -> list[dict[str, Any]]:
-    """Every token, in the order of making."""
+    """Return every token, oldest first."""
     tokens = tx.session.scalars(select(Token).order_by(col(Token.id)))
     return [TokenRead.model_validate(token).model_dump(mode="json") for token in tokens]
 
 
 def revoke(tx: Transaction, key: str, user: str | None = None) -> None:
-    """End a token for good, of this user or of any; raises `NotFound`."""
+    """Revoke a token; if `user` is given, only a token of this user. Raises `NotFound`."""
     query = delete(Token).where(col(Token.id) == _number(key))
     query = query if user is None else query.where(col(Token.user) == user)
     if not tx.session.scalars(query.returning(col(Token.id))).all():

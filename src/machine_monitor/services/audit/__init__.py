@@ -1,1 +1,1 @@
-"""The audit log: an entry for each change of a record, their hash chain, and the feed of all changes."""
+"""The audit log: a history entry for each change of a record, the hash chain over them, and the change feed."""

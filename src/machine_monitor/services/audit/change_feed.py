@@ -1,4 +1,4 @@
-"""The feed of all changes, in the order in which they were committed."""
+"""The change feed: history entries of all records in commit order, by polling or as server-sent events (SSE)."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,50 +21,50 @@ MAX_CHANGES = 1_000
 DEFAULT_CHANGES = 100
 PARAMETERS = frozenset({"since", "limit"})
 POLL_SECONDS = 0.5
-# So often a comment tells a client, and whatever stands between, that the stream is alive.
-COMMENT_SECONDS = 15.0
+# Interval of SSE keep-alive comments, for clients and proxies.
+KEEPALIVE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Changes:
-    """Which changes are wanted: those after the one numbered `since`, None for those yet to come."""
+class ChangesQuery:
+    """A query of the change feed: entries after number `since`; None means only new ones."""
 
     since: int | None
     limit: int = MAX_CHANGES
 
 
-def read_changes(pairs: Pairs) -> Changes:
-    """Parse what a query string asks for; raises the 422 that names every fault of it."""
+def read_changes(pairs: Pairs) -> ChangesQuery:
+    """Parse the query string of `/changes`; raises `Invalid`, which lists every fault."""
     return _read(QueryParser(CHANGES, pairs, PARAMETERS), 0)
 
 
-def read_events(pairs: Pairs, last_event_id: str | None) -> Changes:
-    """Where a stream begins; a browser that connects again sends the last id that it saw."""
+def read_events(pairs: Pairs, last_event_id: str | None) -> ChangesQuery:
+    """Parse the query string of `/events`. A reconnecting browser sends the last id it received (Last-Event-ID)."""
     if last_event_id is not None:
         pairs = [("since", last_event_id), *((name, value) for name, value in pairs if name != "since")]
     return _read(QueryParser(CHANGES, pairs, PARAMETERS - {"limit"}), None)
 
 
-def _read(parser: QueryParser, since: int | None) -> Changes:
+def _read(parser: QueryParser, since: int | None) -> ChangesQuery:
     parser.refuse_filters()
-    asked = Changes(
+    query = ChangesQuery(
         parser.take("since", values.bounded(0, MAX_INTEGER), since),
         parser.take("limit", values.bounded(1, MAX_CHANGES), DEFAULT_CHANGES),
     )
     parser.raise_faults()
-    return asked
+    return query
 
 
-async def fetch(database: Database, asked: Changes) -> bytes:
-    """The next changes as JSON, and the number to ask from after them."""
-    rows = await _rows(database, asked.since or 0, asked.limit)
-    last = rows[-1][1] if rows else asked.since
-    return b'{"items":[' + database.engine.join([row[0] for row in rows]) + f'],"next":{last}}}'.encode()
+async def fetch(database: Database, query: ChangesQuery) -> bytes:
+    """Return the next changes as a JSON body; its `next` is the `since` of the next request."""
+    rows = await _rows(database, query.since or 0, query.limit)
+    last = rows[-1][1] if rows else query.since
+    return b'{"items":[' + database.engine.join_json([row[0] for row in rows]) + f'],"next":{last}}}'.encode()
 
 
-async def follow(database: Database, asked: Changes) -> AsyncGenerator[bytes]:
-    """Server-sent events without end; an empty one between them lets the sender see whether anybody is still there."""
-    since = asked.since
+async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerator[bytes]:
+    """Yield server-sent events forever. Empty chunks in between let the sender notice a disconnected client."""
+    since = query.since
     if since is None:
         since = (await database.fetch(_newest(database.engine), {}))[0][0] or 0
     yield b": changes follow\n\n"
@@ -72,13 +72,13 @@ async def follow(database: Database, asked: Changes) -> AsyncGenerator[bytes]:
     while True:
         rows = await _rows(database, since, MAX_CHANGES)
         for item, since in rows:
-            yield b"event: change\nid: %d\ndata: %b\n\n" % (since, database.engine.join([item]))
+            yield b"event: change\nid: %d\ndata: %b\n\n" % (since, database.engine.join_json([item]))
         if rows:
             quiet = 0.0
             continue
         await asyncio.sleep(POLL_SECONDS)
         quiet += POLL_SECONDS
-        if quiet >= COMMENT_SECONDS:
+        if quiet >= KEEPALIVE_SECONDS:
             yield b": still here\n\n"
             quiet = 0.0
         else:
@@ -92,9 +92,9 @@ async def _rows(database: Database, since: int, limit: int) -> list:
 @cache
 def _after(engine: Engine) -> Statement:
     table, bound = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in ("since", "limit")}
-    item = engine.item(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
-    query = select(item, table.c.seq).where(table.c.seq > bound["since"]).order_by(table.c.seq)
-    return compile_statement(engine, query.limit(bound["limit"]))
+    item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
+    entries = select(item, table.c.seq).where(table.c.seq > bound["since"]).order_by(table.c.seq)
+    return compile_statement(engine, entries.limit(bound["limit"]))
 
 
 @cache

@@ -1,7 +1,7 @@
-"""The chain: each entry of the history carries a hash of itself and of the one before it.
+"""The hash chain: each history entry contains the SHA-256 of itself and of the previous entry's hash.
 
-Whoever edits, removes or reorders entries breaks it. Who cuts its end does not: for that, compare with a head that was
-printed before (`mm backup`, `mm verify`).
+Editing, removing or reordering entries is therefore detected (tamper evidence). Truncating the end is not: for that,
+compare with a head that `mm backup` or `mm verify` printed earlier. See docs/internals/hash-chain.md.
 """
 
 import re
@@ -20,14 +20,14 @@ from machine_monitor.errors import UsageError
 from machine_monitor.models import HISTORY
 from machine_monitor.query.language.search_terms import fold
 
-READ_AT_ONCE = 5_000
+CHUNK_SIZE = 5_000
 _HEAD = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
-SHOWN = 5
+MAX_LISTED = 5
 Progress = Callable[[int, int], None]
 
 
-class Entry(NamedTuple):
-    """What an entry says; `changes` is the very text that is kept, `at` an instant as the API shows it."""
+class HistoryEntry(NamedTuple):
+    """The hashed content of a history entry; `changes` is the stored JSON text, `at` is in API format."""
 
     resource: str
     record_id: int
@@ -43,75 +43,78 @@ class Entry(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The last entry: its number, and its hash, which stands for all that came before."""
+    """The last entry's number and hash; the hash covers all entries before it."""
 
     seq: int
     hash: bytes
 
     def __str__(self) -> str:
-        """As it is printed, and read by `read_head`."""
+        """Format as `parse_head` takes it."""
         return f"{self.seq}:{self.hash.hex()}"
 
 
-def read_head(text: str) -> Head:
-    """A head that was printed; raises `UsageError`."""
+def parse_head(text: str) -> Head:
+    """Parse a printed head; raises `UsageError`."""
     found = _HEAD.fullmatch(text)
     if found is None:
-        raise UsageError("A head is a number, a colon and 64 hexadecimal digits, as `mm verify` prints it.")
+        form = "a number, a colon and 64 hexadecimal digits, as printed by `mm verify`"
+        raise UsageError(f"'{text}' is not a head. Expected {form}.")
     return Head(int(found[1]), bytes.fromhex(found[2]))
 
 
-def write(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Add entries to the chain. Nobody else adds any until the transaction ends, so numbers follow the commits."""
+def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
+    """Append entries to the chain. Holds the history lock until commit, so that numbers follow commit order."""
     tx.acquire_history_lock()
     last, link = head(tx)
     rows = []
     for seq, entry in enumerate(entries, last + 1):
-        link = _link(link, seq, entry)
-        row = entry._asdict() | {"seq": seq, "hash": link, "at": tx.engine.store(entry.at, TIME)}
+        link = _entry_hash(link, seq, entry)
+        row = entry._asdict() | {"seq": seq, "hash": link, "at": tx.engine.to_db(entry.at, TIME)}
         row["note_folded"] = None if entry.note is None else fold(entry.note)
         rows.append(row)
-    tx.run_many(_insert(tx.engine), rows)
+    tx.execute_many(_insert(tx.engine), rows)
 
 
 def head(tx: Transaction) -> Head:
-    """The end of the chain."""
-    rows = tx.run(_last(tx.engine), {})
+    """Return the last entry's number and hash."""
+    rows = tx.execute(_last(tx.engine), {})
     return Head(rows[0][0], bytes(rows[0][1] or b"")) if rows else Head(0, b"")
 
 
-def faults(tx: Transaction, known: Head | None = None, progress: Progress | None = None) -> list[str]:
-    """What is wrong with the history, a sentence each; `known` is a head that it must still contain."""
-    broken, last, link, found = [], 0, b"", known is None or known.seq == 0
-    total = tx.run(_count(tx.engine), {})[0][0]
-    for done, (seq, entry, kept) in enumerate(_entries(tx), 1):
-        if kept != _link(link, seq, entry):
+def verify(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> list[str]:
+    """Verify the whole chain and return a sentence for each fault; `expected` is a head that it must contain."""
+    broken, last, link, found = [], 0, b"", expected is None or expected.seq == 0
+    total = tx.execute(_count(tx.engine), {})[0][0]
+    for done, (seq, entry, stored) in enumerate(_read_entries(tx), 1):
+        if stored != _entry_hash(link, seq, entry):
             broken.append(seq)
-        if known is not None and seq == known.seq:
-            found = kept == known.hash
-        last, link = seq, kept or b""
-        if progress is not None and (done % READ_AT_ONCE == 0 or done == total):
+        if expected is not None and seq == expected.seq:
+            found = stored == expected.hash
+        last, link = seq, stored or b""
+        if progress is not None and (done % CHUNK_SIZE == 0 or done == total):
             progress(done, total)
     sentences = []
     if broken:
-        shown = ", ".join(map(str, broken[:SHOWN])) + (", ..." if len(broken) > SHOWN else "")
-        sentences.append(f"The history was changed at {len(broken)} entries, or just before them: {shown}.")
+        listed = ", ".join(map(str, broken[:MAX_LISTED])) + (", ..." if len(broken) > MAX_LISTED else "")
+        sentences.append(
+            f"The hash chain is broken at {len(broken)} entries ({listed}): these, or the ones before, were altered."
+        )
     if not found:
-        sentences.append(f"The history does not contain the given head: it ends at {last}.")
+        sentences.append(f"The history does not contain the expected head: it ends at entry {last}.")
     return sentences
 
 
-def _link(before: bytes, seq: int, entry: Entry) -> bytes:
+def _entry_hash(before: bytes, seq: int, entry: HistoryEntry) -> bytes:
     return sha256(before + canonical_json([seq, *entry]).encode()).digest()
 
 
-def _entries(tx: Transaction) -> Iterator[tuple[int, Entry, bytes | None]]:
-    """All entries in their order, with the hash that each carries."""
+def _read_entries(tx: Transaction) -> Iterator[tuple[int, HistoryEntry, bytes | None]]:
+    """Yield all entries in order, with their numbers and stored hashes."""
     after = 0
-    while rows := tx.run(_some(tx.engine), {"after": after, "limit": READ_AT_ONCE}):
-        for after, link, *said in rows:
-            entry = Entry(*said)
-            yield after, entry._replace(at=tx.engine.load(entry.at, TIME)), None if link is None else bytes(link)
+    while rows := tx.execute(_entries_after(tx.engine), {"after": after, "limit": CHUNK_SIZE}):
+        for after, link, *content in rows:
+            entry = HistoryEntry(*content)
+            yield after, entry._replace(at=tx.engine.from_db(entry.at, TIME)), None if link is None else bytes(link)
 
 
 @cache
@@ -127,11 +130,11 @@ def _count(engine: Engine) -> Statement:
 
 
 @cache
-def _some(engine: Engine) -> Statement:
+def _entries_after(engine: Engine) -> Statement:
     table = HISTORY.table
     after, limit = (bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit"))
-    said = [table.c[name] for name in Entry._fields]
-    query = select(table.c.seq, table.c.hash, *said).where(table.c.seq > after).order_by(table.c.seq)
+    content = [table.c[name] for name in HistoryEntry._fields]
+    query = select(table.c.seq, table.c.hash, *content).where(table.c.seq > after).order_by(table.c.seq)
     return compile_statement(engine, query.limit(limit))
 
 

@@ -1,4 +1,4 @@
-"""History: each change adds its entry in the record's own transaction."""
+"""Record history (the audit log): each change appends an entry in the record's own transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,25 +10,25 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.audit import hash_chain
-from machine_monitor.services.audit.hash_chain import Entry
+from machine_monitor.services.audit.hash_chain import HistoryEntry
 
 Changes = Mapping[str, list[Any]]
 
 
 @dataclass(frozen=True)
-class Author:
-    """Who changes something, by what way, when and why; a command may do all that anyone may."""
+class ChangeContext:
+    """The context of a change: channel (`via`), user, note, time, request id and role. Commands have the admin role."""
 
     via: str
     user: str | None = None
     note: str | None = None
-    at: str = field(default_factory=lambda: instants.text(instants.now()))
+    at: str = field(default_factory=lambda: instants.format_instant(instants.now()))
     request_id: str | None = None
     role: Role = Role.ADMIN
 
 
-class Subject(NamedTuple):
-    """The record that an entry is about, as it is after the change."""
+class ChangedRecord(NamedTuple):
+    """The identity and the new version of a changed record."""
 
     resource: Resource
     id: int
@@ -36,38 +36,40 @@ class Subject(NamedTuple):
     version: int
 
 
-def record(tx: Transaction, op: str, changed: Sequence[tuple[Subject, Changes]], author: Author) -> None:
-    """Add an entry for each of the records before the transaction ends."""
-    for subject, changes in changed:
-        entry = Entry(
-            resource=subject.resource.name,
-            record_id=subject.id,
-            key=subject.key,
-            at=author.at,
-            user=author.user,
-            via=author.via,
-            request_id=author.request_id,
+def append_entries(
+    tx: Transaction, op: str, changed: Sequence[tuple[ChangedRecord, Changes]], context: ChangeContext
+) -> None:
+    """Append a history entry for each changed record at the end of the transaction."""
+    for record, changes in changed:
+        entry = HistoryEntry(
+            resource=record.resource.name,
+            record_id=record.id,
+            key=record.key,
+            at=context.at,
+            user=context.user,
+            via=context.via,
+            request_id=context.request_id,
             op=op,
-            version=subject.version,
-            note=author.note,
+            version=record.version,
+            note=context.note,
             changes=canonical_json(changes),
         )
-        tx.defer(hash_chain.write, entry, last=True)
+        tx.defer(hash_chain.append, entry, last=True)
 
 
-def creation(values: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The fields of a new record that have a value."""
+def creation_changes(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the changes of a new record: each non-null field from null to its value."""
     return {name: [None, value] for name, value in values.items() if value is not None}
 
 
 def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The fields that differ, each with its value before and after; null where there is none."""
+    """Return the fields that differ, each with its value before and after; null if absent."""
     names = dict.fromkeys([*before, *after])
     return {name: [before.get(name), after.get(name)] for name in names if not _same(before.get(name), after.get(name))}
 
 
 def _same(one: object, other: object) -> bool:
-    """As JSON: `true` is not 1, members have no order."""
+    """Compare as JSON values: `true` differs from 1, member order is ignored."""
     if one is None or other is None:
         return one is other
     if type(one) is type(other) and not isinstance(one, dict):

@@ -1,4 +1,4 @@
-"""Copies of a whole database: into a file and back, and from one database to another; compared, or not made at all."""
+"""Backup, restore and copy of a whole database. Each compares its result with the source, and fails if they differ."""
 
 from machine_monitor.services.backup.copying import copy
 from machine_monitor.services.backup.restoring import restore

@@ -1,4 +1,4 @@
-"""A backup's manifest: what the file beside it holds, and the checksum that tells whether it still does."""
+"""The manifest of a backup: a JSON file beside it with its contents, versions and checksum."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ PRODUCT = "machine-monitor"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup is: by which version, of which schema, from which engine, when, and what is in the file."""
+    """A backup's program version, schema revision, engine, time, row counts, head of the hash chain and checksum."""
 
     product: str
     version: str
@@ -31,54 +31,54 @@ class Manifest:
     size: int
 
     def document(self) -> dict[str, Any]:
-        """The manifest as JSON."""
+        """Return the manifest as a JSON object."""
         return asdict(self)
 
 
-def place(file: Path) -> Path:
-    """Where the manifest of a file is."""
+def path_of(file: Path) -> Path:
+    """Return the path of a backup file's manifest."""
     return file.with_name(f"{file.name}.json")
 
 
-def describe(made: Path, engine: str, held: Contents) -> Manifest:
-    """The manifest of a file that is finished."""
-    at = instants.text(instants.now().replace(microsecond=0))
+def describe(file: Path, engine: str, contents: Contents) -> Manifest:
+    """Build the manifest of a finished backup file."""
+    at = instants.format_instant(instants.now().replace(microsecond=0))
     return Manifest(
         product=PRODUCT,
         version=version(PRODUCT),
-        schema=schema.newest(),
+        schema=schema.head_revision(),
         engine=engine,
         created_at=at,
-        tables=held.tables,
-        head=held.head,
-        faults=held.faults,
-        sha256=digest(made),
-        size=made.stat().st_size,
+        tables=contents.tables,
+        head=contents.head,
+        faults=contents.faults,
+        sha256=digest(file),
+        size=file.stat().st_size,
     )
 
 
 def write(manifest: Manifest, path: Path) -> None:
-    """Write it as JSON for people too."""
+    """Write the manifest as indented JSON."""
     path.write_text(json.dumps(manifest.document(), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read(file: Path) -> Manifest:
-    """The manifest beside a file; raises `UsageError` if there is none that can be read."""
-    path = place(file)
+    """Read the manifest of a backup file; raises `UsageError` if it is missing or invalid."""
+    path = path_of(file)
     try:
         found = json.loads(path.read_text("utf-8"))
         manifest = Manifest(**found)
     except OSError as error:
-        message = f"{path} cannot be read ({error.strerror}): a backup is restored with its manifest beside it."
+        message = f"{path} cannot be read ({error.strerror}). A backup needs its manifest beside it."
         raise UsageError(message) from None
     except (ValueError, TypeError):
-        raise UsageError(f"{path} is not the manifest of a backup.") from None
+        raise UsageError(f"{path} is not a backup manifest.") from None
     if manifest.product != PRODUCT:
         raise UsageError(f"{path} is the manifest of another product.")
     return manifest
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -1,13 +1,13 @@
-"""Restoring: a backup, once it is known to be what its manifest says, becomes the database that is configured."""
+"""Restore a backup into an empty database, after it was checked against its manifest."""
 
 import shutil
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 
-from machine_monitor.database import addresses, schema
-from machine_monitor.database.addresses import Address
+from machine_monitor.database import database_urls, schema
 from machine_monitor.database.connect import Database
+from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import UsageError
@@ -17,42 +17,44 @@ from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Contents, Progress
 
 
-def restore(file: Path, destination: Address, progress: Progress) -> Contents:
-    """Bring a backup back, migrated to this version's schema; raises an error and leaves all as it was if it cannot."""
-    described = manifest.read(file)
-    copying.refuse_occupied(destination)
+def restore(file: Path, destination: DatabaseUrl, progress: Progress) -> Contents:
+    """Restore a backup and migrate it to this version's schema; on failure raise an error and change nothing."""
+    expected = manifest.read(file)
+    copying.require_empty(destination)
     path = destination.path
-    # A copy: SQLite writes beside what it opens, and a migration into it.
-    with files.staging(path or Path(gettempdir()) / file.name) as made:
-        _fetch(file, made, described)
-        held = _migrate(file, made, described, progress)
+    # Work on a copy: SQLite writes sidecar files beside the file it opens, and a migration changes it.
+    with files.staging(path or Path(gettempdir()) / file.name) as staged:
+        _fetch(file, staged, expected)
+        contents = _migrate(file, staged, expected, progress)
         if path is not None:
-            copying.publish(made, destination, path)
-            return held
-        files.finish(made, "wal")
-        return copying.copy(Database(addresses.of_file(made)), destination, progress)
+            copying.publish(staged, destination, path)
+            return contents
+        files.finalize(staged, "wal")
+        return copying.copy(Database(database_urls.for_file(staged)), destination, progress)
 
 
-def _fetch(file: Path, made: Path, described: Manifest) -> None:
+def _fetch(file: Path, staged: Path, expected: Manifest) -> None:
     try:
-        shutil.copyfile(file, made)
+        shutil.copyfile(file, staged)
     except FileNotFoundError:
         raise UsageError(f"There is no backup at {file}.") from None
-    if (made.stat().st_size, manifest.digest(made)) != (described.size, described.sha256):
-        raise UsageError(f"{file} is not the file that its manifest describes: it was cut or changed.")
+    if (staged.stat().st_size, manifest.digest(staged)) != (expected.size, expected.sha256):
+        raise UsageError(f"{file} does not match the checksum in its manifest: it was truncated or changed.")
 
 
-def _migrate(file: Path, made: Path, described: Manifest, progress: Progress) -> Contents:
-    """Bring the copy of a backup to this version's schema; what it holds, which is what its manifest says."""
-    address, told = addresses.of_file(made), described
-    found = migrations.current(address)
-    if found != schema.newest():
-        migrations.upgrade(address)
-    held = Database(address).snapshot(
-        partial(transfer.contents, progress=progress, known=hash_chain.read_head(told.head))
+def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -> Contents:
+    """Migrate the copy of a backup to this version's schema; return its contents, checked against the manifest."""
+    url = database_urls.for_file(staged)
+    revision = migrations.current(url)
+    if revision != schema.head_revision():
+        migrations.upgrade(url)
+    contents = Database(url).snapshot(
+        partial(transfer.contents, progress=progress, expected=hash_chain.parse_head(expected.head))
     )
-    # A migration may add rows and entries.
-    same = found == told.schema and (found != schema.newest() or (held.tables, held.head) == (told.tables, told.head))
-    if not same or held.faults != told.faults:
-        raise UsageError(f"{file} does not hold what its manifest says: its history ends at {held.head}.")
-    return held
+    # Compare rows and head only without a migration: it may add rows and history entries.
+    same = revision == expected.schema and (
+        revision != schema.head_revision() or (contents.tables, contents.head) == (expected.tables, expected.head)
+    )
+    if not same or contents.faults != expected.faults:
+        raise UsageError(f"{file} does not match its manifest: its history ends at {contents.head}.")
+    return contents

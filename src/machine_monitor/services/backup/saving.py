@@ -1,9 +1,9 @@
-"""Saving: the whole database as of one moment, in one file with a manifest beside it."""
+"""Back up a snapshot of the whole database to one SQLite file, with a manifest beside it."""
 
 from functools import partial
 from pathlib import Path
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.transactions import Transaction
@@ -13,39 +13,42 @@ from machine_monitor.services.backup import manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Progress
 
-# A backup holds what sessions and passwords are checked against.
+# A backup contains password hashes and the digests of sessions and tokens: only its owner may read it.
 PRIVATE = 0o600
 
 
 def save(database: Database, target: Path, *, replace: bool, progress: Progress) -> Manifest:
-    """Write a backup, which appears when it is complete, checked and on disk; writers may go on meanwhile."""
-    transfer.refuse_strange(database.address)
-    own = database.address.path
-    for path in (target, manifest.place(target)):
+    """Write a backup; it appears under its name only when it is complete, verified and durable.
+
+    Other connections may write meanwhile.
+    """
+    transfer.require_current_schema(database.url)
+    own = database.url.path
+    for path in (target, manifest.path_of(target)):
         if own is not None and path.exists() and path.samefile(own):
-            raise UsageError(f"{path} is the database itself: name another file.")
+            raise UsageError(f"{path} is the database itself. Choose another file.")
         if path.is_dir() or (path.exists() and not replace):
-            raise UsageError(f"{path} is there already: say --force to replace a backup.")
-    with files.staging(target) as made:
-        head = database.snapshot(partial(_fill, made, progress))
-        files.finish(made, "delete")
-        held = Database(addresses.of_file(made)).snapshot(partial(transfer.contents, progress=progress))
-        if held.head != head:
-            raise UsageError(f"The copy's history ends at {held.head}, not at {head}: nothing was written.")
-        described = manifest.describe(made, database.engine.name, held)
-        beside = manifest.place(made)
-        manifest.write(described, beside)
-        for path in (beside, made):
+            raise UsageError(f"{path} exists already. Use --force to replace a backup.")
+    with files.staging(target) as staged:
+        head = database.snapshot(partial(_fill, staged, progress))
+        files.finalize(staged, "delete")
+        contents = Database(database_urls.for_file(staged)).snapshot(partial(transfer.contents, progress=progress))
+        if contents.head != head:
+            raise UsageError(f"The copy's history ends at {contents.head}, not at {head}: nothing was written.")
+        described = manifest.describe(staged, database.engine.name, contents)
+        staged_manifest = manifest.path_of(staged)
+        manifest.write(described, staged_manifest)
+        for path in (staged_manifest, staged):
             path.chmod(PRIVATE)
-        # The backup last: where it is, its manifest is too.
-        files.replace_atomically(beside, manifest.place(target))
-        files.replace_atomically(made, target)
+        # Move the backup last: if it exists, its manifest exists too.
+        files.replace_atomically(staged_manifest, manifest.path_of(target))
+        files.replace_atomically(staged, target)
     return described
 
 
-def _fill(made: Path, progress: Progress, tx: Transaction) -> str:
+def _fill(staged: Path, progress: Progress, tx: Transaction) -> str:
     head = str(hash_chain.head(tx))
-    transfer.refuse_other_schema(tx)
-    if not tx.engine.copy_to_file(tx.cursor, made, progress):
-        Database(addresses.of_file(made)).set_up(lambda copy: transfer.transfer(tx, copy, progress))
+    transfer.require_unchanged_schema(tx)
+    if not tx.engine.copy_to_file(tx.cursor, staged, progress):
+        Database(database_urls.for_file(staged)).create_schema(lambda copy: transfer.transfer(tx, copy, progress))
     return head

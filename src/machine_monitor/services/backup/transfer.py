@@ -1,4 +1,4 @@
-"""What a database holds, and the way from one transaction to another of either engine, compared at its end."""
+"""Transfer all rows from one transaction to another, of the same or the other engine, and compare them at the end."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from machine_monitor.database import schema, tables
-from machine_monitor.database.addresses import Address
+from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch, UsageError
@@ -17,79 +17,83 @@ from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import health
-from machine_monitor.services.projections import upkeep
+from machine_monitor.services.projections import maintenance
 
 Progress = Callable[[int, int], None]
-# Who is referred to comes before who refers.
+# Sorted so that a table comes after the tables that it references.
 TABLES = METADATA.sorted_tables
-SHOWN_EVERY = 1_000
+PROGRESS_INTERVAL = 1_000
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a database holds: rows by table, where its history ends, and what is wrong with that."""
+    """The contents of a database: rows by table, the head of its hash chain, and the faults of its history."""
 
     tables: dict[str, int]
     head: str
     faults: list[str]
 
     def document(self) -> dict[str, Any]:
-        """The contents as JSON."""
+        """Return the contents as a JSON object."""
         return {"tables": self.tables, "head": self.head, "faults": self.faults}
 
 
-def contents(tx: Transaction, progress: Progress, known: Head | None = None) -> Contents:
-    """Count the rows and go through the history; `known` is a head that it must contain."""
+def contents(tx: Transaction, progress: Progress, expected: Head | None = None) -> Contents:
+    """Count the rows and verify the hash chain; `expected` is a head that it must contain."""
     counts = {table.name: tables.count(tx, table.name) for table in TABLES}
-    faults = hash_chain.faults(tx, known, progress)
+    faults = hash_chain.verify(tx, expected, progress)
     return Contents(counts, str(hash_chain.head(tx)), faults)
 
 
-def refuse_strange(address: Address) -> None:
-    """Raise an error that says what to do unless the database is there and has the code's schema."""
-    from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a running service need not carry Alembic
+def require_current_schema(url: DatabaseUrl) -> None:
+    """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not at the head revision."""
+    from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a service must not import Alembic
 
-    found = migrations.current(address)
-    if found is None:
-        raise UsageError(f"There is no database at {address.shown}.")
-    if found != schema.newest():
-        raise SchemaMismatch(f"{address.shown}: {migrations.advice(found)}")
+    revision = migrations.current(url)
+    if revision is None:
+        raise UsageError(f"There is no database at {url.redacted}.")
+    if revision != schema.head_revision():
+        raise SchemaMismatch(f"{url.redacted}: {migrations.revision_advice(revision)}")
 
 
-def refuse_other_schema(tx: Transaction) -> None:
-    """Raise `SchemaMismatch` if the database was migrated since it was looked at, or the models are ahead of it."""
-    if tx.run(health.revision(tx.engine), {})[0][0] != schema.newest():
-        raise SchemaMismatch("The database was migrated a moment ago: start again.")
-    upkeep.require_columns(tx)
+def require_unchanged_schema(tx: Transaction) -> None:
+    """Raise `SchemaMismatch` if the database was migrated meanwhile, or lacks columns of the models."""
+    if tx.execute(health.revision(tx.engine), {})[0][0] != schema.head_revision():
+        raise SchemaMismatch("The database was migrated meanwhile. Run the command again.")
+    maintenance.require_columns(tx)
 
 
 def transfer(source: Transaction, destination: Transaction, progress: Progress) -> Contents:
-    """Copy every row into a database that was just set up; raises `UsageError` if anything differs at the end."""
+    """Copy every row into a new database; raises `UsageError` if anything differs at the end."""
     _empty(destination)
     total, done, differing = sum(tables.count(source, table.name) for table in TABLES), 0, []
     for table in TABLES:
-        read = sha256()
-        tables.write(destination, table, _shown(_digested(tables.read(source, table), read), progress, (done, total)))
+        source_digest = sha256()
+        tables.write(
+            destination,
+            table,
+            _report_progress(_digested(tables.read(source, table), source_digest), progress, (done, total)),
+        )
         done += tables.count(source, table.name)
-        if _digest(destination, table) != read.digest():
+        if _digest(destination, table) != source_digest.digest():
             differing.append(table.name)
-    given = tables.last_ids(source, TABLES)
-    tables.set_last_ids(destination, given, TABLES)
-    if tables.last_ids(destination, TABLES) != given:
+    last_ids = tables.last_ids(source, TABLES)
+    tables.set_last_ids(destination, last_ids, TABLES)
+    if tables.last_ids(destination, TABLES) != last_ids:
         differing.append("ids")
     before, after = contents(source, progress), contents(destination, progress)
     if differing or before != after:
         what = ", ".join(differing) or "the history"
-        raise UsageError(f"The copy differs from what was copied ({what}), so it was taken back.")
-    upkeep.rebuild_search(destination, progress, fold=not upkeep.is_current(destination))
+        raise UsageError(f"The copy differs from the source ({what}) and was rolled back.")
+    maintenance.rebuild_search(destination, progress, fold=not maintenance.is_unicode_current(destination))
     destination.cursor.execute("ANALYZE")
     return after
 
 
 def _empty(tx: Transaction) -> None:
-    """Remove what a new database is shipped with."""
+    """Delete the rows that migrations create in a new database."""
     for resource in RESOURCES:
-        tx.cursor.execute(tx.engine.index.clear.format(name=resource.name))
+        tx.cursor.execute(tx.engine.fulltext.clear.format(name=resource.name))
     tables.clear(tx, reversed(TABLES))
 
 
@@ -99,15 +103,15 @@ def _digest(tx: Transaction, table: Table) -> bytes:
     return digest.digest()
 
 
-def _digested(given: Iterable[Row], digest: Any) -> Iterator[Row]:
-    for row in given:
+def _digested(rows: Iterable[Row], digest: Any) -> Iterator[Row]:
+    for row in rows:
         digest.update(repr(row).encode())
         yield row
 
 
-def _shown(given: Iterable[Row], progress: Progress, reached: tuple[int, int]) -> Iterator[Row]:
+def _report_progress(rows: Iterable[Row], progress: Progress, reached: tuple[int, int]) -> Iterator[Row]:
     before, total = reached
-    for done, row in enumerate(given, before + 1):
+    for done, row in enumerate(rows, before + 1):
         yield row
-        if done % SHOWN_EVERY == 0 or done == total:
+        if done % PROGRESS_INTERVAL == 0 or done == total:
             progress(done, total)

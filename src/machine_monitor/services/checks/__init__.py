@@ -1,1 +1,1 @@
-"""What is looked at before it is trusted: whether the database answers, and whether it says the same everywhere."""
+"""Checks of a deployment: health of the database, and verification of the history and of derived data."""

@@ -1,4 +1,4 @@
-"""Verification: whether the history is whole, and what is derived from the records still says what they say."""
+"""Verify the hash chain of the history, and compare derived data (search index, counters) with the records."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,39 +8,39 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
-from machine_monitor.services.projections import counters, upkeep
+from machine_monitor.services.projections import counters, maintenance
 
 Progress = Callable[[int, int], None]
-SHOWN = 5
+MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is wrong, a sentence each, and where the history ends: the head that a later verification can be given."""
+    """The faults, one sentence each, and the head of the hash chain, to be given to a later verification."""
 
     faults: list[str]
     head: Head
 
 
-def verify(database: Database, known: Head | None = None, progress: Progress | None = None) -> Verdict:
-    """Compare everything with the records; `known` is a head that the history must contain. Reads one moment."""
-    return database.snapshot(lambda tx: Verdict(_faults(tx, known, progress), hash_chain.head(tx)))
+def verify(database: Database, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
+    """Verify a snapshot of the database; `expected` is a head that the history must contain."""
+    return database.snapshot(lambda tx: Verdict(_faults(tx, expected, progress), hash_chain.head(tx)))
 
 
-def _faults(tx: Transaction, known: Head | None, progress: Progress | None) -> list[str]:
-    found = hash_chain.faults(tx, known, progress)
+def _faults(tx: Transaction, expected: Head | None, progress: Progress | None) -> list[str]:
+    faults = hash_chain.verify(tx, expected, progress)
     for done, resource in enumerate(RESOURCES, 1):
-        keys = upkeep.search_faults(tx, resource)
-        if keys:
-            shown = ", ".join(map(str, keys[:SHOWN])) + (", ..." if len(keys) > SHOWN else "")
-            found.append(
-                f"The search index of {resource.name} differs from {len(keys)} records ({shown}): "
-                "run `mm doctor --rebuild-search`."
+        ids = maintenance.find_stale_index_entries(tx, resource)
+        if ids:
+            listed = ", ".join(map(str, ids[:MAX_LISTED])) + (", ..." if len(ids) > MAX_LISTED else "")
+            faults.append(
+                f"The search index of {resource.name} differs from {len(ids)} records ({listed}). "
+                "Run `mm doctor --rebuild-search`."
             )
         if progress is not None:
             progress(done, len(RESOURCES))
-    if differing := counters.differing(tx):
-        found.append(
-            f"The counts of logs by {', '.join(differing)} differ from the logs: run `mm doctor --rebuild-search`."
+    if wrong := counters.find_wrong_counters(tx):
+        faults.append(
+            f"The counters of logs by {', '.join(wrong)} differ from the logs. Run `mm doctor --rebuild-search`."
         )
-    return found
+    return faults

@@ -16,7 +16,7 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.accounts import invitations, tokens
 from machine_monitor.services.accounts.invitations import InvitationLink
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.demo import plant
 from machine_monitor.services.demo.work import PERIOD, LogGenerator
 
@@ -66,16 +66,18 @@ class AdminAccess(NamedTuple):
 def create_admin_access(tx: Transaction) -> AdminAccess:
     """Create an invitation, a password and a token for the sample admin."""
     body = TokenCreate(name="demo", scope="admin", days=1)
-    token = tokens.make(tx, plant.ADMIN, body)[1]
+    token = tokens.issue(tx, plant.ADMIN, body)[1]
     return AdminAccess(invitations.invite(tx, plant.ADMIN), secrets.token_urlsafe(15), token)
 
 
 def _planned(at: datetime, resource: Resource, values: dict[str, Any]) -> PlannedRecord:
-    return PlannedRecord(instants.text(at), resource, resource.create.model_validate(values).model_dump(mode="json"))
+    return PlannedRecord(
+        instants.format_instant(at), resource, resource.create.model_validate(values).model_dump(mode="json")
+    )
 
 
 def _write(tx: Transaction, entries: Sequence[PlannedRecord], progress: Progress | None) -> None:
     for done, entry in enumerate(entries, 1):
-        records.insert(tx, entry.resource, entry.values, Author(via="demo", at=entry.at))
+        records.insert(tx, entry.resource, entry.values, ChangeContext(via="demo", at=entry.at))
         if progress is not None and (done % 100 == 0 or done == len(entries)):
             progress(done, len(entries))

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.legacy import imports, plan, read, translate
 from machine_monitor.services.legacy.export import ExportReport, export
 from machine_monitor.services.legacy.plan import ImportSet, NamedRecord, Step
@@ -39,7 +39,7 @@ def sync(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Opt
 
 def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
     """Plan and write batch by batch. Must not change `import_set`: after a write conflict this runs again."""
-    report, author = import_set.report.copy(), Author(imports.VIA)
+    report, author = import_set.report.copy(), ChangeContext(imports.VIA)
     names: dict[str, dict[str, NamedRecord]] = {resource.name: {} for resource in plan.ORDER}
     progress, done = options.get("progress"), 0
     for batch in _batches(import_set):

@@ -96,7 +96,7 @@ def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
 
 def _read_all(tx: Transaction) -> Snapshot:
     found = [records.read_all(tx, resource) for resource in (USERS, MACHINES, LOG_TYPES)]
-    return Snapshot(*found, tx.run(every_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx))
+    return Snapshot(*found, tx.execute(every_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx))
 
 
 def _export(snapshot: Snapshot, writer: LegacyFolderWriter) -> ExportReport:

@@ -14,7 +14,7 @@ from machine_monitor.models import HISTORY, LEGACY_IMPORTS, LOGS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit import history
-from machine_monitor.services.audit.history import Author, Subject
+from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
 from machine_monitor.services.legacy.plan import ExistingState, Import, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
@@ -31,7 +31,7 @@ def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) 
     """Return what the database has of up to `BATCH` legacy keys. Locks the records until the transaction ends."""
     keys = [record.key for record in batch]
     values = {"resource": resource.name} | {f"k{i}": keys[i] if i < len(keys) else None for i in range(BATCH)}
-    found = {key: Import(*rest) for key, *rest in tx.run(_imports(tx.engine), values)}
+    found = {key: Import(*rest) for key, *rest in tx.execute(_imports(tx.engine), values)}
     others = storage.find_several(tx, resource, [key for key in keys if key not in found])
     return {record.key: _existing(tx, record, found.get(record.key), others.get(record.key)) for record in batch}
 
@@ -39,12 +39,12 @@ def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) 
 def legacy_edits(tx: Transaction) -> dict[int, list[Edit]]:
     """Return the imported edits of the legacy tool from the history, by log id."""
     found: dict[int, list[Edit]] = {}
-    for record_id, at, user in tx.run(_edits(tx.engine, of_one=False), {}):
-        found.setdefault(record_id, []).append(Edit(tx.engine.load(at, TIME), user))
+    for record_id, at, user in tx.execute(_edits(tx.engine, of_one=False), {}):
+        found.setdefault(record_id, []).append(Edit(tx.engine.from_db(at, TIME), user))
     return found
 
 
-def apply(tx: Transaction, steps: Iterable[Step], author: Author) -> None:
+def apply(tx: Transaction, steps: Iterable[Step], author: ChangeContext) -> None:
     """Write the planned steps."""
     steps = list(steps)
     new = _create(tx, [step for step in steps if step.outcome == "created"], author)
@@ -53,9 +53,9 @@ def apply(tx: Transaction, steps: Iterable[Step], author: Author) -> None:
         if step.outcome not in ("created", "updated") and step.stored is not None and not step.has_import_row:
             new.append(_row(tx, step, step.stored.id, step.stored.version, author))
     if new:
-        tx.run_many(_insert_import_rows(tx.engine), new)
+        tx.execute_many(_insert_import_rows(tx.engine), new)
     if changed:
-        tx.run_many(_update_import_rows(tx.engine), changed)
+        tx.execute_many(_update_import_rows(tx.engine), changed)
     storage.relieve(tx)
 
 
@@ -68,11 +68,11 @@ def _existing(tx: Transaction, record: Record, imported: Import | None, stored: 
 
 
 def _edits_of(tx: Transaction, stored: Stored) -> frozenset[Edit]:
-    rows = tx.run(_edits(tx.engine, of_one=True), {"record_id": stored.id})
-    return frozenset(Edit(tx.engine.load(at, TIME), user) for _, at, user in rows)
+    rows = tx.execute(_edits(tx.engine, of_one=True), {"record_id": stored.id})
+    return frozenset(Edit(tx.engine.from_db(at, TIME), user) for _, at, user in rows)
 
 
-def _create(tx: Transaction, steps: Sequence[Step], author: Author) -> list[dict[str, Any]]:
+def _create(tx: Transaction, steps: Sequence[Step], author: ChangeContext) -> list[dict[str, Any]]:
     """Insert new records of one resource, each with its imported edits in the history, oldest first."""
     if not steps:
         return []
@@ -80,32 +80,32 @@ def _create(tx: Transaction, steps: Sequence[Step], author: Author) -> list[dict
     many = [New(step.values, references.resolve(tx, resource, step.values, names=names).columns) for step in steps]
     ids = storage.insert(tx, resource, many, author.at)
     subjects = [
-        Subject(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
+        ChangedRecord(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
     ]
     for subject, step in zip(subjects, steps, strict=True):
         _record_edits(tx, subject, step.record.edits)
-    created = [(subject, history.creation(new.values)) for subject, new in zip(subjects, many, strict=True)]
-    history.record(tx, "import", created, author)
+    created = [(subject, history.creation_changes(new.values)) for subject, new in zip(subjects, many, strict=True)]
+    history.append_entries(tx, "import", created, author)
     return [_row(tx, step, identity, 1, author) for step, identity in zip(steps, ids, strict=True)]
 
 
-def _update(tx: Transaction, step: Step, author: Author) -> tuple[int, int]:
+def _update(tx: Transaction, step: Step, author: ChangeContext) -> tuple[int, int]:
     """Update a record from its file; returns its id and version."""
     stored, resource = step.stored, step.record.resource
     assert stored is not None
     if step.record.edits:
         before = _edits_of(tx, stored)
-        subject = Subject(resource, stored.id, stored.values[resource.key], stored.version)
+        subject = ChangedRecord(resource, stored.id, stored.values[resource.key], stored.version)
         _record_edits(tx, subject, [edit for edit in step.record.edits if edit not in before])
     return stored.id, records.change(tx, stored, step.values, author, op="import").version
 
 
-def _record_edits(tx: Transaction, subject: Subject, made: Iterable[Edit]) -> None:
+def _record_edits(tx: Transaction, subject: ChangedRecord, made: Iterable[Edit]) -> None:
     for edit in made:
-        history.record(tx, "update", [(subject, {})], Author(VIA, edit.user, EDIT_NOTE, edit.at))
+        history.append_entries(tx, "update", [(subject, {})], ChangeContext(VIA, edit.user, EDIT_NOTE, edit.at))
 
 
-def _row(tx: Transaction, step: Step, identity: int, version: int, author: Author) -> dict[str, Any]:
+def _row(tx: Transaction, step: Step, identity: int, version: int, author: ChangeContext) -> dict[str, Any]:
     record = step.record
     return {
         "resource": record.resource.name,
@@ -113,7 +113,7 @@ def _row(tx: Transaction, step: Step, identity: int, version: int, author: Autho
         "record_id": identity,
         "version": version,
         "raw": record.raw,
-        "imported_at": tx.engine.store(author.at, TIME),
+        "imported_at": tx.engine.to_db(author.at, TIME),
     }
 
 

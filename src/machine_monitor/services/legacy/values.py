@@ -65,7 +65,7 @@ def instant(value: Any, zone: ZoneInfo) -> tuple[str, Shift | None]:
         raise ValueError("Expected a time such as 2025_07_25__15_18_25.") from None
     if not EARLIEST <= found < LATEST:
         raise ValueError("The time must be between 1970 and 2100.")
-    return instants.text(found), shift
+    return instants.format_instant(found), shift
 
 
 def clock(at: str, zone: ZoneInfo) -> str:

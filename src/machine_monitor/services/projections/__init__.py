@@ -1,1 +1,1 @@
-"""What follows from the records and is kept beside them (folded texts, words, counts): written, checked, made again."""
+"""Derived data, denormalized from the records: the search index and counters; updated, verified and rebuilt here."""

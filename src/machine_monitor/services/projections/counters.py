@@ -1,7 +1,7 @@
-"""Counters: how many records there are by the values of some fields, maintained by each write for facets and stats.
+"""Counters: the number of records per field value and period, updated by each write; read by facets and stats.
 
-Their months and days are those of one time zone, whose name stands beside them. Readers in another zone count the
-records instead.
+Days and months are those of one time zone, which is stored in the `derived` table. A query in another zone counts the
+records instead. See docs/internals/counters.md.
 """
 
 from collections import Counter
@@ -23,15 +23,15 @@ from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.schema import Counters, Reference, Resource
 from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, rows_of
 
-# Field, unit, period, value: the key of a count.
+# The key of a counter: field, unit, period, value.
 Key = tuple[str, str, str, str]
 COUNTED = tuple(
     resource for resource in RESOURCES if resource.summary is not None and resource.summary.counters is not None
 )
 
 
-class Change(NamedTuple):
-    """One record more or less (`sign`), by the values that are counted and the instant that places it."""
+class CounterUpdate(NamedTuple):
+    """One record added (+1) or removed (-1): its counted values, and the time that selects the periods."""
 
     resource: Resource
     sign: int
@@ -39,12 +39,13 @@ class Change(NamedTuple):
     at: str
 
 
-def change(
+def enqueue_update(
     tx: Transaction, resource: Resource, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> None:
-    """Let the counters follow a record when the transaction ends; `before` or `after` is None where it is deleted.
+    """Update the counters for a changed record at the end of the transaction.
 
-    Values are as the API shows them; the columns that name related records may stand beside them.
+    `before` is None for a new record, `after` for a deleted one. Values are in API format; `after` may also contain the
+    columns that reference other records.
     """
     summary = resource.summary
     if summary is None or summary.counters is None:
@@ -55,123 +56,126 @@ def change(
     for sign, values in ((-1, before), (1, after)):
         if values is not None:
             counted = tuple(_counted_value(tx, resource, name, values) for name in units)
-            tx.defer(_apply, Change(resource, sign, counted, values[summary.at]))
+            tx.defer(_apply, CounterUpdate(resource, sign, counted, values[summary.at]))
 
 
-def zone(tx: Transaction) -> str:
-    """The name of the zone that records are counted in."""
-    return tx.run(_zone(tx.engine, lock=None), {})[0][0]
+def counter_zone(tx: Transaction) -> str:
+    """Return the name of the counters' time zone."""
+    return tx.execute(_zone(tx.engine, lock=None), {})[0][0]
 
 
-def refresh(database: Database, wanted: ZoneInfo) -> bool:
-    """Count all records again if they are counted in another zone; whether they were."""
-    if database.snapshot(zone) == wanted.key:
+def ensure_zone(database: Database, zone: ZoneInfo) -> bool:
+    """Rebuild the counters if they use another zone; return whether they were rebuilt."""
+    if database.snapshot(counter_zone) == zone.key:
         return False
-    database.transact(lambda tx: rebuild(tx, wanted))
+    database.transact(lambda tx: rebuild(tx, zone))
     return True
 
 
-def rebuild(tx: Transaction, wanted: ZoneInfo) -> None:
-    """Count all records again, in this zone."""
-    # Other writers wait for this lock, and then read the new zone.
-    tx.run(_zone(tx.engine, lock="update"), {})
+def rebuild(tx: Transaction, zone: ZoneInfo) -> None:
+    """Rebuild all counters in this zone."""
+    # Lock the zone's row: concurrent writers wait for it, and then use the new zone.
+    tx.execute(_zone(tx.engine, lock="update"), {})
     for resource in COUNTED:
-        tx.run(compile_statement(tx.engine, delete(counters_of(resource).table)), {})
+        tx.execute(compile_statement(tx.engine, delete(counters_of(resource).table)), {})
         for field, units in counters_of(resource).units.items():
             *coarser, finest = (ALL_TIME, *units)
-            _insert(tx, resource, field, finest, _from_records(tx.engine, resource, field, finest, wanted))
+            _insert(tx, resource, field, finest, _from_records(tx.engine, resource, field, finest, zone))
             for unit in coarser:
                 _insert(tx, resource, field, unit, _from_counts(tx.engine, resource, field, unit, finest))
     stored = update(DERIVED).where(DERIVED.c.name == literal_column(f"'{ZONE}'"))
     value = bindparam("zone", type_=DERIVED.c.value.type)
-    tx.run(compile_statement(tx.engine, stored.values(value=value)), {"zone": wanted.key})
+    tx.execute(compile_statement(tx.engine, stored.values(value=value)), {"zone": zone.key})
 
 
-def differing(tx: Transaction) -> list[str]:
-    """The fields whose counters are not what the records say."""
-    counted_in = ZoneInfo(zone(tx))
+def find_wrong_counters(tx: Transaction) -> list[str]:
+    """Return the fields whose counters do not match the records."""
+    zone = ZoneInfo(counter_zone(tx))
     return [
         field
         for resource in COUNTED
         for field, units in counters_of(resource).units.items()
-        if any(_differ(tx, resource, field, unit, counted_in) for unit in (ALL_TIME, *units))
+        if any(_differ(tx, resource, field, unit, zone) for unit in (ALL_TIME, *units))
     ]
 
 
-def _differ(tx: Transaction, resource: Resource, field: str, unit: str, counted_in: ZoneInfo) -> bool:
+def _differ(tx: Transaction, resource: Resource, field: str, unit: str, zone: ZoneInfo) -> bool:
     table = counters_of(resource).table
     columns = [table.c[name] for name in ("period", "value", "count")]
     stored = select(*columns).where(*rows_of(resource, field, unit), table.c.count != literal_column("0"))
-    counted = _from_records(tx.engine, resource, field, unit, counted_in)
+    counted = _from_records(tx.engine, resource, field, unit, zone)
     for missing in (counted.except_(stored), stored.except_(counted)):
-        if tx.run(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
+        if tx.execute(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
             return True
     return False
 
 
 def merge_pending(tx: Transaction) -> None:
-    """Add up the changes so far; they are written at the end, since every other writer of a log waits for them."""
-    changes = tx.deferred(_apply)
-    changes[:] = [_differences(tx, changes)]
+    """Merge the pending updates to save memory.
+
+    They are still written last, because their row locks block every other writer of a log.
+    """
+    changes = tx.deferred_items(_apply)
+    changes[:] = [_counter_deltas(tx, changes)]
 
 
-# How the counts of each resource change.
-Differences = dict[Resource, Counter[Key]]
+# The net change of each counter, by resource.
+CounterDeltas = dict[Resource, Counter[Key]]
 
 
-def _differences(tx: Transaction, changes: Sequence[Change | Differences]) -> Differences:
-    # The stored zone, whatever this process is set to: its months and days are the ones that are there.
-    counted_in = ZoneInfo(tx.run(_zone(tx.engine, lock="share"), {})[0][0])
-    differences: Differences = {}
-    for made in changes:
-        if isinstance(made, dict):
-            for resource, counts in made.items():
-                differences.setdefault(resource, Counter()).update(counts)
+def _counter_deltas(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) -> CounterDeltas:
+    # Use the stored zone, not this process's setting: the existing counters are in it.
+    zone = ZoneInfo(tx.execute(_zone(tx.engine, lock="share"), {})[0][0])
+    deltas: CounterDeltas = {}
+    for change in changes:
+        if isinstance(change, dict):
+            for resource, counts in change.items():
+                deltas.setdefault(resource, Counter()).update(counts)
             continue
-        counts = differences.setdefault(made.resource, Counter())
-        for key in _keys(made, counted_in):
-            counts[key] += made.sign
-    return differences
+        counts = deltas.setdefault(change.resource, Counter())
+        for key in _keys(change, zone):
+            counts[key] += change.sign
+    return deltas
 
 
-def _apply(tx: Transaction, changes: Sequence[Change | Differences]) -> None:
-    for resource, differences in _differences(tx, changes).items():
-        # In one order for all: a transaction that waits for a row of another holds none that the other wants.
+def _apply(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) -> None:
+    for resource, deltas in _counter_deltas(tx, changes).items():
+        # Update in sorted order, so that concurrent transactions cannot deadlock.
         rows = [
-            {"field": field, "unit": unit, "period": period, "value": value, "count": difference}
-            for (field, unit, period, value), difference in sorted(differences.items())
-            if difference
+            {"field": field, "unit": unit, "period": period, "value": value, "count": delta}
+            for (field, unit, period, value), delta in sorted(deltas.items())
+            if delta
         ]
         if rows:
-            tx.run_many(_add(tx.engine, counters_of(resource)), rows)
+            tx.execute_many(_add(tx.engine, counters_of(resource)), rows)
 
 
-def _keys(made: Change, counted_in: ZoneInfo) -> Iterator[Key]:
-    day = calendar.day(datetime.fromisoformat(made.at), counted_in)
-    for (field, units), value in zip(counters_of(made.resource).units.items(), made.values, strict=True):
+def _keys(change: CounterUpdate, zone: ZoneInfo) -> Iterator[Key]:
+    day = calendar.day(datetime.fromisoformat(change.at), zone)
+    for (field, units), value in zip(counters_of(change.resource).units.items(), change.values, strict=True):
         yield field, ALL_TIME, "", value
         for unit in units:
             yield field, unit, UNITS[unit].name(day), value
 
 
 def _counted_value(tx: Transaction, resource: Resource, name: str, values: Mapping[str, Any]) -> str:
-    known, value = resource.fields[name], values[name]
-    if known.joins and value is not None:
+    counted_field, value = resource.fields[name], values[name]
+    if counted_field.joins and value is not None:
         reference = resource.references[name]
-        # At once: a rename in the same transaction would hide the name.
+        # Resolve now: a rename later in this transaction would make the name unresolvable.
         if reference.on in values:
             value = values[reference.on]
         else:
-            value = tx.run(_find(tx.engine, reference), {"key": value})[0][0]
-    return "" if value is None else f"={tx.engine.store(value, known.kind)}"
+            value = tx.execute(_find(tx.engine, reference), {"key": value})[0][0]
+    return "" if value is None else f"={tx.engine.to_db(value, counted_field.kind)}"
 
 
-def _from_records(engine: Engine, resource: Resource, field: str, unit: str, wanted: ZoneInfo) -> Select:
-    """Period, value and count of the records that are not deleted."""
+def _from_records(engine: Engine, resource: Resource, field: str, unit: str, zone: ZoneInfo) -> Select:
+    """Select period, value and count of the records that are not soft-deleted."""
     assert resource.summary is not None
     at = resource.fields[resource.summary.at].column
     assert at is not None
-    day = calendar.day_column(engine, at, wanted)
+    day = calendar.day_column(engine, at, zone)
     period = literal_column("''") if unit == ALL_TIME else UNITS[unit].column(engine, day)
     column = resource.own_column(resource.fields[field])
     value = func.coalesce(literal_column("'='").concat(cast(column, Text)), literal_column("''"))
@@ -183,7 +187,7 @@ def _from_records(engine: Engine, resource: Resource, field: str, unit: str, wan
 
 
 def _from_counts(engine: Engine, resource: Resource, field: str, unit: str, finest: str) -> Select:
-    """Period, value and count, from the counts of a finer unit."""
+    """Select period, value and count from the counters of a finer unit."""
     table = counters_of(resource).table
     period = literal_column("''") if unit == ALL_TIME else UNITS[unit].column(engine, table.c.period)
     counts = select(period.label("period"), table.c.value, table.c.count)
@@ -194,7 +198,7 @@ def _from_counts(engine: Engine, resource: Resource, field: str, unit: str, fine
 def _insert(tx: Transaction, resource: Resource, field: str, unit: str, counted: Select) -> None:
     rows = counted.add_columns(literal_column(f"'{field}'"), literal_column(f"'{unit}'"))
     names = ["period", "value", "count", "field", "unit"]
-    tx.run(compile_statement(tx.engine, insert(counters_of(resource).table).from_select(names, rows)), {})
+    tx.execute(compile_statement(tx.engine, insert(counters_of(resource).table).from_select(names, rows)), {})
 
 
 @cache
@@ -205,9 +209,9 @@ def _zone(engine: Engine, *, lock: Literal["share", "update"] | None) -> Stateme
 
 @cache
 def _find(engine: Engine, reference: Reference) -> Statement:
-    theirs = reference.resource
-    column = theirs.table.c[theirs.key]
-    query = select(theirs.table.c[reference.to]).where(column == bindparam("key", type_=column.type))
+    referenced = reference.resource
+    column = referenced.table.c[referenced.key]
+    query = select(referenced.table.c[reference.to]).where(column == bindparam("key", type_=column.type))
     return compile_statement(engine, query)
 
 

@@ -1,18 +1,18 @@
-"""The search index: each record's words, kept in the transaction that writes the record."""
+"""Maintain the search index in the transaction that writes the record."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from machine_monitor.database.fulltext import DIVIDER, cap_positions
+from machine_monitor.database.fulltext import SEPARATOR, cap_positions
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.language.search_terms import cut, facet_word
 from machine_monitor.query.schema import Resource
 
 
-class Change(NamedTuple):
-    """What a record said before, and what it says now; None where it was not there, or is no more."""
+class IndexUpdate(NamedTuple):
+    """A record's values before and after a write; `before` is None for a new record, `after` for a deleted one."""
 
     resource: Resource
     id: int
@@ -20,8 +20,8 @@ class Change(NamedTuple):
     after: Mapping[str, Any] | None
 
 
-class Entry(NamedTuple):
-    """A document that leaves an index, or comes in."""
+class IndexEntry(NamedTuple):
+    """A document to add to the index, or to remove from it (`added` is False)."""
 
     index: str
     key: int
@@ -29,50 +29,50 @@ class Entry(NamedTuple):
     words: str
 
 
-def follow(tx: Transaction, change: Change) -> None:
-    """Let the index follow a change of a record before the transaction ends."""
+def enqueue_update(tx: Transaction, change: IndexUpdate) -> None:
+    """Update the index for this record before the transaction ends."""
     tx.defer(write_all, change)
 
 
-def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> Entry:
-    """The entry of a record that says this."""
+def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> IndexEntry:
+    """Build the index entry of a record with these values."""
     instant = values[resource.tiebreakers[0]] if resource.searched_in_order else None
-    index = tx.engine.index
-    words = index.document(document(resource, values))
-    return Entry(resource.name, index.key_of(identity, instant), added=True, words=words)
+    fulltext = tx.engine.fulltext
+    words = fulltext.document(document(resource, values))
+    return IndexEntry(resource.name, fulltext.key_of(identity, instant), added=True, words=words)
 
 
 def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
-    """The words of a record: those of each field, divided, then a word for each facet.
+    """Return a record's tokens: the words of each field, then its facet tokens.
 
-    The divider keeps a phrase from reaching from one field into the next.
+    A separator between fields prevents phrase matches across fields.
     """
     words = []
     for name in resource.searched:
-        texts = _texts_of_list(values, name) if "." in name else (values[name],)
+        texts = _child_texts(values, name) if "." in name else (values[name],)
         for text in texts:
             if text is not None:
-                words += [*cut(text), DIVIDER]
+                words += [*cut(text), SEPARATOR]
     return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
 
 
-def _texts_of_list(values: Mapping[str, Any], name: str) -> list[str | None]:
-    """The texts of a list's rows under a name such as `lines.part`."""
-    field, _, of_item = name.partition(".")
-    return [row[of_item] for row in values[field]]
+def _child_texts(values: Mapping[str, Any], name: str) -> list[str | None]:
+    """Return the texts of a field of child rows, such as `lines.part`, one per row."""
+    child_list, _, field = name.partition(".")
+    return [row[field] for row in values[child_list]]
 
 
-def write(tx: Transaction, entries: Iterable[Entry]) -> None:
-    """Write entries, in the order of their keys: FTS5 begins a segment of its own whenever a rowid is not the next."""
-    for (name, added), found in groupby(sorted(entries), key=itemgetter(0, 2)):
-        text = tx.engine.index.add if added else tx.engine.index.remove
-        tx.cursor.executemany(text.format(name=name), [{"key": entry.key, "words": entry.words} for entry in found])
+def write(tx: Transaction, entries: Iterable[IndexEntry]) -> None:
+    """Write entries sorted by key: FTS5 starts a new segment whenever a row id is not higher than the last one."""
+    for (name, added), group in groupby(sorted(entries), key=itemgetter(0, 2)):
+        text = tx.engine.fulltext.add if added else tx.engine.fulltext.remove
+        tx.cursor.executemany(text.format(name=name), [{"key": entry.key, "words": entry.words} for entry in group])
 
 
-def write_all(tx: Transaction, changes: list[Change]) -> None:
-    """Write what changes of these records make of the index."""
-    first: dict[tuple[str, int], Change] = {}
-    last: dict[tuple[str, int], Change] = {}
+def write_all(tx: Transaction, changes: list[IndexUpdate]) -> None:
+    """Apply the queued updates; several updates of one record become one."""
+    first: dict[tuple[str, int], IndexUpdate] = {}
+    last: dict[tuple[str, int], IndexUpdate] = {}
     for change in changes:
         first.setdefault((change.resource.name, change.id), change)
         last[change.resource.name, change.id] = change

@@ -13,7 +13,7 @@ from machine_monitor.models.schemas import EXPANDED
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.access import rules
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import references, storage, validation
 from machine_monitor.services.records.references import Names
 from machine_monitor.services.records.storage import New, Stored
@@ -37,7 +37,7 @@ class Put:
     """How items are put: what they are, by whom, in whose clock."""
 
     resource: Resource
-    author: Author
+    author: ChangeContext
     zone: ZoneInfo
 
 

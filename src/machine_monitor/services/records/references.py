@@ -16,7 +16,7 @@ from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.documents import all_records
 from machine_monitor.services.projections import search_index
-from machine_monitor.services.projections.search_index import Change
+from machine_monitor.services.projections.search_index import IndexUpdate
 from machine_monitor.services.records.storage import Stored
 from machine_monitor.suggestions import did_you_mean
 
@@ -66,7 +66,7 @@ def resolve(
             found.columns[related.on] = None
             continue
         if (name, value) not in names.rows:
-            rows = tx.run(_find(tx.engine, related), {"key": related.resource.lookup_key_of(value)})
+            rows = tx.execute(_find(tx.engine, related), {"key": related.resource.lookup_key_of(value)})
             names.rows[name, value] = rows[0] if rows else None
         row = names.rows[name, value]
         if row is None:
@@ -84,7 +84,7 @@ def refuse_if_in_use(tx: Transaction, stored: Stored) -> None:
     """Raise the problem of a record that others name; deleted records count."""
     for referrer in stored.resource.referrers:
         in_use = referrer.reference.in_use
-        if in_use is not None and tx.run(_naming(tx.engine, referrer), {"key": _held(referrer.reference, stored)}):
+        if in_use is not None and tx.execute(_naming(tx.engine, referrer), {"key": _held(referrer.reference, stored)}):
             raise in_use
 
 
@@ -97,14 +97,14 @@ def follow_rename(tx: Transaction, stored: Stored, key: str, at: str) -> None:
 
 def _follow(tx: Transaction, referrer: Referrer, stored: Stored, key: str, at: str) -> None:
     resource, held = referrer.resource, {"key": _held(referrer.reference, stored)}
-    tx.run(_raise_versions(tx.engine, referrer), {**held, "at": tx.engine.store(at, TIME)})
+    tx.execute(_raise_versions(tx.engine, referrer), {**held, "at": tx.engine.to_db(at, TIME)})
     if referrer.name not in (*resource.searched, *resource.facet_words):
         return
     old, after = stored.values[stored.resource.key], 0
-    while rows := tx.run(_naming_records(tx.engine, referrer), {**held, "after": after, "limit": RENAMED_AT_ONCE}):
+    while rows := tx.execute(_naming_records(tx.engine, referrer), {**held, "after": after, "limit": RENAMED_AT_ONCE}):
         for body, after, _ in rows:
             now = {**json.loads(body), referrer.name: key}
-            search_index.follow(tx, Change(resource, after, {**now, referrer.name: old}, now))
+            search_index.enqueue_update(tx, IndexUpdate(resource, after, {**now, referrer.name: old}, now))
         tx.flush_deferred(search_index.write_all)
 
 
@@ -118,7 +118,7 @@ def _unknown(tx: Transaction, name: str, theirs: Resource, value: str, names: Na
     if (name, value) not in names.faults:
         hint = ""
         if len(names.faults) < MAX_SUGGESTIONS:
-            known = [row[0] for row in tx.run(_known_keys(tx.engine, theirs), {"limit": MAX_NAMES})]
+            known = [row[0] for row in tx.execute(_known_keys(tx.engine, theirs), {"limit": MAX_NAMES})]
             hint = did_you_mean(value, known)
         message = f"There is no {theirs.noun} '{value}'.{hint}"
         names.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")

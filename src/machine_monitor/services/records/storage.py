@@ -20,7 +20,7 @@ from machine_monitor.query.schema import ChildRows, Resource, Selection, read_ma
 from machine_monitor.query.sql.documents import chunk_statement, record_statement, several_statement
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.projections import counters, search_index
-from machine_monitor.services.projections.search_index import Change
+from machine_monitor.services.projections.search_index import IndexUpdate
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = No
     find_by = find_by or resource.find_by
     if not tx.engine.single_writer:
         # A statement of its own: the next one sees all that the former holder of the lock wrote, related records too.
-        tx.run(_lock(tx.engine, resource.table, find_by), {"key": key})
+        tx.execute(_lock(tx.engine, resource.table, find_by), {"key": key})
     return read(tx, resource, key, find_by)
 
 
 def read(tx: Transaction, resource: Resource, key: Any, find_by: str) -> Stored | None:
     """The record whose column `find_by` is `key`, as this transaction sees it."""
     statement = record_statement(tx.engine, resource, find_by, Selection(tuple(resource.own_fields)))
-    rows = tx.run(statement, {"key": key})
+    rows = tx.execute(statement, {"key": key})
     return Stored(resource, *rows[0]) if rows else None
 
 
@@ -64,21 +64,21 @@ def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> di
     """The records that have these keys, by what makes them unique; locked until the end."""
     wanted = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
     if not tx.engine.single_writer:
-        tx.run(_lock_several(tx.engine, resource), wanted)
-    rows = tx.run(several_statement(tx.engine, resource), wanted)
+        tx.execute(_lock_several(tx.engine, resource), wanted)
+    rows = tx.execute(several_statement(tx.engine, resource), wanted)
     return {str(key): Stored(resource, *rest) for *rest, key in rows}
 
 
 def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
     """The id of the record that has this key, or one that counts as the same."""
-    rows = tx.run(_id_by(tx.engine, resource.table, resource.unique_by), {"key": resource.unique_key_of(key)})
+    rows = tx.execute(_id_by(tx.engine, resource.table, resource.unique_by), {"key": resource.unique_key_of(key)})
     return rows[0][0] if rows else None
 
 
 def chunks(tx: Transaction, resource: Resource, size: int = 1_000) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     """All records, deleted ones too, as (id, values), so many at a time."""
     after = 0
-    while rows := tx.run(chunk_statement(tx.engine, resource), {"after": after, "limit": size}):
+    while rows := tx.execute(chunk_statement(tx.engine, resource), {"after": after, "limit": size}):
         yield [(identity, json.loads(body)) for body, identity, _ in rows]
         after = rows[-1][1]
 
@@ -92,22 +92,22 @@ class New(NamedTuple):
 
 def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) -> list[int]:
     """Add rows, with their folded texts and words; their ids."""
-    written = tx.engine.store(at, TIME)
+    written = tx.engine.to_db(at, TIME)
     fixed = {"version": 1, "created_at": written, "updated_at": written}
     ids = tx.next_ids(resource.table.name, len(many))
     rows = [
         {"id": identity, **fixed, **_row(tx.engine, resource, new.values), **new.columns}
         for identity, new in zip(ids, many, strict=True)
     ]
-    tx.run_many(_insert(tx.engine, resource.table, tuple(rows[0])), rows)
+    tx.execute_many(_insert(tx.engine, resource.table, tuple(rows[0])), rows)
     if resource.folded is not None:
         folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
-        tx.run_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
+        tx.execute_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
     for name in resource.lists:
         _insert_list(tx, resource.lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)})
     for identity, new in zip(ids, many, strict=True):
-        search_index.follow(tx, Change(resource, identity, None, new.values))
-        counters.change(tx, resource, None, {**new.values, **new.columns})
+        search_index.enqueue_update(tx, IndexUpdate(resource, identity, None, new.values))
+        counters.enqueue_update(tx, resource, None, {**new.values, **new.columns})
     return ids
 
 
@@ -115,47 +115,47 @@ def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: 
     """Change a row to these values, with its folded texts and words; `columns` as in `insert`."""
     resource = stored.resource
     row = {**_row(tx.engine, resource, values), **columns}
-    row |= {"version": stored.version + 1, "updated_at": tx.engine.store(at, TIME), "row_id": stored.id}
-    tx.run(_update(tx.engine, resource.table, tuple(row)), row)
+    row |= {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
+    tx.execute(_update(tx.engine, resource.table, tuple(row)), row)
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
-        tx.run(_update(tx.engine, resource.folded, tuple(folded)), folded)
+        tx.execute(_update(tx.engine, resource.folded, tuple(folded)), folded)
     for name, rows in resource.lists.items():
         if values[name] != stored.values[name]:
-            tx.run(_delete_list(tx.engine, rows), {"parent": stored.id})
+            tx.execute(_delete_list(tx.engine, rows), {"parent": stored.id})
             _insert_list(tx, rows, {stored.id: values[name]})
-    search_index.follow(tx, Change(resource, stored.id, stored.values, values))
-    counters.change(tx, resource, stored.values, {**values, **columns})
+    search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, values))
+    counters.enqueue_update(tx, resource, stored.values, {**values, **columns})
 
 
 def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
     """Take a record out of every list; its row stays, and so do its words."""
-    _mark(tx, stored, at, deleted_at=tx.engine.store(at, TIME))
-    counters.change(tx, stored.resource, stored.values, None)
+    _mark(tx, stored, at, deleted_at=tx.engine.to_db(at, TIME))
+    counters.enqueue_update(tx, stored.resource, stored.values, None)
 
 
 def restore(tx: Transaction, stored: Stored, at: str) -> None:
     """Bring a deleted record back into the lists."""
     _mark(tx, stored, at, deleted_at=None)
-    counters.change(tx, stored.resource, None, stored.values)
+    counters.enqueue_update(tx, stored.resource, None, stored.values)
 
 
 def _mark(tx: Transaction, stored: Stored, at: str, deleted_at: Any) -> None:
-    row = {"version": stored.version + 1, "updated_at": tx.engine.store(at, TIME), "row_id": stored.id}
+    row = {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
     row["deleted_at"] = deleted_at
-    tx.run(_update(tx.engine, stored.resource.table, tuple(row)), row)
+    tx.execute(_update(tx.engine, stored.resource.table, tuple(row)), row)
 
 
 def remove(tx: Transaction, stored: Stored) -> None:
     """Delete a row, its folded texts and its words."""
     resource = stored.resource
-    search_index.follow(tx, Change(resource, stored.id, stored.values, None))
+    search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, None))
     tx.flush_deferred(search_index.write_all)  # while the row is there that PostgreSQL's index refers to
     for rows in resource.lists.values():
-        tx.run(_delete_list(tx.engine, rows), {"parent": stored.id})
+        tx.execute(_delete_list(tx.engine, rows), {"parent": stored.id})
     for table in (resource.folded, resource.table):
         if table is not None:
-            tx.run(_delete(tx.engine, table), {"row_id": stored.id})
+            tx.execute(_delete(tx.engine, table), {"row_id": stored.id})
 
 
 def relieve(tx: Transaction) -> None:
@@ -164,14 +164,14 @@ def relieve(tx: Transaction) -> None:
     counters.merge_pending(tx)
     if tx.engine.single_writer:
         # Other writers wait for this transaction anyway.
-        tx.flush_deferred(hash_chain.write)
+        tx.flush_deferred(hash_chain.append)
 
 
 def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Write the folded texts of these records anew."""
     if resource.folded is not None:
         rows = [{"row_id": identity, **folded_row(resource, values)} for identity, values in chunk]
-        tx.run_many(_update(tx.engine, resource.folded, tuple(rows[0])), rows)
+        tx.execute_many(_update(tx.engine, resource.folded, tuple(rows[0])), rows)
 
 
 def _insert_list(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
@@ -179,13 +179,13 @@ def _insert_list(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[
     kinds = _item_kinds(rows)
     written = [
         {rows.on: identity, rows.position: position}
-        | {field: tx.engine.store(item[field], kind) for field, kind in kinds.items()}
+        | {field: tx.engine.to_db(item[field], kind) for field, kind in kinds.items()}
         | {f"{field}_folded": _folded(item[field], kinds[field]) for field in _folded_items(rows)}
         for identity, items in lists.items()
         for position, item in enumerate(items)
     ]
     if written:
-        tx.run_many(_insert(tx.engine, rows.table, tuple(written[0])), written)
+        tx.execute_many(_insert(tx.engine, rows.table, tuple(written[0])), written)
 
 
 @cache
@@ -215,7 +215,7 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
     row = {name: values[name] for name in _columns(resource) if name in values}
     for name in _converted(engine, resource):
         if name in row:
-            row[name] = engine.store(row[name], resource.own_fields[name].kind)
+            row[name] = engine.to_db(row[name], resource.own_fields[name].kind)
     row[resource.unique_by] = resource.unique_key_of(values[resource.key])
     for name, counted in resource.counts.items():
         row[name] = len(values[counted])
@@ -230,7 +230,7 @@ def _columns(resource: Resource) -> tuple[str, ...]:
 @cache
 def _converted(engine: Engine, resource: Resource) -> tuple[str, ...]:
     """The columns that an engine keeps otherwise than the API shows them."""
-    return tuple(name for name in _columns(resource) if resource.own_fields[name].kind.name in engine.stores)
+    return tuple(name for name in _columns(resource) if resource.own_fields[name].kind.name in engine.db_converters)
 
 
 @cache
@@ -242,7 +242,7 @@ def _lock(engine: Engine, table: Table, column: str) -> Statement:
 @cache
 def _lock_several(engine: Engine, resource: Resource) -> Statement:
     table, key = resource.table, resource.table.c[resource.unique_by]
-    among = key.in_(engine.values_of(bindparam("keys", type_=Text()), key.type))
+    among = key.in_(engine.unnest_json_array(bindparam("keys", type_=Text()), key.type))
     # In the order of their ids: two that lock the same records never wait for each other.
     return compile_statement(engine, select(table.c.id).where(among).order_by(table.c.id).with_for_update())
 

@@ -17,9 +17,9 @@ from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.query.sql.documents import every_statement, record_statement
 from machine_monitor.services.access import rules
-from machine_monitor.services.accounts import members
+from machine_monitor.services.accounts import account_sync
 from machine_monitor.services.audit import history
-from machine_monitor.services.audit.history import Author, Subject
+from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
 from machine_monitor.services.records import references, storage, validation
 from machine_monitor.services.records.preconditions import Conditions
 from machine_monitor.services.records.storage import New, Stored
@@ -76,10 +76,10 @@ async def _fetch(database: Database, resource: Resource, key: str, selection: Se
 
 def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
     """Every living record of a resource, in the order of writing."""
-    return [json.loads(row[0]) for row in tx.run(every_statement(tx.engine, resource), {})]
+    return [json.loads(row[0]) for row in tx.execute(every_statement(tx.engine, resource), {})]
 
 
-def create(tx: Transaction, resource: Resource, body: Schema, author: Author) -> Written:
+def create(tx: Transaction, resource: Resource, body: Schema, author: ChangeContext) -> Written:
     """Add a record; raises `Conflict` if its key is taken."""
     values: dict[str, Any] = validation.as_json(body)
     values |= rules.default_author(resource, author, body.model_fields_set)
@@ -90,7 +90,7 @@ def create(tx: Transaction, resource: Resource, body: Schema, author: Author) ->
     return insert(tx, resource, values, author)
 
 
-def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Written:
+def replace(tx: Transaction, target: Target, body: Schema, author: ChangeContext) -> Written:
     """Make the record what `body` says, creating it if there is none."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
@@ -107,7 +107,7 @@ def replace(tx: Transaction, target: Target, body: Schema, author: Author) -> Wr
     return _change_to(tx, stored, given, desired, author)
 
 
-def update(tx: Transaction, target: Target, body: Schema, author: Author) -> Written:
+def update(tx: Transaction, target: Target, body: Schema, author: ChangeContext) -> Written:
     """Apply a JSON merge patch (RFC 7396) to the record."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _check_key(target, given)
@@ -121,22 +121,22 @@ def update(tx: Transaction, target: Target, body: Schema, author: Author) -> Wri
     return _change_to(tx, stored, given, merged, author)
 
 
-def delete(tx: Transaction, target: Target, author: Author) -> None:
+def delete(tx: Transaction, target: Target, author: ChangeContext) -> None:
     """Delete the record: a log can be restored, others must not be named by any log."""
     stored = target.find_living(tx)
     target.conditions.check(stored)
     references.refuse_if_in_use(tx, stored)
     if target.resource is USERS:
-        members.follow_removal(tx, stored.values)
+        account_sync.after_user_delete(tx, stored.values)
     if target.resource.soft_delete:
         storage.mark_deleted(tx, stored, author.at)
     else:
         storage.remove(tx, stored)
-    subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.record(tx, "delete", [(subject, history.changes_between(stored.shown, {}))], author)
+    subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.append_entries(tx, "delete", [(subject, history.changes_between(stored.shown, {}))], author)
 
 
-def restore(tx: Transaction, target: Target, author: Author) -> Written:
+def restore(tx: Transaction, target: Target, author: ChangeContext) -> Written:
     """Bring a deleted record back as it was; raises `Conflict` if it lives."""
     stored = target.find(tx)
     if stored is None:
@@ -145,30 +145,32 @@ def restore(tx: Transaction, target: Target, author: Author) -> Written:
     if not stored.deleted:
         raise Conflict(f"The {target.resource.noun} is not deleted.")
     storage.restore(tx, stored, author.at)
-    subject = Subject(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.record(tx, "restore", [(subject, history.creation(stored.shown))], author)
+    subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.shown))], author)
     return _written(tx, target.resource, stored.id, target.key, created=False)
 
 
-def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: Author) -> Written:
+def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: ChangeContext) -> Written:
     """Add a record of checked values whose key is free; raises 422 if it names what is not there."""
     found = references.resolve(tx, resource, values)
     (identity,) = insert_all(tx, resource, [New({**values, **found.names}, found.columns)], author)
     return _written(tx, resource, identity, values[resource.key], created=True)
 
 
-def insert_all(tx: Transaction, resource: Resource, many: Sequence[New], author: Author) -> list[int]:
+def insert_all(tx: Transaction, resource: Resource, many: Sequence[New], author: ChangeContext) -> list[int]:
     """Add records of checked values, with their history; their ids."""
     ids = storage.insert(tx, resource, many, author.at)
     subjects = [
-        Subject(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
+        ChangedRecord(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
     ]
-    created = [(subject, history.creation(new.values)) for subject, new in zip(subjects, many, strict=True)]
-    history.record(tx, "create", created, author)
+    created = [(subject, history.creation_changes(new.values)) for subject, new in zip(subjects, many, strict=True)]
+    history.append_entries(tx, "create", created, author)
     return ids
 
 
-def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: Author, op: str = "update") -> Written:
+def change(
+    tx: Transaction, stored: Stored, values: Mapping[str, Any], author: ChangeContext, op: str = "update"
+) -> Written:
     """Make a stored record's writable values these; the same values leave no trace."""
     resource, before = stored.resource, stored.shown
     found = references.resolve(tx, resource, values, before)
@@ -178,13 +180,13 @@ def change(tx: Transaction, stored: Stored, values: Mapping[str, Any], author: A
     if not changes:
         return Written(created=False, key=key, version=stored.version, body=stored.body)
     if resource is USERS:
-        members.follow_change(tx, before, values)
+        account_sync.after_user_update(tx, before, values)
     renamed = resource.key in changes
     storage.update(tx, stored, values, found.columns, author.at)
     if renamed:
         references.follow_rename(tx, stored, key, author.at)
-    subject = Subject(resource, stored.id, key, stored.version + 1)
-    history.record(tx, "rename" if renamed else op, [(subject, changes)], author)
+    subject = ChangedRecord(resource, stored.id, key, stored.version + 1)
+    history.append_entries(tx, "rename" if renamed else op, [(subject, changes)], author)
     return _written(tx, resource, stored.id, key, created=False)
 
 
@@ -207,7 +209,7 @@ def find_key(resource: Resource, key: str) -> str | None:
     return resource.lookup_key_of(key)
 
 
-def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: Author) -> Written:
+def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: ChangeContext) -> Written:
     resource = target.resource
     rules.check_new(resource, given, author)
     target.conditions.check_absent()
@@ -229,7 +231,7 @@ def _create_at(tx: Transaction, target: Target, given: dict[str, Any], author: A
 
 
 def _change_to(
-    tx: Transaction, stored: Stored, given: dict[str, Any], desired: dict[str, Any], author: Author
+    tx: Transaction, stored: Stored, given: dict[str, Any], desired: dict[str, Any], author: ChangeContext
 ) -> Written:
     resource = stored.resource
     if given.get("version", stored.version) != stored.version:

@@ -14,7 +14,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Gone, UsageError
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
-from machine_monitor.services.audit.history import Author
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import bulk, storage, validation
 from machine_monitor.services.records.bulk import Outcome, Put
 from machine_monitor.services.reports import Finding, Report
@@ -89,7 +89,7 @@ class _Arrival:
     tx: Transaction
     table: ImportFile
     zone: ZoneInfo
-    author: Author = field(default_factory=lambda: Author(VIA))
+    author: ChangeContext = field(default_factory=lambda: ChangeContext(VIA))
     report: Report = field(default_factory=Report)
     # The names, by resource, that need not be looked for again.
     there: set[tuple[str, str]] = field(default_factory=set)

@@ -1,1 +1,1 @@
-"""PostgreSQL: a server, many writers, advisory locks, and a tsvector for full text."""
+"""PostgreSQL: a server, many writers, advisory locks, and a full text index (tsvector with GIN)."""

@@ -1,4 +1,4 @@
-"""PostgreSQL as an engine: the SQL it understands, its locks, its migrations, and its side of a transfer."""
+"""The PostgreSQL engine: its SQL dialect, locks, migrations and data transfer."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,18 +13,18 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
-from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show, as_text
+from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 
-# Two migrations of one database wait for each other on this advisory lock: any number that no other program locks.
+# The advisory lock that serializes migrations: an arbitrary number that no other program should use.
 MIGRATION_LOCK = 7_262_353
-# asyncpg's name of an option, and libpq's.
+# asyncpg's name of an option, and libpq's name.
 OPTIONS = {"ssl": "sslmode"}
 
 
 def _rfc3339(column: ColumnElement) -> ColumnElement:
-    """An instant as `instants.text` writes it, in a session whose zone is UTC and whose dates are ISO."""
-    # `to_char` costs as much as all else of a document: only fractions need its six digits.
+    """Format a timestamp as `instants.format_instant` does; requires TimeZone=UTC and DateStyle=ISO in the session."""
+    # to_char costs as much as the rest of a document, so it is used only for fractional seconds.
     whole = func.replace(sa.cast(sa.cast(column, sa.TIMESTAMP), sa.Text), literal_column("' '"), literal_column("'T'"))
     fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
     is_whole = sa.cast(column, postgresql.TIMESTAMP(timezone=True, precision=0)) == column
@@ -32,14 +32,14 @@ def _rfc3339(column: ColumnElement) -> ColumnElement:
 
 
 def conninfo_of(url: sa.URL) -> str:
-    """What libpq connects with."""
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
+    """Return the libpq connection string."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- do not load psycopg for SQLite
 
     parts = url.translate_connect_args(database="dbname", username="user")
     return make_conninfo(**parts, **{name: str(value) for name, value in url.query.items()})
 
 
-# How a type of PostgreSQL's own becomes what SQLite stores; the other types are the same.
+# Conversions of PostgreSQL types to the portable form; other types need none.
 PORTABLE: tuple[tuple[type[TypeEngine], Callable[[ColumnElement], ColumnElement]], ...] = (
     (sa.DateTime, lambda column: func.rtrim(_rfc3339(column), literal_column("'Z'"))),
     (sa.JSON, as_text),
@@ -53,50 +53,50 @@ class PostgresqlEngine(Engine):
 
     name = "postgresql"
     dialect = psycopg.dialect(paramstyle="format")
-    index = TsvectorIndex()
+    fulltext = TsvectorIndex()
     single_writer = False
     aborts_on_error = True
     index_hints = False
-    # A plan for any number of rows costs so much that the server would make a new one each time.
+    # The generic plan for an unknown limit is so expensive that the server would replan every execution.
     literal_limit = True
     search_follows_time = False
-    shows: ClassVar[Mapping[str, Show]] = {
-        "rank": engine.show_rank,
+    json_converters: ClassVar[Mapping[str, ToJsonExpr]] = {
+        "rank": engine.rank_to_json_expr,
         "time": lambda column, _: _rfc3339(column),
         "evidence": lambda column, _: sa.cast(column, sa.JSON),
     }
-    stores: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.store_rank,
-        "object": engine.store_json,
-        "evidence": engine.store_json,
+    db_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_to_db,
+        "object": engine.json_to_db,
+        "evidence": engine.json_to_db,
     }
-    loads: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.load_rank,
-        "time": lambda value, _: instants.text(value),
+    result_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_from_db,
+        "time": lambda value, _: instants.format_instant(value),
         "uuid": lambda value, _: str(value),
     }
 
     def build_object(self, members: Mapping[str, ColumnElement]) -> ColumnElement:
-        # `row_to_json` writes no blanks and is a quarter faster than `json_build_object`.
+        # row_to_json writes no whitespace and is a quarter faster than json_build_object.
         row = sa.select(*[value.label(name) for name, value in members.items()]).correlate_except(None)
         return sa.select(func.row_to_json(row.subquery("r").table_valued())).scalar_subquery()
 
     def build_array(self, item: ColumnElement, rows: sa.Select, position: ColumnElement) -> ColumnElement:
-        # `json_agg` would write blanks and line breaks between the items.
+        # json_agg would write whitespace between the items.
         comma = postgresql.aggregate_order_by(literal_column("','"), position)
         joined = func.coalesce(func.string_agg(as_text(item), comma), literal_column("''"))
         array = literal_column("'['").concat(joined).concat(literal_column("']'"))
         return rows.add_columns(sa.cast(array, sa.JSON)).scalar_subquery()
 
-    item = staticmethod(as_text)
+    driver_json = staticmethod(as_text)
 
-    def join(self, items: Sequence[str], /) -> bytes:
+    def join_json(self, items: Sequence[str], /) -> bytes:
         return ",".join(items).encode()
 
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         return document.op("->")(key)
 
-    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+    def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         each = func.json_array_elements_text(sa.cast(texts, sa.JSON)).column_valued("value")
         return sa.select(sa.cast(each, type_))
 
@@ -120,12 +120,12 @@ class PostgresqlEngine(Engine):
         return [row[0] for row in cursor.fetchall()]
 
     def estimated_row_count(self, cursor: Any, table: str) -> int:
-        # ANALYZE looks at a sample of the rows and is always worth its second.
+        # ANALYZE samples the table and takes about a second, so always run it.
         del cursor, table
         return 0
 
-    def rows_written(self, cursor: Any) -> int | None:
-        """Psycopg does not say."""
+    def total_changes(self, cursor: Any) -> int | None:
+        """None: psycopg does not count changes."""
 
     def in_transaction(self, cursor: Any) -> bool:
         return not cursor.connection.closed
@@ -146,17 +146,17 @@ class PostgresqlEngine(Engine):
         return url.set(drivername="postgresql+psycopg", query=query)
 
     def path_of(self, url: sa.URL) -> None:
-        """The server knows its own files."""
+        """None: the files belong to the server."""
 
     def create_driver(self, url: sa.URL, query_timeout: float) -> Any:
-        from machine_monitor.database.engines.postgresql.driver import (  # noqa: PLC0415 -- a service on SQLite need not carry psycopg
+        from machine_monitor.database.engines.postgresql.driver import (  # noqa: PLC0415 -- do not load psycopg for SQLite
             PostgresqlDriver,
         )
 
         return PostgresqlDriver(conninfo_of(url), query_timeout)
 
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
-        # Here a reader never waits for a writer.
+        # PostgreSQL uses MVCC: a reader never waits for a writer.
         del read_only
         return sa.create_engine(url, **engine.MIGRATION_OPTIONS)
 
@@ -165,19 +165,19 @@ class PostgresqlEngine(Engine):
         del url
         with connection.begin():
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-            # As the driver's connections have it: `_rfc3339` relies on that.
+            # The same settings as the driver's connections have: `_rfc3339` relies on them.
             connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'")
             connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO'")
             yield
 
     def back_up(self, url: sa.URL, revision: str) -> None:
-        """A server has backups of its own."""
+        """None: a server has its own backups."""
 
     def stream_cursor(self, cursor: Any) -> Any:
-        # A cursor of the server's, by its name: the driver's own would fetch all rows.
+        # A named (server-side) cursor: psycopg's default cursor fetches all rows at once.
         return cursor.connection.cursor(name="stream")
 
-    def portable(self, column: sa.Column) -> ColumnElement:
+    def to_portable_expr(self, column: sa.Column) -> ColumnElement:
         type_ = column.type.dialect_impl(self.dialect)
         type_ = type_.impl if isinstance(type_, sa.TypeDecorator) else type_
         return next((convert(column) for kind, convert in PORTABLE if isinstance(type_, kind)), column)
@@ -189,7 +189,7 @@ class PostgresqlEngine(Engine):
 
     @contextmanager
     def triggers_disabled(self, cursor: Any, table: str) -> Generator[None]:
-        # Without `USER` it would be those of foreign keys too.
+        # USER excludes the internal triggers that enforce foreign keys.
         cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         yield
         cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")

@@ -1,1 +1,1 @@
-"""SQLite: a file, one writer at a time, and an FTS5 index whose row ids follow time."""
+"""SQLite: a file, one writer at a time, and a full text index (FTS5) whose row ids are ordered by time."""

@@ -1,4 +1,4 @@
-"""Connections to an SQLite file: a few that read in threads, one that reads in the event loop, one that writes."""
+"""SQLite connections: a pool of readers in threads, one inline reader in the event loop, and one writer."""
 
 import asyncio
 import sqlite3
@@ -13,26 +13,26 @@ import aiosqlite
 
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import ROWS
+from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
 
 READERS = 4
-# Steps of SQLite's virtual machine, about a millisecond. A statement that takes twice as many leaves the event loop.
+# SQLite virtual machine steps, about 1 ms. A query that exceeds them (at most twice) moves to a thread.
 INLINE_STEPS = 20_000
 BUSY_SECONDS = 5.0
-# A stream looks at the clock after so many steps: every few milliseconds.
-CLOCK_STEPS = 50_000
-# A thousand logs change four thousand pages of four KiB. The next thousand finds many of them in the cache, and so does
-# the checkpoint that moves them from the write-ahead log to the file.
+# How often a stream checks its deadline, in virtual machine steps: every few milliseconds.
+DEADLINE_CHECK_STEPS = 50_000
+# Writing 1,000 logs changes 4,000 pages of 4 KiB. The next 1,000 find many of these pages in the cache, and so does the
+# checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
-# A COMMIT that leaves so many pages in the write-ahead log makes a checkpoint, still under the lock file.
-LOG_PAGES = 16_000
+# A COMMIT runs a checkpoint when the write-ahead log (WAL) has this many pages. It still holds the lock file then.
+WAL_AUTOCHECKPOINT_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
     sqlite3.SQLITE_LOCKED: DatabaseBusy,
     sqlite3.SQLITE_IOERR: DatabaseBusy,
-    # SQLite reports a page that it cannot read as a damaged one.
+    # SQLite reports a page that it cannot read as a corrupt one.
     sqlite3.SQLITE_CORRUPT: DatabaseBusy,
     sqlite3.SQLITE_NOTADB: DatabaseBusy,
     sqlite3.SQLITE_CANTOPEN: DatabaseBusy,
@@ -43,22 +43,25 @@ PROBLEMS: dict[int, type[Problem]] = {
 }
 
 
-def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """A writing connection, whose commits are on disk and leave references intact, as a 2xx promises."""
+def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open the writer connection: WAL, synchronous=FULL (a commit is durable) and foreign keys on."""
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         connection.close()
-        message = f"{path} cannot keep a write-ahead log there ({mode}): put the file on a local disk."
+        message = (
+            f"{path}: SQLite cannot use its write-ahead log here (the journal mode is {mode}). "
+            "Put the file on a local disk, not a network drive."
+        )
         raise SchemaMismatch(message)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
     return connection
 
 
-def _connect_reading(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+def _connect_reader(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON")
     return connection
@@ -66,20 +69,20 @@ def _connect_reading(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.
 
 @dataclass(frozen=True)
 class Reader:
-    """One connection for reading in a thread, and its raw handle, which a timer may interrupt."""
+    """A reader connection with its own thread, and its raw handle, which a timer may interrupt."""
 
     connection: aiosqlite.Connection
     raw: sqlite3.Connection
 
 
 async def _open_reader(path: Path) -> Reader:
-    # Connect before the thread starts: a thread whose connection fails would outlive the event loop.
-    raw = _connect_reading(path)
+    # Connect before the thread starts: if connecting fails, the thread would outlive the event loop.
+    raw = _connect_reader(path)
     return Reader(await aiosqlite.Connection(lambda: raw, iter_chunk_size=64), raw)
 
 
 class SqliteDriver:
-    """Runs short reads in the event loop, and longer ones in a pool of threads; runs writes one after another."""
+    """Runs short reads in the event loop and longer ones in a pool of threads; runs writes one after another."""
 
     readers = READERS
     failures = sqlite3.Error
@@ -95,17 +98,17 @@ class SqliteDriver:
         self._ticks = 0
 
     async def open(self) -> None:
-        """Open the reading connections, after one that writes has created the write-ahead log."""
-        self._writer = self._writer or connect(self._path)
+        """Open the reader connections; first the writer, which creates the write-ahead log."""
+        self._writer = self._writer or connect_writer(self._path)
         for _ in range(READERS):
             reader = await _open_reader(self._path)
             self._readers.append(reader)
             self._idle.put_nowait(reader)
-        self._inline = _connect_reading(self._path, busy_seconds=0)
+        self._inline = _connect_reader(self._path, busy_seconds=0)
         self._inline.set_progress_handler(self._exceeds_inline_steps, INLINE_STEPS)
 
     async def close(self) -> None:
-        """Close every connection; without this the reading threads keep the process alive."""
+        """Close every connection; without this the reader threads keep the process alive."""
         while self._readers:
             await self._readers.pop().connection.close()
         if self._inline is not None:
@@ -113,15 +116,15 @@ class SqliteDriver:
         self.close_writer()
 
     def close_writer(self) -> None:
-        """Close the writing connection."""
+        """Close the writer connection."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         self._lock.close()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Run one statement: in the event loop if it is short, else in a thread that the time limit interrupts."""
-        if not statement.searching and (rows := self._fetch_inline(statement, values)) is not None:
+        """Run one query: in the event loop if it is short, else in a thread, interrupted after the query timeout."""
+        if not statement.uses_fulltext and (rows := self._fetch_inline(statement, values)) is not None:
             return rows
         try:
             async with asyncio.timeout(BUSY_SECONDS):
@@ -139,7 +142,7 @@ class SqliteDriver:
             self._idle.put_nowait(reader)
 
     def _fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
-        """The rows, without the hop to a thread and back; None if that takes many steps or has to wait for a lock."""
+        """Run a query in the event loop; None if it exceeds INLINE_STEPS or meets a lock, and must move to a thread."""
         assert self._inline is not None
         self._ticks = 0
         try:
@@ -150,32 +153,35 @@ class SqliteDriver:
             return None
 
     def _exceeds_inline_steps(self) -> bool:
-        """Whether to stop a statement. SQLite counts on from the statement before, so the first call says nothing."""
+        """Progress handler: abort from the second call on.
+
+        SQLite does not reset its step count between statements, so the first call may come early.
+        """
         self._ticks += 1
         return self._ticks > 1
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
-        """The rows of one statement, some at a time; each part is interrupted at the time limit."""
-        with closing(_connect_reading(self._path)) as connection:
-            # One statement is one read transaction, so all rows are of one moment.
+        """Yield the rows of one query in chunks; each chunk is interrupted after the query timeout."""
+        with closing(_connect_reader(self._path)) as connection:
+            # One statement is one read transaction, so all rows belong to one snapshot.
             cursor = connection.cursor()
             deadline = time.monotonic() + self._query_timeout
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, CLOCK_STEPS)
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, DEADLINE_CHECK_STEPS)
             cursor.execute(statement.sql, statement.bind(values))
-            while rows := cursor.fetchmany(ROWS):
+            while rows := cursor.fetchmany(FETCH_SIZE):
                 yield rows
                 deadline = time.monotonic() + self._query_timeout
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
-        """A cursor inside a transaction, rolled back on any error. A snapshot only reads, and sees one moment."""
+        """Open a transaction and yield its cursor; any error rolls it back. A snapshot is read-only and consistent."""
         if snapshot:
-            # A connection that leaves the file and its journal mode as they are: it may be a backup.
+            # A plain connection without PRAGMAs: the file may be a backup, whose journal mode must not change.
             with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
                 yield connection.execute("BEGIN")
             return
         if self._writer is None:
-            self._writer = connect(self._path)
+            self._writer = connect_writer(self._path)
         cursor = self._writer.cursor()
         with self._lock.held(BUSY_SECONDS):
             cursor.execute("BEGIN IMMEDIATE")
@@ -188,16 +194,16 @@ class SqliteDriver:
                 raise
 
     def file_bytes(self) -> dict[str, int]:
-        """The size of each file that is there."""
+        """Return the size in bytes of the database file and of its write-ahead log, if they exist."""
         files = {"database": self._path, "wal": self._path.with_name(f"{self._path.name}-wal")}
         return {name: file.stat().st_size for name, file in files.items() if file.exists()}
 
-    def problem(self, error: Exception) -> Problem | None:
-        """The problem that the API answers for a driver's error; None if the error is a fault of the code."""
+    def to_problem(self, error: Exception) -> Problem | None:
+        """Map a driver error to the API's problem; None if it is a bug in this program."""
         code = getattr(error, "sqlite_errorcode", None)
         kind = PROBLEMS.get(code & 0xFF) if code is not None else None
         return kind() if kind else None
 
     def describe(self, error: sqlite3.Error) -> str:
-        """An error's text, which names tables and columns, but no values."""
+        """Describe an error for the log. SQLite's messages name tables and columns, but no values."""
         return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""SQLite as an engine: the SQL it understands, its locks, its migrations, and its side of a transfer."""
+"""The SQLite engine: its SQL dialect, locks, migrations and data transfer."""
 
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -13,11 +13,11 @@ from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.engines import engine
-from machine_monitor.database.engines.engine import Convert, Engine, Progress, Show
+from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr
 from machine_monitor.database.engines.sqlite import driver, files, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
-from machine_monitor.database.instants import beginning_of
+from machine_monitor.database.instants import left
 from machine_monitor.errors import BadSetting, SchemaMismatch
 
 # How long a migration waits for other writers.
@@ -25,23 +25,23 @@ LOCK_SECONDS = 600
 
 
 class _Compiler(SQLiteCompiler):
-    """SQLAlchemy's compiler, which keeps `INDEXED BY` and `NOT INDEXED` behind a table."""
+    """SQLAlchemy's compiler, extended to emit INDEXED BY and NOT INDEXED hints."""
 
     def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
-        """The hint as it was given."""
+        """Return the hint unchanged."""
         del table
         return text
 
 
 class _Dialect(sqlite.dialect):
-    """SQLAlchemy's dialect of sqlite3, with that compiler."""
+    """SQLAlchemy's SQLite dialect with `_Compiler`."""
 
     statement_compiler = _Compiler
     supports_statement_cache = True
 
 
-def _show_boolean(column: ColumnElement, _kind: Any) -> ColumnElement:
-    # A number or null becomes a JSON literal; without `json` it would be shown as text.
+def _boolean_to_json_expr(column: ColumnElement, _kind: Any) -> ColumnElement:
+    # Without `json`, the CASE would give the text 'true' instead of the JSON literal.
     literals = {literal_column(number): literal_column(f"'{word}'") for number, word in (("1", "true"), ("0", "false"))}
     return func.json(sa.case(literals, value=column))
 
@@ -51,69 +51,69 @@ class SqliteEngine(Engine):
 
     name = "sqlite"
     dialect = _Dialect(paramstyle="qmark")
-    index = Fts5Index()
+    fulltext = Fts5Index()
     single_writer = True
     aborts_on_error = False
     index_hints = True
     literal_limit = False
     search_follows_time = True
-    shows: ClassVar[Mapping[str, Show]] = {
-        "rank": engine.show_rank,
+    json_converters: ClassVar[Mapping[str, ToJsonExpr]] = {
+        "rank": engine.rank_to_json_expr,
         "time": lambda column, _: column.concat(literal_column("'Z'")),
-        "boolean": _show_boolean,
+        "boolean": _boolean_to_json_expr,
         "object": lambda column, _: func.json(column),
         "evidence": lambda column, _: func.json(column),
     }
-    stores: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.store_rank,
+    db_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_to_db,
         "time": lambda value, _: value[:-1],
-        "object": engine.store_json,
-        "evidence": engine.store_json,
+        "object": engine.json_to_db,
+        "evidence": engine.json_to_db,
     }
-    loads: ClassVar[Mapping[str, Convert]] = {
-        "rank": engine.load_rank,
+    result_converters: ClassVar[Mapping[str, Convert]] = {
+        "rank": engine.rank_from_db,
         "time": lambda value, _: value + "Z",
         "boolean": lambda value, _: bool(value),
     }
 
     def build_object(self, members: Mapping[str, ColumnElement]) -> ColumnElement:
-        # Keys are literals: binds would be sent, and counted, with every row.
+        # Keys are literals: as binds they would be sent with every execution, and count against SQLite's limit.
         pairs = [part for name, value in members.items() for part in (literal_column(f"'{name}'"), value)]
         return func.json_object(*pairs)
 
     def build_array(self, item: ColumnElement, rows: sa.Select, position: ColumnElement) -> ColumnElement:
-        # `ORDER BY` inside an aggregate came with SQLite 3.44: a subquery sorts the rows before.
+        # Sort in a subquery: ORDER BY inside an aggregate needs SQLite 3.44.
         items = rows.add_columns(item.label("item")).order_by(position).subquery("items")
         return func.json(sa.select(func.json_group_array(func.json(items.c.item))).scalar_subquery())
 
-    def item(self, document: ColumnElement) -> ColumnElement:
-        # As bytes: the driver would decode a text, only for it to be encoded again.
+    def driver_json(self, document: ColumnElement) -> ColumnElement:
+        # As a BLOB: the driver would decode text, and the response would encode it again.
         return sa.cast(document, sa.LargeBinary)
 
-    join = staticmethod(b",".join)
+    join_json = staticmethod(b",".join)
 
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
-        # `->` would take a key such as `1` or `[0]` for a path.
+        # Not `->`: it would interpret a key such as `1` or `[0]` as a path.
         each = func.json_each(document).table_valued("key", "value")
         return sa.select(each.c.value).where(each.c.key == key).scalar_subquery()
 
-    def values_of(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
+    def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         del type_
         return sa.select(func.json_each(texts).table_valued("value").c.value)
 
     def day(self, column: ColumnElement, offset: ColumnElement) -> ColumnElement:
-        # Only whole seconds: `date` rounds a fraction.
-        return func.date(beginning_of(column, 19), offset.concat(literal_column("' seconds'")))
+        # Only whole seconds: `date` rounds fractions.
+        return func.date(left(column, 19), offset.concat(literal_column("' seconds'")))
 
     def week(self, day: ColumnElement) -> ColumnElement:
-        # A week belongs to the year of its Thursday; `%G-W%V` came with SQLite 3.46.
+        # An ISO week belongs to the year of its Thursday. (`%G-W%V` needs SQLite 3.46.)
         thursday = func.date(day, literal_column("'-3 days'"), literal_column("'weekday 4'"))
         day_of_year = sa.cast(func.strftime(literal_column("'%j'"), thursday), sa.Integer)
         number = (day_of_year + literal_column("6", sa.Integer)) // literal_column("7", sa.Integer)
-        return func.printf(literal_column("'%s-W%02d'"), beginning_of(thursday, 4), number)
+        return func.printf(literal_column("'%s-W%02d'"), left(thursday, 4), number)
 
     def microseconds(self, column: ColumnElement) -> ColumnElement:
-        seconds = sa.cast(func.strftime(literal_column("'%s'"), beginning_of(column, 19)), sa.Integer)
+        seconds = sa.cast(func.strftime(literal_column("'%s'"), left(column, 19)), sa.Integer)
         return seconds * literal_column("1000000") + sa.cast(func.substr(column, literal_column("21")), sa.Integer)
 
     def days_ago(self, days: int) -> ColumnElement:
@@ -122,18 +122,18 @@ class SqliteEngine(Engine):
     insert = staticmethod(sqlite.insert)
 
     def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:
-        # Ids after the highest one are free: no other transaction writes meanwhile.
+        # Ids after the last one are free: no other transaction can write at the same time.
         first = _last_id(cursor, table) + 1
         return list(range(first, first + count))
 
     def estimated_row_count(self, cursor: Any, table: str) -> int:
         if not cursor.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone():
             return 0
-        # The first number of each text.
+        # Each `stat` text begins with the row count.
         counted = "SELECT coalesce(max(CAST(stat AS INTEGER)), 0) FROM sqlite_stat1 WHERE tbl = ?"
         return cursor.execute(counted, [table]).fetchone()[0]
 
-    def rows_written(self, cursor: Any) -> int | None:
+    def total_changes(self, cursor: Any) -> int | None:
         return cursor.connection.total_changes
 
     def in_transaction(self, cursor: Any) -> bool:
@@ -152,7 +152,7 @@ class SqliteEngine(Engine):
     def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
         file = (url.database or "").removeprefix("file:")
         if file in ("", ":memory:"):
-            message = f"{setting} names no file: records must outlive the process. Write sqlite:///file.db."
+            message = f"{setting} must name a file: an in-memory database loses all records. Write sqlite:///file.db."
             raise BadSetting(message)
         if url.host:
             message = f"{setting} has two slashes before '{url.host}': write sqlite:///{url.host} for a file."
@@ -160,7 +160,7 @@ class SqliteEngine(Engine):
         return self.url_of(Path(file).expanduser())
 
     def url_of(self, path: Path) -> sa.URL:
-        """The URL of a file, whatever characters its name has."""
+        """Return the URL of a file; its name may contain any characters."""
         return sa.URL.create("sqlite+aiosqlite", database=str(path.absolute()))
 
     def path_of(self, url: sa.URL) -> Path:
@@ -175,8 +175,8 @@ class SqliteEngine(Engine):
         def connect() -> sqlite3.Connection:
             if read_only:
                 return sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=driver.BUSY_SECONDS, uri=True)
-            connection = driver.connect(path, LOCK_SECONDS)
-            # Rebuilding a table would delete the rows that refer to it, or fail because of them.
+            connection = driver.connect_writer(path, LOCK_SECONDS)
+            # With foreign keys on, rebuilding a table would cascade to the referring rows, or be blocked by them.
             connection.execute("PRAGMA foreign_keys=OFF")
             return connection
 
@@ -189,7 +189,10 @@ class SqliteEngine(Engine):
             with sequences.preserve_sequences(connection):
                 yield
             if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall():
-                message = f"The migration would leave {len(broken)} records that refer to nothing; it was taken back."
+                message = (
+                    f"The migration violates {len(broken)} foreign keys and was rolled back. "
+                    "Correct the migration or the data."
+                )
                 raise SchemaMismatch(message)
 
     def back_up(self, url: sa.URL, revision: str) -> Path:
@@ -198,23 +201,23 @@ class SqliteEngine(Engine):
         partial = target.with_name(f"{target.name}.partial")
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
             source.backup(copy)
-        # Only a complete copy appears under its name.
+        # Only a complete copy gets the final name.
         partial.replace(target)
         return target
 
     def stream_cursor(self, cursor: Any) -> Any:
         return cursor.connection.cursor()
 
-    def portable(self, column: sa.Column) -> ColumnElement:
+    def to_portable_expr(self, column: sa.Column) -> ColumnElement:
         return column
 
     def bulk_insert(self, cursor: Any, table: sa.Table, rows: Iterable[Sequence[Any]]) -> None:
-        marks = ", ".join("?" for _ in table.columns)
-        cursor.executemany(f"INSERT INTO {engine.columns_of(self, table)} VALUES ({marks})", rows)
+        placeholders = ", ".join("?" for _ in table.columns)
+        cursor.executemany(f"INSERT INTO {engine.columns_of(self, table)} VALUES ({placeholders})", rows)
 
     @contextmanager
     def triggers_disabled(self, cursor: Any, table: str) -> Generator[None]:
-        # Triggers can only be dropped, and created again.
+        # SQLite cannot disable triggers, so drop them and create them again.
         cursor.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", [table])
         triggers = cursor.fetchall()
         for name, _ in triggers:
@@ -227,7 +230,7 @@ class SqliteEngine(Engine):
         return _last_id(cursor, table.name)
 
     def set_last_id(self, cursor: Any, table: sa.Table, last: int) -> None:
-        # This table has no key to update by.
+        # sqlite_sequence has no unique key, so an upsert is not possible.
         cursor.execute("DELETE FROM sqlite_sequence WHERE name = ?", [table.name])
         cursor.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", [table.name, last])
 

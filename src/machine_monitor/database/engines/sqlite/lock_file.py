@@ -1,6 +1,6 @@
-"""A lock file beside an SQLite file: one process at a time writes, commits and makes a checkpoint.
+"""A lock file beside an SQLite file: one process at a time writes, commits and runs a checkpoint.
 
-SQLite lets one connection commit while another makes a checkpoint of the write-ahead log. Before 3.51.3, that commit
+SQLite lets one connection commit while another runs a checkpoint of the write-ahead log. Before 3.51.3, that commit
 can be lost: https://www.sqlite.org/wal.html#walresetbug
 """
 
@@ -19,14 +19,14 @@ if sys.platform != "win32":
     import fcntl
 
 logger = logging.getLogger(__name__)
-# A batch of writes takes several milliseconds. SQLite's own wait for a lock would sleep up to a hundred.
+# Poll every millisecond: a batch takes a few milliseconds, while SQLite's busy handler sleeps up to 100 ms.
 POLL_SECONDS = 0.001
 
 
 class LockFile:
-    """The advisory lock (flock) of an SQLite file's writers, for one thread of this process.
+    """The advisory lock (flock) that the writers of an SQLite file share; used by one thread of this process.
 
-    The database must exist. Nobody removes the lock file: another process might just be opening it.
+    The database must exist. The lock file is never removed: another process may be opening it.
     """
 
     def __init__(self, database: Path) -> None:
@@ -35,14 +35,14 @@ class LockFile:
 
     @contextmanager
     def held(self, seconds: float) -> Generator[None]:
-        """Hold the lock; raises `DatabaseBusy` if it is not free within so many seconds, or cannot be used."""
+        """Hold the lock; raises `DatabaseBusy` if it is not free within `seconds`, or cannot be used."""
         if sys.platform == "win32":  # Windows has no flock: only one process may write there.
             yield
             return
         try:
             opened = self._acquire(seconds)
         except OSError as error:
-            logger.warning("the database's lock file could not be used: %s", error)
+            logger.warning("cannot use the lock file of the database: %s", error)
             raise DatabaseBusy from error
         try:
             yield
@@ -70,15 +70,18 @@ class LockFile:
 
 
 def _open(database: Path) -> int:
-    """The lock file's descriptor. Every user who may write to the database may open it, whoever created it."""
+    """Open the lock file, and create it if necessary, with the owner and mode of the database.
+
+    Every user who can write to the database can therefore lock it.
+    """
     path = database.with_name(f"{database.name}-lock")
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        like = database.stat()
-        mode = stat.S_IMODE(like.st_mode)
+        owner = database.stat()
+        mode = stat.S_IMODE(owner.st_mode)
         opened = os.open(path, os.O_RDONLY | os.O_CREAT, mode)
-        with suppress(PermissionError):  # Another user created it just now, or we are not in the group.
+        with suppress(PermissionError):  # Another user just created it, or this user is not in the group.
             os.fchmod(opened, mode)
-            os.fchown(opened, like.st_uid if os.geteuid() == 0 else -1, like.st_gid)
+            os.fchown(opened, owner.st_uid if os.geteuid() == 0 else -1, owner.st_gid)
         return opened

@@ -1,4 +1,4 @@
-"""An id is never given out twice, even where a migration rebuilds a table of an SQLite database."""
+"""Preserve AUTOINCREMENT sequences across SQLite migrations, so that ids of deleted rows are never reused."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ _DEFINITIONS = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
 
 @contextmanager
 def preserve_sequences(connection: Connection) -> Generator[None]:
-    """Keep the highest id of each table across migrations; raise `SchemaMismatch` if one loses AUTOINCREMENT.
+    """Keep the last id of each table across migrations; raise `SchemaMismatch` if a table loses AUTOINCREMENT.
 
-    To rebuild a table, Alembic fills a new one and drops the old one, and SQLite drops its entry in
-    sqlite_sequence. The new entry is the highest id that was copied: the ids of deleted records would be used again.
+    To rebuild a table, Alembic fills a new one and drops the old one, and SQLite drops its entry in sqlite_sequence.
+    The new entry is only the highest id that was copied, so that ids of deleted records would be reused.
     """
     if not inspect(connection).has_table("sqlite_sequence"):
         yield

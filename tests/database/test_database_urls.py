@@ -4,7 +4,7 @@ from urllib.parse import quote
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import BadSetting, MonitorError
@@ -57,34 +57,34 @@ REFUSED = [
 @pytest.mark.parametrize(("text", "path"), SQLITE)
 def test_any_spelling_of_an_sqlite_file_is_understood(text, path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    address = addresses.parse(text)
-    assert (address.engine.name, address.path) == ("sqlite", Path(tmp_path) / path)
+    parsed_url = database_urls.parse(text)
+    assert (parsed_url.engine.name, parsed_url.path) == ("sqlite", Path(tmp_path) / path)
 
 
 @pytest.mark.parametrize("text", POSTGRESQL)
 def test_any_spelling_of_a_postgresql_url_is_understood(text):
-    address = addresses.parse(text)
+    parsed_url = database_urls.parse(text)
     parts = {"host": "host", "port": "5433", "user": "u", "password": "s3cr3t", "dbname": "base"}
-    assert (address.engine.name, conninfo_to_dict(address.conninfo)) == ("postgresql", parts)
-    assert address.url.drivername == "postgresql+psycopg"
+    assert (parsed_url.engine.name, conninfo_to_dict(parsed_url.conninfo)) == ("postgresql", parts)
+    assert parsed_url.sqlalchemy_url.drivername == "postgresql+psycopg"
 
 
 @pytest.mark.parametrize(("text", "options"), WITH_OPTIONS)
 def test_url_options_reach_the_driver_under_its_own_names(text, options):
-    assert addresses.parse(text).url.query == options
+    assert database_urls.parse(text).sqlalchemy_url.query == options
 
 
 @pytest.mark.parametrize("text", SECRETS)
 def test_a_database_url_is_shown_without_its_secrets(text):
-    address = addresses.parse(text)
-    assert "s3cr3t" not in address.shown
-    assert "s3cr3t" in address.conninfo
+    parsed_url = database_urls.parse(text)
+    assert "s3cr3t" not in parsed_url.redacted
+    assert "s3cr3t" in parsed_url.conninfo
 
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_an_unsupported_database_url_is_refused_with_a_clear_error(text):
     with pytest.raises(BadSetting) as refused:
-        addresses.parse(text)
+        database_urls.parse(text)
     assert "s3cr3t" not in str(refused.value)
     assert "MM_DATABASE_URL" in str(refused.value)
 
@@ -93,14 +93,14 @@ def test_an_unsupported_database_url_is_refused_with_a_clear_error(text):
 def test_the_error_for_an_unreachable_server_does_not_show_the_password(query, tmp_path):
     url = f"postgresql://u:s3cr3t@/base{query or '?'}&host={tmp_path}&connect_timeout=1".replace("?&", "?")
     with pytest.raises(MonitorError) as refused:
-        migrations.prepare(addresses.parse(url))
+        migrations.ensure_schema(database_urls.parse(url))
     assert "s3cr3t" not in str(refused.value)
 
 
 async def test_a_missing_folder_gives_a_clear_error(tmp_path):
     url = f"sqlite:///{tmp_path}/nowhere/file.db"
     with pytest.raises(MonitorError):
-        migrations.prepare(addresses.parse(url))
+        migrations.ensure_schema(database_urls.parse(url))
     database = Database(url)
     with pytest.raises(MonitorError):
         await database.open()
@@ -109,12 +109,12 @@ async def test_a_missing_folder_gives_a_clear_error(tmp_path):
 
 @pytest.mark.parametrize("password", ["p w", "a/b@c:d", "100%", "'quoted'"])
 def test_a_password_reaches_the_server_as_it_is(password):
-    address = addresses.parse(f"postgresql://u:{quote(password, safe='')}@host/base?application_name=my%20app")
-    parts = conninfo_to_dict(address.conninfo)
+    parsed_url = database_urls.parse(f"postgresql://u:{quote(password, safe='')}@host/base?application_name=my%20app")
+    parts = conninfo_to_dict(parsed_url.conninfo)
     assert (parts["password"], parts["application_name"]) == (password, "my app")
 
 
 def test_an_at_sign_that_is_not_encoded_is_refused_without_showing_it():
     with pytest.raises(BadSetting) as refused:
-        addresses.parse("postgresql://u:se@cret@host/base")
+        database_urls.parse("postgresql://u:se@cret@host/base")
     assert "cret" not in str(refused.value)

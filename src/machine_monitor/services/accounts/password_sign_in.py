@@ -1,4 +1,7 @@
-"""Sign in with a password, and change it. Every failure gets the same answer in the same time, so none tells more."""
+"""Sign in with a password, and change it.
+
+Every failed sign-in gets the same response after the same time, so that it does not reveal which users exist.
+"""
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -20,7 +23,10 @@ WRONG = "The trigram or the password is wrong."
 
 
 async def sign_in(database: Database, body: SignIn, address: str | None) -> tuple[str, str]:
-    """Begin a session: the user's trigram, and the secret for its cookie; raises 401 or 429."""
+    """Sign in; return the user's trigram and the secret for the session cookie.
+
+    Raises `Unauthenticated` or `RateLimited`.
+    """
     limits = rate_limit.keys_for(body.trigram, address)
     trigram = await _verify(database, body.trigram, body.password, limits)
     if trigram is None:
@@ -29,7 +35,7 @@ async def sign_in(database: Database, body: SignIn, address: str | None) -> tupl
 
 
 async def begin(database: Database, trigram: str, limits: Limits | None = None) -> str:
-    """Begin a session of an authenticated user: the secret for its cookie."""
+    """Create a session for an authenticated user; return the secret for its cookie."""
 
     def unit(tx: Transaction) -> str:
         rate_limit.reset(tx, limits or {})
@@ -39,13 +45,16 @@ async def begin(database: Database, trigram: str, limits: Limits | None = None) 
 
 
 async def change_password(database: Database, trigram: str, body: NewPassword) -> None:
-    """Change a password by the one so far; every session of the user ends. Raises 422 or 429."""
+    """Change a password, given the current one; end every session of the user.
+
+    Raises `Invalid` or `RateLimited`.
+    """
     user = (await records.read(database, USERS, trigram, Selection(NAMES))).values
     passwords.check(body.new, [trigram, *user.values()], "/new")
     limits = rate_limit.keys_for(trigram, None)
     if await _verify(database, trigram, body.current, limits) is None:
-        raise invalid([Fault("This is not the password so far.", "wrong-password", "/current")])
-    hashed = await passwords.hash_beside(body.new)
+        raise invalid([Fault("The current password is wrong.", "wrong-password", "/current")])
+    hashed = await passwords.hash_in_thread(body.new)
 
     def unit(tx: Transaction) -> None:
         rate_limit.reset(tx, limits)
@@ -55,7 +64,7 @@ async def change_password(database: Database, trigram: str, body: NewPassword) -
 
 
 async def _verify(database: Database, trigram: str, password: str, limits: Limits) -> str | None:
-    """The user's trigram if the password is theirs; raises `RateLimited` after too many that were not."""
+    """Verify a password and return the user's trigram, else None; raises `RateLimited` after too many failures."""
     seconds, account = await database.write(lambda tx: (rate_limit.register(tx, limits), _account(tx, trigram)))
     if seconds is not None:
         raise RateLimited(seconds)
@@ -64,7 +73,7 @@ async def _verify(database: Database, trigram: str, password: str, limits: Limit
 
 
 def _account(tx: Transaction, trigram: str) -> tuple[str, str | None] | None:
-    """An active user's trigram, whatever the case of the one given, and hashed password; it may be null."""
+    """Look up an active user by case-insensitive trigram: stored trigram and password hash (None without one)."""
     query = select(col(User.trigram), col(Credential.password))
     query = query.join(Credential, col(Credential.user) == col(User.trigram), isouter=True)
     return tx.session.execute(query.where(col(User.trigram_key) == trigram.lower(), col(User.active))).one_or_none()

@@ -1,4 +1,7 @@
-"""Accounts follow their users: a change ends sessions, a removal ends the account. One admin can always sign in."""
+"""Keep accounts consistent with users, and protect the last admin.
+
+A change of role or status ends the user's sessions; deleting a user deletes the account.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,42 +18,42 @@ from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.accounts import sessions
 
 ADMIN = Role.ADMIN.name.lower()
-LAST = "This is the last active admin who has a password: make another one first."
+LAST_ADMIN = "This is the last active admin with a password. Create another admin first."
 
 
-def follow_change(tx: Transaction, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Let the account follow a change of its user; raises `Conflict` if nobody could administer any more."""
+def after_user_update(tx: Transaction, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """End the user's sessions if the role or `active` changed; raises `Conflict` for the last admin."""
     if all(before[name] == after[name] for name in ("role", "active")):
         return
     if _is_admin(before) and not _is_admin(after):
-        _leave_one(tx, before["trigram"], "/role" if after["active"] else "/active")
+        _require_another_admin(tx, before["trigram"], "/role" if after["active"] else "/active")
     sessions.end_all(tx, before["trigram"])
 
 
-def follow_removal(tx: Transaction, before: Mapping[str, Any]) -> None:
-    """Remove the account of a user who is removed; raises `Conflict` if nobody could administer any more."""
+def after_user_delete(tx: Transaction, before: Mapping[str, Any]) -> None:
+    """Delete the account of a deleted user; raises `Conflict` for the last admin."""
     user = before["trigram"]
     if _is_admin(before):
-        _leave_one(tx, user)
+        _require_another_admin(tx, user)
     for owned in (Session, Invitation, Token, Credential):
         tx.session.execute(delete(owned).where(col(owned.user) == user))
 
 
 def has_admin(tx: Transaction) -> bool:
-    """Whether an active admin has a password. A token alone does not count: it runs out."""
+    """Whether an active admin has a password. A token does not count: it expires."""
     return bool(_admins(tx))
 
 
 def acquire_admin_lock(tx: Transaction) -> None:
-    """Block until no other transaction is changing who is an admin; released at commit."""
-    # The whole table: before the first admin there is no row to lock.
+    """Block until no other transaction is adding or removing admins; released at commit."""
+    # Lock the whole table: before the first admin there is no row to lock.
     tx.engine.lock_table(tx.cursor, str(Credential.__tablename__))
 
 
-def _leave_one(tx: Transaction, user: str, pointer: str | None = None) -> None:
+def _require_another_admin(tx: Transaction, user: str, pointer: str | None = None) -> None:
     acquire_admin_lock(tx)
     if _admins(tx) == {user}:
-        raise Conflict(faults=[Fault(LAST, "last-admin", pointer)])
+        raise Conflict(faults=[Fault(LAST_ADMIN, "last-admin", pointer)])
 
 
 def _is_admin(user: Mapping[str, Any]) -> bool:

@@ -1,0 +1,158 @@
+"""Authenticate requests. One statement per request and no cache, so that a revoked token stops working at once."""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, exists, literal_column, or_, select, update
+
+from machine_monitor.config import Settings
+from machine_monitor.database import instants
+from machine_monitor.database.connect import Database
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import INTEGER, TIME
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.errors import Unauthenticated
+from machine_monitor.models import USERS
+from machine_monitor.models.accounts import CREDENTIALS, SESSIONS, TOKENS
+from machine_monitor.services.access.permissions import Caller, Role, Scope
+from machine_monitor.services.accounts import generated_secrets
+from machine_monitor.services.accounts.sessions import IDLE_TIMEOUT, LIFETIME
+
+# Last-used times are updated at most once a minute, because each update is a write.
+LAST_USED_RESOLUTION = timedelta(minutes=1)
+# Callers without credentials: read-only (MM_ANONYMOUS=read), and full access (`--open`, before the first account).
+ANONYMOUS_READER = Caller(None, Role.VIEWER, Scope.READ, "anonymous")
+OPEN_ACCESS = Caller(None, Role.ADMIN, Scope.ADMIN, "anonymous")
+
+logger = logging.getLogger(__name__)
+
+
+class Authenticator:
+    """Finds the caller of a request from its credentials; raises `Unauthenticated`."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._allows_anonymous_reading = settings.anonymous == "read"
+        # Becomes False as soon as an account exists, and stays False.
+        self._open = settings.open
+        self._touches: dict[Any, asyncio.Task[None]] = {}
+
+    async def authenticate_token(self, text: str) -> Caller:
+        """Return the caller with this API token (bearer token)."""
+        parsed = generated_secrets.parse_token(text)
+        if parsed is None:
+            raise Unauthenticated
+        identity, secret = parsed
+        now = instants.now()
+        rows = await self._database.fetch(
+            _token(self._database.engine),
+            {"id": identity, "now": self._at(now), "recent": self._at(now - LAST_USED_RESOLUTION)},
+        )
+        if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
+            raise Unauthenticated
+        _, user, role, scope, is_recent = rows[0]
+        if not is_recent:
+            self._touch_last_used(_used(self._database.engine), {"which": identity, "at": self._at(now)})
+        return Caller(user, Role(role), Scope(scope), "token")
+
+    async def authenticate_session(self, secret: str) -> Caller:
+        """Return the caller with this session cookie."""
+        now, digest = instants.now(), generated_secrets.digest(secret)
+        limits = {
+            "now": now,
+            "idle": now - IDLE_TIMEOUT,
+            "oldest": now - LIFETIME,
+            "recent": now - LAST_USED_RESOLUTION,
+        }
+        values = {"digest": digest, **{name: self._at(at) for name, at in limits.items()}}
+        rows = await self._database.fetch(_session(self._database.engine), values)
+        if not rows:
+            raise Unauthenticated
+        user, role, is_recent = rows[0]
+        if not is_recent:
+            self._touch_last_used(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
+        return Caller(user, Role(role), Scope.ADMIN, "session", digest, generated_secrets.csrf_token(secret))
+
+    async def authenticate_anonymous(self) -> Caller:
+        """Return the caller without credentials: full access with `--open` until an account exists, else read-only.
+
+        Raises `Unauthenticated` unless MM_ANONYMOUS allows anonymous reading.
+        """
+        if self._open:
+            rows = await self._database.fetch(has_accounts(self._database.engine), {})
+            self._open = not rows[0][0]
+        if self._open:
+            return OPEN_ACCESS
+        if self._allows_anonymous_reading:
+            return ANONYMOUS_READER
+        raise Unauthenticated
+
+    async def close(self) -> None:
+        """Wait for pending last-used updates."""
+        await asyncio.gather(*self._touches.values())
+
+    def _at(self, instant: Any) -> Any:
+        return self._database.engine.to_db(instants.format_instant(instant), TIME)
+
+    def _touch_last_used(self, statement: Statement, values: Mapping[str, Any]) -> None:
+        """Update the last-used time in the background; the request does not wait for it, and does not fail with it."""
+        which = values["which"]
+        if which not in self._touches:
+            self._touches[which] = asyncio.create_task(self._write(statement, values))
+
+    async def _write(self, statement: Statement, values: Mapping[str, Any]) -> None:
+        try:
+            await self._database.write(lambda tx: tx.execute(statement, values))
+        except Exception as error:  # noqa: BLE001 -- the next request tries again
+            logger.warning("cannot update the last use of a credential: %s", type(error).__name__)
+        finally:
+            del self._touches[values["which"]]
+
+
+@cache
+def has_accounts(engine: Engine) -> Statement:
+    """Compile the query whether any password or token exists."""
+    found = [exists(select(literal_column("1")).select_from(table)) for table in (CREDENTIALS, TOKENS.table)]
+    return compile_statement(engine, select(or_(*found)))
+
+
+@cache
+def _token(engine: Engine) -> Statement:
+    """Compile the query for a valid token by its number: digest, user, role, scope, whether the last use is recent."""
+    tokens, users = TOKENS.table, USERS.table
+    times = {name: bindparam(name, type_=TIME.column_type) for name in ("now", "recent")}
+    is_recent = tokens.c.last_used_at > times["recent"]
+    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent)
+    query = query.join_from(tokens, users, tokens.c.user == users.c.trigram)
+    by_number = tokens.c.id == bindparam("id", type_=INTEGER.column_type)
+    return compile_statement(engine, query.where(by_number, tokens.c.expires_at > times["now"], users.c.active))
+
+
+@cache
+def _session(engine: Engine) -> Statement:
+    """Compile the query for an unexpired session by its digest: user, role, whether the last use is recent."""
+    sessions, users = SESSIONS, USERS.table
+    times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent")}
+    query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"])
+    query = query.join_from(sessions, users, sessions.c.user == users.c.trigram)
+    is_unexpired = [sessions.c.seen_at > times["idle"], sessions.c.created_at > times["oldest"], users.c.active]
+    by_digest = sessions.c.digest == bindparam("digest", type_=sessions.c.digest.type)
+    return compile_statement(engine, query.where(by_digest, *is_unexpired))
+
+
+@cache
+def _used(engine: Engine) -> Statement:
+    table = TOKENS.table
+    at, which = bindparam("at", type_=TIME.column_type), bindparam("which", type_=INTEGER.column_type)
+    return compile_statement(engine, update(table).where(table.c.id == which).values(last_used_at=at))
+
+
+@cache
+def _seen(engine: Engine) -> Statement:
+    at, which = bindparam("at", type_=TIME.column_type), bindparam("which", type_=SESSIONS.c.digest.type)
+    return compile_statement(engine, update(SESSIONS).where(SESSIONS.c.digest == which).values(seen_at=at))

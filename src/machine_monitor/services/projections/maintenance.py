@@ -1,0 +1,145 @@
+"""Maintenance of derived data: create it with the database, and rebuild it when its rules changed.
+
+Folded texts and the search index depend on the Unicode version, which depends on the Python version.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, delete, func, insert, select
+
+from machine_monitor.database import schema
+from machine_monitor.database.connect import Database
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import CODE
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
+from machine_monitor.errors import SchemaMismatch
+from machine_monitor.models import DERIVED, RESOURCES
+from machine_monitor.query.schema import Resource
+from machine_monitor.services.checks import health
+from machine_monitor.services.projections import counters, search_index
+from machine_monitor.services.records import storage
+
+Progress = Callable[[int, int], None]
+UNICODE = "unicode"
+CHUNK_SIZE = 5_000
+
+
+def prepare_database(database: Database, zone: ZoneInfo | None = None) -> None:
+    """Create the schema if the database is empty, check it, and rebuild outdated derived data.
+
+    `zone` is used for the counters of a new database; an existing one keeps its zone. Raises `SchemaMismatch`.
+    """
+    if not _has_schema(database):
+        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a service must not import Alembic
+            migrations,
+        )
+
+        new = migrations.current(database.url) is None
+        migrations.ensure_schema(database.url)
+        if new and zone is not None:
+            counters.ensure_zone(database, zone)
+    database.snapshot(require_columns)
+    rebuild_if_outdated(database)
+
+
+def _has_schema(database: Database) -> bool:
+    """Whether the database is at the head revision; False if that cannot be determined."""
+    if not database.url.exists:
+        return False
+    try:
+        rows = database.snapshot(lambda tx: tx.execute(health.revision(tx.engine), {}))
+    except Exception:  # noqa: BLE001 -- the caller repeats the check with a precise error
+        return False
+    return [tuple(row) for row in rows] == [(schema.head_revision(),)]
+
+
+def rebuild_if_outdated(database: Database) -> None:
+    """Rebuild the search index if it was built with another Unicode version."""
+    if not database.snapshot(is_unicode_current):
+        database.transact(lambda tx: is_unicode_current(tx) or rebuild_search(tx))
+
+
+def require_columns(tx: Transaction) -> None:
+    """Raise `SchemaMismatch` if the models have columns that the database lacks.
+
+    Comparing revisions is not enough: a developer may add a field before writing its migration.
+    """
+    if advice := health.missing_migration(tx):
+        raise SchemaMismatch(advice)
+
+
+def is_unicode_current(tx: Transaction) -> bool:
+    """Whether the folded texts were made with this process's Unicode version."""
+    return _value(tx, UNICODE) == unicodedata.unidata_version
+
+
+def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: bool = True) -> None:
+    """Rebuild the search index and, if `fold`, the folded texts; `progress` is called with (done, total)."""
+    counts, done = {resource: _count(tx, resource) for resource in RESOURCES}, 0
+    total = sum(counts.values())
+    for resource, count in counts.items():
+        tx.cursor.execute(tx.engine.fulltext.clear.format(name=resource.name))
+        if not count:
+            continue
+        with tx.engine.fulltext.bulk_load(tx.cursor, resource.name):
+            for chunk in storage.chunks(tx, resource, CHUNK_SIZE):
+                if fold:
+                    storage.fold_again(tx, resource, chunk)
+                search_index.write(tx, [search_index.entry(tx, resource, *record) for record in chunk])
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, total)
+    _set(tx, UNICODE, unicodedata.unidata_version)
+
+
+def find_stale_index_entries(tx: Transaction, resource: Resource) -> list[int]:
+    """Return the ids of records whose search index entry does not match their values."""
+
+    def documents() -> Iterator[list[tuple[int, str]]]:
+        for chunk in storage.chunks(tx, resource, CHUNK_SIZE):
+            entries = [search_index.entry(tx, resource, identity, values) for identity, values in chunk]
+            yield [(entry.key, entry.words) for entry in entries]
+
+    fulltext, follows_time = tx.engine.fulltext, resource.searched_in_order
+    keys = fulltext.find_differences(tx.cursor, resource.name, documents)
+    return sorted({fulltext.id_of(key, follows_time=follows_time) for key in keys})
+
+
+def _value(tx: Transaction, name: str) -> str | None:
+    rows = tx.execute(_read(tx.engine), {"name": name})
+    return rows[0][0] if rows else None
+
+
+def _set(tx: Transaction, name: str, value: str) -> None:
+    tx.execute(_delete(tx.engine), {"name": name})
+    tx.execute(_insert(tx.engine), {"name": name, "value": value})
+
+
+def _count(tx: Transaction, resource: Resource) -> int:
+    return tx.execute(_count_rows(tx.engine, resource), {})[0][0]
+
+
+@cache
+def _read(engine: Engine) -> Statement:
+    name = bindparam("name", type_=CODE.column_type)
+    return compile_statement(engine, select(DERIVED.c.value).where(DERIVED.c.name == name))
+
+
+@cache
+def _delete(engine: Engine) -> Statement:
+    return compile_statement(engine, delete(DERIVED).where(DERIVED.c.name == bindparam("name", type_=CODE.column_type)))
+
+
+@cache
+def _insert(engine: Engine) -> Statement:
+    values = {name: bindparam(name, type_=CODE.column_type) for name in ("name", "value")}
+    return compile_statement(engine, insert(DERIVED).values(values))
+
+
+@cache
+def _count_rows(engine: Engine, resource: Resource) -> Statement:
+    return compile_statement(engine, select(func.count()).select_from(resource.table))
