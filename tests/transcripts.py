@@ -1,0 +1,149 @@
+"""Pages of the documentation, executed: their files are written, their commands typed, their answers compared.
+
+- A block with a title, ```python title="follow.py", is a file that the reader saves.
+- A block ```console holds what the reader types after `$ ` (and `> `), and what is answered; `...` stands for anything.
+- A page with `<!-- continues: start.md -->` is typed in the folder that the other page leaves, with the service running.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx2
+
+from servers import environment, free_port
+
+PORT = 8000
+START_SECONDS = 60
+VARIABLES = ("AUTH", "JSON")
+BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONTINUES = re.compile(r"^<!-- continues: (\S+) -->$", re.MULTILINE)
+STEP = re.compile(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
+SERVE = re.compile(r"^mm serve(.*?) &$")
+
+
+class Block(NamedTuple):
+    """A block of code; `title` is the name of a file."""
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    """The blocks of code of a page, in their order."""
+    return [Block(language, title, text) for language, title, text in BLOCK.findall(page)]
+
+
+def steps(transcript: str) -> list[tuple[str, str]]:
+    """What is typed, and what is answered."""
+    return [(command.replace("\n> ", "\n").strip(), answer.strip()) for command, answer in STEP.findall(transcript)]
+
+
+def is_answer(expected: str, answer: str) -> bool:
+    """Whether an answer is the expected one, in which `...` stands for anything."""
+    pattern = ".*".join(map(re.escape, expected.split("...")))
+    return re.fullmatch(pattern, answer.strip(), re.DOTALL) is not None
+
+
+class Terminal:
+    """A shell in a folder, which keeps its variables from one command to the next; `replaced` are texts of the pages."""
+
+    def __init__(self, folder: Path, replaced: Mapping[str, str] | None = None, **variables: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._replaced = {f":{PORT}": f":{self.port}", **(replaced or {})}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._shell = subprocess.Popen(
+            ["sh"],  # noqa: S607 -- whichever shell there is
+            cwd=folder,
+            env={**environment(port=self.port), "PATH": path, "COLUMNS": "120", **variables},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(AssertionError):
+            self.type('for job in $JOBS; do kill "$job"; wait "$job"; done')
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._shell.pid, signal.SIGKILL)
+        self._shell.communicate()
+
+    def type(self, command: str) -> tuple[int, str]:
+        """The exit code of a command, and what it printed."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        end = f"end-{uuid.uuid4().hex}"
+        self._shell.stdin.write(f"{self._here(command)}\nprintf '\\n%s %s\\n' {end} $?\n")
+        self._shell.stdin.flush()
+        lines = []
+        for line in self._shell.stdout:
+            if line.startswith(end):
+                return int(line.split()[1]), self._there("".join(lines))
+            lines.append(line)
+        raise AssertionError("".join(lines))
+
+    def read(self, page: str) -> None:
+        """Do what a page says; raises `AssertionError` where the answer is another."""
+        for block in blocks(page):
+            if block.title:
+                path = self.folder / block.title
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(self._here(block.text))
+            elif block.language == "console":
+                for command, expected in steps(block.text):
+                    self._check(command, expected)
+
+    def serve(self, options: str = "") -> None:
+        """Start the service in the background."""
+        code, said = self.type(f"mm serve{options} >serve.log 2>&1 & JOBS=$!")
+        assert code == 0, said
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx2.HTTPError):
+                httpx2.get(f"http://127.0.0.1:{self.port}/readyz").raise_for_status()
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "serve.log").read_text())
+
+    def _check(self, command: str, expected: str) -> None:
+        if served := SERVE.match(command):
+            self.serve(served[1])
+            return
+        code, answer = self.type(command)
+        assert is_answer(expected, answer), f"$ {command}\n{answer.strip()}\n--- expected:\n{expected}"
+        assert code == 0 or expected, f"$ {command}: exit {code}"
+
+    def _here(self, text: str) -> str:
+        for name, value in self._replaced.items():
+            text = text.replace(name, value)
+        return text
+
+    def _there(self, text: str) -> str:
+        for name, value in self._replaced.items():
+            text = text.replace(value, name)
+        return text
+
+
+@contextlib.contextmanager
+def terminal_after(left: Path, variables: Mapping[str, str], folder: Path, **options: object) -> Iterator[Terminal]:
+    """A terminal in a copy of the folder that a page has left, with its variables and the service running."""
+    shutil.copytree(left, folder, dirs_exist_ok=True)
+    with Terminal(folder, **variables, **options) as terminal:
+        terminal.serve()
+        yield terminal
