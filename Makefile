@@ -3,13 +3,14 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/installed
+DOCS := .venv-docs
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
 # Plugins that a quick run has no use for: each costs a part of a second to load.
 QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov)
 
-.PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench openapi migration lock
+.PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench docs openapi migration lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -53,8 +54,12 @@ proof: $(STAMP) ## Make faults and attacks for half an hour, and print what was 
 bench: $(STAMP) ## Measure beside a naive twin, the limit and peers; ROWS=10000000 for the claim
 	$(BIN)/python -m benchmarks $(ARGS)
 
-openapi: $(STAMP) ## Write docs/openapi.json, which a test holds fresh
+docs: $(DOCS)/installed ## Make the site of the documentation in .site/site; it needs no other host
+	$(DOCS)/bin/python docs/build.py
+
+openapi: $(STAMP) ## Write docs/openapi.json and the tables of docs/reference, which tests hold fresh
 	$(BIN)/mm openapi > docs/openapi.json
+	$(BIN)/python docs/tables.py
 
 migration: $(STAMP) ## Write a migration from the models: make migration NAME=add_location
 	@$(BIN)/python -m machine_monitor.database.schema.autogenerate $(NAME)
@@ -63,6 +68,7 @@ lock: ## Write the locks from pyproject.toml with uv; ARGS=--upgrade takes the n
 	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements-dev.lock --group dev
 	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock --constraint requirements-dev.lock
 	$(COMPILE) frontend/node.in $(ARGS) --output-file frontend/node.lock
+	$(COMPILE) --group docs $(ARGS) --output-file docs/requirements.lock
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -75,5 +81,15 @@ else
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+endif
+	@touch $@
+
+$(DOCS)/installed: docs/requirements.lock
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python $(PYTHON) $(DOCS)
+	uv pip sync --quiet --python $(DOCS)/bin/python --require-hashes docs/requirements.lock
+else
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --require-hashes --requirement docs/requirements.lock
 endif
 	@touch $@

@@ -30,7 +30,7 @@ PYTHON = README.split("```python\n")[1].split("```")[0]
 PAGES = [*(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")), *sorted(DOCS.glob("**/*.md"))]
 # Variables of other programs, or of the test suite.
 FOREIGN_NAMES = {"MM_TEST_CHROMIUM", "MM_TEST_DATABASE_URL", "MM_API"}
-MAX_LINE = 120
+MAX_LINE = 100
 
 
 def named(page: Path) -> str:
@@ -157,6 +157,12 @@ def test_the_pictures_of_the_readme_are_there_and_light():
     pictures = re.findall(r'src="([^"]+\.png)"', README)
     assert len(pictures) >= 2
     assert {path: size for path in pictures if not 0 < (size := (ROOT / path).stat().st_size) < 150_000} == {}
+
+
+def test_the_drawings_are_fresh():
+    drawn = runpy.run_path(str(DOCS / "internals/drawings.py"))
+    made = {f"{name}.svg": drawn["svg"](drawing) for name, drawing in drawn["DRAWINGS"].items()}
+    assert {path.name: path.read_text() for path in (DOCS / "internals").glob("*.svg")} == made, "run drawings.py"
 
 
 # The README's program

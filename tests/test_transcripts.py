@@ -1,15 +1,20 @@
 """What the pages of the documentation show is what happens: each is typed in a shell, in a folder of its own."""
 
 import shutil
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from machine_monitor.database import addresses
 from transcripts import CONTINUES, VARIABLES, Terminal, blocks, is_answer, steps, terminal_after
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 START = "start.md"
+POSTGRESQL = "postgresql://machines:secret@localhost/machines"
 PAGES = sorted(
     page.relative_to(DOCS).as_posix()
     for page in DOCS.glob("**/*.md")
@@ -27,32 +32,38 @@ def started(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """The folder that the page about the first start leaves, and the variables of its shell."""
     folder = tmp_path_factory.mktemp("start")
     with Terminal(folder) as terminal:
-        terminal.read((DOCS / START).read_text())
+        terminal.read(DOCS / START)
         variables = {name: terminal.type(f'printf %s "${name}"')[1].rstrip("\n") for name in VARIABLES}
     return folder, variables
 
 
 @pytest.fixture
-def replaced(request) -> dict[str, str]:
-    """What stands in the pages for an address of this machine."""
-    del request
-    return {}
+def postgresql(postgresql_url) -> Iterator[dict[str, str]]:
+    """An empty database in place of the one that the pages name."""
+    name = f"mm_docs_{uuid.uuid4().hex[:8]}"
+    url = addresses.parse(postgresql_url)
+    with psycopg.connect(url.conninfo, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        made = url.url.set(database=name, drivername="postgresql").render_as_string(hide_password=False)
+        yield {POSTGRESQL: made}
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_the_readme_is_what_happens(tmp_path):
     with Terminal(tmp_path) as terminal:
-        terminal.read((ROOT / "README.md").read_text())
+        terminal.read(ROOT / "README.md")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != START])
-def test_a_page_is_what_happens(started, tmp_path, page):
+def test_a_page_is_what_happens(request, started, tmp_path, page):
     text = (DOCS / page).read_text()
+    replaced = request.getfixturevalue("postgresql") if POSTGRESQL in text else {}
     if CONTINUES.search(text):
-        with terminal_after(*started, tmp_path / "site") as terminal:
-            terminal.read(text)
+        with terminal_after(*started, tmp_path / "site", replaced) as terminal:
+            terminal.read(DOCS / page)
     else:
-        with Terminal(tmp_path) as terminal:
-            terminal.read(text)
+        with Terminal(tmp_path, replaced) as terminal:
+            terminal.read(DOCS / page)
 
 
 @pytest.mark.usefixtures("started")

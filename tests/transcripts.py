@@ -2,6 +2,7 @@
 
 - A block with a title, ```python title="follow.py", is a file that the reader saves.
 - A block ```console holds what the reader types after `$ ` (and `> `), and what is answered; `...` stands for anything.
+- `<!-- takes: explain.py from other.md -->` is for a file that another page shows.
 - A page with `<!-- continues: start.md -->` is typed in the folder that the other page leaves, with the service running.
 """
 
@@ -27,6 +28,7 @@ START_SECONDS = 60
 VARIABLES = ("AUTH", "JSON")
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONTINUES = re.compile(r"^<!-- continues: (\S+) -->$", re.MULTILINE)
+TAKES = re.compile(r"^<!-- takes: (\S+) from (\S+) -->$", re.MULTILINE)
 STEP = re.compile(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
 SERVE = re.compile(r"^mm serve(.*?) &$")
 
@@ -98,16 +100,23 @@ class Terminal:
             lines.append(line)
         raise AssertionError("".join(lines))
 
-    def read(self, page: str) -> None:
+    def read(self, page: Path) -> None:
         """Do what a page says; raises `AssertionError` where the answer is another."""
-        for block in blocks(page):
+        text = page.read_text()
+        for name, other in TAKES.findall(text):
+            (block,) = [block for block in blocks((page.parent / other).read_text()) if block.title == name]
+            self._save(block)
+        for block in blocks(text):
             if block.title:
-                path = self.folder / block.title
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(self._here(block.text))
+                self._save(block)
             elif block.language == "console":
                 for command, expected in steps(block.text):
                     self._check(command, expected)
+
+    def _save(self, block: Block) -> None:
+        path = self.folder / block.title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._here(block.text))
 
     def serve(self, options: str = "") -> None:
         """Start the service in the background."""
@@ -141,9 +150,11 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal_after(left: Path, variables: Mapping[str, str], folder: Path, **options: object) -> Iterator[Terminal]:
+def terminal_after(
+    left: Path, variables: Mapping[str, str], folder: Path, replaced: Mapping[str, str]
+) -> Iterator[Terminal]:
     """A terminal in a copy of the folder that a page has left, with its variables and the service running."""
     shutil.copytree(left, folder, dirs_exist_ok=True)
-    with Terminal(folder, **variables, **options) as terminal:
+    with Terminal(folder, replaced, **variables) as terminal:
         terminal.serve()
         yield terminal
