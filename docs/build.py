@@ -11,7 +11,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".site"
-PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "frontend/README.md", "benchmarks/README.md")
+PAGES = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "frontend/README.md",
+    "benchmarks/README.md",
+)
 # Files beside pages that pages show or link to.
 SHOWN = ("benchmarks/latency.svg",)
 SUFFIXES = {".md", ".svg", ".png", ".json"}

@@ -39,11 +39,12 @@ def named(page: Path) -> str:
 
 def rows(page: str) -> set[str]:
     """The codes in the first cells of a page's tables."""
-    return {code for line in re.findall(r"^\| (.*) \|$", (DOCS / page).read_text(), re.MULTILINE) for code in first(line)}
+    lines = re.findall(r"^\| (.*) \|$", (DOCS / page).read_text(), re.MULTILINE)
+    return {code for line in lines for code in first(line)}
 
 
 def first(line: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", line.split(" | ")[0])
+    return re.findall(r"`([^`]+)`", line.split(" | ", maxsplit=1)[0])
 
 
 def known_commands() -> dict[str, set[str]]:
@@ -119,9 +120,10 @@ def test_the_names_on_a_page_exist(page):
     assert settings <= {f"MM_{name.upper()}" for name in Settings.model_fields}
     known = known_commands()
     for typed in re.findall(r"(?:^\$ |^|`|bin/|\()mm ((?:[a-z]+ ?)+[^`\n|)]*)", text, re.MULTILINE):
-        name = next((" ".join(typed.split()[:count]) for count in (2, 1) if " ".join(typed.split()[:count]) in known), "")
+        words = typed.split()
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), "")
         # `mm token` alone is a group of commands.
-        assert name or typed.split()[0] in {"user", "token"}, typed
+        assert name or words[0] in {"user", "token"}, typed
         options = set(re.findall(r"(?<=\s)--[a-z-]+", typed.split(" #")[0].split(" --port")[0]))
         assert not name or options <= known[name], typed
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -134,7 +136,9 @@ def test_the_links_of_a_page_lead_somewhere(page):
 
 
 def test_links_and_anchors_are_read_as_github_reads_them(tmp_path):
-    text = "# A `b` c?\n\n## A b c\n\n[x](y.md#z) `[no](no.md)` ![p](p.png)\n```\n[n](n.md)\n# no\n```\n<img src=\"q.png\">"
+    text = (
+        '# A `b` c?\n\n## A b c\n\n[x](y.md#z) `[no](no.md)` ![p](p.png)\n```\n[n](n.md)\n# no\n```\n<img src="q.png">'
+    )
     assert [*links(text)] == ["y.md#z", "p.png", "q.png"]
     assert anchors(text) == {"a-b-c", "a-b-c-1"}
     page = tmp_path / "page.md"

@@ -1,9 +1,9 @@
 """Pages of the documentation, executed: their files are written, their commands typed, their answers compared.
 
 - A block with a title, ```python title="follow.py", is a file that the reader saves.
-- A block ```console holds what the reader types after `$ ` (and `> `), and what is answered; `...` stands for anything.
+- A block ```console holds what the reader types after `$ ` (and `> `), and what is answered. `...` is anything.
 - `<!-- takes: explain.py from other.md -->` is for a file that another page shows.
-- A page with `<!-- continues: start.md -->` is typed in the folder that the other page leaves, with the service running.
+- A page with `<!-- continues: start.md -->` is typed in the folder that the other page leaves, beside its service.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def is_answer(expected: str, answer: str) -> bool:
 
 
 class Terminal:
-    """A shell in a folder, which keeps its variables from one command to the next; `replaced` are texts of the pages."""
+    """A shell in a folder; it keeps its variables. `replaced` are texts of the pages, and what stands for them here."""
 
     def __init__(self, folder: Path, replaced: Mapping[str, str] | None = None, **variables: str) -> None:
         self.folder = folder

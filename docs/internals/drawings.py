@@ -83,14 +83,17 @@ class Drawing(NamedTuple):
 
 def svg(drawing: Drawing) -> str:
     """The drawing as SVG."""
-    right = max([(box.x + box.wide) * COLUMN for box in drawing.boxes.values()] + [_end(note) for note in drawing.notes])
+    right = max(
+        [(box.x + box.wide) * COLUMN for box in drawing.boxes.values()] + [_end(note) for note in drawing.notes]
+    )
     bottom = max(
         [box.y * ROW + box.high for box in drawing.boxes.values()] + [note.y * ROW + LINE for note in drawing.notes]
     )
     width, height = round(right + 2 * MARGIN), round(bottom + 2 * MARGIN)
+    view = f'viewBox="0 0 {width} {height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="img"><title>{escape(drawing.title)}</title>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {view} role="img">',
+        f"<title>{escape(drawing.title)}</title>",
         f"<style>{STYLE}\n</style>",
         f'<rect class="ground" width="{width}" height="{height}"/>',
         *(part for box in drawing.boxes.values() for part in _box(box)),
@@ -166,9 +169,13 @@ DRAWINGS = {
             "seconds": Box(0, 1, 34, "seconds since 1970\n32 bits", "key"),
             "fraction": Box(34, 1, 12, "fraction?\n1 bit"),
             "id": Box(46, 1, 30, "id of the log\n30 bits"),
-            "a": Box(0, 5.4, 76, "1752040800 | 0 | 3      2025-07-09 06:00:00     a whole second: ids in order", code=True),
+            "a": Box(
+                0, 5.4, 76, "1752040800 | 0 | 3      2025-07-09 06:00:00     a whole second: ids in order", code=True
+            ),
             "b": Box(0, 7.2, 76, "1752040799 | 1 | 2      2025-07-09 05:59:59.7   one bucket,", "stop", code=True),
-            "c": Box(0, 8.6, 76, "1752040799 | 1 | 1      2025-07-09 05:59:59.2   sorted at the end", "stop", code=True),
+            "c": Box(
+                0, 8.6, 76, "1752040799 | 1 | 1      2025-07-09 05:59:59.2   sorted at the end", "stop", code=True
+            ),
             "d": Box(0, 10.4, 76, "1751436600 | 0 | 4      2025-07-02 06:10:00     written last, older", code=True),
         },
         [],
