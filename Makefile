@@ -3,13 +3,14 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/installed
+DOCS := .venv-docs
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
 # Disable the plugins that a quick run does not need: each takes a fraction of a second to load.
 QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov)
 
-.PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench openapi migration lock
+.PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench docs openapi migration lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -53,8 +54,12 @@ proof: $(STAMP) ## Run the fault and attack tests at full length (half an hour) 
 bench: $(STAMP) ## Benchmark against a naive app, a theoretical limit and other frameworks; ROWS=10000000 for the published run
 	$(BIN)/python -m benchmarks $(ARGS)
 
-openapi: $(STAMP) ## Write docs/openapi.json; a test fails if it is out of date
+docs: $(DOCS)/installed ## Make the site of the documentation in .site/site; it needs no other host
+	$(DOCS)/bin/python docs/build.py
+
+openapi: $(STAMP) ## Write docs/openapi.json and the tables of docs/reference, which tests hold fresh
 	$(BIN)/mm openapi > docs/openapi.json
+	$(BIN)/python docs/tables.py
 
 migration: $(STAMP) ## Generate a migration from the changed models: make migration NAME=add_location
 	@$(BIN)/python -m machine_monitor.database.schema.autogenerate $(NAME)
@@ -63,6 +68,7 @@ lock: ## Update the lock files from pyproject.toml with uv; ARGS=--upgrade selec
 	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements-dev.lock --group dev
 	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock --constraint requirements-dev.lock
 	$(COMPILE) frontend/node.in $(ARGS) --output-file frontend/node.lock
+	$(COMPILE) --group docs $(ARGS) --output-file docs/requirements.lock
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -75,5 +81,15 @@ else
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+endif
+	@touch $@
+
+$(DOCS)/installed: docs/requirements.lock
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python $(PYTHON) $(DOCS)
+	uv pip sync --quiet --python $(DOCS)/bin/python --require-hashes docs/requirements.lock
+else
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --require-hashes --requirement docs/requirements.lock
 endif
 	@touch $@

@@ -37,6 +37,7 @@ MAKE_TARGETS = {
     "migration",
     "bench",
     "console",
+    "docs",
     "proof",
 }
 # URLs of package registries, options that contain one, and absolute paths of a developer's machine.
@@ -63,16 +64,17 @@ def pins(name: str) -> dict[str, tuple[str, set[str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "docs/requirements.lock"])
 def test_every_pin_of_a_lock_has_a_hash(name):
     assert [pin for pin, (_, hashes) in pins(name).items() if not hashes] == []
 
 
 def test_locks_satisfy_the_requirements_of_pyproject():
     project = tomllib.loads(text("pyproject.toml"))
-    runtime, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    runtime, dev, docs = map(pins, ("requirements.lock", "requirements-dev.lock", "docs/requirements.lock"))
     for lock, wanted in (
         (runtime, project["project"]["dependencies"]),
+        (docs, project["dependency-groups"]["docs"]),
         (dev, project["dependency-groups"]["dev"] + project["build-system"]["requires"]),
     ):
         for requirement in map(Requirement, wanted):

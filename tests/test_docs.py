@@ -1,21 +1,19 @@
-"""The documentation is correct: its tables match the code, and the examples of the README are executed."""
+"""What the documents say is what there is: tables, names, links, pictures. `test_transcripts.py` types the examples."""
 
 import asyncio
-import contextlib
 import json
-import os
 import re
-import shutil
+import runpy
 import subprocess
 import sys
-import time
+import tomllib
 from pathlib import Path
 
-import httpx2
 import pytest
 from typer.main import get_command
 
 from conftest import serving
+from links import anchors, dead_links, links
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import metrics
 from machine_monitor.cli.main import app as commands
@@ -26,50 +24,59 @@ from machine_monitor.query.language.operators import OPERATORS
 from machine_monitor.suggestions import PROTOTYPE_FIELDS
 
 ROOT = Path(__file__).parents[1]
-REFERENCE = (ROOT / "docs/reference.md").read_text()
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 PYTHON = README.split("```python\n")[1].split("```")[0]
+PAGES = [*(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")), *sorted(DOCS.glob("**/*.md"))]
+# Variables of other programs, or of the test suite.
+FOREIGN_NAMES = {"MM_TEST_CHROMIUM", "MM_TEST_DATABASE_URL", "MM_API"}
+MAX_LINE = 100
 
 
-def rows(title):
-    """Return the cells of the reference table whose header starts with `title`."""
-    table = REFERENCE[REFERENCE.index(f"| {title} |") :].split("\n\n")[0]
-    return [[cell.strip(" `") for cell in row.strip("|").split(" | ")] for row in table.splitlines()[2:]]
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
-def test_the_operators_are_those_documented():
-    documented = {name: (sentence, kinds) for name, sentence, kinds in rows("operator")}
-    assert documented == {
-        operator.name: (operator.sentence.strip("`"), ", ".join(sorted(operator.kinds)))
-        for operator in OPERATORS.values()
-        if operator.name
+def rows(page: str) -> set[str]:
+    """The codes in the first cells of a page's tables."""
+    lines = re.findall(r"^\| (.*) \|$", (DOCS / page).read_text(), re.MULTILINE)
+    return {code for line in lines for code in first(line)}
+
+
+def first(line: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", line.split(" | ", maxsplit=1)[0])
+
+
+def known_commands() -> dict[str, set[str]]:
+    """Every command, with its options."""
+    found = {}
+    for name, command in get_command(commands).commands.items():
+        below = getattr(command, "commands", None)
+        for words, one in [(name, command)] if below is None else [(f"{name} {sub}", below[sub]) for sub in below]:
+            found[words] = {option for parameter in one.params for option in parameter.opts} | {"--help"}
+    return found
+
+
+# Tables
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "reference").glob("*.md")), ids=named)
+def test_the_tables_of_the_reference_are_fresh(page):
+    tables = runpy.run_path(str(DOCS / "tables.py"))
+    assert page.read_text() == tables["refreshed"](page.read_text()), "run `make openapi`"
+
+
+def test_the_reference_lists_what_there_is():
+    assert {f"MM_{name.upper()}" for name in Settings.model_fields} <= rows("reference/settings.md")
+    assert {f"field__{name}=value" for name in OPERATORS if name} <= rows("reference/operators.md")
+    assert {f"mm {name}" for name in known_commands()} == {
+        re.sub(r"( [A-Z_]+)+$", "", row) for row in rows("reference/commands.md") if row.startswith("mm ")
     }
-
-
-def test_the_problems_are_those_documented():
-    assert {(int(status), code, title) for status, code, title in rows("status")} == {
-        (problem.status, code, problem.title) for code, problem in PROBLEMS.items()
-    }
-
-
-def test_the_settings_are_those_documented():
-    documented = {name: description for name, _, description in rows("setting")}
-    assert documented == {f"MM_{name.upper()}": info.description for name, info in Settings.model_fields.items()}
-
-
-def test_the_metrics_are_those_documented():
-    families = metrics.REGISTRY.collect()
+    families = metrics.OURS.collect()
     counted = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
-    assert {name for name, *_ in rows("metric")} == counted
-
-
-def test_the_commands_are_those_documented():
-    known = {
-        f"mm {' '.join([name, *below])}"
-        for name, command in get_command(commands).commands.items()
-        for below in ([[sub] for sub in command.commands] if hasattr(command, "commands") else [[]])
-    }
-    assert {command.strip("`") for command, _ in rows("command")} == known
+    assert counted <= rows("reference/metrics.md")
+    problems = (DOCS / "reference/problems.md").read_text()
+    assert set(re.findall(r"^\| \d{3} \| `([a-z-]+)` \|", problems, re.MULTILINE)) == set(PROBLEMS)
 
 
 def test_the_openapi_document_is_up_to_date():
@@ -84,54 +91,85 @@ def test_every_operation_is_named_by_its_function():
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names)
 
 
-def test_the_pictures_of_the_readme_exist_and_are_small():
+def test_the_prototype_s_fields_are_those_documented():
+    page = (ROOT / "docs/prototype.md").read_text()
+    found = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
+    documented = {name: tuple(filter(None, fields)) for name, *fields in found}
+    assert documented == PROTOTYPE_FIELDS
+
+
+def test_the_places_of_the_console_are_those_documented():
+    places = re.findall(r"^  \w+: '(/[^']*)',", (ROOT / "frontend/src/router/routes.ts").read_text(), re.MULTILINE)
+    documented = re.findall(r"`/ui(/[^`?#]*)", (DOCS / "console.md").read_text())
+    assert [place for place in documented if place not in places] == []
+    assert len(places) > 20
+
+
+def test_the_changelog_begins_with_this_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.search(r"^## \[?([\w.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
+
+
+# Names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_names_on_a_page_exist(page):
+    text = page.read_text()
+    settings = set(re.findall(r"\bMM_[A-Z_]*[A-Z]\b", text)) - FOREIGN_NAMES
+    assert settings <= {f"MM_{name.upper()}" for name in Settings.model_fields}
+    known = known_commands()
+    for typed in re.findall(r"(?:^\$ |^|`|bin/|\()mm ((?:[a-z]+ ?)+[^`\n|)]*)", text, re.MULTILINE):
+        words = typed.split()
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), "")
+        # `mm token` alone is a group of commands.
+        assert name or words[0] in {"user", "token"}, typed
+        options = set(re.findall(r"(?<=\s)--[a-z-]+", typed.split(" #")[0].split(" --port")[0]))
+        assert not name or options <= known[name], typed
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_links_of_a_page_lead_somewhere(page):
+    assert dead_links(page, ROOT) == []
+
+
+def test_links_and_anchors_are_read_as_github_reads_them(tmp_path):
+    text = (
+        '# A `b` c?\n\n## A b c\n\n[x](y.md#z) `[no](no.md)` ![p](p.png)\n```\n[n](n.md)\n# no\n```\n<img src="q.png">'
+    )
+    assert [*links(text)] == ["y.md#z", "p.png", "q.png"]
+    assert anchors(text) == {"a-b-c", "a-b-c-1"}
+    page = tmp_path / "page.md"
+    page.write_text("# One\n[a](#one) [b](#two) [c](page.md#one) [d](gone.md) [e](https://example.com) [f](../x)")
+    assert dead_links(page, tmp_path) == ["#two", "gone.md", "../x"]
+
+
+def test_every_page_is_listed():
+    listed = {(DOCS / link.partition("#")[0]).resolve() for link in links((DOCS / "README.md").read_text())}
+    assert [named(page) for page in DOCS.glob("**/*.md") if page not in listed and page != DOCS / "README.md"] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent != ROOT or page.name == "README.md"], ids=named)
+def test_the_lines_of_prose_are_short(page):
+    prose = re.sub(r"^```.*?^```\s*$|^\|.*$|^<img.*$|\]\([^)]*\)", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in prose.splitlines() if len(line) > MAX_LINE] == []
+
+
+def test_the_pictures_of_the_readme_are_there_and_light():
     pictures = re.findall(r'src="([^"]+\.png)"', README)
     assert len(pictures) >= 2
     assert {path: size for path in pictures if not 0 < (size := (ROOT / path).stat().st_size) < 150_000} == {}
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the transcript of the README uses")
-@pytest.mark.slow
-def test_the_transcript_of_the_readme_is_correct(tmp_path, unused_tcp_port):
-    transcript = README.split("```console\n")[1].split("```")[0].replace("\\\n>", " ")
-    steps = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", transcript, re.MULTILINE)
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
-    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
-    serving = [sys.executable, "-m", "machine_monitor.cli.main", "serve", "--port", str(unused_tcp_port)]
-    with contextlib.ExitStack() as stack:
-        for command, expected in steps:
-            if command == "mm serve &":
-                server = stack.enter_context(subprocess.Popen(serving, cwd=tmp_path, env=variables))
-                stack.callback(server.terminate)
-                wait(f"http://127.0.0.1:{unused_tcp_port}/readyz")
-                continue
-            name = re.match(r"(\w+)=", command)
-            # Carry variables over to the next command.
-            typed = f'{command}; printf %s "${name[1]}"' if name else command.replace(":8000/", f":{unused_tcp_port}/")
-            shell = subprocess.run(
-                ["sh", "-c", typed],  # noqa: S607 -- the one on the PATH
-                cwd=tmp_path,
-                env=variables,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            if name:
-                variables[name[1]] = shell.stdout
-                continue
-            pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
-            assert re.fullmatch(pattern, shell.stdout.strip(), re.DOTALL), shell.stdout
+def test_the_drawings_are_fresh():
+    drawn = runpy.run_path(str(DOCS / "internals/drawings.py"))
+    made = {f"{name}.svg": drawn["svg"](drawing) for name, drawing in drawn["DRAWINGS"].items()}
+    assert {path.name: path.read_text() for path in (DOCS / "internals").glob("*.svg")} == made, "run drawings.py"
 
 
-def wait(address):
-    for _ in range(150):
-        try:
-            httpx2.get(address).raise_for_status()
-        except httpx2.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server does not respond")
+# The README's program
 
 
 async def test_the_python_example_of_the_readme_works(database_url, tmp_path):
@@ -148,10 +186,3 @@ async def test_the_python_example_of_the_readme_works(database_url, tmp_path):
     run = await asyncio.to_thread(subprocess.run, command, **options)
     assert [json.loads(line) for line in run.stdout.splitlines()] == listed
     assert len(listed) == 2
-
-
-def test_the_fields_of_the_prototype_are_those_documented():
-    page = (ROOT / "docs/prototype.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
-    documented = {name: tuple(filter(None, fields)) for name, *fields in rows}
-    assert documented == PROTOTYPE_FIELDS

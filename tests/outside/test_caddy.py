@@ -1,5 +1,6 @@
-"""The service behind Caddy, with the Caddyfile of Docker Compose: TLS with Caddy's own certificate authority."""
+"""The service behind Caddy, with the Caddyfiles of Docker Compose and of the docs: TLS by Caddy's own authority."""
 
+import re
 import shutil
 import ssl
 import subprocess
@@ -12,16 +13,18 @@ import httpx2
 import pytest
 
 from servers import Service, environment, free_port
+from transcripts import blocks
 
 pytestmark = [
     pytest.mark.outside,
     pytest.mark.skipif(shutil.which("caddy") is None, reason="needs Caddy: apt-get install caddy"),
 ]
 
-CADDYFILE = Path(__file__).parents[2] / "Caddyfile"
+ROOT = Path(__file__).parents[2]
+PUBLIC = "machines.example.com"
 START_SECONDS = 30
-# Unprivileged ports, no admin API, and no certificate in the trust store of the system.
-OPTIONS = "{{\n\thttp_port {http}\n\thttps_port {https}\n\tadmin off\n\tskip_install_trust\n}}\n"
+# Ports that need no root, no administration by network, and no certificate in the system's own store.
+OPTIONS = "{{\n\thttp_port {http}\n\thttps_port {https}\n\tadmin off\n\tskip_install_trust\n\tlocal_certs\n}}\n"
 
 
 class Proxy(NamedTuple):
@@ -30,39 +33,48 @@ class Proxy(NamedTuple):
     http: int
     https: int
     trusted: ssl.SSLContext
+    name: str
 
     def get(self, path: str) -> httpx2.Response:
         """Send a request over TLS, as a client that trusts Caddy's certificate authority."""
         with httpx2.Client(base_url=f"https://127.0.0.1:{self.https}", verify=self.trusted) as client:
-            return client.get(path, headers={"Host": "localhost"}, extensions={"sni_hostname": "localhost"})
+            return client.get(path, headers={"Host": self.name}, extensions={"sni_hostname": self.name})
 
 
-@pytest.fixture
-def proxy(tmp_path, sqlite_database_url) -> Iterator[Proxy]:
-    """Caddy with our Caddyfile, in front of a service that trusts it as proxy."""
-    http, https = free_port(), free_port()
-    with Service(tmp_path, database_url=sqlite_database_url) as service:
+def caddyfile(name: str) -> str:
+    """The Caddyfile for a name: that of Docker Compose, or the one that the documentation shows for a public name."""
+    if name != PUBLIC:
+        return (ROOT / "Caddyfile").read_text()
+    (block,) = [block for block in blocks((ROOT / "docs/run/deploy.md").read_text()) if block.title == "Caddyfile"]
+    return block.text
+
+
+@pytest.fixture(params=["localhost", PUBLIC])
+def proxy(request, tmp_path, sqlite_database_url) -> Iterator[Proxy]:
+    """Caddy, started with a Caddyfile, before a service that trusts it."""
+    http, https, name = free_port(), free_port(), request.param
+    with Service(tmp_path, database_url=sqlite_database_url, allowed_hosts=PUBLIC) as service:
         options = OPTIONS.format(http=http, https=https)
         configured = tmp_path / "Caddyfile"
-        configured.write_text(options + CADDYFILE.read_text().replace("app:8000", f"127.0.0.1:{service.port}"))
-        variables = environment() | {"CONSOLE_NAME": "localhost", "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
+        configured.write_text(options + re.sub(r"\S+:8000", f"127.0.0.1:{service.port}", caddyfile(name)))
+        variables = environment() | {"CONSOLE_NAME": name, "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
         command = ["caddy", "run", "--config", str(configured), "--adapter", "caddyfile"]
         log = tmp_path / "caddy.log"
         with log.open("w") as opened, subprocess.Popen(command, env=variables, stderr=opened) as running:
             try:
-                yield Proxy(http, https, wait_until_ready(tmp_path, https, log))
+                yield Proxy(http, https, wait_until_ready(tmp_path, https, log, name), name)
             finally:
                 running.terminate()
 
 
-def wait_until_ready(folder: Path, port: int, log: Path) -> ssl.SSLContext:
-    """Wait until Caddy responds; return a TLS context that trusts its certificate authority."""
+def wait_until_ready(folder: Path, port: int, log: Path, name: str) -> ssl.SSLContext:
+    """Wait until Caddy has made its authority and answers; what trusts that authority."""
     root = folder / "caddy/pki/authorities/local/root.crt"
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         try:
             trusted = ssl.create_default_context(cafile=root)
-            Proxy(0, port, trusted).get("/healthz")
+            Proxy(0, port, trusted, name).get("/healthz")
         except (OSError, httpx2.HTTPError):
             time.sleep(0.1)
         else:
@@ -78,7 +90,7 @@ def test_requests_over_tls_work_and_have_hsts(proxy):
     assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
-def test_plain_http_is_redirected_to_tls(proxy):
-    answer = httpx2.get(f"http://127.0.0.1:{proxy.http}/logs", headers={"Host": "localhost"})
+def test_plain_http_is_led_to_tls(proxy):
+    answer = httpx2.get(f"http://127.0.0.1:{proxy.http}/logs", headers={"Host": proxy.name})
     assert answer.status_code == 308
-    assert answer.headers["Location"].startswith("https://localhost")
+    assert answer.headers["Location"].startswith(f"https://{proxy.name}")

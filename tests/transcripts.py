@@ -1,0 +1,166 @@
+"""Pages of the documentation, executed: their files are written, their commands typed, their answers compared.
+
+- A block with a title, ```python title="follow.py", is a file that the reader saves.
+- A block ```console holds what the reader types after `$ ` (and `> `), and what is answered. `...` is anything.
+- `<!-- takes: explain.py from other.md -->` is for a file that another page shows.
+- A page with `<!-- continues: start.md -->` is typed in the folder that the other page leaves, beside its service.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import httpx2
+
+from servers import environment, free_port
+
+PORT = 8000
+START_SECONDS = 60
+LOG_SECONDS = 5
+VARIABLES = ("AUTH", "JSON")
+BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONTINUES = re.compile(r"^<!-- continues: (\S+) -->$", re.MULTILINE)
+TAKES = re.compile(r"^<!-- takes: (\S+) from (\S+) -->$", re.MULTILINE)
+STEP = re.compile(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
+SERVE = re.compile(r"^mm serve(?: >serve.log 2>&1)? &$")
+
+
+class Block(NamedTuple):
+    """A block of code; `title` is the name of a file."""
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    """The blocks of code of a page, in their order."""
+    return [Block(language, title, text) for language, title, text in BLOCK.findall(page)]
+
+
+def steps(transcript: str) -> list[tuple[str, str]]:
+    """What is typed, and what is answered."""
+    return [(command.replace("\n> ", "\n").strip(), answer.strip()) for command, answer in STEP.findall(transcript)]
+
+
+def is_answer(expected: str, answer: str) -> bool:
+    """Whether an answer is the expected one, in which `...` stands for anything."""
+    pattern = ".*".join(map(re.escape, expected.split("...")))
+    return re.fullmatch(pattern, answer.strip(), re.DOTALL) is not None
+
+
+class Terminal:
+    """A shell in a folder; it keeps its variables. `replaced` are texts of the pages, and what stands for them here."""
+
+    def __init__(self, folder: Path, replaced: Mapping[str, str] | None = None, **variables: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._replaced = {f":{PORT}": f":{self.port}", **(replaced or {})}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._shell = subprocess.Popen(
+            ["sh"],  # noqa: S607 -- whichever shell there is
+            cwd=folder,
+            env={**environment(port=self.port), "PATH": path, "COLUMNS": "120", **variables},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(AssertionError):
+            self.type('for job in $JOBS; do kill "$job"; wait "$job"; done')
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._shell.pid, signal.SIGKILL)
+        self._shell.communicate()
+
+    def type(self, command: str) -> tuple[int, str]:
+        """The exit code of a command, and what it printed."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        end = f"end-{uuid.uuid4().hex}"
+        self._shell.stdin.write(f"{self._here(command)}\nprintf '\\n%s %s\\n' {end} $?\n")
+        self._shell.stdin.flush()
+        lines = []
+        for line in self._shell.stdout:
+            if line.startswith(end):
+                return int(line.split()[1]), self._there("".join(lines))
+            lines.append(line)
+        raise AssertionError("".join(lines))
+
+    def read(self, page: Path) -> None:
+        """Do what a page says; raises `AssertionError` where the answer is another."""
+        text = page.read_text()
+        for name, other in TAKES.findall(text):
+            (block,) = [block for block in blocks((page.parent / other).read_text()) if block.title == name]
+            self._save(block)
+        for block in blocks(text):
+            if block.title:
+                self._save(block)
+            elif block.language == "console":
+                for command, expected in steps(block.text):
+                    self._check(command, expected)
+
+    def _save(self, block: Block) -> None:
+        path = self.folder / block.title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._here(block.text))
+
+    def serve(self) -> None:
+        """Start the service in the background."""
+        code, said = self.type("mm serve >serve.log 2>&1 & JOBS=$!")
+        assert code == 0, said
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx2.HTTPError):
+                httpx2.get(f"http://127.0.0.1:{self.port}/readyz").raise_for_status()
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "serve.log").read_text())
+
+    def _check(self, command: str, expected: str) -> None:
+        if SERVE.match(command):
+            self.serve()
+            return
+        code, answer = self.type(command)
+        # The service writes its log beside the answer, so perhaps a moment later.
+        end = time.monotonic() + LOG_SECONDS
+        while "serve.log" in command and not is_answer(expected, answer) and time.monotonic() < end:
+            time.sleep(0.1)
+            code, answer = self.type(command)
+        assert is_answer(expected, answer), f"$ {command}\n{answer.strip()}\n--- expected:\n{expected}"
+        assert code == 0 or expected, f"$ {command}: exit {code}"
+
+    def _here(self, text: str) -> str:
+        for name, value in self._replaced.items():
+            text = text.replace(name, value)
+        return text
+
+    def _there(self, text: str) -> str:
+        for name, value in self._replaced.items():
+            text = text.replace(value, name)
+        return text
+
+
+@contextlib.contextmanager
+def terminal_after(
+    left: Path, variables: Mapping[str, str], folder: Path, replaced: Mapping[str, str]
+) -> Iterator[Terminal]:
+    """A terminal in a copy of the folder that a page has left, with its variables and the service running."""
+    shutil.copytree(left, folder, dirs_exist_ok=True)
+    with Terminal(folder, replaced, **variables) as terminal:
+        terminal.serve()
+        yield terminal
