@@ -64,7 +64,7 @@ def problems() -> Iterator[Sequence[str]]:
 @table("metric", "type", "labels", "meaning")
 def prometheus() -> Iterator[Sequence[str]]:
     """Every metric."""
-    collectors = {id(found): found for found in metrics.OURS._names_to_collectors.values()}  # noqa: SLF001 -- labels are not public
+    collectors = {id(found): found for found in metrics.REGISTRY._names_to_collectors.values()}  # noqa: SLF001 -- labels are not public
     for found in collectors.values():
         (family,) = found.describe()
         name = f"{family.name}_total" if family.type == "counter" else family.name

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from machine_monitor.database import addresses
+from machine_monitor.database import database_urls
 from transcripts import CONTINUES, VARIABLES, Terminal, blocks, is_answer, steps, terminal_after
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def started(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 def postgresql(postgresql_url) -> Iterator[dict[str, str]]:
     """An empty database in place of the one that the pages name."""
     name = f"mm_docs_{uuid.uuid4().hex[:8]}"
-    url = addresses.parse(postgresql_url)
+    url = database_urls.parse(postgresql_url)
     with psycopg.connect(url.conninfo, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         made = url.url.set(database=name, drivername="postgresql").render_as_string(hide_password=False)
