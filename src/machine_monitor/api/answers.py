@@ -14,10 +14,10 @@ from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.services.idempotency import Answer
-from machine_monitor.services.records import Written
+from machine_monitor.services.records import WriteResult
 from machine_monitor.services.records.bulk import Outcome, Status
-from machine_monitor.services.records.preconditions import Conditions, etag
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.preconditions import Preconditions, etag
+from machine_monitor.services.records.storage import StoredRecord
 
 JSON = "application/json"
 STATUSES = get_args(Status)
@@ -49,20 +49,20 @@ def secret(document: Any, status: int = 200, location: str | None = None) -> Res
     return JSONResponse(document, status, headers)
 
 
-def record(stored: Stored, conditions: Conditions, selection: Selection) -> Response:
+def record(stored: StoredRecord, conditions: Preconditions, selection: Selection) -> Response:
     """One record with its ETag; 304 without it if the client has this version already.
 
     Not where anything is expanded: its changes do not change the version.
     """
-    conditions.check_current(stored)
+    conditions.check_if_match(stored)
     headers = {"ETag": etag(stored.version)}
     expand = selection[1]
-    if not expand and conditions.is_known(stored.version):
+    if not expand and conditions.matches_if_none_match(stored.version):
         return Response(status_code=304, headers=headers)
     return Response(stored.body, media_type=JSON, headers=headers)
 
 
-def written(path: str, result: Written) -> Response:
+def written(path: str, result: WriteResult) -> Response:
     """The record as it is after a write; 201 with its `Location` if it is new. `path` is that of its list."""
     return finished(of_written(path, result))
 
@@ -73,7 +73,7 @@ def finished(answer: Answer) -> Response:
     return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
-def of_written(path: str, result: Written) -> Answer:
+def of_written(path: str, result: WriteResult) -> Answer:
     """What `written` answers."""
     headers = {"ETag": etag(result.version)}
     if result.created:

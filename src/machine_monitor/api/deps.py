@@ -24,7 +24,7 @@ from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
-from machine_monitor.services.records.preconditions import Conditions
+from machine_monitor.services.records.preconditions import Preconditions
 from machine_monitor.services.tabular.exports import Format
 
 _TAG = re.compile(r'(?:W/)?"[^"]*"|\*')
@@ -52,10 +52,10 @@ def clock_of(request: Request) -> TimeContext:
     return TimeContext(request.app.state.settings.zone, instants.now())
 
 
-def conditions_of(request: Request) -> Conditions:
+def conditions_of(request: Request) -> Preconditions:
     """The request's If-Match and If-None-Match."""
     required = request.app.state.settings.require_if_match
-    return Conditions(_tags(request, "if-match"), _tags(request, "if-none-match"), required)
+    return Preconditions(_tags(request, "if-match"), _tags(request, "if-none-match"), required)
 
 
 def browser_of(request: Request) -> Browser:
@@ -119,7 +119,7 @@ def selection_of(resource: Resource) -> Any:
 
 Db = Annotated[Database, Depends(database_of)]
 Now = Annotated[TimeContext, Depends(clock_of)]
-Known = Annotated[Conditions, Depends(conditions_of)]
+Known = Annotated[Preconditions, Depends(conditions_of)]
 By = Annotated[Caller, Depends(caller_of)]
 There = Annotated[Browser, Depends(browser_of)]
 Sign = Annotated[Signing, Depends(signing_of)]

@@ -1,6 +1,6 @@
-"""What a field holds: the types that the schemas of all resources are made of, and the rules of their values.
+"""Field types of the schemas, with their validation rules.
 
-A `Kind` in the annotation is what the query engine reads; the validators are what a body must pass.
+The query engine reads the `Kind` in the annotation; Pydantic runs the validators on bodies.
 """
 
 import re
@@ -60,23 +60,23 @@ SQLModel.metadata.naming_convention = {
 
 
 class Schema(SQLModel):
-    """A body: JSON types are strict, and what is not known is refused."""
+    """Base of all schemas: strict JSON types, unknown fields are errors."""
 
-    # A PATCH says nothing of what it leaves out; rules between fields ask this.
+    # True for PATCH schemas, where an absent field means "unchanged". Validators across fields check this.
     partial: ClassVar[bool] = False
     max_bytes: ClassVar[int] = 1024 * 1024
 
     model_config = ConfigDict(strict=True, extra="forbid")  # ty: ignore[invalid-assignment] -- SQLModel narrows it to its own subtype
 
 
-def stored(kind: Kind, description: str, default: Any = PydanticUndefined, **options: Any) -> Any:
-    """A field that is a column of `kind` where its class is a table."""
+def kind_field(kind: Kind, description: str, default: Any = PydanticUndefined, **options: Any) -> Any:
+    """Declare a field of this kind; in a table class it becomes a column."""
     return Field(default=default, sa_type=kind.column_type, description=description, **options)
 
 
 def _storable(text: str) -> str:
     if _NOT_STORABLE.search(text):
-        code, message = "text", "A text has no NUL and no lone surrogate."
+        code, message = "text", "The text must not contain NUL characters or unpaired surrogates."
         raise PydanticCustomError(code, message)
     return text
 
@@ -85,14 +85,17 @@ def _machine_name(name: str) -> str:
     bad = "/" in name or name != name.strip() or name in (".", "..")
     if bad or _CONTROL.search(name):
         code = "machine_name"
-        message = "A machine's name has no '/', no control character and no blank at its ends, and is not '.' or '..'."
+        message = (
+            "A machine's name must not contain '/' or control characters, must not start or end with a space, "
+            "and must not be '.' or '..'."
+        )
         raise PydanticCustomError(code, message)
     return name
 
 
 def _composed_name(name: str) -> str:
     if len(unicodedata.normalize("NFC", name)) > MAX_NAME:
-        raise PydanticCustomError("machine_name", "A machine's name has at most 120 characters.")
+        raise PydanticCustomError("machine_name", "A machine's name must have at most 120 characters.")
     return _machine_name(name)
 
 
@@ -105,8 +108,8 @@ def _instant(value: object, info: ValidationInfo) -> datetime:
             return parse_instant(value, zone)
     except BadTime as error:
         code = "time"
-        raise PydanticCustomError(code, str(error)) from None  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
-    code, message = "time", "A time is a text, such as 2025-07-25T13:18:25Z."
+        raise PydanticCustomError(code, str(error)) from None  # ty: ignore[invalid-argument-type] -- our own message, not a template
+    code, message = "time", "Expected a time as text, such as 2025-07-25T13:18:25Z."
     raise PydanticCustomError(code, message)
 
 
@@ -120,14 +123,14 @@ def _attributes_patch(value: object) -> dict[str, Any]:
 
 def _checked_attributes(value: object, *, removable: bool) -> dict[str, Any]:
     code = "attributes"
-    # A patch may remove as many as it adds.
+    # No limit for a patch here: it may both add and remove keys. The merged object is checked later.
     if not isinstance(value, dict) or (len(value) > MAX_ATTRIBUTES and not removable):
-        message = f"Attributes are an object of at most {MAX_ATTRIBUTES} keys."
+        message = f"'attributes' must be an object with at most {MAX_ATTRIBUTES} keys."
         raise PydanticCustomError(code, message)
     for key, content in value.items():
         fault = _key_fault(key) or _content_fault(content, removable=removable)
         if fault:
-            raise PydanticCustomError(code, fault)  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
+            raise PydanticCustomError(code, fault)  # ty: ignore[invalid-argument-type] -- our own message, not a template
         if isinstance(content, str):
             _storable(content)
     return value
@@ -140,14 +143,12 @@ def _key_fault(key: str) -> str | None:
 
 def _content_fault(content: object, *, removable: bool) -> str | None:
     if isinstance(content, str):
-        return (
-            "A text among the attributes has at most 1,000 characters." if len(content) > MAX_ATTRIBUTE_TEXT else None
-        )
+        return "An attribute's text may have at most 1,000 characters." if len(content) > MAX_ATTRIBUTE_TEXT else None
     if isinstance(content, int) and not isinstance(content, bool) and abs(content) > MAX_INTEGER:
-        return "An integer has at most 53 bits."
+        return "An attribute's integer must be within ±9007199254740991 (53 bits)."
     if isinstance(content, int | float) or (content is None and removable):
         return None
-    return "A value among the attributes is a text, a number, true or false."
+    return "An attribute's value must be a text, a number, true or false."
 
 
 def _code(length: int) -> StringConstraints:
@@ -179,7 +180,7 @@ Name = Annotated[
     AfterValidator(_machine_name),
     AfterValidator(_storable),
 ]
-# A name that another record gives: composed otherwise, the same name may be up to four times as long.
+# A machine name in a reference. In decomposed Unicode form the same name can be up to four times as long.
 NamedMachine = Annotated[
     str,
     TEXT,

@@ -4,7 +4,7 @@ import textwrap
 from xml.sax.saxutils import escape
 
 from machine_monitor.query.schema import Selection
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.storage import StoredRecord
 
 # What a label says of a machine.
 SELECTION = Selection(("name", "sector", "serial_number"))
@@ -19,7 +19,7 @@ LARGEST, SMALLEST, NOTE = 8.0, 2.8, 3.2
 NAME_HEIGHT = CODE - 5
 
 
-def label(machine: Stored, base: str) -> bytes:
+def label(machine: StoredRecord, base: str) -> bytes:
     """An SVG of one label, black on white, that leads to the machine's page of the service at `base`.
 
     A long name is set smaller, and never cut short.

@@ -16,7 +16,7 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.audit.history import Author, changes_between
 from machine_monitor.services.records import validation
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.storage import StoredRecord
 
 # How long an operator may mend what is written.
 GRACE = timedelta(hours=24)
@@ -40,7 +40,7 @@ def check_new(resource: Resource, values: Mapping[str, Any], author: Author) -> 
         raise Forbidden(faults=[Fault(message, "forbidden", f"/{resource.author}")])
 
 
-def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], author: Author) -> None:
+def check_change(tx: Transaction, stored: StoredRecord, desired: Mapping[str, Any], author: Author) -> None:
     """Raise `Forbidden` unless the author may make the record what is desired; absent fields take their default."""
     if author.role >= Role.SUPERVISOR:
         return
@@ -50,7 +50,9 @@ def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], au
             "An operator edits logs of their own, within 24 hours of writing them; a lead also those of operators."
         )
     if stored.resource is MACHINES:
-        changed = changes_between(stored.shown, {**validation.defaults(MACHINES), **desired}).keys() - OF_LEADS
+        changed = (
+            changes_between(stored.writable_values, {**validation.defaults(MACHINES), **desired}).keys() - OF_LEADS
+        )
         message = "A lead changes 'comment' and 'in_service' of a machine, and nothing else."
         if changed:
             raise Forbidden(faults=[Fault(message, "forbidden", f"/{name}") for name in sorted(changed)])

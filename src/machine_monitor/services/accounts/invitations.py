@@ -13,7 +13,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault, Gone, invalid
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS
-from machine_monitor.models.accounts.signing_in import SetUp
+from machine_monitor.models.accounts.sign_in import SetUp
 from machine_monitor.models.accounts.tables import Invitation
 from machine_monitor.services import records
 from machine_monitor.services.accounts import codes, members, passwords, sessions
@@ -42,7 +42,7 @@ class InvitationLink:
 
 def invite(tx: Transaction, trigram: str) -> InvitationLink:
     """A link for a user, which replaces the one before; raises `NotFound`, or `Conflict` if the user is not active."""
-    stored = Target(USERS, trigram).find_living(tx)
+    stored = Target(USERS, trigram).find_or_fail(tx)
     if not stored.values["active"]:
         raise Conflict("This user is not active: switch the account on first.")
     tx.session.execute(delete(Invitation).where(col(Invitation.user) == stored.values["trigram"]))
@@ -87,11 +87,11 @@ def enrol(
 
 def put_user(tx: Transaction, trigram: str, given: dict[str, Any], author: Author) -> str:
     """Add a user, or change what is given of the one that is there; the trigram as it is stored."""
-    stored = storage.find(tx, USERS, USERS.unique_key_of(trigram), USERS.unique_by)
+    stored = storage.find(tx, USERS, USERS.unique_key_of(trigram), USERS.unique_column)
     if stored is not None:
-        values = validation.read(USERS.create, stored.shown | given).model_dump(mode="json")
-        return records.change(tx, stored, values, author).key
-    values = validation.read(USERS.create, {"trigram": trigram, **given}).model_dump(mode="json")
+        values = validation.validate(USERS.create, stored.writable_values | given).model_dump(mode="json")
+        return records.apply_values(tx, stored, values, author).key
+    values = validation.validate(USERS.create, {"trigram": trigram, **given}).model_dump(mode="json")
     return records.insert(tx, USERS, values, author).key
 
 
@@ -113,7 +113,7 @@ def _first_admin(tx: Transaction, body: SetUp, given: dict[str, Any]) -> str:
         raise Gone(USED)
     if body.trigram is None:
         raise invalid([Fault("The first admin needs a trigram.", "required", "/trigram")])
-    stored = storage.find(tx, USERS, USERS.unique_key_of(body.trigram), USERS.unique_by)
+    stored = storage.find(tx, USERS, USERS.unique_key_of(body.trigram), USERS.unique_column)
     trigram = body.trigram if stored is None else stored.values["trigram"]
     return put_user(tx, trigram, {**given, "role": "admin", "active": True}, Author("setup", trigram))
 

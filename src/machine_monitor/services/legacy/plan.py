@@ -11,7 +11,7 @@ from machine_monitor.services.audit import history
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import validation
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.storage import StoredRecord
 from machine_monitor.services.reports import Finding, Outcome, Report
 
 # What others name comes before what names it.
@@ -49,7 +49,7 @@ class Known(NamedTuple):
     """What the database holds of a legacy key."""
 
     imported: Import | None = None
-    stored: Stored | None = None
+    stored: StoredRecord | None = None
     edits: frozenset[Edit] = frozenset()
 
 
@@ -70,7 +70,7 @@ class Step:
 
     record: Record
     outcome: Outcome
-    stored: Stored | None = None
+    stored: StoredRecord | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     remembered: bool = True
     findings: tuple[Finding, ...] = ()
@@ -118,7 +118,7 @@ def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
 def decide(record: Record, known: Known, names: Names) -> Step:
     """The outcome of one record."""
     values, faults = _resolve(record, names)
-    if known.stored is not None and not known.stored.deleted:
+    if known.stored is not None and not known.stored.is_deleted:
         step = _compare(record, known, known.stored, values)
     elif known != Known():
         step = Step(record, "conflict", findings=(_conflict(record, None, "It was deleted here."),))
@@ -146,7 +146,7 @@ def _create(record: Record, values: Mapping[str, Any]) -> Step:
     return Step(record, "created", values=body.model_dump(mode="json"))
 
 
-def _compare(record: Record, known: Known, stored: Stored, values: Mapping[str, Any]) -> Step:
+def _compare(record: Record, known: Known, stored: StoredRecord, values: Mapping[str, Any]) -> Step:
     """The outcome of a record that is here already."""
     resource, imported = record.resource, known.imported
     differing = _differing(record, stored, values)
@@ -191,7 +191,7 @@ def _resolve(record: Record, names: Names) -> tuple[dict[str, Any], list[Finding
     return values, faults
 
 
-def _differing(record: Record, stored: Stored, values: Mapping[str, Any]) -> list[str]:
+def _differing(record: Record, stored: StoredRecord, values: Mapping[str, Any]) -> list[str]:
     """The fields in which a record differs from its file; what the file cannot say does not count."""
     if not record.declared:
         return []

@@ -85,7 +85,7 @@ def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: b
         with tx.engine.index.filling(tx.cursor, resource.name):
             for chunk in storage.chunks(tx, resource, WRITTEN_AT_ONCE):
                 if fold:
-                    storage.fold_again(tx, resource, chunk)
+                    storage.rewrite_folded_texts(tx, resource, chunk)
                 search_index.write(tx, [search_index.entry(tx, resource, *record) for record in chunk])
                 done += len(chunk)
                 if progress is not None:
