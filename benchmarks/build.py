@@ -27,8 +27,8 @@ from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.projections import maintenance
 from machine_monitor.services.records import references
-from machine_monitor.services.records.references import Names
-from machine_monitor.services.records.storage import New
+from machine_monitor.services.records.references import ReferenceCache
+from machine_monitor.services.records.storage import NewRecord
 
 BATCH = 10_000
 # Queries for the name and definition of each index on the tables that grow with the number of logs.
@@ -98,9 +98,11 @@ def _indexes_created_at_the_end(database: Database) -> Iterator[None]:
 
 def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: ChangeContext) -> None:
     """Insert a batch of logs, with history, search index and counters."""
-    names = Names()
-    found = [(values, references.resolve(tx, LOGS, values, names=names)) for values in logs]
-    records.insert_all(tx, LOGS, [New({**values, **named.names}, named.columns) for values, named in found], author)
+    reference_cache = ReferenceCache()
+    found = [(values, references.resolve(tx, LOGS, values, reference_cache=reference_cache)) for values in logs]
+    records.insert_all(
+        tx, LOGS, [NewRecord({**values, **named.names}, named.columns) for values, named in found], author
+    )
 
 
 @contextmanager

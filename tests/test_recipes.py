@@ -47,8 +47,8 @@ class Edit(NamedTuple):
 FIELD = [
     Edit(
         "models/machine.py",
-        '    sector: ShortText | None = stored(TEXT, "Where it stands.", None)\n',
-        '    location: ShortText | None = stored(TEXT, "The hall and the place in it.", None)\n',
+        '    sector: ShortText | None = kind_field(TEXT, "The sector of the plant.", None)\n',
+        '    location: ShortText | None = kind_field(TEXT, "The hall and the place in it.", None)\n',
     ),
     # The search `q` covers a field if the resource declares it.
     Edit("models/machine.py", 'searched=("name", "sector", ', '"location", '),
@@ -82,7 +82,9 @@ RESOURCE = [
     Edit("models/machine.py", "from typing import ", "Annotated, "),
     Edit("models/machine.py", "from machine_monitor.query.schema import ", "Reference, "),
     Edit(
-        "models/machine.py", "import Versioned, patch, replacement\n", "from machine_monitor.models.site import SITES\n"
+        "models/machine.py",
+        "import Versioned, patch_schema, replace_schema\n",
+        "from machine_monitor.models.site import SITES\n",
     ),
     Edit(
         "models/machine.py",
@@ -93,12 +95,12 @@ RESOURCE = [
 
 
 class MachineReferences(Schema):
-    site: Annotated[Name, Reference(SITES, on="site_id", to="id")] | None = stored(TEXT, "The site.", None)
+    site: Annotated[Name, Reference(SITES, on="site_id", to="id")] | None = kind_field(TEXT, "The site.", None)
 """,
     ),
     Edit("models/machine.py", "class MachineCreate(MachineFields", ", MachineReferences"),
     Edit("models/machine.py", "class MachineRead(Versioned, MachineFields", ", MachineReferences"),
-    Edit("models/__init__.py", "import protect\n", "from machine_monitor.models.site import SITES\n"),
+    Edit("models/__init__.py", "import forbid_writes\n", "from machine_monitor.models.site import SITES\n"),
     Edit("models/__init__.py", "RESOURCES = (", "SITES, "),
     Edit("api/app.py", "from machine_monitor.api.routes import ", "sites, "),
     Edit("api/app.py", "for page in (", "sites, "),

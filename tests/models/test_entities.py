@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from conftest import calling, serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.models.evidence.history import ChangeRead, History
+from machine_monitor.models.audit import ChangeRead, History
 from machine_monitor.models.log import Log, LogRead
 from machine_monitor.models.log_type import LogType, LogTypeRead
 from machine_monitor.models.machine import Machine, MachineRead

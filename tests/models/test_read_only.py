@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from machine_monitor.database.connect import Database
-from machine_monitor.models.evidence.history import History
+from machine_monitor.models.audit import History
 from machine_monitor.models.log import Log
 from machine_monitor.models.log_type import LogType
 from machine_monitor.models.machine import Machine

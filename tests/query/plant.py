@@ -34,8 +34,8 @@ from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME
 from machine_monitor.models import HISTORY
-from machine_monitor.models.fields import Code, Flag, Identity, Instant, Name, Schema, ShortText, stored
-from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.models.fields import Code, Flag, Identity, Instant, Name, Schema, ShortText, kind_field
+from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query import facets, lists, stats
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.language.parser import ListQuery
@@ -115,7 +115,12 @@ READING_TABLE = table(
 def page_of(name: str, noun: str, made: Table, schemas: tuple[type[Schema], type[Schema]], **more: Any) -> Resource:
     """A resource whose records have a name, with what all of those have in common."""
     read_schema, create_schema = schemas
-    names = {"find_by": "name_key", "unique_by": "name_key", "lookup_key_of": str.lower, "unique_key_of": str.lower}
+    names = {
+        "lookup_column": "name_key",
+        "unique_column": "name_key",
+        "lookup_key_of": str.lower,
+        "unique_key_of": str.lower,
+    }
     return declare(
         Resource(
             name=name,
@@ -135,21 +140,21 @@ def page_of(name: str, noun: str, made: Table, schemas: tuple[type[Schema], type
 
 
 class RegionCreate(Schema):
-    name: Name = stored(TEXT, "Its name.")
-    country: ShortText | None = stored(TEXT, "Where it lies.", None)
+    name: Name = kind_field(TEXT, "Its name.")
+    country: ShortText | None = kind_field(TEXT, "Where it lies.", None)
 
 
 class RegionRead(Versioned, RegionCreate):
-    id: Identity = stored(INTEGER, "Its number.")
+    id: Identity = kind_field(INTEGER, "Its number.")
 
 
 REGIONS = page_of("regions", "region", REGION_TABLE, (RegionRead, RegionCreate), searched=("name", "country"))
 
 
 class SiteCreate(Schema):
-    name: Name = stored(TEXT, "Its name.")
-    city: ShortText | None = stored(TEXT, "The town.", None)
-    region: Annotated[Name, Reference(REGIONS, on="region_id", to="id")] | None = stored(TEXT, "The region.", None)
+    name: Name = kind_field(TEXT, "Its name.")
+    city: ShortText | None = kind_field(TEXT, "The town.", None)
+    region: Annotated[Name, Reference(REGIONS, on="region_id", to="id")] | None = kind_field(TEXT, "The region.", None)
 
 
 class SiteRead(Versioned, SiteCreate):
@@ -160,9 +165,9 @@ SITES = page_of("sites", "site", SITE_TABLE, (SiteRead, SiteCreate), searched=("
 
 
 class StationCreate(Schema):
-    name: Name = stored(TEXT, "Its name.")
-    sector: ShortText | None = stored(TEXT, "Where it stands.", None)
-    site: Annotated[Name, Reference(SITES, on="site_id", to="id")] | None = stored(TEXT, "The site.", None)
+    name: Name = kind_field(TEXT, "Its name.")
+    sector: ShortText | None = kind_field(TEXT, "Where it stands.", None)
+    site: Annotated[Name, Reference(SITES, on="site_id", to="id")] | None = kind_field(TEXT, "The site.", None)
 
 
 class StationRead(Versioned, StationCreate):
@@ -173,8 +178,8 @@ STATIONS = page_of("stations", "station", STATION_TABLE, (StationRead, StationCr
 
 
 class KindCreate(Schema):
-    code: Code = stored(CODE, "Its code.")
-    label: ShortText | None = stored(TEXT, "How people call it.", None)
+    code: Code = kind_field(CODE, "Its code.")
+    label: ShortText | None = kind_field(TEXT, "How people call it.", None)
 
 
 class KindRead(Versioned, KindCreate):
@@ -190,8 +195,8 @@ KINDS = declare(
         read=KindRead,
         create=KindCreate,
         key="code",
-        find_by="code",
-        unique_by="code_key",
+        lookup_column="code",
+        unique_column="code_key",
         unique_key_of=str.lower,
         searched=("code", "label"),
         preserved_on_put=frozenset({"code"}),
@@ -203,10 +208,10 @@ KINDS = declare(
 
 
 class Line(Schema):
-    part: ShortText = stored(TEXT, "What is needed.")
-    quantity: Identity | None = stored(INTEGER, "How many.", None)
-    urgent: Flag = stored(BOOLEAN, "Whether the job waits for it.", default=False)
-    needed_at: Instant | None = stored(TIME, "When.", None)
+    part: ShortText = kind_field(TEXT, "What is needed.")
+    quantity: Identity | None = kind_field(INTEGER, "How many.", None)
+    urgent: Flag = kind_field(BOOLEAN, "Whether the job waits for it.", default=False)
+    needed_at: Instant | None = kind_field(TIME, "When.", None)
 
 
 def plain(value: object) -> object:
@@ -217,21 +222,21 @@ def plain(value: object) -> object:
 
 
 class JobCreate(Schema):
-    code: Code = stored(CODE, "Its code.")
-    station: Annotated[Name, Reference(STATIONS, on="station_id", to="id")] = stored(TEXT, "Where it is done.")
-    spare: Annotated[Name, Reference(STATIONS, on="spare_id", to="id")] | None = stored(TEXT, "Where else.", None)
-    kind: Annotated[Code, Reference(KINDS, on="kind", to="code")] = stored(CODE, "What kind of job.")
-    note: ShortText | None = stored(TEXT, "What was seen.", None)
-    minutes: Identity | None = stored(INTEGER, "How long it takes.", None)
-    started_at: Instant = stored(TIME, "When it began.", default_factory=instants.now)
-    ended_at: Instant | None = stored(TIME, "When it ended.", None)
+    code: Code = kind_field(CODE, "Its code.")
+    station: Annotated[Name, Reference(STATIONS, on="station_id", to="id")] = kind_field(TEXT, "Where it is done.")
+    spare: Annotated[Name, Reference(STATIONS, on="spare_id", to="id")] | None = kind_field(TEXT, "Where else.", None)
+    kind: Annotated[Code, Reference(KINDS, on="kind", to="code")] = kind_field(CODE, "What kind of job.")
+    note: ShortText | None = kind_field(TEXT, "What was seen.", None)
+    minutes: Identity | None = kind_field(INTEGER, "How long it takes.", None)
+    started_at: Instant = kind_field(TIME, "When it began.", default_factory=instants.now)
+    ended_at: Instant | None = kind_field(TIME, "When it ended.", None)
     lines: Annotated[list[Line], ChildRows(LINE_TABLE, Line, on="job_id"), BeforeValidator(plain)] = Field(
         default_factory=list, description="What it needs."
     )
 
 
 class JobRead(Versioned, JobCreate):
-    line_count: Annotated[Identity, CountOf("lines")] = stored(INTEGER, "How many lines.")
+    line_count: Annotated[Identity, CountOf("lines")] = kind_field(INTEGER, "How many lines.")
 
 
 JOB_SUMMARY = Summary(
@@ -255,8 +260,8 @@ JOBS = declare(
         read=JobRead,
         create=JobCreate,
         key="code",
-        find_by="code",
-        unique_by="code_key",
+        lookup_column="code",
+        unique_column="code_key",
         unique_key_of=str.lower,
         searched=("code", "station", "note", "lines.part"),
         facet_words=("station", "kind"),
@@ -272,12 +277,12 @@ JOBS = declare(
 
 
 class ReadingCreate(Schema):
-    code: Code = stored(CODE, "Its code.")
-    job: Annotated[Code, Reference(JOBS, on="job_id", to="id")] = stored(CODE, "The job.")
-    job_station: Annotated[Name, Reference(STATIONS, on="job_station_id", to="id")] | None = stored(
+    code: Code = kind_field(CODE, "Its code.")
+    job: Annotated[Code, Reference(JOBS, on="job_id", to="id")] = kind_field(CODE, "The job.")
+    job_station: Annotated[Name, Reference(STATIONS, on="job_station_id", to="id")] | None = kind_field(
         TEXT, "Where it was read.", None
     )
-    value: Identity = stored(INTEGER, "What was read.")
+    value: Identity = kind_field(INTEGER, "What was read.")
 
 
 class ReadingRead(Versioned, ReadingCreate):
@@ -293,8 +298,8 @@ READINGS = declare(
         read=ReadingRead,
         create=ReadingCreate,
         key="code",
-        find_by="code",
-        unique_by="code",
+        lookup_column="code",
+        unique_column="code",
         preserved_on_put=frozenset({"code"}),
         immutable=frozenset({"code"}),
         sort="code",
@@ -320,8 +325,8 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
     """The routes that a file of `api/routes/` has for a resource."""
     path, router = f"/{resource.name}", create_router(resource.name)
     create_schema = resource.create
-    replace_schema = replacement(create_schema, resource.read, resource.preserved_on_put)
-    update_schema = patch(replace_schema)
+    put_schema = replace_schema(create_schema, resource.read, resource.preserved_on_put)
+    update_schema = patch_schema(put_schema)
 
     def operation(verb: str):
         return {"name": f"{verb}_{resource.name}"}
@@ -355,7 +360,7 @@ def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for eac
     @router.put(
         f"{path}/{{key}}", dependencies=[needs(MANAGE_RECORDS)], **replace_operation(resource), **operation("replace")
     )
-    async def replace(key: Name, body: replace_schema, write: Write) -> Response:
+    async def replace(key: Name, body: put_schema, write: Write) -> Response:
         return responses.write_response(path, await write.replace(resource, key, body))
 
     @router.patch(

@@ -10,7 +10,7 @@ from sqlalchemy import Column, MetaData, Table
 
 from machine_monitor.database.engines import SQLITE
 from machine_monitor.database.kinds import INTEGER, OBJECT, TEXT
-from machine_monitor.models.fields import Attributes, Identity, Name, Schema, ShortText, stored
+from machine_monitor.models.fields import Attributes, Identity, Name, Schema, ShortText, kind_field
 from machine_monitor.query import lists
 from machine_monitor.query.declaration import BadDeclaration, declare
 from machine_monitor.query.language import parser
@@ -29,8 +29,8 @@ def with_site(reference):
     """Stations whose site is this reference."""
 
     class Read(Schema):
-        name: Name = stored(TEXT, "")
-        site: Annotated[Name, reference] | None = stored(TEXT, "", None)
+        name: Name = kind_field(TEXT, "")
+        site: Annotated[Name, reference] | None = kind_field(TEXT, "", None)
 
     return copy(STATIONS, read=Read, searched=("name",))
 
@@ -39,7 +39,7 @@ def with_lines(mark, item=Line, *, nullable=False):
     many = Annotated[list[item], mark]
 
     class Read(Schema):
-        code: ShortText = stored(TEXT, "")
+        code: ShortText = kind_field(TEXT, "")
         lines: (many | None) if nullable else many
         line_count: Annotated[int, INTEGER, CountOf("lines")]
 
@@ -47,7 +47,7 @@ def with_lines(mark, item=Line, *, nullable=False):
 
 
 class Nested(Schema):
-    facts: Attributes = stored(OBJECT, "", default_factory=dict)
+    facts: Attributes = kind_field(OBJECT, "", default_factory=dict)
 
 
 FACTS = Table(
@@ -60,32 +60,32 @@ FACTS = Table(
 
 
 class Dunder(Schema):
-    name: Name = stored(TEXT, "")
-    a__b: ShortText | None = stored(TEXT, "", None)
+    name: Name = kind_field(TEXT, "")
+    a__b: ShortText | None = kind_field(TEXT, "", None)
 
 
 class Absent(Schema):
-    name: Name = stored(TEXT, "")
-    nowhere: ShortText | None = stored(TEXT, "", None)
+    name: Name = kind_field(TEXT, "")
+    nowhere: ShortText | None = kind_field(TEXT, "", None)
 
 
 class Limited(Schema):
-    name: Name = stored(TEXT, "")
-    limit: ShortText | None = stored(TEXT, "", None)
+    name: Name = kind_field(TEXT, "")
+    limit: ShortText | None = kind_field(TEXT, "", None)
 
 
 class Kindless(Schema):
-    name: Name = stored(TEXT, "")
+    name: Name = kind_field(TEXT, "")
     country: str | None = None
 
 
 class Facts(Schema):
-    name: Name = stored(TEXT, "")
-    country: Attributes = stored(OBJECT, "", default_factory=dict)
+    name: Name = kind_field(TEXT, "")
+    country: Attributes = kind_field(OBJECT, "", default_factory=dict)
 
 
 class Numbered(Line):
-    position: Identity = stored(INTEGER, "")
+    position: Identity = kind_field(INTEGER, "")
 
 
 LOOSE = Table(
@@ -169,7 +169,7 @@ def test_what_cannot_be_asked_rightly_cannot_be_declared(case):
 
 def test_a_count_of_nothing_is_refused():
     class Read(Schema):
-        code: ShortText = stored(TEXT, "")
+        code: ShortText = kind_field(TEXT, "")
         line_count: Annotated[int, INTEGER, CountOf("lines")]
 
     with pytest.raises(BadDeclaration, match="which is no list"):

@@ -6,8 +6,8 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT
-from machine_monitor.models.fields import Identity, Name, Schema, ShortText, stored
-from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.models.fields import Identity, Name, Schema, ShortText, kind_field
+from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import ChildRows, CountOf, Resource, folded_table
 
@@ -15,8 +15,8 @@ from machine_monitor.query.schema import ChildRows, CountOf, Resource, folded_ta
 class SiteFields(Schema):
     """The fields of a site that users write."""
 
-    name: Name = stored(TEXT, "What people call it.")
-    city: ShortText | None = stored(TEXT, "The town.", None)
+    name: Name = kind_field(TEXT, "What people call it.")
+    city: ShortText | None = kind_field(TEXT, "The town.", None)
 
 
 class Site(SiteFields, Versioned, table=True):
@@ -38,8 +38,8 @@ class Site(SiteFields, Versioned, table=True):
 class Contact(Schema):
     """One person to call."""
 
-    name: ShortText = stored(TEXT, "The person.")
-    phone: ShortText | None = stored(TEXT, "The number.", None)
+    name: ShortText = kind_field(TEXT, "The person.")
+    phone: ShortText | None = kind_field(TEXT, "The number.", None)
 
 
 class SiteContact(Contact, table=True):
@@ -65,12 +65,12 @@ class SiteCreate(SiteFields):
 class SiteRead(Versioned, SiteCreate):
     """A site as it is."""
 
-    contact_count: Annotated[Identity, CountOf("contacts")] = stored(INTEGER, "How many people there are to call.")
+    contact_count: Annotated[Identity, CountOf("contacts")] = kind_field(INTEGER, "How many people there are to call.")
 
 
 PRESERVED_ON_PUT = frozenset({"name"})
-SiteReplace = replacement(SiteCreate, SiteRead, PRESERVED_ON_PUT)
-SiteUpdate = patch(SiteReplace)
+SiteReplace = replace_schema(SiteCreate, SiteRead, PRESERVED_ON_PUT)
+SiteUpdate = patch_schema(SiteReplace)
 
 SITES = declare(
     Resource(
@@ -81,8 +81,8 @@ SITES = declare(
         read=SiteRead,
         create=SiteCreate,
         key="name",
-        find_by="name_key",
-        unique_by="name_key",
+        lookup_column="name_key",
+        unique_column="name_key",
         lookup_key_of=str.lower,
         unique_key_of=str.lower,
         searched=("name", "city", "contacts.name"),

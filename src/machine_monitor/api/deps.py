@@ -24,7 +24,7 @@ from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
-from machine_monitor.services.records.preconditions import Conditions
+from machine_monitor.services.records.preconditions import Preconditions
 from machine_monitor.services.tabular.exports import Format
 
 _ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
@@ -52,10 +52,10 @@ def time_context_of(request: Request) -> TimeContext:
     return TimeContext(request.app.state.settings.zone, instants.now())
 
 
-def preconditions_of(request: Request) -> Conditions:
+def preconditions_of(request: Request) -> Preconditions:
     """Return the request's If-Match and If-None-Match."""
     required = request.app.state.settings.require_if_match
-    return Conditions(_etags(request, "if-match"), _etags(request, "if-none-match"), required)
+    return Preconditions(_etags(request, "if-match"), _etags(request, "if-none-match"), required)
 
 
 def client_of(request: Request) -> Client:
@@ -119,7 +119,7 @@ def selection_of(resource: Resource) -> Any:
 
 Db = Annotated[Database, Depends(database_of)]
 Now = Annotated[TimeContext, Depends(time_context_of)]
-PreconditionsDep = Annotated[Conditions, Depends(preconditions_of)]
+PreconditionsDep = Annotated[Preconditions, Depends(preconditions_of)]
 CurrentUser = Annotated[Caller, Depends(caller_of)]
 ClientDep = Annotated[Client, Depends(client_of)]
 SignInDep = Annotated[SignInContext, Depends(sign_in_context_of)]

@@ -14,10 +14,10 @@ from machine_monitor.query.language.parser import read_pairs
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.services.idempotency import StoredResponse
-from machine_monitor.services.records import Written
+from machine_monitor.services.records import WriteResult
 from machine_monitor.services.records.bulk import Outcome, Status
-from machine_monitor.services.records.preconditions import Conditions, etag
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.preconditions import Preconditions, etag
+from machine_monitor.services.records.storage import StoredRecord
 
 JSON = "application/json"
 STATUSES = get_args(Status)
@@ -49,20 +49,20 @@ def uncached_response(content: Any, status: int = 200, location: str | None = No
     return JSONResponse(content, status, headers)
 
 
-def record_response(stored: Stored, conditions: Conditions, selection: Selection) -> Response:
+def record_response(stored: StoredRecord, conditions: Preconditions, selection: Selection) -> Response:
     """Return a record with its ETag, or 304 if the client's copy is current.
 
     Never 304 with `expand`: a related record can change without changing this record's version.
     """
-    conditions.check_current(stored)
+    conditions.check_if_match(stored)
     headers = {"ETag": etag(stored.version)}
     expand = selection[1]
-    if not expand and conditions.is_known(stored.version):
+    if not expand and conditions.matches_if_none_match(stored.version):
         return Response(status_code=304, headers=headers)
     return Response(stored.body, media_type=JSON, headers=headers)
 
 
-def write_response(path: str, result: Written) -> Response:
+def write_response(path: str, result: WriteResult) -> Response:
     """Return the record after a write: 201 with its `Location` if it is new. `path` is the path of its list."""
     return replayable_response(stored_write_response(path, result))
 
@@ -73,7 +73,7 @@ def replayable_response(answer: StoredResponse) -> Response:
     return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
-def stored_write_response(path: str, result: Written) -> StoredResponse:
+def stored_write_response(path: str, result: WriteResult) -> StoredResponse:
     """Build the storable response of a write."""
     headers = {"ETag": etag(result.version)}
     if result.created:

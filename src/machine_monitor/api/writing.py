@@ -23,9 +23,9 @@ from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.idempotency import IdempotencyKey, IdempotencyStore, StoredResponse
-from machine_monitor.services.records import Target, Written, bulk
-from machine_monitor.services.records.bulk import Put
-from machine_monitor.services.records.preconditions import Conditions
+from machine_monitor.services.records import Target, WriteResult, bulk
+from machine_monitor.services.records.bulk import BulkContext
+from machine_monitor.services.records.preconditions import Preconditions
 
 MAX_NOTE = 500
 KEY, MAX_KEY = "Idempotency-Key", 255
@@ -38,16 +38,16 @@ class WriteContext:
 
     database: Database
     note: str | None
-    conditions: Conditions
+    conditions: Preconditions
     zone: ZoneInfo
     caller: Caller
     request_id: str
 
-    async def replace(self, resource: Resource, key: str, body: Schema) -> Written:
+    async def replace(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Create or replace the record at `key`."""
         return await self._write(records.replace, Target(resource, key, self.conditions), body)
 
-    async def update(self, resource: Resource, key: str, body: Schema) -> Written:
+    async def update(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Apply a merge patch to the record at `key`."""
         return await self._write(records.update, Target(resource, key, self.conditions), body)
 
@@ -55,7 +55,7 @@ class WriteContext:
         """Delete the record at `key`."""
         await self._write(records.delete, Target(resource, key, self.conditions))
 
-    async def restore(self, resource: Resource, key: str) -> Written:
+    async def restore(self, resource: Resource, key: str) -> WriteResult:
         """Restore the deleted record at `key`."""
         # A restore cannot overwrite another user's change, so If-Match stays optional even where it is required.
         conditions = replace(self.conditions, required=False)
@@ -88,7 +88,7 @@ class IdempotentWriteContext(WriteContext):
 
         def put(tx: Transaction) -> StoredResponse:
             return responses.stored_bulk_response(
-                bulk.put_each(tx, Put(resource, self._author(), self.zone), items, atomic=atomic)
+                bulk.put_items(tx, BulkContext(resource, self._author(), self.zone), items, atomic=atomic)
             )
 
         return await self._once(put)

@@ -76,7 +76,7 @@ def add_token(
     from machine_monitor.services.accounts import tokens
     from machine_monitor.services.records import validation
 
-    body = validation.read(TokenCreate, {"name": name, "scope": scope, "days": days})
+    body = validation.validate(TokenCreate, {"name": name, "scope": scope, "days": days})
     with site.open_database() as (_, database):
         _, text = database.transact(lambda tx: tokens.issue(tx, trigram, body))
     typer.echo(text)

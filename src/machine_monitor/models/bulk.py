@@ -1,4 +1,4 @@
-"""Many logs in one body, and what became of each."""
+"""Schemas of the bulk endpoint."""
 
 from typing import Any, ClassVar, Literal
 
@@ -12,31 +12,33 @@ MAX_ITEMS = 1_000
 
 
 class LogBulk(Schema):
-    """Logs to be created or replaced together; each is checked by itself, as a PUT by its `uuid`."""
+    """Logs to create or replace together. Each is validated on its own, like the body of a PUT by its `uuid`."""
 
     max_bytes: ClassVar[int] = 8 * 1024 * 1024
 
     mode: Literal["atomic", "partial"] = Field(
-        default="atomic", description="All or none of them, or each that is right."
+        default="atomic", description="`atomic`: write all items or none. `partial`: write every valid item."
     )
-    # Documented as bodies of PUT, checked one by one where it is known what is stored.
+    # Documented as PUT bodies, but validated later: each item is validated against its stored record.
     items: list[SkipValidation[LogReplace]] = Field(  # ty: ignore[invalid-type-form] -- derived from the schema of POST
-        min_length=1, max_length=MAX_ITEMS, description="The logs; one without `uuid` is created."
+        min_length=1, max_length=MAX_ITEMS, description="The logs. One without `uuid` is created."
     )
 
 
 class BulkResult(Schema):
-    """What became of one item."""
+    """The result of one item."""
 
-    index: int = Field(description="The item's place in `items`, from 0.")
-    uuid: str | None = Field(description="The log's identity; null if the item has none that could be one.")
+    index: int = Field(description="The item's position in `items`, from 0.")
+    uuid: str | None = Field(description="The log's UUID; null if the item has no valid one.")
     status: Literal["created", "updated", "unchanged", "error"] = Field(description="What was done.")
-    version: int | None = Field(description="The log's version after it; null for an error.")
-    problem: dict[str, Any] | None = Field(description="What was wrong, as RFC 9457 has it; null if nothing was.")
+    version: int | None = Field(description="The log's version after the write; null for an error.")
+    problem: dict[str, Any] | None = Field(
+        description="The error as problem details (RFC 9457); null if there is none."
+    )
 
 
 class BulkAnswer(Schema):
-    """What became of each item, and how many of each status."""
+    """The results of all items, and the number of items per status."""
 
     results: list[BulkResult]
     counts: dict[str, int]

@@ -1,4 +1,4 @@
-"""What the product derived from the records was derived with; where that changes, it is made again."""
+"""Parameters that derived data was built with. If one changes, the derived data is rebuilt."""
 
 from sqlmodel import Field
 
@@ -7,7 +7,7 @@ from machine_monitor.models.fields import Schema
 
 
 class Derived(Schema, table=True):
-    """The table of such facts: the version of Unicode that texts were folded by, the zone that logs are counted in."""
+    """Table of these parameters: the Unicode version of the folded texts, and the time zone of the counters."""
 
     __tablename__ = "derived"
 

@@ -61,17 +61,17 @@ SQLModel.metadata.naming_convention = {
 
 
 class Schema(SQLModel):
-    """A body: JSON types are strict, and what is not known is refused."""
+    """Base of all schemas: strict JSON types, unknown fields are errors."""
 
-    # A PATCH says nothing of what it leaves out; rules between fields ask this.
+    # True for PATCH schemas, where an absent field means "unchanged". Validators across fields check this.
     partial: ClassVar[bool] = False
     max_bytes: ClassVar[int] = 1024 * 1024
 
     model_config = ConfigDict(strict=True, extra="forbid")  # ty: ignore[invalid-assignment] -- SQLModel narrows it to its own subtype
 
 
-def stored(kind: Kind, description: str, default: Any = PydanticUndefined, **options: Any) -> Any:
-    """A field that is a column of `kind` where its class is a table."""
+def kind_field(kind: Kind, description: str, default: Any = PydanticUndefined, **options: Any) -> Any:
+    """Declare a field of this kind; in a table class it becomes a column."""
     return Field(default=default, sa_type=kind.column_type, description=description, **options)
 
 
@@ -124,14 +124,14 @@ def _attributes_patch(value: object) -> dict[str, Any]:
 
 def _checked_attributes(value: object, *, removable: bool) -> dict[str, Any]:
     code = "attributes"
-    # A patch may remove as many as it adds.
+    # No limit for a patch here: it may both add and remove keys. The merged object is checked later.
     if not isinstance(value, dict) or (len(value) > MAX_ATTRIBUTES and not removable):
         message = f"must be an object with at most {MAX_ATTRIBUTES} keys."
         raise PydanticCustomError(code, message)
     for key, content in value.items():
         fault = _key_fault(key) or _content_fault(content, removable=removable)
         if fault:
-            raise PydanticCustomError(code, fault)  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
+            raise PydanticCustomError(code, fault)  # ty: ignore[invalid-argument-type] -- our own message, not a template
         if isinstance(content, str):
             _storable(content)
     return value
@@ -196,7 +196,7 @@ Name = Annotated[
     AfterValidator(_machine_name),
     AfterValidator(_storable),
 ]
-# A name that another record gives: composed otherwise, the same name may be up to four times as long.
+# A machine name in a reference. In decomposed Unicode form the same name can be up to four times as long.
 NamedMachine = Annotated[
     str,
     TEXT,

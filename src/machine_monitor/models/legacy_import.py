@@ -1,4 +1,4 @@
-"""What came from the legacy tool: which record each of its own became, and what it said."""
+"""Provenance of imported records: maps each record of the legacy tool to ours, with its original content."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,10 @@ from machine_monitor.models.fields import Instant, Schema
 
 
 class LegacyImport(Schema, table=True):
-    """The table of imports; `record_id` is the id of a row of the table `resource`, `version` its version then."""
+    """Table of imported records.
+
+    `record_id` is the row id in the table `resource`; `version` is the record's version after the last import.
+    """
 
     __tablename__ = "legacy_imports"
     __table_args__: ClassVar[Any] = (

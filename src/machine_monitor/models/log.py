@@ -30,75 +30,79 @@ from machine_monitor.models.fields import (
     Status,
     Trigram,
     Uuid,
-    stored,
+    kind_field,
 )
 from machine_monitor.models.log_count import LOG_COUNTS
 from machine_monitor.models.log_type import LOG_TYPES, LogType
 from machine_monitor.models.machine import MACHINES, Machine
-from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.models.user import USERS, User
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.metrics import ONE, Counters, SpanMetric, Summary, SumMetric, one_if
 from machine_monitor.query.schema import Reference, Resource, folded_table
 
-# As statements ask, to the letter: SQLite compares the terms.
-DELETED = "deleted_at IS NOT NULL"
-NAMED = "project IS NOT NULL"
-UNFINISHED = "status IN ('open', 'in_progress') AND deleted_at IS NULL"
-STOPPED = "down_from IS NOT NULL AND deleted_at IS NULL"
+# Conditions of the partial indexes. Statements must repeat them literally, or SQLite does not use the index.
+IS_DELETED = "deleted_at IS NOT NULL"
+HAS_PROJECT = "project IS NOT NULL"
+IS_UNFINISHED = "status IN ('open', 'in_progress') AND deleted_at IS NULL"
+IS_STOPPAGE = "down_from IS NOT NULL AND deleted_at IS NULL"
 
 
 def new_uuid() -> str:
-    """A UUIDv7 (RFC 9562): the milliseconds since 1970, then 74 random bits; inserts stay close together."""
+    """Create a UUIDv7 (RFC 9562): 48 bits of milliseconds, then 74 random bits.
+
+    It is ordered by time, so that inserts hit adjacent index pages.
+    """
     milliseconds = time.time_ns() // 1_000_000
-    chance = secrets.randbits(74)
-    bits = (milliseconds << 80) | (0x7 << 76) | (chance >> 62 << 64) | (0b10 << 62) | (chance & ((1 << 62) - 1))
+    random_bits = secrets.randbits(74)
+    bits = (
+        (milliseconds << 80) | (0x7 << 76) | (random_bits >> 62 << 64) | (0b10 << 62) | (random_bits & ((1 << 62) - 1))
+    )
     return str(uuids.UUID(int=bits))
 
 
-class LogNames(Schema):
-    """What identifies an intervention: the log, the machine, the type."""
+class LogIdentity(Schema):
+    """The identifying fields of a log: UUID, machine and type."""
 
-    uuid: Uuid = stored(UUID, "The log's identity; make your own and a retry is harmless.", default_factory=new_uuid)
-    machine: Annotated[NamedMachine, Reference(MACHINES, on="machine_id", to="id", in_use=MachineHasLogs)] = stored(
-        TEXT, "The machine, by its name."
+    uuid: Uuid = kind_field(UUID, "The log's UUID. Choose it yourself to make retries safe.", default_factory=new_uuid)
+    machine: Annotated[NamedMachine, Reference(MACHINES, on="machine_id", to="id", in_use=MachineHasLogs)] = kind_field(
+        TEXT, "The machine's name."
     )
-    type: Annotated[Code, Reference(LOG_TYPES, on="type", to="code")] = stored(CODE, "The type, by its code.")
+    type: Annotated[Code, Reference(LOG_TYPES, on="type", to="code")] = kind_field(CODE, "The code of the log type.")
 
 
 class LogFields(Schema):
-    """What people say of an intervention."""
+    """The descriptive fields of a log."""
 
-    severity: Severity = stored(SEVERITY, "How bad it is: info, minor, major or critical.", default="info")
-    status: Status = stored(STATUS, "How far it is: open, in_progress, done or cancelled.", default="done")
-    comment: LongText | None = stored(TEXT, "What was seen.", None)
-    cause: LongText | None = stored(TEXT, "Why it happened.", None)
-    action: LongText | None = stored(TEXT, "What was done.", None)
-    project: ShortText | None = stored(TEXT, "The project or order it belongs to.", None)
-    user: Annotated[Trigram, Reference(USERS, on="user", to="trigram")] | None = stored(
-        CODE, "The author, by trigram; set when the log is created and never again.", None
+    severity: Severity = kind_field(SEVERITY, "The severity: info, minor, major or critical.", default="info")
+    status: Status = kind_field(STATUS, "The status: open, in_progress, done or cancelled.", default="done")
+    comment: LongText | None = kind_field(TEXT, "What was seen.", None)
+    cause: LongText | None = kind_field(TEXT, "Why it happened.", None)
+    action: LongText | None = kind_field(TEXT, "What was done.", None)
+    project: ShortText | None = kind_field(TEXT, "The project or order it belongs to.", None)
+    user: Annotated[Trigram, Reference(USERS, on="user", to="trigram")] | None = kind_field(
+        CODE, "The author's trigram. Set on creation, cannot be changed.", None
     )
-    started_at: Instant = stored(
-        TIME, "When the intervention began; now if it is absent.", default_factory=instants.now
-    )
-    ended_at: Instant | None = stored(TIME, "When it ended.", None)
-    down_from: Instant | None = stored(TIME, "When the machine stopped.", None)
-    down_to: Instant | None = stored(TIME, "When the machine ran again; null while it stands.", None)
-    attributes: Attributes = stored(OBJECT, "Facts of your own: texts, numbers, true or false.", default_factory=dict)
+    started_at: Instant = kind_field(TIME, "When the intervention began; now if absent.", default_factory=instants.now)
+    ended_at: Instant | None = kind_field(TIME, "When it ended.", None)
+    down_from: Instant | None = kind_field(TIME, "When the machine stopped.", None)
+    down_to: Instant | None = kind_field(TIME, "When the machine ran again; null while it is stopped.", None)
+    attributes: Attributes = kind_field(OBJECT, "Custom fields: texts, numbers or booleans.", default_factory=dict)
 
 
 TIEBREAKERS = ("started_at", "id")
-# What lists are often filtered by: each has an index, which ends in the tiebreakers. A list uses the first that fits.
+# Index prefixes for common filters. Each index ends with the tiebreakers; a list uses the first one that matches its
+# filters.
 PROJECT = ("project",)
 INDEX_PREFIXES = (PROJECT, ("machine_id", "type"), ("machine_id",), ("user",), ("status",), ("type",), ())
 
 
-# A relation is loaded by the query that needs it: `select(Log).options(joinedload(Log.machine_row))`.
-EXPLICIT = {"lazy": "raise", "viewonly": True}
+# Relations are not lazy-loaded: name them in the query, such as `select(Log).options(joinedload(Log.machine_row))`.
+EXPLICIT_LOADING = {"lazy": "raise", "viewonly": True}
 
 
 class Log(LogFields, Versioned, table=True):
-    """The table of logs; `id` is the order of writing and never changes."""
+    """The table of logs; `id` follows the order of insertion and never changes."""
 
     __tablename__ = "logs"
     __table_args__: ClassVar[Any] = (
@@ -112,17 +116,17 @@ class Log(LogFields, Versioned, table=True):
         CheckConstraint("down_to IS NULL OR down_from IS NOT NULL AND down_to >= down_from", name="down_to"),
         CheckConstraint("version >= 1", name="version"),
         *[Index(None, *prefix, *TIEBREAKERS) for prefix in INDEX_PREFIXES if prefix != PROJECT],
-        # Most logs have none.
-        Index(None, *PROJECT, *TIEBREAKERS, sqlite_where=text(NAMED), postgresql_where=text(NAMED)),
-        Index("ix_logs_deleted", *TIEBREAKERS, sqlite_where=text(DELETED), postgresql_where=text(DELETED)),
-        Index(None, "machine_id", sqlite_where=text(UNFINISHED), postgresql_where=text(UNFINISHED)),
+        # A partial index: most logs have no project.
+        Index(None, *PROJECT, *TIEBREAKERS, sqlite_where=text(HAS_PROJECT), postgresql_where=text(HAS_PROJECT)),
+        Index("ix_logs_deleted", *TIEBREAKERS, sqlite_where=text(IS_DELETED), postgresql_where=text(IS_DELETED)),
+        Index(None, "machine_id", sqlite_where=text(IS_UNFINISHED), postgresql_where=text(IS_UNFINISHED)),
         Index(
             None,
             "machine_id",
             "down_from",
             "down_to",
-            sqlite_where=text(STOPPED),
-            postgresql_where=text(STOPPED),
+            sqlite_where=text(IS_STOPPAGE),
+            postgresql_where=text(IS_STOPPAGE),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -133,9 +137,9 @@ class Log(LogFields, Versioned, table=True):
     type: str = Field(sa_type=CODE.column_type)
     deleted_at: Instant | None = Field(default=None, sa_type=TIME.column_type)
 
-    machine_row: Machine = Relationship(sa_relationship_kwargs={**EXPLICIT, "foreign_keys": "Log.machine_id"})
-    type_row: LogType = Relationship(sa_relationship_kwargs={**EXPLICIT, "foreign_keys": "Log.type"})
-    user_row: User | None = Relationship(sa_relationship_kwargs={**EXPLICIT, "foreign_keys": "Log.user"})
+    machine_row: Machine = Relationship(sa_relationship_kwargs={**EXPLICIT_LOADING, "foreign_keys": "Log.machine_id"})
+    type_row: LogType = Relationship(sa_relationship_kwargs={**EXPLICIT_LOADING, "foreign_keys": "Log.type"})
+    user_row: User | None = Relationship(sa_relationship_kwargs={**EXPLICIT_LOADING, "foreign_keys": "Log.user"})
 
     @property
     def machine(self) -> str:
@@ -143,43 +147,49 @@ class Log(LogFields, Versioned, table=True):
         return self.machine_row.name
 
 
-class LogCreate(LogFields, LogNames):
-    """A new log."""
+class LogCreate(LogFields, LogIdentity):
+    """The body of POST /logs."""
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        silent = self.partial and "down_from" not in self.model_fields_set
-        if _earlier(self.ended_at, self.started_at):
-            _refuse("ended_at", "An intervention does not end before it starts.")
-        if self.down_to is not None and self.down_from is None and not silent:
-            _refuse("down_to", "'down_to' needs 'down_from'.")
-        if _earlier(self.down_to, self.down_from):
-            _refuse("down_to", "A machine does not run again before it stops.")
+    def _check_time_order(self) -> Self:
+        down_from_unknown = self.partial and "down_from" not in self.model_fields_set
+        if _is_earlier(self.ended_at, self.started_at):
+            _refuse("ended_at", "'ended_at' must not be before 'started_at'.")
+        if self.down_to is not None and self.down_from is None and not down_from_unknown:
+            _refuse("down_to", "'down_to' requires 'down_from'.")
+        if _is_earlier(self.down_to, self.down_from):
+            _refuse("down_to", "'down_to' must not be before 'down_from'.")
         return self
 
 
-def _earlier(end: datetime | None, start: datetime | None) -> bool:
+def _is_earlier(end: datetime | None, start: datetime | None) -> bool:
     return end is not None and start is not None and end < start
 
 
 def _refuse(field: str, message: str) -> None:
-    raise PydanticCustomError("order", message, {"field": field})  # ty: ignore[invalid-argument-type] -- a sentence of our own, not a template
+    raise PydanticCustomError("order", message, {"field": field})  # ty: ignore[invalid-argument-type] -- our own message, not a template
 
 
-class LogRead(Versioned, LogFields, LogNames):
-    """A log as it is."""
+class LogRead(Versioned, LogFields, LogIdentity):
+    """A log as the API returns it."""
 
-    uuid: Uuid = stored(UUID, "The log's identity.")
+    uuid: Uuid = kind_field(UUID, "The log's UUID.")
 
 
 PRESERVED_ON_PUT = frozenset({"uuid", "started_at", "user"})
-LogReplace = replacement(LogCreate, LogRead, PRESERVED_ON_PUT)
-LogUpdate = patch(LogReplace)
+LogReplace = replace_schema(LogCreate, LogRead, PRESERVED_ON_PUT)
+LogUpdate = patch_schema(LogReplace)
 
 METRICS = (
-    SumMetric("count", "how many logs begin", (), lambda: ONE),
-    SumMetric("failures", "how many of them are failures, by their type", ("type.counts_as_failure",), one_if),
-    SpanMetric("downtime", "for how many seconds machines were stopped", "down_from", "down_to", "machine_id"),
+    SumMetric("count", "the number of logs, by `started_at`", (), lambda: ONE),
+    SumMetric("failures", "the number of logs whose type counts as a failure", ("type.counts_as_failure",), one_if),
+    SpanMetric(
+        "downtime",
+        "the seconds that machines were stopped; overlapping stops of one machine count once",
+        "down_from",
+        "down_to",
+        "machine_id",
+    ),
 )
 SUMMARY = Summary(
     fields=("machine", "type", "severity", "status", "user", "project", "machine.sector"),
@@ -201,8 +211,8 @@ LOGS = declare(
         read=LogRead,
         create=LogCreate,
         key="uuid",
-        find_by="uuid",
-        unique_by="uuid",
+        lookup_column="uuid",
+        unique_column="uuid",
         lookup_key_of=str.lower,
         unique_key_of=str.lower,
         searched=("machine", "comment", "cause", "action", "project", "user"),
@@ -218,5 +228,5 @@ LOGS = declare(
     )
 )
 
-# Those that lists leave out: few, in an index of their own.
+# Soft-deleted logs. They are few and have their own partial index.
 DELETED_LOGS = replace(LOGS, deleted=True, index_prefixes=())

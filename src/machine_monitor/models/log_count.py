@@ -1,4 +1,4 @@
-"""How many logs there are: counts that each write keeps, for what is too much to count when it is asked."""
+"""Counters of logs, updated by each write: counting millions of logs per request would take seconds."""
 
 from typing import Any, ClassVar
 
@@ -10,14 +10,14 @@ from machine_monitor.models.fields import Schema
 
 
 class LogCount(Schema, table=True):
-    """The table of counts, for each value of a field, ever (`unit` all, `period` empty) or in a month or day.
+    """Table of counters: for each value of a field, the number of logs of all time or of a month or day.
 
-    `value` is the column's text after `=`, or empty for null.
+    All time has the `unit` all and an empty `period`. `value` is `=` and the column's text, or empty for null.
     """
 
     __tablename__ = "log_counts"
     __table_args__: ClassVar[Any] = (
-        # The most frequent values of a field.
+        # Finds the most frequent values of a field.
         Index(None, "field", "count", sqlite_where=text("unit = 'all'"), postgresql_where=text("unit = 'all'")),
         {"sqlite_with_rowid": False},
     )

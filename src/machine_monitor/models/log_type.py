@@ -1,4 +1,4 @@
-"""A log type: what kinds of intervention a site tells apart. Types are data."""
+"""Log types: the kinds of intervention that a site distinguishes. They are records, not constants."""
 
 from typing import Any, ClassVar, Self
 
@@ -7,19 +7,21 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import BOOLEAN, CODE, EXACT_TEXT, INTEGER, TEXT
-from machine_monitor.models.fields import Code, Flag, Schema, ShortText, stored
-from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.models.fields import Code, Flag, Schema, ShortText, kind_field
+from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource, folded_table
 
 
 class LogTypeFields(Schema):
-    """What a site says of a kind of intervention."""
+    """The fields of a log type."""
 
-    code: Code = stored(CODE, "How logs name it; never changes; unique, whatever the case of its letters.")
-    label: ShortText = stored(TEXT, "How people read it; the code if it is absent.", default_factory=str)
-    counts_as_failure: Flag = stored(BOOLEAN, "Whether such a log is a failure of the machine.", default=False)
-    active: Flag = stored(BOOLEAN, "Whether new logs may have it.", default=True)
+    code: Code = kind_field(CODE, "The code used in logs. Unique (ignoring case), cannot be changed.")
+    label: ShortText = kind_field(TEXT, "The display name; defaults to the code.", default_factory=str)
+    counts_as_failure: Flag = kind_field(
+        BOOLEAN, "Whether logs of this type count as failures of the machine.", default=False
+    )
+    active: Flag = kind_field(BOOLEAN, "Whether new logs may use it.", default=True)
 
 
 class LogType(LogTypeFields, Versioned, table=True):
@@ -40,23 +42,24 @@ class LogType(LogTypeFields, Versioned, table=True):
 
 
 class LogTypeCreate(LogTypeFields):
-    """A new log type."""
+    """The body of POST /log-types."""
 
     @model_validator(mode="after")
     def _label_is_code(self) -> Self:
-        # A PUT may leave the code to its path; the label is asked again when the record is whole.
+        # A PUT can omit the code, which is in its path. The complete record is validated again later and then gets its
+        # label.
         if not self.partial and self.code is not None and "label" not in self.model_fields_set:
             self.label = self.code
         return self
 
 
 class LogTypeRead(Versioned, LogTypeFields):
-    """A log type as it is."""
+    """A log type as the API returns it."""
 
 
 PRESERVED_ON_PUT = frozenset({"code"})
-LogTypeReplace = replacement(LogTypeCreate, LogTypeRead, PRESERVED_ON_PUT)
-LogTypeUpdate = patch(LogTypeReplace)
+LogTypeReplace = replace_schema(LogTypeCreate, LogTypeRead, PRESERVED_ON_PUT)
+LogTypeUpdate = patch_schema(LogTypeReplace)
 
 LOG_TYPES = declare(
     Resource(
@@ -67,8 +70,8 @@ LOG_TYPES = declare(
         read=LogTypeRead,
         create=LogTypeCreate,
         key="code",
-        find_by="code",
-        unique_by="code_key",
+        lookup_column="code",
+        unique_column="code_key",
         unique_key_of=str.lower,
         searched=("code", "label"),
         preserved_on_put=PRESERVED_ON_PUT,

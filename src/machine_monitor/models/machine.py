@@ -1,4 +1,4 @@
-"""A machine: what people intervene on."""
+"""Machines."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -9,30 +9,40 @@ from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import BOOLEAN, EXACT_TEXT, INTEGER, OBJECT, TEXT, TIME
-from machine_monitor.models.fields import Attributes, Flag, Identity, LongText, Name, Schema, ShortText, Year, stored
-from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.models.fields import (
+    Attributes,
+    Flag,
+    Identity,
+    LongText,
+    Name,
+    Schema,
+    ShortText,
+    Year,
+    kind_field,
+)
+from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource, folded_table
 
 
 def name_key(name: str) -> str:
-    """What two spellings of one machine's name have in common."""
+    """Return the comparison key of a machine's name: Unicode NFC and case-folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 class MachineFields(Schema):
-    """What people say of a machine."""
+    """The fields of a machine."""
 
-    name: Name = stored(TEXT, "What people call it; unique, whatever the case of its letters.")
-    sector: ShortText | None = stored(TEXT, "Where it stands.", None)
-    usage: ShortText | None = stored(TEXT, "What it is for.", None)
-    manufacturer: ShortText | None = stored(TEXT, "Who built it.", None)
-    model: ShortText | None = stored(TEXT, "The manufacturer's name for it.", None)
-    serial_number: ShortText | None = stored(TEXT, "The manufacturer's number; need not be unique.", None)
-    year_of_acquisition: Year | None = stored(INTEGER, "The year in which it came, 1900 to 2100.", None)
-    in_service: Flag | None = stored(BOOLEAN, "Whether it is in use; null if nobody knows.", default=True)
-    comment: LongText | None = stored(TEXT, "Anything else worth knowing.", None)
-    attributes: Attributes = stored(OBJECT, "Facts of your own: texts, numbers, true or false.", default_factory=dict)
+    name: Name = kind_field(TEXT, "The name. Unique, ignoring case.")
+    sector: ShortText | None = kind_field(TEXT, "The sector of the plant.", None)
+    usage: ShortText | None = kind_field(TEXT, "What the machine is used for.", None)
+    manufacturer: ShortText | None = kind_field(TEXT, "The manufacturer.", None)
+    model: ShortText | None = kind_field(TEXT, "The manufacturer's model name.", None)
+    serial_number: ShortText | None = kind_field(TEXT, "The manufacturer's serial number; need not be unique.", None)
+    year_of_acquisition: Year | None = kind_field(INTEGER, "The year of acquisition, 1900 to 2100.", None)
+    in_service: Flag | None = kind_field(BOOLEAN, "Whether it is in service; null if unknown.", default=True)
+    comment: LongText | None = kind_field(TEXT, "Anything else worth knowing.", None)
+    attributes: Attributes = kind_field(OBJECT, "Custom fields: texts, numbers or booleans.", default_factory=dict)
 
 
 class Machine(MachineFields, Versioned, table=True):
@@ -44,7 +54,7 @@ class Machine(MachineFields, Versioned, table=True):
         UniqueConstraint("name_key"),
         CheckConstraint("in_service IN (false, true)", name="in_service"),
         CheckConstraint("version >= 1", name="version"),
-        {"sqlite_autoincrement": True},  # an id is never given out again
+        {"sqlite_autoincrement": True},  # ids are never reused
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
@@ -52,23 +62,23 @@ class Machine(MachineFields, Versioned, table=True):
 
 
 class MachineCreate(MachineFields):
-    """A new machine."""
+    """The body of POST /machines."""
 
 
 class MachineRead(Versioned, MachineFields):
-    """A machine as it is."""
+    """A machine as the API returns it."""
 
-    id: Identity = stored(INTEGER, "The machine's number; it outlives a change of name and is never reused.")
+    id: Identity = kind_field(INTEGER, "The machine's id. Stable across renames, never reused.")
 
 
 PRESERVED_ON_PUT = frozenset({"name"})
-MachineReplace = replacement(MachineCreate, MachineRead, PRESERVED_ON_PUT)
-MachineUpdate = patch(MachineReplace)
+MachineReplace = replace_schema(MachineCreate, MachineRead, PRESERVED_ON_PUT)
+MachineUpdate = patch_schema(MachineReplace)
 
 
 def _activity(engine: Engine) -> Mapping[str, ColumnElement]:
-    """What a machine's logs say of it, each from an index of theirs."""
-    # By their names: the page of logs is made after this one.
+    """Build the members of `expand=activity`, each computed from an index of the logs table."""
+    # Look the tables up by name: importing models.log here would be circular.
     machines, logs = (SQLModel.metadata.tables[name] for name in ("machines", "logs"))
     own = [logs.c.machine_id == machines.c.id, logs.c.deleted_at.is_(None)]
     newest = select(logs.c.started_at).where(*own).order_by(logs.c.started_at.desc(), logs.c.id.desc())
@@ -92,8 +102,8 @@ MACHINES = declare(
         read=MachineRead,
         create=MachineCreate,
         key="name",
-        find_by="name_key",
-        unique_by="name_key",
+        lookup_column="name_key",
+        unique_column="name_key",
         lookup_key_of=name_key,
         unique_key_of=name_key,
         searched=("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),

@@ -1,8 +1,8 @@
-"""Records are read through any SQLAlchemy session, and written by the service alone.
+"""Forbid ORM writes to records outside units of work.
 
-A write of a record also writes its history entry, its words in the search index and the counts. A session knows none of
-that, so SQLAlchemy refuses to execute an INSERT, UPDATE or DELETE on the tables of records, whether it comes from a
-flush, a bulk method or a statement. The session of a unit of work is excepted.
+Writing a record also writes its history entry, search index and counters, which a plain session cannot know.
+SQLAlchemy therefore refuses INSERT, UPDATE and DELETE on these tables, whether they come from a flush, a bulk method
+or a statement, except in the session of a unit of work.
 """
 
 from collections.abc import Collection
@@ -16,17 +16,17 @@ from machine_monitor.errors import MonitorError
 
 
 class ReadOnlyRecord(MonitorError):
-    """A program wrote a record through a SQLAlchemy session of its own; nothing was written."""
+    """A program tried to write a record through its own SQLAlchemy session; nothing was written."""
 
     def __init__(self) -> None:
         super().__init__(
-            "A session cannot write records, because it would skip their history, search index and counts: "
+            "A session cannot write records, because it would skip their history, search index and counters: "
             "use the REST API or `machine_monitor.services.records`."
         )
 
 
-def protect(tables: Collection[Table]) -> None:
-    """Let SQLAlchemy refuse every write to these tables, whichever engine of the process it comes from."""
+def forbid_writes(tables: Collection[Table]) -> None:
+    """Make every SQLAlchemy engine of this process reject writes to these tables."""
 
     def refuse_write(connection: Connection, statement: Any, *_parameters: Any) -> None:
         is_write = getattr(statement, "is_dml", False) and statement.table in tables

@@ -1,4 +1,4 @@
-"""What every record has, and the schemas that follow from the one for creation."""
+"""Common fields of all records, and the schemas derived from the create and read schemas: PUT, PATCH, partial read."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -11,36 +11,39 @@ from pydantic_core import PydanticUndefined
 from sqlmodel import Field
 
 from machine_monitor.database.kinds import INTEGER, OBJECT, TIME
-from machine_monitor.models.fields import AttributesPatch, Identity, Instant, Schema, stored
+from machine_monitor.models.fields import AttributesPatch, Identity, Instant, Schema, kind_field
 
 
 class Versioned(Schema):
-    """What the product writes into every record, and no client can."""
+    """The read-only fields of every record."""
 
-    version: Identity = stored(INTEGER, "Counts the record's changes; also its ETag.")
-    created_at: Instant = stored(TIME, "When the record was written.")
-    updated_at: Instant = stored(TIME, "When the record was last changed.")
+    version: Identity = kind_field(INTEGER, "The number of the record's version, from 1; also its ETag.")
+    created_at: Instant = kind_field(TIME, "When the record was created.")
+    updated_at: Instant = kind_field(TIME, "When the record was last changed.")
 
 
-# What no body of a create schema has; a list's count is another, which `Resource.read_only` knows.
+# Read-only fields of all resources. `Resource.read_only` adds the counts of child rows.
 READ_ONLY = ("id", *Versioned.model_fields)
-# Where `expand` shows what belongs to others; nothing of it is ever written.
+# The member that holds expanded records in a response. Ignored in bodies.
 EXPANDED = "expanded"
 
 
-def replacement(create: type[Schema], read: type[Schema], preserved: Iterable[str]) -> type[Schema]:
-    """The body of a PUT: that of a POST, without the fields that are preserved; what GET gave may come back."""
+def replace_schema(create: type[Schema], read: type[Schema], preserved: Iterable[str]) -> type[Schema]:
+    """Derive the PUT schema from the create schema.
+
+    Preserved fields are optional, and the read-only fields of a GET response are accepted.
+    """
     absent = {name: _optional(info) for name, info in read.model_fields.items() if name not in create.model_fields}
     absent |= {name: _optional(create.model_fields[name]) for name in preserved}
     return _derive(create, "Replace", "Replaces", absent)
 
 
-def patch(replace: type[Schema]) -> type[Schema]:
-    """The body of a PATCH: any of what PUT takes; a null among the attributes removes its key."""
+def patch_schema(replace: type[Schema]) -> type[Schema]:
+    """Derive the PATCH schema: every field of PUT, optional; a null in `attributes` removes its key."""
     fields = {name: _optional(info) for name, info in replace.model_fields.items()}
     if "attributes" in fields:
         description = replace.model_fields["attributes"].description or ""
-        fields["attributes"] = (AttributesPatch, stored(OBJECT, description, default_factory=type(None)))
+        fields["attributes"] = (AttributesPatch, kind_field(OBJECT, description, default_factory=type(None)))
     update = _derive(replace, "Update", "Changes", fields)
     update.partial = True
     return update
@@ -51,13 +54,13 @@ def _derive(base: type[Schema], suffix: str, verb: str, fields: dict[str, Any]) 
     return create_model(
         f"{noun}{suffix}",
         __base__=base,
-        __doc__=f"{verb} a record; a field that is absent is not null.",
+        __doc__=f"{verb} a record. Absent fields and null are different.",
         **fields,
     )
 
 
 def _optional(info: FieldInfo) -> tuple[Any, FieldInfo]:
-    """The same field, which may be absent; a factory says so without showing a default."""
+    """Make a field optional. The default is a factory, because OpenAPI shows no default for it."""
     optional = copy(info)
     optional.default = PydanticUndefined
     optional.default_factory = type(None)
@@ -65,15 +68,15 @@ def _optional(info: FieldInfo) -> tuple[Any, FieldInfo]:
 
 
 @cache
-def read_part(read: type[Schema], *, expandable: bool) -> type[Schema]:
-    """What a GET answers: the fields that `fields` names, all of them if it is absent."""
+def partial_read_schema(read: type[Schema], *, expandable: bool) -> type[Schema]:
+    """Derive the response schema of a GET with `fields`: every field is optional."""
     noun = read.__name__.removesuffix("Read")
     fields: dict[str, Any] = {name: _optional(info) for name, info in read.model_fields.items()}
     if expandable:
         fields[EXPANDED] = (
             dict[str, Any],
-            Field(default_factory=dict, description="What `expand` names."),
+            Field(default_factory=dict, description="The records and values that `expand` requested."),
         )
     return create_model(
-        f"{noun}Part", __base__=Schema, __doc__="A record, or the fields of it that were asked for.", **fields
+        f"{noun}Part", __base__=Schema, __doc__="A record, or the fields of it that were requested.", **fields
     )

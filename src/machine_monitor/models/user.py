@@ -1,4 +1,4 @@
-"""A user: who intervenes, by a short name that the whole workshop knows."""
+"""Users: the people who intervene, identified by a short name (trigram)."""
 
 from typing import Any, ClassVar
 
@@ -6,20 +6,20 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import BOOLEAN, CODE, EXACT_TEXT, INTEGER, TEXT
-from machine_monitor.models.fields import ROLE, Flag, Role, Schema, ShortText, Trigram, stored
-from machine_monitor.models.schemas import Versioned, patch, replacement
+from machine_monitor.models.fields import ROLE, Flag, Role, Schema, ShortText, Trigram, kind_field
+from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource, folded_table
 
 
 class UserFields(Schema):
-    """What a site knows of a person."""
+    """The fields of a user."""
 
-    trigram: Trigram = stored(CODE, "The short name that logs carry; never changes; unique, whatever its case.")
-    first_name: ShortText | None = stored(TEXT, "First name.", None)
-    last_name: ShortText | None = stored(TEXT, "Last name.", None)
-    role: Role = stored(ROLE, "What the person may do, from viewer up to admin.", default="operator")
-    active: Flag = stored(BOOLEAN, "Whether the person is still here.", default=True)
+    trigram: Trigram = kind_field(CODE, "The short name used in logs. Unique (ignoring case), cannot be changed.")
+    first_name: ShortText | None = kind_field(TEXT, "First name.", None)
+    last_name: ShortText | None = kind_field(TEXT, "Last name.", None)
+    role: Role = kind_field(ROLE, "The role, from viewer to admin.", default="operator")
+    active: Flag = kind_field(BOOLEAN, "Whether the account is active.", default=True)
 
 
 class User(UserFields, Versioned, table=True):
@@ -40,16 +40,16 @@ class User(UserFields, Versioned, table=True):
 
 
 class UserCreate(UserFields):
-    """A new user."""
+    """The body of POST /users."""
 
 
 class UserRead(Versioned, UserFields):
-    """A user as everyone may see one."""
+    """A user as the API returns it."""
 
 
 PRESERVED_ON_PUT = frozenset({"trigram"})
-UserReplace = replacement(UserCreate, UserRead, PRESERVED_ON_PUT)
-UserUpdate = patch(UserReplace)
+UserReplace = replace_schema(UserCreate, UserRead, PRESERVED_ON_PUT)
+UserUpdate = patch_schema(UserReplace)
 
 USERS = declare(
     Resource(
@@ -60,8 +60,8 @@ USERS = declare(
         read=UserRead,
         create=UserCreate,
         key="trigram",
-        find_by="trigram",
-        unique_by="trigram_key",
+        lookup_column="trigram",
+        unique_column="trigram_key",
         unique_key_of=str.lower,
         searched=("trigram", "first_name", "last_name"),
         preserved_on_put=PRESERVED_ON_PUT,

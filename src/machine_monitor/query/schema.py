@@ -140,9 +140,9 @@ class Referrer(NamedTuple):
 class Resource:
     """One resource, declared once: its table, its schemas, and how its lists are searched and ordered.
 
-    `key` is the read field in the record's path, `find_by` the column that finds it after `lookup_key_of`;
-    `unique_by` and `unique_key_of` say what must be unique. A PUT that leaves out a field of `preserved_on_put` keeps
-    its value; `immutable` fields are set at creation only; `author` is the field that names who wrote the record.
+    `key` is the read field in the record's path, `lookup_column` the column that finds it after `lookup_key_of`;
+    `unique_column` and `unique_key_of` say what must be unique. A PUT that leaves out a field of `preserved_on_put`
+    keeps its value; `immutable` fields are set at creation only; `author` is the field that names who wrote the record.
 
     `tiebreakers` make every order total. The search index follows time where the first of them is one, and has a word
     for each value of `facet_words`. For each of `index_prefixes` there is an index of these columns and the
@@ -162,9 +162,9 @@ class Resource:
     searched: tuple[str, ...] = ()
     facet_words: tuple[str, ...] = ()
     index_prefixes: tuple[tuple[str, ...], ...] = ()
-    find_by: str = ""
+    lookup_column: str = ""
     lookup_key_of: Callable[[str], str] = str
-    unique_by: str = ""
+    unique_column: str = ""
     unique_key_of: Callable[[str], str] = str
     immutable: frozenset[str] = frozenset()
     preserved_on_put: frozenset[str] = frozenset()

@@ -19,7 +19,7 @@ from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, IdempotencyKeyReused
-from machine_monitor.models import KEPT_ANSWERS
+from machine_monitor.models import IDEMPOTENCY_RECORDS
 
 RETENTION = timedelta(days=7)
 WAIT_SECONDS = 5.0
@@ -135,27 +135,27 @@ def _delete_expired(tx: Transaction, oldest: Sequence[Any]) -> None:
 
 
 def _matches_key() -> list[Any]:
-    columns = [KEPT_ANSWERS.c[name] for name in ("user", "path", "key")]
+    columns = [IDEMPOTENCY_RECORDS.c[name] for name in ("user", "path", "key")]
     return [column == bindparam(column.name, type_=column.type) for column in columns]
 
 
 def _is_expired() -> Any:
-    created_at = KEPT_ANSWERS.c.created_at
+    created_at = IDEMPOTENCY_RECORDS.c.created_at
     return created_at < bindparam("oldest", type_=created_at.type)
 
 
 @cache
 def _find(engine: Engine) -> Statement:
-    columns = [KEPT_ANSWERS.c[name] for name in ("digest", "status", "headers", "body")]
+    columns = [IDEMPOTENCY_RECORDS.c[name] for name in ("digest", "status", "headers", "body")]
     return compile_statement(engine, select(*columns, _is_expired()).where(*_matches_key()))
 
 
 @cache
 def _delete(engine: Engine) -> Statement:
-    return compile_statement(engine, delete(KEPT_ANSWERS).where(_is_expired()))
+    return compile_statement(engine, delete(IDEMPOTENCY_RECORDS).where(_is_expired()))
 
 
 @cache
 def _insert(engine: Engine) -> Statement:
-    values = {column: bindparam(column.name, type_=column.type) for column in KEPT_ANSWERS.columns}
-    return compile_statement(engine, insert(KEPT_ANSWERS).values(values))
+    values = {column: bindparam(column.name, type_=column.type) for column in IDEMPOTENCY_RECORDS.columns}
+    return compile_statement(engine, insert(IDEMPOTENCY_RECORDS).values(values))

@@ -4,7 +4,7 @@ import textwrap
 from xml.sax.saxutils import escape
 
 from machine_monitor.query.schema import Selection
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.storage import StoredRecord
 
 # The fields that a label shows.
 SELECTION = Selection(("name", "sector", "serial_number"))
@@ -19,7 +19,7 @@ MAX_FONT_SIZE, MIN_FONT_SIZE, NOTE_FONT_SIZE = 8.0, 2.8, 3.2
 NAME_HEIGHT = CODE - 5
 
 
-def machine_label(machine: Stored, base_url: str) -> bytes:
+def machine_label(machine: StoredRecord, base_url: str) -> bytes:
     """Return the label of a machine as SVG. Its QR code opens the machine's page of the service at `base_url`.
 
     A long name gets a smaller font; it is never truncated.

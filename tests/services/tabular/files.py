@@ -34,7 +34,7 @@ def put(url, resource, *items):
     """Put all items by their keys."""
     with opened(url) as database:
         outcomes = database.transact(
-            lambda tx: bulk.put_all(tx, bulk.Put(RESOURCES[resource], ChangeContext("test"), UTC), items)
+            lambda tx: bulk.put_all(tx, bulk.BulkContext(RESOURCES[resource], ChangeContext("test"), UTC), items)
         )
     assert [outcome.problem for outcome in outcomes] == [None] * len(items)
 

@@ -104,7 +104,7 @@ def test_logs_round_trip_to_another_database(urls, tmp_path, suffix, dialect, wr
 def declare(database):
     def unit(tx):
         for resource, key in ((LOG_TYPES, "PM-01"), (USERS, "ABC"), (USERS, "d-e")):
-            if storage.taken(tx, resource, key) is None:
+            if storage.find_id_by_key(tx, resource, key) is None:
                 body = resource.create.model_validate({resource.key: key})
                 records.insert(tx, resource, body.model_dump(mode="json"), ChangeContext("test"))
 

@@ -19,7 +19,7 @@ from machine_monitor.api.openapi.parameters import (
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.models.bulk import BulkAnswer
 from machine_monitor.models.fields import Schema
-from machine_monitor.models.schemas import read_part
+from machine_monitor.models.schemas import partial_read_schema
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.tabular.exports import Format
 
@@ -292,7 +292,7 @@ def _headers(sentences: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _part(resource: Resource) -> type[Schema]:
-    return read_part(resource.read, expandable=bool(resource.expandable))
+    return partial_read_schema(resource.read, expandable=bool(resource.expandable))
 
 
 @cache

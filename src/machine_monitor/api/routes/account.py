@@ -7,7 +7,7 @@ from machine_monitor.api.access import needs
 from machine_monitor.api.deps import CurrentUser, SignInContext, SignInDep
 from machine_monitor.api.openapi.documents import ANYWHERE, BODIES, WRITES, json_operation
 from machine_monitor.api.route import create_router
-from machine_monitor.models.accounts.signing_in import Link, Me, NewPassword, SetUp, SignedIn, SignIn
+from machine_monitor.models.accounts.sign_in import Link, Me, NewPassword, SetUp, SignedIn, SignIn
 from machine_monitor.models.fields import Trigram
 from machine_monitor.services.access.permissions import CHANGE_PASSWORD, INVITE, READ, SIGN_OUT, USE
 from machine_monitor.services.accounts import generated_secrets, invitations, password_sign_in, sessions

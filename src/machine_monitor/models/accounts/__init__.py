@@ -1,4 +1,7 @@
-"""Accounts: what users sign in with. Nothing of it is a record: it has no history, and only tokens can be read."""
+"""Account tables: credentials, sessions, invitations, tokens, attempts.
+
+They are not records: they have no history, and only tokens are readable through the API.
+"""
 
 from machine_monitor.models.accounts.tables import ATTEMPTS, CREDENTIALS, INVITATIONS, SESSIONS
 from machine_monitor.models.accounts.token import TOKENS

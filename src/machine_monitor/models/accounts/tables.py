@@ -1,6 +1,6 @@
-"""The tables that only the product reads: passwords, sessions, invitations, attempts to sign in.
+"""Internal account tables: credentials, sessions, invitations, sign-in attempts.
 
-What a person or a program shows us (a password, a cookie, a code) is nowhere: only what it is checked against.
+Secrets are stored only as hashes.
 """
 
 from typing import Any, ClassVar
@@ -12,16 +12,16 @@ from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME
 from machine_monitor.models.fields import Instant, Schema
 
 
-def of_user() -> ForeignKeyConstraint:
-    """A row's `user` is one of ours."""
+def user_foreign_key() -> ForeignKeyConstraint:
+    """Declare the foreign key from `user` to `users.trigram`."""
     return ForeignKeyConstraint(["user"], ["users.trigram"], ondelete="RESTRICT")
 
 
 class Credential(Schema, table=True):
-    """The table of passwords: a user's, as its argon2id hash."""
+    """Table of passwords by user, as argon2id hashes."""
 
     __tablename__ = "credentials"
-    __table_args__: ClassVar[Any] = (of_user(),)
+    __table_args__: ClassVar[Any] = (user_foreign_key(),)
 
     user: str = Field(primary_key=True, sa_type=CODE.column_type)
     password: str = Field(sa_type=TEXT.column_type)
@@ -29,10 +29,10 @@ class Credential(Schema, table=True):
 
 
 class Session(Schema, table=True):
-    """The table of the console's sessions, by the digest of their cookie."""
+    """Table of console sessions, by the digest of their cookie."""
 
     __tablename__ = "sessions"
-    __table_args__: ClassVar[Any] = (of_user(), Index(None, "user"))
+    __table_args__: ClassVar[Any] = (user_foreign_key(), Index(None, "user"))
 
     digest: str = Field(primary_key=True, sa_type=CODE.column_type)
     user: str = Field(sa_type=CODE.column_type)
@@ -41,10 +41,10 @@ class Session(Schema, table=True):
 
 
 class Invitation(Schema, table=True):
-    """The table of codes that set a password once; one without a user makes the first admin."""
+    """Table of one-time codes that set a password; one without a user creates the first administrator."""
 
     __tablename__ = "invitations"
-    __table_args__: ClassVar[Any] = (of_user(), Index(None, "user"))
+    __table_args__: ClassVar[Any] = (user_foreign_key(), Index(None, "user"))
 
     digest: str = Field(primary_key=True, sa_type=CODE.column_type)
     user: str | None = Field(default=None, sa_type=CODE.column_type)
@@ -52,7 +52,7 @@ class Invitation(Schema, table=True):
 
 
 class Attempt(Schema, table=True):
-    """The table of attempts to sign in that failed: how many there were since when, by account and by address."""
+    """Table of rate limit counters: failed sign-ins by account and by IP address since the start of the window."""
 
     __tablename__ = "attempts"
 

@@ -1,4 +1,4 @@
-"""A token: what a program shows to act for a user."""
+"""API tokens, with which programs act for a user."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -6,8 +6,8 @@ from sqlalchemy import CheckConstraint, Index
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME, rank
-from machine_monitor.models.accounts.tables import of_user
-from machine_monitor.models.fields import Identity, Instant, Schema, ShortText, Trigram, stored
+from machine_monitor.models.accounts.tables import user_foreign_key
+from machine_monitor.models.fields import Identity, Instant, Schema, ShortText, Trigram, kind_field
 from machine_monitor.models.user import USERS
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Reference, Resource
@@ -18,25 +18,25 @@ MAX_DAYS = 3_650
 
 
 class TokenRead(Schema):
-    """A token as its owner and an admin may see it: never its secret."""
+    """A token as the API returns it to its owner and to admins: without its secret."""
 
-    id: Identity = stored(INTEGER, "The token's number, which its text shows too.")
-    name: ShortText = stored(TEXT, "What it is for.", min_length=1)
-    user: Annotated[Trigram, Reference(USERS, on="user", to="trigram", in_use=None)] = stored(
-        CODE, "Whom it acts for, by trigram."
+    id: Identity = kind_field(INTEGER, "The token's id, which is also part of its text.")
+    name: ShortText = kind_field(TEXT, "What it is for.", min_length=1)
+    user: Annotated[Trigram, Reference(USERS, on="user", to="trigram", in_use=None)] = kind_field(
+        CODE, "The trigram of the user the token acts for."
     )
-    scope: Scope = stored(SCOPE, "What it may do of what its user may: read, write or admin.")
-    created_at: Instant = stored(TIME, "When it was made.")
-    expires_at: Instant = stored(TIME, "From when on it is void.")
-    last_used_at: Instant | None = stored(TIME, "When it was last used, to the minute; null if never.", None)
+    scope: Scope = kind_field(SCOPE, "The scope, which limits the user's role: read, write or admin.")
+    created_at: Instant = kind_field(TIME, "When it was created.")
+    expires_at: Instant = kind_field(TIME, "When it expires.")
+    last_used_at: Instant | None = kind_field(TIME, "When it was last used, to the minute; null if never.", None)
 
 
 class Token(TokenRead, table=True):
-    """The table of tokens; `digest` is what a secret is checked against."""
+    """The table of tokens; `digest` is the hash of the secret."""
 
     __tablename__ = "tokens"
     __table_args__: ClassVar[Any] = (
-        of_user(),
+        user_foreign_key(),
         CheckConstraint("scope BETWEEN 0 AND 2", name="scope"),
         Index(None, "user"),
         {"sqlite_autoincrement": True},
@@ -48,12 +48,15 @@ class Token(TokenRead, table=True):
 
 
 class TokenCreate(Schema):
-    """A new token."""
+    """The body of POST /tokens."""
 
     name: ShortText = Field(min_length=1, description="What it is for.")
-    scope: Scope = Field(description="What it may do of what its user may: read, write or admin.")
-    days: int = Field(default=90, ge=1, le=MAX_DAYS, description="For how long it is good.")
-    user: Trigram | None = Field(default=None, description="Whom it acts for; another than oneself: an admin.")
+    scope: Scope = Field(description="The scope, which limits the user's role: read, write or admin.")
+    days: int = Field(default=90, ge=1, le=MAX_DAYS, description="The lifetime in days.")
+    user: Trigram | None = Field(
+        default=None,
+        description="The user the token acts for, by default yourself. Another user requires the admin role.",
+    )
 
 
 class TokenCreated(TokenRead):
@@ -70,8 +73,8 @@ TOKENS = declare(
         read=TokenRead,
         create=TokenCreate,
         key="id",
-        find_by="id",
-        unique_by="id",
+        lookup_column="id",
+        unique_column="id",
         sort="id",
         tiebreakers=("id",),
     )

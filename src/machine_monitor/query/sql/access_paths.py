@@ -40,7 +40,7 @@ def access_paths(engine: Engine, matching: Matching, order: Order) -> list[Acces
         for part in matching.filters
         if (column := own_column_of(resource, part)) is not None and part.operator.is_any_of
     }
-    if resource.unique_by in asked:
+    if resource.unique_column in asked:
         return [AccessPath(sorts=True)]
     if prefix := fixed_prefix(matching):
         return [AccessPath(_indexed_by(resource, prefix))]

@@ -12,23 +12,23 @@ from machine_monitor.query.schema import ChildRows, Field, Resource, Selection, 
 
 
 @lru_cache(maxsize=256)
-def record_statement(engine: Engine, resource: Resource, find_by: str, selection: Selection) -> Statement:
-    """One record by the column `find_by`: (document, id, version, whether it is deleted)."""
+def record_statement(engine: Engine, resource: Resource, lookup_column: str, selection: Selection) -> Statement:
+    """One record by the column `lookup_column`: (document, id, version, whether it is deleted)."""
     fields, expand = selection
     table = resource.table
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = (
         select(as_text(document(engine, resource, fields, expand)), table.c.id, table.c.version, deleted)
         .select_from(resource.source(shown_fields(resource, fields, expand)))
-        .where(table.c[find_by] == bindparam("key", type_=table.c[find_by].type))
+        .where(table.c[lookup_column] == bindparam("key", type_=table.c[lookup_column].type))
     )
     return compile_statement(engine, query)
 
 
 @lru_cache(maxsize=64)
 def several_statement(engine: Engine, resource: Resource) -> Statement:
-    """The records whose `unique_by` is among the JSON array `keys`: (document, id, version, whether deleted, key)."""
-    table, key = resource.table, resource.table.c[resource.unique_by]
+    """Records whose `unique_column` is in the JSON array `keys`: (document, id, version, whether deleted, key)."""
+    table, key = resource.table, resource.table.c[resource.unique_column]
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = all_records(engine, resource).add_columns(deleted, key)
     return compile_statement(

@@ -16,7 +16,7 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.audit.history import ChangeContext, changes_between
 from machine_monitor.services.records import validation
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.storage import StoredRecord
 
 # How long operators may edit their own logs.
 EDIT_WINDOW = timedelta(hours=24)
@@ -40,7 +40,7 @@ def check_new(resource: Resource, values: Mapping[str, Any], context: ChangeCont
         raise Forbidden(faults=[Fault(message, "forbidden", f"/{resource.author}")])
 
 
-def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], context: ChangeContext) -> None:
+def check_change(tx: Transaction, stored: StoredRecord, desired: Mapping[str, Any], context: ChangeContext) -> None:
     """Raise `Forbidden` unless the user may change the record to `desired`; absent fields count as their default."""
     if context.role >= Role.SUPERVISOR:
         return
@@ -50,7 +50,9 @@ def check_change(tx: Transaction, stored: Stored, desired: Mapping[str, Any], co
             "Operators can edit their own logs for 24 hours. Leads can edit their own logs and those of operators."
         )
     if stored.resource is MACHINES:
-        changed = changes_between(stored.shown, {**validation.defaults(MACHINES), **desired}).keys() - LEAD_EDITABLE
+        changed = (
+            changes_between(stored.writable_values, {**validation.defaults(MACHINES), **desired}).keys() - LEAD_EDITABLE
+        )
         message = "Leads can change only 'comment' and 'in_service' of a machine."
         if changed:
             raise Forbidden(faults=[Fault(message, "forbidden", f"/{name}") for name in sorted(changed)])

@@ -13,7 +13,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault, Gone, invalid
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS
-from machine_monitor.models.accounts.signing_in import SetUp
+from machine_monitor.models.accounts.sign_in import SetUp
 from machine_monitor.models.accounts.tables import Invitation
 from machine_monitor.services import records
 from machine_monitor.services.accounts import account_sync, generated_secrets, passwords, sessions
@@ -45,7 +45,7 @@ def invite(tx: Transaction, trigram: str) -> InvitationLink:
 
     Raises `NotFound`, or `Conflict` if the user is inactive.
     """
-    stored = Target(USERS, trigram).find_living(tx)
+    stored = Target(USERS, trigram).find_or_fail(tx)
     if not stored.values["active"]:
         raise Conflict("This user is inactive. Set `active` to true first.")
     tx.session.execute(delete(Invitation).where(col(Invitation.user) == stored.values["trigram"]))
@@ -90,11 +90,11 @@ def put_account(
 
 def put_user(tx: Transaction, trigram: str, given: dict[str, Any], context: ChangeContext) -> str:
     """Create a user, or update the given fields; return the trigram in its stored spelling."""
-    stored = storage.find(tx, USERS, USERS.unique_key_of(trigram), USERS.unique_by)
+    stored = storage.find(tx, USERS, USERS.unique_key_of(trigram), USERS.unique_column)
     if stored is not None:
-        values = validation.read(USERS.create, stored.shown | given).model_dump(mode="json")
-        return records.change(tx, stored, values, context).key
-    values = validation.read(USERS.create, {"trigram": trigram, **given}).model_dump(mode="json")
+        values = validation.validate(USERS.create, stored.writable_values | given).model_dump(mode="json")
+        return records.apply_values(tx, stored, values, context).key
+    values = validation.validate(USERS.create, {"trigram": trigram, **given}).model_dump(mode="json")
     return records.insert(tx, USERS, values, context).key
 
 
@@ -116,7 +116,7 @@ def _first_admin(tx: Transaction, body: SetUp, given: dict[str, Any]) -> str:
         raise Gone(USED)
     if body.trigram is None:
         raise invalid([Fault("The first admin needs a trigram.", "required", "/trigram")])
-    stored = storage.find(tx, USERS, USERS.unique_key_of(body.trigram), USERS.unique_by)
+    stored = storage.find(tx, USERS, USERS.unique_key_of(body.trigram), USERS.unique_column)
     trigram = body.trigram if stored is None else stored.values["trigram"]
     return put_user(tx, trigram, {**given, "role": "admin", "active": True}, ChangeContext("setup", trigram))
 

@@ -10,7 +10,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, RateLimited, Unauthenticated, invalid
 from machine_monitor.models import USERS
-from machine_monitor.models.accounts.signing_in import NewPassword, SignIn
+from machine_monitor.models.accounts.sign_in import NewPassword, SignIn
 from machine_monitor.models.accounts.tables import Credential
 from machine_monitor.models.user import User
 from machine_monitor.query.schema import Selection

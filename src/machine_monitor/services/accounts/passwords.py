@@ -11,7 +11,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from machine_monitor.errors import Fault, invalid
-from machine_monitor.models.accounts.signing_in import MAX_PASSWORD
+from machine_monitor.models.accounts.sign_in import MAX_PASSWORD
 from machine_monitor.query.language.search_terms import fold
 
 MIN_PASSWORD = 15

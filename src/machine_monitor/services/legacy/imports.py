@@ -19,8 +19,8 @@ from machine_monitor.services.legacy.plan import ExistingState, Import, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import references, storage
-from machine_monitor.services.records.references import Names
-from machine_monitor.services.records.storage import New, Stored
+from machine_monitor.services.records.references import ReferenceCache
+from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
 BATCH = 500
 VIA = "sync"
@@ -56,18 +56,18 @@ def apply(tx: Transaction, steps: Iterable[Step], author: ChangeContext) -> None
         tx.execute_many(_insert_import_rows(tx.engine), new)
     if changed:
         tx.execute_many(_update_import_rows(tx.engine), changed)
-    storage.relieve(tx)
+    storage.flush_buffers(tx)
 
 
-def _existing(tx: Transaction, record: Record, imported: Import | None, stored: Stored | None) -> ExistingState:
+def _existing(tx: Transaction, record: Record, imported: Import | None, stored: StoredRecord | None) -> ExistingState:
     if imported is not None:
         # A record that was deleted permanently may have been created again under the same key.
         stored = storage.find(tx, record.resource, imported.record_id, "id")
-        stored = stored or storage.find(tx, record.resource, record.key, record.resource.unique_by)
+        stored = stored or storage.find(tx, record.resource, record.key, record.resource.unique_column)
     return ExistingState(imported, stored, _edits_of(tx, stored) if stored and record.edits else frozenset())
 
 
-def _edits_of(tx: Transaction, stored: Stored) -> frozenset[Edit]:
+def _edits_of(tx: Transaction, stored: StoredRecord) -> frozenset[Edit]:
     rows = tx.execute(_edits(tx.engine, of_one=True), {"record_id": stored.id})
     return frozenset(Edit(tx.engine.from_db(at, TIME), user) for _, at, user in rows)
 
@@ -76,8 +76,11 @@ def _create(tx: Transaction, steps: Sequence[Step], author: ChangeContext) -> li
     """Insert new records of one resource, each with its imported edits in the history, oldest first."""
     if not steps:
         return []
-    resource, names = steps[0].record.resource, Names()
-    many = [New(step.values, references.resolve(tx, resource, step.values, names=names).columns) for step in steps]
+    resource, reference_cache = steps[0].record.resource, ReferenceCache()
+    many = [
+        NewRecord(step.values, references.resolve(tx, resource, step.values, reference_cache=reference_cache).columns)
+        for step in steps
+    ]
     ids = storage.insert(tx, resource, many, author.at)
     subjects = [
         ChangedRecord(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
@@ -97,7 +100,7 @@ def _update(tx: Transaction, step: Step, author: ChangeContext) -> tuple[int, in
         before = _edits_of(tx, stored)
         subject = ChangedRecord(resource, stored.id, stored.values[resource.key], stored.version)
         _record_edits(tx, subject, [edit for edit in step.record.edits if edit not in before])
-    return stored.id, records.change(tx, stored, step.values, author, op="import").version
+    return stored.id, records.apply_values(tx, stored, step.values, author, op="import").version
 
 
 def _record_edits(tx: Transaction, subject: ChangedRecord, made: Iterable[Edit]) -> None:

@@ -11,7 +11,7 @@ from machine_monitor.services.audit import history
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import validation
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.storage import StoredRecord
 from machine_monitor.services.reports import Finding, Outcome, Report
 
 # Referenced records come before the records that reference them.
@@ -49,7 +49,7 @@ class ExistingState(NamedTuple):
     """What the database has of a legacy key: an earlier import, the record, and its imported edits."""
 
     imported: Import | None = None
-    stored: Stored | None = None
+    stored: StoredRecord | None = None
     edits: frozenset[Edit] = frozenset()
 
 
@@ -70,7 +70,7 @@ class Step:
 
     record: Record
     outcome: Outcome
-    stored: Stored | None = None
+    stored: StoredRecord | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     has_import_row: bool = True
     findings: tuple[Finding, ...] = ()
@@ -118,7 +118,7 @@ def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
 def decide(record: Record, existing: ExistingState, names: NamedRecords) -> Step:
     """Decide the outcome of one record."""
     values, faults = _resolve(record, names)
-    if existing.stored is not None and not existing.stored.deleted:
+    if existing.stored is not None and not existing.stored.is_deleted:
         step = _compare(record, existing, existing.stored, values)
     elif existing != ExistingState():
         step = Step(
@@ -148,7 +148,7 @@ def _create(record: Record, values: Mapping[str, Any]) -> Step:
     return Step(record, "created", values=body.model_dump(mode="json"))
 
 
-def _compare(record: Record, existing: ExistingState, stored: Stored, values: Mapping[str, Any]) -> Step:
+def _compare(record: Record, existing: ExistingState, stored: StoredRecord, values: Mapping[str, Any]) -> Step:
     """Decide the outcome of a record that exists in the database."""
     resource, imported = record.resource, existing.imported
     differing = _differing(record, stored, values)
@@ -193,7 +193,7 @@ def _resolve(record: Record, names: NamedRecords) -> tuple[dict[str, Any], list[
     return values, faults
 
 
-def _differing(record: Record, stored: Stored, values: Mapping[str, Any]) -> list[str]:
+def _differing(record: Record, stored: StoredRecord, values: Mapping[str, Any]) -> list[str]:
     """Return the fields in which a record differs from its file, of those that the file can contain."""
     if not record.declared:
         return []

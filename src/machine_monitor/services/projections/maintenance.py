@@ -88,7 +88,7 @@ def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: b
         with tx.engine.fulltext.bulk_load(tx.cursor, resource.name):
             for chunk in storage.chunks(tx, resource, CHUNK_SIZE):
                 if fold:
-                    storage.fold_again(tx, resource, chunk)
+                    storage.rewrite_folded_texts(tx, resource, chunk)
                 search_index.write(tx, [search_index.entry(tx, resource, *record) for record in chunk])
                 done += len(chunk)
                 if progress is not None:

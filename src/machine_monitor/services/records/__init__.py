@@ -1,18 +1,21 @@
-"""Records: read, create, replace, update, delete, restore; each change with its history in one transaction."""
+"""Records: CRUD, bulk writes, references and preconditions.
 
-from machine_monitor.services.records.verbs import (
+Each write adds its history entry in the same transaction.
+"""
+
+from machine_monitor.services.records.operations import (
     Target,
-    Written,
-    change,
-    check_fixed,
+    WriteResult,
+    apply_values,
     create,
     delete,
-    find_key,
     insert,
     insert_all,
+    lookup_key,
     read,
     read_all,
     read_history,
+    reject_immutable_changes,
     replace,
     restore,
     update,
@@ -20,17 +23,17 @@ from machine_monitor.services.records.verbs import (
 
 __all__ = [
     "Target",
-    "Written",
-    "change",
-    "check_fixed",
+    "WriteResult",
+    "apply_values",
     "create",
     "delete",
-    "find_key",
     "insert",
     "insert_all",
+    "lookup_key",
     "read",
     "read_all",
     "read_history",
+    "reject_immutable_changes",
     "replace",
     "restore",
     "update",

@@ -1,4 +1,7 @@
-"""Many records at once, each as a PUT by its key: checked one by one, written together."""
+"""Bulk writes: each item is an upsert by its key.
+
+Items are validated one by one; new records are inserted together.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,15 +18,15 @@ from machine_monitor.services import records
 from machine_monitor.services.access import rules
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import references, storage, validation
-from machine_monitor.services.records.references import Names
-from machine_monitor.services.records.storage import New, Stored
+from machine_monitor.services.records.references import ReferenceCache
+from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
-MAX_MEMBERS = 100
+MAX_FIELDS = 100
 Status = Literal["created", "updated", "unchanged", "error"]
 
 
 class Outcome(NamedTuple):
-    """What became of one item; `problem` where it is an error."""
+    """The result of one item; `problem` is set if its status is `error`."""
 
     index: int
     key: str | None
@@ -33,8 +36,8 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Put:
-    """How items are put: what they are, by whom, in whose clock."""
+class BulkContext:
+    """The context of a bulk write: resource, author, and the time zone of local times."""
 
     resource: Resource
     author: ChangeContext
@@ -42,82 +45,86 @@ class Put:
 
 
 @dataclass
-class _Batch:
-    """The items of one call on their way into the database."""
+class _BulkWrite:
+    """The state of one bulk call: stored records, resolved references, and new records to insert."""
 
     tx: Transaction
-    put: Put
-    stored: Mapping[str, Stored]
-    names: Names = field(default_factory=Names)
-    new: list[tuple[int, New]] = field(default_factory=list)
+    context: BulkContext
+    stored: Mapping[str, StoredRecord]
+    reference_cache: ReferenceCache = field(default_factory=ReferenceCache)
+    new: list[tuple[int, NewRecord]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def place(self, index: int, item: Any, key: str | None) -> Outcome:
-        """Change the record that an item is, or keep the item to be added with the others."""
-        resource = self.put.resource
+    def put_item(self, index: int, item: Any, key: str | None) -> Outcome:
+        """Update the stored record of an item, or queue the item for insertion."""
+        resource = self.context.resource
         try:
             if not isinstance(item, dict):
-                raise invalid([Fault("An item is an object.", pointer="")])
+                raise invalid([Fault("An item must be a JSON object.", pointer="")])
             if key in self.seen:
-                raise invalid([Fault(f"Another item is the same {resource.noun}.", "duplicate", f"/{resource.key}")])
+                message = f"Another item of this request has the same {resource.key}."
+                raise invalid([Fault(message, "duplicate", f"/{resource.key}")])
             if key is not None:
                 self.seen.add(key)
             stored = None if key is None else self.stored.get(key)
-            values = self._values(item, stored)
+            values = self._complete(item, stored)
             if stored is None:
-                found = references.resolve(self.tx, resource, values, names=self.names)
-                self.new.append((index, New({**values, **found.names}, found.columns)))
+                found = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
+                self.new.append((index, NewRecord({**values, **found.names}, found.columns)))
                 return Outcome(index, values[resource.key], "created", 1)
-            written = records.change(self.tx, stored, values, self.put.author)
+            written = records.apply_values(self.tx, stored, values, self.context.author)
         except Problem as problem:
             return Outcome(index, key, "error", problem=problem)
         status: Status = "unchanged" if written.version == stored.version else "updated"
         return Outcome(index, written.key, status, written.version)
 
-    def _values(self, item: Mapping[str, Any], stored: Stored | None) -> dict[str, Any]:
-        """The whole record that an item means: what it leaves out takes its default, or is kept."""
-        resource = self.put.resource
-        if len(item) > MAX_MEMBERS:
-            raise invalid([Fault(f"An item has at most {MAX_MEMBERS} members.", pointer="")])
-        if stored is not None and stored.deleted:
+    def _complete(self, item: Mapping[str, Any], stored: StoredRecord | None) -> dict[str, Any]:
+        """Complete an item to a whole record.
+
+        Absent fields take their default or, if preserved on PUT, their stored value.
+        """
+        resource = self.context.resource
+        if len(item) > MAX_FIELDS:
+            raise invalid([Fault(f"An item may have at most {MAX_FIELDS} fields.", pointer="")])
+        if stored is not None and stored.is_deleted:
             raise Gone
-        preset = rules.default_author(resource, self.put.author, item)
+        preset = rules.default_author(resource, self.context.author, item)
         if stored is not None:
             preset = {name: stored.values[name] for name in resource.preserved_on_put}
         try:
-            body = resource.create.model_validate({**preset, **item}, context={"zone": self.put.zone})
+            body = resource.create.model_validate({**preset, **item}, context={"zone": self.context.zone})
         except ValidationError as error:
             raise invalid(validation.faults(error, resource.create)) from None
         values = validation.as_json(body)
         if stored is not None:
-            records.check_fixed(resource, {name: values[name] for name in resource.immutable}, stored)
+            records.reject_immutable_changes(resource, {name: values[name] for name in resource.immutable}, stored)
         return values
 
 
-def put_all(tx: Transaction, put: Put, items: Sequence[Any]) -> list[Outcome]:
-    """Create or replace a record for each item; what it cannot be is told in its outcome, and writes nothing.
+def put_all(tx: Transaction, context: BulkContext, items: Sequence[Any]) -> list[Outcome]:
+    """Create or replace a record for each item. A faulty item gets an `error` outcome and writes nothing.
 
-    What the product itself writes may stand in an item, and says nothing.
+    Read-only fields in an item are ignored, so that an export can be sent back.
     """
-    items = [_writable(put.resource, item) for item in items]
-    keys = [_key(put.resource, item) for item in items]
-    batch = _Batch(tx, put, storage.find_several(tx, put.resource, filter(None, keys)))
-    outcomes = [batch.place(index, item, key) for index, (item, key) in enumerate(zip(items, keys, strict=True))]
-    if batch.new:
-        records.insert_all(tx, put.resource, [new for _, new in batch.new], put.author)
+    items = [_without_read_only(context.resource, item) for item in items]
+    keys = [_unique_key(context.resource, item) for item in items]
+    bulk = _BulkWrite(tx, context, storage.find_several(tx, context.resource, filter(None, keys)))
+    outcomes = [bulk.put_item(index, item, key) for index, (item, key) in enumerate(zip(items, keys, strict=True))]
+    if bulk.new:
+        records.insert_all(tx, context.resource, [new for _, new in bulk.new], context.author)
     return outcomes
 
 
-def put_each(tx: Transaction, put: Put, items: Sequence[Any], *, atomic: bool) -> list[Outcome]:
-    """`put_all`, with faults that point into `/items`; if all or nothing is wanted, raises the 422 of all of them."""
-    outcomes = [_pointing(outcome) for outcome in put_all(tx, put, items)]
+def put_items(tx: Transaction, context: BulkContext, items: Sequence[Any], *, atomic: bool) -> list[Outcome]:
+    """Like `put_all`, with fault pointers under `/items`; if `atomic`, raises one problem with all faults."""
+    outcomes = [_with_item_pointers(outcome) for outcome in put_all(tx, context, items)]
     found = [fault for outcome in outcomes if outcome.problem is not None for fault in outcome.problem.faults]
     if found and atomic:
         raise invalid(found)
     return outcomes
 
 
-def _pointing(outcome: Outcome) -> Outcome:
+def _with_item_pointers(outcome: Outcome) -> Outcome:
     problem = outcome.problem
     if problem is None:
         return outcome
@@ -126,15 +133,15 @@ def _pointing(outcome: Outcome) -> Outcome:
     return outcome._replace(problem=type(problem)(problem.detail, pointing))
 
 
-def _writable(resource: Resource, item: Any) -> Any:
-    """An item without what the product writes into records, and what `expand` adds to them."""
+def _without_read_only(resource: Resource, item: Any) -> Any:
+    """Drop the read-only fields and `expanded` from an item."""
     if not isinstance(item, dict):
         return item
     return {name: value for name, value in item.items() if name not in resource.read_only and name != EXPANDED}
 
 
-def _key(resource: Resource, item: Any) -> str | None:
-    """What makes the item's record unique; None if the item has no key that could be one."""
+def _unique_key(resource: Resource, item: Any) -> str | None:
+    """Return the item's unique key; None if it has no valid key."""
     key = item.get(resource.key) if isinstance(item, dict) else None
     if not isinstance(key, str) or validation.key_faults(resource, key):
         return None

@@ -1,4 +1,4 @@
-"""References between records: a log names a machine, a type and a user, and follows them when they change."""
+"""References between records: resolve names to keys, refuse to delete referenced records, propagate renames."""
 
 import json
 from collections.abc import Mapping
@@ -17,20 +17,21 @@ from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.documents import all_records
 from machine_monitor.services.projections import search_index
 from machine_monitor.services.projections.search_index import IndexUpdate
-from machine_monitor.services.records.storage import Stored
+from machine_monitor.services.records.storage import StoredRecord
 from machine_monitor.suggestions import did_you_mean
 
-# One that resembles is looked for among so many: the search is slow, and others wait to write.
-MAX_NAMES = 500
+# Suggestions compare with at most this many names: the comparison is slow and holds up other writers.
+MAX_CANDIDATES = 500
 MAX_SUGGESTIONS = 10
-RENAMED_AT_ONCE = 1_000
+RENAME_CHUNK = 1_000
 
 
 @dataclass
-class Names:
-    """What was found of the names that many records give, and what is wrong with those that are not there.
+class ReferenceCache:
+    """Caches lookups of references while many records are written.
 
-    By field and name: what our column gets, the name as it is stored, whether it is active; None if there is none.
+    `rows`: (field, name) -> (column value, stored name, is active), or None if no such record exists.
+    `faults`: (field, name) -> the fault of an unknown name.
     """
 
     rows: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -38,8 +39,8 @@ class Names:
 
 
 @dataclass
-class Found:
-    """The records that a body names: what our columns hold, and the names as they are stored."""
+class ResolvedReferences:
+    """The resolved references of a body: its foreign key columns, and the names in their stored spelling."""
 
     columns: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -50,14 +51,15 @@ def resolve(
     resource: Resource,
     values: Mapping[str, Any],
     before: Mapping[str, Any] | None = None,
-    names: Names | None = None,
-) -> Found:
-    """Find the records that `values` names, but for those it named `before`; `names` remembers what was found.
+    reference_cache: ReferenceCache | None = None,
+) -> ResolvedReferences:
+    """Look up the records that `values` references, except those that are unchanged since `before`.
 
-    Raises the 422 that lists those which are not there, or not active where the record is new.
+    Raises `Invalid` with a fault for each unknown name and, on a new record (`before` is None), for each inactive
+    one. A `reference_cache` shares lookups between records.
     """
-    found, faults = Found(), []
-    names = names or Names()
+    found, faults = ResolvedReferences(), []
+    cached = reference_cache or ReferenceCache()
     for name, related in resource.references.items():
         value = values[name]
         if before is not None and value == before[name]:
@@ -65,12 +67,12 @@ def resolve(
         if value is None:
             found.columns[related.on] = None
             continue
-        if (name, value) not in names.rows:
-            rows = tx.execute(_find(tx.engine, related), {"key": related.resource.lookup_key_of(value)})
-            names.rows[name, value] = rows[0] if rows else None
-        row = names.rows[name, value]
+        if (name, value) not in cached.rows:
+            rows = tx.execute(_lookup_statement(tx.engine, related), {"key": related.resource.lookup_key_of(value)})
+            cached.rows[name, value] = rows[0] if rows else None
+        row = cached.rows[name, value]
         if row is None:
-            faults.append(_unknown(tx, name, related.resource, value, names))
+            faults.append(_unknown(tx, name, related.resource, value, cached))
         elif before is None and not row[2]:
             faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", "inactive", f"/{name}"))
         else:
@@ -80,101 +82,107 @@ def resolve(
     return found
 
 
-def refuse_if_in_use(tx: Transaction, stored: Stored) -> None:
-    """Raise the problem of a record that others name; deleted records count."""
+def refuse_if_in_use(tx: Transaction, stored: StoredRecord) -> None:
+    """Raise the reference's `in_use` problem if any record, deleted or not, references this one."""
     for referrer in stored.resource.referrers:
         in_use = referrer.reference.in_use
-        if in_use is not None and tx.execute(_naming(tx.engine, referrer), {"key": _held(referrer.reference, stored)}):
+        if in_use is not None and tx.execute(
+            _is_referenced_statement(tx.engine, referrer), {"key": _foreign_key_value(referrer.reference, stored)}
+        ):
             raise in_use
 
 
-def follow_rename(tx: Transaction, stored: Stored, key: str, at: str) -> None:
-    """Let the records that name a renamed one follow: their version, and the words they are found by."""
+def propagate_rename(tx: Transaction, stored: StoredRecord, key: str, at: str) -> None:
+    """Update all records that reference a renamed record: their version, timestamp and search words."""
     for referrer in stored.resource.referrers:
         if not referrer.reference.is_natural:
-            _follow(tx, referrer, stored, key, at)
+            _propagate_to(tx, referrer, stored, key, at)
 
 
-def _follow(tx: Transaction, referrer: Referrer, stored: Stored, key: str, at: str) -> None:
-    resource, held = referrer.resource, {"key": _held(referrer.reference, stored)}
-    tx.execute(_raise_versions(tx.engine, referrer), {**held, "at": tx.engine.to_db(at, TIME)})
+def _propagate_to(tx: Transaction, referrer: Referrer, stored: StoredRecord, key: str, at: str) -> None:
+    resource, bound = referrer.resource, {"key": _foreign_key_value(referrer.reference, stored)}
+    tx.execute(_increment_versions_statement(tx.engine, referrer), {**bound, "at": tx.engine.to_db(at, TIME)})
     if referrer.name not in (*resource.searched, *resource.facet_words):
         return
     old, after = stored.values[stored.resource.key], 0
-    while rows := tx.execute(_naming_records(tx.engine, referrer), {**held, "after": after, "limit": RENAMED_AT_ONCE}):
+    while rows := tx.execute(
+        _referring_records_statement(tx.engine, referrer), {**bound, "after": after, "limit": RENAME_CHUNK}
+    ):
         for body, after, _ in rows:
             now = {**json.loads(body), referrer.name: key}
             search_index.enqueue_update(tx, IndexUpdate(resource, after, {**now, referrer.name: old}, now))
         tx.flush_deferred(search_index.write_all)
 
 
-def _held(reference: Reference, stored: Stored) -> Any:
-    """What the column of a record that names this one holds."""
+def _foreign_key_value(reference: Reference, stored: StoredRecord) -> Any:
+    """Return the value that a referring column holds for this record."""
     return stored.id if reference.to == "id" else stored.values[reference.to]
 
 
-def _unknown(tx: Transaction, name: str, theirs: Resource, value: str, names: Names) -> Fault:
-    """The fault of a name that is not there; the first ones get the nearest that is."""
-    if (name, value) not in names.faults:
+def _unknown(tx: Transaction, name: str, theirs: Resource, value: str, cached: ReferenceCache) -> Fault:
+    """Return the fault for an unknown name; the first MAX_SUGGESTIONS include the closest existing name."""
+    if (name, value) not in cached.faults:
         hint = ""
-        if len(names.faults) < MAX_SUGGESTIONS:
-            known = [row[0] for row in tx.execute(_known_keys(tx.engine, theirs), {"limit": MAX_NAMES})]
+        if len(cached.faults) < MAX_SUGGESTIONS:
+            known = [row[0] for row in tx.execute(_known_keys_statement(tx.engine, theirs), {"limit": MAX_CANDIDATES})]
             hint = did_you_mean(value, known)
         message = f"There is no {theirs.noun} '{value}'.{hint}"
-        names.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
-    return names.faults[name, value]
+        cached.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
+    return cached.faults[name, value]
 
 
 @cache
-def _find(engine: Engine, related: Reference) -> Statement:
+def _lookup_statement(engine: Engine, related: Reference) -> Statement:
     theirs = related.resource
     table = theirs.table
     active = table.c.active if "active" in table.c else true()
-    column = table.c[theirs.find_by]
+    column = table.c[theirs.lookup_column]
     query = select(table.c[related.to], table.c[theirs.key], active).where(
-        column == bindparam("key", type_=column.type), *_living(theirs)
+        column == bindparam("key", type_=column.type), *_not_deleted(theirs)
     )
-    # A rename waits for those who just read the old name: their words would keep it.
+    # FOR KEY SHARE: a concurrent rename must wait, otherwise this record would index the old name.
     return compile_statement(engine, query.with_for_update(read=True, key_share=True))
 
 
 @cache
-def _known_keys(engine: Engine, resource: Resource) -> Statement:
+def _known_keys_statement(engine: Engine, resource: Resource) -> Statement:
     column = resource.table.c[resource.key]
-    query = select(column).where(*_living(resource)).order_by(column)
+    query = select(column).where(*_not_deleted(resource)).order_by(column)
     return compile_statement(engine, query.limit(bindparam("limit", type_=INTEGER.column_type)))
 
 
-def _living(resource: Resource) -> list[ColumnElement]:
-    """What leaves out the deleted records, which a new one cannot name."""
+def _not_deleted(resource: Resource) -> list[ColumnElement]:
+    """Return the conditions that exclude deleted records, which cannot be referenced."""
     return [resource.table.c.deleted_at.is_(None)] if resource.soft_delete else []
 
 
 @cache
-def _naming(engine: Engine, referrer: Referrer) -> Statement:
-    """Whether any record names the one that its column `key` holds."""
-    query = select(literal_column("1")).select_from(referrer.resource.table).where(_names(referrer)).limit(1)
+def _is_referenced_statement(engine: Engine, referrer: Referrer) -> Statement:
+    """Select a row if any record references the one whose foreign key value is `key`."""
+    query = select(literal_column("1")).select_from(referrer.resource.table).where(_references_key(referrer)).limit(1)
     return compile_statement(engine, query)
 
 
 @cache
-def _raise_versions(engine: Engine, referrer: Referrer) -> Statement:
+def _increment_versions_statement(engine: Engine, referrer: Referrer) -> Statement:
     table = referrer.resource.table
     version = table.c.version + literal_column("1")
     at = bindparam("at", type_=table.c.updated_at.type)
-    return compile_statement(engine, update(table).where(_names(referrer)).values(version=version, updated_at=at))
+    return compile_statement(
+        engine, update(table).where(_references_key(referrer)).values(version=version, updated_at=at)
+    )
 
 
 @cache
-def _naming_records(engine: Engine, referrer: Referrer) -> Statement:
-    """The records that name it, deleted ones too: (document, id, version)."""
+def _referring_records_statement(engine: Engine, referrer: Referrer) -> Statement:
+    """Select the records that reference it, including deleted ones: (document, id, version)."""
     bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit")}
     query = all_records(engine, referrer.resource).where(
-        _names(referrer), referrer.resource.table.c.id > bound["after"]
+        _references_key(referrer), referrer.resource.table.c.id > bound["after"]
     )
     return compile_statement(engine, query.limit(bound["limit"]))
 
 
-def _names(referrer: Referrer) -> ColumnElement:
+def _references_key(referrer: Referrer) -> ColumnElement:
     column = referrer.resource.table.c[referrer.reference.on]
     return column == bindparam("key", type_=column.type)

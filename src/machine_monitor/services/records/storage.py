@@ -1,4 +1,4 @@
-"""Rows: a record's values as the columns that keep them, with the folded texts beside them."""
+"""Read and write the rows of records: table, folded texts, child rows, search index and counters."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,74 +24,80 @@ from machine_monitor.services.projections.search_index import IndexUpdate
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A record as the database has it: its JSON, and what decides about it."""
+class StoredRecord:
+    """A record read from the database: its JSON, id, version and whether it is deleted."""
 
     resource: Resource
     body: str
     id: int
     version: int
-    deleted: bool
+    is_deleted: bool
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The fields, as the API shows them."""
+        """The fields in their API form."""
         return json.loads(self.body)
 
     @property
-    def shown(self) -> dict[str, Any]:
-        """The fields that can be written."""
+    def writable_values(self) -> dict[str, Any]:
+        """The values of the fields that clients can write."""
         return {name: self.values[name] for name in self.resource.create.model_fields}
 
 
-def find(tx: Transaction, resource: Resource, key: Any, find_by: str | None = None) -> Stored | None:
-    """The record whose column `find_by` (its path key's, if not told) is `key`, locked until the end."""
-    find_by = find_by or resource.find_by
+def find(tx: Transaction, resource: Resource, key: Any, lookup_column: str | None = None) -> StoredRecord | None:
+    """Return the record whose `lookup_column` (default: the resource's) equals `key`.
+
+    The row is locked until the transaction ends.
+    """
+    lookup_column = lookup_column or resource.lookup_column
     if not tx.engine.single_writer:
-        # A statement of its own: the next one sees all that the former holder of the lock wrote, related records too.
-        tx.execute(_lock(tx.engine, resource.table, find_by), {"key": key})
-    return read(tx, resource, key, find_by)
+        # Lock in a separate statement: under READ COMMITTED the next statement then sees everything that the
+        # previous lock holder committed, including related records.
+        tx.execute(_lock_statement(tx.engine, resource.table, lookup_column), {"key": key})
+    return read(tx, resource, key, lookup_column)
 
 
-def read(tx: Transaction, resource: Resource, key: Any, find_by: str) -> Stored | None:
-    """The record whose column `find_by` is `key`, as this transaction sees it."""
-    statement = record_statement(tx.engine, resource, find_by, Selection(tuple(resource.own_fields)))
+def read(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> StoredRecord | None:
+    """Return the record whose `lookup_column` equals `key`, as this transaction sees it. It is not locked."""
+    statement = record_statement(tx.engine, resource, lookup_column, Selection(tuple(resource.own_fields)))
     rows = tx.execute(statement, {"key": key})
-    return Stored(resource, *rows[0]) if rows else None
+    return StoredRecord(resource, *rows[0]) if rows else None
 
 
-def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, Stored]:
-    """The records that have these keys, by what makes them unique; locked until the end."""
+def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, StoredRecord]:
+    """Return the records that have these keys, by unique key; row-locked until the transaction ends."""
     wanted = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
     if not tx.engine.single_writer:
-        tx.execute(_lock_several(tx.engine, resource), wanted)
+        tx.execute(_lock_several_statement(tx.engine, resource), wanted)
     rows = tx.execute(several_statement(tx.engine, resource), wanted)
-    return {str(key): Stored(resource, *rest) for *rest, key in rows}
+    return {str(key): StoredRecord(resource, *rest) for *rest, key in rows}
 
 
-def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
-    """The id of the record that has this key, or one that counts as the same."""
-    rows = tx.execute(_id_by(tx.engine, resource.table, resource.unique_by), {"key": resource.unique_key_of(key)})
+def find_id_by_key(tx: Transaction, resource: Resource, key: str) -> int | None:
+    """Return the id of the record with an equivalent key; None if the key is free."""
+    rows = tx.execute(
+        _find_id_statement(tx.engine, resource.table, resource.unique_column), {"key": resource.unique_key_of(key)}
+    )
     return rows[0][0] if rows else None
 
 
 def chunks(tx: Transaction, resource: Resource, size: int = 1_000) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """All records, deleted ones too, as (id, values), so many at a time."""
+    """Yield all records, including deleted ones, as (id, values) in chunks of `size`."""
     after = 0
     while rows := tx.execute(chunk_statement(tx.engine, resource), {"after": after, "limit": size}):
         yield [(identity, json.loads(body)) for body, identity, _ in rows]
         after = rows[-1][1]
 
 
-class New(NamedTuple):
-    """A record to be written: its values as the API shows them, and what the related records' columns get."""
+class NewRecord(NamedTuple):
+    """A record to insert: its API values, and the values of its foreign key columns."""
 
     values: Mapping[str, Any]
     columns: Mapping[str, Any]
 
 
-def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) -> list[int]:
-    """Add rows, with their folded texts and words; their ids."""
+def insert(tx: Transaction, resource: Resource, many: Sequence[NewRecord], at: str) -> list[int]:
+    """Insert records with their folded texts, child rows, search words and counters; return their ids."""
     written = tx.engine.to_db(at, TIME)
     fixed = {"version": 1, "created_at": written, "updated_at": written}
     ids = tx.next_ids(resource.table.name, len(many))
@@ -99,83 +105,91 @@ def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) ->
         {"id": identity, **fixed, **_row(tx.engine, resource, new.values), **new.columns}
         for identity, new in zip(ids, many, strict=True)
     ]
-    tx.execute_many(_insert(tx.engine, resource.table, tuple(rows[0])), rows)
+    tx.execute_many(_insert_statement(tx.engine, resource.table, tuple(rows[0])), rows)
     if resource.folded is not None:
         folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
-        tx.execute_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
+        tx.execute_many(_insert_statement(tx.engine, resource.folded, tuple(folded[0])), folded)
     for name in resource.lists:
-        _insert_list(tx, resource.lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)})
+        _insert_child_rows(
+            tx, resource.lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)}
+        )
     for identity, new in zip(ids, many, strict=True):
         search_index.enqueue_update(tx, IndexUpdate(resource, identity, None, new.values))
         counters.enqueue_update(tx, resource, None, {**new.values, **new.columns})
     return ids
 
 
-def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: Mapping[str, Any], at: str) -> None:
-    """Change a row to these values, with its folded texts and words; `columns` as in `insert`."""
+def update(
+    tx: Transaction, stored: StoredRecord, values: Mapping[str, Any], columns: Mapping[str, Any], at: str
+) -> None:
+    """Set the values of a record, and update its folded texts, child rows, search words and counters.
+
+    `columns` has the values of the foreign key columns that change.
+    """
     resource = stored.resource
     row = {**_row(tx.engine, resource, values), **columns}
     row |= {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
-    tx.execute(_update(tx.engine, resource.table, tuple(row)), row)
+    tx.execute(_update_statement(tx.engine, resource.table, tuple(row)), row)
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
-        tx.execute(_update(tx.engine, resource.folded, tuple(folded)), folded)
+        tx.execute(_update_statement(tx.engine, resource.folded, tuple(folded)), folded)
     for name, rows in resource.lists.items():
         if values[name] != stored.values[name]:
-            tx.execute(_delete_list(tx.engine, rows), {"parent": stored.id})
-            _insert_list(tx, rows, {stored.id: values[name]})
+            tx.execute(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
+            _insert_child_rows(tx, rows, {stored.id: values[name]})
     search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, values))
     counters.enqueue_update(tx, resource, stored.values, {**values, **columns})
 
 
-def mark_deleted(tx: Transaction, stored: Stored, at: str) -> None:
-    """Take a record out of every list; its row stays, and so do its words."""
-    _mark(tx, stored, at, deleted_at=tx.engine.to_db(at, TIME))
+def mark_deleted(tx: Transaction, stored: StoredRecord, at: str) -> None:
+    """Soft-delete a record: it disappears from lists, its row and search words remain."""
+    _set_deleted_at(tx, stored, at, deleted_at=tx.engine.to_db(at, TIME))
     counters.enqueue_update(tx, stored.resource, stored.values, None)
 
 
-def restore(tx: Transaction, stored: Stored, at: str) -> None:
-    """Bring a deleted record back into the lists."""
-    _mark(tx, stored, at, deleted_at=None)
+def restore(tx: Transaction, stored: StoredRecord, at: str) -> None:
+    """Undo a soft delete: the record appears in lists again."""
+    _set_deleted_at(tx, stored, at, deleted_at=None)
     counters.enqueue_update(tx, stored.resource, None, stored.values)
 
 
-def _mark(tx: Transaction, stored: Stored, at: str, deleted_at: Any) -> None:
+def _set_deleted_at(tx: Transaction, stored: StoredRecord, at: str, deleted_at: Any) -> None:
     row = {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
     row["deleted_at"] = deleted_at
-    tx.execute(_update(tx.engine, stored.resource.table, tuple(row)), row)
+    tx.execute(_update_statement(tx.engine, stored.resource.table, tuple(row)), row)
 
 
-def remove(tx: Transaction, stored: Stored) -> None:
-    """Delete a row, its folded texts and its words."""
+def delete_row(tx: Transaction, stored: StoredRecord) -> None:
+    """Delete a record for good: row, folded texts, child rows and search words."""
     resource = stored.resource
     search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, None))
-    tx.flush_deferred(search_index.write_all)  # while the row is there that PostgreSQL's index refers to
+    # Before the row: on PostgreSQL the search table has a foreign key to it.
+    tx.flush_deferred(search_index.write_all)
     for rows in resource.lists.values():
-        tx.execute(_delete_list(tx.engine, rows), {"parent": stored.id})
+        tx.execute(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
     for table in (resource.folded, resource.table):
         if table is not None:
-            tx.execute(_delete(tx.engine, table), {"row_id": stored.id})
+            tx.execute(_delete_statement(tx.engine, table), {"row_id": stored.id})
 
 
-def relieve(tx: Transaction) -> None:
-    """In a transaction of very many records, let go of what is kept of those that are written."""
+def flush_buffers(tx: Transaction) -> None:
+    """Free the memory of deferred work in a transaction that writes very many records (an import)."""
     tx.flush_deferred(search_index.write_all)
     counters.merge_pending(tx)
     if tx.engine.single_writer:
-        # Other writers wait for this transaction anyway.
+        # Writing history entries early delays no other writer here: they wait for this transaction anyway.
         tx.flush_deferred(hash_chain.append)
 
 
-def fold_again(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """Write the folded texts of these records anew."""
+def rewrite_folded_texts(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """Recompute and store the folded texts of these records."""
     if resource.folded is not None:
         rows = [{"row_id": identity, **folded_row(resource, values)} for identity, values in chunk]
-        tx.execute_many(_update(tx.engine, resource.folded, tuple(rows[0])), rows)
+        tx.execute_many(_update_statement(tx.engine, resource.folded, tuple(rows[0])), rows)
 
 
-def _insert_list(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
-    """Write the lists of these records, by their ids: each row with its place and its folded texts."""
+def _insert_child_rows(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
+    """Insert the child rows of these records (by record id) with their position and folded texts."""
     kinds = _item_kinds(rows)
     written = [
         {rows.on: identity, rows.position: position}
@@ -185,7 +199,7 @@ def _insert_list(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[
         for position, item in enumerate(items)
     ]
     if written:
-        tx.execute_many(_insert(tx.engine, rows.table, tuple(written[0])), written)
+        tx.execute_many(_insert_statement(tx.engine, rows.table, tuple(written[0])), written)
 
 
 @cache
@@ -199,7 +213,7 @@ def _folded_items(rows: ChildRows) -> tuple[str, ...]:
 
 
 def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str | None]:
-    """The folded texts of a record, and what its attributes are compared by."""
+    """Return the folded texts of a record, and its attributes in their comparable form."""
     assert resource.folded is not None
     names = [column.name for column in resource.folded.c if column.name != "id"]
     return {name: _folded(values[name], resource.own_fields[name].kind) for name in names}
@@ -213,10 +227,10 @@ def _folded(value: Any, kind: Kind) -> str | None:
 
 def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
     row = {name: values[name] for name in _columns(resource) if name in values}
-    for name in _converted(engine, resource):
+    for name in _converted_columns(engine, resource):
         if name in row:
             row[name] = engine.to_db(row[name], resource.own_fields[name].kind)
-    row[resource.unique_by] = resource.unique_key_of(values[resource.key])
+    row[resource.unique_column] = resource.unique_key_of(values[resource.key])
     for name, counted in resource.counts.items():
         row[name] = len(values[counted])
     return row
@@ -228,49 +242,49 @@ def _columns(resource: Resource) -> tuple[str, ...]:
 
 
 @cache
-def _converted(engine: Engine, resource: Resource) -> tuple[str, ...]:
-    """The columns that an engine keeps otherwise than the API shows them."""
+def _converted_columns(engine: Engine, resource: Resource) -> tuple[str, ...]:
+    """Return the columns whose stored form differs from the API form."""
     return tuple(name for name in _columns(resource) if resource.own_fields[name].kind.name in engine.db_converters)
 
 
 @cache
-def _lock(engine: Engine, table: Table, column: str) -> Statement:
+def _lock_statement(engine: Engine, table: Table, column: str) -> Statement:
     query = select(table.c.id).where(table.c[column] == bindparam("key", type_=table.c[column].type))
     return compile_statement(engine, query.with_for_update())
 
 
 @cache
-def _lock_several(engine: Engine, resource: Resource) -> Statement:
-    table, key = resource.table, resource.table.c[resource.unique_by]
+def _lock_several_statement(engine: Engine, resource: Resource) -> Statement:
+    table, key = resource.table, resource.table.c[resource.unique_column]
     among = key.in_(engine.unnest_json_array(bindparam("keys", type_=Text()), key.type))
-    # In the order of their ids: two that lock the same records never wait for each other.
+    # Lock in id order, so that two transactions that lock the same records cannot deadlock.
     return compile_statement(engine, select(table.c.id).where(among).order_by(table.c.id).with_for_update())
 
 
 @cache
-def _id_by(engine: Engine, table: Table, column: str) -> Statement:
+def _find_id_statement(engine: Engine, table: Table, column: str) -> Statement:
     query = select(table.c.id).where(table.c[column] == bindparam("key", type_=table.c[column].type))
     return compile_statement(engine, query)
 
 
 @cache
-def _insert(engine: Engine, table: Table, columns: tuple[str, ...]) -> Statement:
+def _insert_statement(engine: Engine, table: Table, columns: tuple[str, ...]) -> Statement:
     values = {name: bindparam(name, type_=table.c[name].type) for name in columns}
     return compile_statement(engine, sql_insert(table).values(values))
 
 
 @cache
-def _update(engine: Engine, table: Table, columns: tuple[str, ...]) -> Statement:
+def _update_statement(engine: Engine, table: Table, columns: tuple[str, ...]) -> Statement:
     values = {name: bindparam(name, type_=table.c[name].type) for name in columns if name != "row_id"}
     return compile_statement(engine, sql_update(table).where(table.c.id == bindparam("row_id")).values(values))
 
 
 @cache
-def _delete_list(engine: Engine, rows: ChildRows) -> Statement:
+def _delete_child_rows_statement(engine: Engine, rows: ChildRows) -> Statement:
     parent = rows.table.c[rows.on]
     return compile_statement(engine, delete(rows.table).where(parent == bindparam("parent", type_=parent.type)))
 
 
 @cache
-def _delete(engine: Engine, table: Table) -> Statement:
+def _delete_statement(engine: Engine, table: Table) -> Statement:
     return compile_statement(engine, delete(table).where(table.c.id == bindparam("row_id")))

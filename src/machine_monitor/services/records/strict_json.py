@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it and nothing looser: no key twice, no NaN, nothing that a double cannot hold."""
+"""A strict JSON parser (RFC 8259): rejects duplicate keys, NaN, Infinity and numbers beyond a double."""
 
 import json
 import math
@@ -7,19 +7,20 @@ from typing import Any, NoReturn
 from machine_monitor.errors import BadJson
 
 MAX_DEPTH = 32
-# Of a longer integer, which Python would refuse, only as much is read as is too large for any field.
+# Python refuses to parse much longer integers. Truncated, they are still too large for any field, so validation
+# rejects them.
 MAX_DIGITS = 1_000
 
 
 def parse(raw: bytes, what: str = "body") -> Any:
-    """The value of a JSON text; raises `BadJson` that calls it `what`, also for what most parsers let pass."""
+    """Parse a JSON text strictly; raises `BadJson`, whose message calls the input `what`."""
     try:
         value = _DECODER.decode(raw.decode())
     except UnicodeDecodeError:
         raise BadJson(f"The {what} is not UTF-8.") from None
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise BadJson(f"The {what} is not JSON: {error.msg.lower()} ({place}).") from None
+        position = f"line {error.lineno}, column {error.colno}"
+        raise BadJson(f"The {what} is not JSON: {error.msg.lower()} ({position}).") from None
     except RecursionError:
         raise BadJson(_too_deep(what)) from None
     except ValueError as error:
@@ -30,24 +31,24 @@ def parse(raw: bytes, what: str = "body") -> Any:
 
 
 def _too_deep(what: str) -> str:
-    return f"The {what} is nested deeper than {MAX_DEPTH}."
+    return f"The {what} is nested too deeply: at most {MAX_DEPTH} levels are allowed."
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("names a key twice.")
+        raise ValueError("contains a duplicate key.")
     return members
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"has {name}, which is not JSON.")
+    raise ValueError(f"contains {name}, which JSON does not allow.")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError("has a number that is larger than a double can hold.")
+        raise ValueError("contains a number that is too large for a double.")
     return number
 
 
@@ -70,5 +71,5 @@ def _is_deeper(value: dict[str, Any] | list[Any], depth: int) -> bool:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer
+    object_pairs_hook=_reject_duplicate_keys, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer
 )

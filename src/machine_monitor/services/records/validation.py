@@ -1,4 +1,4 @@
-"""What a body's values must be, told as faults that point into it."""
+"""Validate bodies, and convert validation errors to faults with JSON pointers."""
 
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -14,7 +14,7 @@ from machine_monitor.services.records.messages import message_of
 from machine_monitor.suggestions import MAX_LENGTH, did_you_mean_field
 
 S = TypeVar("S", bound=SQLModel)
-# What a client may say in its own words; all else is `invalid`, and has its sentence.
+# Fault codes that clients can translate; every other fault has the code `invalid` and an English message.
 CODES = {
     "missing": "required",
     "string_too_short": "too-short",
@@ -28,14 +28,14 @@ MAX_SUGGESTIONS = 10
 
 
 def faults(error: ValidationError, schema: type[SQLModel]) -> list[Fault]:
-    """The faults of a body, without the values that it held; an unknown field is told with the nearest known one."""
+    """Convert a validation error to faults. They contain no submitted values; an unknown field gets a suggestion."""
     known = [name for name in schema.model_fields if name not in READ_ONLY]
     details = error.errors(include_url=False, include_input=False)
     return [_fault(dict(detail), schema, known if i < MAX_SUGGESTIONS else ()) for i, detail in enumerate(details)]
 
 
-def read(schema: type[S], values: Mapping[str, Any]) -> S:
-    """These values as the schema has them; raises the 422 that lists what they are not."""
+def validate(schema: type[S], values: Mapping[str, Any]) -> S:
+    """Validate values against a schema; raises `Invalid` with every fault."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -43,13 +43,13 @@ def read(schema: type[S], values: Mapping[str, Any]) -> S:
 
 
 def as_json(body: SQLModel) -> dict[str, Any]:
-    """The fields of a body as JSON has them, defaults too."""
-    # `model_dump`, which could be asked for more, takes half as long again.
+    """Convert a body to JSON values, including defaults."""
+    # The serializer directly: `model_dump` adds 50 % overhead.
     return body.__pydantic_serializer__.to_python(body, mode="json")
 
 
 def defaults(resource: Resource) -> dict[str, Any]:
-    """The values of a new record's fields that nobody gave."""
+    """Return the default values of a new record's optional fields."""
     fields = resource.create.model_fields
     return {
         name: info.get_default(call_default_factory=True) for name, info in fields.items() if not info.is_required()
@@ -58,7 +58,7 @@ def defaults(resource: Resource) -> dict[str, Any]:
 
 def _fault(detail: dict[str, Any], schema: type[SQLModel], known: Collection[str]) -> Fault:
     kind = detail["type"]
-    # A rule between fields names the one that a person would mend.
+    # A rule between fields reports the field that the user should correct.
     field = (detail.get("ctx") or {}).get("field")
     path: tuple[Any, ...] = detail["loc"] or (() if field is None else (field,))
     pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
@@ -72,7 +72,7 @@ def _fault(detail: dict[str, Any], schema: type[SQLModel], known: Collection[str
 
 
 def key_faults(resource: Resource, key: str) -> list[Fault]:
-    """What keeps `key` from being a key of the resource; empty if nothing does."""
+    """Return the faults of a key; empty if it is valid."""
     try:
         _key_type(resource).validate_python(key, strict=True)
     except ValidationError as error:

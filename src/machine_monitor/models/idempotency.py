@@ -1,4 +1,4 @@
-"""Kept answers: what a POST with an `Idempotency-Key` was answered, so that it may be sent again."""
+"""Idempotency records: the stored responses of POST requests with an `Idempotency-Key`, for replay."""
 
 from datetime import datetime
 
@@ -9,8 +9,8 @@ from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME
 from machine_monitor.models.fields import Schema
 
 
-class KeptAnswer(Schema, table=True):
-    """The table of answers, by who asked, where, and the key; `digest` is the SHA-256 of the request's body."""
+class IdempotencyRecord(Schema, table=True):
+    """Table of stored responses by user, path and key; `digest` is the SHA-256 of the request body."""
 
     __tablename__ = "kept_answers"
 
@@ -24,4 +24,4 @@ class KeptAnswer(Schema, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
-KEPT_ANSWERS = KeptAnswer.metadata.tables["kept_answers"]
+IDEMPOTENCY_RECORDS = IdempotencyRecord.metadata.tables["kept_answers"]

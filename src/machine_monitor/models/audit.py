@@ -1,4 +1,4 @@
-"""History: an entry for each change of a record, written with it and never changed."""
+"""History (audit log): one append-only entry per change of a record."""
 
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME, VERBATIM_JSON, choice
-from machine_monitor.models.fields import Identity, Instant, LongText, Schema, stored
+from machine_monitor.models.fields import Identity, Instant, LongText, Schema, kind_field
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource
 
@@ -18,27 +18,30 @@ Word = Annotated[str, CODE]
 
 
 class HistoryRead(Schema):
-    """One change of one record."""
+    """One change of a record."""
 
-    seq: Identity = stored(INTEGER, "The entry's number; later entries have higher ones.")
-    at: Instant = stored(TIME, "When it happened.")
-    user: Word | None = stored(CODE, "Who did it, by trigram.", None)
-    via: Word = stored(CODE, "By what way it came, such as anonymous or sync.")
-    op: Operation = stored(OPERATION, "What was done.")
-    version: Identity = stored(INTEGER, "The record's version after it.")
-    changes: Changes = stored(VERBATIM_JSON, "For each field that changed, its value before and after.")
-    note: LongText | None = stored(TEXT, "Why, in the words of who did it.", None)
+    seq: Identity = kind_field(INTEGER, "The entry's number; later entries have higher numbers.")
+    at: Instant = kind_field(TIME, "The time of the change.")
+    user: Word | None = kind_field(CODE, "The author's trigram; null if unknown.", None)
+    via: Word = kind_field(CODE, "The channel of the change: session, token, anonymous, or a command such as sync.")
+    op: Operation = kind_field(OPERATION, "The operation.")
+    version: Identity = kind_field(INTEGER, "The record's version after the change.")
+    changes: Changes = kind_field(VERBATIM_JSON, "For each changed field: its old and its new value.")
+    note: LongText | None = kind_field(TEXT, "The note of the author: why the change was made.", None)
 
 
 class ChangeRead(HistoryRead):
-    """One change of any record of the base."""
+    """One change of any record."""
 
-    resource: Word = stored(CODE, "What kind of record changed, such as logs.")
-    key: LongText = stored(TEXT, "Which one, by what stands in its path.")
+    resource: Word = kind_field(CODE, "The resource of the record, such as logs.")
+    key: LongText = kind_field(TEXT, "The record's key, as in its path.")
 
 
 class History(HistoryRead, table=True):
-    """The table of entries; `record_id` is the id of a row of the table `resource`, `hash` the link of the chain."""
+    """Table of history entries.
+
+    `record_id` is the row id in the table `resource`; `hash` links the entry to the previous one.
+    """
 
     __tablename__ = "history"
     __table_args__: ClassVar[Any] = (
@@ -64,13 +67,13 @@ HISTORY = declare(
         read=HistoryRead,
         create=HistoryRead,
         key="seq",
-        find_by="seq",
-        unique_by="seq",
+        lookup_column="seq",
+        unique_column="seq",
         sort="-seq",
         tiebreakers=("seq",),
         scope=("resource", "record_id"),
     )
 )
 
-# The whole history, for who follows all changes.
+# The history of all records, for the change feed.
 CHANGES = replace(HISTORY, name="changes", noun="change", read=ChangeRead, create=ChangeRead, scope=(), sort="seq")

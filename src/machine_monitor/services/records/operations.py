@@ -1,0 +1,293 @@
+"""Read, create, replace (PUT), update (PATCH), delete and restore one record."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from machine_monitor.database.connect import Database, SerializationConflict
+from machine_monitor.database.kinds import UUID
+from machine_monitor.database.transactions import Transaction
+from machine_monitor.errors import Conflict, Fault, Gone, NotFound, VersionConflict, invalid
+from machine_monitor.models import USERS
+from machine_monitor.models.fields import Schema
+from machine_monitor.query import lists
+from machine_monitor.query.language.parser import ListQuery
+from machine_monitor.query.lists import Page
+from machine_monitor.query.schema import Resource, Selection
+from machine_monitor.query.sql.documents import every_statement, record_statement
+from machine_monitor.services.access import rules
+from machine_monitor.services.accounts import account_sync
+from machine_monitor.services.audit import history
+from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
+from machine_monitor.services.records import references, storage, validation
+from machine_monitor.services.records.preconditions import Preconditions
+from machine_monitor.services.records.storage import NewRecord, StoredRecord
+
+
+@dataclass(frozen=True)
+class Target:
+    """The target of a write: resource, key and preconditions."""
+
+    resource: Resource
+    key: str
+    preconditions: Preconditions = field(default_factory=Preconditions)
+
+    def find(self, tx: Transaction) -> StoredRecord | None:
+        """Return the record, deleted or not; row-locked until the transaction ends."""
+        key = lookup_key(self.resource, self.key)
+        return None if key is None else storage.find(tx, self.resource, key)
+
+    def find_or_fail(self, tx: Transaction) -> StoredRecord:
+        """Return the record; raises `NotFound`, or `Gone` if it is deleted."""
+        return _require_not_deleted(self.resource, self.find(tx))
+
+
+class WriteResult(NamedTuple):
+    """The result of a write: the key and version of the record, and its JSON as GET returns it."""
+
+    created: bool
+    key: str
+    version: int
+    body: str
+
+
+async def read(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord:
+    """Read a record by its key; raises `NotFound`, or `Gone` if it is deleted."""
+    return _require_not_deleted(resource, await _fetch(database, resource, key, selection))
+
+
+async def read_history(database: Database, resource: Resource, key: str, query: ListQuery) -> Page:
+    """Read a page of the history of a record, which may be a deleted log; raises `NotFound`."""
+    stored = await _fetch(database, resource, key, Selection((resource.key,)))
+    if stored is None:
+        raise _not_found(resource)
+    return await lists.fetch(database, query, {"resource": resource.name, "record_id": stored.id})
+
+
+async def _fetch(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord | None:
+    looked_up = lookup_key(resource, key)
+    if looked_up is None:
+        return None
+    statement = record_statement(database.engine, resource, resource.lookup_column, selection)
+    rows = await database.fetch(statement, {"key": looked_up})
+    return StoredRecord(resource, *rows[0]) if rows else None
+
+
+def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
+    """Return every record of a resource that is not deleted, in the order of insertion."""
+    return [json.loads(row[0]) for row in tx.execute(every_statement(tx.engine, resource), {})]
+
+
+def create(tx: Transaction, resource: Resource, body: Schema, author: ChangeContext) -> WriteResult:
+    """Create a record (POST); raises `Conflict` if its key is taken."""
+    values: dict[str, Any] = validation.as_json(body)
+    values |= rules.default_author(resource, author, body.model_fields_set)
+    rules.check_new(resource, values, author)
+    # Check only keys that the client chose: a generated UUID is always free.
+    if resource.key in body.model_fields_set and storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
+        raise _key_taken(resource)
+    return insert(tx, resource, values, author)
+
+
+def replace(tx: Transaction, target: Target, body: Schema, author: ChangeContext) -> WriteResult:
+    """Replace the record (PUT), or create it if it does not exist."""
+    given = body.model_dump(mode="json", exclude_unset=True)
+    _require_key_of_path(target, given)
+    found = target.find(tx)
+    if found is None:
+        if faults := validation.key_faults(target.resource, target.key):
+            raise invalid(faults)
+        return _create_from_put(tx, target, given | rules.default_author(target.resource, author, given), author)
+    stored = _require_not_deleted(target.resource, found)
+    preserved = {name: stored.values[name] for name in target.resource.preserved_on_put}
+    desired = {**preserved, **_writable(target.resource, given)}
+    rules.check_change(tx, stored, desired, author)
+    target.preconditions.check(stored)
+    return _replace_values(tx, stored, given, desired, author)
+
+
+def update(tx: Transaction, target: Target, body: Schema, author: ChangeContext) -> WriteResult:
+    """Apply a JSON merge patch (RFC 7396) to the record."""
+    given = body.model_dump(mode="json", exclude_unset=True)
+    _require_key_of_path(target, given)
+    stored = target.find_or_fail(tx)
+    merged = stored.writable_values | _writable(target.resource, given)
+    if "attributes" in given:
+        attributes = stored.values["attributes"] | given["attributes"]
+        merged["attributes"] = {name: value for name, value in attributes.items() if value is not None}
+    rules.check_change(tx, stored, merged, author)
+    target.preconditions.check(stored)
+    return _replace_values(tx, stored, given, merged, author)
+
+
+def delete(tx: Transaction, target: Target, author: ChangeContext) -> None:
+    """Delete the record.
+
+    A log is soft-deleted and can be restored. A record of another resource is removed, unless a log references it.
+    """
+    stored = target.find_or_fail(tx)
+    target.preconditions.check(stored)
+    references.refuse_if_in_use(tx, stored)
+    if target.resource is USERS:
+        account_sync.after_user_delete(tx, stored.values)
+    if target.resource.soft_delete:
+        storage.mark_deleted(tx, stored, author.at)
+    else:
+        storage.delete_row(tx, stored)
+    subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.append_entries(tx, "delete", [(subject, history.changes_between(stored.writable_values, {}))], author)
+
+
+def restore(tx: Transaction, target: Target, author: ChangeContext) -> WriteResult:
+    """Restore a deleted record; raises `Conflict` if it is not deleted."""
+    stored = target.find(tx)
+    if stored is None:
+        raise _not_found(target.resource)
+    target.preconditions.check(stored)
+    if not stored.is_deleted:
+        raise Conflict(f"The {target.resource.noun} is not deleted.")
+    storage.restore(tx, stored, author.at)
+    subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.writable_values))], author)
+    return _result_of(tx, target.resource, stored.id, target.key, created=False)
+
+
+def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: ChangeContext) -> WriteResult:
+    """Insert a validated record whose key is free; raises `Invalid` if a referenced record does not exist."""
+    found = references.resolve(tx, resource, values)
+    (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], author)
+    return _result_of(tx, resource, identity, values[resource.key], created=True)
+
+
+def insert_all(tx: Transaction, resource: Resource, many: Sequence[NewRecord], author: ChangeContext) -> list[int]:
+    """Insert validated records with their history entries; return their ids."""
+    ids = storage.insert(tx, resource, many, author.at)
+    subjects = [
+        ChangedRecord(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
+    ]
+    created = [(subject, history.creation_changes(new.values)) for subject, new in zip(subjects, many, strict=True)]
+    history.append_entries(tx, "create", created, author)
+    return ids
+
+
+def apply_values(
+    tx: Transaction, stored: StoredRecord, values: Mapping[str, Any], author: ChangeContext, op: str = "update"
+) -> WriteResult:
+    """Set a stored record's writable values.
+
+    Identical values write nothing: no version, no history entry.
+    """
+    resource, before = stored.resource, stored.writable_values
+    found = references.resolve(tx, resource, values, before)
+    values = {**values, **found.names}
+    changes = history.changes_between(before, values)
+    key = values[resource.key]
+    if not changes:
+        return WriteResult(created=False, key=key, version=stored.version, body=stored.body)
+    if resource is USERS:
+        account_sync.after_user_update(tx, before, values)
+    renamed = resource.key in changes
+    storage.update(tx, stored, values, found.columns, author.at)
+    if renamed:
+        references.propagate_rename(tx, stored, key, author.at)
+    subject = ChangedRecord(resource, stored.id, key, stored.version + 1)
+    history.append_entries(tx, "rename" if renamed else op, [(subject, changes)], author)
+    return _result_of(tx, resource, stored.id, key, created=False)
+
+
+def reject_immutable_changes(resource: Resource, given: Mapping[str, Any], stored: StoredRecord) -> None:
+    """Raise `Invalid` if any of these read-only or immutable fields differs from its stored value."""
+    faults = [
+        Fault(f"'{name}' of a {resource.noun} cannot be changed.", "read-only", pointer=f"/{name}")
+        for name, value in given.items()
+        if value != stored.values[name]
+    ]
+    if faults:
+        raise invalid(faults)
+
+
+def lookup_key(resource: Resource, key: str) -> str | None:
+    """Convert a path key to its lookup form; None if no record can have it."""
+    # Do not validate names here: a decomposed spelling can exceed the maximum length and still be equal.
+    if "\0" in key or (resource.own_fields[resource.key].kind is UUID and validation.key_faults(resource, key)):
+        return None
+    return resource.lookup_key_of(key)
+
+
+def _create_from_put(tx: Transaction, target: Target, given: dict[str, Any], author: ChangeContext) -> WriteResult:
+    resource = target.resource
+    rules.check_new(resource, given, author)
+    target.preconditions.check_absent()
+    faults = [
+        Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}")
+        for name in given
+        if name in resource.read_only
+    ]
+    if resource.lookup_key_of(given.get(resource.key, target.key)) != resource.lookup_key_of(target.key):
+        message = (
+            f"No {resource.noun} with this {resource.key} exists to rename. "
+            f"To create one, use the same {resource.key} in the path and the body."
+        )
+        faults.append(Fault(message, pointer=f"/{resource.key}"))
+    if faults:
+        raise invalid(faults)
+    values = _validated(resource, {resource.key: target.key, **given})
+    if storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
+        # A concurrent write created it after our lookup. Retrying replaces that record.
+        raise SerializationConflict(_key_taken(resource).detail)
+    return insert(tx, resource, values, author)
+
+
+def _replace_values(
+    tx: Transaction, stored: StoredRecord, given: dict[str, Any], desired: dict[str, Any], author: ChangeContext
+) -> WriteResult:
+    resource = stored.resource
+    if given.get("version", stored.version) != stored.version:
+        raise VersionConflict(current=stored.values)
+    if storage.find_id_by_key(tx, resource, desired[resource.key]) not in (None, stored.id):
+        raise _key_taken(resource)
+    values = _validated(resource, desired)
+    fixed = {name: given[name] for name in given if name in resource.read_only or name in resource.immutable}
+    reject_immutable_changes(resource, fixed, stored)
+    return apply_values(tx, stored, values, author)
+
+
+def _require_key_of_path(target: Target, given: Mapping[str, Any]) -> None:
+    """Raise `Invalid` if the body's immutable key differs from the path."""
+    key, resource = target.resource.key, target.resource
+    if key in resource.immutable and resource.lookup_key_of(given.get(key, target.key)) != resource.lookup_key_of(
+        target.key
+    ):
+        raise invalid([Fault(f"'{key}' must be the same as in the path.", pointer=f"/{key}")])
+
+
+def _validated(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
+    return validation.as_json(validation.validate(resource.create, values))
+
+
+def _writable(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in resource.read_only}
+
+
+def _result_of(tx: Transaction, resource: Resource, identity: int, key: str, *, created: bool) -> WriteResult:
+    stored = storage.read(tx, resource, identity, "id")
+    assert stored is not None
+    return WriteResult(created, key, stored.version, stored.body)
+
+
+def _require_not_deleted(resource: Resource, stored: StoredRecord | None) -> StoredRecord:
+    if stored is None:
+        raise _not_found(resource)
+    if stored.is_deleted:
+        raise Gone
+    return stored
+
+
+def _not_found(resource: Resource) -> NotFound:
+    return NotFound(f"This {resource.noun} does not exist.")
+
+
+def _key_taken(resource: Resource) -> Conflict:
+    message = f"A {resource.noun} with this {resource.key} already exists."
+    return Conflict(faults=[Fault(message, "taken", f"/{resource.key}")])
