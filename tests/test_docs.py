@@ -40,7 +40,7 @@ def rows(title):
 def test_the_operators_are_those_documented():
     documented = {name: (sentence, kinds) for name, sentence, kinds in rows("operator")}
     assert documented == {
-        operator.name: (operator.sentence.strip("`"), ", ".join(sorted(operator.kinds)))
+        operator.name: (operator.description.strip("`"), ", ".join(sorted(operator.kinds)))
         for operator in OPERATORS.values()
         if operator.name
     }

@@ -40,7 +40,7 @@ from machine_monitor.query import facets, lists, stats
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
-from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
+from machine_monitor.query.metrics import ONE, IntervalMetric, SumMetric
 from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection, Summary, folded_table
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
@@ -242,7 +242,7 @@ JOB_SUMMARY = Summary(
         for metric in (
             SumMetric("count", "how many", (), lambda: ONE),
             SumMetric("minutes", "how long they take", ("minutes",), lambda minutes: minutes),
-            SpanMetric("worked", "for how many seconds", "started_at", "ended_at", "station_id"),
+            IntervalMetric("worked", "for how many seconds", "started_at", "ended_at", "station_id"),
         )
     },
 )

@@ -15,7 +15,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.declaration import BadDeclaration, declare
 from machine_monitor.query.language import parser
 from machine_monitor.query.language.times import TimeContext
-from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
+from machine_monitor.query.metrics import ONE, IntervalMetric, SumMetric
 from machine_monitor.query.schema import ChildRows, Counters, CountOf, Reference
 from query.plant import JOBS, KINDS, LINE_TABLE, REGIONS, SITE_TABLE, SITES, STATIONS, Line
 
@@ -138,8 +138,11 @@ BAD = {
     "no metric that is measured untold": (with_summary(metrics={}), "no metric 'count'"),
     "a metric of a unit's name": (with_metric(SumMetric("day", "", (), lambda: ONE)), "'day' has the name"),
     "a metric of nothing": (with_metric(SumMetric("x", "", ("nothing",), lambda _: ONE)), "'x' reads 'nothing'"),
-    "a span that begins at a text": (with_metric(SpanMetric("x", "", "note", "ended_at", "kind")), "from or to 'note'"),
-    "a span of nothing": (with_metric(SpanMetric("x", "", "started_at", "ended_at", "no")), "for each 'no'"),
+    "a span that begins at a text": (
+        with_metric(IntervalMetric("x", "", "note", "ended_at", "kind")),
+        "from or to 'note'",
+    ),
+    "a span of nothing": (with_metric(IntervalMetric("x", "", "started_at", "ended_at", "no")), "for each 'no'"),
     "counters of what is far away": (
         with_summary(counters=Counters(LOOSE, LOOSE, {"station.site": ()})),
         "not by 'station.site'",
@@ -177,7 +180,7 @@ def test_a_count_of_nothing_is_refused():
 
 
 def test_few_records_are_found_by_the_rows_of_their_lists_and_many_by_a_walk_in_order():
-    query = parser.read_list(JOBS, [("lines.part", "Seal")], TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
+    query = parser.parse_list_query(JOBS, [("lines.part", "Seal")], TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
     statement, _ = lists.compile_list(SQLITE, query)
     assert "EXISTS" not in statement.sql
     assert "INDEXED BY ix_jobs_started_at_id" in statement.sql

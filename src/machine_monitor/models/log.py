@@ -38,7 +38,7 @@ from machine_monitor.models.machine import MACHINES, Machine
 from machine_monitor.models.schemas import Versioned, patch, replacement
 from machine_monitor.models.user import USERS, User
 from machine_monitor.query.declaration import declare
-from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric, one_if
+from machine_monitor.query.metrics import ONE, IntervalMetric, SumMetric, one_if
 from machine_monitor.query.schema import Counters, Reference, Resource, Summary, folded_table
 
 # As statements ask, to the letter: SQLite compares the terms.
@@ -179,7 +179,7 @@ LogUpdate = patch(LogReplace)
 METRICS = (
     SumMetric("count", "how many logs begin", (), lambda: ONE),
     SumMetric("failures", "how many of them are failures, by their type", ("type.counts_as_failure",), one_if),
-    SpanMetric("downtime", "for how many seconds machines were stopped", "down_from", "down_to", "machine_id"),
+    IntervalMetric("downtime", "for how many seconds machines were stopped", "down_from", "down_to", "machine_id"),
 )
 SUMMARY = Summary(
     fields=("machine", "type", "severity", "status", "user", "project", "machine.sector"),

@@ -17,21 +17,21 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.instants import beginning_of
 from machine_monitor.database.kinds import TIME
-from machine_monitor.query.language.times import EARLIEST, LATEST, localize
+from machine_monitor.query.language.times import EARLIEST, LATEST, local_to_utc
 
 # The instant from which a zone has an offset, and the offset in seconds.
-Offset = tuple[datetime, int]
+OffsetTransition = tuple[datetime, int]
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Unit:
+class CalendarUnit:
     """One unit of the calendar; a bucket is known by its name or by its first day."""
 
     column: Callable[[Engine, ColumnElement], ColumnElement]  # the bucket's name, of a column of days
     name: Callable[[date], str]
     first_day: Callable[[str], date]
-    following: Callable[[date], date]
+    next_start: Callable[[date], date]
 
 
 def _week(day: date) -> str:
@@ -40,20 +40,20 @@ def _week(day: date) -> str:
 
 
 UNITS = {
-    "day": Unit(lambda _, day: day, date.isoformat, date.fromisoformat, lambda first: first + DAY),
-    "week": Unit(
+    "day": CalendarUnit(lambda _, day: day, date.isoformat, date.fromisoformat, lambda first: first + DAY),
+    "week": CalendarUnit(
         lambda engine, day: engine.week(day),
         _week,
         lambda name: date.fromisocalendar(int(name[:4]), int(name[6:]), 1),
         lambda first: first + 7 * DAY,
     ),
-    "month": Unit(
+    "month": CalendarUnit(
         lambda _, day: beginning_of(day, 7),
         lambda day: day.isoformat()[:7],
         lambda name: date.fromisoformat(f"{name}-01"),
         lambda first: (first + 31 * DAY).replace(day=1),
     ),
-    "year": Unit(
+    "year": CalendarUnit(
         lambda _, day: beginning_of(day, 4),
         lambda day: day.isoformat()[:4],
         lambda name: date(int(name), 1, 1),
@@ -62,22 +62,22 @@ UNITS = {
 }
 
 
-def day(instant: datetime, zone: ZoneInfo) -> date:
+def local_date(instant: datetime, zone: ZoneInfo) -> date:
     """The day of an instant."""
-    offsets = _offsets(zone)
-    seconds = offsets[bisect_right(offsets, instant, key=itemgetter(0)) - 1][1]
+    transitions = _transitions(zone)
+    seconds = transitions[bisect_right(transitions, instant, key=itemgetter(0)) - 1][1]
     return (instant + timedelta(seconds=seconds)).date()
 
 
-def day_column(engine: Engine, column: ColumnElement, zone: ZoneInfo) -> ColumnElement:
+def local_date_column(engine: Engine, column: ColumnElement, zone: ZoneInfo) -> ColumnElement:
     """The day of each instant of a column, as text."""
-    return engine.day(column, _offset_column(engine, column, _offsets(zone)))
+    return engine.day(column, _offset_column(engine, column, _transitions(zone)))
 
 
 @lru_cache(maxsize=4096)
-def beginning(first: date, zone: ZoneInfo) -> int:
+def start_of_day(day: date, zone: ZoneInfo) -> int:
     """When a day begins, in microseconds since 1970."""
-    return microseconds(localize(datetime.combine(first, time()), zone)[0])
+    return microseconds(local_to_utc(datetime.combine(day, time()), zone)[0])
 
 
 def microseconds(instant: datetime) -> int:
@@ -85,29 +85,29 @@ def microseconds(instant: datetime) -> int:
     return (instant - EARLIEST) // timedelta(microseconds=1)
 
 
-def _offset_column(engine: Engine, column: ColumnElement, offsets: Sequence[Offset]) -> ColumnElement:
+def _offset_column(engine: Engine, column: ColumnElement, transitions: Sequence[OffsetTransition]) -> ColumnElement:
     """The offset of each instant, found by halves: some eight comparisons for the two changes of every year."""
-    middle = len(offsets) // 2
+    middle = len(transitions) // 2
     if middle == 0:
-        return literal_column(str(offsets[0][1]))
-    border = literal_column(f"'{engine.store(instants.text(offsets[middle][0]), TIME)}'")
-    earlier, later = (_offset_column(engine, column, half) for half in (offsets[:middle], offsets[middle:]))
-    return case((column < border, earlier), else_=later)
+        return literal_column(str(transitions[0][1]))
+    transition = literal_column(f"'{engine.store(instants.text(transitions[middle][0]), TIME)}'")
+    earlier, later = (_offset_column(engine, column, half) for half in (transitions[:middle], transitions[middle:]))
+    return case((column < transition, earlier), else_=later)
 
 
 @cache
-def _offsets(zone: ZoneInfo) -> tuple[Offset, ...]:
+def _transitions(zone: ZoneInfo) -> tuple[OffsetTransition, ...]:
     """The zone's offsets from UTC, in the order of time."""
-    offsets = [(EARLIEST, _offset(EARLIEST, zone))]
-    known = EARLIEST
-    while known < LATEST:
-        known += DAY
-        if _offset(known, zone) != offsets[-1][1]:
-            offsets.append(_change(known - DAY, known, zone))
-    return tuple(offsets)
+    transitions = [(EARLIEST, _offset(EARLIEST, zone))]
+    probe = EARLIEST
+    while probe < LATEST:
+        probe += DAY
+        if _offset(probe, zone) != transitions[-1][1]:
+            transitions.append(_find_transition(probe - DAY, probe, zone))
+    return tuple(transitions)
 
 
-def _change(before: datetime, after: datetime, zone: ZoneInfo) -> Offset:
+def _find_transition(before: datetime, after: datetime, zone: ZoneInfo) -> OffsetTransition:
     """When between two instants the offset changes, to the second."""
     old, new = _offset(before, zone), _offset(after, zone)
     while after - before > timedelta(seconds=1):

@@ -10,7 +10,7 @@ from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.parser import PARAMETERS
 from machine_monitor.query.language.summaries import DEFAULT_METRIC, FACET_PARAMETERS, STATS_PARAMETERS
 from machine_monitor.query.metrics import Metric, SumMetric
-from machine_monitor.query.schema import Field, Reference, Referrer, Resource, Summary, read_marks
+from machine_monitor.query.schema import Field, Reference, Referrer, Resource, Summary, field_annotations
 
 # A filter is a parameter of its field's name; a group of stats has a member for each field and unit; `row_id` is bound
 # beside the fields of a row.
@@ -40,75 +40,75 @@ def _faults(resource: Resource) -> list[str]:
 
 
 def _field_faults(resource: Resource) -> Iterator[str]:
-    yield from _mark_faults(resource)
+    yield from _annotation_faults(resource)
     for name, reference in resource.references.items():
         yield from _reference_faults(resource, name, reference)
-    for name in resource.lists:
+    for name in resource.child_lists:
         yield from _list_faults(resource, name)
-    for name, counted in resource.counts.items():
-        if counted not in resource.lists:
+    for name, counted in resource.child_counts.items():
+        if counted not in resource.child_lists:
             yield f"'{name}' counts '{counted}', which is no list"
         if name not in resource.table.c or name in resource.create.model_fields:
             yield f"'{name}' counts a list: it is a column that no body has"
 
 
-def _mark_faults(resource: Resource) -> Iterator[str]:
-    shown_by_others = {*resource.references, *resource.lists}
-    for name, marks in resource.marks.items():
+def _annotation_faults(resource: Resource) -> Iterator[str]:
+    shown_by_others = {*resource.references, *resource.child_lists}
+    for name, annotations in resource.annotations.items():
         if "__" in name:
             yield f"the name '{name}' holds '__', which begins an operator"
         if name in RESERVED:
             yield f"the name '{name}' has a meaning of its own in every list or in stats"
-        if marks.kind is None:
+        if annotations.kind is None:
             yield f"'{name}' has no kind"
-        if marks.kind is OBJECT and name != "attributes":
+        if annotations.kind is OBJECT and name != "attributes":
             yield f"'{name}' is an object, which is called 'attributes' wherever there is one"
         if name not in shown_by_others and name not in resource.table.c:
             yield f"the table has no column for '{name}'"
 
 
 def _reference_faults(resource: Resource, name: str, reference: Reference) -> Iterator[str]:
-    theirs = reference.resource
-    if reference.on not in resource.table.c or reference.to not in theirs.table.c:
-        yield f"'{name}' refers by {reference.on} to {theirs.name}.{reference.to}: one of the columns is not there"
-    elif not _is_unique(theirs.table, reference.to):
-        yield f"'{name}' refers to {theirs.name}.{reference.to}, which is not unique"
-    elif reference.to not in ("id", theirs.key):
-        yield f"'{name}' refers to {theirs.name}.{reference.to}: refer to its id, or to a key that never changes"
-    elif theirs.key not in theirs.table.c:
-        yield f"'{name}' refers to {theirs.name}, whose key '{theirs.key}' is no column of its own"
-    elif reference.is_natural and theirs.key in frozenset(theirs.create.model_fields) - theirs.immutable:
-        yield f"'{name}' holds the key of {theirs.name}, which may change: refer to its id"
+    target = reference.resource
+    if reference.on not in resource.table.c or reference.to not in target.table.c:
+        yield f"'{name}' refers by {reference.on} to {target.name}.{reference.to}: one of the columns is not there"
+    elif not _is_unique(target.table, reference.to):
+        yield f"'{name}' refers to {target.name}.{reference.to}, which is not unique"
+    elif reference.to not in ("id", target.key):
+        yield f"'{name}' refers to {target.name}.{reference.to}: refer to its id, or to a key that never changes"
+    elif target.key not in target.table.c:
+        yield f"'{name}' refers to {target.name}, whose key '{target.key}' is no column of its own"
+    elif reference.is_natural and target.key in frozenset(target.create.model_fields) - target.immutable:
+        yield f"'{name}' holds the key of {target.name}, which may change: refer to its id"
     elif reference.is_natural and reference.on != name:
         yield f"'{name}' shows what the column {reference.on} holds: give both one name"
 
 
 def _list_faults(resource: Resource, name: str) -> Iterator[str]:
-    rows = resource.lists[name]
+    rows = resource.child_lists[name]
     if rows.on not in rows.table.c or rows.position not in rows.table.c:
         yield f"the rows of '{name}' need the columns {rows.on} and {rows.position}"
         return
     if (rows.on, rows.position) not in _index_beginnings(rows.table, 2):
         yield f"there is no index of {rows.on}, {rows.position}, by which the rows of '{name}' are read"
-    if resource.marks[name].nullable:
+    if resource.annotations[name].nullable:
         yield f"'{name}' may be null: a record without rows has an empty list"
-    if f"{name}_count" in resource.read.model_fields and f"{name}_count" not in resource.counts:
+    if f"{name}_count" in resource.read.model_fields and f"{name}_count" not in resource.child_counts:
         yield f"'{name}_count' looks like a count of '{name}': mark it with CountOf"
     for item, info in rows.item.model_fields.items():
-        marks = read_marks(info)
+        annotations = field_annotations(info)
         if item not in rows.table.c:
             yield f"the rows of '{name}' have no column for '{item}'"
         if item in (rows.on, rows.position):
             yield f"'{name}.{item}' is written by the product: it follows from the record and the order"
-        if marks.kind in (None, OBJECT, LIST) or marks.reference is not None:
+        if annotations.kind in (None, OBJECT, LIST) or annotations.reference is not None:
             yield f"'{name}.{item}' is no plain value: a row of a list has no object, list or reference"
 
 
 def _name_faults(resource: Resource) -> Iterator[str]:
     """What the declaration names must be in its vocabulary."""
     for name in resource.searched:
-        known = resource.fields.get(name)
-        if known is None or not _is_searchable(resource, known):
+        field = resource.fields.get(name)
+        if field is None or not _is_searchable(resource, field):
             yield f"'{name}' cannot be searched: only texts of the record itself, of its lists, and names that it gives"
     wanted = {resource.key, *([resource.author] if resource.author else [])}
     if missing := wanted - set(resource.own_fields):
@@ -116,8 +116,8 @@ def _name_faults(resource: Resource) -> Iterator[str]:
     if resource.sort.removeprefix("-") not in resource.sortable:
         yield f"a list cannot be sorted by '{resource.sort}'"
     for name in resource.facet_words:
-        known = resource.own_fields.get(name)
-        if known is None or known.nullable or known.kind.name not in COUNTED_KINDS:
+        field = resource.own_fields.get(name)
+        if field is None or field.nullable or field.kind.name not in COUNTED_KINDS:
             yield f"the search index has no word for '{name}': only for texts of the record itself that are never null"
     if resource.summary is not None:
         yield from _summary_faults(resource, resource.summary)
@@ -125,8 +125,8 @@ def _name_faults(resource: Resource) -> Iterator[str]:
 
 def _summary_faults(resource: Resource, summary: Summary) -> Iterator[str]:
     for name in summary.fields:
-        known = resource.shown_fields.get(name)
-        if known is None or known.kind.name not in COUNTED_KINDS:
+        field = resource.single_valued_fields.get(name)
+        if field is None or field.kind.name not in COUNTED_KINDS:
             yield f"'{name}' cannot be counted by: a record has it not exactly once, or it is no text"
     if not _is_instant(resource, summary.at) or resource.own_fields[summary.at].nullable:
         yield f"'{summary.at}' does not place a record in time: that is a time of its own that is never null"
@@ -135,8 +135,8 @@ def _summary_faults(resource: Resource, summary: Summary) -> Iterator[str]:
     for metric in summary.metrics.values():
         yield from _metric_faults(resource, metric)
     for name in summary.counters.units if summary.counters else ():
-        known = resource.own_fields.get(name)
-        if known is None or known.kind.name not in COUNTED_KINDS:
+        field = resource.own_fields.get(name)
+        if field is None or field.kind.name not in COUNTED_KINDS:
             yield f"counters are kept by fields of the record itself that are texts, not by '{name}'"
 
 
@@ -146,7 +146,7 @@ def _metric_faults(resource: Resource, metric: Metric) -> Iterator[str]:
         yield f"the metric '{metric.name}' has the name of what stats give beside it"
     if isinstance(metric, SumMetric):
         for name in metric.reads:
-            if name not in resource.shown_fields:
+            if name not in resource.single_valued_fields:
                 yield f"'{metric.name}' reads '{name}', which a record has not exactly once"
         return
     for name in (metric.start, metric.end):
@@ -173,13 +173,13 @@ def _index_faults(resource: Resource) -> Iterator[str]:
 
 
 def _is_instant(resource: Resource, name: str) -> bool:
-    known = resource.own_fields.get(name)
-    return known is not None and known.kind is TIME and not known.joins
+    field = resource.own_fields.get(name)
+    return field is not None and field.kind is TIME and not field.joins
 
 
-def _is_searchable(resource: Resource, known: Field) -> bool:
-    is_text = known.kind.name in ("text", "code", "choice")
-    return is_text and (known.name in resource.own_fields or (known.is_of_item and not known.joins))
+def _is_searchable(resource: Resource, field: Field) -> bool:
+    is_text = field.kind.name in ("text", "code", "choice")
+    return is_text and (field.name in resource.own_fields or (field.is_of_child_row and not field.joins))
 
 
 def _is_unique(table: Table, name: str) -> bool:

@@ -15,26 +15,26 @@ class SumMetric:
     """A sum over records: each adds the integer `weight`, an expression of the columns of the fields in `reads`."""
 
     name: str
-    sentence: str
+    description: str
     reads: tuple[str, ...]
     weight: Callable[..., ColumnElement]
 
 
 @dataclass(frozen=True, eq=False)
-class SpanMetric:
+class IntervalMetric:
     """The seconds covered by the spans between the fields `start` and `end`, where null means that a span goes on.
 
     Spans of one `subject` (a column) count once where they overlap.
     """
 
     name: str
-    sentence: str
+    description: str
     start: str
     end: str
     subject: str
 
 
-Metric = SumMetric | SpanMetric
+Metric = SumMetric | IntervalMetric
 
 
 def one_if(condition: ColumnElement) -> ColumnElement:

@@ -6,7 +6,8 @@ any depth: `machine`, `machine.sector`, `machine.site.name`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -107,7 +108,7 @@ class Field:
         return self.own or self
 
     @property
-    def is_of_item(self) -> bool:
+    def is_of_child_row(self) -> bool:
         """Whether it belongs to the rows of a list: a record has it any number of times, and only filters take it."""
         return self.rows is not None and self.kind is not LIST
 
@@ -117,7 +118,7 @@ class Field:
         return f"{self.name}.{attributes.ANY_KEY}" if self.kind is OBJECT else self.name
 
 
-class Marks(NamedTuple):
+class FieldAnnotations(NamedTuple):
     """What the annotation of a read field says of it."""
 
     kind: Kind
@@ -195,28 +196,38 @@ class Resource:
     deleted: bool = False
     scope: tuple[str, ...] = ()
     summary: Summary | None = None
-    computed: Mapping[str, Callable[[Engine], Mapping[str, ColumnElement]]] = field(default_factory=dict)
-    referrers: list[Referrer] = field(default_factory=list)
+    computed: Mapping[str, Callable[[Engine], Mapping[str, ColumnElement]]] = dataclass_field(default_factory=dict)
+    referrers: list[Referrer] = dataclass_field(default_factory=list)
 
     @cached_property
-    def marks(self) -> dict[str, Marks]:
+    def annotations(self) -> dict[str, FieldAnnotations]:
         """What the read schema says of each field."""
-        return {name: read_marks(info) for name, info in self.read.model_fields.items()}
+        return {name: field_annotations(info) for name, info in self.read.model_fields.items()}
 
     @cached_property
     def references(self) -> dict[str, Reference]:
         """The fields that name another resource's record."""
-        return {name: marks.reference for name, marks in self.marks.items() if marks.reference is not None}
+        return {
+            name: annotations.reference
+            for name, annotations in self.annotations.items()
+            if annotations.reference is not None
+        }
 
     @cached_property
-    def lists(self) -> dict[str, ChildRows]:
+    def child_lists(self) -> dict[str, ChildRows]:
         """The fields that list rows of a child table."""
-        return {name: marks.rows for name, marks in self.marks.items() if marks.rows is not None}
+        return {
+            name: annotations.rows for name, annotations in self.annotations.items() if annotations.rows is not None
+        }
 
     @cached_property
-    def counts(self) -> dict[str, str]:
+    def child_counts(self) -> dict[str, str]:
         """The fields that count a list, with its name."""
-        return {name: marks.count.name for name, marks in self.marks.items() if marks.count is not None}
+        return {
+            name: annotations.count.name
+            for name, annotations in self.annotations.items()
+            if annotations.count is not None
+        }
 
     @cached_property
     def read_only(self) -> frozenset[str]:
@@ -226,8 +237,8 @@ class Resource:
     @property
     def tables(self) -> tuple[Table, ...]:
         """The tables that hold its records: its own, that of the folded texts, and those of its lists."""
-        beside = () if self.folded is None else (self.folded,)
-        return (self.table, *beside, *(rows.table for rows in self.lists.values()))
+        folded_table = () if self.folded is None else (self.folded,)
+        return (self.table, *folded_table, *(rows.table for rows in self.child_lists.values()))
 
     @property
     def expandable(self) -> tuple[str, ...]:
@@ -237,7 +248,7 @@ class Resource:
     @cached_property
     def fields(self) -> dict[str, Field]:
         """Every name of the vocabulary: own fields, then those of related records as `machine.sector`."""
-        return {known.name: known for known in _fields(self, (), "")}
+        return {field.name: field for field in _fields(self, (), "")}
 
     @cached_property
     def own_fields(self) -> dict[str, Field]:
@@ -245,16 +256,16 @@ class Resource:
         return {name: self.fields[name] for name in self.read.model_fields}
 
     @cached_property
-    def shown_fields(self) -> dict[str, Field]:
+    def single_valued_fields(self) -> dict[str, Field]:
         """The fields that a record has once, and a table can therefore show."""
-        return {name: known for name, known in self.fields.items() if not known.is_of_item}
+        return {name: field for name, field in self.fields.items() if not field.is_of_child_row}
 
-    def expansion(self, name: str) -> list[Field]:
+    def expanded_fields(self, name: str) -> list[Field]:
         """The fields of the related record that `expand` adds under this name."""
-        return [self.fields[f"{name}.{theirs}"] for theirs in self.references[name].resource.read.model_fields]
+        return [self.fields[f"{name}.{member}"] for member in self.references[name].resource.read.model_fields]
 
     @cached_property
-    def searched_in_order(self) -> bool:
+    def search_follows_time(self) -> bool:
         """Whether the search index holds the records in the order of the tiebreakers."""
         return self.table.c[self.tiebreakers[0]].type is TIME.column_type
 
@@ -263,7 +274,7 @@ class Resource:
         return [name for name, _ in order] == [*self.tiebreakers] and len({descending for _, descending in order}) == 1
 
     @cached_property
-    def orderable(self) -> dict[str, Field]:
+    def sort_key_fields(self) -> dict[str, Field]:
         """What an order is made of: the vocabulary, and the order of writing where it is not shown."""
         last = self.tiebreakers[-1]
         return {last: Field("id", INTEGER, nullable=False, column=self.table.c[last]), **self.fields}
@@ -272,19 +283,19 @@ class Resource:
     def filters(self) -> dict[str, tuple[Field, Operator]]:
         """Every filter, by its parameter's name; `<key>` in it stands for any key."""
         return {
-            known.parameter + (f"__{operator.name}" if operator.name else ""): (known, operator)
-            for known in self.fields.values()
+            field.parameter + (f"__{operator.name}" if operator.name else ""): (field, operator)
+            for field in self.fields.values()
             for operator in OPERATORS.values()
-            if operator.fits(known.kind, folded=known.folded is not None)
+            if operator.applies_to(field.kind, folded=field.folded is not None)
         }
 
     @cached_property
     def sortable(self) -> tuple[str, ...]:
         """The fields that a list can be sorted by: those that a record has once and that can be compared."""
         return tuple(
-            known.name
-            for known, operator in self.filters.values()
-            if operator is EQUAL and known.kind is not OBJECT and not known.is_of_item
+            field.name
+            for field, operator in self.filters.values()
+            if operator is EQUAL and field.kind is not OBJECT and not field.is_of_child_row
         )
 
     def index_name(self, prefix: Sequence[str]) -> str:
@@ -296,49 +307,49 @@ class Resource:
         found = self.filters.get(name)
         if found is not None and found[0].kind is not OBJECT:
             return (*found, None)
-        any_key, key = attributes.split(name)
-        return (*self.filters[any_key], key) if any_key in self.filters and attributes.is_key(key) else None
+        any_key, key = attributes.split_parameter(name)
+        return (*self.filters[any_key], key) if any_key in self.filters and attributes.is_valid_key(key) else None
 
-    def source(self, shown: Iterable[Field], *, outer: bool = False) -> FromClause:
+    def joined_table(self, fields: Iterable[Field], *, outer: bool = False) -> FromClause:
         """The table, joined with those that the fields come from."""
         source: FromClause = self.table
-        for join in dict.fromkeys(join for known in shown for join in known.joins):
+        for join in dict.fromkeys(join for field in fields for join in field.joins):
             source = source.join(join.target, join.condition, isouter=outer or join.is_outer)
         return source
 
     def column_field(self, name: str, shown_as: str, path: tuple[Join, ...]) -> Field:
         """The field of this name, a column of the table, as the rows that `path` leads to have it."""
-        marks, rows = self.marks[name], path[-1].target if path else self.table
+        annotations, rows = self.annotations[name], path[-1].target if path else self.table
         own = self.column_field(name, name, ()) if path else None
-        nullable = marks.nullable or any(join.is_outer for join in path)
-        folded = _folded(self.table, self.folded, rows, name, marks.kind)
-        return Field(shown_as, marks.kind, nullable, rows.c[name], path, folded, marks.description, own)
+        nullable = annotations.nullable or any(join.is_outer for join in path)
+        folded = _folded(self.table, self.folded, rows, name, annotations.kind)
+        return Field(shown_as, annotations.kind, nullable, rows.c[name], path, folded, annotations.description, own)
 
-    def own_column(self, known: Field) -> Column:
+    def own_column(self, field: Field) -> Column:
         """The column of this table that holds a field, or the reference through which it is reached."""
-        if known.joins:
-            return self.table.c[known.joins[0].reference.on]
-        assert known.column is not None
-        return self.table.c[known.column.name]
+        if field.joins:
+            return self.table.c[field.joins[0].reference.on]
+        assert field.column is not None
+        return self.table.c[field.column.name]
 
 
 def _fields(resource: Resource, path: tuple[Join, ...], prefix: str) -> Iterator[Field]:
     """The fields of the records that `path` leads to: own ones, then those of the records that they name."""
     steps = {name: (*path, _join(resource, reference, path)) for name, reference in resource.references.items()}
-    for name, marks in resource.marks.items():
-        if marks.rows is not None:
+    for name, annotations in resource.annotations.items():
+        if annotations.rows is not None:
             nullable = any(join.is_outer for join in path)
-            yield Field(prefix + name, LIST, nullable, None, path, None, marks.description, rows=marks.rows)
-        elif marks.reference is None or marks.reference.is_natural:
+            yield Field(prefix + name, LIST, nullable, None, path, None, annotations.description, rows=annotations.rows)
+        elif annotations.reference is None or annotations.reference.is_natural:
             yield resource.column_field(name, prefix + name, path)
         else:
-            theirs = marks.reference.resource
-            found = theirs.column_field(theirs.key, prefix + name, steps[name])
-            yield replace(found, description=marks.description)
+            referenced = annotations.reference.resource
+            found = referenced.column_field(referenced.key, prefix + name, steps[name])
+            yield replace(found, description=annotations.description)
     for name, longer in steps.items():
         yield from _fields(longer[-1].reference.resource, longer, f"{prefix}{name}.")
-    for name, rows in resource.lists.items():
-        yield from _item_fields(rows, path, f"{prefix}{name}.")
+    for name, rows in resource.child_lists.items():
+        yield from _child_row_fields(rows, path, f"{prefix}{name}.")
 
 
 def _join(resource: Resource, reference: Reference, path: tuple[Join, ...]) -> Join:
@@ -347,24 +358,24 @@ def _join(resource: Resource, reference: Reference, path: tuple[Join, ...]) -> J
     return Join(reference, source, reference.resource.table.alias(), is_outer)
 
 
-def _item_fields(rows: ChildRows, path: tuple[Join, ...], prefix: str) -> Iterator[Field]:
+def _child_row_fields(rows: ChildRows, path: tuple[Join, ...], prefix: str) -> Iterator[Field]:
     """The fields of a list's rows; only filters take them."""
     for name, info in rows.item.model_fields.items():
-        marks = read_marks(info)
-        folded = _folded(rows.table, None, rows.table, name, marks.kind)
+        annotations = field_annotations(info)
+        folded = _folded(rows.table, None, rows.table, name, annotations.kind)
         column, nullable = rows.table.c[name], True
-        yield Field(prefix + name, marks.kind, nullable, column, path, folded, marks.description, rows=rows)
+        yield Field(prefix + name, annotations.kind, nullable, column, path, folded, annotations.description, rows=rows)
 
 
-def _folded(table: Table, beside: Table | None, rows: FromClause, name: str, kind: Kind) -> ColumnElement | None:
+def _folded(table: Table, folded_table: Table | None, rows: FromClause, name: str, kind: Kind) -> ColumnElement | None:
     """The text that `contains` and its like compare; of an object, the representations of its attributes."""
     if kind.name in ("code", "choice"):
         return func.lower(rows.c[name])
     if f"{name}_folded" in table.c:
         return rows.c[f"{name}_folded"]
-    if beside is None or name not in beside.c:
+    if folded_table is None or name not in folded_table.c:
         return None
-    return select(beside.c[name]).where(beside.c.id == rows.c.id).correlate(rows).scalar_subquery()
+    return select(folded_table.c[name]).where(folded_table.c.id == rows.c.id).correlate(rows).scalar_subquery()
 
 
 def folded_table(table: Table, read: type[SQLModel]) -> Table | None:
@@ -372,7 +383,7 @@ def folded_table(table: Table, read: type[SQLModel]) -> Table | None:
 
     None if the records have neither texts nor attributes.
     """
-    kinds = {name: read_marks(info).kind for name, info in read.model_fields.items() if name in table.c}
+    kinds = {name: field_annotations(info).kind for name, info in read.model_fields.items() if name in table.c}
     texts = [Column(name, kind.column_type) for name, kind in kinds.items() if kind in (TEXT, OBJECT)]
     if not texts:
         return None
@@ -390,7 +401,7 @@ def folded_table(table: Table, read: type[SQLModel]) -> Table | None:
     )
 
 
-def read_marks(info: Any) -> Marks:
+def field_annotations(info: Any) -> FieldAnnotations:
     """What the annotation of a read field says: its kind, and what it refers to."""
     found = [*info.metadata, *_metadata(info.annotation)]
 
@@ -400,11 +411,11 @@ def read_marks(info: Any) -> Marks:
     rows = first(ChildRows)
     nullable = type(None) in get_args(info.annotation)
     kind = LIST if rows else first(Kind)
-    return Marks(kind, nullable, info.description or "", first(Reference), rows, first(CountOf))
+    return FieldAnnotations(kind, nullable, info.description or "", first(Reference), rows, first(CountOf))
 
 
 def _metadata(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Annotated:
-        inner, *marks = get_args(annotation)
-        return [*marks, *_metadata(inner)]
+        inner, *annotations = get_args(annotation)
+        return [*annotations, *_metadata(inner)]
     return [mark for part in get_args(annotation) for mark in _metadata(part)]

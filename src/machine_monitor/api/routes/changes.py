@@ -11,7 +11,7 @@ from machine_monitor.api.openapi.documents import fed, streamed
 from machine_monitor.api.route import tagged
 from machine_monitor.api.streaming import Stream
 from machine_monitor.models import CHANGES
-from machine_monitor.query.language.parser import read_pairs
+from machine_monitor.query.language.parser import parse_query_string
 from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.audit import change_feed
 from machine_monitor.services.audit.change_feed import Changes
@@ -21,12 +21,14 @@ router = tagged("changes")
 
 def changes_of(request: Request) -> Changes:
     """Which changes a request asks for."""
-    return change_feed.read_changes(read_pairs(request.scope["query_string"]))
+    return change_feed.read_changes(parse_query_string(request.scope["query_string"]))
 
 
 def events_of(request: Request) -> Changes:
     """Where the stream that a request asks for begins."""
-    return change_feed.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
+    return change_feed.read_events(
+        parse_query_string(request.scope["query_string"]), request.headers.get("last-event-id")
+    )
 
 
 @router.get("/changes", dependencies=[needs(READ)], **fed(CHANGES))

@@ -30,7 +30,7 @@ from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import facets as log_facets
 from machine_monitor.query import lists
 from machine_monitor.query import stats as log_stats
-from machine_monitor.query.language.parser import ListQuery, read_list, read_pairs
+from machine_monitor.query.language.parser import ListQuery, parse_list_query, parse_query_string
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
@@ -41,17 +41,17 @@ router = tagged("logs")
 
 def logs_query_of(request: Request) -> ListQuery:
     """The list of logs that a request asks for, or of deleted ones."""
-    pairs, clock, path = read_pairs(request.scope["query_string"]), clock_of(request), request.scope["path"]
+    pairs, clock, path = parse_query_string(request.scope["query_string"]), clock_of(request), request.scope["path"]
     asked = [value for name, value in pairs if name == "deleted"]
     if not asked:
-        return read_list(LOGS, pairs, clock, fingerprint_scope=path)
+        return parse_list_query(LOGS, pairs, clock, fingerprint_scope=path)
     if asked not in (["true"], ["false"]):
         raise invalid([Fault("'deleted': write true or false, once.", parameter="deleted", allowed=("true", "false"))])
     pairs = [pair for pair in pairs if pair[0] != "deleted"]
     if asked == ["false"]:
-        return read_list(LOGS, pairs, clock, fingerprint_scope=path)
+        return parse_list_query(LOGS, pairs, clock, fingerprint_scope=path)
     SEE_DELETED.check(caller_of(request))
-    return read_list(DELETED_LOGS, pairs, clock, fingerprint_scope=f"{path} deleted")
+    return parse_list_query(DELETED_LOGS, pairs, clock, fingerprint_scope=f"{path} deleted")
 
 
 @router.get("/logs", dependencies=[needs(READ)], **listed(LOGS))

@@ -32,31 +32,31 @@ class AttributeOperand:
     text: str
 
 
-def is_key(text: str) -> bool:
+def is_valid_key(text: str) -> bool:
     """Whether an attribute may have this key."""
-    return 1 <= len(text) <= MAX_KEY and not any(sign in text for sign in (".", "__", "\0"))
+    return 1 <= len(text) <= MAX_KEY and not any(character in text for character in (".", "__", "\0"))
 
 
-def split(name: str) -> tuple[str, str]:
+def split_parameter(name: str) -> tuple[str, str]:
     """A parameter's name for any key, and the key: `attributes.<key>__gte` and `temp`."""
     path, _, rest = name.rpartition(".")
     key, mark, operator = rest.rpartition("__") if "__" in rest else (rest, "", "")
     return f"{path}.{ANY_KEY}{mark}{operator}", key
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """The double that a JSON number is, infinite if it is too large; None if the text is none."""
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def sortable(number: float) -> str:
+def sortable_hex(number: float) -> str:
     """Sixteen hexadecimal digits that sort as the numbers do."""
     # Adding zero makes one of the two zeros.
     (bits,) = struct.unpack(">Q", struct.pack(">d", number + 0.0))
     return f"{bits ^ (2 * _SIGN - 1 if bits & _SIGN else _SIGN):016x}"
 
 
-def document(values: Mapping[str, Any]) -> str | None:
+def encode_representations(values: Mapping[str, Any]) -> str | None:
     """The representations of all attributes of a record, as they are kept; None if there is none."""
     return canonical_json({key: _representations(value) for key, value in values.items()}) if values else None
 
@@ -65,6 +65,6 @@ def _representations(value: str | float) -> dict[str, str]:
     if isinstance(value, bool):
         return {BOOLEAN: str(value).lower()}
     if isinstance(value, int | float):
-        return {NUMBER: sortable(value)}
-    found = number(value)
-    return {TEXT: value, FOLDED: fold(value)} | ({} if found is None else {NUMBER: sortable(found)})
+        return {NUMBER: sortable_hex(value)}
+    number = parse_number(value)
+    return {TEXT: value, FOLDED: fold(value)} | ({} if number is None else {NUMBER: sortable_hex(number)})

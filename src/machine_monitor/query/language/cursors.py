@@ -11,11 +11,11 @@ from machine_monitor.database.engines import canonical_json
 from machine_monitor.errors import BadCursor
 
 # Not a secret: the seal tells a damaged cursor from a whole one. A new layout takes a new name.
-_SEAL = b"machine-monitor cursor 1"
-_SEAL_BYTES = 8
+_CHECKSUM_KEY = b"machine-monitor cursor 1"
+_CHECKSUM_BYTES = 8
 # Half of what a URL may have; the filters need the rest.
 MAX_LENGTH = 4 * 1024
-ABBREVIATED = 200
+TRUNCATED_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ def encode(cursor: Cursor) -> str:
     """The cursor as opaque URL-safe text; of long texts, only the beginning if all of them would not fit a URL."""
     text = _encode(cursor)
     if len(text) > MAX_LENGTH:
-        text = _encode(replace(cursor, values=tuple(map(_abbreviated, cursor.values))))
+        text = _encode(replace(cursor, values=tuple(map(_truncated, cursor.values))))
     return text
 
 
 def decode(text: str) -> Cursor:
     """The cursor of a text that `encode` wrote; raises `BadCursor` for any other."""
     try:
-        sealed = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        decoded = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except (UnicodeEncodeError, binascii.Error, ValueError):
         raise BadCursor from None
-    seal, payload = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
-    if seal != _seal(payload):
+    checksum, payload = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
+    if checksum != _checksum(payload):
         raise BadCursor
     fingerprint, flags, now, *values = json.loads(payload)
     cursor = Cursor(fingerprint, tuple(values), bool(flags & 1), bool(flags & 2), now)
@@ -65,13 +65,13 @@ def decode(text: str) -> Cursor:
 def _encode(cursor: Cursor) -> str:
     flags = cursor.backward + 2 * cursor.inclusive
     payload = canonical_json([cursor.fingerprint, flags, cursor.now, *cursor.values]).encode()
-    return base64.urlsafe_b64encode(_seal(payload) + payload).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_checksum(payload) + payload).rstrip(b"=").decode()
 
 
-def _abbreviated(value: Any) -> Any:
+def _truncated(value: Any) -> Any:
     """A long text as a list of its beginning alone, which no other value is."""
-    return [value[:ABBREVIATED]] if isinstance(value, str) and len(value) > ABBREVIATED else value
+    return [value[:TRUNCATED_LENGTH]] if isinstance(value, str) and len(value) > TRUNCATED_LENGTH else value
 
 
-def _seal(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, digest_size=_SEAL_BYTES, key=_SEAL).digest()
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, digest_size=_CHECKSUM_BYTES, key=_CHECKSUM_KEY).digest()

@@ -16,14 +16,14 @@ MAX_VALUES = 200
 
 
 @dataclass(frozen=True)
-class Between:
+class DayRangeBinds:
     """A whole day as an operand: from `start`, up to but not including `end`."""
 
     start: BindParameter
     end: BindParameter
 
 
-Operand = BindParameter | Between
+Operand = BindParameter | DayRangeBinds
 Build = Callable[[ColumnElement, Sequence[Operand]], ColumnElement]
 
 
@@ -37,10 +37,10 @@ class Operator:
     """
 
     name: str
-    sentence: str
+    description: str
     kinds: frozenset[str]
     build: Build
-    takes: Literal["value", "values", "folded", "boolean"] = "value"
+    value_type: Literal["value", "values", "folded", "boolean"] = "value"
     pattern: str = "{}"
     complement: "Operator | None" = None
     is_any_of: bool = False
@@ -50,17 +50,21 @@ class Operator:
         """Whether a record without a value passes the filter."""
         return self.complement is not None
 
-    def fits(self, kind: Kind, *, folded: bool) -> bool:
+    def applies_to(self, kind: Kind, *, folded: bool) -> bool:
         """Whether a field of this kind, with or without a folded text, takes the operator."""
-        return kind.name in self.kinds and (folded or self.takes != "folded")
+        return kind.name in self.kinds and (folded or self.value_type != "folded")
 
 
 def _equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
-    instants = [operand for operand in operands if isinstance(operand, BindParameter)]
-    days = [and_(column >= operand.start, column < operand.end) for operand in operands if isinstance(operand, Between)]
+    singles = [operand for operand in operands if isinstance(operand, BindParameter)]
+    days = [
+        and_(column >= operand.start, column < operand.end)
+        for operand in operands
+        if isinstance(operand, DayRangeBinds)
+    ]
     if not days:
-        return column == instants[0] if len(instants) == 1 else column.in_(instants)
-    return or_(*days, *([column.in_(instants)] if instants else []))
+        return column == singles[0] if len(singles) == 1 else column.in_(singles)
+    return or_(*days, *([column.in_(singles)] if singles else []))
 
 
 def _not_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
@@ -69,22 +73,22 @@ def _not_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElem
 
 def _less(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column < (operand.start if isinstance(operand, Between) else operand)
+    return column < (operand.start if isinstance(operand, DayRangeBinds) else operand)
 
 
 def _less_or_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column < operand.end if isinstance(operand, Between) else column <= operand
+    return column < operand.end if isinstance(operand, DayRangeBinds) else column <= operand
 
 
 def _greater(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column >= operand.end if isinstance(operand, Between) else column > operand
+    return column >= operand.end if isinstance(operand, DayRangeBinds) else column > operand
 
 
 def _greater_or_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column >= (operand.start if isinstance(operand, Between) else operand)
+    return column >= (operand.start if isinstance(operand, DayRangeBinds) else operand)
 
 
 def _like(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
@@ -103,9 +107,9 @@ def _is_not_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnE
 EQUAL = Operator("", "equals; given again: any of them", ANY, _equal, is_any_of=True)
 IN = Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values", is_any_of=True)
 CONTAINS = Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}%")
-NULL_SENTENCE = "`true`: has no value; `false`: has one"
-IS_NOT_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_not_null, "boolean")
-IS_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_null, "boolean", complement=IS_NOT_NULL)
+NULL_DESCRIPTION = "`true`: has no value; `false`: has one"
+IS_NOT_NULL = Operator("isnull", NULL_DESCRIPTION, ANY, _is_not_null, "boolean")
+IS_NULL = Operator("isnull", NULL_DESCRIPTION, ANY, _is_null, "boolean", complement=IS_NOT_NULL)
 
 # A folded text is compared by LIKE; its own `%`, `_` and `\` are escaped before it is put into the pattern.
 OPERATORS = {

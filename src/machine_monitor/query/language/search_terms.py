@@ -13,7 +13,7 @@ _WORD = re.compile(r"[^\W_]+")
 _COMMON_MARKS = re.compile("[\u0300-\u036f]+")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 # The same of ASCII, by the byte, where it takes a quarter of the time: whatever is no letter or digit separates.
-_CUT = bytes(byte if chr(byte).isalnum() else ord(" ") for byte in range(128)).ljust(256)
+_ASCII_SEPARATORS = bytes(byte if chr(byte).isalnum() else ord(" ") for byte in range(128)).ljust(256)
 _TERM = re.compile(r'(?P<minus>-?)"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>[^\s"]+)')
 
 
@@ -30,17 +30,17 @@ def _without_marks(found: re.Match[str]) -> str:
     return "".join(character for character in found[0] if unicodedata.category(character)[0] != "M")
 
 
-def cut(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """The words of a text, in order, folded, each at most 64 characters."""
     folded = fold(text)
-    words = folded.encode().translate(_CUT).decode().split() if folded.isascii() else _WORD.findall(folded)
+    words = folded.encode().translate(_ASCII_SEPARATORS).decode().split() if folded.isascii() else _WORD.findall(folded)
     return words if len(folded) <= MAX_WORD else [word[:MAX_WORD] for word in words]
 
 
 @lru_cache(maxsize=4_096)
-def facet_word(name: str, value: str) -> str:
+def facet_token(name: str, value: str) -> str:
     """The one word that stands for a field's value, so that a filter on it narrows a search; others may share it."""
-    return (DIVIDER + name[0] + "".join(cut(value)))[:MAX_WORD]
+    return (DIVIDER + name[0] + "".join(tokenize(value)))[:MAX_WORD]
 
 
 class TooManyWords(ValueError):
@@ -61,10 +61,10 @@ def parse(text: str) -> tuple[Term, ...] | None:
 def _term(match: re.Match[str]) -> Term | None:
     bare = match["bare"]
     if bare is None:
-        words = cut(match["quoted"])
+        words = tokenize(match["quoted"])
         return Term(tuple(words), excluded=bool(match["minus"])) if words else None
     excluded = bare.startswith("-")
-    words = cut(bare)
+    words = tokenize(bare)
     if not words:
         return None
     prefix = bare.endswith("*") and fold(bare[:-1])[-1:].isalnum()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language import values
-from machine_monitor.query.language.parser import Condition, Pairs, QueryParser, Terms
+from machine_monitor.query.language.parser import Condition, QueryPairs, QueryParser, Terms
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.language.values import BadValue
 from machine_monitor.query.schema import Resource
@@ -40,29 +40,29 @@ class StatsQuery:
     metrics: tuple[str, ...]
     conditions: tuple[Condition, ...]
     terms: Terms
-    clock: TimeContext
+    time_context: TimeContext
 
 
-def read_facets(resource: Resource, pairs: Pairs, clock: TimeContext) -> FacetsQuery:
+def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> FacetsQuery:
     """Parse what a query string asks facets for; raises the 422 that names every fault of it."""
     parser, fields = QueryParser(resource, pairs, FACET_PARAMETERS), summary_fields(resource)
-    conditions, terms = parser.conditions(clock), parser.terms()
-    if "by" not in parser.single:
-        parser.fault("by", "'by' names what to count by.", fields)
-    by = parser.take("by", _distinct(fields, MAX_FACETS), ())
-    limit = parser.take("limit", values.bounded(1, MAX_VALUES), DEFAULT_VALUES)
+    conditions, terms = parser.conditions(time_context), parser.terms()
+    if "by" not in parser.reserved:
+        parser.add_fault("by", "'by' names what to count by.", fields)
+    by = parser.parse_reserved("by", _distinct_names(fields, MAX_FACETS), ())
+    limit = parser.parse_reserved("limit", values.integer_between(1, MAX_VALUES), DEFAULT_VALUES)
     parser.raise_faults()
     return FacetsQuery(resource, by, limit, conditions, terms)
 
 
-def read_stats(resource: Resource, pairs: Pairs, clock: TimeContext) -> StatsQuery:
+def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> StatsQuery:
     """Parse what a query string asks stats for; raises the 422 that names every fault of it."""
-    parser, known = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
-    conditions, terms = parser.conditions(clock), parser.terms()
-    group_by = parser.take("group_by", _groups(summary_fields(resource)), ())
-    metrics = parser.take("metrics", _distinct(known, len(known)), (DEFAULT_METRIC,))
+    parser, offered = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
+    conditions, terms = parser.conditions(time_context), parser.terms()
+    group_by = parser.parse_reserved("group_by", _group_by(summary_fields(resource)), ())
+    metrics = parser.parse_reserved("metrics", _distinct_names(offered, len(offered)), (DEFAULT_METRIC,))
     parser.raise_faults()
-    return StatsQuery(resource, group_by, metrics, conditions, terms, clock)
+    return StatsQuery(resource, group_by, metrics, conditions, terms, time_context)
 
 
 def summary_fields(resource: Resource) -> tuple[str, ...]:
@@ -75,23 +75,23 @@ def metric_names(resource: Resource) -> tuple[str, ...]:
     return tuple(resource.summary.metrics) if resource.summary else ()
 
 
-def _groups(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    chosen = _distinct((*fields, *UNITS), MAX_FIELDS + 1)
+def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    chosen = _distinct_names((*fields, *UNITS), MAX_FIELDS + 1)
 
-    def read(text: str) -> tuple[str, ...]:
+    def parse(text: str) -> tuple[str, ...]:
         names = chosen(text)
         if sum(name in UNITS for name in names) > 1 or sum(name in fields for name in names) > MAX_FIELDS:
             message = f"Write at most {MAX_FIELDS} fields and one of {', '.join(UNITS)}."
             raise BadValue(message)
         return names
 
-    return read
+    return parse
 
 
-def _distinct(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[str, ...]]:
+def _distinct_names(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[str, ...]]:
     """A reader of names, separated by commas, none of them twice."""
 
-    def read(text: str) -> tuple[str, ...]:
+    def parse(text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         for name in names:
             if name not in allowed:
@@ -102,4 +102,4 @@ def _distinct(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[s
             raise BadValue(message)
         return names
 
-    return read
+    return parse

@@ -13,7 +13,7 @@ INSTANT_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})?$"
 )
-MOMENT_PATTERN = (
+TIME_FILTER_PATTERN = (
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
     r"([Zz]|[+ -][0-9]{2}:[0-9]{2})?)?|today|yesterday|now|-[0-9]{1,6}[hdwmy])$"
 )
@@ -24,7 +24,7 @@ _INSTANT = re.compile(
     re.ASCII,
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_AGO = re.compile(r"-(\d{1,6})([hdwmy])", re.ASCII)
+_RELATIVE = re.compile(r"-(\d{1,6})([hdwmy])", re.ASCII)
 # In a query string a `+` that was not encoded arrives as a blank.
 _BLANK_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:\d\d)$", re.ASCII)
 
@@ -55,7 +55,7 @@ class DayRange(NamedTuple):
     end: datetime
 
 
-def localize(local: datetime, zone: ZoneInfo) -> tuple[datetime, Shift | None]:
+def local_to_utc(local: datetime, zone: ZoneInfo) -> tuple[datetime, Shift | None]:
     """The UTC instant of a clock time: the earlier of two, moved on by the gap if the clock jumped over it."""
     # fold=0 is the earlier of two; in a gap it takes the offset before the jump, which moves on by the gap.
     instant = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
@@ -86,7 +86,7 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
 
 def _with_offset(local: datetime, part: re.Match[str], zone: ZoneInfo) -> datetime:
     if part["offset"] is None:
-        return localize(local, zone)[0]
+        return local_to_utc(local, zone)[0]
     if part["sign"] is None:
         return local.replace(tzinfo=UTC)
     hours, minutes = int(part["hours"] or 0), int(part["minutes"] or 0)
@@ -102,14 +102,14 @@ def _in_range(instant: datetime) -> datetime:
     return instant
 
 
-def parse_moment(text: str, clock: TimeContext) -> datetime | DayRange:
+def parse_time_filter(text: str, time_context: TimeContext) -> datetime | DayRange:
     """What a filter may say: an instant, a day, `today`, `yesterday`, `now`, `-12h`, `-7d -2w -3m -1y`."""
     if text == "now":
-        return clock.now
+        return time_context.now
     if text in ("today", "yesterday"):
-        return _span(clock.today - timedelta(days=text == "yesterday"), clock.zone)
-    if match := _AGO.fullmatch(text):
-        return _ago(int(match[1]), match[2], clock)
+        return _day_range(time_context.today - timedelta(days=text == "yesterday"), time_context.zone)
+    if match := _RELATIVE.fullmatch(text):
+        return _relative(int(match[1]), match[2], time_context)
     if _DAY.fullmatch(text):
         try:
             day = date.fromisoformat(text)
@@ -117,26 +117,26 @@ def parse_moment(text: str, clock: TimeContext) -> datetime | DayRange:
         except ValueError:
             message = "There is no such day between 1970 and 2100."
             raise BadTime(message) from None
-        return _span(day, clock.zone)
-    return parse_instant(_BLANK_OFFSET.sub(r"\1+\2", text), clock.zone)
+        return _day_range(day, time_context.zone)
+    return parse_instant(_BLANK_OFFSET.sub(r"\1+\2", text), time_context.zone)
 
 
-def _span(day: date, zone: ZoneInfo) -> DayRange:
-    start = localize(datetime.combine(day, time()), zone)[0]
-    end = localize(datetime.combine(day + timedelta(days=1), time()), zone)[0]
+def _day_range(day: date, zone: ZoneInfo) -> DayRange:
+    start = local_to_utc(datetime.combine(day, time()), zone)[0]
+    end = local_to_utc(datetime.combine(day + timedelta(days=1), time()), zone)[0]
     return DayRange(start, end)
 
 
-def _ago(count: int, unit: str, clock: TimeContext) -> datetime:
+def _relative(count: int, unit: str, time_context: TimeContext) -> datetime:
     try:
         if unit == "h":
-            return _in_range(clock.now - timedelta(hours=count))
-        local = clock.now.astimezone(clock.zone).replace(tzinfo=None)
+            return _in_range(time_context.now - timedelta(hours=count))
+        local = time_context.now.astimezone(time_context.zone).replace(tzinfo=None)
         if unit in "dw":
             earlier = local - timedelta(days=count * (7 if unit == "w" else 1))
         else:
             earlier = _months_before(local, count * (12 if unit == "y" else 1))
-        return _in_range(localize(earlier, clock.zone)[0])
+        return _in_range(local_to_utc(earlier, time_context.zone)[0])
     except (ValueError, OverflowError):
         message = "That is before 1970."
         raise BadTime(message) from None

@@ -12,7 +12,7 @@ from machine_monitor.query.language import attributes
 from machine_monitor.query.language.attributes import AttributeOperand
 from machine_monitor.query.language.operators import MAX_VALUES, Operator
 from machine_monitor.query.language.search_terms import fold
-from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_moment
+from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
 from machine_monitor.suggestions import nearest
 
 # What a double holds exactly, and so what every JSON reader agrees on.
@@ -32,19 +32,19 @@ class BadValue(ValueError):
         self.allowed = allowed
 
 
-def read(text: str, kind: Kind, operator: Operator, clock: TimeContext) -> tuple[Value, ...]:
+def parse_values(text: str, kind: Kind, operator: Operator, time_context: TimeContext) -> tuple[Value, ...]:
     """The values of one filter; raises `BadValue`."""
-    if operator.takes == "folded":
+    if operator.value_type == "folded":
         escaped = re.sub(r"([\\%_])", r"\\\1", fold(text))
         pattern = operator.pattern.format(escaped)
         return (AttributeOperand(attributes.FOLDED, pattern) if kind is OBJECT else pattern,)
-    parts = _split(text) if operator.takes == "values" else [text]
+    parts = _split(text) if operator.value_type == "values" else [text]
     if kind is OBJECT:
         return tuple(_attribute(part, operator) for part in parts)
-    return tuple(_PARSERS[kind.name](part, kind, clock) for part in parts)
+    return tuple(_PARSERS[kind.name](part, kind, time_context) for part in parts)
 
 
-def read_boolean(text: str) -> bool:
+def parse_boolean(text: str) -> bool:
     """`true` or `false`; raises `BadValue`."""
     if text not in _BOOLEANS:
         message = "Write true or false."
@@ -52,7 +52,7 @@ def read_boolean(text: str) -> bool:
     return _BOOLEANS[text]
 
 
-def read_integer(text: str) -> int:
+def parse_integer(text: str) -> int:
     """An integer within 53 bits; raises `BadValue`."""
     if not _INTEGER.fullmatch(text) or abs(int(text)) > MAX_INTEGER:
         message = "Write an integer of at most 53 bits."
@@ -60,29 +60,29 @@ def read_integer(text: str) -> int:
     return int(text)
 
 
-def bounded(low: int, high: int) -> Callable[[str], int]:
+def integer_between(low: int, high: int) -> Callable[[str], int]:
     """A reader of integers from `low` to `high`."""
 
-    def read(text: str) -> int:
-        number = read_integer(text)
+    def parse(text: str) -> int:
+        number = parse_integer(text)
         if not low <= number <= high:
             message = f"Write an integer from {low} to {high}."
             raise BadValue(message)
         return number
 
-    return read
+    return parse
 
 
 def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     """A reader of one of these words."""
 
-    def read(text: str) -> str:
+    def parse(text: str) -> str:
         if text not in names:
             message = f"Write one of {', '.join(names)}.{nearest(text, names)}"
             raise BadValue(message, names)
         return text
 
-    return read
+    return parse
 
 
 def is_relative(text: str) -> bool:
@@ -104,9 +104,9 @@ def _split(text: str) -> list[str]:
     return parts
 
 
-def _time(text: str, clock: TimeContext) -> Value:
+def _time(text: str, time_context: TimeContext) -> Value:
     try:
-        moment: datetime | DayRange = parse_moment(text, clock)
+        moment: datetime | DayRange = parse_time_filter(text, time_context)
     except BadTime as error:
         raise BadValue(str(error)) from None
     if isinstance(moment, DayRange):
@@ -135,14 +135,14 @@ def _attribute(text: str, operator: Operator) -> AttributeOperand:
             message = f"{text} has no order; in double quotes it is a text."
             raise BadValue(message)
         return AttributeOperand(attributes.BOOLEAN, text)
-    number = attributes.number(text)
+    number = attributes.parse_number(text)
     if number is None:
         quoted = len(text) > 1 and text.startswith('"') and text.endswith('"')
         return AttributeOperand(attributes.TEXT, text[1:-1] if quoted else text)
     if math.isinf(number):
         message = "Write a number that a double holds, or a text in double quotes."
         raise BadValue(message)
-    return AttributeOperand(attributes.NUMBER, attributes.sortable(number))
+    return AttributeOperand(attributes.NUMBER, attributes.sortable_hex(number))
 
 
 _PARSERS: dict[str, Callable[[str, Kind, TimeContext], Value]] = {
@@ -150,8 +150,8 @@ _PARSERS: dict[str, Callable[[str, Kind, TimeContext], Value]] = {
     "code": lambda text, *_: text,
     "choice": lambda text, kind, _: _choice(text, kind),
     "rank": lambda text, kind, _: _choice(text, kind),
-    "integer": lambda text, *_: read_integer(text),
-    "boolean": lambda text, *_: read_boolean(text),
+    "integer": lambda text, *_: parse_integer(text),
+    "boolean": lambda text, *_: parse_boolean(text),
     "uuid": lambda text, *_: _uuid(text),
-    "time": lambda text, _, clock: _time(text, clock),
+    "time": lambda text, _, time_context: _time(text, time_context),
 }

@@ -25,7 +25,7 @@ from machine_monitor.database.fulltext import (
 )
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.query.language.parser import Condition, Order
-from machine_monitor.query.language.search_terms import facet_word
+from machine_monitor.query.language.search_terms import facet_token
 from machine_monitor.query.schema import Resource
 
 MASK = literal_column(str(ID_MASK), INTEGER.column_type)
@@ -46,7 +46,7 @@ class SearchBinds(NamedTuple):
     high: str
     start: str
     end: str
-    reach: str
+    max_hits: str
 
 
 @cache
@@ -63,35 +63,37 @@ def bind_search(
     return names, {names.query: query, names.low: low, names.high: high, names.start: low, names.end: high}
 
 
-def seek_from(values: dict[str, Any], names: SearchBinds, marks: tuple[str, int], *, descending: bool) -> None:
+def seek_from(values: dict[str, Any], binds: SearchBinds, position: tuple[str, int], *, descending: bool) -> None:
     """Let a walk through the index begin at the record that has these marks, a time and an id."""
-    instant, identity = marks
+    instant, row_id = position
     first, last = second(instant)
     # The index has no order among the fractions of a second.
     exact = "." not in instant
     if descending:
-        values[names.end] = min(values[names.end], place(identity, instant) if exact else last)
+        values[binds.end] = min(values[binds.end], place(row_id, instant) if exact else last)
     else:
-        values[names.start] = max(values[names.start], place(identity, instant) if exact else first)
+        values[binds.start] = max(values[binds.start], place(row_id, instant) if exact else first)
 
 
-def is_found(engine: Engine, resource: Resource, names: SearchBinds) -> ColumnElement:
+def matches_search(engine: Engine, resource: Resource, names: SearchBinds) -> ColumnElement:
     """The condition that the words find a record."""
-    index, identity = index_of(resource.name), resource.table.c.id
+    index, row_id = index_of(resource.name), resource.table.c.id
     if engine.search_follows_time:
-        return identity.in_(select(_identity(index.c.rowid)).select_from(index).where(_matches(resource, names)))
+        return row_id.in_(select(_record_id(index.c.rowid)).select_from(index).where(_matches(resource, names)))
     query = cast(bindparam(names.query), TSQUERY)
-    found = select(literal_column("1")).select_from(index).where(index.c.id == identity, index.c.words.op("@@")(query))
-    return exists(found)
+    search_hits = (
+        select(literal_column("1")).select_from(index).where(index.c.id == row_id, index.c.words.op("@@")(query))
+    )
+    return exists(search_hits)
 
 
-def walks_index(engine: Engine, resource: Resource, names: SearchBinds | None, order: Order) -> bool:
+def scans_search_index(engine: Engine, resource: Resource, names: SearchBinds | None, order: Order) -> bool:
     """Whether a search is answered by a walk through its index, which gives the records in this order."""
-    in_order = resource.searched_in_order and resource.is_order_of_tiebreakers(order)
-    return engine.search_follows_time and names is not None and in_order
+    is_in_time_order = resource.search_follows_time and resource.is_order_of_tiebreakers(order)
+    return engine.search_follows_time and names is not None and is_in_time_order
 
 
-def found(
+def search_hits(
     resource: Resource, names: SearchBinds, conditions: Sequence[ColumnElement], between: tuple[str, str] | None = None
 ) -> Select:
     """The row ids of the records that the words find and the conditions let through, as SQLite's index holds them."""
@@ -100,20 +102,20 @@ def found(
     bounds = map(bindparam, between or (names.low, names.high))
     return (
         select(rowid.label("place"))
-        .select_from(index.join(table, table.c.id == _identity(rowid)))
+        .select_from(index.join(table, table.c.id == _record_id(rowid)))
         # Else an index of the table might drive the search, which would ask for the words again for each record.
         .with_hint(table, "NOT INDEXED", "sqlite")
         .where(_matches(resource, names), rowid.between(*bounds), *conditions)
     )
 
 
-def first_found(
+def first_search_hits(
     resource: Resource, names: SearchBinds, conditions: Sequence[ColumnElement], *, descending: bool
 ) -> Select:
     """The ids of the first `reach` hits in the order of time, and the others of the last second among them."""
-    rows = found(resource, names, conditions, (names.start, names.end))
+    rows = search_hits(resource, names, conditions, (names.start, names.end))
     rowid = index_of(resource.name).c.rowid
-    page = rows.order_by(rowid.desc() if descending else rowid).limit(bindparam(names.reach)).cte()
+    page = rows.order_by(rowid.desc() if descending else rowid).limit(bindparam(names.max_hits)).cte()
     last = select((func.min if descending else func.max)(page.c.place)).scalar_subquery()
     bucket = last.op(">>")(BITS)
     start = bucket.op("<<")(BITS)
@@ -124,13 +126,13 @@ def first_found(
         rowid.between(start, start.op("|")(MASK)),
     )
     places = select(page.c.place).union_all(rest).subquery("places")
-    return select(_identity(places.c.place).label("id"))
+    return select(_record_id(places.c.place).label("id"))
 
 
 def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Term, ...]) -> Search:
     """The terms, and a word for each facet that the filters fix: a common word of one machine is found at once."""
     facets = [
-        tuple(Term((facet_word(condition.field.name, str(value)),)) for value in condition.values)
+        tuple(Term((facet_token(condition.field.name, str(value)),)) for value in condition.values)
         for condition in conditions
         if condition.field.name in resource.facet_words
         and condition.operator.is_any_of
@@ -143,7 +145,7 @@ def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Te
 def _bounds(resource: Resource, conditions: Sequence[Condition]) -> tuple[int, int]:
     """Between which row ids of an index that follows time the filters let a record be; the filters stay in force."""
     low, high = 0, HIGHEST_PLACE
-    if not resource.searched_in_order:
+    if not resource.search_follows_time:
         return low, high
     for condition in conditions:
         if condition.field.name != resource.tiebreakers[0]:
@@ -157,7 +159,7 @@ def _bounds(resource: Resource, conditions: Sequence[Condition]) -> tuple[int, i
     return low, high
 
 
-def _identity(rowid: ColumnElement) -> ColumnElement:
+def _record_id(rowid: ColumnElement) -> ColumnElement:
     return rowid.op("&")(MASK)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from machine_monitor.database.fulltext import DIVIDER, cap_positions
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.query.language.search_terms import cut, facet_word
+from machine_monitor.query.language.search_terms import facet_token, tokenize
 from machine_monitor.query.schema import Resource
 
 
@@ -36,7 +36,7 @@ def follow(tx: Transaction, change: Change) -> None:
 
 def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> Entry:
     """The entry of a record that says this."""
-    instant = values[resource.tiebreakers[0]] if resource.searched_in_order else None
+    instant = values[resource.tiebreakers[0]] if resource.search_follows_time else None
     index = tx.engine.index
     words = index.document(document(resource, values))
     return Entry(resource.name, index.key_of(identity, instant), added=True, words=words)
@@ -52,8 +52,8 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
         texts = _texts_of_list(values, name) if "." in name else (values[name],)
         for text in texts:
             if text is not None:
-                words += [*cut(text), DIVIDER]
-    return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
+                words += [*tokenize(text), DIVIDER]
+    return cap_positions([*words, *(facet_token(name, values[name]) for name in resource.facet_words)])
 
 
 def _texts_of_list(values: Mapping[str, Any], name: str) -> list[str | None]:

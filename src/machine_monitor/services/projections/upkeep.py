@@ -101,7 +101,7 @@ def search_faults(tx: Transaction, resource: Resource) -> list[int]:
             entries = [search_index.entry(tx, resource, identity, values) for identity, values in chunk]
             yield [(entry.key, entry.words) for entry in entries]
 
-    index, follows_time = tx.engine.index, resource.searched_in_order
+    index, follows_time = tx.engine.index, resource.search_follows_time
     keys = index.differing(tx.cursor, resource.name, documents)
     return sorted({index.id_of(key, follows_time=follows_time) for key in keys})
 

@@ -16,8 +16,8 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.language import attributes
 from machine_monitor.query.language.search_terms import fold
-from machine_monitor.query.schema import ChildRows, Resource, Selection, read_marks
-from machine_monitor.query.sql.documents import chunk_statement, record_statement, several_statement
+from machine_monitor.query.schema import ChildRows, Resource, Selection, field_annotations
+from machine_monitor.query.sql.documents import record_statement, records_after_id_statement, records_by_key_statement
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.projections import counters, search_index
 from machine_monitor.services.projections.search_index import Change
@@ -65,7 +65,7 @@ def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> di
     wanted = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
     if not tx.engine.single_writer:
         tx.run(_lock_several(tx.engine, resource), wanted)
-    rows = tx.run(several_statement(tx.engine, resource), wanted)
+    rows = tx.run(records_by_key_statement(tx.engine, resource), wanted)
     return {str(key): Stored(resource, *rest) for *rest, key in rows}
 
 
@@ -78,7 +78,7 @@ def taken(tx: Transaction, resource: Resource, key: str) -> int | None:
 def chunks(tx: Transaction, resource: Resource, size: int = 1_000) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     """All records, deleted ones too, as (id, values), so many at a time."""
     after = 0
-    while rows := tx.run(chunk_statement(tx.engine, resource), {"after": after, "limit": size}):
+    while rows := tx.run(records_after_id_statement(tx.engine, resource), {"after": after, "limit": size}):
         yield [(identity, json.loads(body)) for body, identity, _ in rows]
         after = rows[-1][1]
 
@@ -103,8 +103,10 @@ def insert(tx: Transaction, resource: Resource, many: Sequence[New], at: str) ->
     if resource.folded is not None:
         folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
         tx.run_many(_insert(tx.engine, resource.folded, tuple(folded[0])), folded)
-    for name in resource.lists:
-        _insert_list(tx, resource.lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)})
+    for name in resource.child_lists:
+        _insert_list(
+            tx, resource.child_lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)}
+        )
     for identity, new in zip(ids, many, strict=True):
         search_index.follow(tx, Change(resource, identity, None, new.values))
         counters.change(tx, resource, None, {**new.values, **new.columns})
@@ -120,7 +122,7 @@ def update(tx: Transaction, stored: Stored, values: Mapping[str, Any], columns: 
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
         tx.run(_update(tx.engine, resource.folded, tuple(folded)), folded)
-    for name, rows in resource.lists.items():
+    for name, rows in resource.child_lists.items():
         if values[name] != stored.values[name]:
             tx.run(_delete_list(tx.engine, rows), {"parent": stored.id})
             _insert_list(tx, rows, {stored.id: values[name]})
@@ -151,7 +153,7 @@ def remove(tx: Transaction, stored: Stored) -> None:
     resource = stored.resource
     search_index.follow(tx, Change(resource, stored.id, stored.values, None))
     tx.flush_deferred(search_index.write_all)  # while the row is there that PostgreSQL's index refers to
-    for rows in resource.lists.values():
+    for rows in resource.child_lists.values():
         tx.run(_delete_list(tx.engine, rows), {"parent": stored.id})
     for table in (resource.folded, resource.table):
         if table is not None:
@@ -190,7 +192,7 @@ def _insert_list(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[
 
 @cache
 def _item_kinds(rows: ChildRows) -> dict[str, Kind]:
-    return {name: read_marks(info).kind for name, info in rows.item.model_fields.items()}
+    return {name: field_annotations(info).kind for name, info in rows.item.model_fields.items()}
 
 
 @cache
@@ -208,7 +210,7 @@ def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str |
 def _folded(value: Any, kind: Kind) -> str | None:
     if value is None:
         return None
-    return attributes.document(value) if kind is OBJECT else fold(value)
+    return attributes.encode_representations(value) if kind is OBJECT else fold(value)
 
 
 def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +219,7 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
         if name in row:
             row[name] = engine.store(row[name], resource.own_fields[name].kind)
     row[resource.unique_by] = resource.unique_key_of(values[resource.key])
-    for name, counted in resource.counts.items():
+    for name, counted in resource.child_counts.items():
         row[name] = len(values[counted])
     return row
 

@@ -36,17 +36,17 @@ class Export:
 
     async def count(self, limit: int = MAX_INTEGER) -> int:
         """How many records there are, counted up to `limit`."""
-        ((found,),) = await self.database.fetch(*exports.count(self.database.engine, self.query, limit))
+        ((found,),) = await self.database.fetch(*exports.compile_count(self.database.engine, self.query, limit))
         return found
 
     def documents(self, write: Writer) -> AsyncGenerator[bytes]:
         """What is written of the records as finished JSON."""
-        bound = exports.documents(self.database.engine, self.query)
+        bound = exports.compile_documents(self.database.engine, self.query)
         return self.database.stream(*bound, lambda parts: write(self._heard(parts)))
 
     def cells(self, columns: Sequence[Column], write: Writer, expand: tuple[str, ...] = ()) -> AsyncGenerator[bytes]:
         """What is written of the records as cells of these columns."""
-        bound = exports.cells(self.database.engine, self.query, columns, expand)
+        bound = exports.compile_cells(self.database.engine, self.query, columns, expand)
         flatten = exports.row_flattener(columns)
         return self.database.stream(*bound, lambda parts: write(map(flatten, self._heard(parts))))
 
