@@ -1,6 +1,7 @@
-"""Days, weeks, months and years of the site's calendar: of an instant in Python, of a column in a statement.
+"""Calendar buckets (day, week, month, year) in the site's time zone: of a datetime in Python, of a column in SQL.
 
-SQLite knows no time zones and PostgreSQL has rules of its own: both are told the offsets that Python knows.
+SQLite has no time zone database, and PostgreSQL's may differ from Python's. Both therefore get the zone's UTC offsets
+as literals in the statement.
 """
 
 from bisect import bisect_right
@@ -19,16 +20,16 @@ from machine_monitor.database.instants import beginning_of
 from machine_monitor.database.kinds import TIME
 from machine_monitor.query.language.times import EARLIEST, LATEST, local_to_utc
 
-# The instant from which a zone has an offset, and the offset in seconds.
+# A UTC offset transition: the instant at which the offset starts to apply, and the offset in seconds.
 OffsetTransition = tuple[datetime, int]
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class CalendarUnit:
-    """One unit of the calendar; a bucket is known by its name or by its first day."""
+    """A calendar unit. A bucket is identified by its name (`2025-W07`) or by its first day."""
 
-    column: Callable[[Engine, ColumnElement], ColumnElement]  # the bucket's name, of a column of days
+    column: Callable[[Engine, ColumnElement], ColumnElement]  # local dates -> bucket names, in SQL
     name: Callable[[date], str]
     first_day: Callable[[str], date]
     next_start: Callable[[date], date]
@@ -63,30 +64,33 @@ UNITS = {
 
 
 def local_date(instant: datetime, zone: ZoneInfo) -> date:
-    """The day of an instant."""
+    """Return the local date of an instant in this zone."""
     transitions = _transitions(zone)
     seconds = transitions[bisect_right(transitions, instant, key=itemgetter(0)) - 1][1]
     return (instant + timedelta(seconds=seconds)).date()
 
 
 def local_date_column(engine: Engine, column: ColumnElement, zone: ZoneInfo) -> ColumnElement:
-    """The day of each instant of a column, as text."""
+    """Return an SQL expression for the local date of a timestamp column, as text (YYYY-MM-DD)."""
     return engine.day(column, _offset_column(engine, column, _transitions(zone)))
 
 
 @lru_cache(maxsize=4096)
 def start_of_day(day: date, zone: ZoneInfo) -> int:
-    """When a day begins, in microseconds since 1970."""
+    """Return the start of a local day in microseconds since 1970."""
     return microseconds(local_to_utc(datetime.combine(day, time()), zone)[0])
 
 
 def microseconds(instant: datetime) -> int:
-    """The microseconds since 1970."""
+    """Return an instant in microseconds since 1970."""
     return (instant - EARLIEST) // timedelta(microseconds=1)
 
 
 def _offset_column(engine: Engine, column: ColumnElement, transitions: Sequence[OffsetTransition]) -> ColumnElement:
-    """The offset of each instant, found by halves: some eight comparisons for the two changes of every year."""
+    """Return an SQL expression for the UTC offset of each row: a binary search over the transitions, as nested CASEs.
+
+    131 years with two transitions each take about eight comparisons.
+    """
     middle = len(transitions) // 2
     if middle == 0:
         return literal_column(str(transitions[0][1]))
@@ -97,7 +101,7 @@ def _offset_column(engine: Engine, column: ColumnElement, transitions: Sequence[
 
 @cache
 def _transitions(zone: ZoneInfo) -> tuple[OffsetTransition, ...]:
-    """The zone's offsets from UTC, in the order of time."""
+    """Return the zone's UTC offset transitions between EARLIEST and LATEST, oldest first."""
     transitions = [(EARLIEST, _offset(EARLIEST, zone))]
     probe = EARLIEST
     while probe < LATEST:
@@ -108,12 +112,13 @@ def _transitions(zone: ZoneInfo) -> tuple[OffsetTransition, ...]:
 
 
 def _find_transition(before: datetime, after: datetime, zone: ZoneInfo) -> OffsetTransition:
-    """When between two instants the offset changes, to the second."""
+    """Find the offset transition between two instants by binary search, to the second."""
     old, new = _offset(before, zone), _offset(after, zone)
     while after - before > timedelta(seconds=1):
         middle = before + (after - before) // timedelta(seconds=2) * timedelta(seconds=1)
         before, after = (before, middle) if _offset(middle, zone) != old else (middle, after)
-    # A clock that is put back past midnight tells a day twice: the day has begun, and its buckets stay in order.
+    # If the clock is set back across midnight, one date occurs twice. Delay the transition until the new clock reaches
+    # midnight too, so that time never returns to a bucket that has ended.
     midnight = datetime.combine((after + timedelta(seconds=old - 1)).date(), time(), UTC)
     return max(after, midnight - timedelta(seconds=new)) if new < old else after, new
 

@@ -1,7 +1,7 @@
-"""An export, asked as a list is: all records that match, in order, as documents, as cells of a table, or counted.
+"""Export statements: all matching records in order, as JSON documents or as table cells, or only their count.
 
-Its statements are compiled for each export: that costs little beside its rows, and anyone may name attributes that
-nobody else does.
+Export statements are not cached. Compiling is cheap compared with reading the rows, and attribute columns differ from
+export to export.
 """
 
 import json
@@ -21,25 +21,25 @@ from machine_monitor.query.sql.access_paths import access_paths, limit_if_chosen
 from machine_monitor.query.sql.documents import document, field_json, selected_fields
 from machine_monitor.query.sql.filters import compile_filters, where
 
-# The value of an attribute, as JSON.
+# The kind of an attribute column: any JSON value, as text.
 ATTRIBUTE_VALUE = Kind("value", EXACT_TEXT)
 ATTRIBUTES = "attributes"
 
-# A statement, and the values that it binds.
+# A compiled statement and its bind values.
 BoundStatement = tuple[Statement, dict[str, Any]]
 Cells = Sequence[str | None]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; a cell of it is null or the text of a value of this kind."""
+    """A column of an exported table. A cell is null or a value of this kind as text."""
 
     name: str
     kind: Kind
 
 
 def compile_documents(engine: Engine, query: ListQuery) -> BoundStatement:
-    """Every record as the items of a list have it: rows of (document,)."""
+    """Compile a statement that yields each record as JSON, like the items of a list: rows of (document,)."""
     item = document(engine, query.resource, query.fields, query.expand)
     return _all_rows(engine, query, [item], query.fields, query.expand)
 
@@ -47,9 +47,10 @@ def compile_documents(engine: Engine, query: ListQuery) -> BoundStatement:
 def compile_cells(
     engine: Engine, query: ListQuery, columns: Sequence[Column], expand: tuple[str, ...] = ()
 ) -> BoundStatement:
-    """Every record as a row of texts or nulls that `row_flattener` makes the cells of these columns of.
+    """Compile a statement that yields each record as a row of texts and nulls.
 
-    Behind them stands, if `expand` names any, a document of the related records.
+    `row_flattener` turns the rows into cells. If `expand` is not empty, each row ends with a JSON document of the
+    related records.
     """
     resource, fields = query.resource, _stored_fields(columns)
     expressions = [field_json(engine, resource, resource.fields[name]) for name in fields]
@@ -59,7 +60,7 @@ def compile_cells(
 
 
 def compile_count(engine: Engine, query: ListQuery, limit: int) -> BoundStatement:
-    """How many records match, counted up to `limit`."""
+    """Compile a statement that counts the matching records, up to `limit`."""
     matching, values = compile_filters(engine, query.resource, query.conditions, query.terms)
     rows = matching_rows(engine, matching).limit(LIMIT_PARAM).subquery()
     counted = select(func.count()).select_from(rows)
@@ -67,18 +68,18 @@ def compile_count(engine: Engine, query: ListQuery, limit: int) -> BoundStatemen
 
 
 def has_dotted_fields(query: ListQuery) -> bool:
-    """Whether it shows what no record has as a field of its own."""
+    """Whether the query selects a related field or an attribute (a name with a dot)."""
     return any("." in name for name in query.fields)
 
 
 def columns(query: ListQuery, expand: tuple[str, ...] = ()) -> tuple[Column, ...]:
-    """The columns of a table: the fields that were asked for, then all fields of the records that `expand` names.
+    """Return the table's columns: the selected fields, then all fields of the records that `expand` names.
 
-    Raises the 422 of what `expand` may add to a document alone.
+    Raises `Invalid` if `expand` names a computed member, which has no columns.
     """
     resource = query.resource
     if computed := [name for name in expand if name in resource.computed]:
-        message = f"A table has no columns for '{computed[0]}': leave it out, or take .ndjson."
+        message = f"'{computed[0]}' cannot be exported as table columns: remove it from 'expand', or export as .ndjson."
         raise invalid([Fault(message, parameter="expand")])
     related = [field.name for name in expand for field in resource.expanded_fields(name)]
     names = dict.fromkeys([*query.fields, *related])
@@ -87,7 +88,10 @@ def columns(query: ListQuery, expand: tuple[str, ...] = ()) -> tuple[Column, ...
 
 
 def row_flattener(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], Sequence[Cells]]:
-    """What makes rows of `cells` the cells of the columns: attributes are taken out of their object."""
+    """Return a function that turns the rows of `compile_cells` into table cells.
+
+    It extracts the attributes from their JSON object.
+    """
     stored = _stored_fields(columns)
     positions = [None if column.kind is ATTRIBUTE_VALUE else stored.index(column.name) for column in columns]
     if None not in positions:
@@ -108,7 +112,7 @@ def row_flattener(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], Sequ
 
 
 def _stored_fields(columns: Sequence[Column]) -> tuple[str, ...]:
-    """The fields that the columns are made of."""
+    """Return the fields to read for these columns, each once."""
     return tuple(dict.fromkeys(ATTRIBUTES if column.kind is ATTRIBUTE_VALUE else column.name for column in columns))
 
 
@@ -119,7 +123,7 @@ def _json_or_none(value: Any) -> str | None:
 def _all_rows(
     engine: Engine, query: ListQuery, columns: list[ColumnElement], fields: tuple[str, ...], expand: tuple[str, ...]
 ) -> BoundStatement:
-    """All rows in order; of two ways to read them, one yields them."""
+    """Compile the select of all rows in order. With two access paths it is a UNION of which one branch yields rows."""
     resource = query.resource
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
     order = [(resource.sort_key_fields[name], descending) for name, descending in query.order]

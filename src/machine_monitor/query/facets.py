@@ -1,4 +1,4 @@
-"""Facets: how often each value of a field occurs, in one statement for all fields that were asked for."""
+"""Facets: how often each value of a field occurs. One statement counts all requested fields."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -31,26 +31,26 @@ from machine_monitor.query.sql.access_paths import access_paths, limit_if_chosen
 from machine_monitor.query.sql.filters import FilterKey, compile_filters, where
 from machine_monitor.query.sql.search import first_search_hits, scans_search_index
 
-# Where there is a filter, so many of the newest records are counted.
+# With a filter, facets count only this many of the newest matches.
 MAX_COUNTED = 10_000
 COUNT_LIMIT = literal_column(str(MAX_COUNTED + 1))
 
 
 class FacetGroup(NamedTuple):
-    """Fields that count the same records; `matching` is None for all records."""
+    """Facets that share one set of records; `matching` is None if there is no filter."""
 
     matching: FilterKey | None
     fields: tuple[str, ...]
 
 
 async def fetch(database: Database, query: FacetsQuery) -> bytes:
-    """How often the most frequent values of each field occur, as the JSON text that goes out."""
+    """Return the response body: for each field its most frequent values with their counts."""
     statement, values = compile_facets(database.engine, query)
     return _to_json(query, await database.fetch(statement, values))
 
 
 def compile_facets(engine: Engine, query: FacetsQuery) -> tuple[Statement, dict[str, Any]]:
-    """The statement of facets, and the values that it binds."""
+    """Compile a facets query; return the statement and its bind values."""
     values: dict[str, Any] = {"limit": query.limit}
     groups = []
     for number, (conditions, fields) in enumerate(_groups(query).items()):
@@ -65,7 +65,7 @@ def compile_facets(engine: Engine, query: FacetsQuery) -> tuple[Statement, dict[
 
 
 def _groups(query: FacetsQuery) -> dict[tuple[Condition, ...], list[str]]:
-    """The fields by the conditions that hold for them: a facet ignores the filters of its own field."""
+    """Group the facets by the conditions that apply to them: a facet ignores the filters on its own field."""
     groups: dict[tuple[Condition, ...], list[str]] = {}
     for name in query.by:
         conditions = tuple(condition for condition in query.conditions if condition.field.name != name)
@@ -75,7 +75,7 @@ def _groups(query: FacetsQuery) -> dict[tuple[Condition, ...], list[str]]:
 
 @lru_cache(maxsize=512)
 def facets_statement(engine: Engine, resource: Resource, groups: tuple[FacetGroup, ...]) -> Statement:
-    """Rows of (field, value as text, count, whether only the newest were counted) for the most frequent values."""
+    """Compile: rows of (field, value as text, count, is capped) for the most frequent values of each field."""
     branches: list[Select] = []
     for i, group in enumerate(groups):
         fields = [resource.fields[name] for name in group.fields]
@@ -91,7 +91,7 @@ def facets_statement(engine: Engine, resource: Resource, groups: tuple[FacetGrou
             )
             counts = [_count_values(resource, field, newest, first_uncounted_id) for field in fields]
             capped = first_uncounted_id.is_not(None)
-        branches += [_most_frequent(field, counts, capped) for field, counts in zip(fields, counts, strict=True)]
+        branches += [_most_frequent(field, count, capped) for field, count in zip(fields, counts, strict=True)]
     searching = any(group.matching is not None and group.matching.search is not None for group in groups)
     return compile_statement(
         engine, union_all(*[select(branch.subquery()) for branch in branches]), searching=searching
@@ -99,7 +99,7 @@ def facets_statement(engine: Engine, resource: Resource, groups: tuple[FacetGrou
 
 
 def _newest_matches(engine: Engine, matching: FilterKey, fields: list[Field], number: int) -> CTE:
-    """The newest records that match, and one more if there are more."""
+    """Return a CTE with the newest MAX_COUNTED + 1 matches; the extra row tells that the counts are capped."""
     resource = matching.resource
     assert resource.summary is not None
     table, at = resource.table, resource.fields[resource.summary.at].column
@@ -133,7 +133,7 @@ def _count_values(resource: Resource, field: Field, newest: CTE, first_uncounted
 
 
 def _count_values_of_all(engine: Engine, resource: Resource, field: Field) -> Select:
-    """How often each value occurs among all records: from the counters, else from the records."""
+    """Select each value's count over all records: from the counters if there are any, else by counting records."""
     counter_field = counters.counter_field_of(resource, field)
     if counter_field is None:
         return _grouped_count(field.column, resource.joined_table([field])).where(*where(engine, FilterKey(resource)))
@@ -175,7 +175,7 @@ def _to_json(query: FacetsQuery, rows: Sequence[tuple]) -> bytes:
 
 
 def _sorted_values(found: Iterable[tuple[str | None, int]], kind: Kind) -> list[dict[str, Any]]:
-    # Ranks are texts of one digit each, which sort as the ranks do.
+    # A rank's value is a text of one digit, so text order is the order of the ranks.
     ordered = sorted(found, key=lambda row: (-row[1], row[0] is None, row[0]))
     return [{"value": _rank_name(value, kind), "count": count} for value, count in ordered]
 

@@ -1,4 +1,7 @@
-"""A list: one statement for a page, built and compiled once for each shape, one hop to the database, finished bytes."""
+"""Lists: keyset-paginated pages. Each page is one SQL statement that returns finished JSON.
+
+Statements are compiled once for each `StatementKey` and cached; later requests only bind values.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +41,7 @@ LIMIT_PARAM = bindparam("limit", type_=INTEGER.column_type)
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, as the JSON text that goes out, and what its headers say."""
+    """One page of a list: the response body, and the cursors and total for its headers."""
 
     body: bytes
     next: str | None
@@ -47,7 +50,10 @@ class Page:
 
 
 class StatementKey(NamedTuple):
-    """All that a list's statement depends on; `limit` is a part of its text where the engine plans by it."""
+    """The cache key of a list statement: everything its SQL text depends on.
+
+    `limit` is part of it only on engines whose planner needs a literal limit.
+    """
 
     matching: FilterKey
     order: Order
@@ -65,12 +71,12 @@ class StatementKey(NamedTuple):
 
     @property
     def backward(self) -> bool:
-        """Whether the page is read against the list's order."""
+        """Whether the page is read in reverse, towards the start of the list."""
         return self.keyset is not None and self.keyset.backward
 
 
 async def fetch(database: Database, query: ListQuery, scope: Mapping[str, Any] | None = None) -> Page:
-    """The page that a query asks for; `scope` has the values of the resource's scope columns."""
+    """Return the requested page. `scope` has the values of the resource's scope columns (a history: its record)."""
     statement, values = compile_list(database.engine, query)
     if scope:
         values |= {scope_param(name): value for name, value in scope.items()}
@@ -78,10 +84,10 @@ async def fetch(database: Database, query: ListQuery, scope: Mapping[str, Any] |
 
 
 def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str, Any]]:
-    """The statement of a list, and the values that it binds."""
+    """Compile a list query; return the statement and its bind values."""
     resource, cursor = query.resource, query.cursor
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
-    # One row more than the page tells whether there is another page.
+    # Read one extra row: it tells whether there is another page.
     values["limit"], values["offset"] = query.limit + 1, query.offset
     keyset = None
     if cursor is not None:
@@ -101,7 +107,7 @@ def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str,
         keyset,
         query.count,
         offset=query.offset is not None,
-        # A plan for any number of rows costs PostgreSQL so much that it makes a new one each time.
+        # PostgreSQL's generic plan for an unknown limit is so expensive that it would replan for every execution.
         limit=query.limit + 1 if engine.literal_limit else None,
     )
     return list_statement(engine, key), values
@@ -109,7 +115,10 @@ def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str,
 
 @lru_cache(maxsize=1024)
 def list_statement(engine: Engine, key: StatementKey) -> Statement:
-    """One page: rows of (document, total, value of each field of the order); without rows one of nulls if counted."""
+    """Compile one page: rows of (document, total, sort key values).
+
+    A counted page without records is one row whose document is null.
+    """
     searching = key.matching.search is not None
     order = [(key.resource.sort_key_fields[name], descending != key.backward) for name, descending in key.order]
     pages = _pages(engine, key, order)
@@ -127,7 +136,7 @@ def list_statement(engine: Engine, key: StatementKey) -> Statement:
 
 
 def _pages(engine: Engine, key: StatementKey, order: SortKeys) -> list[Select]:
-    """The page by each way to read it, of which one yields rows."""
+    """Return one select per access path; only one of them yields rows when the statement runs."""
     matching, resource = key.matching, key.resource
     after = ranges(resource, key.keyset, order)
     if matching.search is not None and scans_search_index(engine, resource, matching.search, key.order):
@@ -143,7 +152,10 @@ def _pages(engine: Engine, key: StatementKey, order: SortKeys) -> list[Select]:
 def _page_through(
     engine: Engine, key: StatementKey, order: SortKeys, path: AccessPath, key_ranges: list[list[ColumnElement]]
 ) -> Select:
-    """The page by one way; of several ranges, each takes only the rows that those before it leave room for."""
+    """Select the page through one access path.
+
+    With several key ranges, each range is limited to the rows still missing.
+    """
     table, page, remaining = key.resource.table, _item(engine, key, order), _limit(key)
     if not path.sorts and len(key_ranges) == 1:
         page = _sorted(use_index(page, table, path).where(*key_ranges[0]), key, order)
@@ -168,7 +180,7 @@ def _item(engine: Engine, key: StatementKey, order: SortKeys) -> Select:
 
 
 def _limited(query: Select, key: StatementKey, rows: ColumnElement) -> Select:
-    """So many rows of all that a query gives."""
+    """Add LIMIT, and OFFSET if the request has one."""
     page = query.limit(rows)
     return page.offset(bindparam("offset", type_=INTEGER.column_type)) if key.offset else page
 
@@ -183,7 +195,7 @@ def _sorted(query: Select, key: StatementKey, order: SortKeys) -> Select:
 
 
 def sort_keys(columns: Sequence[ColumnElement], order: SortKeys, *, backward: bool = False) -> list[ColumnElement]:
-    """What a statement sorts by: nulls come last in either direction, and so first on the way back."""
+    """Return the ORDER BY terms. Nulls sort last in both directions, and therefore first when reading backward."""
     return [
         _sort_key(column, field, descending=descending, backward=backward)
         for column, (field, descending) in zip(columns, order, strict=True)
@@ -198,7 +210,7 @@ def _sort_key(column: ColumnElement, field: Field, *, descending: bool, backward
 
 
 def matching_rows(engine: Engine, matching: FilterKey) -> Select:
-    """A row for each record that matches, in no order: to be counted."""
+    """Select one row per matching record, unordered, for counting."""
     resource = matching.resource
     if engine.search_follows_time and matching.search is not None:
         return search_hits(resource, matching.search, where(engine, matching, include_search=False))
@@ -235,14 +247,18 @@ def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
 
 
 def _cursor(engine: Engine, query: ListQuery, end: list[Any], *, backward: bool) -> str | None:
-    """The cursor of the page beyond one end of this page, which is its first row, its last, or none."""
+    """Return the cursor of the neighbouring page, made from the row at that end of this page.
+
+    `end` is empty if the page has no rows.
+    """
     if end:
         kinds = [query.resource.sort_key_fields[name].kind for name, _ in query.order]
         values = tuple(engine.load(value, kind) for kind, value in zip(kinds, end[0][2:], strict=True))
         return cursors.encode(Cursor(query.fingerprint, values, backward, now=query.relative_to))
     if query.cursor is None:
         return None
-    # All that was there has gone since: the way back includes the record that this page came from.
+    # The page is empty because its records were deleted since. The opposite cursor must include the record that it
+    # started from.
     return cursors.encode(replace(query.cursor, backward=backward, inclusive=not query.cursor.inclusive))
 
 

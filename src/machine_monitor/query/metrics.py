@@ -1,4 +1,4 @@
-"""Metrics: what stats measure. A resource offers those that its `Summary` names; one row here is one metric."""
+"""The kinds of metric that stats can compute. A resource declares its metrics in its `Summary`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ ZERO, ONE = literal_column("0", INTEGER.column_type), literal_column("1", INTEGE
 
 @dataclass(frozen=True, eq=False)
 class SumMetric:
-    """A sum over records: each adds the integer `weight`, an expression of the columns of the fields in `reads`."""
+    """A sum over records. Each record adds `weight(*columns)`, an integer SQL expression.
+
+    The columns are those of the fields named in `reads`.
+    """
 
     name: str
     description: str
@@ -22,9 +25,10 @@ class SumMetric:
 
 @dataclass(frozen=True, eq=False)
 class IntervalMetric:
-    """The seconds covered by the spans between the fields `start` and `end`, where null means that a span goes on.
+    """The seconds covered by the intervals from the field `start` to the field `end`.
 
-    Spans of one `subject` (a column) count once where they overlap.
+    A null end means that the interval is still open. Overlapping intervals of one `subject` (a column, such as the
+    machine) count once within a group.
     """
 
     name: str
@@ -38,5 +42,5 @@ Metric = SumMetric | IntervalMetric
 
 
 def one_if(condition: ColumnElement) -> ColumnElement:
-    """1 where the condition holds, else 0."""
+    """Return an SQL expression: 1 where the condition holds, else 0."""
     return case((condition, ONE), else_=ZERO)

@@ -1,7 +1,7 @@
-"""Stats: metrics of records by fields and by the calendar, from counters where they tell, else from the records.
+"""Stats: metrics grouped by fields and calendar buckets, read from counters if they suffice, else from the records.
 
-A span such as a stop is two events: it adds one to what runs when it begins, and takes one away when it ends. The
-statement sums these deltas and their instants by bucket; Python carries what still runs from one bucket to the next.
+Downtime is a sweep line: a stop is +1 when it starts and -1 when it ends. SQL sums the deltas, and the deltas times
+their instants, per bucket; Python carries the number of open intervals from one bucket to the next.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ from machine_monitor.query.sql.filters import FilterKey, compile_filters, where
 
 MAX_GROUPS = 10_000
 SECOND = 1_000_000
-# The unit whose counters make up those of another.
+# Which stored counter unit each requested calendar unit is summed from.
 COUNTER_UNIT_OF = {None: counters.ALL_TIME, "day": "day", "week": "day", "month": "month", "year": "month"}
 LIMIT_PARAM = bindparam("limit", type_=INTEGER.column_type)
 MICROSECONDS = literal_column(str(SECOND), BigInteger())
@@ -53,7 +53,10 @@ MICROSECONDS = literal_column(str(SECOND), BigInteger())
 
 @dataclass(frozen=True)
 class StatsKey:
-    """All that a statement of stats depends on; `matching` is None for all records, `zone` where no unit is named."""
+    """The cache key of a stats statement.
+
+    `matching` is None without filters; `zone` is None without a calendar unit.
+    """
 
     resource: Resource
     matching: FilterKey | None
@@ -63,38 +66,41 @@ class StatsKey:
 
     @property
     def summary(self) -> Summary:
-        """How the resource is summarised."""
+        """The resource's summary; it must have one."""
         assert self.resource.summary is not None
         return self.resource.summary
 
     @property
     def unit(self) -> str | None:
-        """The unit of the calendar."""
+        """The requested calendar unit, if any."""
         return next((name for name in self.names if name in UNITS), None)
 
     @property
     def fields(self) -> list[Field]:
-        """The fields, in their order."""
+        """The fields to group by, in the requested order."""
         return [self.resource.fields[name] for name in self.names if name not in UNITS]
 
     @property
     def sum_metrics(self) -> list[SumMetric]:
-        """The metrics that each record adds to."""
+        """The requested metrics that are sums over records."""
         return [metric for metric in self.metrics if isinstance(metric, SumMetric)]
 
     @property
     def interval_metrics(self) -> list[IntervalMetric]:
-        """The metrics that measure time."""
+        """The requested metrics that are durations."""
         return [metric for metric in self.metrics if isinstance(metric, IntervalMetric)]
 
     @property
     def summed_fields(self) -> list[Field]:
-        """The fields that the sums are made of."""
+        """The fields that the sum metrics read."""
         return [self.resource.fields[name] for metric in self.sum_metrics for name in metric.reads]
 
     @property
     def counter_field(self) -> str | None:
-        """The field whose counters answer, if any do: there is one for all fields, and it has the unit."""
+        """The field whose counters can answer the query; None if records must be scanned.
+
+        It must cover all grouped and summed fields, and have counters of the calendar unit.
+        """
         if self.matching is not None or self.interval_metrics or self.summary.counters is None:
             return None
         units, counter_unit = self.summary.counters.units, COUNTER_UNIT_OF[self.unit]
@@ -104,28 +110,29 @@ class StatsKey:
             for name in units
             if fields <= {name} and (counter_unit == counters.ALL_TIME or counter_unit in units[name])
         ]
-        # Of those that tell the number of all records, one with few values: it has the most units.
+        # Without any field, each counted field gives the total. Take the one with the most units: it has the fewest
+        # values.
         return max(candidates, key=lambda name: len(units[name]), default=None)
 
     def weights(self, columns: Mapping[str, ColumnElement]) -> dict[str, ColumnElement]:
-        """What one record adds to each sum."""
+        """Return what one record adds to each sum metric, as SQL expressions."""
         return {metric.name: metric.weight(*(columns[name] for name in metric.reads)) for metric in self.sum_metrics}
 
 
-# A row of a statement, by the names of its columns: `k0`, `k1` ... for the keys, `total` for the number of records, the
-# name of a sum for its value; of a span its delta, and the sum of the instants at which it ends less those at which it
-# begins, in whole seconds and the microseconds beyond them.
+# A result row by column name: `k0`, `k1` ... are the group keys, `total` is the number of records, then one column for
+# each sum metric. An interval metric has three columns: the sum of delta (starts minus ends), and the sum of delta *
+# instant (start instants minus end instants), split into whole seconds and the remaining microseconds.
 Row = Mapping[str, Any]
 
 
 class Rows(NamedTuple):
-    """The rows of a statement, and the names of their columns; there may be thousands, so they stay tuples."""
+    """The rows of a statement and their column names; there can be thousands of rows, so they stay tuples."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple]
 
     def pick(self, names: Sequence[str]) -> Iterator[tuple]:
-        """Of each row the values of these columns."""
+        """Return the values of these columns for each row."""
         positions = [self.columns.index(name) for name in names]
         return (tuple([row[position] for position in positions]) for row in self.rows)
 
@@ -135,17 +142,17 @@ def _interval_columns(metric: IntervalMetric) -> tuple[str, str, str]:
 
 
 class StatsGroup(NamedTuple):
-    """One group: its keys in the order that was asked, and its metrics by name; those of time in microseconds."""
+    """One group: its keys in the requested order, and its metric values by name (durations in microseconds)."""
 
     keys: Sequence[Any]
     values: Mapping[str, int]
 
 
 async def fetch(database: Database, query: StatsQuery) -> bytes:
-    """The groups, as the JSON text that goes out."""
+    """Return the response body."""
     stats_key, values = _compile(database.engine, query)
     rows = await _fetch(database, query, stats_key, values)
-    # Ten thousand groups take a tenth of a second.
+    # In a thread: serializing 10,000 groups takes 0.1 s and would block the event loop.
     return await asyncio.to_thread(_to_json, query, stats_key, rows)
 
 
@@ -166,17 +173,21 @@ async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, val
         zone, total = (statement.columns.index(name) for name in ("zone", "total"))
         if rows and (stats_key.unit is None or rows[0][zone] == query.time_context.zone.key):
             return Rows(statement.columns, [row for row in rows if row[total] is not None])
-    # In a thread: the first statement in a zone looks for all changes of its clock.
+    # In a thread: the first statement for a zone computes all of its offset transitions.
     statement = await asyncio.to_thread(scan_statement, database.engine, stats_key)
     now = database.engine.store(instants.text(query.time_context.now), TIME)
-    # A row without a group is where all spans end just as a bucket begins: the bucket before it is a group.
+    # Up to half of the rows make no group: a row that only ends intervals exactly at a bucket's start adds nothing to
+    # that bucket, while the bucket before it is a group. Hence twice the limit.
     rows = await database.fetch(statement, {**values, "now": now, "limit": 2 * (MAX_GROUPS + 1)})
     return Rows(statement.columns, rows)
 
 
 @lru_cache(maxsize=256)
 def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
-    """Rows of the counters, each with the zone that they are of; one row of nulls if it is not the one asked for."""
+    """Compile the read from counters: rows with the zone of the counters.
+
+    If a calendar unit is requested and that is not the requested zone, there is one row, of nulls.
+    """
     resource, counter_field = stats_key.resource, stats_key.counter_field
     assert counter_field is not None
     resource_counters = counters.counters_of(resource)
@@ -209,7 +220,7 @@ def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
 
 @lru_cache(maxsize=256)
 def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
-    """A row for each combination of keys, which are fields and the unit's bucket, in their order."""
+    """Compile the scan of records: one row for each combination of group keys, in key order."""
     matching = stats_key.matching or FilterKey(stats_key.resource)
     branches: list[SelectBase] = [_record_events(engine, stats_key, matching)]
     for metric in stats_key.interval_metrics:
@@ -232,7 +243,7 @@ def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
 
 
 def _record_events(engine: Engine, stats_key: StatsKey, matching: FilterKey) -> Select:
-    """Each record in its group, placed by the instant that places it."""
+    """Select each record with its group keys; the bucket comes from the summary's time field."""
     resource = stats_key.resource
     fields = [*stats_key.fields, *stats_key.summed_fields]
     columns = {field.name: field.column for field in fields if field.column is not None}
@@ -241,21 +252,22 @@ def _record_events(engine: Engine, stats_key: StatsKey, matching: FilterKey) -> 
     assert at is not None
     keys |= _bucket(engine, stats_key, at)
     found = select(*_labelled(stats_key, keys), *_metric_columns(stats_key, stats_key.weights(columns), ONE))
-    # Outer joins, though each record is there: SQLite would go through the related records and look up ours one by one.
+    # LEFT JOIN although the related record always exists: with an inner join SQLite makes the related table the outer
+    # loop, and looks up the records of each related record.
     return found.select_from(resource.joined_table(fields, outer=True)).where(*where(engine, matching))
 
 
 def _metric_columns(
     stats_key: StatsKey, given: Mapping[str, ColumnElement], total: ColumnElement = ZERO
 ) -> list[ColumnElement]:
-    """The columns of an event beside its keys, in one order for all kinds: what is given, else 0."""
+    """Return the metric columns of an event, 0 where not given, in the same order for every branch of the UNION."""
     names = [metric.name for metric in stats_key.sum_metrics]
     names += [name for metric in stats_key.interval_metrics for name in (f"{metric.name}_delta", f"{metric.name}_at")]
     return [total.label("total"), *[given.get(name, ZERO).label(name) for name in names]]
 
 
 def _merged_intervals(engine: Engine, stats_key: StatsKey, matching: FilterKey, metric: IntervalMetric) -> CTE:
-    """The spans of each subject in a group without their overlaps: each from where those before it end."""
+    """Select the intervals of each subject and group without overlap: each starts where the earlier ones end."""
     resource = stats_key.resource
     start, end_column = (resource.fields[name].column for name in (metric.start, metric.end))
     assert start is not None
@@ -286,7 +298,7 @@ def _merged_intervals(engine: Engine, stats_key: StatsKey, matching: FilterKey, 
 
 
 def _interval_events(engine: Engine, stats_key: StatsKey, intervals: CTE, metric: IntervalMetric, side: str) -> Select:
-    """The instants at which spans begin, or end."""
+    """Select the start events (+1) or the end events (-1) of the merged intervals."""
     at, delta = intervals.c[side], ONE if side == "start" else -ONE
     keys = {field.name: intervals.c[f"k{i}"] for i, field in enumerate(stats_key.fields)} | _bucket(
         engine, stats_key, at
@@ -313,7 +325,7 @@ def _bucket(engine: Engine, stats_key: StatsKey, at: ColumnElement) -> dict[str,
 
 def _to_json(query: StatsQuery, stats_key: StatsKey, found: Rows) -> bytes:
     if not found.rows and not query.group_by:
-        # Nothing is one group, too.
+        # Without group_by there is always one group, even if no record matches.
         found = Rows((*found.columns,), [(0,) * len(found.columns)])
     groups = _groups(stats_key, found)
     serialized = list(map(_group_serializer(query, stats_key), islice(groups, MAX_GROUPS)))
@@ -321,7 +333,7 @@ def _to_json(query: StatsQuery, stats_key: StatsKey, found: Rows) -> bytes:
 
 
 def _groups(stats_key: StatsKey, found: Rows) -> Iterator[StatsGroup]:
-    """The groups in their order, one by one: a long stop makes one of every day."""
+    """Yield the groups in order, lazily: a stop of ten years makes a group for each of its days."""
     keys = list(found.pick([f"k{i}" for i in range(len(stats_key.names))]))
     if not stats_key.interval_metrics:
         sums = [metric.name for metric in stats_key.sum_metrics]
@@ -352,14 +364,17 @@ def _sums(stats_key: StatsKey, row: Row) -> dict[str, int]:
 
 
 def _integer(value: Any) -> int:
-    """A sum as an integer: PostgreSQL's are decimals, and a sum of nothing is null."""
+    """Convert a sum to an integer: PostgreSQL returns decimals, and the sum of no rows is null."""
     return int(value or 0)
 
 
 def _series(
     stats_key: StatsKey, unit: calendar.CalendarUnit, other_keys: tuple[tuple, tuple], rows_by_day: dict[date, Row]
 ) -> Iterator[StatsGroup]:
-    """The groups of all buckets that have the same other keys, `around` the bucket's, in the order of time."""
+    """Yield the groups of one time series: all buckets that share the other keys, oldest first.
+
+    `other_keys` are the keys before and after the bucket's.
+    """
     before, after = other_keys
     zone = stats_key.zone
     assert zone is not None
@@ -372,7 +387,8 @@ def _series(
         values = _sums(stats_key, row)
         for metric in stats_key.interval_metrics:
             delta = _integer(row.get(f"{metric.name}_delta"))
-            # What runs from before does so to the end, what begins here from then on; what ends here not to the end.
+            # Intervals open at the bucket's start count for the whole bucket. Each start in it adds (end - instant),
+            # each end subtracts (end - instant): together delta * end - sum(delta * instant).
             values[metric.name] = (
                 running[metric.name] * (end - begin) + delta * end - _sum_of_signed_instants(metric, row)
             )
@@ -393,7 +409,7 @@ def _seconds(microseconds: int) -> int | float:
 
 
 def _group_serializer(query: StatsQuery, stats_key: StatsKey) -> Callable[[StatsGroup], dict[str, Any]]:
-    """What shows a group; made once, for there may be thousands."""
+    """Return a function that converts a group to its JSON object; built once for thousands of groups."""
     durations = {metric.name for metric in stats_key.interval_metrics}
     kinds = {name: query.resource.fields[name].kind for name in query.group_by if name not in UNITS}
     ranks = [

@@ -1,4 +1,4 @@
-"""The operators of a filter, one row each: which kinds take it, how it compares, and the sentence that documents it."""
+"""The filter operators: which kinds of field each applies to, how it compares, and its description in the API docs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_
 
 from machine_monitor.database.kinds import Kind
 
-# An object is filtered by its attributes, one by one.
+# Filters on an object compare one of its attributes.
 ORDERED = frozenset({"text", "code", "choice", "integer", "time", "rank", "object"})
 TEXTUAL = frozenset({"text", "code", "choice", "object"})
 ANY = ORDERED | {"boolean", "uuid"}
@@ -17,7 +17,7 @@ MAX_VALUES = 200
 
 @dataclass(frozen=True)
 class DayRangeBinds:
-    """A whole day as an operand: from `start`, up to but not including `end`."""
+    """The bind parameters of a day operand: half-open, [start, end)."""
 
     start: BindParameter
     end: BindParameter
@@ -31,9 +31,10 @@ Build = Callable[[ColumnElement, Sequence[Operand]], ColumnElement]
 class Operator:
     """One operator of the grammar, `field__name=value`.
 
-    `takes` says how the value is read: as the field's kind, as a comma-separated list, as text to fold, or as a bool.
-    `pattern` is the LIKE pattern around a folded text. An operator that is the `complement` of another keeps records
-    where the field is null, or, of a list, where no row has the value. `is_any_of` tells equality with any value.
+    `value_type` says how the parameter's text is parsed: as the field's kind, as a comma-separated list, as text to
+    fold, or as a boolean. `pattern` is the LIKE pattern around a folded text. `complement` is the operator that this
+    one negates: it also matches records where the field is null, or where no child row has the value. `is_any_of` marks
+    equality with one of several values.
     """
 
     name: str
@@ -47,11 +48,11 @@ class Operator:
 
     @property
     def keeps_null(self) -> bool:
-        """Whether a record without a value passes the filter."""
+        """Whether a record without a value matches the filter."""
         return self.complement is not None
 
     def applies_to(self, kind: Kind, *, folded: bool) -> bool:
-        """Whether a field of this kind, with or without a folded text, takes the operator."""
+        """Whether the operator applies to fields of this kind; `folded` tells whether the field has a folded text."""
         return kind.name in self.kinds and (folded or self.value_type != "folded")
 
 

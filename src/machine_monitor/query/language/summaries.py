@@ -1,4 +1,4 @@
-"""What facets and stats are asked for: the grammar of lists, with something to count by in place of pages."""
+"""Parse the queries of facets and stats: the filters of lists, plus the fields to group by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ STATS_PARAMETERS = frozenset({"q", "group_by", "metrics"})
 
 @dataclass(frozen=True)
 class FacetsQuery:
-    """Facets as a request asks for them, checked."""
+    """A validated facets query."""
 
     resource: Resource
     by: tuple[str, ...]
@@ -33,7 +33,7 @@ class FacetsQuery:
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """Stats as a request asks for them, checked; `group_by` names fields, and at most one unit of the calendar."""
+    """A validated stats query; `group_by` names fields and at most one calendar unit."""
 
     resource: Resource
     group_by: tuple[str, ...]
@@ -44,11 +44,11 @@ class StatsQuery:
 
 
 def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> FacetsQuery:
-    """Parse what a query string asks facets for; raises the 422 that names every fault of it."""
+    """Parse the query string of facets; raises a 422 that names every fault."""
     parser, fields = QueryParser(resource, pairs, FACET_PARAMETERS), summary_fields(resource)
     conditions, terms = parser.conditions(time_context), parser.terms()
     if "by" not in parser.reserved:
-        parser.add_fault("by", "'by' names what to count by.", fields)
+        parser.add_fault("by", "'by' is required: name at least one field.", fields)
     by = parser.parse_reserved("by", _distinct_names(fields, MAX_FACETS), ())
     limit = parser.parse_reserved("limit", values.integer_between(1, MAX_VALUES), DEFAULT_VALUES)
     parser.raise_faults()
@@ -56,7 +56,7 @@ def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: Time
 
 
 def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> StatsQuery:
-    """Parse what a query string asks stats for; raises the 422 that names every fault of it."""
+    """Parse the query string of stats; raises a 422 that names every fault."""
     parser, offered = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
     conditions, terms = parser.conditions(time_context), parser.terms()
     group_by = parser.parse_reserved("group_by", _group_by(summary_fields(resource)), ())
@@ -66,12 +66,12 @@ def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeC
 
 
 def summary_fields(resource: Resource) -> tuple[str, ...]:
-    """The fields that a resource's records are counted by."""
+    """Return the fields that facets and stats of a resource can group by."""
     return resource.summary.fields if resource.summary else ()
 
 
 def metric_names(resource: Resource) -> tuple[str, ...]:
-    """What is measured of a resource's records."""
+    """Return the metrics that the resource's stats offer."""
     return tuple(resource.summary.metrics) if resource.summary else ()
 
 
@@ -89,13 +89,13 @@ def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
 
 
 def _distinct_names(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[str, ...]]:
-    """A reader of names, separated by commas, none of them twice."""
+    """Return a parser of comma-separated, distinct names."""
 
     def parse(text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         for name in names:
             if name not in allowed:
-                message = f"There is no '{name}' to choose.{nearest(name, allowed)}"
+                message = f"Unknown name '{name}'.{nearest(name, allowed)}"
                 raise BadValue(message, allowed)
         if len(set(names)) < len(names) or len(names) > at_most:
             message = f"Write 1 to {at_most} different names, separated by commas."

@@ -1,4 +1,4 @@
-"""Counters: the rows of a resource's table of counts that tell of a field, and their values as columns."""
+"""SQL expressions over a resource's counter table."""
 
 from collections.abc import Iterable
 
@@ -11,27 +11,33 @@ ZONE = "zone"
 
 
 def counters_of(resource: Resource) -> Counters:
-    """The counters of a resource that has some."""
+    """Return the resource's counters; it must have some."""
     assert resource.summary is not None
     assert resource.summary.counters is not None
     return resource.summary.counters
 
 
 def counter_field_of(resource: Resource, field: Field) -> str | None:
-    """The field whose counts tell of this one, if any do: of a related record, those of the field that names it."""
+    """Return the counted field that this field can be derived from; None if there is none.
+
+    `machine.sector` is derived from `machine`.
+    """
     name = field.name.partition(".")[0]
     has_counters = resource.summary is not None and resource.summary.counters is not None
     return name if has_counters and name in counters_of(resource).units else None
 
 
 def row_clauses(resource: Resource, field: str, unit: str) -> list[ColumnElement]:
-    """The conditions of the rows of a field and a unit of time; literals, for the partial index."""
+    """Return the WHERE clauses that select the counters of a field and unit.
+
+    They contain literals, so that the partial index is used.
+    """
     table = counters_of(resource).table
     return [table.c.field == literal_column(f"'{field}'"), table.c.unit == literal_column(f"'{unit}'")]
 
 
 def join_related(resource: Resource, fields: Iterable[Field]) -> FromClause:
-    """The counts, joined with the related records of these fields."""
+    """Return the counter table joined with the related tables of these fields."""
     source: FromClause = counters_of(resource).table
     for i, join in dict.fromkeys((i, join) for field in fields for i, join in enumerate(field.joins)):
         condition = join.condition if i else _join_condition(resource, join.target.c[join.reference.to])
@@ -40,7 +46,7 @@ def join_related(resource: Resource, fields: Iterable[Field]) -> FromClause:
 
 
 def column(resource: Resource, field: Field) -> ColumnElement:
-    """A field's column in what `join_related` gives."""
+    """Return a field's column in the result of `join_related`."""
     return field.column if field.joins and field.column is not None else _value(resource)
 
 
@@ -50,6 +56,6 @@ def _join_condition(resource: Resource, referenced: ColumnElement) -> ColumnElem
 
 
 def _value(resource: Resource) -> ColumnElement:
-    """The text of a counted value, which is stored after a `=`; null for null."""
+    """Return the counted value. It is stored as '=' + text, and null as an empty text."""
     value = counters_of(resource).table.c.value
     return case((value != literal_column("''"), func.substr(value, literal_column("2"))))

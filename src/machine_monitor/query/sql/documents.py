@@ -1,4 +1,4 @@
-"""A record's JSON as the engine builds it, and the statements that read records one by one or all."""
+"""Build a record's JSON in SQL, and the statements that read one record, some or all."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,7 +13,7 @@ from machine_monitor.query.schema import ChildRows, Field, Resource, Selection, 
 
 @lru_cache(maxsize=256)
 def record_statement(engine: Engine, resource: Resource, find_by: str, selection: Selection) -> Statement:
-    """One record by the column `find_by`: (document, id, version, whether it is deleted)."""
+    """Compile: the record whose column `find_by` is `key`: (document, id, version, is deleted)."""
     fields, expand = selection
     table = resource.table
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
@@ -27,7 +27,7 @@ def record_statement(engine: Engine, resource: Resource, find_by: str, selection
 
 @lru_cache(maxsize=64)
 def records_by_key_statement(engine: Engine, resource: Resource) -> Statement:
-    """The records whose `unique_by` is among the JSON array `keys`: (document, id, version, whether deleted, key)."""
+    """Compile: the records whose `unique_by` is in the JSON array `keys`: (document, id, version, is deleted, key)."""
     table, key = resource.table, resource.table.c[resource.unique_by]
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = all_records(engine, resource).add_columns(deleted, key)
@@ -36,21 +36,21 @@ def records_by_key_statement(engine: Engine, resource: Resource) -> Statement:
 
 @lru_cache(maxsize=64)
 def undeleted_records_statement(engine: Engine, resource: Resource) -> Statement:
-    """Every record that is not deleted, in the order of writing: (document, id, version)."""
+    """Compile: all records that are not deleted, by id: (document, id, version)."""
     not_deleted = resource.table.c.deleted_at.is_(None) if resource.soft_delete else true()
     return compile_statement(engine, all_records(engine, resource).where(not_deleted))
 
 
 @lru_cache(maxsize=64)
 def records_after_id_statement(engine: Engine, resource: Resource) -> Statement:
-    """The records after the id `after`, deleted ones too, at most `limit`: (document, id, version)."""
+    """Compile: at most `limit` records with ids above `after`, including deleted ones: (document, id, version)."""
     bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit")}
     query = all_records(engine, resource).where(resource.table.c.id > bound["after"]).limit(bound["limit"])
     return compile_statement(engine, query)
 
 
 def all_records(engine: Engine, resource: Resource) -> Select:
-    """All records, deleted ones too, in the order of writing: (document, id, version)."""
+    """Select all records, including deleted ones, by id: (document, id, version)."""
     table, fields = resource.table, tuple(resource.own_fields)
     return (
         select(as_text(document(engine, resource, fields, ())), table.c.id, table.c.version)
@@ -60,7 +60,7 @@ def all_records(engine: Engine, resource: Resource) -> Select:
 
 
 def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand: tuple[str, ...]) -> ColumnElement:
-    """The record's JSON as the engine builds it."""
+    """Return an SQL expression for the record's JSON."""
     members = {name: field_json(engine, resource, resource.fields[name]) for name in fields}
     if expand:
         members["expanded"] = engine.build_object({name: _expanded(engine, resource, name) for name in expand})
@@ -68,7 +68,7 @@ def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand
 
 
 def field_json(engine: Engine, resource: Resource, field: Field) -> ColumnElement:
-    """The JSON value of a field, as an expression."""
+    """Return an SQL expression for the field's JSON value."""
     if field.column is not None:
         return engine.show(field.column, field.kind)
     assert field.rows is not None
@@ -76,14 +76,14 @@ def field_json(engine: Engine, resource: Resource, field: Field) -> ColumnElemen
 
 
 def selected_fields(resource: Resource, fields: Iterable[str], expand: Iterable[str]) -> list[Field]:
-    """The fields that a document is made of: those that are named, and those of the records that `expand` names."""
+    """Return the fields that a document needs: those named, and all fields of the expanded records."""
     related = [field for name in expand if name in resource.references for field in resource.expanded_fields(name)]
-    # Even where all of its fields are ours: whether there is a related record, only its own row tells.
+    # Join the related table even if every field is stored here: only its row tells whether the record exists.
     return [*[resource.fields[name] for name in fields], *related]
 
 
 def _array(engine: Engine, parent: ColumnElement, rows: ChildRows) -> ColumnElement:
-    """The rows of a list as a JSON array, in their order."""
+    """Return an SQL expression for the child rows as a JSON array, by position."""
     table = rows.table
     kinds = {name: field_annotations(info).kind for name, info in rows.item.model_fields.items()}
     item = engine.build_object({name: engine.show(table.c[name], kind) for name, kind in kinds.items()})

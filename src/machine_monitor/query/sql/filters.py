@@ -1,4 +1,4 @@
-"""Which records match: the conditions of a query as clauses of a statement, and the values that they bind."""
+"""Compile filters: conditions become WHERE clauses and bind values."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -30,9 +30,9 @@ VALUE, DAY = "value", "day"
 
 
 class OperandBinds(NamedTuple):
-    """An operand in the text of a statement: its form, and the names that its values are bound under.
+    """The bind names of one operand.
 
-    The form is `VALUE`, `DAY`, which has a start and an end, or the representation of an attribute.
+    `form` is VALUE, DAY (two names: start and end), or the representation of an attribute.
     """
 
     form: str
@@ -40,7 +40,10 @@ class OperandBinds(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A condition as the text of a statement depends on it; an attribute's key is bound under the name `key`."""
+    """A condition without its values: the part that the SQL text depends on.
+
+    `key` is the bind name of an attribute's key.
+    """
 
     field: Field
     operator: Operator
@@ -49,7 +52,7 @@ class Filter(NamedTuple):
 
 
 class FilterKey(NamedTuple):
-    """Which records match, apart from the values: one such key, one compiled statement."""
+    """The filters and search of a query without their values: the cache key of the compiled WHERE clause."""
 
     resource: Resource
     filters: tuple[Filter, ...] = ()
@@ -60,7 +63,7 @@ class FilterKey(NamedTuple):
 def compile_filters(
     engine: Engine, resource: Resource, conditions: Sequence[Condition], terms: Terms, prefix: str = ""
 ) -> tuple[FilterKey, dict[str, Any]]:
-    """What a statement's text depends on, and the values it binds, all under names that begin with `prefix`."""
+    """Split conditions into the cache key and the bind values; every bind name starts with `prefix`."""
     values: dict[str, Any] = {}
     filters = [_bind(engine, condition, f"{prefix}f{i}", values) for i, condition in enumerate(conditions)]
     search = None
@@ -92,12 +95,15 @@ def _bind(engine: Engine, condition: Condition, name: str, values: dict[str, Any
 
 
 def scope_param(column: str) -> str:
-    """The name that the value of a scope's column is bound under."""
+    """Return the bind name of a scope column."""
     return f"scope_{column}"
 
 
 def where(engine: Engine, matching: FilterKey, *, include_search: bool = True) -> list[ColumnElement]:
-    """The clauses that all must hold; without `words`, those of the fields alone."""
+    """Return the WHERE clauses, to be joined by AND.
+
+    The condition of the search is left out if `include_search` is False.
+    """
     resource = matching.resource
     table = resource.table
     clauses = [table.c[name] == bindparam(scope_param(name), type_=table.c[name].type) for name in resource.scope]
@@ -112,12 +118,15 @@ def where(engine: Engine, matching: FilterKey, *, include_search: bool = True) -
 
 
 def filter_clause(engine: Engine, resource: Resource, filter_: Filter) -> ColumnElement:
-    """One filter as a clause."""
+    """Return one filter as a clause on the resource's table."""
     return _related_clause(engine, resource.table, filter_.field.joins, filter_)
 
 
 def _related_clause(engine: Engine, table: Table, path: Sequence[Join], filter_: Filter) -> ColumnElement:
-    """The filter on the records that the path leads to, as a clause on the table that it begins at."""
+    """Return a filter on a related field as a clause on `table`: one subquery for each join of the path.
+
+    A comparison with the referenced column itself needs no subquery: the reference holds the same value.
+    """
     if not path:
         return (
             _child_row_clause(table, filter_)
@@ -132,30 +141,33 @@ def _related_clause(engine: Engine, table: Table, path: Sequence[Join], filter_:
         select(referenced).where(_related_clause(engine, reference.resource.table, path[1:], filter_)).correlate(None)
     )
     if _fixes_one_value(path, filter_):
-        # Compared as one value: the index on ours also gives the order.
+        # `=` instead of IN: with one value, the composite index also yields the sort order.
         return referencing == found.scalar_subquery()
     clause = referencing.in_(found)
     return or_(referencing.is_(None), clause) if operator.keeps_null and referencing.nullable else clause
 
 
 def _child_row_clause(parent: Table, filter_: Filter) -> ColumnElement:
-    """A filter on the rows of a list: any of them passes; of an operator that is a complement, none has the value."""
+    """Return a filter on child rows: some row matches, or NOT EXISTS if the operator is a complement (`ne`, `nin`)."""
     rows, operator = filter_.field.rows, filter_.operator.complement or filter_.operator
     assert rows is not None
     parents, clause = rows.table.c[rows.on], operator.build(_column(filter_.field, operator), _operands(filter_))
     if filter_.operator.complement:
         return not_(exists(select(literal_column("1")).where(parents == parent.c.id, clause).correlate(parent)))
-    # SQLite collects these ids once; with EXISTS it would look up the rows of each record that it passes.
+    # IN instead of EXISTS: SQLite collects these ids once, instead of looking up the child rows of each record.
     return parent.c.id.in_(select(parents).where(clause).correlate(None))
 
 
 def own_column_of(resource: Resource, filter_: Filter) -> Column | None:
-    """The column of the resource's own table that the filter compares; None for a list's rows."""
+    """Return the column of the resource's own table that the filter compares; None for child rows."""
     return None if filter_.field.is_of_child_row and not filter_.field.joins else resource.own_column(filter_.field)
 
 
 def fixes_one_value(filter_: Filter) -> bool:
-    """Whether a filter fixes its column to one value: equality, with a related record by what is unique of it."""
+    """Whether a filter fixes its column to one value.
+
+    It is equality on an own column, or on a unique column of a related record.
+    """
     return _fixes_one_value(filter_.field.joins, filter_)
 
 
@@ -185,7 +197,10 @@ def _column(field: Field, operator: Operator) -> ColumnElement:
 
 
 def _attribute(engine: Engine, filter_: Filter, own: Field) -> ColumnElement:
-    """Each value is compared with its own representation of the attribute: it is any of them, or none of them."""
+    """Compare an attribute: each operand with the representation of its type.
+
+    The clauses of positive operators are joined by OR, those of negative ones by AND.
+    """
     assert own.folded is not None
     member = engine.member(own.folded, bindparam(filter_.key, type_=Text()))
     if filter_.operator.value_type == "boolean":

@@ -12,14 +12,14 @@ from machine_monitor.query.language.parser import Order
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.query.sql.filters import VALUE, OperandBinds
 
-# A cursor's value that is null, and one of which the cursor has only the beginning.
+# Forms of a cursor value: null, and a text that was truncated to fit the URL.
 NULL, TRUNCATED = "null", "truncated"
-# The fields that a page is read by, and whether each descends.
+# The sort keys of a page: each field and whether it is descending.
 SortKeys = Sequence[tuple[Field, bool]]
 
 
 class Keyset(NamedTuple):
-    """A cursor as the text of a statement depends on it: where the value of each field of the order is bound."""
+    """A cursor without its values: the bind name and form of each sort key."""
 
     binds: tuple[OperandBinds, ...]
     backward: bool = False
@@ -27,7 +27,7 @@ class Keyset(NamedTuple):
 
 
 def compile_keyset(engine: Engine, resource: Resource, order: Order, cursor: Cursor) -> tuple[Keyset, dict[str, Any]]:
-    """The cursor as a statement depends on it, and the values that it binds."""
+    """Split a cursor into the part that the SQL text depends on and the bind values."""
     binds, values = [], {}
     for i, ((name, _), value) in enumerate(zip(order, cursor.values, strict=True)):
         bound = f"k{i}"
@@ -38,11 +38,11 @@ def compile_keyset(engine: Engine, resource: Resource, order: Order, cursor: Cur
 
 
 def ranges(resource: Resource, keyset: Keyset | None, order: SortKeys) -> list[ColumnElement]:
-    """The records after the cursor, as conditions that follow each other, each a range of an index.
+    """Return the key ranges after the cursor, in list order; each is one range scan of an index.
 
-    One row comparison is enough where all fields are of one table, have one direction and are never null. Else one
-    condition would scan from the start: the rest of the first field's value, the values after it, and its nulls are a
-    range each.
+    If all sort keys are of one table, in one direction and never null, a single row comparison `(a, b) > (x, y)`
+    suffices. Otherwise an OR would scan from the start of the index, so it is split into up to three ranges: the same
+    first key and a later rest, a later first key, and a null first key.
     """
     if keyset is None:
         return [true()]
@@ -58,16 +58,16 @@ def _is_comparable(order: SortKeys) -> bool:
 
 @dataclass(frozen=True)
 class KeysetPredicate:
-    """Builds the conditions that put a record after a cursor."""
+    """Builds the SQL conditions "this record sorts after the cursor"."""
 
     resource: Resource
     keyset: Keyset
     order: SortKeys
 
     def after_from(self, start: int) -> ColumnElement:
-        """After the cursor by the fields from `start` on, where those before it are the same.
+        """The record sorts after the cursor by the sort keys from `start` on.
 
-        One level deep whatever the number of fields: SQLite's parser has a stack of a hundred.
+        This is a flat OR of ANDs, because SQLite's parser stack limits nesting to 100.
         """
         alternatives: list[ColumnElement] = []
         same: list[ColumnElement] = []
@@ -80,15 +80,18 @@ class KeysetPredicate:
         return or_(*alternatives)
 
     def equals(self, i: int) -> ColumnElement:
-        """The records that have the cursor's value in one field."""
+        """Sort key `i` equals the cursor's value."""
         column = self._column(i)
         return column.is_(None) if self.keyset.binds[i].form == NULL else column == self._value(i)
 
     def after_value(self, i: int) -> Iterator[ColumnElement]:
-        """The records whose value in one field comes after the cursor's, nulls apart."""
+        """Yield the conditions under which sort key `i` comes after the cursor's value.
+
+        Nulls are a separate condition.
+        """
         (field, descending), column = self.order[i], self._column(i)
         if self.keyset.binds[i].form == NULL:
-            # Nothing comes after null, but on the way back everything does.
+            # Nulls sort last: nothing follows them forward, every value follows them backward.
             if self.keyset.backward:
                 yield column.is_not(None)
             return
@@ -121,7 +124,7 @@ class KeysetPredicate:
             .correlate(None)
             .scalar_subquery()
         )
-        # The cursor has only the beginning of the text: ask the record that it was read from. If that is gone or has
-        # another text since, the beginning is the nearest place.
+        # The cursor holds a truncated text: look up the full text of the record it was made from. If the record was
+        # deleted or its text changed, compare with the truncated text, which is the closest position.
         truncated = bindparam(name, type_=Text())
         return case((func.substr(full_text, 1, TRUNCATED_LENGTH) == truncated, full_text), else_=truncated)
