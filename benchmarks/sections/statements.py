@@ -65,7 +65,7 @@ def measure_queries(engine: Engine, run: Run, query_strings: Sequence[str], opti
 def query(text: str, cursor: str | None = None) -> ListQuery:
     """Parse a query string of the list of logs, as the API does."""
     pairs = parse_qsl(text) + ([("cursor", cursor)] if cursor else [])
-    return parser.read_list(LOGS, pairs, TimeContext(ZoneInfo("UTC"), instants.now()), fingerprint_scope="/logs")
+    return parser.parse_list_query(LOGS, pairs, TimeContext(ZoneInfo("UTC"), instants.now()), fingerprint_scope="/logs")
 
 
 def prepare(engine: Engine, list_query: ListQuery) -> tuple[Statement, list[Any]]:

@@ -38,10 +38,11 @@ from machine_monitor.models.fields import Code, Flag, Identity, Instant, Name, S
 from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query import facets, lists, stats
 from machine_monitor.query.declaration import declare
+from machine_monitor.query.folded_texts import folded_table
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
-from machine_monitor.query.metrics import ONE, SpanMetric, Summary, SumMetric
-from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection, folded_table
+from machine_monitor.query.metrics import ONE, IntervalMetric, Summary, SumMetric
+from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import MANAGE_RECORDS, READ
 
@@ -247,7 +248,7 @@ JOB_SUMMARY = Summary(
         for metric in (
             SumMetric("count", "how many", (), lambda: ONE),
             SumMetric("minutes", "how long they take", ("minutes",), lambda minutes: minutes),
-            SpanMetric("worked", "for how many seconds", "started_at", "ended_at", "station_id"),
+            IntervalMetric("worked", "for how many seconds", "started_at", "ended_at", "station_id"),
         )
     },
 )

@@ -15,7 +15,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.declaration import BadDeclaration, declare
 from machine_monitor.query.language import parser
 from machine_monitor.query.language.times import TimeContext
-from machine_monitor.query.metrics import ONE, Counters, SpanMetric, SumMetric
+from machine_monitor.query.metrics import ONE, Counters, IntervalMetric, SumMetric
 from machine_monitor.query.schema import ChildRows, CountOf, Reference
 from query.plant import JOBS, KINDS, LINE_TABLE, REGIONS, SITE_TABLE, SITES, STATIONS, Line
 
@@ -108,41 +108,44 @@ def with_nothing_indexed_by_time():
 
 
 BAD = {
-    "a column that is not there": (with_site(Reference(SITES, on="nothing", to="id")), "'site' refers by nothing"),
+    "a column that is not there": (with_site(Reference(SITES, on="nothing", to="id")), "from column nothing"),
     "a column of theirs that is not there": (
         with_site(Reference(SITES, on="site_id", to="nothing")),
-        "refers by site_id",
+        "from column site_id",
     ),
     "a column that is not unique": (with_site(Reference(SITES, on="site_id", to="city")), "which is not unique"),
-    "a natural key that may change": (with_site(Reference(SITES, on="name", to="name")), "refer to its id"),
-    "a key of another column": (with_site(Reference(KINDS, on="sector", to="code")), "give both one name"),
-    "a name with two underscores": (copy(REGIONS, read=Dunder), "which begins an operator"),
+    "a natural key that may change": (with_site(Reference(SITES, on="name", to="name")), "reference its id"),
+    "a key of another column": (with_site(Reference(KINDS, on="sector", to="code")), "the same name"),
+    "a name with two underscores": (copy(REGIONS, read=Dunder), "which separates a field from its operator"),
     "a field without a column": (copy(REGIONS, read=Absent), "no column for 'nowhere'"),
     "a key that is no field": (copy(REGIONS, key="nothing"), "there is no field nothing"),
     "an order that is not total": (copy(REGIONS, tiebreakers=("country",)), "is not unique"),
-    "a tiebreaker that is no column": (copy(REGIONS, tiebreakers=("nothing",)), "is no column"),
+    "a tiebreaker that is no column": (copy(REGIONS, tiebreakers=("nothing",)), "is not a column"),
     "an index that is not there": (
         copy(JOBS, index_prefixes=(("minutes",), ())),
         "no index ix_jobs_minutes_started_at_id of minutes, started_at, id",
     ),
-    "no index for lists without filters": (with_nothing_indexed_by_time(), "one of them is empty"),
+    "no index for lists without filters": (with_nothing_indexed_by_time(), "must include the empty one"),
     "a default order by nothing": (copy(REGIONS, sort="-nothing"), "cannot be sorted by '-nothing'"),
-    "a name that lists use": (copy(REGIONS, read=Limited), "the name 'limit' has a meaning of its own"),
+    "a name that lists use": (copy(REGIONS, read=Limited), "the field name 'limit' is reserved"),
     "a field without a kind": (copy(REGIONS, read=Kindless), "'country' has no kind"),
-    "an object of another name": (copy(REGIONS, read=Facts), "called 'attributes'"),
-    "a reference to what may change": (with_site(Reference(SITES, on="site_id", to="name_key")), "refer to its id"),
-    "a word for what may be null": (copy(JOBS, facet_words=("spare",)), "no word for 'spare'"),
-    "a word for a number": (copy(JOBS, facet_words=("line_count",)), "no word for 'line_count'"),
-    "a count by numbers": (with_summary(fields=("minutes",)), "'minutes' cannot be counted by"),
-    "a place in time that may be null": (with_summary(at="ended_at"), "'ended_at' does not place a record in time"),
+    "an object of another name": (copy(REGIONS, read=Facts), "name it 'attributes'"),
+    "a reference to what may change": (with_site(Reference(SITES, on="site_id", to="name_key")), "reference its id"),
+    "a word for what may be null": (copy(JOBS, facet_words=("spare",)), "no facet word for 'spare'"),
+    "a word for a number": (copy(JOBS, facet_words=("line_count",)), "no facet word for 'line_count'"),
+    "a count by numbers": (with_summary(fields=("minutes",)), "'minutes' cannot be a facet"),
+    "a place in time that may be null": (with_summary(at="ended_at"), "'ended_at' cannot place a record in time"),
     "no metric that is measured untold": (with_summary(metrics={}), "no metric 'count'"),
     "a metric of a unit's name": (with_metric(SumMetric("day", "", (), lambda: ONE)), "'day' has the name"),
     "a metric of nothing": (with_metric(SumMetric("x", "", ("nothing",), lambda _: ONE)), "'x' reads 'nothing'"),
-    "a span that begins at a text": (with_metric(SpanMetric("x", "", "note", "ended_at", "kind")), "from or to 'note'"),
-    "a span of nothing": (with_metric(SpanMetric("x", "", "started_at", "ended_at", "no")), "for each 'no'"),
+    "a span that begins at a text": (
+        with_metric(IntervalMetric("x", "", "note", "ended_at", "kind")),
+        "from or to 'note'",
+    ),
+    "a span of nothing": (with_metric(IntervalMetric("x", "", "started_at", "ended_at", "no")), "for each 'no'"),
     "counters of what is far away": (
         with_summary(counters=Counters(LOOSE, LOOSE, {"station.site": ()})),
-        "not by 'station.site'",
+        "'station.site' is not one",
     ),
     "rows that no index finds": (with_lines(ChildRows(LOOSE, Line, on="job_id")), "no index of job_id, position"),
     "rows that may be null": (with_lines(ChildRows(LINE_TABLE, Line, on="job_id"), nullable=True), "may be null"),
@@ -151,10 +154,13 @@ BAD = {
     "a search in a related record": (copy(JOBS, searched=("station.sector",)), "'station.sector' cannot be searched"),
     "a count by what is there many times": (
         copy(JOBS, summary=replace(JOBS.summary, fields=("lines.part",))),
-        "'lines.part' cannot be counted by",
+        "'lines.part' cannot be a facet",
     ),
     "rows without a place": (with_lines(ChildRows(SITE_TABLE, Line, on="job_id")), "need the columns job_id"),
-    "rows that hold objects": (with_lines(ChildRows(FACTS, Nested, on="job_id"), Nested), "no plain value"),
+    "rows that hold objects": (
+        with_lines(ChildRows(FACTS, Nested, on="job_id"), Nested),
+        "can only have scalar values",
+    ),
 }
 
 
@@ -172,12 +178,12 @@ def test_a_count_of_nothing_is_refused():
         code: ShortText = kind_field(TEXT, "")
         line_count: Annotated[int, INTEGER, CountOf("lines")]
 
-    with pytest.raises(BadDeclaration, match="which is no list"):
+    with pytest.raises(BadDeclaration, match="is not a list of child rows"):
         declare(copy(JOBS, read=Read, searched=(), facet_words=(), summary=None))
 
 
 def test_few_records_are_found_by_the_rows_of_their_lists_and_many_by_a_walk_in_order():
-    query = parser.read_list(JOBS, [("lines.part", "Seal")], TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
+    query = parser.parse_list_query(JOBS, [("lines.part", "Seal")], TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
     statement, _ = lists.compile_list(SQLITE, query)
     assert "EXISTS" not in statement.sql
     assert "INDEXED BY ix_jobs_started_at_id" in statement.sql

@@ -22,7 +22,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_brute_force_tries_every_operator(kind):
-    known = {name for name, operator in OPERATORS.items() if operator.fits(kind, folded=kind is kinds.TEXT)}
+    known = {name for name, operator in OPERATORS.items() if operator.applies_to(kind, folded=kind is kinds.TEXT)}
     assert set(KINDS[kind]) == known
 
 

@@ -127,8 +127,8 @@ def _fill(tx) -> None:
 
 
 def _list_query(text: str, cursor: str | None = None):
-    pairs = parser.read_pairs(text.replace(" ", "+").encode()) + ([("cursor", cursor)] if cursor else [])
-    return parser.read_list(LOGS, pairs, TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
+    pairs = parser.parse_query_string(text.replace(" ", "+").encode()) + ([("cursor", cursor)] if cursor else [])
+    return parser.parse_list_query(LOGS, pairs, TimeContext(ZoneInfo("UTC"), datetime.now(UTC)))
 
 
 def _query_after_cursor(text: str):

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from machine_monitor.database import instants
-from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_instant, parse_moment
+from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_instant, parse_time_filter
 
 PARIS, PERTH, UTC_ZONE = "Europe/Paris", "Australia/Perth", "UTC"
 NOW = datetime(2025, 3, 31, 10, 30, tzinfo=UTC)  # 12:30 in Paris, 18:30 in Perth
@@ -150,12 +150,12 @@ def test_an_invalid_instant_is_refused(text, zone):
 
 @pytest.mark.parametrize(("text", "zone", "expected"), MOMENTS)
 def test_a_relative_time_is_relative_to_now(text, zone, expected):
-    assert instants.format_instant(parse_moment(text, TimeContext(ZoneInfo(zone), NOW))) == expected
+    assert instants.format_instant(parse_time_filter(text, TimeContext(ZoneInfo(zone), NOW))) == expected
 
 
 @pytest.mark.parametrize(("text", "zone", "start", "end"), DAYS)
 def test_a_day_is_in_the_sites_time_zone(text, zone, start, end):
-    span = parse_moment(text, TimeContext(ZoneInfo(zone), NOW))
+    span = parse_time_filter(text, TimeContext(ZoneInfo(zone), NOW))
     assert isinstance(span, DayRange)
     assert (instants.format_instant(span.start), instants.format_instant(span.end)) == (start, end)
 
@@ -163,7 +163,7 @@ def test_a_day_is_in_the_sites_time_zone(text, zone, start, end):
 @pytest.mark.parametrize("text", NO_MOMENTS)
 def test_an_invalid_relative_time_is_refused(text):
     with pytest.raises(BadTime):
-        parse_moment(text, TimeContext(ZoneInfo(PARIS), NOW))
+        parse_time_filter(text, TimeContext(ZoneInfo(PARIS), NOW))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_an_invalid_relative_time_is_refused(text):
 )
 def test_subtracting_months_keeps_the_day_or_uses_the_last_of_the_month(now, text, expected):
     clock = TimeContext(ZoneInfo("UTC"), datetime.fromisoformat(now))
-    assert instants.format_instant(parse_moment(text, clock)) == expected
+    assert instants.format_instant(parse_time_filter(text, clock)) == expected
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_subtracting_months_keeps_the_day_or_uses_the_last_of_the_month(now, tex
 )
 def test_a_week_ago_has_the_same_clock_time_if_it_exists(now, expected):
     clock = TimeContext(ZoneInfo(PARIS), datetime.fromisoformat(now))
-    assert instants.format_instant(parse_moment("-1w", clock)) == expected
+    assert instants.format_instant(parse_time_filter("-1w", clock)) == expected
 
 
 def test_every_hour_of_a_year_is_written_and_read_back():

@@ -105,16 +105,16 @@ REFUSED = [
 
 @pytest.mark.parametrize(("kind", "operator", "text", "expected"), READ)
 def test_a_value_is_read_as_its_kind(kind, operator, text, expected):
-    assert values.read(text, kind, OPERATORS[operator], CLOCK) == expected
+    assert values.parse_values(text, kind, OPERATORS[operator], CLOCK) == expected
 
 
 @pytest.mark.parametrize(("kind", "operator", "text"), REFUSED)
 def test_a_value_of_another_kind_is_refused(kind, operator, text):
     with pytest.raises(BadValue):
-        values.read(text, kind, OPERATORS[operator], CLOCK)
+        values.parse_values(text, kind, OPERATORS[operator], CLOCK)
 
 
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False))
 def test_a_number_s_text_sorts_as_the_number(one, other):
-    texts = attributes.sortable(one), attributes.sortable(other)
+    texts = attributes.sortable_hex(one), attributes.sortable_hex(other)
     assert (texts[0] < texts[1], texts[0] == texts[1]) == (one < other, one == other)

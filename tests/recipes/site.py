@@ -9,7 +9,8 @@ from machine_monitor.database.kinds import EXACT_TEXT, INTEGER, TEXT
 from machine_monitor.models.fields import Identity, Name, Schema, ShortText, kind_field
 from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
-from machine_monitor.query.schema import ChildRows, CountOf, Resource, folded_table
+from machine_monitor.query.folded_texts import folded_table
+from machine_monitor.query.schema import ChildRows, CountOf, Resource
 
 
 class SiteFields(Schema):

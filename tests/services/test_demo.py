@@ -9,7 +9,7 @@ import pytest
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.models.log import LogCreate
 from machine_monitor.query import lists
-from machine_monitor.query.language.parser import read_list
+from machine_monitor.query.language.parser import parse_list_query
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.services import demo
 from machine_monitor.services.demo.plant import KINDS, PEOPLE
@@ -116,4 +116,4 @@ async def test_the_demo_data_can_be_searched(database):
 
 async def total(database, resource, **asked):
     pairs = [*asked.items(), ("count", "exact")]
-    return (await lists.fetch(database, read_list(resource, pairs, TimeContext(ZoneInfo("UTC"), UNTIL)))).total
+    return (await lists.fetch(database, parse_list_query(resource, pairs, TimeContext(ZoneInfo("UTC"), UNTIL)))).total

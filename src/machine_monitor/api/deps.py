@@ -13,13 +13,13 @@ from machine_monitor.errors import invalid
 from machine_monitor.models import USERS
 from machine_monitor.query.language.parser import (
     ListQuery,
-    read_export,
-    read_list,
-    read_pairs,
-    read_selection,
-    refuse_all,
+    parse_export_query,
+    parse_list_query,
+    parse_query_string,
+    parse_selection,
+    unexpected_parameters,
 )
-from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery, read_facets, read_stats
+from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery, parse_facets_query, parse_stats_query
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
@@ -60,7 +60,7 @@ def preconditions_of(request: Request) -> Preconditions:
 
 def client_of(request: Request) -> Client:
     """Return the client; raises `Invalid` if there are query parameters."""
-    if faults := refuse_all(read_pairs(request.scope["query_string"])):
+    if faults := unexpected_parameters(parse_query_string(request.scope["query_string"])):
         raise invalid(faults)
     return Client.from_request(request)
 
@@ -74,8 +74,8 @@ def list_query_of(resource: Resource) -> Any:
     """A dependency: the list query of `resource`."""
 
     def read(request: Request) -> ListQuery:
-        pairs = read_pairs(request.scope["query_string"])
-        return read_list(resource, pairs, time_context_of(request), fingerprint_scope=request.scope["path"])
+        pairs = parse_query_string(request.scope["query_string"])
+        return parse_list_query(resource, pairs, time_context_of(request), fingerprint_scope=request.scope["path"])
 
     return Depends(read)
 
@@ -84,8 +84,8 @@ def export_of(resource: Resource, form: Format) -> Any:
     """A dependency: the export query of `resource` in this format."""
 
     def read(request: Request) -> ListQuery:
-        pairs = read_pairs(request.scope["query_string"])
-        return read_export(resource, pairs, time_context_of(request), dialects=form.has_dialects)
+        pairs = parse_query_string(request.scope["query_string"])
+        return parse_export_query(resource, pairs, time_context_of(request), dialects=form.has_dialects)
 
     return Depends(read)
 
@@ -94,7 +94,7 @@ def facets_of(resource: Resource) -> Any:
     """A dependency: the facets query of `resource`."""
 
     def read(request: Request) -> FacetsQuery:
-        return read_facets(resource, read_pairs(request.scope["query_string"]), time_context_of(request))
+        return parse_facets_query(resource, parse_query_string(request.scope["query_string"]), time_context_of(request))
 
     return Depends(read)
 
@@ -103,7 +103,7 @@ def stats_of(resource: Resource) -> Any:
     """A dependency: the stats query of `resource`."""
 
     def read(request: Request) -> StatsQuery:
-        return read_stats(resource, read_pairs(request.scope["query_string"]), time_context_of(request))
+        return parse_stats_query(resource, parse_query_string(request.scope["query_string"]), time_context_of(request))
 
     return Depends(read)
 
@@ -112,7 +112,7 @@ def selection_of(resource: Resource) -> Any:
     """A dependency: the `fields` and `expand` of a GET of one record."""
 
     def read(request: Request) -> Selection:
-        return read_selection(resource, read_pairs(request.scope["query_string"]))
+        return parse_selection(resource, parse_query_string(request.scope["query_string"]))
 
     return Depends(read)
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
 from machine_monitor.api import problems
-from machine_monitor.query.language.parser import read_pairs
+from machine_monitor.query.language.parser import parse_query_string
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.services.idempotency import StoredResponse
@@ -102,6 +102,8 @@ def stored_bulk_response(outcomes: Sequence[Outcome]) -> StoredResponse:
 def _with_cursor(request: Request, cursor: str) -> str:
     """Return the URL of the next or previous page: the same query with another cursor."""
     other_parameters = [
-        (name, value) for name, value in read_pairs(request.scope["query_string"]) if name not in ("cursor", "offset")
+        (name, value)
+        for name, value in parse_query_string(request.scope["query_string"])
+        if name not in ("cursor", "offset")
     ]
     return f"{quote(request.scope['path'])}?{urlencode([*other_parameters, ('cursor', cursor)])}"

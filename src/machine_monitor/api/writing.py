@@ -17,7 +17,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.fields import Schema
-from machine_monitor.query.language.parser import read_pairs, refuse_all
+from machine_monitor.query.language.parser import parse_query_string, unexpected_parameters
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
@@ -117,7 +117,7 @@ WriteOnce = Annotated[IdempotentWriteContext, Depends(idempotent_write_context_o
 
 
 def _fields(request: Request) -> dict[str, Any]:
-    faults = refuse_all(read_pairs(request.scope["query_string"]))
+    faults = unexpected_parameters(parse_query_string(request.scope["query_string"]))
     note = _note(request, faults)
     if faults:
         raise invalid(faults)

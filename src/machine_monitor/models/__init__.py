@@ -23,7 +23,7 @@ configure_mappers()
 forbid_writes(
     {DERIVED, LOG_COUNTS, HISTORY.table}
     | {table for resource in RESOURCES for table in (resource.table, resource.folded) if table is not None}
-    | {rows.table for resource in RESOURCES for rows in resource.lists.values()}
+    | {rows.table for resource in RESOURCES for rows in resource.child_lists.values()}
 )
 
 __all__ = [

@@ -139,7 +139,7 @@ def _checked_attributes(value: object, *, removable: bool) -> dict[str, Any]:
 
 def _key_fault(key: str) -> str | None:
     _storable(key)
-    return None if attributes.is_key(key) else attributes.KEY_RULE
+    return None if attributes.is_valid_key(key) else attributes.KEY_RULE
 
 
 def _content_fault(content: object, *, removable: bool) -> str | None:

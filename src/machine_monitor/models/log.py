@@ -38,8 +38,9 @@ from machine_monitor.models.machine import MACHINES, Machine
 from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.models.user import USERS, User
 from machine_monitor.query.declaration import declare
-from machine_monitor.query.metrics import ONE, Counters, SpanMetric, Summary, SumMetric, one_if
-from machine_monitor.query.schema import Reference, Resource, folded_table
+from machine_monitor.query.folded_texts import folded_table
+from machine_monitor.query.metrics import ONE, Counters, IntervalMetric, Summary, SumMetric, one_if
+from machine_monitor.query.schema import Reference, Resource
 
 # Conditions of the partial indexes. Statements must repeat them literally, or SQLite does not use the index.
 IS_DELETED = "deleted_at IS NOT NULL"
@@ -183,7 +184,7 @@ LogUpdate = patch_schema(LogReplace)
 METRICS = (
     SumMetric("count", "the number of logs, by `started_at`", (), lambda: ONE),
     SumMetric("failures", "the number of logs whose type counts as a failure", ("type.counts_as_failure",), one_if),
-    SpanMetric(
+    IntervalMetric(
         "downtime",
         "the seconds that machines were stopped; overlapping stops of one machine count once",
         "down_from",

@@ -10,7 +10,8 @@ from machine_monitor.database.kinds import BOOLEAN, CODE, EXACT_TEXT, INTEGER, T
 from machine_monitor.models.fields import Code, Flag, Schema, ShortText, kind_field
 from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
-from machine_monitor.query.schema import Resource, folded_table
+from machine_monitor.query.folded_texts import folded_table
+from machine_monitor.query.schema import Resource
 
 
 class LogTypeFields(Schema):

@@ -22,7 +22,8 @@ from machine_monitor.models.fields import (
 )
 from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
-from machine_monitor.query.schema import Resource, folded_table
+from machine_monitor.query.folded_texts import folded_table
+from machine_monitor.query.schema import Resource
 
 
 def name_key(name: str) -> str:

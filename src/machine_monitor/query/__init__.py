@@ -1,1 +1,4 @@
-"""Grammar -> vocabulary -> statement -> page: what can be read can be asked for, by the same names."""
+"""The query engine: parse a query string, compile it to one SQL statement, assemble the response.
+
+Every field that can be read can be filtered by its name; those with one comparable value can also be sorted by it.
+"""

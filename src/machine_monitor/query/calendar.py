@@ -1,6 +1,7 @@
-"""Days, weeks, months and years of the site's calendar: of an instant in Python, of a column in a statement.
+"""Calendar buckets (day, week, month, year) in the site's time zone: of a datetime in Python, of a column in SQL.
 
-SQLite knows no time zones and PostgreSQL has rules of its own: both are told the offsets that Python knows.
+SQLite has no time zone database, and PostgreSQL's may differ from Python's. Both therefore get the zone's UTC offsets
+as literals in the statement.
 """
 
 from bisect import bisect_right
@@ -17,21 +18,21 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.instants import left
 from machine_monitor.database.kinds import TIME
-from machine_monitor.query.language.times import EARLIEST, LATEST, localize
+from machine_monitor.query.language.times import EARLIEST, LATEST, local_to_utc
 
-# The instant from which a zone has an offset, and the offset in seconds.
-Offset = tuple[datetime, int]
+# A UTC offset transition: the instant at which the offset starts to apply, and the offset in seconds.
+OffsetTransition = tuple[datetime, int]
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One unit of the calendar; a bucket is known by its name or by its first day."""
+class CalendarUnit:
+    """A calendar unit. A bucket is identified by its name (`2025-W07`) or by its first day."""
 
-    column: Callable[[Engine, ColumnElement], ColumnElement]  # the bucket's name, of a column of days
+    column: Callable[[Engine, ColumnElement], ColumnElement]  # local dates -> bucket names, in SQL
     name: Callable[[date], str]
     first_day: Callable[[str], date]
-    following: Callable[[date], date]
+    next_start: Callable[[date], date]
 
 
 def _week(day: date) -> str:
@@ -40,20 +41,20 @@ def _week(day: date) -> str:
 
 
 UNITS = {
-    "day": Unit(lambda _, day: day, date.isoformat, date.fromisoformat, lambda first: first + DAY),
-    "week": Unit(
+    "day": CalendarUnit(lambda _, day: day, date.isoformat, date.fromisoformat, lambda first: first + DAY),
+    "week": CalendarUnit(
         lambda engine, day: engine.week(day),
         _week,
         lambda name: date.fromisocalendar(int(name[:4]), int(name[6:]), 1),
         lambda first: first + 7 * DAY,
     ),
-    "month": Unit(
+    "month": CalendarUnit(
         lambda _, day: left(day, 7),
         lambda day: day.isoformat()[:7],
         lambda name: date.fromisoformat(f"{name}-01"),
         lambda first: (first + 31 * DAY).replace(day=1),
     ),
-    "year": Unit(
+    "year": CalendarUnit(
         lambda _, day: left(day, 4),
         lambda day: day.isoformat()[:4],
         lambda name: date(int(name), 1, 1),
@@ -62,58 +63,62 @@ UNITS = {
 }
 
 
-def day(instant: datetime, zone: ZoneInfo) -> date:
-    """The day of an instant."""
-    offsets = _offsets(zone)
-    seconds = offsets[bisect_right(offsets, instant, key=itemgetter(0)) - 1][1]
+def local_date(instant: datetime, zone: ZoneInfo) -> date:
+    """Return the local date of an instant in this zone."""
+    transitions = _transitions(zone)
+    seconds = transitions[bisect_right(transitions, instant, key=itemgetter(0)) - 1][1]
     return (instant + timedelta(seconds=seconds)).date()
 
 
-def day_column(engine: Engine, column: ColumnElement, zone: ZoneInfo) -> ColumnElement:
-    """The day of each instant of a column, as text."""
-    return engine.day(column, _offset_column(engine, column, _offsets(zone)))
+def local_date_column(engine: Engine, column: ColumnElement, zone: ZoneInfo) -> ColumnElement:
+    """Return an SQL expression for the local date of a timestamp column, as text (YYYY-MM-DD)."""
+    return engine.day(column, _offset_column(engine, column, _transitions(zone)))
 
 
 @lru_cache(maxsize=4096)
-def beginning(first: date, zone: ZoneInfo) -> int:
-    """When a day begins, in microseconds since 1970."""
-    return microseconds(localize(datetime.combine(first, time()), zone)[0])
+def start_of_day(day: date, zone: ZoneInfo) -> int:
+    """Return the start of a local day in microseconds since 1970."""
+    return microseconds(local_to_utc(datetime.combine(day, time()), zone)[0])
 
 
 def microseconds(instant: datetime) -> int:
-    """The microseconds since 1970."""
+    """Return an instant in microseconds since 1970."""
     return (instant - EARLIEST) // timedelta(microseconds=1)
 
 
-def _offset_column(engine: Engine, column: ColumnElement, offsets: Sequence[Offset]) -> ColumnElement:
-    """The offset of each instant, found by halves: some eight comparisons for the two changes of every year."""
-    middle = len(offsets) // 2
+def _offset_column(engine: Engine, column: ColumnElement, transitions: Sequence[OffsetTransition]) -> ColumnElement:
+    """Return an SQL expression for the UTC offset of each row: a binary search over the transitions, as nested CASEs.
+
+    131 years with two transitions each take about eight comparisons.
+    """
+    middle = len(transitions) // 2
     if middle == 0:
-        return literal_column(str(offsets[0][1]))
-    border = literal_column(f"'{engine.to_db(instants.format_instant(offsets[middle][0]), TIME)}'")
-    earlier, later = (_offset_column(engine, column, half) for half in (offsets[:middle], offsets[middle:]))
-    return case((column < border, earlier), else_=later)
+        return literal_column(str(transitions[0][1]))
+    transition = literal_column(f"'{engine.to_db(instants.format_instant(transitions[middle][0]), TIME)}'")
+    earlier, later = (_offset_column(engine, column, half) for half in (transitions[:middle], transitions[middle:]))
+    return case((column < transition, earlier), else_=later)
 
 
 @cache
-def _offsets(zone: ZoneInfo) -> tuple[Offset, ...]:
-    """The zone's offsets from UTC, in the order of time."""
-    offsets = [(EARLIEST, _offset(EARLIEST, zone))]
-    known = EARLIEST
-    while known < LATEST:
-        known += DAY
-        if _offset(known, zone) != offsets[-1][1]:
-            offsets.append(_change(known - DAY, known, zone))
-    return tuple(offsets)
+def _transitions(zone: ZoneInfo) -> tuple[OffsetTransition, ...]:
+    """Return the zone's UTC offset transitions between EARLIEST and LATEST, oldest first."""
+    transitions = [(EARLIEST, _offset(EARLIEST, zone))]
+    probe = EARLIEST
+    while probe < LATEST:
+        probe += DAY
+        if _offset(probe, zone) != transitions[-1][1]:
+            transitions.append(_find_transition(probe - DAY, probe, zone))
+    return tuple(transitions)
 
 
-def _change(before: datetime, after: datetime, zone: ZoneInfo) -> Offset:
-    """When between two instants the offset changes, to the second."""
+def _find_transition(before: datetime, after: datetime, zone: ZoneInfo) -> OffsetTransition:
+    """Find the offset transition between two instants by binary search, to the second."""
     old, new = _offset(before, zone), _offset(after, zone)
     while after - before > timedelta(seconds=1):
         middle = before + (after - before) // timedelta(seconds=2) * timedelta(seconds=1)
         before, after = (before, middle) if _offset(middle, zone) != old else (middle, after)
-    # A clock that is put back past midnight tells a day twice: the day has begun, and its buckets stay in order.
+    # If the clock is set back across midnight, one date occurs twice. Delay the transition until the new clock reaches
+    # midnight too, so that time never returns to a bucket that has ended.
     midnight = datetime.combine((after + timedelta(seconds=old - 1)).date(), time(), UTC)
     return max(after, midnight - timedelta(seconds=new)) if new < old else after, new
 

@@ -1,4 +1,4 @@
-"""Declaring a resource: what it cannot be is refused when the program starts, and who refers to whom is noted."""
+"""Validate a resource declaration at start-up, and register its references with the resources that they point to."""
 
 from collections.abc import Iterator
 
@@ -9,22 +9,25 @@ from machine_monitor.database.kinds import LIST, OBJECT, TIME
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.parser import PARAMETERS
 from machine_monitor.query.language.summaries import DEFAULT_METRIC, FACET_PARAMETERS, STATS_PARAMETERS
-from machine_monitor.query.metrics import Metric, Summary, SumMetric
-from machine_monitor.query.schema import Field, Reference, Referrer, Resource, read_marks
+from machine_monitor.query.metrics import Metric, SumMetric
+from machine_monitor.query.schema import Field, Reference, Referrer, Resource, Summary, field_annotations
 
-# A filter is a parameter of its field's name; a group of stats has a member for each field and unit; `row_id` is bound
-# beside the fields of a row.
+# Names that no field may have: a filter is a parameter with its field's name, a group of stats has a member for each
+# field and calendar unit, and statements that write a row bind `row_id` beside its fields.
 RESERVED = PARAMETERS | FACET_PARAMETERS | STATS_PARAMETERS | frozenset(UNITS) | {"row_id"}
-# Facets and stats give their values as they are stored: texts, and ranks by their names.
+# The kinds that facets and stats can group by: texts, and ranks, which are returned by their names.
 COUNTED_KINDS = frozenset({"text", "code", "choice", "rank"})
 
 
 class BadDeclaration(TypeError):
-    """A resource declares what the query engine cannot do; the message says what, and what to write."""
+    """A resource declaration is invalid. The message names each fault and how to correct it."""
 
 
 def declare(resource: Resource) -> Resource:
-    """The resource, checked; the resources that it names know it from now on. Raises `BadDeclaration`."""
+    """Validate a resource and register it as a referrer of the resources it references; return it.
+
+    Raises `BadDeclaration`.
+    """
     if faults := _faults(resource):
         raise BadDeclaration(f"{resource.name}: {'; '.join(faults)}")
     if resource.searched:
@@ -35,137 +38,138 @@ def declare(resource: Resource) -> Resource:
 
 
 def _faults(resource: Resource) -> list[str]:
-    """What is wrong. The vocabulary can only be derived, and looked at, where the fields themselves are right."""
+    """Return all faults. The names of filters can only be derived, and checked, if the fields themselves are valid."""
     return [*_field_faults(resource)] or [*_name_faults(resource), *_index_faults(resource)]
 
 
 def _field_faults(resource: Resource) -> Iterator[str]:
-    yield from _mark_faults(resource)
+    yield from _annotation_faults(resource)
     for name, reference in resource.references.items():
         yield from _reference_faults(resource, name, reference)
-    for name in resource.lists:
+    for name in resource.child_lists:
         yield from _list_faults(resource, name)
-    for name, counted in resource.counts.items():
-        if counted not in resource.lists:
-            yield f"'{name}' counts '{counted}', which is no list"
+    for name, counted in resource.child_counts.items():
+        if counted not in resource.child_lists:
+            yield f"'{name}' is marked CountOf('{counted}'), but '{counted}' is not a list of child rows"
         if name not in resource.table.c or name in resource.create.model_fields:
-            yield f"'{name}' counts a list: it is a column that no body has"
+            yield f"'{name}' counts child rows: it needs a column in the table and must not be in the create schema"
 
 
-def _mark_faults(resource: Resource) -> Iterator[str]:
-    shown_by_others = {*resource.references, *resource.lists}
-    for name, marks in resource.marks.items():
+def _annotation_faults(resource: Resource) -> Iterator[str]:
+    shown_by_others = {*resource.references, *resource.child_lists}
+    for name, annotations in resource.annotations.items():
         if "__" in name:
-            yield f"the name '{name}' holds '__', which begins an operator"
+            yield f"the field name '{name}' contains '__', which separates a field from its operator"
         if name in RESERVED:
-            yield f"the name '{name}' has a meaning of its own in every list or in stats"
-        if marks.kind is None:
+            yield f"the field name '{name}' is reserved: lists, facets or stats use it"
+        if annotations.kind is None:
             yield f"'{name}' has no kind"
-        if marks.kind is OBJECT and name != "attributes":
-            yield f"'{name}' is an object, which is called 'attributes' wherever there is one"
+        if annotations.kind is OBJECT and name != "attributes":
+            yield f"'{name}' is an object: name it 'attributes', the only name that an object can have"
         if name not in shown_by_others and name not in resource.table.c:
             yield f"the table has no column for '{name}'"
 
 
 def _reference_faults(resource: Resource, name: str, reference: Reference) -> Iterator[str]:
-    theirs = reference.resource
-    if reference.on not in resource.table.c or reference.to not in theirs.table.c:
-        yield f"'{name}' refers by {reference.on} to {theirs.name}.{reference.to}: one of the columns is not there"
-    elif not _is_unique(theirs.table, reference.to):
-        yield f"'{name}' refers to {theirs.name}.{reference.to}, which is not unique"
-    elif reference.to not in ("id", theirs.key):
-        yield f"'{name}' refers to {theirs.name}.{reference.to}: refer to its id, or to a key that never changes"
-    elif theirs.key not in theirs.table.c:
-        yield f"'{name}' refers to {theirs.name}, whose key '{theirs.key}' is no column of its own"
-    elif reference.is_natural and theirs.key in frozenset(theirs.create.model_fields) - theirs.immutable:
-        yield f"'{name}' holds the key of {theirs.name}, which may change: refer to its id"
+    target = reference.resource
+    if reference.on not in resource.table.c or reference.to not in target.table.c:
+        columns = f"{target.name}.{reference.to} from column {reference.on}"
+        yield f"'{name}' references {columns}: one of these columns does not exist"
+    elif not _is_unique(target.table, reference.to):
+        yield f"'{name}' references {target.name}.{reference.to}, which is not unique"
+    elif reference.to not in ("id", target.key):
+        yield f"'{name}' references {target.name}.{reference.to}: reference its id, or a key that never changes"
+    elif target.key not in target.table.c:
+        yield f"'{name}' references {target.name}, whose key '{target.key}' is not a column of its table"
+    elif reference.is_natural and target.key in frozenset(target.create.model_fields) - target.immutable:
+        yield f"'{name}' stores the key of {target.name}, which can change: reference its id instead"
     elif reference.is_natural and reference.on != name:
-        yield f"'{name}' shows what the column {reference.on} holds: give both one name"
+        yield f"'{name}' shows the column {reference.on} as it is: give the field and the column the same name"
 
 
 def _list_faults(resource: Resource, name: str) -> Iterator[str]:
-    rows = resource.lists[name]
+    rows = resource.child_lists[name]
     if rows.on not in rows.table.c or rows.position not in rows.table.c:
         yield f"the rows of '{name}' need the columns {rows.on} and {rows.position}"
         return
     if (rows.on, rows.position) not in _index_beginnings(rows.table, 2):
-        yield f"there is no index of {rows.on}, {rows.position}, by which the rows of '{name}' are read"
-    if resource.marks[name].nullable:
+        yield f"there is no index of {rows.on}, {rows.position}, which is needed to read the rows of '{name}'"
+    if resource.annotations[name].nullable:
         yield f"'{name}' may be null: a record without rows has an empty list"
-    if f"{name}_count" in resource.read.model_fields and f"{name}_count" not in resource.counts:
+    if f"{name}_count" in resource.read.model_fields and f"{name}_count" not in resource.child_counts:
         yield f"'{name}_count' looks like a count of '{name}': mark it with CountOf"
     for item, info in rows.item.model_fields.items():
-        marks = read_marks(info)
+        annotations = field_annotations(info)
         if item not in rows.table.c:
             yield f"the rows of '{name}' have no column for '{item}'"
         if item in (rows.on, rows.position):
-            yield f"'{name}.{item}' is written by the product: it follows from the record and the order"
-        if marks.kind in (None, OBJECT, LIST) or marks.reference is not None:
-            yield f"'{name}.{item}' is no plain value: a row of a list has no object, list or reference"
+            yield f"'{name}.{item}' is written by the product, from the record and the order of the rows: remove it"
+        if annotations.kind in (None, OBJECT, LIST) or annotations.reference is not None:
+            yield f"'{name}.{item}' is an object, a list or a reference: child rows can only have scalar values"
 
 
 def _name_faults(resource: Resource) -> Iterator[str]:
-    """What the declaration names must be in its vocabulary."""
+    """Yield a fault for each name in the declaration that is not a suitable field."""
     for name in resource.searched:
-        known = resource.fields.get(name)
-        if known is None or not _is_searchable(resource, known):
-            yield f"'{name}' cannot be searched: only texts of the record itself, of its lists, and names that it gives"
+        field = resource.fields.get(name)
+        if field is None or not _is_searchable(resource, field):
+            yield f"'{name}' cannot be searched: only its own texts, those of child rows, and keys of references can"
     wanted = {resource.key, *([resource.author] if resource.author else [])}
     if missing := wanted - set(resource.own_fields):
         yield f"there is no field {', '.join(sorted(missing))}"
     if resource.sort.removeprefix("-") not in resource.sortable:
         yield f"a list cannot be sorted by '{resource.sort}'"
     for name in resource.facet_words:
-        known = resource.own_fields.get(name)
-        if known is None or known.nullable or known.kind.name not in COUNTED_KINDS:
-            yield f"the search index has no word for '{name}': only for texts of the record itself that are never null"
+        field = resource.own_fields.get(name)
+        if field is None or field.nullable or field.kind.name not in COUNTED_KINDS:
+            yield f"the search index can have no facet word for '{name}': it is not an own text that is never null"
     if resource.summary is not None:
         yield from _summary_faults(resource, resource.summary)
 
 
 def _summary_faults(resource: Resource, summary: Summary) -> Iterator[str]:
     for name in summary.fields:
-        known = resource.shown_fields.get(name)
-        if known is None or known.kind.name not in COUNTED_KINDS:
-            yield f"'{name}' cannot be counted by: a record has it not exactly once, or it is no text"
+        field = resource.single_valued_fields.get(name)
+        if field is None or field.kind.name not in COUNTED_KINDS:
+            yield f"'{name}' cannot be a facet: a record can have several values of it, or it is not a text"
     if not _is_instant(resource, summary.at) or resource.own_fields[summary.at].nullable:
-        yield f"'{summary.at}' does not place a record in time: that is a time of its own that is never null"
+        yield f"'{summary.at}' cannot place a record in time: it is not an own time that is never null"
     if DEFAULT_METRIC not in summary.metrics:
-        yield f"there is no metric '{DEFAULT_METRIC}', which stats measure if they are not told what"
+        yield f"there is no metric '{DEFAULT_METRIC}', the default of stats"
     for metric in summary.metrics.values():
         yield from _metric_faults(resource, metric)
     for name in summary.counters.units if summary.counters else ():
-        known = resource.own_fields.get(name)
-        if known is None or known.kind.name not in COUNTED_KINDS:
-            yield f"counters are kept by fields of the record itself that are texts, not by '{name}'"
+        field = resource.own_fields.get(name)
+        if field is None or field.kind.name not in COUNTED_KINDS:
+            yield f"counters need own text fields of the resource; '{name}' is not one"
 
 
 def _metric_faults(resource: Resource, metric: Metric) -> Iterator[str]:
     assert resource.summary is not None
     if metric.name in (*UNITS, "total", *resource.summary.fields):
-        yield f"the metric '{metric.name}' has the name of what stats give beside it"
+        yield f"the metric '{metric.name}' has the name of another member of a stats group"
     if isinstance(metric, SumMetric):
         for name in metric.reads:
-            if name not in resource.shown_fields:
-                yield f"'{metric.name}' reads '{name}', which a record has not exactly once"
+            if name not in resource.single_valued_fields:
+                yield f"'{metric.name}' reads '{name}', of which a record can have several values"
         return
     for name in (metric.start, metric.end):
         if not _is_instant(resource, name):
-            yield f"'{metric.name}' lasts from or to '{name}', which is no time of the record itself"
+            yield f"'{metric.name}' lasts from or to '{name}', which is not an own time of the record"
     if metric.subject not in resource.table.c:
-        yield f"'{metric.name}' is measured for each '{metric.subject}', which is no column of the table"
+        yield f"'{metric.name}' is measured for each '{metric.subject}', which is not a column of the table"
 
 
 def _index_faults(resource: Resource) -> Iterator[str]:
     table = resource.table
     for name in resource.tiebreakers:
         if name not in table.c:
-            yield f"the tiebreaker '{name}' is no column of the table"
+            yield f"the tiebreaker '{name}' is not a column of the table"
             return
     if not _is_unique(table, resource.tiebreakers[-1]):
-        yield f"the last tiebreaker, '{resource.tiebreakers[-1]}', is not unique: an order would not be total"
+        yield f"the last tiebreaker, '{resource.tiebreakers[-1]}', is not unique, so the sort order would not be total"
     if resource.index_prefixes and () not in resource.index_prefixes:
-        yield "where there are index prefixes, one of them is empty: lists without filters are read by its index"
+        yield "the index prefixes must include the empty one: lists without filters are read through its index"
     indexed = {index.name: [column.name for column in index.columns] for index in table.indexes}
     for prefix in resource.index_prefixes:
         if indexed.get(resource.index_name(prefix)) != [*prefix, *resource.tiebreakers]:
@@ -173,13 +177,13 @@ def _index_faults(resource: Resource) -> Iterator[str]:
 
 
 def _is_instant(resource: Resource, name: str) -> bool:
-    known = resource.own_fields.get(name)
-    return known is not None and known.kind is TIME and not known.joins
+    field = resource.own_fields.get(name)
+    return field is not None and field.kind is TIME and not field.joins
 
 
-def _is_searchable(resource: Resource, known: Field) -> bool:
-    is_text = known.kind.name in ("text", "code", "choice")
-    return is_text and (known.name in resource.own_fields or (known.is_of_item and not known.joins))
+def _is_searchable(resource: Resource, field: Field) -> bool:
+    is_text = field.kind.name in ("text", "code", "choice")
+    return is_text and (field.name in resource.own_fields or (field.is_of_child_row and not field.joins))
 
 
 def _is_unique(table: Table, name: str) -> bool:
@@ -191,7 +195,7 @@ def _index_beginnings(table: Table, length: int) -> set[tuple[str, ...]]:
 
 
 def _keys(table: Table, *, unique: bool = False) -> Iterator[tuple[str, ...]]:
-    """The columns of each index of the table, those of its keys among them."""
+    """Yield the columns of each key and index of the table; only of the unique ones if `unique`."""
     for constraint in (*table.constraints, *table.indexes):
         is_key = isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint)
         if is_key or (isinstance(constraint, Index) and (constraint.unique or not unique)):

@@ -1,7 +1,7 @@
-"""An export, asked as a list is: all records that match, in order, as documents, as cells of a table, or counted.
+"""Export statements: all matching records in order, as JSON documents or as table cells, or only their count.
 
-Its statements are compiled for each export: that costs little beside its rows, and anyone may name attributes that
-nobody else does.
+Export statements are not cached. Compiling is cheap compared with reading the rows, and attribute columns differ from
+export to export.
 """
 
 import json
@@ -16,79 +16,85 @@ from machine_monitor.database.kinds import EXACT_TEXT, Kind
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.language.parser import ATTRIBUTE, ListQuery
-from machine_monitor.query.lists import LIMIT, matches, sort_keys
-from machine_monitor.query.sql.access_paths import access_paths, limit_of, use_index
-from machine_monitor.query.sql.documents import document, shown, shown_fields
+from machine_monitor.query.lists import LIMIT_PARAM, matching_rows, sort_keys
+from machine_monitor.query.sql.access_paths import access_paths, limit_if_chosen, use_index
+from machine_monitor.query.sql.documents import document, field_json, selected_fields
 from machine_monitor.query.sql.filters import compile_filters, where
 
-# The value of an attribute, as JSON.
-VALUE = Kind("value", EXACT_TEXT)
+# The kind of an attribute column: any JSON value, as text.
+ATTRIBUTE_VALUE = Kind("value", EXACT_TEXT)
 ATTRIBUTES = "attributes"
 
-# A statement, and the values that it binds.
-Bound = tuple[Statement, dict[str, Any]]
+# A compiled statement and its bind values.
+BoundStatement = tuple[Statement, dict[str, Any]]
 Cells = Sequence[str | None]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; a cell of it is null or the text of a value of this kind."""
+    """A column of an exported table. A cell is null or a value of this kind as text."""
 
     name: str
     kind: Kind
 
 
-def documents(engine: Engine, query: ListQuery) -> Bound:
-    """Every record as the items of a list have it: rows of (document,)."""
+def compile_documents(engine: Engine, query: ListQuery) -> BoundStatement:
+    """Compile a statement that yields each record as JSON, like the items of a list: rows of (document,)."""
     item = document(engine, query.resource, query.fields, query.expand)
     return _all_rows(engine, query, [item], query.fields, query.expand)
 
 
-def cells(engine: Engine, query: ListQuery, columns: Sequence[Column], expand: tuple[str, ...] = ()) -> Bound:
-    """Every record as a row of texts or nulls that `row_flattener` makes the cells of these columns of.
+def compile_cells(
+    engine: Engine, query: ListQuery, columns: Sequence[Column], expand: tuple[str, ...] = ()
+) -> BoundStatement:
+    """Compile a statement that yields each record as a row of texts and nulls.
 
-    Behind them stands, if `expand` names any, a document of the related records.
+    `row_flattener` turns the rows into cells. If `expand` is not empty, each row ends with a JSON document of the
+    related records.
     """
-    resource, fields = query.resource, _stored(columns)
-    made = [shown(engine, resource, resource.fields[name]) for name in fields]
+    resource, fields = query.resource, _stored_fields(columns)
+    expressions = [field_json(engine, resource, resource.fields[name]) for name in fields]
     if expand:
-        made.append(document(engine, resource, (), expand))
-    return _all_rows(engine, query, made, fields, expand)
+        expressions.append(document(engine, resource, (), expand))
+    return _all_rows(engine, query, expressions, fields, expand)
 
 
-def count(engine: Engine, query: ListQuery, limit: int) -> Bound:
-    """How many records match, counted up to `limit`."""
+def compile_count(engine: Engine, query: ListQuery, limit: int) -> BoundStatement:
+    """Compile a statement that counts the matching records, up to `limit`."""
     matching, values = compile_filters(engine, query.resource, query.conditions, query.terms)
-    rows = matches(engine, matching).limit(LIMIT).subquery()
+    rows = matching_rows(engine, matching).limit(LIMIT_PARAM).subquery()
     counted = select(func.count()).select_from(rows)
     return compile_statement(engine, counted, uses_fulltext=matching.search is not None), values | {"limit": limit}
 
 
 def has_dotted_fields(query: ListQuery) -> bool:
-    """Whether it shows what no record has as a field of its own."""
+    """Whether the query selects a related field or an attribute (a name with a dot)."""
     return any("." in name for name in query.fields)
 
 
 def columns(query: ListQuery, expand: tuple[str, ...] = ()) -> tuple[Column, ...]:
-    """The columns of a table: the fields that were asked for, then all fields of the records that `expand` names.
+    """Return the table's columns: the selected fields, then all fields of the records that `expand` names.
 
-    Raises the 422 of what `expand` may add to a document alone.
+    Raises `Invalid` if `expand` names a computed member, which has no columns.
     """
     resource = query.resource
     if computed := [name for name in expand if name in resource.computed]:
-        message = f"A table has no columns for '{computed[0]}': leave it out, or take .ndjson."
+        message = f"'{computed[0]}' cannot be exported as table columns: remove it from 'expand', or export as .ndjson."
         raise invalid([Fault(message, parameter="expand")])
-    related = [known.name for name in expand for known in resource.expansion(name)]
+    related = [field.name for name in expand for field in resource.expanded_fields(name)]
     names = dict.fromkeys([*query.fields, *related])
-    known = resource.shown_fields
-    return tuple(Column(name, known[name].kind if name in known else VALUE) for name in names)
+    fields = resource.single_valued_fields
+    return tuple(Column(name, fields[name].kind if name in fields else ATTRIBUTE_VALUE) for name in names)
 
 
 def row_flattener(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], Sequence[Cells]]:
-    """What makes rows of `cells` the cells of the columns: attributes are taken out of their object."""
-    stored = _stored(columns)
-    places = [None if column.kind is VALUE else stored.index(column.name) for column in columns]
-    if None not in places:
+    """Return a function that turns the rows of `compile_cells` into table cells.
+
+    It extracts the attributes from their JSON object.
+    """
+    stored = _stored_fields(columns)
+    positions = [None if column.kind is ATTRIBUTE_VALUE else stored.index(column.name) for column in columns]
+    if None not in positions:
         return lambda rows: rows
     source = stored.index(ATTRIBUTES)
     keys = [column.name.removeprefix(ATTRIBUTE) for column in columns]
@@ -96,8 +102,8 @@ def row_flattener(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], Sequ
     def row(stored: Cells) -> list[str | None]:
         attributes = json.loads(stored[source] or "{}")
         taken = [
-            _fragment(attributes.get(key)) if place is None else stored[place]
-            for place, key in zip(places, keys, strict=True)
+            _json_or_none(attributes.get(key)) if position is None else stored[position]
+            for position, key in zip(positions, keys, strict=True)
         ]
         return [*taken, *stored[width:]]
 
@@ -105,42 +111,42 @@ def row_flattener(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], Sequ
     return lambda rows: [row(stored) for stored in rows]
 
 
-def _stored(columns: Sequence[Column]) -> tuple[str, ...]:
-    """The fields that the columns are made of."""
-    return tuple(dict.fromkeys(ATTRIBUTES if column.kind is VALUE else column.name for column in columns))
+def _stored_fields(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Return the fields to read for these columns, each once."""
+    return tuple(dict.fromkeys(ATTRIBUTES if column.kind is ATTRIBUTE_VALUE else column.name for column in columns))
 
 
-def _fragment(value: Any) -> str | None:
+def _json_or_none(value: Any) -> str | None:
     return None if value is None else canonical_json(value)
 
 
 def _all_rows(
     engine: Engine, query: ListQuery, columns: list[ColumnElement], fields: tuple[str, ...], expand: tuple[str, ...]
-) -> Bound:
-    """All rows in order; of two ways to read them, one yields them."""
+) -> BoundStatement:
+    """Compile the select of all rows in order. With two access paths it is a UNION of which one branch yields rows."""
     resource = query.resource
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
-    order = [(resource.orderable[name], descending) for name, descending in query.order]
-    source = resource.source([*shown_fields(resource, fields, expand), *[known for known, _ in order]])
+    order = [(resource.sort_key_fields[name], descending) for name, descending in query.order]
+    source = resource.joined_table([*selected_fields(resource, fields, expand), *[field for field, _ in order]])
     named = [as_text(column).label(f"c{i}") for i, column in enumerate(columns)]
-    sorted_by = [known.column for known, _ in order if known.column is not None]
+    sorted_by = [field.column for field, _ in order if field.column is not None]
     keys = [column.label(f"k{i}") for i, column in enumerate(sorted_by)]
     paths, clauses, searching = (
         access_paths(engine, matching, query.order),
         where(engine, matching),
         bool(matching.search),
     )
-    parts = [
+    branches = [
         use_index(select(*named, *(keys if len(paths) > 1 else [])).select_from(source), resource.table, path)
         .where(*clauses)
         .order_by(*sort_keys(sorted_by, order))
         for path in paths
     ]
-    if len(parts) == 1:
-        return compile_statement(engine, parts[0], uses_fulltext=searching), values
+    if len(branches) == 1:
+        return compile_statement(engine, branches[0], uses_fulltext=searching), values
     every = literal_column("-1")
-    limited = [part.limit(limit_of(path, every)) for part, path in zip(parts, paths, strict=True)]
-    rows = union_all(*[select(part.subquery()) for part in limited]).subquery()
+    limited = [branch.limit(limit_if_chosen(path, every)) for branch, path in zip(branches, paths, strict=True)]
+    rows = union_all(*[select(branch.subquery()) for branch in limited]).subquery()
     merged = select(*[rows.c[column.name] for column in named])
     merged = merged.order_by(*sort_keys([rows.c[key.name] for key in keys], order))
     return compile_statement(engine, merged, uses_fulltext=searching), values

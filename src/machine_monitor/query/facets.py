@@ -1,4 +1,4 @@
-"""Facets: how often each value of a field occurs, in one statement for all fields that were asked for."""
+"""Facets: how often each value of a field occurs. One statement counts all requested fields."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -27,30 +27,30 @@ from machine_monitor.query.language.parser import Condition
 from machine_monitor.query.language.summaries import FacetsQuery
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.query.sql import counters
-from machine_monitor.query.sql.access_paths import access_paths, limit_of, use_index
-from machine_monitor.query.sql.filters import Matching, compile_filters, where
-from machine_monitor.query.sql.search import first_found, walks_index
+from machine_monitor.query.sql.access_paths import access_paths, limit_if_chosen, use_index
+from machine_monitor.query.sql.filters import FilterKey, compile_filters, where
+from machine_monitor.query.sql.search import first_search_hits, scans_search_index
 
-# Where there is a filter, so many of the newest records are counted.
-NEWEST = 10_000
-ENOUGH = literal_column(str(NEWEST + 1))
+# With a filter, facets count only this many of the newest matches.
+MAX_COUNTED = 10_000
+COUNT_LIMIT = literal_column(str(MAX_COUNTED + 1))
 
 
-class Group(NamedTuple):
-    """Fields that count the same records; `matching` is None for all records."""
+class FacetGroup(NamedTuple):
+    """Facets that share one set of records; `matching` is None if there is no filter."""
 
-    matching: Matching | None
+    matching: FilterKey | None
     fields: tuple[str, ...]
 
 
 async def fetch(database: Database, query: FacetsQuery) -> bytes:
-    """How often the most frequent values of each field occur, as the JSON text that goes out."""
+    """Return the response body: for each field its most frequent values with their counts."""
     statement, values = compile_facets(database.engine, query)
-    return _document(query, await database.fetch(statement, values))
+    return _to_json(query, await database.fetch(statement, values))
 
 
 def compile_facets(engine: Engine, query: FacetsQuery) -> tuple[Statement, dict[str, Any]]:
-    """The statement of facets, and the values that it binds."""
+    """Compile a facets query; return the statement and its bind values."""
     values: dict[str, Any] = {"limit": query.limit}
     groups = []
     for number, (conditions, fields) in enumerate(_groups(query).items()):
@@ -59,13 +59,13 @@ def compile_facets(engine: Engine, query: FacetsQuery) -> tuple[Statement, dict[
             matching, bound = compile_filters(engine, query.resource, conditions, query.terms, f"g{number}_")
             values |= bound
             if matching.search is not None:
-                values[matching.search.reach] = NEWEST + 1
-        groups.append(Group(matching, tuple(fields)))
+                values[matching.search.max_hits] = MAX_COUNTED + 1
+        groups.append(FacetGroup(matching, tuple(fields)))
     return facets_statement(engine, query.resource, tuple(groups)), values
 
 
 def _groups(query: FacetsQuery) -> dict[tuple[Condition, ...], list[str]]:
-    """The fields by the conditions that hold for them: a facet ignores the filters of its own field."""
+    """Group the facets by the conditions that apply to them: a facet ignores the filters on its own field."""
     groups: dict[tuple[Condition, ...], list[str]] = {}
     for name in query.by:
         conditions = tuple(condition for condition in query.conditions if condition.field.name != name)
@@ -74,79 +74,87 @@ def _groups(query: FacetsQuery) -> dict[tuple[Condition, ...], list[str]]:
 
 
 @lru_cache(maxsize=512)
-def facets_statement(engine: Engine, resource: Resource, groups: tuple[Group, ...]) -> Statement:
-    """Rows of (field, value as text, count, whether only the newest were counted) for the most frequent values."""
-    parts: list[Select] = []
+def facets_statement(engine: Engine, resource: Resource, groups: tuple[FacetGroup, ...]) -> Statement:
+    """Compile: rows of (field, value as text, count, is capped) for the most frequent values of each field."""
+    branches: list[Select] = []
     for i, group in enumerate(groups):
         fields = [resource.fields[name] for name in group.fields]
         if group.matching is None:
-            tallies = [_tally_of_all(engine, resource, known) for known in fields]
+            counts = [_count_values_of_all(engine, resource, field) for field in fields]
             capped: ColumnElement = false()
         else:
-            newest = _newest(engine, group.matching, fields, i)
+            newest = _newest_matches(engine, group.matching, fields, i)
             assert resource.summary is not None
-            oldest = select(newest.c.id).order_by(newest.c[resource.summary.at].desc(), newest.c.id.desc())
-            beyond = oldest.limit(literal_column("1")).offset(literal_column(str(NEWEST))).scalar_subquery()
-            tallies = [_tally(resource, known, newest, beyond) for known in fields]
-            capped = beyond.is_not(None)
-        parts += [_most_frequent(known, tally, capped) for known, tally in zip(fields, tallies, strict=True)]
+            newest_first = select(newest.c.id).order_by(newest.c[resource.summary.at].desc(), newest.c.id.desc())
+            first_uncounted_id = (
+                newest_first.limit(literal_column("1")).offset(literal_column(str(MAX_COUNTED))).scalar_subquery()
+            )
+            counts = [_count_values(resource, field, newest, first_uncounted_id) for field in fields]
+            capped = first_uncounted_id.is_not(None)
+        branches += [_most_frequent(field, count, capped) for field, count in zip(fields, counts, strict=True)]
     searching = any(group.matching is not None and group.matching.search is not None for group in groups)
-    return compile_statement(engine, union_all(*[select(part.subquery()) for part in parts]), uses_fulltext=searching)
+    return compile_statement(
+        engine, union_all(*[select(branch.subquery()) for branch in branches]), uses_fulltext=searching
+    )
 
 
-def _newest(engine: Engine, matching: Matching, fields: list[Field], number: int) -> CTE:
-    """The newest records that match, and one more if there are more."""
+def _newest_matches(engine: Engine, matching: FilterKey, fields: list[Field], number: int) -> CTE:
+    """Return a CTE with the newest MAX_COUNTED + 1 matches; the extra row tells that the counts are capped."""
     resource = matching.resource
     assert resource.summary is not None
     table, at = resource.table, resource.fields[resource.summary.at].column
     assert at is not None
-    columns = {column.name: column for known in fields for column in [resource.own_column(known)]}
+    columns = {column.name: column for field in fields for column in [resource.own_column(field)]}
     columns = {"id": table.c.id, **columns, at.name: at}
     newest = select(*columns.values()).order_by(at.desc(), table.c.id.desc())
     order = tuple((name, True) for name in resource.tiebreakers)
-    if matching.search is not None and walks_index(engine, resource, matching.search, order):
-        hits = first_found(resource, matching.search, where(engine, matching, words=False), descending=True)
-        parts = [newest.where(table.c.id.in_(hits)).limit(ENOUGH)]
+    if matching.search is not None and scans_search_index(engine, resource, matching.search, order):
+        hits = first_search_hits(
+            resource, matching.search, where(engine, matching, include_search=False), descending=True
+        )
+        branches = [newest.where(table.c.id.in_(hits)).limit(COUNT_LIMIT)]
     else:
         rows = newest.where(*where(engine, matching))
         paths = access_paths(engine, matching, order)
-        parts = [use_index(rows, table, path).limit(limit_of(path, ENOUGH)) for path in paths]
-    found = parts[0] if len(parts) == 1 else union_all(*[select(part.subquery()) for part in parts])
-    return found.cte(f"newest{number}")
+        branches = [use_index(rows, table, path).limit(limit_if_chosen(path, COUNT_LIMIT)) for path in paths]
+    matches = branches[0] if len(branches) == 1 else union_all(*[select(branch.subquery()) for branch in branches])
+    return matches.cte(f"newest{number}")
 
 
-def _tally(resource: Resource, known: Field, newest: CTE, beyond: ColumnElement) -> Select:
+def _count_values(resource: Resource, field: Field, newest: CTE, first_uncounted_id: ColumnElement) -> Select:
     source: FromClause = newest
-    column: ColumnElement = newest.c[resource.own_column(known).name]
-    for i, join in enumerate(known.joins):
+    column: ColumnElement = newest.c[resource.own_column(field).name]
+    for i, join in enumerate(field.joins):
         condition = join.condition if i else column == join.target.c[join.reference.to]
         source = source.join(join.target, condition, isouter=join.is_outer)
-    return _counted(known.column if known.joins else column, source).where(newest.c.id.is_distinct_from(beyond))
+    return _grouped_count(field.column if field.joins else column, source).where(
+        newest.c.id.is_distinct_from(first_uncounted_id)
+    )
 
 
-def _tally_of_all(engine: Engine, resource: Resource, known: Field) -> Select:
-    """How often each value occurs among all records: from the counters, else from the records."""
-    field = counters.counted_field(resource, known)
-    if field is None:
-        return _counted(known.column, resource.source([known])).where(*where(engine, Matching(resource)))
+def _count_values_of_all(engine: Engine, resource: Resource, field: Field) -> Select:
+    """Select each value's count over all records: from the counters if there are any, else by counting records."""
+    counter_field = counters.counter_field_of(resource, field)
+    if counter_field is None:
+        return _grouped_count(field.column, resource.joined_table([field])).where(*where(engine, FilterKey(resource)))
     table = counters.counters_of(resource).table
-    rows = [*counters.rows_of(resource, field, counters.ALL_TIME), table.c.count > literal_column("0")]
-    column = counters.column(resource, known)
-    if not known.joins:
+    rows = [*counters.row_clauses(resource, counter_field, counters.ALL_TIME), table.c.count > literal_column("0")]
+    column = counters.column(resource, field)
+    if not field.joins:
         return select(column.label("value"), table.c.count.label("count")).where(*rows)
-    source = counters.joined(resource, [known])
-    return _counted(column, source, func.sum(table.c.count)).where(*rows)
+    source = counters.join_related(resource, [field])
+    return _grouped_count(column, source, func.sum(table.c.count)).where(*rows)
 
 
-def _counted(column: ColumnElement | None, source: FromClause, total: ColumnElement | None = None) -> Select:
+def _grouped_count(column: ColumnElement | None, source: FromClause, total: ColumnElement | None = None) -> Select:
     assert column is not None
     counted = func.count() if total is None else total
     return select(column.label("value"), counted.label("count")).select_from(source).group_by(column)
 
 
-def _most_frequent(known: Field, tally: Select, capped: ColumnElement) -> Select:
-    found = tally.subquery()
-    name = literal_column(f"'{known.name}'")
+def _most_frequent(field: Field, counts: Select, capped: ColumnElement) -> Select:
+    found = counts.subquery()
+    name = literal_column(f"'{field.name}'")
     return (
         select(name.label("field"), cast(found.c.value, Text).label("value"), found.c.count, capped.label("capped"))
         .order_by(found.c.count.desc(), found.c.value.is_(None), found.c.value)
@@ -154,23 +162,23 @@ def _most_frequent(known: Field, tally: Select, capped: ColumnElement) -> Select
     )
 
 
-def _document(query: FacetsQuery, rows: Sequence[tuple]) -> bytes:
-    found: dict[str, list[tuple]] = {name: [] for name in query.by}
-    capped = {name for name, _, _, more in rows if more}
+def _to_json(query: FacetsQuery, rows: Sequence[tuple]) -> bytes:
+    values: dict[str, list[tuple]] = {name: [] for name in query.by}
+    capped = {name for name, _, _, is_capped in rows if is_capped}
     for name, value, count, _ in rows:
-        found[name].append((value, int(count)))
+        values[name].append((value, int(count)))
     document = {
-        "facets": {name: _ordered(found[name], query.resource.fields[name].kind) for name in query.by},
+        "facets": {name: _sorted_values(values[name], query.resource.fields[name].kind) for name in query.by},
         "capped": [name for name in query.by if name in capped],
     }
     return canonical_json(document).encode()
 
 
-def _ordered(found: Iterable[tuple[str | None, int]], kind: Kind) -> list[dict[str, Any]]:
-    # Ranks are texts of one digit each, which sort as the ranks do.
+def _sorted_values(found: Iterable[tuple[str | None, int]], kind: Kind) -> list[dict[str, Any]]:
+    # A rank's value is a text of one digit, so text order is the order of the ranks.
     ordered = sorted(found, key=lambda row: (-row[1], row[0] is None, row[0]))
-    return [{"value": _name(value, kind), "count": count} for value, count in ordered]
+    return [{"value": _rank_name(value, kind), "count": count} for value, count in ordered]
 
 
-def _name(value: str | None, kind: Kind) -> str | None:
+def _rank_name(value: str | None, kind: Kind) -> str | None:
     return kind.choices[int(value)] if kind.name == "rank" and value is not None else value

@@ -1,4 +1,7 @@
-"""A list: one statement for a page, built and compiled once for each shape, one hop to the database, finished bytes."""
+"""Lists: keyset-paginated pages. Each page is one SQL statement that returns finished JSON.
+
+Statements are compiled once for each `StatementKey` and cached; later requests only bind values.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,19 +29,19 @@ from machine_monitor.query.language import cursors
 from machine_monitor.query.language.cursors import Cursor
 from machine_monitor.query.language.parser import ListQuery, Order
 from machine_monitor.query.schema import Field, Resource
-from machine_monitor.query.sql.access_paths import AccessPath, access_paths, limit_of, unordered_path, use_index
-from machine_monitor.query.sql.documents import document, shown_fields
-from machine_monitor.query.sql.filters import Matching, compile_filters, scope_name, where
-from machine_monitor.query.sql.keysets import Direction, Keyset, compile_keyset, ranges
-from machine_monitor.query.sql.search import first_found, found, seek_from, walks_index
+from machine_monitor.query.sql.access_paths import AccessPath, access_paths, limit_if_chosen, unordered_path, use_index
+from machine_monitor.query.sql.documents import document, selected_fields
+from machine_monitor.query.sql.filters import FilterKey, compile_filters, scope_param, where
+from machine_monitor.query.sql.keysets import Keyset, SortKeys, compile_keyset, ranges
+from machine_monitor.query.sql.search import first_search_hits, scans_search_index, search_hits, seek_from
 
 COUNT_CAP = 10_000
-LIMIT = bindparam("limit", type_=INTEGER.column_type)
+LIMIT_PARAM = bindparam("limit", type_=INTEGER.column_type)
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, as the JSON text that goes out, and what its headers say."""
+    """One page of a list: the response body, and the cursors and total for its headers."""
 
     body: bytes
     next: str | None
@@ -46,10 +49,13 @@ class Page:
     total: int | None
 
 
-class Shape(NamedTuple):
-    """All that a list's statement depends on; `limit` is a part of its text where the engine plans by it."""
+class StatementKey(NamedTuple):
+    """The cache key of a list statement: everything its SQL text depends on.
 
-    matching: Matching
+    `limit` is part of it only on engines whose planner needs a literal limit.
+    """
+
+    matching: FilterKey
     order: Order
     fields: tuple[str, ...]
     expand: tuple[str, ...]
@@ -65,35 +71,35 @@ class Shape(NamedTuple):
 
     @property
     def backward(self) -> bool:
-        """Whether the page is read against the list's order."""
+        """Whether the page is read in reverse, towards the start of the list."""
         return self.keyset is not None and self.keyset.backward
 
 
 async def fetch(database: Database, query: ListQuery, scope: Mapping[str, Any] | None = None) -> Page:
-    """The page that a query asks for; `scope` has the values of the resource's scope columns."""
+    """Return the requested page. `scope` has the values of the resource's scope columns (a history: its record)."""
     statement, values = compile_list(database.engine, query)
     if scope:
-        values |= {scope_name(name): value for name, value in scope.items()}
+        values |= {scope_param(name): value for name, value in scope.items()}
     return _page(database.engine, query, await database.fetch(statement, values))
 
 
 def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str, Any]]:
-    """The statement of a list, and the values that it binds."""
+    """Compile a list query; return the statement and its bind values."""
     resource, cursor = query.resource, query.cursor
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
-    # One row more than the page tells whether there is another page.
+    # Read one extra row: it tells whether there is another page.
     values["limit"], values["offset"] = query.limit + 1, query.offset
     keyset = None
     if cursor is not None:
-        keyset, marks = compile_keyset(engine, resource, query.order, cursor)
-        values |= marks
+        keyset, keyset_values = compile_keyset(engine, resource, query.order, cursor)
+        values |= keyset_values
     if matching.search is not None:
-        values[matching.search.reach] = query.limit + 1 + (query.offset or 0)
-        if cursor is not None and walks_index(engine, resource, matching.search, query.order):
-            instant, identity = cursor.values
+        values[matching.search.max_hits] = query.limit + 1 + (query.offset or 0)
+        if cursor is not None and scans_search_index(engine, resource, matching.search, query.order):
+            instant, row_id = cursor.values
             descending = query.order[0][1] != cursor.backward
-            seek_from(values, matching.search, (instant, identity), descending=descending)
-    shape = Shape(
+            seek_from(values, matching.search, (instant, row_id), descending=descending)
+    key = StatementKey(
         matching,
         query.order,
         query.fields,
@@ -101,114 +107,120 @@ def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str,
         keyset,
         query.count,
         offset=query.offset is not None,
-        # A plan for any number of rows costs PostgreSQL so much that it makes a new one each time.
+        # PostgreSQL's generic plan for an unknown limit is so expensive that it would replan for every execution.
         limit=query.limit + 1 if engine.literal_limit else None,
     )
-    return list_statement(engine, shape), values
+    return list_statement(engine, key), values
 
 
 @lru_cache(maxsize=1024)
-def list_statement(engine: Engine, shape: Shape) -> Statement:
-    """One page: rows of (document, total, value of each field of the order); without rows one of nulls if counted."""
-    searching = shape.matching.search is not None
-    order = [(shape.resource.orderable[name], descending != shape.backward) for name, descending in shape.order]
-    pages = _pages(engine, shape, order)
-    if len(pages) == 1 and shape.count == "none":
+def list_statement(engine: Engine, key: StatementKey) -> Statement:
+    """Compile one page: rows of (document, total, sort key values).
+
+    A counted page without records is one row whose document is null.
+    """
+    searching = key.matching.search is not None
+    order = [(key.resource.sort_key_fields[name], descending != key.backward) for name, descending in key.order]
+    pages = _pages(engine, key, order)
+    if len(pages) == 1 and key.count == "none":
         return compile_statement(engine, pages[0], uses_fulltext=searching)
     rows = (pages[0] if len(pages) == 1 else union_all(*[select(page.subquery()) for page in pages])).subquery("page")
     columns = [rows.c[f"k{i}"] for i in range(len(order))]
-    if shape.count == "none":
+    if key.count == "none":
         merged = select(rows)
     else:
-        total = _total(engine, shape)
+        total = _total(engine, key)
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
-    merged = merged.order_by(*sort_keys(columns, order, backward=shape.backward)).limit(_limit(shape))
+    merged = merged.order_by(*sort_keys(columns, order, backward=key.backward)).limit(_limit(key))
     return compile_statement(engine, merged, uses_fulltext=searching)
 
 
-def _pages(engine: Engine, shape: Shape, order: Direction) -> list[Select]:
-    """The page by each way to read it, of which one yields rows."""
-    matching, resource = shape.matching, shape.resource
-    after = ranges(resource, shape.keyset, order)
-    if matching.search is not None and walks_index(engine, resource, matching.search, shape.order):
-        conditions = [*where(engine, matching, words=False), *after]
-        hits = first_found(resource, matching.search, conditions, descending=order[0][1])
-        page = _sorted(_item(engine, shape, order), shape, order)
-        return [_rows(page, shape, _limit(shape)).where(resource.table.c.id.in_(hits))]
+def _pages(engine: Engine, key: StatementKey, order: SortKeys) -> list[Select]:
+    """Return one select per access path; only one of them yields rows when the statement runs."""
+    matching, resource = key.matching, key.resource
+    after = ranges(resource, key.keyset, order)
+    if matching.search is not None and scans_search_index(engine, resource, matching.search, key.order):
+        conditions = [*where(engine, matching, include_search=False), *after]
+        hits = first_search_hits(resource, matching.search, conditions, descending=order[0][1])
+        page = _sorted(_item(engine, key, order), key, order)
+        return [_limited(page, key, _limit(key)).where(resource.table.c.id.in_(hits))]
     conditions = where(engine, matching)
-    parts = [[*conditions, part] for part in after]
-    return [_page_by(engine, shape, order, path, parts) for path in access_paths(engine, matching, shape.order)]
+    key_ranges = [[*conditions, key_range] for key_range in after]
+    return [_page_through(engine, key, order, path, key_ranges) for path in access_paths(engine, matching, key.order)]
 
 
-def _page_by(
-    engine: Engine, shape: Shape, order: Direction, path: AccessPath, parts: list[list[ColumnElement]]
+def _page_through(
+    engine: Engine, key: StatementKey, order: SortKeys, path: AccessPath, key_ranges: list[list[ColumnElement]]
 ) -> Select:
-    """The page by one way; of several ranges, each takes only the rows that those before it leave room for."""
-    table, page, room = shape.resource.table, _item(engine, shape, order), _limit(shape)
-    if not path.sorts and len(parts) == 1:
-        found = _sorted(use_index(page, table, path).where(*parts[0]), shape, order)
-        return _rows(found, shape, limit_of(path, room))
+    """Select the page through one access path.
+
+    With several key ranges, each range is limited to the rows still missing.
+    """
+    table, page, remaining = key.resource.table, _item(engine, key, order), _limit(key)
+    if not path.sorts and len(key_ranges) == 1:
+        page = _sorted(use_index(page, table, path).where(*key_ranges[0]), key, order)
+        return _limited(page, key, limit_if_chosen(path, remaining))
     chosen = []
-    for conditions in parts:
-        rows = select(table.c.id).select_from(shape.resource.source([known for known, _ in order]))
-        rows = _sorted(use_index(rows, table, path).where(*conditions), shape, order)
-        ids = _rows(rows, shape, limit_of(path, room)).cte()
+    for conditions in key_ranges:
+        rows = select(table.c.id).select_from(key.resource.joined_table([field for field, _ in order]))
+        rows = _sorted(use_index(rows, table, path).where(*conditions), key, order)
+        ids = _limited(rows, key, limit_if_chosen(path, remaining)).cte()
         chosen.append(select(ids))
-        room -= select(func.count()).select_from(ids).scalar_subquery()
-    return _sorted(page, shape, order).where(table.c.id.in_(union_all(*chosen)))
+        remaining -= select(func.count()).select_from(ids).scalar_subquery()
+    return _sorted(page, key, order).where(table.c.id.in_(union_all(*chosen)))
 
 
-def _item(engine: Engine, shape: Shape, order: Direction) -> Select:
-    resource = shape.resource
-    shown = shown_fields(resource, shape.fields, shape.expand)
-    item = engine.driver_json(document(engine, resource, shape.fields, shape.expand)).label("item")
-    keys = [known.column.label(f"k{i}") for i, (known, _) in enumerate(order) if known.column is not None]
-    source = resource.source([*shown, *[known for known, _ in order]])
+def _item(engine: Engine, key: StatementKey, order: SortKeys) -> Select:
+    resource = key.resource
+    fields = selected_fields(resource, key.fields, key.expand)
+    item = engine.driver_json(document(engine, resource, key.fields, key.expand)).label("item")
+    keys = [field.column.label(f"k{i}") for i, (field, _) in enumerate(order) if field.column is not None]
+    source = resource.joined_table([*fields, *[field for field, _ in order]])
     return select(item, null().label("total"), *keys).select_from(source)
 
 
-def _rows(query: Select, shape: Shape, rows: ColumnElement) -> Select:
-    """So many rows of all that a query gives."""
+def _limited(query: Select, key: StatementKey, rows: ColumnElement) -> Select:
+    """Add LIMIT, and OFFSET if the request has one."""
     page = query.limit(rows)
-    return page.offset(bindparam("offset", type_=INTEGER.column_type)) if shape.offset else page
+    return page.offset(bindparam("offset", type_=INTEGER.column_type)) if key.offset else page
 
 
-def _limit(shape: Shape) -> ColumnElement:
-    return LIMIT if shape.limit is None else literal_column(str(shape.limit))
+def _limit(key: StatementKey) -> ColumnElement:
+    return LIMIT_PARAM if key.limit is None else literal_column(str(key.limit))
 
 
-def _sorted(query: Select, shape: Shape, order: Direction) -> Select:
-    columns = [known.column for known, _ in order if known.column is not None]
-    return query.order_by(*sort_keys(columns, order, backward=shape.backward))
+def _sorted(query: Select, key: StatementKey, order: SortKeys) -> Select:
+    columns = [field.column for field, _ in order if field.column is not None]
+    return query.order_by(*sort_keys(columns, order, backward=key.backward))
 
 
-def sort_keys(columns: Sequence[ColumnElement], order: Direction, *, backward: bool = False) -> list[ColumnElement]:
-    """What a statement sorts by: nulls come last in either direction, and so first on the way back."""
+def sort_keys(columns: Sequence[ColumnElement], order: SortKeys, *, backward: bool = False) -> list[ColumnElement]:
+    """Return the ORDER BY terms. Nulls sort last in both directions, and therefore first when reading backward."""
     return [
-        _sort_key(column, known, descending=descending, backward=backward)
-        for column, (known, descending) in zip(columns, order, strict=True)
+        _sort_key(column, field, descending=descending, backward=backward)
+        for column, (field, descending) in zip(columns, order, strict=True)
     ]
 
 
-def _sort_key(column: ColumnElement, known: Field, *, descending: bool, backward: bool) -> ColumnElement:
+def _sort_key(column: ColumnElement, field: Field, *, descending: bool, backward: bool) -> ColumnElement:
     directed = column.desc() if descending else column.asc()
-    if not known.nullable:
+    if not field.nullable:
         return directed
     return directed.nulls_first() if backward else directed.nulls_last()
 
 
-def matches(engine: Engine, matching: Matching) -> Select:
-    """A row for each record that matches, in no order: to be counted."""
+def matching_rows(engine: Engine, matching: FilterKey) -> Select:
+    """Select one row per matching record, unordered, for counting."""
     resource = matching.resource
     if engine.search_follows_time and matching.search is not None:
-        return found(resource, matching.search, where(engine, matching, words=False))
+        return search_hits(resource, matching.search, where(engine, matching, include_search=False))
     rows = select(literal_column("1")).select_from(resource.table).where(*where(engine, matching))
     return use_index(rows, resource.table, unordered_path(engine, matching))
 
 
-def _total(engine: Engine, shape: Shape) -> FromClause:
-    rows = matches(engine, shape.matching)
-    if shape.count == "capped":
+def _total(engine: Engine, key: StatementKey) -> FromClause:
+    rows = matching_rows(engine, key.matching)
+    if key.count == "capped":
         rows = rows.limit(literal_column(str(COUNT_CAP + 1)))
     return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")
 
@@ -216,35 +228,39 @@ def _total(engine: Engine, shape: Shape) -> FromClause:
 def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
     total = rows[0][1] if rows and query.count != "none" else None
     rows = [row for row in rows if row[0] is not None]
-    more = len(rows) > query.limit
+    has_extra_row = len(rows) > query.limit
     rows = rows[: query.limit]
     backward = query.cursor is not None and query.cursor.backward
     if backward:
         rows.reverse()
-    before = more if backward else query.cursor is not None or bool(query.offset)
-    preceding = _cursor(engine, query, rows[:1], backward=True) if before else None
-    following = _cursor(engine, query, rows[-1:], backward=False) if backward or more else None
+    has_previous = has_extra_row if backward else query.cursor is not None or bool(query.offset)
+    previous_cursor = _cursor(engine, query, rows[:1], backward=True) if has_previous else None
+    next_cursor = _cursor(engine, query, rows[-1:], backward=False) if backward or has_extra_row else None
     capped = query.count == "capped" and total is not None and total > COUNT_CAP
     total = COUNT_CAP if capped else total
     rest = (
-        f'],"next":{_text(following)},"previous":{_text(preceding)},'
+        f'],"next":{_json_string(next_cursor)},"previous":{_json_string(previous_cursor)},'
         f'"total":{"null" if total is None else total},"total_capped":{"true" if capped else "false"}}}'
     )
     body = b'{"items":[' + engine.join_json([row[0] for row in rows]) + rest.encode()
-    return Page(body, following, preceding, total)
+    return Page(body, next_cursor, previous_cursor, total)
 
 
 def _cursor(engine: Engine, query: ListQuery, end: list[Any], *, backward: bool) -> str | None:
-    """The cursor of the page beyond one end of this page, which is its first row, its last, or none."""
+    """Return the cursor of the neighbouring page, made from the row at that end of this page.
+
+    `end` is empty if the page has no rows.
+    """
     if end:
-        kinds = [query.resource.orderable[name].kind for name, _ in query.order]
-        marks = tuple(engine.from_db(value, kind) for kind, value in zip(kinds, end[0][2:], strict=True))
-        return cursors.encode(Cursor(query.fingerprint, marks, backward, now=query.relative_to))
+        kinds = [query.resource.sort_key_fields[name].kind for name, _ in query.order]
+        values = tuple(engine.from_db(value, kind) for kind, value in zip(kinds, end[0][2:], strict=True))
+        return cursors.encode(Cursor(query.fingerprint, values, backward, now=query.relative_to))
     if query.cursor is None:
         return None
-    # All that was there has gone since: the way back includes the record that this page came from.
+    # The page is empty because its records were deleted since. The opposite cursor must include the record that it
+    # started from.
     return cursors.encode(replace(query.cursor, backward=backward, inclusive=not query.cursor.inclusive))
 
 
-def _text(cursor: str | None) -> str:
+def _json_string(cursor: str | None) -> str:
     return "null" if cursor is None else f'"{cursor}"'

@@ -1,4 +1,4 @@
-"""Metrics: what stats measure. A resource offers those that its `Summary` names; one row here is one metric."""
+"""The kinds of metric that stats can compute. A resource declares its metrics in its `Summary`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,36 +12,41 @@ ZERO, ONE = literal_column("0", INTEGER.column_type), literal_column("1", INTEGE
 
 @dataclass(frozen=True, eq=False)
 class SumMetric:
-    """A sum over records: each adds the integer `weight`, an expression of the columns of the fields in `reads`."""
+    """A sum over records. Each record adds `weight(*columns)`, an integer SQL expression.
+
+    The columns are those of the fields named in `reads`.
+    """
 
     name: str
-    sentence: str
+    description: str
     reads: tuple[str, ...]
     weight: Callable[..., ColumnElement]
 
 
 @dataclass(frozen=True, eq=False)
-class SpanMetric:
-    """The seconds covered by the spans between the fields `start` and `end`, where null means that a span goes on.
+class IntervalMetric:
+    """The seconds covered by the intervals from the field `start` to the field `end`.
 
-    Spans of one `subject` (a column) count once where they overlap.
+    A null end means that the interval is still open. Overlapping intervals of one `subject` (a column, such as the
+    machine) count once within a group.
     """
 
     name: str
-    sentence: str
+    description: str
     start: str
     end: str
     subject: str
 
 
-Metric = SumMetric | SpanMetric
+Metric = SumMetric | IntervalMetric
 
 
 @dataclass(frozen=True, eq=False)
 class Counters:
-    """Counts of a resource's records that each write maintains: of all, for each value of the fields in `units`.
+    """Counters of a resource: for each value of the fields in `units`, how many records have it.
 
-    They are kept for all time and for the units of the calendar named there, in the zone that `derived` stores.
+    Each write updates them. There is one counter for all time and one for each period of the calendar units that
+    `units` names; days begin in the zone that `derived` stores.
     """
 
     table: Table
@@ -51,7 +56,7 @@ class Counters:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """How a resource's records are counted: by which `fields`, `at` which instant, in which `metrics`."""
+    """What facets and stats of a resource offer: the `fields` to group by, the time field `at`, and the `metrics`."""
 
     fields: tuple[str, ...]
     at: str
@@ -60,5 +65,5 @@ class Summary:
 
 
 def one_if(condition: ColumnElement) -> ColumnElement:
-    """1 where the condition holds, else 0."""
+    """Return an SQL expression: 1 where the condition holds, else 0."""
     return case((condition, ONE), else_=ZERO)

@@ -19,18 +19,20 @@ ZONES += ("Africa/Casablanca", "Africa/Monrovia", "America/Havana", "America/Sao
 
 def changes(zone: ZoneInfo) -> list[datetime]:
     """Return instants around each change of the UTC offset, and the limits of the time range."""
-    around = [start + step for start, _ in calendar._offsets(zone)[1:] for step in (-SECOND, timedelta(), SECOND)]
-    around += [start + timedelta(hours=hours) for start, _ in calendar._offsets(zone)[1:] for hours in (-3, -1, 1, 3)]
+    around = [start + step for start, _ in calendar._transitions(zone)[1:] for step in (-SECOND, timedelta(), SECOND)]
+    around += [
+        start + timedelta(hours=hours) for start, _ in calendar._transitions(zone)[1:] for hours in (-3, -1, 1, 3)
+    ]
     return sorted({EARLIEST, *around, LATEST - SECOND})
 
 
 @pytest.mark.parametrize("name", ZONES)
 def test_a_day_ends_where_the_next_one_begins(name):
     zone = ZoneInfo(name)
-    days = [calendar.day(instant, zone) for instant in changes(zone)]
+    days = [calendar.local_date(instant, zone) for instant in changes(zone)]
     assert days == sorted(days)
     for instant, day in zip(changes(zone), days, strict=True):
-        begin, end = calendar.beginning(day, zone), calendar.beginning(day + timedelta(days=1), zone)
+        begin, end = calendar.start_of_day(day, zone), calendar.start_of_day(day + timedelta(days=1), zone)
         assert begin <= calendar.microseconds(instant) < end
 
 
@@ -38,14 +40,14 @@ def test_a_day_ends_where_the_next_one_begins(name):
 def test_a_day_matches_the_local_clock(name):
     zone = ZoneInfo(name)
     for instant in changes(zone):
-        assert calendar.day(instant, zone) == instant.astimezone(zone).date()
+        assert calendar.local_date(instant, zone) == instant.astimezone(zone).date()
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("name", ZONES)
 async def test_both_engines_compute_the_same_days_and_weeks(database, name):
     zone, engine = ZoneInfo(name), database.engine
-    day = calendar.day_column(engine, bindparam("at", type_=TIME.column_type), zone)
+    day = calendar.local_date_column(engine, bindparam("at", type_=TIME.column_type), zone)
     statement = compile_statement(engine, select(*[unit.column(engine, day) for unit in UNITS.values()]))
     moments = [*changes(zone)[::7], *[datetime(year, 12, 26, tzinfo=UTC) for year in range(1970, 2101)]]
     moments += [moment + timedelta(days=7, microseconds=999_999) for moment in moments[-131:]]
@@ -53,7 +55,7 @@ async def test_both_engines_compute_the_same_days_and_weeks(database, name):
     def compare(tx):
         for instant in moments:
             at = engine.to_db(instants.format_instant(instant), TIME)
-            found = calendar.day(instant, zone)
+            found = calendar.local_date(instant, zone)
             assert tuple(tx.execute(statement, {"at": at})[0]) == tuple(unit.name(found) for unit in UNITS.values())
 
     database.snapshot(compare)
@@ -63,7 +65,7 @@ async def test_both_engines_compute_the_same_days_and_weeks(database, name):
 def test_a_bucket_is_followed_by_the_next(unit):
     first = unit.first_day(unit.name(date(1969, 12, 31)))
     while first.year < 2102:
-        following = unit.following(first)
+        following = unit.next_start(first)
         names = {unit.name(first + timedelta(days=day)) for day in range((following - first).days)}
         assert names == {unit.name(first)}
         assert unit.first_day(unit.name(first)) == first

@@ -23,7 +23,7 @@ from machine_monitor.query.language.summaries import (
     MAX_VALUES,
     summary_fields,
 )
-from machine_monitor.query.language.times import MOMENT_PATTERN
+from machine_monitor.query.language.times import TIME_FILTER_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, MAX_CHANGES
@@ -84,7 +84,7 @@ def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
 def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of stats."""
     names, metrics = (*summary_fields(resource), *UNITS), resource.summary.metrics if resource.summary else {}
-    sentences = ", ".join(f"`{metric.name}` ({metric.sentence})" for metric in metrics.values())
+    sentences = ", ".join(f"`{metric.name}` ({metric.description})" for metric in metrics.values())
     sentence = f"Up to {MAX_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
     return [
         _parameter("group_by", sentence, _names(names, at_most=MAX_FIELDS + 1)),
@@ -100,7 +100,7 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of an export: those of a list without paging, and with more fields to choose."""
-    fields = _names(resource.shown_fields, ATTRIBUTE_PATTERN)
+    fields = _names(resource.single_valued_fields, ATTRIBUTE_PATTERN)
     described = (
         "Only these fields, in this order, separated by commas; also fields of related records, "
         "such as `machine.sector`, and `attributes.<key>`."
@@ -140,7 +140,7 @@ def vocabulary_table(resource: Resource) -> str:
     for known, operator in resource.filters.values():
         operators.setdefault(known, []).extend([f"`{operator.name}`"] if operator.name else [])
     rows = [f"| `{known.parameter}` | {_kind(known)} | {' '.join(given)} |" for known, given in operators.items()]
-    sentences = [f"- `{operator.name}`: {operator.sentence}" for operator in OPERATORS.values() if operator.name]
+    sentences = [f"- `{operator.name}`: {operator.description}" for operator in OPERATORS.values() if operator.name]
     return "\n".join(
         [
             "\n\n**Filters.** `field=value` is equality; repeat it to match any of several values.",
@@ -201,9 +201,11 @@ def _is_declared(known: Field, operator: Operator) -> bool:
 
 
 def _filter(name: str, known: Field, operator: Operator) -> dict[str, Any]:
-    sentence = f"{known.description} {operator.sentence[0].upper()}{operator.sentence[1:]}."
+    sentence = f"{known.description} {operator.description[0].upper()}{operator.description[1:]}."
     if operator.name:
-        return _parameter(name, sentence, BOOLEAN if operator.takes == "boolean" else _value_schema(known, operator))
+        return _parameter(
+            name, sentence, BOOLEAN if operator.value_type == "boolean" else _value_schema(known, operator)
+        )
     # A repeated parameter matches any of its values.
     return {
         **_parameter(name, sentence, {"type": "array", "items": _value_schema(known, operator)}),
@@ -213,14 +215,14 @@ def _filter(name: str, known: Field, operator: Operator) -> dict[str, Any]:
 
 
 def _value_schema(known: Field, operator: Operator) -> dict[str, Any]:
-    if operator.takes == "folded":
+    if operator.value_type == "folded":
         return TEXT
     if known.kind.choices:
         return {"type": "string", "enum": list(known.kind.choices)}
     return {
         "integer": {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
         "boolean": BOOLEAN,
-        "time": {"type": "string", "pattern": MOMENT_PATTERN},
+        "time": {"type": "string", "pattern": TIME_FILTER_PATTERN},
         "uuid": {"type": "string", "format": "uuid"},
     }.get(known.kind.name, TEXT)
 

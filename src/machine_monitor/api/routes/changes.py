@@ -11,7 +11,7 @@ from machine_monitor.api.openapi.documents import feed_operation, stream_operati
 from machine_monitor.api.route import create_router
 from machine_monitor.api.streaming import TimedStreamingResponse
 from machine_monitor.models import CHANGES
-from machine_monitor.query.language.parser import read_pairs
+from machine_monitor.query.language.parser import parse_query_string
 from machine_monitor.services.access.permissions import READ
 from machine_monitor.services.audit import change_feed
 from machine_monitor.services.audit.change_feed import ChangesQuery
@@ -21,12 +21,14 @@ router = create_router("changes")
 
 def changes_of(request: Request) -> ChangesQuery:
     """Return the query of a request for changes."""
-    return change_feed.read_changes(read_pairs(request.scope["query_string"]))
+    return change_feed.read_changes(parse_query_string(request.scope["query_string"]))
 
 
 def events_of(request: Request) -> ChangesQuery:
     """Return the query of a request for the event stream."""
-    return change_feed.read_events(read_pairs(request.scope["query_string"]), request.headers.get("last-event-id"))
+    return change_feed.read_events(
+        parse_query_string(request.scope["query_string"]), request.headers.get("last-event-id")
+    )
 
 
 @router.get("/changes", dependencies=[needs(READ)], **feed_operation(CHANGES))

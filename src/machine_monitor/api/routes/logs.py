@@ -38,7 +38,7 @@ from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import facets as log_facets
 from machine_monitor.query import lists
 from machine_monitor.query import stats as log_stats
-from machine_monitor.query.language.parser import ListQuery, read_list, read_pairs
+from machine_monitor.query.language.parser import ListQuery, parse_list_query, parse_query_string
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
@@ -49,19 +49,19 @@ router = create_router("logs")
 
 def logs_query_of(request: Request) -> ListQuery:
     """Return the list query of logs, or of deleted logs with `deleted=true`."""
-    pairs, path = read_pairs(request.scope["query_string"]), request.scope["path"]
+    pairs, path = parse_query_string(request.scope["query_string"]), request.scope["path"]
     time_context = time_context_of(request)
     deleted = [value for name, value in pairs if name == "deleted"]
     if not deleted:
-        return read_list(LOGS, pairs, time_context, fingerprint_scope=path)
+        return parse_list_query(LOGS, pairs, time_context, fingerprint_scope=path)
     if deleted not in (["true"], ["false"]):
         message = "'deleted' must be given once, as true or false."
         raise invalid([Fault(message, parameter="deleted", allowed=("true", "false"))])
     pairs = [pair for pair in pairs if pair[0] != "deleted"]
     if deleted == ["false"]:
-        return read_list(LOGS, pairs, time_context, fingerprint_scope=path)
+        return parse_list_query(LOGS, pairs, time_context, fingerprint_scope=path)
     SEE_DELETED.check(caller_of(request))
-    return read_list(DELETED_LOGS, pairs, time_context, fingerprint_scope=f"{path} deleted")
+    return parse_list_query(DELETED_LOGS, pairs, time_context, fingerprint_scope=f"{path} deleted")
 
 
 @router.get("/logs", dependencies=[needs(READ)], **list_operation(LOGS))

@@ -1,1 +1,1 @@
-"""What a query string means: its grammar, its values, its search terms, its cursors."""
+"""The query language: parses query strings into frozen query objects."""

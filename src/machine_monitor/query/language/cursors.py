@@ -1,4 +1,4 @@
-"""Cursors: a place in an order, sealed so that any alteration shows."""
+"""Cursors: opaque positions in a sorted list, with a checksum that detects damaged or edited cursors."""
 
 import base64
 import binascii
@@ -10,19 +10,20 @@ from typing import Any
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.errors import BadCursor
 
-# Not a secret: the seal tells a damaged cursor from a whole one. A new layout takes a new name.
-_SEAL = b"machine-monitor cursor 1"
-_SEAL_BYTES = 8
-# Half of what a URL may have; the filters need the rest.
+# A fixed key, not a secret: the checksum detects damage, it does not authenticate. Change it with the layout.
+_CHECKSUM_KEY = b"machine-monitor cursor 1"
+_CHECKSUM_BYTES = 8
+# Half of the maximum URL length; the filters need the rest.
 MAX_LENGTH = 4 * 1024
-ABBREVIATED = 200
+TRUNCATED_LENGTH = 200
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The record that a page begins after (or at, if `inclusive`), by its values in the list's order.
+    """A keyset position: a page starts after this record (or at it, if `inclusive`).
 
-    `fingerprint` identifies the filters and the sort; `now` is the instant of the first page if a filter is relative.
+    `values` are the record's sort key values. `fingerprint` identifies the query. `now` is the time of the first page
+    if a filter is relative: later pages resolve the filter at the same time.
     """
 
     fingerprint: str
@@ -33,30 +34,30 @@ class Cursor:
 
 
 def query_fingerprint(*parts: Any) -> str:
-    """A short fingerprint of what a cursor belongs to."""
+    """Hash the filters, search and sort of a query: a cursor is only valid for the query it came from."""
     return hashlib.blake2b(canonical_json(parts).encode(), digest_size=8).hexdigest()
 
 
 def encode(cursor: Cursor) -> str:
-    """The cursor as opaque URL-safe text; of long texts, only the beginning if all of them would not fit a URL."""
+    """Encode as opaque URL-safe text. If it would be too long for a URL, long texts are truncated (see keysets.py)."""
     text = _encode(cursor)
     if len(text) > MAX_LENGTH:
-        text = _encode(replace(cursor, values=tuple(map(_abbreviated, cursor.values))))
+        text = _encode(replace(cursor, values=tuple(map(_truncated, cursor.values))))
     return text
 
 
 def decode(text: str) -> Cursor:
-    """The cursor of a text that `encode` wrote; raises `BadCursor` for any other."""
+    """Decode a text that `encode` wrote; raises `BadCursor` for any other."""
     try:
-        sealed = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        decoded = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except (UnicodeEncodeError, binascii.Error, ValueError):
         raise BadCursor from None
-    seal, payload = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
-    if seal != _seal(payload):
+    checksum, payload = decoded[:_CHECKSUM_BYTES], decoded[_CHECKSUM_BYTES:]
+    if checksum != _checksum(payload):
         raise BadCursor
     fingerprint, flags, now, *values = json.loads(payload)
     cursor = Cursor(fingerprint, tuple(values), bool(flags & 1), bool(flags & 2), now)
-    # Base64 has several spellings that decode alike, and the decoder passes over foreign signs.
+    # Base64 is not unique: different texts decode to the same bytes, and the decoder ignores invalid characters.
     if _encode(cursor) != text:
         raise BadCursor
     return cursor
@@ -65,13 +66,13 @@ def decode(text: str) -> Cursor:
 def _encode(cursor: Cursor) -> str:
     flags = cursor.backward + 2 * cursor.inclusive
     payload = canonical_json([cursor.fingerprint, flags, cursor.now, *cursor.values]).encode()
-    return base64.urlsafe_b64encode(_seal(payload) + payload).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_checksum(payload) + payload).rstrip(b"=").decode()
 
 
-def _abbreviated(value: Any) -> Any:
-    """A long text as a list of its beginning alone, which no other value is."""
-    return [value[:ABBREVIATED]] if isinstance(value, str) and len(value) > ABBREVIATED else value
+def _truncated(value: Any) -> Any:
+    """Truncate a long text. A one-element list marks it as truncated; no sort key value is a list."""
+    return [value[:TRUNCATED_LENGTH]] if isinstance(value, str) and len(value) > TRUNCATED_LENGTH else value
 
 
-def _seal(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, digest_size=_SEAL_BYTES, key=_SEAL).digest()
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, digest_size=_CHECKSUM_BYTES, key=_CHECKSUM_KEY).digest()

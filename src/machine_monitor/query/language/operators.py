@@ -1,4 +1,4 @@
-"""The operators of a filter, one row each: which kinds take it, how it compares, and the sentence that documents it."""
+"""The filter operators: which kinds of field each applies to, how it compares, and its description in the API docs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, not_, or_
 
 from machine_monitor.database.kinds import Kind
 
-# An object is filtered by its attributes, one by one.
+# Filters on an object compare one of its attributes.
 ORDERED = frozenset({"text", "code", "choice", "integer", "time", "rank", "object"})
 TEXTUAL = frozenset({"text", "code", "choice", "object"})
 ANY = ORDERED | {"boolean", "uuid"}
@@ -16,14 +16,14 @@ MAX_VALUES = 200
 
 
 @dataclass(frozen=True)
-class Between:
-    """A whole day as an operand: from `start`, up to but not including `end`."""
+class DayRangeBinds:
+    """The bind parameters of a day operand: half-open, [start, end)."""
 
     start: BindParameter
     end: BindParameter
 
 
-Operand = BindParameter | Between
+Operand = BindParameter | DayRangeBinds
 Build = Callable[[ColumnElement, Sequence[Operand]], ColumnElement]
 
 
@@ -31,36 +31,41 @@ Build = Callable[[ColumnElement, Sequence[Operand]], ColumnElement]
 class Operator:
     """One operator of the grammar, `field__name=value`.
 
-    `takes` says how the value is read: as the field's kind, as a comma-separated list, as text to fold, or as a bool.
-    `pattern` is the LIKE pattern around a folded text. An operator that is the `complement` of another keeps records
-    where the field is null, or, of a list, where no row has the value. `is_any_of` tells equality with any value.
+    `value_type` says how the parameter's text is parsed: as the field's kind, as a comma-separated list, as text to
+    fold, or as a boolean. `pattern` is the LIKE pattern around a folded text. `complement` is the operator that this
+    one negates: it also matches records where the field is null, or where no child row has the value. `is_any_of` marks
+    equality with one of several values.
     """
 
     name: str
-    sentence: str
+    description: str
     kinds: frozenset[str]
     build: Build
-    takes: Literal["value", "values", "folded", "boolean"] = "value"
+    value_type: Literal["value", "values", "folded", "boolean"] = "value"
     pattern: str = "{}"
     complement: "Operator | None" = None
     is_any_of: bool = False
 
     @property
     def keeps_null(self) -> bool:
-        """Whether a record without a value passes the filter."""
+        """Whether a record without a value matches the filter."""
         return self.complement is not None
 
-    def fits(self, kind: Kind, *, folded: bool) -> bool:
-        """Whether a field of this kind, with or without a folded text, takes the operator."""
-        return kind.name in self.kinds and (folded or self.takes != "folded")
+    def applies_to(self, kind: Kind, *, folded: bool) -> bool:
+        """Whether the operator applies to fields of this kind; `folded` tells whether the field has a folded text."""
+        return kind.name in self.kinds and (folded or self.value_type != "folded")
 
 
 def _equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
-    instants = [operand for operand in operands if isinstance(operand, BindParameter)]
-    days = [and_(column >= operand.start, column < operand.end) for operand in operands if isinstance(operand, Between)]
+    singles = [operand for operand in operands if isinstance(operand, BindParameter)]
+    days = [
+        and_(column >= operand.start, column < operand.end)
+        for operand in operands
+        if isinstance(operand, DayRangeBinds)
+    ]
     if not days:
-        return column == instants[0] if len(instants) == 1 else column.in_(instants)
-    return or_(*days, *([column.in_(instants)] if instants else []))
+        return column == singles[0] if len(singles) == 1 else column.in_(singles)
+    return or_(*days, *([column.in_(singles)] if singles else []))
 
 
 def _not_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
@@ -69,22 +74,22 @@ def _not_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElem
 
 def _less(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column < (operand.start if isinstance(operand, Between) else operand)
+    return column < (operand.start if isinstance(operand, DayRangeBinds) else operand)
 
 
 def _less_or_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column < operand.end if isinstance(operand, Between) else column <= operand
+    return column < operand.end if isinstance(operand, DayRangeBinds) else column <= operand
 
 
 def _greater(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column >= operand.end if isinstance(operand, Between) else column > operand
+    return column >= operand.end if isinstance(operand, DayRangeBinds) else column > operand
 
 
 def _greater_or_equal(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
     (operand,) = operands
-    return column >= (operand.start if isinstance(operand, Between) else operand)
+    return column >= (operand.start if isinstance(operand, DayRangeBinds) else operand)
 
 
 def _like(column: ColumnElement, operands: Sequence[Operand]) -> ColumnElement:
@@ -103,9 +108,9 @@ def _is_not_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnE
 EQUAL = Operator("", "equals; given again: any of them", ANY, _equal, is_any_of=True)
 IN = Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values", is_any_of=True)
 CONTAINS = Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}%")
-NULL_SENTENCE = "`true`: has no value; `false`: has one"
-IS_NOT_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_not_null, "boolean")
-IS_NULL = Operator("isnull", NULL_SENTENCE, ANY, _is_null, "boolean", complement=IS_NOT_NULL)
+NULL_DESCRIPTION = "`true`: has no value; `false`: has one"
+IS_NOT_NULL = Operator("isnull", NULL_DESCRIPTION, ANY, _is_not_null, "boolean")
+IS_NULL = Operator("isnull", NULL_DESCRIPTION, ANY, _is_null, "boolean", complement=IS_NOT_NULL)
 
 # A folded text is compared by LIKE; its own `%`, `_` and `\` are escaped before it is put into the pattern.
 OPERATORS = {

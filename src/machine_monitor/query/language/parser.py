@@ -1,4 +1,7 @@
-"""The grammar of a query string: `field__op=value`, `q`, `sort`, paging. Each fault is reported, nothing is ignored."""
+"""Parse query strings: filters (`field__op=value`), `q`, `sort` and paging.
+
+All faults are reported together; unknown parameters are errors.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -28,28 +31,28 @@ DIALECTS = ("rfc4180", "excel")
 SELECTION = frozenset({"fields", "expand"})
 PAGING = frozenset({"limit", "offset", "cursor", "count"})
 PARAMETERS = SELECTION | PAGING | {"q", "sort"}
-# An export shows single attributes too, each as a field of its own.
+# In an export, `fields` can also name single attributes, such as attributes.temp.
 ATTRIBUTE = "attributes."
 ATTRIBUTE_PATTERN = r"attributes[.](?![^.,]*__)[^.,]{1,64}"
 
-# How the texts of single parameters are read.
-LIMIT, OFFSET = values.bounded(1, MAX_LIMIT), values.bounded(0, MAX_OFFSET)
-COUNT, DIALECT = values.one_of(COUNTS), values.one_of(DIALECTS)
+# Parsers of the reserved parameters.
+parse_limit, parse_offset = values.integer_between(1, MAX_LIMIT), values.integer_between(0, MAX_OFFSET)
+parse_count, parse_dialect = values.one_of(COUNTS), values.one_of(DIALECTS)
 
 _ATTRIBUTE = re.compile(ATTRIBUTE_PATTERN)
 T = TypeVar("T")
 
-Pairs = list[tuple[str, str]]
-Names = Callable[[str], tuple[str, ...]]
-# The fields that a list is ordered by, and whether each descends.
+QueryPairs = list[tuple[str, str]]
+NamesParser = Callable[[str], tuple[str, ...]]
+# The fields to sort by, and whether each is descending.
 Order = tuple[tuple[str, bool], ...]
-# None: `q` has text but no word in it, and therefore finds nothing.
+# None: `q` has text but no word in it, so no record matches.
 Terms = tuple[search_terms.Term, ...] | None
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One filter: a field (of an attribute, with its key), an operator, the values."""
+    """One filter: field, operator and values; `key` is the attribute's key if the field is an object."""
 
     field: Field
     operator: Operator
@@ -59,9 +62,9 @@ class Condition:
 
 @dataclass(frozen=True)
 class ListQuery:
-    """A list or an export as a request asks for it, checked.
+    """A validated list or export query.
 
-    A cursor of it carries its `fingerprint`, and `relative_to`, the instant of the first page, if a filter needs it.
+    Its cursors carry `fingerprint` and, if a filter is relative, `relative_to`: the time of the first page.
     """
 
     resource: Resource
@@ -79,8 +82,8 @@ class ListQuery:
     relative_to: str | None = None
 
 
-def read_pairs(query_string: bytes) -> Pairs:
-    """The names and values of a query string; raises `BadRequest` if they are not UTF-8."""
+def parse_query_string(query_string: bytes) -> QueryPairs:
+    """Split a query string into names and values; raises `BadRequest` if they are not UTF-8."""
     try:
         return parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
@@ -88,188 +91,195 @@ def read_pairs(query_string: bytes) -> Pairs:
         raise BadRequest(message) from None
 
 
-def read_list(resource: Resource, pairs: Pairs, clock: TimeContext, fingerprint_scope: str = "") -> ListQuery:
+def parse_list_query(
+    resource: Resource, pairs: QueryPairs, time_context: TimeContext, fingerprint_scope: str = ""
+) -> ListQuery:
     """Parse a list's query string; raises the 400 or 422 that names every fault of it.
 
-    `fingerprint_scope` tells apart lists of one resource, such as the histories of two records: their cursors don't fit
-    each other.
+    `fingerprint_scope` distinguishes lists of one resource, such as the histories of two records, so that their cursors
+    are not interchangeable.
     """
-    return _list_query(QueryParser(resource, pairs, list_parameters(resource)), clock, fingerprint_scope)
+    return _list_query(QueryParser(resource, pairs, list_parameters(resource)), time_context, fingerprint_scope)
 
 
-def read_export(resource: Resource, pairs: Pairs, clock: TimeContext, *, dialects: bool) -> ListQuery:
-    """Parse an export's query string: a list without pages, whose fields may be related ones and attributes."""
+def parse_export_query(
+    resource: Resource, pairs: QueryPairs, time_context: TimeContext, *, dialects: bool
+) -> ListQuery:
+    """Parse the query string of an export: a list without paging, whose fields can be related ones and attributes."""
     parameters = (list_parameters(resource) - PAGING) | ({"dialect"} if dialects else set())
-    read_fields = _names(tuple(resource.shown_fields), _is_attribute)
-    return _list_query(QueryParser(resource, pairs, parameters, read_fields), clock, "")
+    parse_fields = _names_parser(tuple(resource.single_valued_fields), _is_attribute)
+    return _list_query(QueryParser(resource, pairs, parameters, parse_fields), time_context, "")
 
 
-def read_selection(resource: Resource, pairs: Pairs) -> Selection:
-    """Parse `fields` and `expand` of a single record; raises the 422 that names every fault."""
+def parse_selection(resource: Resource, pairs: QueryPairs) -> Selection:
+    """Parse `fields` and `expand` for a single record; raises a 422 that names every fault."""
     parser = QueryParser(resource, pairs, SELECTION)
-    parser.refuse_filters()
+    parser.reject_filters()
     selection = parser.selection()
     parser.raise_faults()
     return selection
 
 
-def refuse_all(pairs: Pairs) -> list[Fault]:
-    """The faults of a query string where there is none."""
+def unexpected_parameters(pairs: QueryPairs) -> list[Fault]:
+    """Return a fault for each parameter, for endpoints that take none."""
     names = dict.fromkeys(name for name, _ in pairs)
     return [Fault(f"There is no parameter '{name}' here.", "unknown", parameter=name) for name in names]
 
 
 class QueryParser:
-    """Takes the parameters of a query string one by one and collects the faults, which `raise_faults` raises at once.
+    """Parses a query string and collects its faults; `raise_faults` raises them together.
 
-    `parameters` are those with a meaning of their own; every other one is a filter.
+    `parameters` are the reserved names; every other parameter is a filter.
     """
 
     def __init__(
-        self, resource: Resource, pairs: Pairs, parameters: frozenset[str], read_fields: Names | None = None
+        self, resource: Resource, pairs: QueryPairs, parameters: frozenset[str], parse_fields: NamesParser | None = None
     ) -> None:
         self.resource = resource
         self.parameters = parameters
-        self._read_fields = read_fields
+        self._parse_fields = parse_fields
         self._faults: list[Fault] = []
-        self.single: dict[str, str] = {}
+        self.reserved: dict[str, str] = {}
         self.filters: dict[str, list[str]] = {}
         for name, value in pairs:
             if "\0" in value and name != "cursor":
-                self.fault(name, "A value has no NUL.")
+                self.add_fault(name, f"'{name}' contains a NUL character, which is not allowed.")
             elif name not in parameters:
                 self.filters.setdefault(name, []).append(value)
-            elif name in self.single:
-                self.fault(name, f"'{name}' is given twice.")
+            elif name in self.reserved:
+                self.add_fault(name, f"'{name}' may be given only once.")
             else:
-                self.single[name] = value
+                self.reserved[name] = value
 
-    def take(self, name: str, read: Callable[[str], T], default: T) -> T:
-        """The value of a single parameter, or the default where it is absent or at fault."""
-        text = self.single.get(name)
+    def parse_reserved(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """Parse a reserved parameter; return the default if it is absent or invalid."""
+        text = self.reserved.get(name)
         if text is None:
             return default
         try:
-            return read(text)
+            return parse(text)
         except BadValue as error:
-            self.fault(name, f"'{name}': {error}", error.allowed)
+            self.add_fault(name, f"'{name}': {error}", error.allowed)
             return default
 
-    def conditions(self, clock: TimeContext) -> tuple[Condition, ...]:
-        """The filters."""
+    def conditions(self, time_context: TimeContext) -> tuple[Condition, ...]:
+        """Parse the filters."""
         conditions: list[Condition] = []
         for name, texts in self.filters.items():
             found = self.resource.find_filter(name)
             if found is None:
                 self._unknown(name, self._allowed(name), _key_rule(self.resource, name))
                 continue
-            known, operator, key = found
+            field, operator, key = found
             try:
-                conditions += _conditions(known, operator, texts, clock, key)
+                conditions += _conditions(field, operator, texts, time_context, key)
             except BadValue as error:
-                self.fault(name, f"'{name}': {error}", error.allowed)
+                self.add_fault(name, f"'{name}': {error}", error.allowed)
         return tuple(conditions)
 
     def terms(self) -> Terms:
-        """The search terms of `q`."""
-        return self.take("q", _terms, ())
+        """Parse the search terms of `q`."""
+        return self.parse_reserved("q", _parse_terms, ())
 
     def order(self) -> Order:
-        """The order of `sort`, made total by the tiebreakers."""
-        if "sort" not in self.single:
+        """Parse `sort`, and append the tiebreakers."""
+        if "sort" not in self.reserved:
             return _default_order(self.resource)
-        return total_order(self.resource, self.take("sort", self._sort, _default_order(self.resource)))
+        return total_order(self.resource, self.parse_reserved("sort", self._parse_sort, _default_order(self.resource)))
 
     def selection(self) -> Selection:
-        """`fields` and `expand`; all own fields if none is named."""
-        if not self.single.keys() & SELECTION:
+        """Parse `fields` and `expand`; without `fields`, all own fields are selected."""
+        if not self.reserved.keys() & SELECTION:
             return _whole_record(self.resource)
-        fields = self.take("fields", self._read_fields or _names(tuple(self.resource.own_fields)), ())
-        expand = self.take("expand", _names(self.resource.expandable), ())
+        fields = self.parse_reserved("fields", self._parse_fields or _names_parser(tuple(self.resource.own_fields)), ())
+        expand = self.parse_reserved("expand", _names_parser(self.resource.expandable), ())
         return Selection(fields or tuple(self.resource.own_fields), expand)
 
     def fingerprint(self, scope: str) -> str:
-        """What the cursors of a list belong to: its filters in any order, its search, its sort."""
+        """Hash the query (filters in any order, search, sort), so that a cursor of another query is rejected."""
         filters = sorted((name, value) for name, given in self.filters.items() for value in given)
-        sort = self.single.get("sort", self.resource.sort)
-        search = self.single.get("q", "")
+        sort = self.reserved.get("sort", self.resource.sort)
+        search = self.reserved.get("q", "")
         return cursors.query_fingerprint(self.resource.name, self.resource.tiebreakers, scope, filters, search, sort)
 
     def cursor(self, fingerprint: str) -> Cursor | None:
-        """The place in the list where the page begins; raises `BadCursor` or `CursorMismatch`."""
-        if "cursor" not in self.single:
+        """Decode the cursor; raises `BadCursor`, or `CursorMismatch` if it is of another query."""
+        if "cursor" not in self.reserved:
             return None
-        cursor = cursors.decode(self.single["cursor"])
+        cursor = cursors.decode(self.reserved["cursor"])
         if cursor.fingerprint != fingerprint:
             raise CursorMismatch
         return cursor
 
     def is_relative(self) -> bool:
-        """Whether a filter means another instant tomorrow."""
+        """Whether a filter is relative to the current time (`today`, `-7d`)."""
         return any(
             self.resource.filters[name][0].kind is TIME and any(map(values.is_relative, given))
             for name, given in self.filters.items()
             if name in self.resource.filters
         )
 
-    def refuse_filters(self) -> None:
-        """Report every filter: there are only single parameters here."""
+    def reject_filters(self) -> None:
+        """Add a fault for each filter, for endpoints without filters."""
         for name in self.filters:
             self._unknown(name, tuple(sorted(self.parameters)))
 
-    def fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
-        """Report a fault of a parameter."""
+    def add_fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
+        """Add a fault of a parameter."""
         self._faults.append(Fault(message, parameter=name, allowed=tuple(allowed)))
 
     def raise_faults(self) -> None:
-        """Raise the 422 of all faults that were reported, if any was."""
+        """Raise a 422 with all faults, if there are any."""
         if self._faults:
             raise invalid(self._faults)
 
-    def _sort(self, text: str) -> Order:
-        """The fields that `text` names, in their order."""
+    def _parse_sort(self, text: str) -> Order:
+        """Parse the fields to sort by; `-` before a name means descending."""
         order: dict[str, bool] = {}
         for part in text.split(","):
             name = part.removeprefix("-")
             if name not in self.resource.sortable:
-                message = f"there is no field '{name}' to sort by.{did_you_mean(name, self.resource.sortable)}"
-                raise BadValue(message, self.resource.sortable)
+                message = f"cannot sort by '{name}': no such field, or it has several values."
+                raise BadValue(message + did_you_mean(name, self.resource.sortable), self.resource.sortable)
             if name in order:
-                message = f"'{name}' is given twice."
+                message = f"'{name}' may be given only once."
                 raise BadValue(message)
             order[name] = part.startswith("-")
         return tuple(order.items())
 
     def _unknown(self, name: str, allowed: tuple[str, ...], rule: str = "") -> None:
-        # To find a similar name takes long, and the list of all is long: only the first faults get them.
+        # Searching for a similar name is slow and the list of names is long: only the first faults get suggestions.
         allowed = allowed if len(self._faults) < MAX_SUGGESTIONS else ()
         message = f"There is no parameter '{name}'.{did_you_mean(name, allowed)}{rule}"
         self._faults.append(Fault(message, "unknown", parameter=name, allowed=allowed))
 
     def _allowed(self, name: str) -> tuple[str, ...]:
-        """What could have been meant: the filters of the same field, or attribute, or all fields."""
+        """Return the names to suggest for an unknown parameter.
+
+        These are the filters of the same field or attribute, else all fields.
+        """
         filters, field_name = self.resource.filters, name.partition("__")[0]
-        any_key, key = attributes.split(field_name)
-        own_key = key if any_key in filters and attributes.is_key(key) else attributes.ANY_KEY
+        any_key, key = attributes.split_parameter(field_name)
+        own_key = key if any_key in filters and attributes.is_valid_key(key) else attributes.ANY_KEY
         same = tuple(
             other.replace(attributes.ANY_KEY, own_key)
-            for other, (known, _) in filters.items()
-            if known.name == field_name or known.parameter == any_key
+            for other, (field, _) in filters.items()
+            if field.name == field_name or field.parameter == any_key
         )
-        fields = [known.parameter for known, operator in filters.values() if operator is EQUAL]
+        fields = [field.parameter for field, operator in filters.values() if operator is EQUAL]
         return same or (*sorted(self.parameters), *fields)
 
 
 def list_parameters(resource: Resource) -> frozenset[str]:
-    """What a list takes beside filters."""
+    """Return the reserved parameters of a list."""
     return PARAMETERS if resource.searched else PARAMETERS - {"q"}
 
 
 def total_order(resource: Resource, order: Order) -> Order:
-    """The order with the tiebreakers that make it total, in the direction of its last field."""
+    """Append the tiebreakers, in the direction of the last field, so that the order is total."""
     names = [name for name, _ in order]
     if resource.tiebreakers[-1] in names:
-        # What follows a unique field orders nothing.
+        # Fields after a unique one cannot change the order.
         return order[: names.index(resource.tiebreakers[-1]) + 1]
     last = order[-1][1]
     return (*order, *((tie, last) for tie in resource.tiebreakers if tie not in names))
@@ -285,20 +295,25 @@ def _whole_record(resource: Resource) -> Selection:
     return Selection(tuple(resource.own_fields))
 
 
-def _list_query(parser: QueryParser, clock: TimeContext, scope: str) -> ListQuery:
+def _list_query(parser: QueryParser, time_context: TimeContext, scope: str) -> ListQuery:
     fingerprint = parser.fingerprint(scope)
     cursor = parser.cursor(fingerprint)
     if cursor is not None and cursor.now is not None:
-        clock = replace(clock, now=datetime.fromisoformat(cursor.now))
-    if cursor is not None and "offset" in parser.single:
-        parser.fault("offset", "'offset' does not go with 'cursor'.")
-    conditions, terms, order, selection = parser.conditions(clock), parser.terms(), parser.order(), parser.selection()
-    limit = parser.take("limit", LIMIT, DEFAULT_LIMIT)
-    offset = parser.take("offset", OFFSET, None)
-    count = parser.take("count", COUNT, "none")
-    dialect = parser.take("dialect", DIALECT, DIALECTS[0])
+        time_context = replace(time_context, now=datetime.fromisoformat(cursor.now))
+    if cursor is not None and "offset" in parser.reserved:
+        parser.add_fault("offset", "'offset' cannot be combined with 'cursor'.")
+    conditions, terms, order, selection = (
+        parser.conditions(time_context),
+        parser.terms(),
+        parser.order(),
+        parser.selection(),
+    )
+    limit = parser.parse_reserved("limit", parse_limit, DEFAULT_LIMIT)
+    offset = parser.parse_reserved("offset", parse_offset, None)
+    count = parser.parse_reserved("count", parse_count, "none")
+    dialect = parser.parse_reserved("dialect", parse_dialect, DIALECTS[0])
     parser.raise_faults()
-    relative_to = instants.format_instant(clock.now) if parser.is_relative() else None
+    relative_to = instants.format_instant(time_context.now) if parser.is_relative() else None
     return ListQuery(
         parser.resource,
         order,
@@ -316,25 +331,28 @@ def _list_query(parser: QueryParser, clock: TimeContext, scope: str) -> ListQuer
 
 
 def _conditions(
-    known: Field, operator: Operator, texts: Sequence[str], clock: TimeContext, key: str | None
+    field: Field, operator: Operator, texts: Sequence[str], time_context: TimeContext, key: str | None
 ) -> list[Condition]:
-    """`field=a&field=b` is one condition, any of them; of another operator each must hold."""
-    if operator.takes == "boolean":
-        operators = [IS_NULL if values.read_boolean(text) else IS_NOT_NULL for text in texts]
-        return [Condition(known, chosen, (), key) for chosen in operators]
-    read = [values.read(text, known.kind, operator, clock) for text in texts]
+    """Build the conditions of one parameter.
+
+    Repeated equality (`field=a&field=b`) means OR; any other repeated operator means AND.
+    """
+    if operator.value_type == "boolean":
+        operators = [IS_NULL if values.parse_boolean(text) else IS_NOT_NULL for text in texts]
+        return [Condition(field, chosen, (), key) for chosen in operators]
+    parsed = [values.parse_values(text, field.kind, operator, time_context) for text in texts]
     if operator is EQUAL:
-        return [Condition(known, operator, tuple(dict.fromkeys(value for group in read for value in group)), key)]
-    return [Condition(known, operator, group, key) for group in read]
+        return [Condition(field, operator, tuple(dict.fromkeys(value for group in parsed for value in group)), key)]
+    return [Condition(field, operator, group, key) for group in parsed]
 
 
 def _key_rule(resource: Resource, name: str) -> str:
-    """What a key must be, after a blank, if the name is meant for one."""
-    paths = [known.name for known in resource.fields.values() if known.kind is OBJECT]
+    """Return a space and the rule for attribute keys if the parameter looks like an attribute, else an empty text."""
+    paths = [field.name for field in resource.fields.values() if field.kind is OBJECT]
     return f" {attributes.KEY_RULE}" if any(name.startswith(f"{path}.") for path in paths) else ""
 
 
-def _terms(text: str) -> Terms:
+def _parse_terms(text: str) -> Terms:
     try:
         return search_terms.parse(text)
     except search_terms.TooManyWords as error:
@@ -345,13 +363,13 @@ def _is_attribute(name: str) -> bool:
     return _ATTRIBUTE.fullmatch(name) is not None
 
 
-def _names(allowed: tuple[str, ...], also: Callable[[str], bool] = lambda _: False) -> Names:
-    def read(text: str) -> tuple[str, ...]:
+def _names_parser(allowed: tuple[str, ...], also: Callable[[str], bool] = lambda _: False) -> NamesParser:
+    def parse(text: str) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(text.split(",")))
         for name in names:
             if name not in allowed and not also(name):
-                message = f"There is no '{name}' to choose.{did_you_mean(name, allowed)}"
+                message = f"Unknown name '{name}'.{did_you_mean(name, allowed)}"
                 raise BadValue(message, allowed)
         return names
 
-    return read
+    return parse

@@ -1,11 +1,11 @@
-"""What facets and stats are asked for: the grammar of lists, with something to count by in place of pages."""
+"""Parse the queries of facets and stats: the filters of lists, plus the fields to group by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language import values
-from machine_monitor.query.language.parser import Condition, Pairs, QueryParser, Terms
+from machine_monitor.query.language.parser import Condition, QueryPairs, QueryParser, Terms
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.language.values import BadValue
 from machine_monitor.query.schema import Resource
@@ -22,7 +22,7 @@ STATS_PARAMETERS = frozenset({"q", "group_by", "metrics"})
 
 @dataclass(frozen=True)
 class FacetsQuery:
-    """Facets as a request asks for them, checked."""
+    """A validated facets query."""
 
     resource: Resource
     by: tuple[str, ...]
@@ -33,73 +33,73 @@ class FacetsQuery:
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """Stats as a request asks for them, checked; `group_by` names fields, and at most one unit of the calendar."""
+    """A validated stats query; `group_by` names fields and at most one calendar unit."""
 
     resource: Resource
     group_by: tuple[str, ...]
     metrics: tuple[str, ...]
     conditions: tuple[Condition, ...]
     terms: Terms
-    clock: TimeContext
+    time_context: TimeContext
 
 
-def read_facets(resource: Resource, pairs: Pairs, clock: TimeContext) -> FacetsQuery:
-    """Parse what a query string asks facets for; raises the 422 that names every fault of it."""
+def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> FacetsQuery:
+    """Parse the query string of facets; raises a 422 that names every fault."""
     parser, fields = QueryParser(resource, pairs, FACET_PARAMETERS), summary_fields(resource)
-    conditions, terms = parser.conditions(clock), parser.terms()
-    if "by" not in parser.single:
-        parser.fault("by", "'by' names what to count by.", fields)
-    by = parser.take("by", _distinct(fields, MAX_FACETS), ())
-    limit = parser.take("limit", values.bounded(1, MAX_VALUES), DEFAULT_VALUES)
+    conditions, terms = parser.conditions(time_context), parser.terms()
+    if "by" not in parser.reserved:
+        parser.add_fault("by", "'by' is required: name at least one field.", fields)
+    by = parser.parse_reserved("by", _distinct_names(fields, MAX_FACETS), ())
+    limit = parser.parse_reserved("limit", values.integer_between(1, MAX_VALUES), DEFAULT_VALUES)
     parser.raise_faults()
     return FacetsQuery(resource, by, limit, conditions, terms)
 
 
-def read_stats(resource: Resource, pairs: Pairs, clock: TimeContext) -> StatsQuery:
-    """Parse what a query string asks stats for; raises the 422 that names every fault of it."""
-    parser, known = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
-    conditions, terms = parser.conditions(clock), parser.terms()
-    group_by = parser.take("group_by", _groups(summary_fields(resource)), ())
-    metrics = parser.take("metrics", _distinct(known, len(known)), (DEFAULT_METRIC,))
+def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> StatsQuery:
+    """Parse the query string of stats; raises a 422 that names every fault."""
+    parser, offered = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
+    conditions, terms = parser.conditions(time_context), parser.terms()
+    group_by = parser.parse_reserved("group_by", _group_by(summary_fields(resource)), ())
+    metrics = parser.parse_reserved("metrics", _distinct_names(offered, len(offered)), (DEFAULT_METRIC,))
     parser.raise_faults()
-    return StatsQuery(resource, group_by, metrics, conditions, terms, clock)
+    return StatsQuery(resource, group_by, metrics, conditions, terms, time_context)
 
 
 def summary_fields(resource: Resource) -> tuple[str, ...]:
-    """The fields that a resource's records are counted by."""
+    """Return the fields that facets and stats of a resource can group by."""
     return resource.summary.fields if resource.summary else ()
 
 
 def metric_names(resource: Resource) -> tuple[str, ...]:
-    """What is measured of a resource's records."""
+    """Return the metrics that the resource's stats offer."""
     return tuple(resource.summary.metrics) if resource.summary else ()
 
 
-def _groups(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    chosen = _distinct((*fields, *UNITS), MAX_FIELDS + 1)
+def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    chosen = _distinct_names((*fields, *UNITS), MAX_FIELDS + 1)
 
-    def read(text: str) -> tuple[str, ...]:
+    def parse(text: str) -> tuple[str, ...]:
         names = chosen(text)
         if sum(name in UNITS for name in names) > 1 or sum(name in fields for name in names) > MAX_FIELDS:
             message = f"Write at most {MAX_FIELDS} fields and one of {', '.join(UNITS)}."
             raise BadValue(message)
         return names
 
-    return read
+    return parse
 
 
-def _distinct(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[str, ...]]:
-    """A reader of names, separated by commas, none of them twice."""
+def _distinct_names(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of comma-separated, distinct names."""
 
-    def read(text: str) -> tuple[str, ...]:
+    def parse(text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         for name in names:
             if name not in allowed:
-                message = f"There is no '{name}' to choose.{did_you_mean(name, allowed)}"
+                message = f"Unknown name '{name}'.{did_you_mean(name, allowed)}"
                 raise BadValue(message, allowed)
         if len(set(names)) < len(names) or len(names) > at_most:
             message = f"Write 1 to {at_most} different names, separated by commas."
             raise BadValue(message)
         return names
 
-    return read
+    return parse

@@ -1,4 +1,4 @@
-"""Times as people and programs write them: RFC 3339, the site's local time, days, and times ago."""
+"""Parse times: RFC 3339, local time in the site's zone, dates, and relative times such as `-7d`."""
 
 import re
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2101, 1, 1, tzinfo=UTC)
-# One source for the parser and for OpenAPI, where a pattern says more than `format: date-time`.
+# The patterns for OpenAPI, which say more than `format: date-time`.
 INSTANT_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})?$"
 )
-MOMENT_PATTERN = (
+TIME_FILTER_PATTERN = (
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
     r"([Zz]|[+ -][0-9]{2}:[0-9]{2})?)?|today|yesterday|now|-[0-9]{1,6}[hdwmy])$"
 )
@@ -24,40 +24,44 @@ _INSTANT = re.compile(
     re.ASCII,
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_AGO = re.compile(r"-(\d{1,6})([hdwmy])", re.ASCII)
-# In a query string a `+` that was not encoded arrives as a blank.
+_RELATIVE = re.compile(r"-(\d{1,6})([hdwmy])", re.ASCII)
+# An unencoded `+` in a query string is decoded as a space.
 _BLANK_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:\d\d)$", re.ASCII)
 
 Shift = Literal["ambiguous", "skipped"]
 
 
 class BadTime(ValueError):
-    """The text is no time; the message says why."""
+    """The text is not a valid time; the message says why."""
 
 
 @dataclass(frozen=True)
 class TimeContext:
-    """What a relative or local time depends on: the site's time zone, and the instant that counts as now."""
+    """The site's time zone and the current time, for local and relative times."""
 
     zone: ZoneInfo
     now: datetime
 
     @property
     def today(self) -> date:
-        """The day that it is in the zone."""
+        """The current date in the zone."""
         return self.now.astimezone(self.zone).date()
 
 
 class DayRange(NamedTuple):
-    """A whole day: from `start`, up to but not including `end`."""
+    """A whole day: half-open, [start, end)."""
 
     start: datetime
     end: datetime
 
 
-def localize(local: datetime, zone: ZoneInfo) -> tuple[datetime, Shift | None]:
-    """The UTC instant of a clock time: the earlier of two, moved on by the gap if the clock jumped over it."""
-    # fold=0 is the earlier of two; in a gap it takes the offset before the jump, which moves on by the gap.
+def local_to_utc(local: datetime, zone: ZoneInfo) -> tuple[datetime, Shift | None]:
+    """Convert local time to UTC.
+
+    An ambiguous time (clock set back) becomes the earlier instant; a skipped time (clock set forward) is moved forward
+    by the gap.
+    """
+    # fold=0 is the earlier instant; in a gap it means the offset before the change, which moves the time by the gap.
     instant = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) != local:
         return instant, "skipped"
@@ -67,7 +71,7 @@ def localize(local: datetime, zone: ZoneInfo) -> tuple[datetime, Shift | None]:
 
 
 def parse_instant(text: str, zone: ZoneInfo) -> datetime:
-    """The UTC instant of an RFC 3339 text, taken in `zone` if it has no offset; raises `BadTime`."""
+    """Parse an RFC 3339 time and convert it to UTC; without an offset it is local time in `zone`. Raises `BadTime`."""
     match = _INSTANT.fullmatch(text)
     if match is None:
         message = "Write a time as RFC 3339, such as 2025-07-25T13:18:25Z."
@@ -80,17 +84,17 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
             local = local.replace(microsecond=int(fraction[:6].ljust(6, "0")))
         return _in_range(_with_offset(local, match, zone))
     except (ValueError, OverflowError):
-        message = "There is no such time between 1970 and 2100."
+        message = "This is not a valid time between 1970 and 2100."
         raise BadTime(message) from None
 
 
 def _with_offset(local: datetime, part: re.Match[str], zone: ZoneInfo) -> datetime:
     if part["offset"] is None:
-        return localize(local, zone)[0]
+        return local_to_utc(local, zone)[0]
     if part["sign"] is None:
         return local.replace(tzinfo=UTC)
     hours, minutes = int(part["hours"] or 0), int(part["minutes"] or 0)
-    time(hours, minutes)  # an offset is a time of day: 24:00 and 01:60 are none
+    time(hours, minutes)  # raises ValueError for offsets such as 24:00 and 01:60
     offset = timedelta(hours=hours, minutes=minutes) * (-1 if part["sign"] == "-" else 1)
     return local.replace(tzinfo=timezone(offset)).astimezone(UTC)
 
@@ -102,48 +106,51 @@ def _in_range(instant: datetime) -> datetime:
     return instant
 
 
-def parse_moment(text: str, clock: TimeContext) -> datetime | DayRange:
-    """What a filter may say: an instant, a day, `today`, `yesterday`, `now`, `-12h`, `-7d -2w -3m -1y`."""
+def parse_time_filter(text: str, time_context: TimeContext) -> datetime | DayRange:
+    """Parse the time of a filter; raises `BadTime`.
+
+    It is an instant, a date, `today`, `yesterday`, `now`, or a relative time (`-12h`, `-7d`, `-2w`, `-3m`, `-1y`).
+    """
     if text == "now":
-        return clock.now
+        return time_context.now
     if text in ("today", "yesterday"):
-        return _span(clock.today - timedelta(days=text == "yesterday"), clock.zone)
-    if match := _AGO.fullmatch(text):
-        return _ago(int(match[1]), match[2], clock)
+        return _day_range(time_context.today - timedelta(days=text == "yesterday"), time_context.zone)
+    if match := _RELATIVE.fullmatch(text):
+        return _relative(int(match[1]), match[2], time_context)
     if _DAY.fullmatch(text):
         try:
             day = date.fromisoformat(text)
             _in_range(datetime.combine(day, time(), UTC))
         except ValueError:
-            message = "There is no such day between 1970 and 2100."
+            message = "This is not a valid date between 1970 and 2100."
             raise BadTime(message) from None
-        return _span(day, clock.zone)
-    return parse_instant(_BLANK_OFFSET.sub(r"\1+\2", text), clock.zone)
+        return _day_range(day, time_context.zone)
+    return parse_instant(_BLANK_OFFSET.sub(r"\1+\2", text), time_context.zone)
 
 
-def _span(day: date, zone: ZoneInfo) -> DayRange:
-    start = localize(datetime.combine(day, time()), zone)[0]
-    end = localize(datetime.combine(day + timedelta(days=1), time()), zone)[0]
+def _day_range(day: date, zone: ZoneInfo) -> DayRange:
+    start = local_to_utc(datetime.combine(day, time()), zone)[0]
+    end = local_to_utc(datetime.combine(day + timedelta(days=1), time()), zone)[0]
     return DayRange(start, end)
 
 
-def _ago(count: int, unit: str, clock: TimeContext) -> datetime:
+def _relative(count: int, unit: str, time_context: TimeContext) -> datetime:
     try:
         if unit == "h":
-            return _in_range(clock.now - timedelta(hours=count))
-        local = clock.now.astimezone(clock.zone).replace(tzinfo=None)
+            return _in_range(time_context.now - timedelta(hours=count))
+        local = time_context.now.astimezone(time_context.zone).replace(tzinfo=None)
         if unit in "dw":
             earlier = local - timedelta(days=count * (7 if unit == "w" else 1))
         else:
             earlier = _months_before(local, count * (12 if unit == "y" else 1))
-        return _in_range(localize(earlier, clock.zone)[0])
+        return _in_range(local_to_utc(earlier, time_context.zone)[0])
     except (ValueError, OverflowError):
-        message = "That is before 1970."
+        message = "This is before 1970, the earliest time."
         raise BadTime(message) from None
 
 
 def _months_before(local: datetime, count: int) -> datetime:
-    """The same day `count` months earlier, or the last of that month."""
+    """Return the same day `count` months earlier, or the last day of that month if it is shorter."""
     year, month0 = divmod(local.year * 12 + local.month - 1 - count, 12)
     first = local.replace(year=year, month=month0 + 1, day=1)
     last_day = ((first + timedelta(days=31)).replace(day=1) - timedelta(days=1)).day

@@ -1,4 +1,4 @@
-"""A filter's values: the text of a query string, read as its field's kind."""
+"""Parse the values of filters according to the field's kind."""
 
 import csv
 import math
@@ -12,10 +12,10 @@ from machine_monitor.query.language import attributes
 from machine_monitor.query.language.attributes import AttributeOperand
 from machine_monitor.query.language.operators import MAX_VALUES, Operator
 from machine_monitor.query.language.search_terms import fold
-from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_moment
+from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
 from machine_monitor.suggestions import did_you_mean
 
-# What a double holds exactly, and so what every JSON reader agrees on.
+# The largest integer that a double represents exactly, and so the largest that all JSON parsers agree on.
 MAX_INTEGER = 2**53 - 1
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -25,77 +25,77 @@ Value = str | int | bool | AttributeOperand | tuple[str, str]  # a pair is a day
 
 
 class BadValue(ValueError):
-    """The text is not what the field holds; the message is for a person, `allowed` lists a closed set."""
+    """The text is not a valid value of the field. `allowed` lists the valid values of a closed set."""
 
     def __init__(self, message: str, allowed: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.allowed = allowed
 
 
-def read(text: str, kind: Kind, operator: Operator, clock: TimeContext) -> tuple[Value, ...]:
-    """The values of one filter; raises `BadValue`."""
-    if operator.takes == "folded":
+def parse_values(text: str, kind: Kind, operator: Operator, time_context: TimeContext) -> tuple[Value, ...]:
+    """Parse the values of one filter; raises `BadValue`."""
+    if operator.value_type == "folded":
         escaped = re.sub(r"([\\%_])", r"\\\1", fold(text))
         pattern = operator.pattern.format(escaped)
         return (AttributeOperand(attributes.FOLDED, pattern) if kind is OBJECT else pattern,)
-    parts = _split(text) if operator.takes == "values" else [text]
+    parts = _split(text) if operator.value_type == "values" else [text]
     if kind is OBJECT:
         return tuple(_attribute(part, operator) for part in parts)
-    return tuple(_PARSERS[kind.name](part, kind, clock) for part in parts)
+    return tuple(_PARSERS[kind.name](part, kind, time_context) for part in parts)
 
 
-def read_boolean(text: str) -> bool:
-    """`true` or `false`; raises `BadValue`."""
+def parse_boolean(text: str) -> bool:
+    """Parse `true` or `false`; raises `BadValue`."""
     if text not in _BOOLEANS:
-        message = "Write true or false."
+        message = "Expected true or false."
         raise BadValue(message, tuple(_BOOLEANS))
     return _BOOLEANS[text]
 
 
-def read_integer(text: str) -> int:
-    """An integer within 53 bits; raises `BadValue`."""
+def parse_integer(text: str) -> int:
+    """Parse an integer of at most 53 bits; raises `BadValue`."""
     if not _INTEGER.fullmatch(text) or abs(int(text)) > MAX_INTEGER:
-        message = "Write an integer of at most 53 bits."
+        message = "Expected an integer between -9007199254740991 and 9007199254740991 (53 bits)."
         raise BadValue(message)
     return int(text)
 
 
-def bounded(low: int, high: int) -> Callable[[str], int]:
-    """A reader of integers from `low` to `high`."""
+def integer_between(low: int, high: int) -> Callable[[str], int]:
+    """Return a parser of integers from `low` to `high`."""
 
-    def read(text: str) -> int:
-        number = read_integer(text)
+    def parse(text: str) -> int:
+        number = parse_integer(text)
         if not low <= number <= high:
             message = f"Write an integer from {low} to {high}."
             raise BadValue(message)
         return number
 
-    return read
+    return parse
 
 
 def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
-    """A reader of one of these words."""
+    """Return a parser that accepts one of these words."""
 
-    def read(text: str) -> str:
+    def parse(text: str) -> str:
         if text not in names:
             message = f"Write one of {', '.join(names)}.{did_you_mean(text, names)}"
             raise BadValue(message, names)
         return text
 
-    return read
+    return parse
 
 
 def is_relative(text: str) -> bool:
-    """Whether a time, or one of a list, means another instant tomorrow."""
+    """Whether a time, or one of a comma-separated list, is relative to the current time."""
     return any(part.strip('"').startswith(("now", "today", "yesterday", "-")) for part in text.split(","))
 
 
 def _split(text: str) -> list[str]:
-    """The parts of a comma-separated list, quoted as in CSV."""
+    """Split a comma-separated list, quoted as in CSV."""
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error:
-        message = "The list is not CSV: quote a value that holds a comma, a quote or a line break."
+        message = "The list is not valid CSV: put a value with a comma, quote or line break in double quotes."
         raise BadValue(message) from None
     parts = rows[0] if rows and rows[0] else [""]
     if len(rows) > 1 or len(parts) > MAX_VALUES:
@@ -104,9 +104,9 @@ def _split(text: str) -> list[str]:
     return parts
 
 
-def _time(text: str, clock: TimeContext) -> Value:
+def _time(text: str, time_context: TimeContext) -> Value:
     try:
-        moment: datetime | DayRange = parse_moment(text, clock)
+        moment: datetime | DayRange = parse_time_filter(text, time_context)
     except BadTime as error:
         raise BadValue(str(error)) from None
     if isinstance(moment, DayRange):
@@ -123,26 +123,31 @@ def _uuid(text: str) -> str:
 
 def _choice(text: str, kind: Kind) -> str:
     if text not in kind.choices:
-        message = f"There is no such value; there are {', '.join(kind.choices)}.{did_you_mean(text, kind.choices)}"
+        message = (
+            f"Unknown value '{text}'. Expected one of {', '.join(kind.choices)}.{did_you_mean(text, kind.choices)}"
+        )
         raise BadValue(message, kind.choices)
     return text
 
 
 def _attribute(text: str, operator: Operator) -> AttributeOperand:
-    """A value as attributes are compared with it: JSON's numbers, true and false; all else, and in quotes, is text."""
+    """Parse the operand of an attribute filter: a JSON number, true or false; anything else is text.
+
+    So is anything in double quotes.
+    """
     if text in _BOOLEANS:
         if "boolean" not in operator.kinds:
-            message = f"{text} has no order; in double quotes it is a text."
+            message = f"{text} cannot be compared by order. To compare with the text, put it in double quotes."
             raise BadValue(message)
         return AttributeOperand(attributes.BOOLEAN, text)
-    number = attributes.number(text)
+    number = attributes.parse_number(text)
     if number is None:
         quoted = len(text) > 1 and text.startswith('"') and text.endswith('"')
         return AttributeOperand(attributes.TEXT, text[1:-1] if quoted else text)
     if math.isinf(number):
-        message = "Write a number that a double holds, or a text in double quotes."
+        message = "The number is too large for a double. To compare with the text, put it in double quotes."
         raise BadValue(message)
-    return AttributeOperand(attributes.NUMBER, attributes.sortable(number))
+    return AttributeOperand(attributes.NUMBER, attributes.sortable_hex(number))
 
 
 _PARSERS: dict[str, Callable[[str, Kind, TimeContext], Value]] = {
@@ -150,8 +155,8 @@ _PARSERS: dict[str, Callable[[str, Kind, TimeContext], Value]] = {
     "code": lambda text, *_: text,
     "choice": lambda text, kind, _: _choice(text, kind),
     "rank": lambda text, kind, _: _choice(text, kind),
-    "integer": lambda text, *_: read_integer(text),
-    "boolean": lambda text, *_: read_boolean(text),
+    "integer": lambda text, *_: parse_integer(text),
+    "boolean": lambda text, *_: parse_boolean(text),
     "uuid": lambda text, *_: _uuid(text),
-    "time": lambda text, _, clock: _time(text, clock),
+    "time": lambda text, _, time_context: _time(text, time_context),
 }

@@ -1,1 +1,1 @@
-"""The parts of statements that every kind of question shares: filters, search, order, documents."""
+"""SQL building blocks shared by lists, exports, facets and stats."""

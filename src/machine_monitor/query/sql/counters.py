@@ -1,4 +1,4 @@
-"""Counters: the rows of a resource's table of counts that tell of a field, and their values as columns."""
+"""SQL expressions over a resource's counter table."""
 
 from collections.abc import Iterable
 
@@ -12,45 +12,51 @@ ZONE = "zone"
 
 
 def counters_of(resource: Resource) -> Counters:
-    """The counters of a resource that has some."""
+    """Return the resource's counters; it must have some."""
     assert resource.summary is not None
     assert resource.summary.counters is not None
     return resource.summary.counters
 
 
-def counted_field(resource: Resource, known: Field) -> str | None:
-    """The field whose counts tell of this one, if any do: of a related record, those of the field that names it."""
-    name = known.name.partition(".")[0]
+def counter_field_of(resource: Resource, field: Field) -> str | None:
+    """Return the counted field that this field can be derived from; None if there is none.
+
+    `machine.sector` is derived from `machine`.
+    """
+    name = field.name.partition(".")[0]
     has_counters = resource.summary is not None and resource.summary.counters is not None
     return name if has_counters and name in counters_of(resource).units else None
 
 
-def rows_of(resource: Resource, field: str, unit: str) -> list[ColumnElement]:
-    """The conditions of the rows of a field and a unit of time; literals, for the partial index."""
+def row_clauses(resource: Resource, field: str, unit: str) -> list[ColumnElement]:
+    """Return the WHERE clauses that select the counters of a field and unit.
+
+    They contain literals, so that the partial index is used.
+    """
     table = counters_of(resource).table
     return [table.c.field == literal_column(f"'{field}'"), table.c.unit == literal_column(f"'{unit}'")]
 
 
-def joined(resource: Resource, shown: Iterable[Field]) -> FromClause:
-    """The counts, joined with the related records of these fields."""
+def join_related(resource: Resource, fields: Iterable[Field]) -> FromClause:
+    """Return the counter table joined with the related tables of these fields."""
     source: FromClause = counters_of(resource).table
-    for i, join in dict.fromkeys((i, join) for known in shown for i, join in enumerate(known.joins)):
-        condition = join.condition if i else _names(resource, join.target.c[join.reference.to])
+    for i, join in dict.fromkeys((i, join) for field in fields for i, join in enumerate(field.joins)):
+        condition = join.condition if i else _join_condition(resource, join.target.c[join.reference.to])
         source = source.join(join.target, condition, isouter=join.is_outer)
     return source
 
 
-def column(resource: Resource, known: Field) -> ColumnElement:
-    """A field's column in what `joined` gives."""
-    return known.column if known.joins and known.column is not None else _value(resource)
+def column(resource: Resource, field: Field) -> ColumnElement:
+    """Return a field's column in the result of `join_related`."""
+    return field.column if field.joins and field.column is not None else _value(resource)
 
 
-def _names(resource: Resource, theirs: ColumnElement) -> ColumnElement:
-    ours = _value(resource)
-    return theirs == (cast(ours, theirs.type) if isinstance(theirs.type, Integer) else ours)
+def _join_condition(resource: Resource, referenced: ColumnElement) -> ColumnElement:
+    value = _value(resource)
+    return referenced == (cast(value, referenced.type) if isinstance(referenced.type, Integer) else value)
 
 
 def _value(resource: Resource) -> ColumnElement:
-    """The text of a counted value, which is stored after a `=`; null for null."""
+    """Return the counted value. It is stored as '=' + text, and null as an empty text."""
     value = counters_of(resource).table.c.value
     return case((value != literal_column("''"), func.substr(value, literal_column("2"))))

@@ -1,4 +1,4 @@
-"""A record's JSON as the engine builds it, and the statements that read records one by one or all."""
+"""Build a record's JSON in SQL, and the statements that read one record, some or all."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -8,26 +8,26 @@ from sqlalchemy import ColumnElement, Select, Text, bindparam, case, false, sele
 from machine_monitor.database.engines import Engine, as_text
 from machine_monitor.database.kinds import INTEGER, OBJECT
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.query.schema import ChildRows, Field, Resource, Selection, read_marks
+from machine_monitor.query.schema import ChildRows, Field, Resource, Selection, field_annotations
 
 
 @lru_cache(maxsize=256)
 def record_statement(engine: Engine, resource: Resource, lookup_column: str, selection: Selection) -> Statement:
-    """One record by the column `lookup_column`: (document, id, version, whether it is deleted)."""
+    """Compile: the record whose column `lookup_column` is `key`: (document, id, version, is deleted)."""
     fields, expand = selection
     table = resource.table
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = (
         select(as_text(document(engine, resource, fields, expand)), table.c.id, table.c.version, deleted)
-        .select_from(resource.source(shown_fields(resource, fields, expand)))
+        .select_from(resource.joined_table(selected_fields(resource, fields, expand)))
         .where(table.c[lookup_column] == bindparam("key", type_=table.c[lookup_column].type))
     )
     return compile_statement(engine, query)
 
 
 @lru_cache(maxsize=64)
-def several_statement(engine: Engine, resource: Resource) -> Statement:
-    """Records whose `unique_column` is in the JSON array `keys`: (document, id, version, whether deleted, key)."""
+def records_by_key_statement(engine: Engine, resource: Resource) -> Statement:
+    """Compile: the records with these unique keys, a JSON array: (document, id, version, is deleted, key)."""
     table, key = resource.table, resource.table.c[resource.unique_column]
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = all_records(engine, resource).add_columns(deleted, key)
@@ -37,57 +37,57 @@ def several_statement(engine: Engine, resource: Resource) -> Statement:
 
 
 @lru_cache(maxsize=64)
-def every_statement(engine: Engine, resource: Resource) -> Statement:
-    """Every record that is not deleted, in the order of writing: (document, id, version)."""
+def undeleted_records_statement(engine: Engine, resource: Resource) -> Statement:
+    """Compile: all records that are not deleted, by id: (document, id, version)."""
     not_deleted = resource.table.c.deleted_at.is_(None) if resource.soft_delete else true()
     return compile_statement(engine, all_records(engine, resource).where(not_deleted))
 
 
 @lru_cache(maxsize=64)
-def chunk_statement(engine: Engine, resource: Resource) -> Statement:
-    """The records after the id `after`, deleted ones too, at most `limit`: (document, id, version)."""
+def records_after_id_statement(engine: Engine, resource: Resource) -> Statement:
+    """Compile: at most `limit` records with ids above `after`, including deleted ones: (document, id, version)."""
     bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit")}
     query = all_records(engine, resource).where(resource.table.c.id > bound["after"]).limit(bound["limit"])
     return compile_statement(engine, query)
 
 
 def all_records(engine: Engine, resource: Resource) -> Select:
-    """All records, deleted ones too, in the order of writing: (document, id, version)."""
+    """Select all records, including deleted ones, by id: (document, id, version)."""
     table, fields = resource.table, tuple(resource.own_fields)
     return (
         select(as_text(document(engine, resource, fields, ())), table.c.id, table.c.version)
-        .select_from(resource.source(resource.own_fields.values()))
+        .select_from(resource.joined_table(resource.own_fields.values()))
         .order_by(table.c.id)
     )
 
 
 def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand: tuple[str, ...]) -> ColumnElement:
-    """The record's JSON as the engine builds it."""
-    members = {name: shown(engine, resource, resource.fields[name]) for name in fields}
+    """Return an SQL expression for the record's JSON."""
+    members = {name: field_json(engine, resource, resource.fields[name]) for name in fields}
     if expand:
         members["expanded"] = engine.build_object({name: _expanded(engine, resource, name) for name in expand})
     return engine.build_object(members)
 
 
-def shown(engine: Engine, resource: Resource, known: Field) -> ColumnElement:
-    """The JSON value of a field, as an expression."""
-    if known.column is not None:
-        return engine.to_json_expr(known.column, known.kind)
-    assert known.rows is not None
-    return _array(engine, known.joins[-1].target.c.id if known.joins else resource.table.c.id, known.rows)
+def field_json(engine: Engine, resource: Resource, field: Field) -> ColumnElement:
+    """Return an SQL expression for the field's JSON value."""
+    if field.column is not None:
+        return engine.to_json_expr(field.column, field.kind)
+    assert field.rows is not None
+    return _array(engine, field.joins[-1].target.c.id if field.joins else resource.table.c.id, field.rows)
 
 
-def shown_fields(resource: Resource, fields: Iterable[str], expand: Iterable[str]) -> list[Field]:
-    """The fields that a document is made of: those that are named, and those of the records that `expand` names."""
-    related = [known for name in expand if name in resource.references for known in resource.expansion(name)]
-    # Even where all of its fields are ours: whether there is a related record, only its own row tells.
+def selected_fields(resource: Resource, fields: Iterable[str], expand: Iterable[str]) -> list[Field]:
+    """Return the fields that a document needs: those named, and all fields of the expanded records."""
+    related = [field for name in expand if name in resource.references for field in resource.expanded_fields(name)]
+    # Join the related table even if every field is stored here: only its row tells whether the record exists.
     return [*[resource.fields[name] for name in fields], *related]
 
 
 def _array(engine: Engine, parent: ColumnElement, rows: ChildRows) -> ColumnElement:
-    """The rows of a list as a JSON array, in their order."""
+    """Return an SQL expression for the child rows as a JSON array, by position."""
     table = rows.table
-    kinds = {name: read_marks(info).kind for name, info in rows.item.model_fields.items()}
+    kinds = {name: field_annotations(info).kind for name, info in rows.item.model_fields.items()}
     item = engine.build_object({name: engine.to_json_expr(table.c[name], kind) for name, kind in kinds.items()})
     found = select().select_from(table).where(table.c[rows.on] == parent).correlate_except(table)
     return engine.build_array(item, found, table.c[rows.position])
@@ -96,11 +96,11 @@ def _array(engine: Engine, parent: ColumnElement, rows: ChildRows) -> ColumnElem
 def _expanded(engine: Engine, resource: Resource, name: str) -> ColumnElement:
     if name in resource.computed:
         return engine.build_object(resource.computed[name](engine))
-    reference, fields = resource.references[name], resource.expansion(name)
-    whole = engine.build_object(
-        {known.name.removeprefix(f"{name}."): shown(engine, resource, known) for known in fields}
+    reference, fields = resource.references[name], resource.expanded_fields(name)
+    related = engine.build_object(
+        {field.name.removeprefix(f"{name}."): field_json(engine, resource, field) for field in fields}
     )
     if not resource.table.c[reference.on].nullable:
-        return whole
-    there = fields[0].joins[0].target.c[reference.to]
-    return engine.to_json_expr(case((there.is_not(None), whole)), OBJECT)
+        return related
+    referenced_column = fields[0].joins[0].target.c[reference.to]
+    return engine.to_json_expr(case((referenced_column.is_not(None), related)), OBJECT)

@@ -1,4 +1,4 @@
-"""Which records match: the conditions of a query as clauses of a statement, and the values that they bind."""
+"""Compile filters: conditions become WHERE clauses and bind values."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,18 +21,18 @@ from sqlalchemy import (
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import EXACT_TEXT, OBJECT
 from machine_monitor.query.language.attributes import AttributeOperand
-from machine_monitor.query.language.operators import EQUAL, Between, Operand, Operator
+from machine_monitor.query.language.operators import EQUAL, DayRangeBinds, Operand, Operator
 from machine_monitor.query.language.parser import Condition, Terms
 from machine_monitor.query.schema import Field, Join, Resource
-from machine_monitor.query.sql.search import SearchBinds, bind_search, is_found
+from machine_monitor.query.sql.search import SearchBinds, bind_search, matches_search
 
 VALUE, DAY = "value", "day"
 
 
-class Placeholder(NamedTuple):
-    """An operand in the text of a statement: its form, and the names that its values are bound under.
+class OperandBinds(NamedTuple):
+    """The bind names of one operand.
 
-    The form is `VALUE`, `DAY`, which has a start and an end, or the representation of an attribute.
+    `form` is VALUE, DAY (two names: start and end), or the representation of an attribute.
     """
 
     form: str
@@ -40,16 +40,19 @@ class Placeholder(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A condition as the text of a statement depends on it; an attribute's key is bound under the name `key`."""
+    """A condition without its values: the part that the SQL text depends on.
+
+    `key` is the bind name of an attribute's key.
+    """
 
     field: Field
     operator: Operator
-    operands: tuple[Placeholder, ...]
+    operands: tuple[OperandBinds, ...]
     key: str | None
 
 
-class Matching(NamedTuple):
-    """Which records match, apart from the values: one such key, one compiled statement."""
+class FilterKey(NamedTuple):
+    """The filters and search of a query without their values: the cache key of the compiled WHERE clause."""
 
     resource: Resource
     filters: tuple[Filter, ...] = ()
@@ -59,31 +62,31 @@ class Matching(NamedTuple):
 
 def compile_filters(
     engine: Engine, resource: Resource, conditions: Sequence[Condition], terms: Terms, prefix: str = ""
-) -> tuple[Matching, dict[str, Any]]:
-    """What a statement's text depends on, and the values it binds, all under names that begin with `prefix`."""
+) -> tuple[FilterKey, dict[str, Any]]:
+    """Split conditions into the cache key and the bind values; every bind name starts with `prefix`."""
     values: dict[str, Any] = {}
     filters = [_bind(engine, condition, f"{prefix}f{i}", values) for i, condition in enumerate(conditions)]
     search = None
     if terms:
         search, bound = bind_search(engine, resource, conditions, terms, prefix)
         values |= bound
-    return Matching(resource, tuple(filters), search, terms is None), values
+    return FilterKey(resource, tuple(filters), search, terms is None), values
 
 
 def _bind(engine: Engine, condition: Condition, name: str, values: dict[str, Any]) -> Filter:
     kind, operands = condition.field.kind, []
     for i, value in enumerate(condition.values):
-        place = f"{name}_{i}"
+        bind_name = f"{name}_{i}"
         if isinstance(value, tuple):
-            names = (f"{place}_start", f"{place}_end")
-            values |= {bound: engine.to_db(part, kind) for bound, part in zip(names, value, strict=True)}
-            operands.append(Placeholder(DAY, names))
+            names = (f"{bind_name}_start", f"{bind_name}_end")
+            values |= {bound: engine.to_db(instant, kind) for bound, instant in zip(names, value, strict=True)}
+            operands.append(OperandBinds(DAY, names))
         elif isinstance(value, AttributeOperand):
-            values[place] = value.text
-            operands.append(Placeholder(value.representation, (place,)))
+            values[bind_name] = value.text
+            operands.append(OperandBinds(value.representation, (bind_name,)))
         else:
-            values[place] = value if condition.operator.takes == "folded" else engine.to_db(value, kind)
-            operands.append(Placeholder(VALUE, (place,)))
+            values[bind_name] = value if condition.operator.value_type == "folded" else engine.to_db(value, kind)
+            operands.append(OperandBinds(VALUE, (bind_name,)))
     key = None
     if condition.key is not None:
         key = f"{name}_key"
@@ -91,106 +94,128 @@ def _bind(engine: Engine, condition: Condition, name: str, values: dict[str, Any
     return Filter(condition.field, condition.operator, tuple(operands), key)
 
 
-def scope_name(column: str) -> str:
-    """The name that the value of a scope's column is bound under."""
+def scope_param(column: str) -> str:
+    """Return the bind name of a scope column."""
     return f"scope_{column}"
 
 
-def where(engine: Engine, matching: Matching, *, words: bool = True) -> list[ColumnElement]:
-    """The clauses that all must hold; without `words`, those of the fields alone."""
+def where(engine: Engine, matching: FilterKey, *, include_search: bool = True) -> list[ColumnElement]:
+    """Return the WHERE clauses, to be joined by AND.
+
+    The condition of the search is left out if `include_search` is False.
+    """
     resource = matching.resource
     table = resource.table
-    clauses = [table.c[name] == bindparam(scope_name(name), type_=table.c[name].type) for name in resource.scope]
+    clauses = [table.c[name] == bindparam(scope_param(name), type_=table.c[name].type) for name in resource.scope]
     if resource.soft_delete:
         clauses.append(table.c.deleted_at.is_not(None) if resource.deleted else table.c.deleted_at.is_(None))
-    clauses += [filter_clause(engine, resource, part) for part in matching.filters]
+    clauses += [filter_clause(engine, resource, filter_) for filter_ in matching.filters]
     if matching.finds_nothing:
         clauses.append(literal_column("1") == literal_column("0"))
-    elif matching.search and words:
-        clauses.append(is_found(engine, resource, matching.search))
+    elif matching.search and include_search:
+        clauses.append(matches_search(engine, resource, matching.search))
     return clauses
 
 
-def filter_clause(engine: Engine, resource: Resource, part: Filter) -> ColumnElement:
-    """One filter as a clause."""
-    return _through(engine, resource.table, part.field.joins, part)
+def filter_clause(engine: Engine, resource: Resource, filter_: Filter) -> ColumnElement:
+    """Return one filter as a clause on the resource's table."""
+    return _related_clause(engine, resource.table, filter_.field.joins, filter_)
 
 
-def _through(engine: Engine, table: Table, path: Sequence[Join], part: Filter) -> ColumnElement:
-    """The filter on the records that the path leads to, as a clause on the table that it begins at."""
+def _related_clause(engine: Engine, table: Table, path: Sequence[Join], filter_: Filter) -> ColumnElement:
+    """Return a filter on a related field as a clause on `table`: one subquery for each join of the path.
+
+    A comparison with the referenced column itself needs no subquery: the reference holds the same value.
+    """
     if not path:
-        return _of_any_row(table, part) if part.field.is_of_item else _compared(engine, part, part.field.declared)
-    reference, operator, own = path[0].reference, part.operator, part.field.declared
-    ours, theirs = table.c[reference.on], reference.resource.table.c[reference.to]
-    if own.column is theirs and len(path) == 1 and operator.takes != "folded":
-        return operator.build(ours, _operands(part))
-    found = select(theirs).where(_through(engine, reference.resource.table, path[1:], part)).correlate(None)
-    if _names_one(path, part):
-        # Compared as one value: the index on ours also gives the order.
-        return ours == found.scalar_subquery()
-    reached = ours.in_(found)
-    return or_(ours.is_(None), reached) if operator.keeps_null and ours.nullable else reached
+        return (
+            _child_row_clause(table, filter_)
+            if filter_.field.is_of_child_row
+            else _own_clause(engine, filter_, filter_.field.declared)
+        )
+    reference, operator, own = path[0].reference, filter_.operator, filter_.field.declared
+    referencing, referenced = table.c[reference.on], reference.resource.table.c[reference.to]
+    if own.column is referenced and len(path) == 1 and operator.value_type != "folded":
+        return operator.build(referencing, _operands(filter_))
+    found = (
+        select(referenced).where(_related_clause(engine, reference.resource.table, path[1:], filter_)).correlate(None)
+    )
+    if _fixes_one_value(path, filter_):
+        # `=` instead of IN: with one value, the composite index also yields the sort order.
+        return referencing == found.scalar_subquery()
+    clause = referencing.in_(found)
+    return or_(referencing.is_(None), clause) if operator.keeps_null and referencing.nullable else clause
 
 
-def _of_any_row(parent: Table, part: Filter) -> ColumnElement:
-    """A filter on the rows of a list: any of them passes; of an operator that is a complement, none has the value."""
-    rows, operator = part.field.rows, part.operator.complement or part.operator
+def _child_row_clause(parent: Table, filter_: Filter) -> ColumnElement:
+    """Return a filter on child rows: some row matches, or NOT EXISTS if the operator is a complement (`ne`, `nin`)."""
+    rows, operator = filter_.field.rows, filter_.operator.complement or filter_.operator
     assert rows is not None
-    parents, clause = rows.table.c[rows.on], operator.build(_column(part.field, operator), _operands(part))
-    if part.operator.complement:
+    parents, clause = rows.table.c[rows.on], operator.build(_column(filter_.field, operator), _operands(filter_))
+    if filter_.operator.complement:
         return not_(exists(select(literal_column("1")).where(parents == parent.c.id, clause).correlate(parent)))
-    # SQLite collects these ids once; with EXISTS it would look up the rows of each record that it passes.
+    # IN instead of EXISTS: SQLite collects these ids once, instead of looking up the child rows of each record.
     return parent.c.id.in_(select(parents).where(clause).correlate(None))
 
 
-def own_column_of(resource: Resource, part: Filter) -> Column | None:
-    """The column of the resource's own table that the filter compares; None for a list's rows."""
-    return None if part.field.is_of_item and not part.field.joins else resource.own_column(part.field)
+def own_column_of(resource: Resource, filter_: Filter) -> Column | None:
+    """Return the column of the resource's own table that the filter compares; None for child rows."""
+    return None if filter_.field.is_of_child_row and not filter_.field.joins else resource.own_column(filter_.field)
 
 
-def names_one(part: Filter) -> bool:
-    """Whether a filter fixes its column to one value: equality, with a related record by what is unique of it."""
-    return _names_one(part.field.joins, part)
+def fixes_one_value(filter_: Filter) -> bool:
+    """Whether a filter fixes its column to one value.
+
+    It is equality on an own column, or on a unique column of a related record.
+    """
+    return _fixes_one_value(filter_.field.joins, filter_)
 
 
-def _names_one(path: Sequence[Join], part: Filter) -> bool:
-    if part.operator is not EQUAL or [operand.form for operand in part.operands] != [VALUE] or part.field.is_of_item:
+def _fixes_one_value(path: Sequence[Join], filter_: Filter) -> bool:
+    if (
+        filter_.operator is not EQUAL
+        or [operand.form for operand in filter_.operands] != [VALUE]
+        or filter_.field.is_of_child_row
+    ):
         return False
     if not path:
         return True
-    reference, column = path[0].reference, part.field.declared.column
+    reference, column = path[0].reference, filter_.field.declared.column
     return len(path) == 1 and column is not None and column.name in (reference.resource.key, reference.to)
 
 
-def _compared(engine: Engine, part: Filter, own: Field) -> ColumnElement:
+def _own_clause(engine: Engine, filter_: Filter, own: Field) -> ColumnElement:
     if own.kind is OBJECT:
-        return _attribute(engine, part, own)
-    return part.operator.build(_column(own, part.operator), _operands(part))
+        return _attribute(engine, filter_, own)
+    return filter_.operator.build(_column(own, filter_.operator), _operands(filter_))
 
 
-def _column(known: Field, operator: Operator) -> ColumnElement:
-    column = known.folded if operator.takes == "folded" else known.column
+def _column(field: Field, operator: Operator) -> ColumnElement:
+    column = field.folded if operator.value_type == "folded" else field.column
     assert column is not None
     return column
 
 
-def _attribute(engine: Engine, part: Filter, own: Field) -> ColumnElement:
-    """Each value is compared with its own representation of the attribute: it is any of them, or none of them."""
+def _attribute(engine: Engine, filter_: Filter, own: Field) -> ColumnElement:
+    """Compare an attribute: each operand with the representation of its type.
+
+    The clauses of positive operators are joined by OR, those of negative ones by AND.
+    """
     assert own.folded is not None
-    member = engine.member(own.folded, bindparam(part.key, type_=Text()))
-    if part.operator.takes == "boolean":
-        return part.operator.build(member, ())
+    member = engine.member(own.folded, bindparam(filter_.key, type_=Text()))
+    if filter_.operator.value_type == "boolean":
+        return filter_.operator.build(member, ())
     operands: dict[str, list[BindParameter]] = {}
-    for operand in part.operands:
+    for operand in filter_.operands:
         operands.setdefault(operand.form, []).append(bindparam(operand.names[0], type_=EXACT_TEXT))
     clauses = [
-        part.operator.build(member.op("->>", return_type=EXACT_TEXT)(literal_column(f"'{form}'")), asked)
+        filter_.operator.build(member.op("->>", return_type=EXACT_TEXT)(literal_column(f"'{form}'")), asked)
         for form, asked in operands.items()
     ]
-    return and_(*clauses) if part.operator.keeps_null else or_(*clauses)
+    return and_(*clauses) if filter_.operator.keeps_null else or_(*clauses)
 
 
-def _operands(part: Filter) -> list[Operand]:
-    kind = Text() if part.operator.takes == "folded" else part.field.kind.column_type
-    bound = [[bindparam(name, type_=kind) for name in operand.names] for operand in part.operands]
-    return [Between(*names) if len(names) > 1 else names[0] for names in bound]
+def _operands(filter_: Filter) -> list[Operand]:
+    kind = Text() if filter_.operator.value_type == "folded" else filter_.field.kind.column_type
+    bound = [[bindparam(name, type_=kind) for name in operand.names] for operand in filter_.operands]
+    return [DayRangeBinds(*names) if len(names) > 1 else names[0] for names in bound]

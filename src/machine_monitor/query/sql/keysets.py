@@ -7,67 +7,67 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Text, and_, bindparam, case, func, or_, select, true, tuple_
 
 from machine_monitor.database.engines import Engine
-from machine_monitor.query.language.cursors import ABBREVIATED, Cursor
+from machine_monitor.query.language.cursors import TRUNCATED_LENGTH, Cursor
 from machine_monitor.query.language.parser import Order
 from machine_monitor.query.schema import Field, Resource
-from machine_monitor.query.sql.filters import VALUE, Placeholder
+from machine_monitor.query.sql.filters import VALUE, OperandBinds
 
-# A cursor's value that is null, and one of which the cursor has only the beginning.
-NULL, BEGINNING = "null", "beginning"
-# The fields that a page is read by, and whether each descends.
-Direction = Sequence[tuple[Field, bool]]
+# Forms of a cursor value: null, and a text that was truncated to fit the URL.
+NULL, TRUNCATED = "null", "truncated"
+# The sort keys of a page: each field and whether it is descending.
+SortKeys = Sequence[tuple[Field, bool]]
 
 
 class Keyset(NamedTuple):
-    """A cursor as the text of a statement depends on it: where the value of each field of the order is bound."""
+    """A cursor without its values: the bind name and form of each sort key."""
 
-    places: tuple[Placeholder, ...]
+    binds: tuple[OperandBinds, ...]
     backward: bool = False
     inclusive: bool = False
 
 
 def compile_keyset(engine: Engine, resource: Resource, order: Order, cursor: Cursor) -> tuple[Keyset, dict[str, Any]]:
-    """The cursor as a statement depends on it, and the values that it binds."""
-    places, values = [], {}
+    """Split a cursor into the part that the SQL text depends on and the bind values."""
+    binds, values = [], {}
     for i, ((name, _), value) in enumerate(zip(order, cursor.values, strict=True)):
         bound = f"k{i}"
-        form = NULL if value is None else BEGINNING if isinstance(value, list) else VALUE
-        places.append(Placeholder(form, (bound,)))
-        values[bound] = value[0] if form == BEGINNING else engine.to_db(value, resource.orderable[name].kind)
-    return Keyset(tuple(places), cursor.backward, cursor.inclusive), values
+        form = NULL if value is None else TRUNCATED if isinstance(value, list) else VALUE
+        binds.append(OperandBinds(form, (bound,)))
+        values[bound] = value[0] if form == TRUNCATED else engine.to_db(value, resource.sort_key_fields[name].kind)
+    return Keyset(tuple(binds), cursor.backward, cursor.inclusive), values
 
 
-def ranges(resource: Resource, keyset: Keyset | None, order: Direction) -> list[ColumnElement]:
-    """The records after the cursor, as conditions that follow each other, each a range of an index.
+def ranges(resource: Resource, keyset: Keyset | None, order: SortKeys) -> list[ColumnElement]:
+    """Return the key ranges after the cursor, in list order; each is one range scan of an index.
 
-    One row comparison is enough where all fields are of one table, have one direction and are never null. Else one
-    condition would scan from the start: the rest of the first field's value, the values after it, and its nulls are a
-    range each.
+    If all sort keys are of one table, in one direction and never null, a single row comparison `(a, b) > (x, y)`
+    suffices. Otherwise an OR would scan from the start of the index, so it is split into up to three ranges: the same
+    first key and a later rest, a later first key, and a null first key.
     """
     if keyset is None:
         return [true()]
     predicate = KeysetPredicate(resource, keyset, order)
-    if _is_comparable(order) and len({known.joins for known, _ in order}) == 1:
-        return [predicate.from_field(0)]
-    return [and_(predicate.same(0), predicate.from_field(1)), *predicate.after_value(0)]
+    if _is_comparable(order) and len({field.joins for field, _ in order}) == 1:
+        return [predicate.after_from(0)]
+    return [and_(predicate.equals(0), predicate.after_from(1)), *predicate.after_value(0)]
 
 
-def _is_comparable(order: Direction) -> bool:
-    return len({descending for _, descending in order}) == 1 and not any(known.nullable for known, _ in order)
+def _is_comparable(order: SortKeys) -> bool:
+    return len({descending for _, descending in order}) == 1 and not any(field.nullable for field, _ in order)
 
 
 @dataclass(frozen=True)
 class KeysetPredicate:
-    """Builds the conditions that put a record after a cursor."""
+    """Builds the SQL conditions "this record sorts after the cursor"."""
 
     resource: Resource
     keyset: Keyset
-    order: Direction
+    order: SortKeys
 
-    def from_field(self, start: int) -> ColumnElement:
-        """After the cursor by the fields from `start` on, where those before it are the same.
+    def after_from(self, start: int) -> ColumnElement:
+        """The record sorts after the cursor by the sort keys from `start` on.
 
-        One level deep whatever the number of fields: SQLite's parser has a stack of a hundred.
+        This is a flat OR of ANDs, because SQLite's parser stack limits nesting to 100.
         """
         alternatives: list[ColumnElement] = []
         same: list[ColumnElement] = []
@@ -76,24 +76,27 @@ class KeysetPredicate:
                 alternatives.append(and_(*same, self._row_comparison(i)))
                 break
             alternatives += [and_(*same, clause) for clause in self.after_value(i)]
-            same.append(self.same(i))
+            same.append(self.equals(i))
         return or_(*alternatives)
 
-    def same(self, i: int) -> ColumnElement:
-        """The records that have the cursor's value in one field."""
+    def equals(self, i: int) -> ColumnElement:
+        """Sort key `i` equals the cursor's value."""
         column = self._column(i)
-        return column.is_(None) if self.keyset.places[i].form == NULL else column == self._value(i)
+        return column.is_(None) if self.keyset.binds[i].form == NULL else column == self._value(i)
 
     def after_value(self, i: int) -> Iterator[ColumnElement]:
-        """The records whose value in one field comes after the cursor's, nulls apart."""
-        (known, descending), column = self.order[i], self._column(i)
-        if self.keyset.places[i].form == NULL:
-            # Nothing comes after null, but on the way back everything does.
+        """Yield the conditions under which sort key `i` comes after the cursor's value.
+
+        Nulls are a separate condition.
+        """
+        (field, descending), column = self.order[i], self._column(i)
+        if self.keyset.binds[i].form == NULL:
+            # Nulls sort last: nothing follows them forward, every value follows them backward.
             if self.keyset.backward:
                 yield column.is_not(None)
             return
         yield column < self._value(i) if descending else column > self._value(i)
-        if known.nullable and not self.keyset.backward:
+        if field.nullable and not self.keyset.backward:
             yield column.is_(None)
 
     def _row_comparison(self, start: int) -> ColumnElement:
@@ -109,19 +112,19 @@ class KeysetPredicate:
         return column
 
     def _value(self, i: int) -> ColumnElement:
-        known, place = self.order[i][0], self.keyset.places[i]
-        (name,) = place.names
-        if place.form != BEGINNING:
-            return bindparam(name, type_=known.kind.column_type)
+        field, bind = self.order[i][0], self.keyset.binds[i]
+        (name,) = bind.names
+        if bind.form != TRUNCATED:
+            return bindparam(name, type_=field.kind.column_type)
         unique, column = self.order[-1][0], self._column(-1)
-        whole = (
+        full_text = (
             select(self._column(i))
-            .select_from(self.resource.source([known, unique]))
-            .where(column == bindparam(self.keyset.places[-1].names[0], type_=unique.kind.column_type))
+            .select_from(self.resource.joined_table([field, unique]))
+            .where(column == bindparam(self.keyset.binds[-1].names[0], type_=unique.kind.column_type))
             .correlate(None)
             .scalar_subquery()
         )
-        # The cursor has only the beginning of the text: ask the record that it was read from. If that is gone or has
-        # another text since, the beginning is the nearest place.
-        beginning = bindparam(name, type_=Text())
-        return case((func.substr(whole, 1, ABBREVIATED) == beginning, whole), else_=beginning)
+        # The cursor holds a truncated text: look up the full text of the record it was made from. If the record was
+        # deleted or its text changed, compare with the truncated text, which is the closest position.
+        truncated = bindparam(name, type_=Text())
+        return case((func.substr(full_text, 1, TRUNCATED_LENGTH) == truncated, full_text), else_=truncated)

@@ -1,8 +1,8 @@
-"""Full text in a statement: the records that an index of words finds, and a walk through it in the order of time.
+"""Full text search in SQL: match records, and scan the search index in time order.
 
-SQLite's FTS5 index gives its rows in the order of their row ids, which follow time to the second: the newest hits of
-the commonest word come first, without a sort. A page is read by row id, its last second to the end, and then sorted by
-time itself. PostgreSQL's planner chooses between the time index and the index of words by itself.
+SQLite's FTS5 returns rows ordered by row id, and our row ids start with the record's second (`database.fulltext`): the
+newest hits of the most common word come first without a sort. A page is read by row id up to the end of its last
+second, then sorted by exact time. PostgreSQL's planner chooses between time index and GIN index by itself.
 """
 
 from collections.abc import Sequence
@@ -25,20 +25,20 @@ from machine_monitor.database.fulltext import (
 )
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.query.language.parser import Condition, Order
-from machine_monitor.query.language.search_terms import facet_word
+from machine_monitor.query.language.search_terms import facet_token
 from machine_monitor.query.schema import Resource
 
 MASK = literal_column(str(ID_MASK), INTEGER.column_type)
 BITS = literal_column(str(ID_BITS), INTEGER.column_type)
-# A facet with more values than these is left to its filter.
+# A filter with more values is applied to records only, not in the search index.
 MAX_ALTERNATIVES = 32
 
 
 class SearchBinds(NamedTuple):
-    """The names under which a search binds its query, and the row ids between which it looks.
+    """The bind names of a search.
 
-    From `low` to `high` the filters on time let a record be; from `start` to `end` the page that a cursor begins. A
-    walk takes the first `reach` hits.
+    `query` is the match expression; `low` and `high` are the row id range allowed by time filters; `start` and `end`
+    are the range of this page; `max_hits` is how many hits an index scan reads.
     """
 
     query: str
@@ -46,91 +46,97 @@ class SearchBinds(NamedTuple):
     high: str
     start: str
     end: str
-    reach: str
+    max_hits: str
 
 
 @cache
 def _names(prefix: str) -> SearchBinds:
-    return SearchBinds(*(f"{prefix}{name}" for name in ("q", "low", "high", "start", "end", "reach")))
+    return SearchBinds(*(f"{prefix}{name}" for name in ("q", "low", "high", "start", "end", "max_hits")))
 
 
 def bind_search(
     engine: Engine, resource: Resource, conditions: Sequence[Condition], terms: tuple[Term, ...], prefix: str
 ) -> tuple[SearchBinds, dict[str, Any]]:
-    """The names that a search binds its values under, and the values, but for `reach`: each list has its own."""
+    """Return the bind names and values of a search, except `max_hits`, which the caller sets."""
     names, (low, high) = _names(prefix), _bounds(resource, conditions)
     query = engine.fulltext.query(_search(resource, conditions, terms))
     return names, {names.query: query, names.low: low, names.high: high, names.start: low, names.end: high}
 
 
-def seek_from(values: dict[str, Any], names: SearchBinds, marks: tuple[str, int], *, descending: bool) -> None:
-    """Let a walk through the index begin at the record that has these marks, a time and an id."""
-    instant, identity = marks
+def seek_from(values: dict[str, Any], binds: SearchBinds, position: tuple[str, int], *, descending: bool) -> None:
+    """Start the index scan at the cursor's record, given by its time and id."""
+    instant, row_id = position
     first, last = rowids_of_second(instant)
-    # The index has no order among the fractions of a second.
+    # Row ids do not order the records of one second that have fractions: for those, start at the second's edge.
     exact = "." not in instant
     if descending:
-        values[names.end] = min(values[names.end], fts_rowid(identity, instant) if exact else last)
+        values[binds.end] = min(values[binds.end], fts_rowid(row_id, instant) if exact else last)
     else:
-        values[names.start] = max(values[names.start], fts_rowid(identity, instant) if exact else first)
+        values[binds.start] = max(values[binds.start], fts_rowid(row_id, instant) if exact else first)
 
 
-def is_found(engine: Engine, resource: Resource, names: SearchBinds) -> ColumnElement:
-    """The condition that the words find a record."""
-    index, identity = search_table(resource.name), resource.table.c.id
+def matches_search(engine: Engine, resource: Resource, names: SearchBinds) -> ColumnElement:
+    """Return the condition that a record matches the search."""
+    index, row_id = search_table(resource.name), resource.table.c.id
     if engine.search_follows_time:
-        return identity.in_(select(_identity(index.c.rowid)).select_from(index).where(_matches(resource, names)))
+        return row_id.in_(select(_record_id(index.c.rowid)).select_from(index).where(_matches(resource, names)))
     query = cast(bindparam(names.query), TSQUERY)
-    found = select(literal_column("1")).select_from(index).where(index.c.id == identity, index.c.words.op("@@")(query))
-    return exists(found)
+    match = select(literal_column("1")).select_from(index).where(index.c.id == row_id, index.c.words.op("@@")(query))
+    return exists(match)
 
 
-def walks_index(engine: Engine, resource: Resource, names: SearchBinds | None, order: Order) -> bool:
-    """Whether a search is answered by a walk through its index, which gives the records in this order."""
-    in_order = resource.searched_in_order and resource.is_order_of_tiebreakers(order)
-    return engine.search_follows_time and names is not None and in_order
+def scans_search_index(engine: Engine, resource: Resource, names: SearchBinds | None, order: Order) -> bool:
+    """Whether the search index itself yields the records in this order (SQLite, sorted by time)."""
+    is_in_time_order = resource.search_follows_time and resource.is_order_of_tiebreakers(order)
+    return engine.search_follows_time and names is not None and is_in_time_order
 
 
-def found(
+def search_hits(
     resource: Resource, names: SearchBinds, conditions: Sequence[ColumnElement], between: tuple[str, str] | None = None
 ) -> Select:
-    """The row ids of the records that the words find and the conditions let through, as SQLite's index holds them."""
+    """Select the FTS row ids of the records that match the search and the conditions (SQLite only)."""
     index, table = search_table(resource.name), resource.table
     rowid = index.c.rowid
     bounds = map(bindparam, between or (names.low, names.high))
     return (
         select(rowid.label("place"))
-        .select_from(index.join(table, table.c.id == _identity(rowid)))
-        # Else an index of the table might drive the search, which would ask for the words again for each record.
+        .select_from(index.join(table, table.c.id == _record_id(rowid)))
+        # Otherwise SQLite may use an index of the table as the outer loop and run the full text match once per record.
         .with_hint(table, "NOT INDEXED", "sqlite")
         .where(_matches(resource, names), rowid.between(*bounds), *conditions)
     )
 
 
-def first_found(
+def first_search_hits(
     resource: Resource, names: SearchBinds, conditions: Sequence[ColumnElement], *, descending: bool
 ) -> Select:
-    """The ids of the first `reach` hits in the order of time, and the others of the last second among them."""
-    rows = found(resource, names, conditions, (names.start, names.end))
+    """Select the ids of the first `max_hits` hits in time order, plus all other hits of the last hit's second.
+
+    The others are only needed, and selected, if that second's records have fractions.
+    """
+    rows = search_hits(resource, names, conditions, (names.start, names.end))
     rowid = search_table(resource.name).c.rowid
-    page = rows.order_by(rowid.desc() if descending else rowid).limit(bindparam(names.reach)).cte()
+    page = rows.order_by(rowid.desc() if descending else rowid).limit(bindparam(names.max_hits)).cte()
     last = select((func.min if descending else func.max)(page.c.place)).scalar_subquery()
     bucket = last.op(">>")(BITS)
     start = bucket.op("<<")(BITS)
     rest = rows.where(
-        # Only the fractions of a second share a bucket.
+        # Only records with fractions of a second are unordered within their bucket of row ids.
         bucket.op("&")(literal_column("1")) == literal_column("1"),
         rowid < last if descending else rowid > last,
         rowid.between(start, start.op("|")(MASK)),
     )
     places = select(page.c.place).union_all(rest).subquery("places")
-    return select(_identity(places.c.place).label("id"))
+    return select(_record_id(places.c.place).label("id"))
 
 
 def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Term, ...]) -> SearchQuery:
-    """The terms, and a word for each facet that the filters fix: a common word of one machine is found at once."""
+    """Build the index query: the terms, plus facet tokens for each filter that the index can apply.
+
+    The tokens keep the search for a common word on one machine fast.
+    """
     facets = [
-        tuple(Term((facet_word(condition.field.name, str(value)),)) for value in condition.values)
+        tuple(Term((facet_token(condition.field.name, str(value)),)) for value in condition.values)
         for condition in conditions
         if condition.field.name in resource.facet_words
         and condition.operator.is_any_of
@@ -141,9 +147,9 @@ def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Te
 
 
 def _bounds(resource: Resource, conditions: Sequence[Condition]) -> tuple[int, int]:
-    """Between which row ids of an index that follows time the filters let a record be; the filters stay in force."""
+    """Derive the row id range from the time filters. It only narrows the scan; the filters still apply."""
     low, high = 0, MAX_FTS_ROWID
-    if not resource.searched_in_order:
+    if not resource.search_follows_time:
         return low, high
     for condition in conditions:
         if condition.field.name != resource.tiebreakers[0]:
@@ -157,7 +163,7 @@ def _bounds(resource: Resource, conditions: Sequence[Condition]) -> tuple[int, i
     return low, high
 
 
-def _identity(rowid: ColumnElement) -> ColumnElement:
+def _record_id(rowid: ColumnElement) -> ColumnElement:
     return rowid.op("&")(MASK)
 
 

@@ -22,10 +22,10 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.operators import EQUAL
 from machine_monitor.query.language.parser import Condition, ListQuery
 from machine_monitor.query.language.search_terms import fold
-from machine_monitor.query.language.values import read_integer
+from machine_monitor.query.language.values import parse_integer
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
-from machine_monitor.query.sql.documents import document, shown_fields
+from machine_monitor.query.sql.documents import document, selected_fields
 from machine_monitor.services.access.permissions import Caller, Scope, can_manage_other_accounts
 from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.records import storage
@@ -106,7 +106,7 @@ def revoke(tx: Transaction, key: str, user: str | None = None) -> None:
 
 def _number(key: str) -> int:
     try:
-        return read_integer(key)
+        return parse_integer(key)
     except ValueError:
         raise NotFound("There is no such token.") from None
 
@@ -116,5 +116,5 @@ def _read(engine: Engine, selection: Selection) -> Statement:
     fields, expand = selection
     table = TOKENS.table
     query = select(as_text(document(engine, TOKENS, fields, expand)), table.c.user)
-    query = query.select_from(TOKENS.source(shown_fields(TOKENS, fields, expand)))
+    query = query.select_from(TOKENS.joined_table(selected_fields(TOKENS, fields, expand)))
     return compile_statement(engine, query.where(table.c.id == bindparam("id", type_=INTEGER.column_type)))

@@ -13,7 +13,7 @@ from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import CHANGES
 from machine_monitor.query.language import values
-from machine_monitor.query.language.parser import Pairs, QueryParser
+from machine_monitor.query.language.parser import QueryPairs, QueryParser
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.sql.documents import document
 
@@ -33,12 +33,12 @@ class ChangesQuery:
     limit: int = MAX_CHANGES
 
 
-def read_changes(pairs: Pairs) -> ChangesQuery:
+def read_changes(pairs: QueryPairs) -> ChangesQuery:
     """Parse the query string of `/changes`; raises `Invalid`, which lists every fault."""
     return _read(QueryParser(CHANGES, pairs, PARAMETERS), 0)
 
 
-def read_events(pairs: Pairs, last_event_id: str | None) -> ChangesQuery:
+def read_events(pairs: QueryPairs, last_event_id: str | None) -> ChangesQuery:
     """Parse the query string of `/events`. A reconnecting browser sends the last id it received (Last-Event-ID)."""
     if last_event_id is not None:
         pairs = [("since", last_event_id), *((name, value) for name, value in pairs if name != "since")]
@@ -46,10 +46,10 @@ def read_events(pairs: Pairs, last_event_id: str | None) -> ChangesQuery:
 
 
 def _read(parser: QueryParser, since: int | None) -> ChangesQuery:
-    parser.refuse_filters()
+    parser.reject_filters()
     query = ChangesQuery(
-        parser.take("since", values.bounded(0, MAX_INTEGER), since),
-        parser.take("limit", values.bounded(1, MAX_CHANGES), DEFAULT_CHANGES),
+        parser.parse_reserved("since", values.integer_between(0, MAX_INTEGER), since),
+        parser.parse_reserved("limit", values.integer_between(1, MAX_CHANGES), DEFAULT_CHANGES),
     )
     parser.raise_faults()
     return query

@@ -13,7 +13,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.query.schema import Resource
-from machine_monitor.query.sql.documents import every_statement
+from machine_monitor.query.sql.documents import undeleted_records_statement
 from machine_monitor.services import records
 from machine_monitor.services.audit import history
 from machine_monitor.services.legacy import imports, translate, values
@@ -96,7 +96,7 @@ def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
 
 def _read_all(tx: Transaction) -> Snapshot:
     found = [records.read_all(tx, resource) for resource in (USERS, MACHINES, LOG_TYPES)]
-    return Snapshot(*found, tx.execute(every_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx))
+    return Snapshot(*found, tx.execute(undeleted_records_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx))
 
 
 def _export(snapshot: Snapshot, writer: LegacyFolderWriter) -> ExportReport:

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database import instants
 from machine_monitor.models import LOG_TYPES, USERS
 from machine_monitor.models.fields import MAX_ATTRIBUTE_TEXT
-from machine_monitor.query.language.attributes import MAX_KEY, is_key
-from machine_monitor.query.language.times import EARLIEST, LATEST, Shift, localize
+from machine_monitor.query.language.attributes import MAX_KEY, is_valid_key
+from machine_monitor.query.language.times import EARLIEST, LATEST, Shift, local_to_utc
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services.records import validation
 
@@ -60,7 +60,7 @@ def flag(value: Any) -> bool | None:
 def instant(value: Any, zone: ZoneInfo) -> tuple[str, Shift | None]:
     """Parse a local time such as 2025_07_25__15_18_25; also returns whether a clock change affected it."""
     try:
-        found, shift = localize(datetime.strptime(value, TIME_FORMAT), zone)  # noqa: DTZ007 -- the zone follows
+        found, shift = local_to_utc(datetime.strptime(value, TIME_FORMAT), zone)  # noqa: DTZ007 -- the zone follows
     except (TypeError, ValueError, OverflowError):
         raise ValueError("Expected a time such as 2025_07_25__15_18_25.") from None
     if not EARLIEST <= found < LATEST:
@@ -114,7 +114,7 @@ def edit(entry: Any, zone: ZoneInfo) -> Edit:
 
 def attribute_key(key: str, taken: AbstractSet[str]) -> str:
     """Return a valid attribute key; if it had to be derived, it is different from all of `taken`."""
-    if is_key(key):
+    if is_valid_key(key):
         return key
     made = re.sub(r"[._]+", "_", key)[:MAX_KEY] or "_"
     name, number = made, 1

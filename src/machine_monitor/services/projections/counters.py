@@ -22,7 +22,7 @@ from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.metrics import Counters
 from machine_monitor.query.schema import Reference, Resource
-from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, rows_of
+from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, row_clauses
 
 # The key of a counter: field, unit, period, value.
 Key = tuple[str, str, str, str]
@@ -103,7 +103,7 @@ def find_wrong_counters(tx: Transaction) -> list[str]:
 def _differ(tx: Transaction, resource: Resource, field: str, unit: str, zone: ZoneInfo) -> bool:
     table = counters_of(resource).table
     columns = [table.c[name] for name in ("period", "value", "count")]
-    stored = select(*columns).where(*rows_of(resource, field, unit), table.c.count != literal_column("0"))
+    stored = select(*columns).where(*row_clauses(resource, field, unit), table.c.count != literal_column("0"))
     counted = _from_records(tx.engine, resource, field, unit, zone)
     for missing in (counted.except_(stored), stored.except_(counted)):
         if tx.execute(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
@@ -152,7 +152,7 @@ def _apply(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) ->
 
 
 def _keys(change: CounterUpdate, zone: ZoneInfo) -> Iterator[Key]:
-    day = calendar.day(datetime.fromisoformat(change.at), zone)
+    day = calendar.local_date(datetime.fromisoformat(change.at), zone)
     for (field, units), value in zip(counters_of(change.resource).units.items(), change.values, strict=True):
         yield field, ALL_TIME, "", value
         for unit in units:
@@ -176,7 +176,7 @@ def _from_records(engine: Engine, resource: Resource, field: str, unit: str, zon
     assert resource.summary is not None
     at = resource.fields[resource.summary.at].column
     assert at is not None
-    day = calendar.day_column(engine, at, zone)
+    day = calendar.local_date_column(engine, at, zone)
     period = literal_column("''") if unit == ALL_TIME else UNITS[unit].column(engine, day)
     column = resource.own_column(resource.fields[field])
     value = func.coalesce(literal_column("'='").concat(cast(column, Text)), literal_column("''"))
@@ -192,7 +192,7 @@ def _from_counts(engine: Engine, resource: Resource, field: str, unit: str, fine
     table = counters_of(resource).table
     period = literal_column("''") if unit == ALL_TIME else UNITS[unit].column(engine, table.c.period)
     counts = select(period.label("period"), table.c.value, table.c.count)
-    finer = counts.where(*rows_of(resource, field, finest)).subquery()
+    finer = counts.where(*row_clauses(resource, field, finest)).subquery()
     return select(finer.c.period, finer.c.value, func.sum(finer.c.count)).group_by(finer.c.period, finer.c.value)
 
 

@@ -104,7 +104,7 @@ def find_stale_index_entries(tx: Transaction, resource: Resource) -> list[int]:
             entries = [search_index.entry(tx, resource, identity, values) for identity, values in chunk]
             yield [(entry.key, entry.words) for entry in entries]
 
-    fulltext, follows_time = tx.engine.fulltext, resource.searched_in_order
+    fulltext, follows_time = tx.engine.fulltext, resource.search_follows_time
     keys = fulltext.find_differences(tx.cursor, resource.name, documents)
     return sorted({fulltext.id_of(key, follows_time=follows_time) for key in keys})
 

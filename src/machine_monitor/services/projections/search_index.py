@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from machine_monitor.database.fulltext import SEPARATOR, cap_positions
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.query.language.search_terms import cut, facet_word
+from machine_monitor.query.language.search_terms import facet_token, tokenize
 from machine_monitor.query.schema import Resource
 
 
@@ -36,7 +36,7 @@ def enqueue_update(tx: Transaction, change: IndexUpdate) -> None:
 
 def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[str, Any]) -> IndexEntry:
     """Build the index entry of a record with these values."""
-    instant = values[resource.tiebreakers[0]] if resource.searched_in_order else None
+    instant = values[resource.tiebreakers[0]] if resource.search_follows_time else None
     fulltext = tx.engine.fulltext
     words = fulltext.document(document(resource, values))
     return IndexEntry(resource.name, fulltext.key_of(identity, instant), added=True, words=words)
@@ -52,8 +52,8 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
         texts = _child_texts(values, name) if "." in name else (values[name],)
         for text in texts:
             if text is not None:
-                words += [*cut(text), SEPARATOR]
-    return cap_positions([*words, *(facet_word(name, values[name]) for name in resource.facet_words)])
+                words += [*tokenize(text), SEPARATOR]
+    return cap_positions([*words, *(facet_token(name, values[name]) for name in resource.facet_words)])
 
 
 def _child_texts(values: Mapping[str, Any], name: str) -> list[str | None]:

@@ -15,7 +15,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Resource, Selection
-from machine_monitor.query.sql.documents import every_statement, record_statement
+from machine_monitor.query.sql.documents import record_statement, undeleted_records_statement
 from machine_monitor.services.access import rules
 from machine_monitor.services.accounts import account_sync
 from machine_monitor.services.audit import history
@@ -76,7 +76,7 @@ async def _fetch(database: Database, resource: Resource, key: str, selection: Se
 
 def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
     """Return every record of a resource that is not deleted, in the order of insertion."""
-    return [json.loads(row[0]) for row in tx.execute(every_statement(tx.engine, resource), {})]
+    return [json.loads(row[0]) for row in tx.execute(undeleted_records_statement(tx.engine, resource), {})]
 
 
 def create(tx: Transaction, resource: Resource, body: Schema, author: ChangeContext) -> WriteResult:

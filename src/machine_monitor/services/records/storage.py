@@ -16,8 +16,8 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.language import attributes
 from machine_monitor.query.language.search_terms import fold
-from machine_monitor.query.schema import ChildRows, Resource, Selection, read_marks
-from machine_monitor.query.sql.documents import chunk_statement, record_statement, several_statement
+from machine_monitor.query.schema import ChildRows, Resource, Selection, field_annotations
+from machine_monitor.query.sql.documents import record_statement, records_after_id_statement, records_by_key_statement
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.projections import counters, search_index
 from machine_monitor.services.projections.search_index import IndexUpdate
@@ -69,7 +69,7 @@ def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> di
     wanted = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
     if not tx.engine.single_writer:
         tx.execute(_lock_several_statement(tx.engine, resource), wanted)
-    rows = tx.execute(several_statement(tx.engine, resource), wanted)
+    rows = tx.execute(records_by_key_statement(tx.engine, resource), wanted)
     return {str(key): StoredRecord(resource, *rest) for *rest, key in rows}
 
 
@@ -84,7 +84,7 @@ def find_id_by_key(tx: Transaction, resource: Resource, key: str) -> int | None:
 def chunks(tx: Transaction, resource: Resource, size: int = 1_000) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     """Yield all records, including deleted ones, as (id, values) in chunks of `size`."""
     after = 0
-    while rows := tx.execute(chunk_statement(tx.engine, resource), {"after": after, "limit": size}):
+    while rows := tx.execute(records_after_id_statement(tx.engine, resource), {"after": after, "limit": size}):
         yield [(identity, json.loads(body)) for body, identity, _ in rows]
         after = rows[-1][1]
 
@@ -109,9 +109,9 @@ def insert(tx: Transaction, resource: Resource, many: Sequence[NewRecord], at: s
     if resource.folded is not None:
         folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
         tx.execute_many(_insert_statement(tx.engine, resource.folded, tuple(folded[0])), folded)
-    for name in resource.lists:
+    for name in resource.child_lists:
         _insert_child_rows(
-            tx, resource.lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)}
+            tx, resource.child_lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)}
         )
     for identity, new in zip(ids, many, strict=True):
         search_index.enqueue_update(tx, IndexUpdate(resource, identity, None, new.values))
@@ -133,7 +133,7 @@ def update(
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
         tx.execute(_update_statement(tx.engine, resource.folded, tuple(folded)), folded)
-    for name, rows in resource.lists.items():
+    for name, rows in resource.child_lists.items():
         if values[name] != stored.values[name]:
             tx.execute(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
             _insert_child_rows(tx, rows, {stored.id: values[name]})
@@ -165,7 +165,7 @@ def delete_row(tx: Transaction, stored: StoredRecord) -> None:
     search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, None))
     # Before the row: on PostgreSQL the search table has a foreign key to it.
     tx.flush_deferred(search_index.write_all)
-    for rows in resource.lists.values():
+    for rows in resource.child_lists.values():
         tx.execute(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
     for table in (resource.folded, resource.table):
         if table is not None:
@@ -204,7 +204,7 @@ def _insert_child_rows(tx: Transaction, rows: ChildRows, lists: Mapping[int, Seq
 
 @cache
 def _item_kinds(rows: ChildRows) -> dict[str, Kind]:
-    return {name: read_marks(info).kind for name, info in rows.item.model_fields.items()}
+    return {name: field_annotations(info).kind for name, info in rows.item.model_fields.items()}
 
 
 @cache
@@ -222,7 +222,7 @@ def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str |
 def _folded(value: Any, kind: Kind) -> str | None:
     if value is None:
         return None
-    return attributes.document(value) if kind is OBJECT else fold(value)
+    return attributes.encode_representations(value) if kind is OBJECT else fold(value)
 
 
 def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
         if name in row:
             row[name] = engine.to_db(row[name], resource.own_fields[name].kind)
     row[resource.unique_column] = resource.unique_key_of(values[resource.key])
-    for name, counted in resource.counts.items():
+    for name, counted in resource.child_counts.items():
         row[name] = len(values[counted])
     return row
 

@@ -36,17 +36,17 @@ class Export:
 
     async def count(self, limit: int = MAX_INTEGER) -> int:
         """Count the matching records, up to `limit`."""
-        ((count,),) = await self.database.fetch(*exports.count(self.database.engine, self.query, limit))
+        ((count,),) = await self.database.fetch(*exports.compile_count(self.database.engine, self.query, limit))
         return count
 
     def documents(self, write: Writer) -> AsyncGenerator[bytes]:
         """Yield the file that `write` makes of the records as JSON documents."""
-        bound = exports.documents(self.database.engine, self.query)
+        bound = exports.compile_documents(self.database.engine, self.query)
         return self.database.stream(*bound, lambda chunks: write(self._with_progress(chunks)))
 
     def cells(self, columns: Sequence[Column], write: Writer, expand: tuple[str, ...] = ()) -> AsyncGenerator[bytes]:
         """Yield the file that `write` makes of the records as cells of these columns."""
-        bound = exports.cells(self.database.engine, self.query, columns, expand)
+        bound = exports.compile_cells(self.database.engine, self.query, columns, expand)
         flatten = exports.row_flattener(columns)
         return self.database.stream(*bound, lambda chunks: write(map(flatten, self._with_progress(chunks))))
 

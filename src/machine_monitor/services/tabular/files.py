@@ -7,7 +7,7 @@ from pathlib import Path
 
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import UsageError
-from machine_monitor.query.language.parser import ListQuery, read_export, read_pairs
+from machine_monitor.query.language.parser import ListQuery, parse_export_query, parse_query_string
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.tabular.exports import FORMATS, Export, Format
@@ -39,12 +39,12 @@ class ExportRequest:
 
     def list_query(self, time_context: TimeContext) -> ListQuery:
         """Parse the query; raises the same problems as the API. By default, logs are sorted oldest first."""
-        pairs = read_pairs(self.query.removeprefix("?").encode(errors="surrogateescape"))
+        pairs = parse_query_string(self.query.removeprefix("?").encode(errors="surrogateescape"))
         if self.dialect is not None:
             pairs.append(("dialect", self.dialect))
-        if self.resource.searched_in_order and "sort" not in dict(pairs):
+        if self.resource.search_follows_time and "sort" not in dict(pairs):
             pairs.append(("sort", self.resource.tiebreakers[0]))
-        return read_export(self.resource, pairs, time_context, dialects=self.form.has_dialects)
+        return parse_export_query(self.resource, pairs, time_context, dialects=self.form.has_dialects)
 
 
 async def save(
