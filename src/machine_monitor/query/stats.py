@@ -33,11 +33,12 @@ from sqlalchemy import (
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine, canonical_json
-from machine_monitor.database.kinds import INTEGER, TIME
+from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.summaries import StatsQuery
+from machine_monitor.query.lists import LIMIT_PARAM
 from machine_monitor.query.metrics import ONE, ZERO, IntervalMetric, Metric, SumMetric
 from machine_monitor.query.schema import Field, Resource, Summary
 from machine_monitor.query.sql import counters
@@ -47,7 +48,6 @@ MAX_GROUPS = 10_000
 SECOND = 1_000_000
 # Which stored counter unit each requested calendar unit is summed from.
 COUNTER_UNIT_OF = {None: counters.ALL_TIME, "day": "day", "week": "day", "month": "month", "year": "month"}
-LIMIT_PARAM = bindparam("limit", type_=INTEGER.column_type)
 MICROSECONDS = literal_column(str(SECOND), BigInteger())
 
 
