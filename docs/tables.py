@@ -51,7 +51,7 @@ def operators() -> Iterator[Sequence[str]]:
     """Every operator of a filter."""
     for operator in OPERATORS.values():
         name = f"`field__{operator.name}=value`" if operator.name else "`field=value`"
-        yield name, operator.sentence, ", ".join(sorted(operator.kinds))
+        yield name, operator.description, ", ".join(sorted(operator.kinds))
 
 
 @table("status", "code", "title", "what to do")
