@@ -15,11 +15,11 @@ export interface paths {
          * List Logs
          * @description List interventions, newest first.
          *
-         *     Filter by any field of the log, of its machine, type and user, search with `q`, sort, page by cursor.
+         *     Filter by any field of the log and of its machine, type and user; search with `q`; sort; page with cursors.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -83,7 +83,7 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["list_logs"];
         put?: never;
@@ -109,10 +109,10 @@ export interface paths {
         put?: never;
         /**
          * Put Logs
-         * @description Create or replace up to 1,000 interventions at once, each as a PUT by its `uuid`.
+         * @description Create or replace up to 1,000 interventions in one request, each like a PUT of its `uuid`.
          *
-         *     `atomic` writes all of them or, if one is wrong, none (422 with all faults); `partial` writes those that are right.
-         *     Fields that only the product writes may stand in an item and say nothing.
+         *     `atomic` writes all items, or none if one is invalid (422 with all faults). `partial` writes the valid items.
+         *     Read-only fields of an item are ignored.
          */
         post: operations["put_logs"];
         delete?: never;
@@ -130,14 +130,14 @@ export interface paths {
         };
         /**
          * Count Logs
-         * @description Count interventions by the values of some fields, the most frequent first.
+         * @description Count interventions by the values of some fields, most frequent first.
          *
-         *     A facet ignores the filters of its own field. With a filter or `q`, one that more than 10,000 logs match counts the
-         *     10,000 newest, and `capped` names it.
+         *     A facet ignores the filters on its own field. If a filter or `q` matches more than 10,000 logs, the facet counts
+         *     the 10,000 newest, and `capped` lists its field.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -201,7 +201,7 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["count_logs"];
         put?: never;
@@ -221,14 +221,14 @@ export interface paths {
         };
         /**
          * Measure Logs
-         * @description Count interventions and failures, and add up downtime, by up to three fields and one unit of the calendar.
+         * @description Count interventions and failures, and sum downtime, by up to three fields and one calendar unit.
          *
-         *     `count` and `failures` place a log by `started_at`. `downtime` is in seconds: what the stops of one machine have in
-         *     common counts once, and a stop counts in each bucket that it overlaps, up to now if the machine still stands.
+         *     `count` and `failures` use the log's `started_at`. `downtime` is in seconds. Overlapping stops of one machine count
+         *     once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -292,7 +292,7 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["measure_logs"];
         put?: never;
@@ -317,22 +317,22 @@ export interface paths {
         get: operations["get_log"];
         /**
          * Replace Log
-         * @description Record an intervention under a UUID of your own, or replace it; to send it again is harmless.
+         * @description Create or replace an intervention under a UUID that you choose, so that retries are safe.
          *
-         *     A field that is absent takes its default, but `started_at` and `user` stay as they are stored.
+         *     Absent fields take their defaults, except `started_at` and `user`, which keep their stored values.
          */
         put: operations["replace_log"];
         post?: never;
         /**
          * Delete Log
-         * @description Delete an intervention. It leaves every list, its history stays.
+         * @description Delete an intervention (soft delete). It disappears from all lists; its history stays, and it can be restored.
          */
         delete: operations["delete_log"];
         options?: never;
         head?: never;
         /**
          * Update Log
-         * @description Change some fields of an intervention (JSON merge patch): null clears one.
+         * @description Change some fields of an intervention (JSON merge patch); null clears a field.
          */
         patch: operations["update_log"];
         trace?: never;
@@ -348,7 +348,7 @@ export interface paths {
         put?: never;
         /**
          * Restore Log
-         * @description Bring a deleted intervention back as it was; 409 if it is not deleted.
+         * @description Restore a deleted intervention; 409 if it is not deleted.
          */
         post: operations["restore_log"];
         delete?: never;
@@ -366,11 +366,11 @@ export interface paths {
         };
         /**
          * List Log History
-         * @description List what was changed on an intervention, newest first; also of a deleted one.
+         * @description List the changes of an intervention, newest first. Also works for a deleted one.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -412,7 +412,7 @@ export interface paths {
         };
         /**
          * Export logs as ndjson
-         * @description Every log that matches, as of one moment: a JSON object a line, as the list's items are.
+         * @description All logs that match, as of one moment: one JSON object per line, like the items of the list.
          */
         get: operations["export_logs_ndjson"];
         put?: never;
@@ -432,7 +432,7 @@ export interface paths {
         };
         /**
          * Export logs as csv
-         * @description Every log that matches, as of one moment: CSV (RFC 4180), or what Excel opens: `dialect=excel`.
+         * @description All logs that match, as of one moment: CSV (RFC 4180), or CSV for Excel with `dialect=excel`.
          */
         get: operations["export_logs_csv"];
         put?: never;
@@ -452,7 +452,7 @@ export interface paths {
         };
         /**
          * Export logs as xlsx
-         * @description Every log that matches, as of one moment: an Excel workbook of at most 100,000 rows, times in the site's zone.
+         * @description All logs that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_logs_xlsx"];
         put?: never;
@@ -472,11 +472,11 @@ export interface paths {
         };
         /**
          * List Machines
-         * @description List machines: filter by any field, search with `q`, sort, page by cursor.
+         * @description List machines: filter by any field, search with `q`, sort, page with cursors.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -507,13 +507,13 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["list_machines"];
         put?: never;
         /**
          * Create Machine
-         * @description Add a machine. Its name is unique whatever the case of its letters.
+         * @description Add a machine. Its name is unique, ignoring case.
          */
         post: operations["create_machine"];
         delete?: never;
@@ -531,27 +531,27 @@ export interface paths {
         };
         /**
          * Get Machine
-         * @description Read a machine, found by its name whatever the case of its letters.
+         * @description Read a machine by its name, ignoring case.
          */
         get: operations["get_machine"];
         /**
          * Replace Machine
-         * @description Create the machine, or replace it: a field that is absent takes its default.
+         * @description Create or replace a machine. Absent fields take their defaults.
          *
-         *     Another `name` in the body renames it, and its logs follow.
+         *     A different `name` in the body renames the machine, also in its logs.
          */
         put: operations["replace_machine"];
         post?: never;
         /**
          * Delete Machine
-         * @description Delete a machine for good. One that has logs stays: take it out of service instead.
+         * @description Delete a machine permanently. 409 if it has logs: set `in_service` to false instead.
          */
         delete: operations["delete_machine"];
         options?: never;
         head?: never;
         /**
          * Update Machine
-         * @description Change some fields of a machine (JSON merge patch): null clears one, another `name` renames it.
+         * @description Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine.
          */
         patch: operations["update_machine"];
         trace?: never;
@@ -565,11 +565,11 @@ export interface paths {
         };
         /**
          * List Machine History
-         * @description List what was changed on a machine, newest first, also under its earlier names.
+         * @description List the changes of a machine, newest first, also under its earlier names.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -611,7 +611,7 @@ export interface paths {
         };
         /**
          * Draw Machine Label
-         * @description A label to print and stick on the machine: its name, and a QR code that opens it in the console.
+         * @description A printable label (SVG) for the machine: its name, and a QR code that opens it in the console.
          */
         get: operations["draw_machine_label"];
         put?: never;
@@ -631,7 +631,7 @@ export interface paths {
         };
         /**
          * Export machines as ndjson
-         * @description Every machine that matches, as of one moment: a JSON object a line, as the list's items are.
+         * @description All machines that match, as of one moment: one JSON object per line, like the items of the list.
          */
         get: operations["export_machines_ndjson"];
         put?: never;
@@ -651,7 +651,7 @@ export interface paths {
         };
         /**
          * Export machines as csv
-         * @description Every machine that matches, as of one moment: CSV (RFC 4180), or what Excel opens: `dialect=excel`.
+         * @description All machines that match, as of one moment: CSV (RFC 4180), or CSV for Excel with `dialect=excel`.
          */
         get: operations["export_machines_csv"];
         put?: never;
@@ -671,7 +671,7 @@ export interface paths {
         };
         /**
          * Export machines as xlsx
-         * @description Every machine that matches, as of one moment: an Excel workbook of at most 100,000 rows, times in the site's zone.
+         * @description All machines that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_machines_xlsx"];
         put?: never;
@@ -691,11 +691,11 @@ export interface paths {
         };
         /**
          * List Log Types
-         * @description List the kinds of intervention.
+         * @description List log types.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -723,7 +723,7 @@ export interface paths {
         put?: never;
         /**
          * Create Log Type
-         * @description Add a kind of intervention. Its code is unique whatever the case of its letters, and never changes.
+         * @description Add a log type. Its code is unique (ignoring case) and cannot be changed.
          */
         post: operations["create_log_type"];
         delete?: never;
@@ -741,25 +741,25 @@ export interface paths {
         };
         /**
          * Get Log Type
-         * @description Read a kind of intervention.
+         * @description Read a log type.
          */
         get: operations["get_log_type"];
         /**
          * Replace Log Type
-         * @description Create the type, or replace it: a field that is absent takes its default.
+         * @description Create or replace a log type. Absent fields take their defaults.
          */
         put: operations["replace_log_type"];
         post?: never;
         /**
          * Delete Log Type
-         * @description Delete a type that no log names.
+         * @description Delete a log type. 409 if a log uses it: set `active` to false instead.
          */
         delete: operations["delete_log_type"];
         options?: never;
         head?: never;
         /**
          * Update Log Type
-         * @description Change some fields of a type (JSON merge patch); `active: false` keeps it from new logs.
+         * @description Change some fields of a log type (JSON merge patch). New logs cannot use a type with `active: false`.
          */
         patch: operations["update_log_type"];
         trace?: never;
@@ -773,11 +773,11 @@ export interface paths {
         };
         /**
          * List Users
-         * @description List the people.
+         * @description List users.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -806,7 +806,7 @@ export interface paths {
         put?: never;
         /**
          * Create User
-         * @description Add a person. The trigram is unique whatever the case of its letters, and never changes.
+         * @description Add a user. The trigram is unique (ignoring case) and cannot be changed.
          */
         post: operations["create_user"];
         delete?: never;
@@ -824,25 +824,25 @@ export interface paths {
         };
         /**
          * Get User
-         * @description Read a person's entry.
+         * @description Read a user.
          */
         get: operations["get_user"];
         /**
          * Replace User
-         * @description Create the user, or replace it: a field that is absent takes its default.
+         * @description Create or replace a user. Absent fields take their defaults.
          */
         put: operations["replace_user"];
         post?: never;
         /**
          * Delete User
-         * @description Delete a user that no log names.
+         * @description Delete a user. 409 if a log names the user: set `active` to false instead.
          */
         delete: operations["delete_user"];
         options?: never;
         head?: never;
         /**
          * Update User
-         * @description Change some fields of a user (JSON merge patch); `active: false` keeps them from new logs.
+         * @description Change some fields of a user (JSON merge patch). A user with `active: false` cannot sign in or get new logs.
          */
         patch: operations["update_user"];
         trace?: never;
@@ -856,9 +856,10 @@ export interface paths {
         };
         /**
          * List Changes
-         * @description List the changes of all records in the order in which they were written, deletions included.
+         * @description List the changes of all records, oldest first, deletions included.
          *
-         *     Ask again with `since` set to `next`: who has seen one change misses none before it, and holds a copy of the base.
+         *     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
+         *     from its last number misses none and can keep a complete copy of the records.
          */
         get: operations["list_changes"];
         put?: never;
@@ -878,9 +879,10 @@ export interface paths {
         };
         /**
          * Follow Changes
-         * @description Follow the changes as server-sent events of the name `change`, whose ids are the numbers of the changes.
+         * @description Follow the changes as server-sent events named `change`; an event's id is the number of its change.
          *
-         *     Begins after `since`, or after the `Last-Event-ID` that a browser sends when it connects again; else with the next.
+         *     Starts after `since`, or after the `Last-Event-ID` that browsers send when they reconnect. Without either, only
+         *     new changes are sent.
          */
         get: operations["follow_changes"];
         put?: never;
@@ -900,11 +902,11 @@ export interface paths {
         };
         /**
          * List Tokens
-         * @description List one's own tokens; an admin lists everyone's.
+         * @description List your own tokens; admins see the tokens of all users.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -940,9 +942,10 @@ export interface paths {
         put?: never;
         /**
          * Create Token
-         * @description Make a token for oneself, or, as an admin, for another user. Its text is in this answer and nowhere else.
+         * @description Create a token for yourself or, as an admin, for another user. Only this response contains the token itself.
          *
-         *     It may what its user may, narrowed to its scope: `read` reads, `write` writes records, `admin` users and tokens.
+         *     The token has the role of its user, limited by its scope: `read` reads, `write` also writes records, `admin` also
+         *     manages users and tokens.
          */
         post: operations["create_token"];
         delete?: never;
@@ -960,14 +963,14 @@ export interface paths {
         };
         /**
          * Get Token
-         * @description Read what a token is, never its text.
+         * @description Read the properties of a token, never the token itself.
          */
         get: operations["get_token"];
         put?: never;
         post?: never;
         /**
          * Revoke Token
-         * @description Revoke a token: from now on it is none, and it leaves the list.
+         * @description Revoke a token. It stops working at once and leaves the list.
          */
         delete: operations["revoke_token"];
         options?: never;
@@ -984,7 +987,7 @@ export interface paths {
         };
         /**
          * Read Me
-         * @description Who asks: the user, what the credential may, and what writes by cookie carry.
+         * @description The current user, the scope of the credential, and the session's CSRF token.
          */
         get: operations["read_me"];
         put?: never;
@@ -1005,7 +1008,7 @@ export interface paths {
         get?: never;
         /**
          * Change Password
-         * @description Change one's password. Every session of the user ends, this one too; tokens stay.
+         * @description Change your password. All of your sessions end, this one too; tokens remain valid.
          */
         put: operations["change_password"];
         post?: never;
@@ -1026,12 +1029,12 @@ export interface paths {
         put?: never;
         /**
          * Sign In
-         * @description Sign in with a password: the answer sets a cookie, good for 12 hours and until 30 minutes without a request.
+         * @description Sign in with a password. Sets a session cookie that expires after 12 hours, or 30 minutes without a request.
          */
         post: operations["sign_in"];
         /**
          * Sign Out
-         * @description End the session; without one, with a token, there is nothing to end.
+         * @description Sign out: end the session. Has no effect on a request with a token.
          */
         delete: operations["sign_out"];
         options?: never;
@@ -1050,10 +1053,10 @@ export interface paths {
         put?: never;
         /**
          * Set Up
-         * @description Choose a password with the code of a link, and sign in: an invited user, or the first admin.
+         * @description Set a password with the code of a setup or invitation link, and sign in.
          *
-         *     A code is good once, and not for long: after that it is 410. `trigram` is required of the first admin; of an invited
-         *     user it may be left out. A name that is given replaces what is stored.
+         *     A code works once and expires (410). `trigram` is required for the first admin, optional for an invited user.
+         *     `first_name` and `last_name` replace the stored names if they are given.
          */
         post: operations["set_up"];
         delete?: never;
@@ -1073,7 +1076,7 @@ export interface paths {
         put?: never;
         /**
          * Invite User
-         * @description Make a link by which a user chooses a password, once within 24 hours; it replaces the link before.
+         * @description Create a link with which the user sets a password, once and within 24 hours. Earlier links stop working.
          */
         post: operations["invite_user"];
         delete?: never;
@@ -1091,7 +1094,7 @@ export interface paths {
         };
         /**
          * Describe Service
-         * @description What this service is, which time zone it keeps, and where things are; a browser is led to the console.
+         * @description Describe the service: name, version, time zone and links. Browsers are redirected to the console.
          */
         get: operations["describe_service"];
         put?: never;
@@ -1111,7 +1114,7 @@ export interface paths {
         };
         /**
          * Check Health
-         * @description Whether the process answers.
+         * @description Liveness probe: 200 if the process responds.
          */
         get: operations["check_health"];
         put?: never;
@@ -1131,7 +1134,7 @@ export interface paths {
         };
         /**
          * Check Readiness
-         * @description Whether the database answers and has the schema of this version; 503 if not.
+         * @description Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503.
          */
         get: operations["check_readiness"];
         put?: never;
@@ -1151,7 +1154,7 @@ export interface paths {
         };
         /**
          * Read Metrics
-         * @description Requests, problems, the database's queues and sizes, for Prometheus; of all workers.
+         * @description Prometheus metrics of all workers: requests, problems, database queues and sizes.
          */
         get: operations["read_metrics"];
         put?: never;
@@ -1171,7 +1174,7 @@ export interface paths {
         };
         /**
          * Describe Problem
-         * @description What a problem's code means, and what to do.
+         * @description Explain a problem code: what it means, and what to do.
          */
         get: operations["describe_problem"];
         put?: never;
@@ -1188,7 +1191,7 @@ export interface components {
     schemas: {
         /**
          * BulkAnswer
-         * @description What became of each item, and how many of each status.
+         * @description The results of all items, and the number of items per status.
          */
         BulkAnswer: {
             /** Results */
@@ -1200,17 +1203,17 @@ export interface components {
         };
         /**
          * BulkResult
-         * @description What became of one item.
+         * @description The result of one item.
          */
         BulkResult: {
             /**
              * Index
-             * @description The item's place in `items`, from 0.
+             * @description The item's position in `items`, from 0.
              */
             index: number;
             /**
              * Uuid
-             * @description The log's identity; null if the item has none that could be one.
+             * @description The log's UUID; null if the item has no valid one.
              */
             uuid: string | null;
             /**
@@ -1221,12 +1224,12 @@ export interface components {
             status: "created" | "updated" | "unchanged" | "error";
             /**
              * Version
-             * @description The log's version after it; null for an error.
+             * @description The log's version after the write; null for an error.
              */
             version: number | null;
             /**
              * Problem
-             * @description What was wrong, as RFC 9457 has it; null if nothing was.
+             * @description The error as problem details (RFC 9457); null if there is none.
              */
             problem: {
                 [key: string]: unknown;
@@ -1234,67 +1237,67 @@ export interface components {
         };
         /**
          * ChangeRead
-         * @description One change of any record of the base.
+         * @description One change of any record.
          */
         ChangeRead: {
             /**
              * Seq
-             * @description The entry's number; later entries have higher ones.
+             * @description The entry's number; later entries have higher numbers.
              */
             seq: number;
             /**
              * At
              * Format: date-time
-             * @description When it happened.
+             * @description The time of the change.
              */
             at: string;
             /**
              * User
-             * @description Who did it, by trigram.
+             * @description The author's trigram; null if unknown.
              */
             user?: string | null;
             /**
              * Via
-             * @description By what way it came, such as anonymous or sync.
+             * @description The channel of the change: session, token, anonymous, or a command such as sync.
              */
             via: string;
             /**
              * Op
-             * @description What was done.
+             * @description The operation.
              * @enum {string}
              */
             op: "create" | "update" | "delete" | "restore" | "rename" | "import";
             /**
              * Version
-             * @description The record's version after it.
+             * @description The record's version after the change.
              */
             version: number;
             /**
              * Changes
-             * @description For each field that changed, its value before and after.
+             * @description For each changed field: its old and its new value.
              */
             changes: {
                 [key: string]: unknown[];
             };
             /**
              * Note
-             * @description Why, in the words of who did it.
+             * @description The note of the author: why the change was made.
              */
             note?: string | null;
             /**
              * Resource
-             * @description What kind of record changed, such as logs.
+             * @description The resource of the record, such as logs.
              */
             resource: string;
             /**
              * Key
-             * @description Which one, by what stands in its path.
+             * @description The record's key, as in its path.
              */
             key: string;
         };
         /**
          * ChangesPage
-         * @description Changes, and the number to ask from next.
+         * @description Changes, and the `since` of the next request.
          */
         ChangesPage: {
             /** Items */
@@ -1304,7 +1307,7 @@ export interface components {
         };
         /**
          * FacetCounts
-         * @description The most frequent values of each field; `capped` names fields that only the newest logs were counted by.
+         * @description The most frequent values of each field. `capped` lists the fields whose counts cover the newest matches only.
          */
         FacetCounts: {
             /** Facets */
@@ -1316,7 +1319,7 @@ export interface components {
         };
         /**
          * FacetValue
-         * @description A value of a field, null if it has none, and how often it occurs.
+         * @description A value of a field (null: the field is empty), and the number of logs that have it.
          */
         FacetValue: {
             /** Value */
@@ -1342,7 +1345,7 @@ export interface components {
         };
         /**
          * Groups
-         * @description A group for each combination of what `group_by` names; `truncated` says that there are more.
+         * @description One group per combination of the `group_by` values; `truncated` is true if there are more groups.
          */
         Groups: {
             /** Groups */
@@ -1370,57 +1373,57 @@ export interface components {
         };
         /**
          * HistoryPart
-         * @description A record, or the fields of it that were asked for.
+         * @description A record, or the fields of it that were requested.
          */
         HistoryPart: {
             /**
              * Seq
-             * @description The entry's number; later entries have higher ones.
+             * @description The entry's number; later entries have higher numbers.
              */
             seq?: number;
             /**
              * At
              * Format: date-time
-             * @description When it happened.
+             * @description The time of the change.
              */
             at?: string;
             /**
              * User
-             * @description Who did it, by trigram.
+             * @description The author's trigram; null if unknown.
              */
             user?: string | null;
             /**
              * Via
-             * @description By what way it came, such as anonymous or sync.
+             * @description The channel of the change: session, token, anonymous, or a command such as sync.
              */
             via?: string;
             /**
              * Op
-             * @description What was done.
+             * @description The operation.
              * @enum {string}
              */
             op?: "create" | "update" | "delete" | "restore" | "rename" | "import";
             /**
              * Version
-             * @description The record's version after it.
+             * @description The record's version after the change.
              */
             version?: number;
             /**
              * Changes
-             * @description For each field that changed, its value before and after.
+             * @description For each changed field: its old and its new value.
              */
             changes?: {
                 [key: string]: unknown[];
             };
             /**
              * Note
-             * @description Why, in the words of who did it.
+             * @description The note of the author: why the change was made.
              */
             note?: string | null;
         };
         /**
          * Link
-         * @description An invitation: whoever opens it chooses a password, once.
+         * @description A one-time invitation link to set a password.
          */
         Link: {
             /** Url */
@@ -1433,47 +1436,47 @@ export interface components {
         };
         /**
          * LogBulk
-         * @description Logs to be created or replaced together; each is checked by itself, as a PUT by its `uuid`.
+         * @description Logs to create or replace together. Each is validated on its own, like the body of a PUT by its `uuid`.
          */
         LogBulk: {
             /**
              * Mode
-             * @description All or none of them, or each that is right.
+             * @description `atomic`: write all items or none. `partial`: write every valid item.
              * @default atomic
              * @enum {string}
              */
             mode: "atomic" | "partial";
             /**
              * Items
-             * @description The logs; one without `uuid` is created.
+             * @description The logs. One without `uuid` is created.
              */
             items: {
                 /**
                  * Uuid
                  * Format: uuid
-                 * @description The log's identity; make your own and a retry is harmless.
+                 * @description The log's UUID. Choose it yourself to make retries safe.
                  */
                 uuid?: string;
                 /**
                  * Machine
-                 * @description The machine, by its name.
+                 * @description The machine's name.
                  */
                 machine: string;
                 /**
                  * Type
-                 * @description The type, by its code.
+                 * @description The code of the log type.
                  */
                 type: string;
                 /**
                  * Severity
-                 * @description How bad it is: info, minor, major or critical.
+                 * @description The severity: info, minor, major or critical.
                  * @default info
                  * @enum {string}
                  */
                 severity: "info" | "minor" | "major" | "critical";
                 /**
                  * Status
-                 * @description How far it is: open, in_progress, done or cancelled.
+                 * @description The status: open, in_progress, done or cancelled.
                  * @default done
                  * @enum {string}
                  */
@@ -1500,13 +1503,13 @@ export interface components {
                 project?: string | null;
                 /**
                  * User
-                 * @description The author, by trigram; set when the log is created and never again.
+                 * @description The author's trigram. Set on creation, cannot be changed.
                  */
                 user?: string | null;
                 /**
                  * Started At
                  * Format: date-time
-                 * @description When the intervention began; now if it is absent.
+                 * @description When the intervention began; now if absent.
                  */
                 started_at?: string;
                 /**
@@ -1521,25 +1524,25 @@ export interface components {
                 down_from?: string | null;
                 /**
                  * Down To
-                 * @description When the machine ran again; null while it stands.
+                 * @description When the machine ran again; null while it is stopped.
                  */
                 down_to?: string | null;
                 /**
                  * Attributes
-                 * @description Facts of your own: texts, numbers, true or false.
+                 * @description Custom fields: texts, numbers or booleans.
                  */
                 attributes?: {
                     [key: string]: string | number | boolean;
                 };
                 /**
                  * Version
-                 * @description Counts the record's changes; also its ETag.
+                 * @description The number of the record's version, from 1; also its ETag.
                  */
                 version?: number;
                 /**
                  * Created At
                  * Format: date-time
-                 * @description When the record was written.
+                 * @description When the record was created.
                  */
                 created_at?: string;
                 /**
@@ -1552,35 +1555,35 @@ export interface components {
         };
         /**
          * LogCreate
-         * @description A new log.
+         * @description The body of POST /logs.
          */
         LogCreate: {
             /**
              * Uuid
              * Format: uuid
-             * @description The log's identity; make your own and a retry is harmless.
+             * @description The log's UUID. Choose it yourself to make retries safe.
              */
             uuid?: string;
             /**
              * Machine
-             * @description The machine, by its name.
+             * @description The machine's name.
              */
             machine: string;
             /**
              * Type
-             * @description The type, by its code.
+             * @description The code of the log type.
              */
             type: string;
             /**
              * Severity
-             * @description How bad it is: info, minor, major or critical.
+             * @description The severity: info, minor, major or critical.
              * @default info
              * @enum {string}
              */
             severity: "info" | "minor" | "major" | "critical";
             /**
              * Status
-             * @description How far it is: open, in_progress, done or cancelled.
+             * @description The status: open, in_progress, done or cancelled.
              * @default done
              * @enum {string}
              */
@@ -1607,13 +1610,13 @@ export interface components {
             project?: string | null;
             /**
              * User
-             * @description The author, by trigram; set when the log is created and never again.
+             * @description The author's trigram. Set on creation, cannot be changed.
              */
             user?: string | null;
             /**
              * Started At
              * Format: date-time
-             * @description When the intervention began; now if it is absent.
+             * @description When the intervention began; now if absent.
              */
             started_at?: string;
             /**
@@ -1628,12 +1631,12 @@ export interface components {
             down_from?: string | null;
             /**
              * Down To
-             * @description When the machine ran again; null while it stands.
+             * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
@@ -1657,34 +1660,34 @@ export interface components {
         };
         /**
          * LogPart
-         * @description A record, or the fields of it that were asked for.
+         * @description A record, or the fields of it that were requested.
          */
         LogPart: {
             /**
              * Uuid
              * Format: uuid
-             * @description The log's identity.
+             * @description The log's UUID.
              */
             uuid?: string;
             /**
              * Machine
-             * @description The machine, by its name.
+             * @description The machine's name.
              */
             machine?: string;
             /**
              * Type
-             * @description The type, by its code.
+             * @description The code of the log type.
              */
             type?: string;
             /**
              * Severity
-             * @description How bad it is: info, minor, major or critical.
+             * @description The severity: info, minor, major or critical.
              * @enum {string}
              */
             severity?: "info" | "minor" | "major" | "critical";
             /**
              * Status
-             * @description How far it is: open, in_progress, done or cancelled.
+             * @description The status: open, in_progress, done or cancelled.
              * @enum {string}
              */
             status?: "open" | "in_progress" | "done" | "cancelled";
@@ -1710,13 +1713,13 @@ export interface components {
             project?: string | null;
             /**
              * User
-             * @description The author, by trigram; set when the log is created and never again.
+             * @description The author's trigram. Set on creation, cannot be changed.
              */
             user?: string | null;
             /**
              * Started At
              * Format: date-time
-             * @description When the intervention began; now if it is absent.
+             * @description When the intervention began; now if absent.
              */
             started_at?: string;
             /**
@@ -1731,25 +1734,25 @@ export interface components {
             down_from?: string | null;
             /**
              * Down To
-             * @description When the machine ran again; null while it stands.
+             * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -1760,7 +1763,7 @@ export interface components {
             updated_at?: string;
             /**
              * Expanded
-             * @description What `expand` names.
+             * @description The records and values that `expand` requested.
              */
             expanded?: {
                 [key: string]: unknown;
@@ -1768,35 +1771,35 @@ export interface components {
         };
         /**
          * LogRead
-         * @description A log as it is.
+         * @description A log as the API returns it.
          */
         LogRead: {
             /**
              * Uuid
              * Format: uuid
-             * @description The log's identity.
+             * @description The log's UUID.
              */
             uuid: string;
             /**
              * Machine
-             * @description The machine, by its name.
+             * @description The machine's name.
              */
             machine: string;
             /**
              * Type
-             * @description The type, by its code.
+             * @description The code of the log type.
              */
             type: string;
             /**
              * Severity
-             * @description How bad it is: info, minor, major or critical.
+             * @description The severity: info, minor, major or critical.
              * @default info
              * @enum {string}
              */
             severity: "info" | "minor" | "major" | "critical";
             /**
              * Status
-             * @description How far it is: open, in_progress, done or cancelled.
+             * @description The status: open, in_progress, done or cancelled.
              * @default done
              * @enum {string}
              */
@@ -1823,13 +1826,13 @@ export interface components {
             project?: string | null;
             /**
              * User
-             * @description The author, by trigram; set when the log is created and never again.
+             * @description The author's trigram. Set on creation, cannot be changed.
              */
             user?: string | null;
             /**
              * Started At
              * Format: date-time
-             * @description When the intervention began; now if it is absent.
+             * @description When the intervention began; now if absent.
              */
             started_at?: string;
             /**
@@ -1844,25 +1847,25 @@ export interface components {
             down_from?: string | null;
             /**
              * Down To
-             * @description When the machine ran again; null while it stands.
+             * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at: string;
             /**
@@ -1874,35 +1877,35 @@ export interface components {
         };
         /**
          * LogReplace
-         * @description Replaces a record; a field that is absent is not null.
+         * @description Replaces a record. Absent fields and null are different.
          */
         LogReplace: {
             /**
              * Uuid
              * Format: uuid
-             * @description The log's identity; make your own and a retry is harmless.
+             * @description The log's UUID. Choose it yourself to make retries safe.
              */
             uuid?: string;
             /**
              * Machine
-             * @description The machine, by its name.
+             * @description The machine's name.
              */
             machine: string;
             /**
              * Type
-             * @description The type, by its code.
+             * @description The code of the log type.
              */
             type: string;
             /**
              * Severity
-             * @description How bad it is: info, minor, major or critical.
+             * @description The severity: info, minor, major or critical.
              * @default info
              * @enum {string}
              */
             severity: "info" | "minor" | "major" | "critical";
             /**
              * Status
-             * @description How far it is: open, in_progress, done or cancelled.
+             * @description The status: open, in_progress, done or cancelled.
              * @default done
              * @enum {string}
              */
@@ -1929,13 +1932,13 @@ export interface components {
             project?: string | null;
             /**
              * User
-             * @description The author, by trigram; set when the log is created and never again.
+             * @description The author's trigram. Set on creation, cannot be changed.
              */
             user?: string | null;
             /**
              * Started At
              * Format: date-time
-             * @description When the intervention began; now if it is absent.
+             * @description When the intervention began; now if absent.
              */
             started_at?: string;
             /**
@@ -1950,25 +1953,25 @@ export interface components {
             down_from?: string | null;
             /**
              * Down To
-             * @description When the machine ran again; null while it stands.
+             * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -1980,28 +1983,28 @@ export interface components {
         };
         /**
          * LogTypeCreate
-         * @description A new log type.
+         * @description The body of POST /log-types.
          */
         LogTypeCreate: {
             /**
              * Code
-             * @description How logs name it; never changes; unique, whatever the case of its letters.
+             * @description The code used in logs. Unique (ignoring case), cannot be changed.
              */
             code: string;
             /**
              * Label
-             * @description How people read it; the code if it is absent.
+             * @description The display name; defaults to the code.
              */
             label?: string;
             /**
              * Counts As Failure
-             * @description Whether such a log is a failure of the machine.
+             * @description Whether logs of this type count as failures of the machine.
              * @default false
              */
             counts_as_failure: boolean;
             /**
              * Active
-             * @description Whether new logs may have it.
+             * @description Whether new logs may use it.
              * @default true
              */
             active: boolean;
@@ -2024,38 +2027,38 @@ export interface components {
         };
         /**
          * LogTypePart
-         * @description A record, or the fields of it that were asked for.
+         * @description A record, or the fields of it that were requested.
          */
         LogTypePart: {
             /**
              * Code
-             * @description How logs name it; never changes; unique, whatever the case of its letters.
+             * @description The code used in logs. Unique (ignoring case), cannot be changed.
              */
             code?: string;
             /**
              * Label
-             * @description How people read it; the code if it is absent.
+             * @description The display name; defaults to the code.
              */
             label?: string;
             /**
              * Counts As Failure
-             * @description Whether such a log is a failure of the machine.
+             * @description Whether logs of this type count as failures of the machine.
              */
             counts_as_failure?: boolean;
             /**
              * Active
-             * @description Whether new logs may have it.
+             * @description Whether new logs may use it.
              */
             active?: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -2067,40 +2070,40 @@ export interface components {
         };
         /**
          * LogTypeRead
-         * @description A log type as it is.
+         * @description A log type as the API returns it.
          */
         LogTypeRead: {
             /**
              * Code
-             * @description How logs name it; never changes; unique, whatever the case of its letters.
+             * @description The code used in logs. Unique (ignoring case), cannot be changed.
              */
             code: string;
             /**
              * Label
-             * @description How people read it; the code if it is absent.
+             * @description The display name; defaults to the code.
              */
             label?: string;
             /**
              * Counts As Failure
-             * @description Whether such a log is a failure of the machine.
+             * @description Whether logs of this type count as failures of the machine.
              * @default false
              */
             counts_as_failure: boolean;
             /**
              * Active
-             * @description Whether new logs may have it.
+             * @description Whether new logs may use it.
              * @default true
              */
             active: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at: string;
             /**
@@ -2112,40 +2115,40 @@ export interface components {
         };
         /**
          * LogTypeReplace
-         * @description Replaces a record; a field that is absent is not null.
+         * @description Replaces a record. Absent fields and null are different.
          */
         LogTypeReplace: {
             /**
              * Code
-             * @description How logs name it; never changes; unique, whatever the case of its letters.
+             * @description The code used in logs. Unique (ignoring case), cannot be changed.
              */
             code?: string;
             /**
              * Label
-             * @description How people read it; the code if it is absent.
+             * @description The display name; defaults to the code.
              */
             label?: string;
             /**
              * Counts As Failure
-             * @description Whether such a log is a failure of the machine.
+             * @description Whether logs of this type count as failures of the machine.
              * @default false
              */
             counts_as_failure: boolean;
             /**
              * Active
-             * @description Whether new logs may have it.
+             * @description Whether new logs may use it.
              * @default true
              */
             active: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -2157,38 +2160,38 @@ export interface components {
         };
         /**
          * LogTypeUpdate
-         * @description Changes a record; a field that is absent is not null.
+         * @description Changes a record. Absent fields and null are different.
          */
         LogTypeUpdate: {
             /**
              * Code
-             * @description How logs name it; never changes; unique, whatever the case of its letters.
+             * @description The code used in logs. Unique (ignoring case), cannot be changed.
              */
             code?: string;
             /**
              * Label
-             * @description How people read it; the code if it is absent.
+             * @description The display name; defaults to the code.
              */
             label?: string;
             /**
              * Counts As Failure
-             * @description Whether such a log is a failure of the machine.
+             * @description Whether logs of this type count as failures of the machine.
              */
             counts_as_failure?: boolean;
             /**
              * Active
-             * @description Whether new logs may have it.
+             * @description Whether new logs may use it.
              */
             active?: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -2200,34 +2203,34 @@ export interface components {
         };
         /**
          * LogUpdate
-         * @description Changes a record; a field that is absent is not null.
+         * @description Changes a record. Absent fields and null are different.
          */
         LogUpdate: {
             /**
              * Uuid
              * Format: uuid
-             * @description The log's identity; make your own and a retry is harmless.
+             * @description The log's UUID. Choose it yourself to make retries safe.
              */
             uuid?: string;
             /**
              * Machine
-             * @description The machine, by its name.
+             * @description The machine's name.
              */
             machine?: string;
             /**
              * Type
-             * @description The type, by its code.
+             * @description The code of the log type.
              */
             type?: string;
             /**
              * Severity
-             * @description How bad it is: info, minor, major or critical.
+             * @description The severity: info, minor, major or critical.
              * @enum {string}
              */
             severity?: "info" | "minor" | "major" | "critical";
             /**
              * Status
-             * @description How far it is: open, in_progress, done or cancelled.
+             * @description The status: open, in_progress, done or cancelled.
              * @enum {string}
              */
             status?: "open" | "in_progress" | "done" | "cancelled";
@@ -2253,13 +2256,13 @@ export interface components {
             project?: string | null;
             /**
              * User
-             * @description The author, by trigram; set when the log is created and never again.
+             * @description The author's trigram. Set on creation, cannot be changed.
              */
             user?: string | null;
             /**
              * Started At
              * Format: date-time
-             * @description When the intervention began; now if it is absent.
+             * @description When the intervention began; now if absent.
              */
             started_at?: string;
             /**
@@ -2274,25 +2277,25 @@ export interface components {
             down_from?: string | null;
             /**
              * Down To
-             * @description When the machine ran again; null while it stands.
+             * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean | null;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -2304,47 +2307,47 @@ export interface components {
         };
         /**
          * MachineCreate
-         * @description A new machine.
+         * @description The body of POST /machines.
          */
         MachineCreate: {
             /**
              * Name
-             * @description What people call it; unique, whatever the case of its letters.
+             * @description The name. Unique, ignoring case.
              */
             name: string;
             /**
              * Sector
-             * @description Where it stands.
+             * @description The sector of the plant.
              */
             sector?: string | null;
             /**
              * Usage
-             * @description What it is for.
+             * @description What the machine is used for.
              */
             usage?: string | null;
             /**
              * Manufacturer
-             * @description Who built it.
+             * @description The manufacturer.
              */
             manufacturer?: string | null;
             /**
              * Model
-             * @description The manufacturer's name for it.
+             * @description The manufacturer's model name.
              */
             model?: string | null;
             /**
              * Serial Number
-             * @description The manufacturer's number; need not be unique.
+             * @description The manufacturer's serial number; need not be unique.
              */
             serial_number?: string | null;
             /**
              * Year Of Acquisition
-             * @description The year in which it came, 1900 to 2100.
+             * @description The year of acquisition, 1900 to 2100.
              */
             year_of_acquisition?: number | null;
             /**
              * In Service
-             * @description Whether it is in use; null if nobody knows.
+             * @description Whether it is in service; null if unknown.
              * @default true
              */
             in_service: boolean | null;
@@ -2355,7 +2358,7 @@ export interface components {
             comment?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
@@ -2379,47 +2382,47 @@ export interface components {
         };
         /**
          * MachinePart
-         * @description A record, or the fields of it that were asked for.
+         * @description A record, or the fields of it that were requested.
          */
         MachinePart: {
             /**
              * Name
-             * @description What people call it; unique, whatever the case of its letters.
+             * @description The name. Unique, ignoring case.
              */
             name?: string;
             /**
              * Sector
-             * @description Where it stands.
+             * @description The sector of the plant.
              */
             sector?: string | null;
             /**
              * Usage
-             * @description What it is for.
+             * @description What the machine is used for.
              */
             usage?: string | null;
             /**
              * Manufacturer
-             * @description Who built it.
+             * @description The manufacturer.
              */
             manufacturer?: string | null;
             /**
              * Model
-             * @description The manufacturer's name for it.
+             * @description The manufacturer's model name.
              */
             model?: string | null;
             /**
              * Serial Number
-             * @description The manufacturer's number; need not be unique.
+             * @description The manufacturer's serial number; need not be unique.
              */
             serial_number?: string | null;
             /**
              * Year Of Acquisition
-             * @description The year in which it came, 1900 to 2100.
+             * @description The year of acquisition, 1900 to 2100.
              */
             year_of_acquisition?: number | null;
             /**
              * In Service
-             * @description Whether it is in use; null if nobody knows.
+             * @description Whether it is in service; null if unknown.
              */
             in_service?: boolean | null;
             /**
@@ -2429,20 +2432,20 @@ export interface components {
             comment?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -2453,12 +2456,12 @@ export interface components {
             updated_at?: string;
             /**
              * Id
-             * @description The machine's number; it outlives a change of name and is never reused.
+             * @description The machine's id. Stable across renames, never reused.
              */
             id?: number;
             /**
              * Expanded
-             * @description What `expand` names.
+             * @description The records and values that `expand` requested.
              */
             expanded?: {
                 [key: string]: unknown;
@@ -2466,47 +2469,47 @@ export interface components {
         };
         /**
          * MachineRead
-         * @description A machine as it is.
+         * @description A machine as the API returns it.
          */
         MachineRead: {
             /**
              * Name
-             * @description What people call it; unique, whatever the case of its letters.
+             * @description The name. Unique, ignoring case.
              */
             name: string;
             /**
              * Sector
-             * @description Where it stands.
+             * @description The sector of the plant.
              */
             sector?: string | null;
             /**
              * Usage
-             * @description What it is for.
+             * @description What the machine is used for.
              */
             usage?: string | null;
             /**
              * Manufacturer
-             * @description Who built it.
+             * @description The manufacturer.
              */
             manufacturer?: string | null;
             /**
              * Model
-             * @description The manufacturer's name for it.
+             * @description The manufacturer's model name.
              */
             model?: string | null;
             /**
              * Serial Number
-             * @description The manufacturer's number; need not be unique.
+             * @description The manufacturer's serial number; need not be unique.
              */
             serial_number?: string | null;
             /**
              * Year Of Acquisition
-             * @description The year in which it came, 1900 to 2100.
+             * @description The year of acquisition, 1900 to 2100.
              */
             year_of_acquisition?: number | null;
             /**
              * In Service
-             * @description Whether it is in use; null if nobody knows.
+             * @description Whether it is in service; null if unknown.
              * @default true
              */
             in_service: boolean | null;
@@ -2517,20 +2520,20 @@ export interface components {
             comment?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at: string;
             /**
@@ -2541,53 +2544,53 @@ export interface components {
             updated_at: string;
             /**
              * Id
-             * @description The machine's number; it outlives a change of name and is never reused.
+             * @description The machine's id. Stable across renames, never reused.
              */
             id: number;
         };
         /**
          * MachineReplace
-         * @description Replaces a record; a field that is absent is not null.
+         * @description Replaces a record. Absent fields and null are different.
          */
         MachineReplace: {
             /**
              * Name
-             * @description What people call it; unique, whatever the case of its letters.
+             * @description The name. Unique, ignoring case.
              */
             name?: string;
             /**
              * Sector
-             * @description Where it stands.
+             * @description The sector of the plant.
              */
             sector?: string | null;
             /**
              * Usage
-             * @description What it is for.
+             * @description What the machine is used for.
              */
             usage?: string | null;
             /**
              * Manufacturer
-             * @description Who built it.
+             * @description The manufacturer.
              */
             manufacturer?: string | null;
             /**
              * Model
-             * @description The manufacturer's name for it.
+             * @description The manufacturer's model name.
              */
             model?: string | null;
             /**
              * Serial Number
-             * @description The manufacturer's number; need not be unique.
+             * @description The manufacturer's serial number; need not be unique.
              */
             serial_number?: string | null;
             /**
              * Year Of Acquisition
-             * @description The year in which it came, 1900 to 2100.
+             * @description The year of acquisition, 1900 to 2100.
              */
             year_of_acquisition?: number | null;
             /**
              * In Service
-             * @description Whether it is in use; null if nobody knows.
+             * @description Whether it is in service; null if unknown.
              * @default true
              */
             in_service: boolean | null;
@@ -2598,20 +2601,20 @@ export interface components {
             comment?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -2622,53 +2625,53 @@ export interface components {
             updated_at?: string;
             /**
              * Id
-             * @description The machine's number; it outlives a change of name and is never reused.
+             * @description The machine's id. Stable across renames, never reused.
              */
             id?: number;
         };
         /**
          * MachineUpdate
-         * @description Changes a record; a field that is absent is not null.
+         * @description Changes a record. Absent fields and null are different.
          */
         MachineUpdate: {
             /**
              * Name
-             * @description What people call it; unique, whatever the case of its letters.
+             * @description The name. Unique, ignoring case.
              */
             name?: string;
             /**
              * Sector
-             * @description Where it stands.
+             * @description The sector of the plant.
              */
             sector?: string | null;
             /**
              * Usage
-             * @description What it is for.
+             * @description What the machine is used for.
              */
             usage?: string | null;
             /**
              * Manufacturer
-             * @description Who built it.
+             * @description The manufacturer.
              */
             manufacturer?: string | null;
             /**
              * Model
-             * @description The manufacturer's name for it.
+             * @description The manufacturer's model name.
              */
             model?: string | null;
             /**
              * Serial Number
-             * @description The manufacturer's number; need not be unique.
+             * @description The manufacturer's serial number; need not be unique.
              */
             serial_number?: string | null;
             /**
              * Year Of Acquisition
-             * @description The year in which it came, 1900 to 2100.
+             * @description The year of acquisition, 1900 to 2100.
              */
             year_of_acquisition?: number | null;
             /**
              * In Service
-             * @description Whether it is in use; null if nobody knows.
+             * @description Whether it is in service; null if unknown.
              */
             in_service?: boolean | null;
             /**
@@ -2678,20 +2681,20 @@ export interface components {
             comment?: string | null;
             /**
              * Attributes
-             * @description Facts of your own: texts, numbers, true or false.
+             * @description Custom fields: texts, numbers or booleans.
              */
             attributes?: {
                 [key: string]: string | number | boolean | null;
             };
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -2702,43 +2705,43 @@ export interface components {
             updated_at?: string;
             /**
              * Id
-             * @description The machine's number; it outlives a change of name and is never reused.
+             * @description The machine's id. Stable across renames, never reused.
              */
             id?: number;
         };
         /**
          * Me
-         * @description Who asks.
+         * @description The current user of the request.
          */
         Me: {
-            /** @description The user; null for who is anonymous. */
+            /** @description The user; null if anonymous. */
             user: components["schemas"]["UserRead"] | null;
             /**
              * Scope
-             * @description What of the role may be used.
+             * @description The scope, which limits the role.
              * @enum {string}
              */
             scope: "read" | "write" | "admin";
             /**
              * Via
-             * @description By what the request says who it is.
+             * @description How the request was authenticated.
              * @enum {string}
              */
             via: "session" | "token" | "anonymous";
             /**
              * Csrf Token
-             * @description What writes by cookie carry as `X-CSRF-Token`; null without a session.
+             * @description The CSRF token of the session; null without a session.
              */
             csrf_token: string | null;
         };
         /**
          * NewPassword
-         * @description A change of one's password.
+         * @description The body of a password change.
          */
         NewPassword: {
             /**
              * Current
-             * @description The password so far.
+             * @description The current password.
              */
             current: string;
             /**
@@ -2749,7 +2752,7 @@ export interface components {
         };
         /**
          * Problem
-         * @description An error, as RFC 9457 has it.
+         * @description An error: problem details (RFC 9457).
          */
         Problem: {
             /** Type */
@@ -2775,12 +2778,12 @@ export interface components {
         };
         /**
          * SetUp
-         * @description A first password; with the link that `serve` prints, the first admin too.
+         * @description The body of POST /setup: sets the password of an invited user, or creates the first administrator.
          */
         SetUp: {
             /**
              * Code
-             * @description The code of the link.
+             * @description The code in the invitation link.
              */
             code: string;
             /**
@@ -2790,28 +2793,28 @@ export interface components {
             password: string;
             /**
              * Trigram
-             * @description The trigram: required of the first admin.
+             * @description The trigram; required for the first administrator.
              */
             trigram?: string | null;
             /**
              * First Name
-             * @description First name; kept as it is if it is absent.
+             * @description First name; unchanged if absent.
              */
             first_name?: string | null;
             /**
              * Last Name
-             * @description Last name; kept as it is if it is absent.
+             * @description Last name; unchanged if absent.
              */
             last_name?: string | null;
         };
         /**
          * SignIn
-         * @description Who signs in.
+         * @description The body of POST /session.
          */
         SignIn: {
             /**
              * Trigram
-             * @description The trigram, whatever the case of its letters.
+             * @description The trigram, in upper or lower case.
              */
             trigram: string;
             /**
@@ -2822,19 +2825,19 @@ export interface components {
         };
         /**
          * SignedIn
-         * @description Who has signed in.
+         * @description The signed-in user and the session's CSRF token.
          */
         SignedIn: {
             user: components["schemas"]["UserRead"];
             /**
              * Csrf Token
-             * @description What writes by cookie carry as `X-CSRF-Token`.
+             * @description The CSRF token: send it as `X-CSRF-Token` with every write that uses the session cookie.
              */
             csrf_token: string;
         };
         /**
          * TokenCreate
-         * @description A new token.
+         * @description The body of POST /tokens.
          */
         TokenCreate: {
             /**
@@ -2844,19 +2847,19 @@ export interface components {
             name: string;
             /**
              * Scope
-             * @description What it may do of what its user may: read, write or admin.
+             * @description The scope, which limits the user's role: read, write or admin.
              * @enum {string}
              */
             scope: "read" | "write" | "admin";
             /**
              * Days
-             * @description For how long it is good.
+             * @description The lifetime in days.
              * @default 90
              */
             days: number;
             /**
              * User
-             * @description Whom it acts for; another than oneself: an admin.
+             * @description The user the token acts for, by default yourself. Another user requires the admin role.
              */
             user?: string | null;
         };
@@ -2867,7 +2870,7 @@ export interface components {
         TokenCreated: {
             /**
              * Id
-             * @description The token's number, which its text shows too.
+             * @description The token's id, which is also part of its text.
              */
             id: number;
             /**
@@ -2877,25 +2880,25 @@ export interface components {
             name: string;
             /**
              * User
-             * @description Whom it acts for, by trigram.
+             * @description The trigram of the user the token acts for.
              */
             user: string;
             /**
              * Scope
-             * @description What it may do of what its user may: read, write or admin.
+             * @description The scope, which limits the user's role: read, write or admin.
              * @enum {string}
              */
             scope: "read" | "write" | "admin";
             /**
              * Created At
              * Format: date-time
-             * @description When it was made.
+             * @description When it was created.
              */
             created_at: string;
             /**
              * Expires At
              * Format: date-time
-             * @description From when on it is void.
+             * @description When it expires.
              */
             expires_at: string;
             /**
@@ -2927,12 +2930,12 @@ export interface components {
         };
         /**
          * TokenPart
-         * @description A record, or the fields of it that were asked for.
+         * @description A record, or the fields of it that were requested.
          */
         TokenPart: {
             /**
              * Id
-             * @description The token's number, which its text shows too.
+             * @description The token's id, which is also part of its text.
              */
             id?: number;
             /**
@@ -2942,25 +2945,25 @@ export interface components {
             name?: string;
             /**
              * User
-             * @description Whom it acts for, by trigram.
+             * @description The trigram of the user the token acts for.
              */
             user?: string;
             /**
              * Scope
-             * @description What it may do of what its user may: read, write or admin.
+             * @description The scope, which limits the user's role: read, write or admin.
              * @enum {string}
              */
             scope?: "read" | "write" | "admin";
             /**
              * Created At
              * Format: date-time
-             * @description When it was made.
+             * @description When it was created.
              */
             created_at?: string;
             /**
              * Expires At
              * Format: date-time
-             * @description From when on it is void.
+             * @description When it expires.
              */
             expires_at?: string;
             /**
@@ -2970,7 +2973,7 @@ export interface components {
             last_used_at?: string | null;
             /**
              * Expanded
-             * @description What `expand` names.
+             * @description The records and values that `expand` requested.
              */
             expanded?: {
                 [key: string]: unknown;
@@ -2978,12 +2981,12 @@ export interface components {
         };
         /**
          * UserCreate
-         * @description A new user.
+         * @description The body of POST /users.
          */
         UserCreate: {
             /**
              * Trigram
-             * @description The short name that logs carry; never changes; unique, whatever its case.
+             * @description The short name used in logs. Unique (ignoring case), cannot be changed.
              */
             trigram: string;
             /**
@@ -2998,14 +3001,14 @@ export interface components {
             last_name?: string | null;
             /**
              * Role
-             * @description What the person may do, from viewer up to admin.
+             * @description The role, from viewer to admin.
              * @default operator
              * @enum {string}
              */
             role: "viewer" | "operator" | "lead" | "supervisor" | "admin";
             /**
              * Active
-             * @description Whether the person is still here.
+             * @description Whether the account is active.
              * @default true
              */
             active: boolean;
@@ -3028,12 +3031,12 @@ export interface components {
         };
         /**
          * UserPart
-         * @description A record, or the fields of it that were asked for.
+         * @description A record, or the fields of it that were requested.
          */
         UserPart: {
             /**
              * Trigram
-             * @description The short name that logs carry; never changes; unique, whatever its case.
+             * @description The short name used in logs. Unique (ignoring case), cannot be changed.
              */
             trigram?: string;
             /**
@@ -3048,24 +3051,24 @@ export interface components {
             last_name?: string | null;
             /**
              * Role
-             * @description What the person may do, from viewer up to admin.
+             * @description The role, from viewer to admin.
              * @enum {string}
              */
             role?: "viewer" | "operator" | "lead" | "supervisor" | "admin";
             /**
              * Active
-             * @description Whether the person is still here.
+             * @description Whether the account is active.
              */
             active?: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -3077,12 +3080,12 @@ export interface components {
         };
         /**
          * UserRead
-         * @description A user as everyone may see one.
+         * @description A user as the API returns it.
          */
         UserRead: {
             /**
              * Trigram
-             * @description The short name that logs carry; never changes; unique, whatever its case.
+             * @description The short name used in logs. Unique (ignoring case), cannot be changed.
              */
             trigram: string;
             /**
@@ -3097,26 +3100,26 @@ export interface components {
             last_name?: string | null;
             /**
              * Role
-             * @description What the person may do, from viewer up to admin.
+             * @description The role, from viewer to admin.
              * @default operator
              * @enum {string}
              */
             role: "viewer" | "operator" | "lead" | "supervisor" | "admin";
             /**
              * Active
-             * @description Whether the person is still here.
+             * @description Whether the account is active.
              * @default true
              */
             active: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at: string;
             /**
@@ -3128,12 +3131,12 @@ export interface components {
         };
         /**
          * UserReplace
-         * @description Replaces a record; a field that is absent is not null.
+         * @description Replaces a record. Absent fields and null are different.
          */
         UserReplace: {
             /**
              * Trigram
-             * @description The short name that logs carry; never changes; unique, whatever its case.
+             * @description The short name used in logs. Unique (ignoring case), cannot be changed.
              */
             trigram?: string;
             /**
@@ -3148,26 +3151,26 @@ export interface components {
             last_name?: string | null;
             /**
              * Role
-             * @description What the person may do, from viewer up to admin.
+             * @description The role, from viewer to admin.
              * @default operator
              * @enum {string}
              */
             role: "viewer" | "operator" | "lead" | "supervisor" | "admin";
             /**
              * Active
-             * @description Whether the person is still here.
+             * @description Whether the account is active.
              * @default true
              */
             active: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -3179,12 +3182,12 @@ export interface components {
         };
         /**
          * UserUpdate
-         * @description Changes a record; a field that is absent is not null.
+         * @description Changes a record. Absent fields and null are different.
          */
         UserUpdate: {
             /**
              * Trigram
-             * @description The short name that logs carry; never changes; unique, whatever its case.
+             * @description The short name used in logs. Unique (ignoring case), cannot be changed.
              */
             trigram?: string;
             /**
@@ -3199,24 +3202,24 @@ export interface components {
             last_name?: string | null;
             /**
              * Role
-             * @description What the person may do, from viewer up to admin.
+             * @description The role, from viewer to admin.
              * @enum {string}
              */
             role?: "viewer" | "operator" | "lead" | "supervisor" | "admin";
             /**
              * Active
-             * @description Whether the person is still here.
+             * @description Whether the account is active.
              */
             active?: boolean;
             /**
              * Version
-             * @description Counts the record's changes; also its ETag.
+             * @description The number of the record's version, from 1; also its ETag.
              */
             version?: number;
             /**
              * Created At
              * Format: date-time
-             * @description When the record was written.
+             * @description When the record was created.
              */
             created_at?: string;
             /**
@@ -3238,37 +3241,37 @@ export interface operations {
     list_logs: {
         parameters: {
             query?: {
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's identity. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; given again: any of them. */
                 uuid?: string[];
-                /** @description The machine, by its name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; given again: any of them. */
                 machine?: string[];
-                /** @description The machine, by its name. Contains the text; case and accents do not matter. */
+                /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The type, by its code. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; given again: any of them. */
                 type?: string[];
-                /** @description How bad it is: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
-                /** @description How bad it is: info, minor, major or critical. Is greater, later or equal. */
+                /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description How far it is: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
                 /** @description What was seen. Equals; given again: any of them. */
                 comment?: string[];
@@ -3294,15 +3297,15 @@ export interface operations {
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author, by trigram; set when the log is created and never again. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
                 user?: string[];
-                /** @description The author, by trigram; set when the log is created and never again. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if it is absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
                 started_at?: string[];
-                /** @description When the intervention began; now if it is absent. Is less, or earlier. */
+                /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
-                /** @description When the intervention began; now if it is absent. Is greater, later or equal. */
+                /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
                 /** @description When it ended. Equals; given again: any of them. */
                 ended_at?: string[];
@@ -3320,21 +3323,21 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it stands. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
                 down_to?: string[];
-                /** @description When the machine ran again; null while it stands. Is less, or earlier. */
+                /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
-                /** @description When the machine ran again; null while it stands. Is greater, later or equal. */
+                /** @description When the machine ran again; null while it is stopped. Is greater, later or equal. */
                 down_to__gte?: string;
-                /** @description When the machine ran again; null while it stands. `true`: has no value; `false`: has one. */
+                /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -3342,7 +3345,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -3354,9 +3357,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -3364,7 +3367,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3373,7 +3376,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3418,7 +3421,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3433,9 +3436,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -3450,9 +3453,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -3460,7 +3463,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3469,7 +3472,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3541,7 +3544,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3565,9 +3568,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -3588,7 +3591,7 @@ export interface operations {
                     "application/json": components["schemas"]["BulkAnswer"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3597,7 +3600,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3669,7 +3672,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3692,25 +3695,25 @@ export interface operations {
     count_logs: {
         parameters: {
             query: {
-                /** @description Fields to count by, 1 to 5, separated by commas. */
+                /** @description The fields to count by: 1 to 5 names, separated by commas. */
                 by: string;
-                /** @description How many values of each field. */
+                /** @description The maximum number of values per field. */
                 limit?: number;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description The log's identity. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; given again: any of them. */
                 uuid?: string[];
-                /** @description The machine, by its name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; given again: any of them. */
                 machine?: string[];
-                /** @description The machine, by its name. Contains the text; case and accents do not matter. */
+                /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The type, by its code. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; given again: any of them. */
                 type?: string[];
-                /** @description How bad it is: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
-                /** @description How bad it is: info, minor, major or critical. Is greater, later or equal. */
+                /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description How far it is: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
                 /** @description What was seen. Equals; given again: any of them. */
                 comment?: string[];
@@ -3736,15 +3739,15 @@ export interface operations {
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author, by trigram; set when the log is created and never again. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
                 user?: string[];
-                /** @description The author, by trigram; set when the log is created and never again. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if it is absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
                 started_at?: string[];
-                /** @description When the intervention began; now if it is absent. Is less, or earlier. */
+                /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
-                /** @description When the intervention began; now if it is absent. Is greater, later or equal. */
+                /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
                 /** @description When it ended. Equals; given again: any of them. */
                 ended_at?: string[];
@@ -3762,21 +3765,21 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it stands. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
                 down_to?: string[];
-                /** @description When the machine ran again; null while it stands. Is less, or earlier. */
+                /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
-                /** @description When the machine ran again; null while it stands. Is greater, later or equal. */
+                /** @description When the machine ran again; null while it is stopped. Is greater, later or equal. */
                 down_to__gte?: string;
-                /** @description When the machine ran again; null while it stands. `true`: has no value; `false`: has one. */
+                /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -3784,7 +3787,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -3802,7 +3805,7 @@ export interface operations {
                     "application/json": components["schemas"]["FacetCounts"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3811,7 +3814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3847,7 +3850,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3861,25 +3864,25 @@ export interface operations {
     measure_logs: {
         parameters: {
             query?: {
-                /** @description Up to 3 fields and one of day, week, month, year, separated by commas; one group if absent. */
+                /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. */
                 group_by?: string;
-                /** @description What to measure, separated by commas: `count` (how many logs begin), `failures` (how many of them are failures, by their type), `downtime` (for how many seconds machines were stopped). */
+                /** @description The metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs whose type counts as a failure), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once). */
                 metrics?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description The log's identity. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; given again: any of them. */
                 uuid?: string[];
-                /** @description The machine, by its name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; given again: any of them. */
                 machine?: string[];
-                /** @description The machine, by its name. Contains the text; case and accents do not matter. */
+                /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The type, by its code. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; given again: any of them. */
                 type?: string[];
-                /** @description How bad it is: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
-                /** @description How bad it is: info, minor, major or critical. Is greater, later or equal. */
+                /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description How far it is: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
                 /** @description What was seen. Equals; given again: any of them. */
                 comment?: string[];
@@ -3905,15 +3908,15 @@ export interface operations {
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author, by trigram; set when the log is created and never again. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
                 user?: string[];
-                /** @description The author, by trigram; set when the log is created and never again. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if it is absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
                 started_at?: string[];
-                /** @description When the intervention began; now if it is absent. Is less, or earlier. */
+                /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
-                /** @description When the intervention began; now if it is absent. Is greater, later or equal. */
+                /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
                 /** @description When it ended. Equals; given again: any of them. */
                 ended_at?: string[];
@@ -3931,21 +3934,21 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it stands. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
                 down_to?: string[];
-                /** @description When the machine ran again; null while it stands. Is less, or earlier. */
+                /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
-                /** @description When the machine ran again; null while it stands. Is greater, later or equal. */
+                /** @description When the machine ran again; null while it is stopped. Is greater, later or equal. */
                 down_to__gte?: string;
-                /** @description When the machine ran again; null while it stands. `true`: has no value; `false`: has one. */
+                /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -3953,7 +3956,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -3971,7 +3974,7 @@ export interface operations {
                     "application/json": components["schemas"]["Groups"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3980,7 +3983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4016,7 +4019,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4032,7 +4035,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
             };
             header?: never;
@@ -4046,7 +4049,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4054,16 +4057,16 @@ export interface operations {
                     "application/json": components["schemas"]["LogPart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4072,7 +4075,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4135,7 +4138,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4150,11 +4153,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4171,7 +4174,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4182,9 +4185,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4192,7 +4195,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4201,7 +4204,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4300,7 +4303,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4324,11 +4327,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4345,7 +4348,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4354,7 +4357,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4435,7 +4438,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4459,11 +4462,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4481,7 +4484,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4489,7 +4492,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4498,7 +4501,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4606,7 +4609,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4630,11 +4633,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4647,7 +4650,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4655,7 +4658,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4664,7 +4667,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4736,7 +4739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4759,41 +4762,41 @@ export interface operations {
     list_log_history: {
         parameters: {
             query?: {
-                /** @description Fields, `-` before one descends; default `-seq`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The entry's number; later entries have higher ones. Equals; given again: any of them. */
+                /** @description The entry's number; later entries have higher numbers. Equals; given again: any of them. */
                 seq?: number[];
-                /** @description When it happened. Equals; given again: any of them. */
+                /** @description The time of the change. Equals; given again: any of them. */
                 at?: string[];
-                /** @description When it happened. Is less, or earlier. */
+                /** @description The time of the change. Is less, or earlier. */
                 at__lt?: string;
-                /** @description When it happened. Is greater, later or equal. */
+                /** @description The time of the change. Is greater, later or equal. */
                 at__gte?: string;
-                /** @description Who did it, by trigram. Equals; given again: any of them. */
+                /** @description The author's trigram; null if unknown. Equals; given again: any of them. */
                 user?: string[];
-                /** @description Who did it, by trigram. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram; null if unknown. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description By what way it came, such as anonymous or sync. Equals; given again: any of them. */
+                /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; given again: any of them. */
                 via?: string[];
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description The operation. Equals; given again: any of them. */
                 op?: ("create" | "update" | "delete" | "restore" | "rename" | "import")[];
-                /** @description The record's version after it. Equals; given again: any of them. */
+                /** @description The record's version after the change. Equals; given again: any of them. */
                 version?: number[];
-                /** @description Why, in the words of who did it. Equals; given again: any of them. */
+                /** @description The note of the author: why the change was made. Equals; given again: any of them. */
                 note?: string[];
-                /** @description Why, in the words of who did it. Contains the text; case and accents do not matter. */
+                /** @description The note of the author: why the change was made. Contains the text; case and accents do not matter. */
                 note__contains?: string;
-                /** @description Why, in the words of who did it. `true`: has no value; `false`: has one. */
+                /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
             };
             header?: never;
@@ -4807,9 +4810,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -4817,7 +4820,7 @@ export interface operations {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4826,7 +4829,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4871,7 +4874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4885,29 +4888,29 @@ export interface operations {
     export_logs_ndjson: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's identity. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; given again: any of them. */
                 uuid?: string[];
-                /** @description The machine, by its name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; given again: any of them. */
                 machine?: string[];
-                /** @description The machine, by its name. Contains the text; case and accents do not matter. */
+                /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The type, by its code. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; given again: any of them. */
                 type?: string[];
-                /** @description How bad it is: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
-                /** @description How bad it is: info, minor, major or critical. Is greater, later or equal. */
+                /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description How far it is: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
                 /** @description What was seen. Equals; given again: any of them. */
                 comment?: string[];
@@ -4933,15 +4936,15 @@ export interface operations {
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author, by trigram; set when the log is created and never again. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
                 user?: string[];
-                /** @description The author, by trigram; set when the log is created and never again. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if it is absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
                 started_at?: string[];
-                /** @description When the intervention began; now if it is absent. Is less, or earlier. */
+                /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
-                /** @description When the intervention began; now if it is absent. Is greater, later or equal. */
+                /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
                 /** @description When it ended. Equals; given again: any of them. */
                 ended_at?: string[];
@@ -4959,21 +4962,21 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it stands. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
                 down_to?: string[];
-                /** @description When the machine ran again; null while it stands. Is less, or earlier. */
+                /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
-                /** @description When the machine ran again; null while it stands. Is greater, later or equal. */
+                /** @description When the machine ran again; null while it is stopped. Is greater, later or equal. */
                 down_to__gte?: string;
-                /** @description When the machine ran again; null while it stands. `true`: has no value; `false`: has one. */
+                /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -4981,7 +4984,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -4993,7 +4996,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -5001,7 +5004,7 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5010,7 +5013,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5046,7 +5049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5060,31 +5063,31 @@ export interface operations {
     export_logs_csv: {
         parameters: {
             query?: {
-                /** @description How CSV is written. */
+                /** @description The CSV dialect: `rfc4180` (commas), or `excel` (semicolons and a byte order mark). */
                 dialect?: "rfc4180" | "excel";
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's identity. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; given again: any of them. */
                 uuid?: string[];
-                /** @description The machine, by its name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; given again: any of them. */
                 machine?: string[];
-                /** @description The machine, by its name. Contains the text; case and accents do not matter. */
+                /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The type, by its code. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; given again: any of them. */
                 type?: string[];
-                /** @description How bad it is: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
-                /** @description How bad it is: info, minor, major or critical. Is greater, later or equal. */
+                /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description How far it is: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
                 /** @description What was seen. Equals; given again: any of them. */
                 comment?: string[];
@@ -5110,15 +5113,15 @@ export interface operations {
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author, by trigram; set when the log is created and never again. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
                 user?: string[];
-                /** @description The author, by trigram; set when the log is created and never again. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if it is absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
                 started_at?: string[];
-                /** @description When the intervention began; now if it is absent. Is less, or earlier. */
+                /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
-                /** @description When the intervention began; now if it is absent. Is greater, later or equal. */
+                /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
                 /** @description When it ended. Equals; given again: any of them. */
                 ended_at?: string[];
@@ -5136,21 +5139,21 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it stands. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
                 down_to?: string[];
-                /** @description When the machine ran again; null while it stands. Is less, or earlier. */
+                /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
-                /** @description When the machine ran again; null while it stands. Is greater, later or equal. */
+                /** @description When the machine ran again; null while it is stopped. Is greater, later or equal. */
                 down_to__gte?: string;
-                /** @description When the machine ran again; null while it stands. `true`: has no value; `false`: has one. */
+                /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -5158,7 +5161,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -5170,7 +5173,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -5178,7 +5181,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5187,7 +5190,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5223,7 +5226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5237,29 +5240,29 @@ export interface operations {
     export_logs_xlsx: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's identity. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; given again: any of them. */
                 uuid?: string[];
-                /** @description The machine, by its name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; given again: any of them. */
                 machine?: string[];
-                /** @description The machine, by its name. Contains the text; case and accents do not matter. */
+                /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The type, by its code. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; given again: any of them. */
                 type?: string[];
-                /** @description How bad it is: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
-                /** @description How bad it is: info, minor, major or critical. Is greater, later or equal. */
+                /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description How far it is: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
                 /** @description What was seen. Equals; given again: any of them. */
                 comment?: string[];
@@ -5285,15 +5288,15 @@ export interface operations {
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author, by trigram; set when the log is created and never again. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
                 user?: string[];
-                /** @description The author, by trigram; set when the log is created and never again. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if it is absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
                 started_at?: string[];
-                /** @description When the intervention began; now if it is absent. Is less, or earlier. */
+                /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
-                /** @description When the intervention began; now if it is absent. Is greater, later or equal. */
+                /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
                 /** @description When it ended. Equals; given again: any of them. */
                 ended_at?: string[];
@@ -5311,21 +5314,21 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it stands. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
                 down_to?: string[];
-                /** @description When the machine ran again; null while it stands. Is less, or earlier. */
+                /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
-                /** @description When the machine ran again; null while it stands. Is greater, later or equal. */
+                /** @description When the machine ran again; null while it is stopped. Is greater, later or equal. */
                 down_to__gte?: string;
-                /** @description When the machine ran again; null while it stands. `true`: has no value; `false`: has one. */
+                /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -5333,7 +5336,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -5345,7 +5348,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -5353,7 +5356,7 @@ export interface operations {
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5362,7 +5365,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5398,7 +5401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5412,63 +5415,63 @@ export interface operations {
     list_machines: {
         parameters: {
             query?: {
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
                 name?: string[];
-                /** @description What people call it; unique, whatever the case of its letters. Contains the text; case and accents do not matter. */
+                /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 sector?: string[];
-                /** @description Where it stands. Contains the text; case and accents do not matter. */
+                /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
-                /** @description Where it stands. `true`: has no value; `false`: has one. */
+                /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What it is for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; given again: any of them. */
                 usage?: string[];
-                /** @description What it is for. Contains the text; case and accents do not matter. */
+                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What it is for. `true`: has no value; `false`: has one. */
+                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description Who built it. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; given again: any of them. */
                 manufacturer?: string[];
-                /** @description Who built it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
-                /** @description Who built it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's name for it. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; given again: any of them. */
                 model?: string[];
-                /** @description The manufacturer's name for it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
-                /** @description The manufacturer's name for it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
                 serial_number?: string[];
-                /** @description The manufacturer's number; need not be unique. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
-                /** @description The manufacturer's number; need not be unique. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year in which it came, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
                 year_of_acquisition?: number[];
-                /** @description The year in which it came, 1900 to 2100. `true`: has no value; `false`: has one. */
+                /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in use; null if nobody knows. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
                 in_service?: boolean[];
-                /** @description Whether it is in use; null if nobody knows. `true`: has no value; `false`: has one. */
+                /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
                 /** @description Anything else worth knowing. Equals; given again: any of them. */
                 comment?: string[];
@@ -5476,13 +5479,13 @@ export interface operations {
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -5490,7 +5493,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's number; it outlives a change of name and is never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
                 id?: number[];
             };
             header?: never;
@@ -5502,9 +5505,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -5512,7 +5515,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachinePage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5521,7 +5524,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5557,7 +5560,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5572,9 +5575,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -5589,9 +5592,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5599,7 +5602,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachineRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5608,7 +5611,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5680,7 +5683,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5705,7 +5708,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
             };
             header?: never;
@@ -5719,7 +5722,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5727,16 +5730,16 @@ export interface operations {
                     "application/json": components["schemas"]["MachinePart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5745,7 +5748,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5799,7 +5802,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5814,11 +5817,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -5835,7 +5838,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5846,9 +5849,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5856,7 +5859,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachineRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5865,7 +5868,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5955,7 +5958,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5979,11 +5982,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -6000,7 +6003,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6009,7 +6012,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6090,7 +6093,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6114,11 +6117,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -6136,7 +6139,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -6144,7 +6147,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachineRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6153,7 +6156,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6252,7 +6255,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6275,41 +6278,41 @@ export interface operations {
     list_machine_history: {
         parameters: {
             query?: {
-                /** @description Fields, `-` before one descends; default `-seq`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The entry's number; later entries have higher ones. Equals; given again: any of them. */
+                /** @description The entry's number; later entries have higher numbers. Equals; given again: any of them. */
                 seq?: number[];
-                /** @description When it happened. Equals; given again: any of them. */
+                /** @description The time of the change. Equals; given again: any of them. */
                 at?: string[];
-                /** @description When it happened. Is less, or earlier. */
+                /** @description The time of the change. Is less, or earlier. */
                 at__lt?: string;
-                /** @description When it happened. Is greater, later or equal. */
+                /** @description The time of the change. Is greater, later or equal. */
                 at__gte?: string;
-                /** @description Who did it, by trigram. Equals; given again: any of them. */
+                /** @description The author's trigram; null if unknown. Equals; given again: any of them. */
                 user?: string[];
-                /** @description Who did it, by trigram. `true`: has no value; `false`: has one. */
+                /** @description The author's trigram; null if unknown. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description By what way it came, such as anonymous or sync. Equals; given again: any of them. */
+                /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; given again: any of them. */
                 via?: string[];
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description The operation. Equals; given again: any of them. */
                 op?: ("create" | "update" | "delete" | "restore" | "rename" | "import")[];
-                /** @description The record's version after it. Equals; given again: any of them. */
+                /** @description The record's version after the change. Equals; given again: any of them. */
                 version?: number[];
-                /** @description Why, in the words of who did it. Equals; given again: any of them. */
+                /** @description The note of the author: why the change was made. Equals; given again: any of them. */
                 note?: string[];
-                /** @description Why, in the words of who did it. Contains the text; case and accents do not matter. */
+                /** @description The note of the author: why the change was made. Contains the text; case and accents do not matter. */
                 note__contains?: string;
-                /** @description Why, in the words of who did it. `true`: has no value; `false`: has one. */
+                /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
             };
             header?: never;
@@ -6323,9 +6326,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -6333,7 +6336,7 @@ export interface operations {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6342,7 +6345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6387,7 +6390,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6418,7 +6421,7 @@ export interface operations {
                     "image/svg+xml": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6427,7 +6430,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6472,7 +6475,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6486,55 +6489,55 @@ export interface operations {
     export_machines_ndjson: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
                 name?: string[];
-                /** @description What people call it; unique, whatever the case of its letters. Contains the text; case and accents do not matter. */
+                /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 sector?: string[];
-                /** @description Where it stands. Contains the text; case and accents do not matter. */
+                /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
-                /** @description Where it stands. `true`: has no value; `false`: has one. */
+                /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What it is for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; given again: any of them. */
                 usage?: string[];
-                /** @description What it is for. Contains the text; case and accents do not matter. */
+                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What it is for. `true`: has no value; `false`: has one. */
+                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description Who built it. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; given again: any of them. */
                 manufacturer?: string[];
-                /** @description Who built it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
-                /** @description Who built it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's name for it. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; given again: any of them. */
                 model?: string[];
-                /** @description The manufacturer's name for it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
-                /** @description The manufacturer's name for it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
                 serial_number?: string[];
-                /** @description The manufacturer's number; need not be unique. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
-                /** @description The manufacturer's number; need not be unique. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year in which it came, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
                 year_of_acquisition?: number[];
-                /** @description The year in which it came, 1900 to 2100. `true`: has no value; `false`: has one. */
+                /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in use; null if nobody knows. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
                 in_service?: boolean[];
-                /** @description Whether it is in use; null if nobody knows. `true`: has no value; `false`: has one. */
+                /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
                 /** @description Anything else worth knowing. Equals; given again: any of them. */
                 comment?: string[];
@@ -6542,13 +6545,13 @@ export interface operations {
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -6556,7 +6559,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's number; it outlives a change of name and is never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
                 id?: number[];
             };
             header?: never;
@@ -6568,7 +6571,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -6576,7 +6579,7 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6585,7 +6588,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6621,7 +6624,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6635,57 +6638,57 @@ export interface operations {
     export_machines_csv: {
         parameters: {
             query?: {
-                /** @description How CSV is written. */
+                /** @description The CSV dialect: `rfc4180` (commas), or `excel` (semicolons and a byte order mark). */
                 dialect?: "rfc4180" | "excel";
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
                 name?: string[];
-                /** @description What people call it; unique, whatever the case of its letters. Contains the text; case and accents do not matter. */
+                /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 sector?: string[];
-                /** @description Where it stands. Contains the text; case and accents do not matter. */
+                /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
-                /** @description Where it stands. `true`: has no value; `false`: has one. */
+                /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What it is for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; given again: any of them. */
                 usage?: string[];
-                /** @description What it is for. Contains the text; case and accents do not matter. */
+                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What it is for. `true`: has no value; `false`: has one. */
+                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description Who built it. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; given again: any of them. */
                 manufacturer?: string[];
-                /** @description Who built it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
-                /** @description Who built it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's name for it. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; given again: any of them. */
                 model?: string[];
-                /** @description The manufacturer's name for it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
-                /** @description The manufacturer's name for it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
                 serial_number?: string[];
-                /** @description The manufacturer's number; need not be unique. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
-                /** @description The manufacturer's number; need not be unique. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year in which it came, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
                 year_of_acquisition?: number[];
-                /** @description The year in which it came, 1900 to 2100. `true`: has no value; `false`: has one. */
+                /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in use; null if nobody knows. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
                 in_service?: boolean[];
-                /** @description Whether it is in use; null if nobody knows. `true`: has no value; `false`: has one. */
+                /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
                 /** @description Anything else worth knowing. Equals; given again: any of them. */
                 comment?: string[];
@@ -6693,13 +6696,13 @@ export interface operations {
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -6707,7 +6710,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's number; it outlives a change of name and is never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
                 id?: number[];
             };
             header?: never;
@@ -6719,7 +6722,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -6727,7 +6730,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6736,7 +6739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6772,7 +6775,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6786,55 +6789,55 @@ export interface operations {
     export_machines_xlsx: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
                 name?: string[];
-                /** @description What people call it; unique, whatever the case of its letters. Contains the text; case and accents do not matter. */
+                /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description Where it stands. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; given again: any of them. */
                 sector?: string[];
-                /** @description Where it stands. Contains the text; case and accents do not matter. */
+                /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
-                /** @description Where it stands. `true`: has no value; `false`: has one. */
+                /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What it is for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; given again: any of them. */
                 usage?: string[];
-                /** @description What it is for. Contains the text; case and accents do not matter. */
+                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What it is for. `true`: has no value; `false`: has one. */
+                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description Who built it. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; given again: any of them. */
                 manufacturer?: string[];
-                /** @description Who built it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
-                /** @description Who built it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's name for it. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; given again: any of them. */
                 model?: string[];
-                /** @description The manufacturer's name for it. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
-                /** @description The manufacturer's name for it. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
                 serial_number?: string[];
-                /** @description The manufacturer's number; need not be unique. Contains the text; case and accents do not matter. */
+                /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
-                /** @description The manufacturer's number; need not be unique. `true`: has no value; `false`: has one. */
+                /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year in which it came, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
                 year_of_acquisition?: number[];
-                /** @description The year in which it came, 1900 to 2100. `true`: has no value; `false`: has one. */
+                /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in use; null if nobody knows. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
                 in_service?: boolean[];
-                /** @description Whether it is in use; null if nobody knows. `true`: has no value; `false`: has one. */
+                /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
                 /** @description Anything else worth knowing. Equals; given again: any of them. */
                 comment?: string[];
@@ -6842,13 +6845,13 @@ export interface operations {
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -6856,7 +6859,7 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's number; it outlives a change of name and is never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
                 id?: number[];
             };
             header?: never;
@@ -6868,7 +6871,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -6876,7 +6879,7 @@ export interface operations {
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6885,7 +6888,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6921,7 +6924,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6935,37 +6938,37 @@ export interface operations {
     list_log_types: {
         parameters: {
             query?: {
-                /** @description Words to find in code, label. */
+                /** @description Full-text search: words that must occur in code, label. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `code`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `code`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description How logs name it; never changes; unique, whatever the case of its letters. Equals; given again: any of them. */
+                /** @description The code used in logs. Unique (ignoring case), cannot be changed. Equals; given again: any of them. */
                 code?: string[];
-                /** @description How people read it; the code if it is absent. Equals; given again: any of them. */
+                /** @description The display name; defaults to the code. Equals; given again: any of them. */
                 label?: string[];
-                /** @description How people read it; the code if it is absent. Contains the text; case and accents do not matter. */
+                /** @description The display name; defaults to the code. Contains the text; case and accents do not matter. */
                 label__contains?: string;
-                /** @description Whether such a log is a failure of the machine. Equals; given again: any of them. */
+                /** @description Whether logs of this type count as failures of the machine. Equals; given again: any of them. */
                 counts_as_failure?: boolean[];
-                /** @description Whether new logs may have it. Equals; given again: any of them. */
+                /** @description Whether new logs may use it. Equals; given again: any of them. */
                 active?: boolean[];
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -6983,9 +6986,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -6993,7 +6996,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypePage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7002,7 +7005,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7038,7 +7041,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7053,9 +7056,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -7070,9 +7073,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -7080,7 +7083,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypeRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7089,7 +7092,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7161,7 +7164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7198,7 +7201,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7206,16 +7209,16 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypePart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7224,7 +7227,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7278,7 +7281,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7293,11 +7296,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -7314,7 +7317,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7325,9 +7328,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -7335,7 +7338,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypeRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7344,7 +7347,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7434,7 +7437,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7458,11 +7461,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -7479,7 +7482,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7488,7 +7491,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7569,7 +7572,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7593,11 +7596,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -7615,7 +7618,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7623,7 +7626,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypeRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7632,7 +7635,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7731,7 +7734,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7754,21 +7757,21 @@ export interface operations {
     list_users: {
         parameters: {
             query?: {
-                /** @description Words to find in trigram, first_name, last_name. */
+                /** @description Full-text search: words that must occur in trigram, first_name, last_name. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `trigram`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `trigram`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The short name that logs carry; never changes; unique, whatever its case. Equals; given again: any of them. */
+                /** @description The short name used in logs. Unique (ignoring case), cannot be changed. Equals; given again: any of them. */
                 trigram?: string[];
                 /** @description First name. Equals; given again: any of them. */
                 first_name?: string[];
@@ -7782,19 +7785,19 @@ export interface operations {
                 last_name__contains?: string;
                 /** @description Last name. `true`: has no value; `false`: has one. */
                 last_name__isnull?: boolean;
-                /** @description What the person may do, from viewer up to admin. Equals; given again: any of them. */
+                /** @description The role, from viewer to admin. Equals; given again: any of them. */
                 role?: ("viewer" | "operator" | "lead" | "supervisor" | "admin")[];
-                /** @description What the person may do, from viewer up to admin. Is greater, later or equal. */
+                /** @description The role, from viewer to admin. Is greater, later or equal. */
                 role__gte?: "viewer" | "operator" | "lead" | "supervisor" | "admin";
-                /** @description Whether the person is still here. Equals; given again: any of them. */
+                /** @description Whether the account is active. Equals; given again: any of them. */
                 active?: boolean[];
-                /** @description Counts the record's changes; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
                 version?: number[];
-                /** @description When the record was written. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When the record was written. Is less, or earlier. */
+                /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When the record was written. Is greater, later or equal. */
+                /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
                 /** @description When the record was last changed. Equals; given again: any of them. */
                 updated_at?: string[];
@@ -7812,9 +7815,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -7822,7 +7825,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7831,7 +7834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7867,7 +7870,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7882,9 +7885,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -7899,9 +7902,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -7909,7 +7912,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7918,7 +7921,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7990,7 +7993,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8027,7 +8030,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8035,16 +8038,16 @@ export interface operations {
                     "application/json": components["schemas"]["UserPart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8053,7 +8056,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8107,7 +8110,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8122,11 +8125,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -8143,7 +8146,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8154,9 +8157,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -8164,7 +8167,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8173,7 +8176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8263,7 +8266,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8287,11 +8290,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -8308,7 +8311,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8317,7 +8320,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8398,7 +8401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8422,11 +8425,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -8444,7 +8447,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8452,7 +8455,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8461,7 +8464,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8560,7 +8563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8583,9 +8586,9 @@ export interface operations {
     list_changes: {
         parameters: {
             query?: {
-                /** @description The number of the last change that is known already. */
+                /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
-                /** @description How many changes. */
+                /** @description The maximum number of changes. */
                 limit?: number;
             };
             header?: never;
@@ -8603,7 +8606,7 @@ export interface operations {
                     "application/json": components["schemas"]["ChangesPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8612,7 +8615,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8648,7 +8651,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8662,11 +8665,11 @@ export interface operations {
     follow_changes: {
         parameters: {
             query?: {
-                /** @description The number of the last change that is known already. */
+                /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
             };
             header?: {
-                /** @description The id of the last event that was seen. */
+                /** @description The id of the last event received; browsers send it when they reconnect. */
                 "Last-Event-ID"?: string;
             };
             path?: never;
@@ -8674,7 +8677,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description An event for each change. */
+            /** @description One event per change. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8683,7 +8686,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8692,7 +8695,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8728,7 +8731,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8742,43 +8745,43 @@ export interface operations {
     list_tokens: {
         parameters: {
             query?: {
-                /** @description Fields, `-` before one descends; default `id`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `id`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description The token's number, which its text shows too. Equals; given again: any of them. */
+                /** @description The token's id, which is also part of its text. Equals; given again: any of them. */
                 id?: number[];
                 /** @description What it is for. Equals; given again: any of them. */
                 name?: string[];
                 /** @description What it is for. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description Whom it acts for, by trigram. Equals; given again: any of them. */
+                /** @description The trigram of the user the token acts for. Equals; given again: any of them. */
                 user?: string[];
-                /** @description What it may do of what its user may: read, write or admin. Equals; given again: any of them. */
+                /** @description The scope, which limits the user's role: read, write or admin. Equals; given again: any of them. */
                 scope?: ("read" | "write" | "admin")[];
-                /** @description What it may do of what its user may: read, write or admin. Is greater, later or equal. */
+                /** @description The scope, which limits the user's role: read, write or admin. Is greater, later or equal. */
                 scope__gte?: "read" | "write" | "admin";
-                /** @description When it was made. Equals; given again: any of them. */
+                /** @description When it was created. Equals; given again: any of them. */
                 created_at?: string[];
-                /** @description When it was made. Is less, or earlier. */
+                /** @description When it was created. Is less, or earlier. */
                 created_at__lt?: string;
-                /** @description When it was made. Is greater, later or equal. */
+                /** @description When it was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description From when on it is void. Equals; given again: any of them. */
+                /** @description When it expires. Equals; given again: any of them. */
                 expires_at?: string[];
-                /** @description From when on it is void. Is less, or earlier. */
+                /** @description When it expires. Is less, or earlier. */
                 expires_at__lt?: string;
-                /** @description From when on it is void. Is greater, later or equal. */
+                /** @description When it expires. Is greater, later or equal. */
                 expires_at__gte?: string;
                 /** @description When it was last used, to the minute; null if never. Equals; given again: any of them. */
                 last_used_at?: string[];
@@ -8798,9 +8801,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -8808,7 +8811,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8817,7 +8820,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8853,7 +8856,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8886,7 +8889,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenCreated"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8895,7 +8898,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8958,7 +8961,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8983,7 +8986,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
             };
             header?: never;
@@ -9003,7 +9006,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenPart"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9012,7 +9015,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9057,7 +9060,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9086,7 +9089,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9095,7 +9098,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9149,7 +9152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9187,7 +9190,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9196,7 +9199,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9232,7 +9235,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9263,7 +9266,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9272,7 +9275,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9344,7 +9347,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9386,7 +9389,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9395,7 +9398,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9467,7 +9470,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9503,7 +9506,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9512,7 +9515,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9548,7 +9551,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9590,7 +9593,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9662,7 +9665,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9702,7 +9705,7 @@ export interface operations {
                     "application/json": components["schemas"]["Link"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9711,7 +9714,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9774,7 +9777,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9852,7 +9855,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9881,7 +9884,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
