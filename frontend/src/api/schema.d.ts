@@ -15,11 +15,11 @@ export interface paths {
          * List Logs
          * @description List interventions, newest first.
          *
-         *     Filter by any field of the log, of its machine, type and user, search with `q`, sort, page by cursor.
+         *     Filter by any field of the log and of its machine, type and user; search with `q`; sort; page with cursors.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -83,7 +83,7 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["list_logs"];
         put?: never;
@@ -109,10 +109,10 @@ export interface paths {
         put?: never;
         /**
          * Put Logs
-         * @description Create or replace up to 1,000 interventions at once, each as a PUT by its `uuid`.
+         * @description Create or replace up to 1,000 interventions in one request, each like a PUT of its `uuid`.
          *
-         *     `atomic` writes all of them or, if one is wrong, none (422 with all faults); `partial` writes those that are right.
-         *     Fields that only the product writes may stand in an item and say nothing.
+         *     `atomic` writes all items, or none if one is invalid (422 with all faults). `partial` writes the valid items.
+         *     Read-only fields of an item are ignored.
          */
         post: operations["put_logs"];
         delete?: never;
@@ -130,14 +130,14 @@ export interface paths {
         };
         /**
          * Count Logs
-         * @description Count interventions by the values of some fields, the most frequent first.
+         * @description Count interventions by the values of some fields, most frequent first.
          *
-         *     A facet ignores the filters of its own field. With a filter or `q`, one that more than 10,000 logs match counts the
-         *     10,000 newest, and `capped` names it.
+         *     A facet ignores the filters on its own field. If a filter or `q` matches more than 10,000 logs, the facet counts
+         *     the 10,000 newest, and `capped` lists its field.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -201,7 +201,7 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["count_logs"];
         put?: never;
@@ -221,14 +221,14 @@ export interface paths {
         };
         /**
          * Measure Logs
-         * @description Count interventions and failures, and add up downtime, by up to three fields and one unit of the calendar.
+         * @description Count interventions and failures, and sum downtime, by up to three fields and one calendar unit.
          *
-         *     `count` and `failures` place a log by `started_at`. `downtime` is in seconds: what the stops of one machine have in
-         *     common counts once, and a stop counts in each bucket that it overlaps, up to now if the machine still stands.
+         *     `count` and `failures` use the log's `started_at`. `downtime` is in seconds. Overlapping stops of one machine count
+         *     once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -292,7 +292,7 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["measure_logs"];
         put?: never;
@@ -317,22 +317,22 @@ export interface paths {
         get: operations["get_log"];
         /**
          * Replace Log
-         * @description Record an intervention under a UUID of your own, or replace it; to send it again is harmless.
+         * @description Create or replace an intervention under a UUID that you choose, so that retries are safe.
          *
-         *     A field that is absent takes its default, but `started_at` and `user` stay as they are stored.
+         *     Absent fields take their defaults, except `started_at` and `user`, which keep their stored values.
          */
         put: operations["replace_log"];
         post?: never;
         /**
          * Delete Log
-         * @description Delete an intervention. It leaves every list, its history stays.
+         * @description Delete an intervention (soft delete). It disappears from all lists; its history stays, and it can be restored.
          */
         delete: operations["delete_log"];
         options?: never;
         head?: never;
         /**
          * Update Log
-         * @description Change some fields of an intervention (JSON merge patch): null clears one.
+         * @description Change some fields of an intervention (JSON merge patch); null clears a field.
          */
         patch: operations["update_log"];
         trace?: never;
@@ -348,7 +348,7 @@ export interface paths {
         put?: never;
         /**
          * Restore Log
-         * @description Bring a deleted intervention back as it was; 409 if it is not deleted.
+         * @description Restore a deleted intervention; 409 if it is not deleted.
          */
         post: operations["restore_log"];
         delete?: never;
@@ -366,11 +366,11 @@ export interface paths {
         };
         /**
          * List Log History
-         * @description List what was changed on an intervention, newest first; also of a deleted one.
+         * @description List the changes of an intervention, newest first. Also works for a deleted one.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -412,7 +412,7 @@ export interface paths {
         };
         /**
          * Export logs as ndjson
-         * @description Every log that matches, as of one moment: a JSON object a line, as the list's items are.
+         * @description All logs that match, as of one moment: one JSON object per line, like the items of the list.
          */
         get: operations["export_logs_ndjson"];
         put?: never;
@@ -432,7 +432,7 @@ export interface paths {
         };
         /**
          * Export logs as csv
-         * @description Every log that matches, as of one moment: CSV (RFC 4180), or what Excel opens: `dialect=excel`.
+         * @description All logs that match, as of one moment: CSV (RFC 4180), or CSV for Excel with `dialect=excel`.
          */
         get: operations["export_logs_csv"];
         put?: never;
@@ -452,7 +452,7 @@ export interface paths {
         };
         /**
          * Export logs as xlsx
-         * @description Every log that matches, as of one moment: an Excel workbook of at most 100,000 rows, times in the site's zone.
+         * @description All logs that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_logs_xlsx"];
         put?: never;
@@ -472,11 +472,11 @@ export interface paths {
         };
         /**
          * List Machines
-         * @description List machines: filter by any field, search with `q`, sort, page by cursor.
+         * @description List machines: filter by any field, search with `q`, sort, page with cursors.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -507,13 +507,13 @@ export interface paths {
          *     - `endswith`: ends with the text; case and accents do not matter
          *     - `isnull`: `true`: has no value; `false`: has one
          *
-         *     `attributes.<key>` takes any key; one that a record does not have is null. A value that is a JSON number compares with numbers and with texts that are one, `true` and `false` with booleans; `"80"` in double quotes, and everything else, with texts. `contains`, `startswith` and `endswith` always take texts.
+         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["list_machines"];
         put?: never;
         /**
          * Create Machine
-         * @description Add a machine. Its name is unique whatever the case of its letters.
+         * @description Add a machine. Its name is unique, ignoring case.
          */
         post: operations["create_machine"];
         delete?: never;
@@ -531,27 +531,27 @@ export interface paths {
         };
         /**
          * Get Machine
-         * @description Read a machine, found by its name whatever the case of its letters.
+         * @description Read a machine by its name, ignoring case.
          */
         get: operations["get_machine"];
         /**
          * Replace Machine
-         * @description Create the machine, or replace it: a field that is absent takes its default.
+         * @description Create or replace a machine. Absent fields take their defaults.
          *
-         *     Another `name` in the body renames it, and its logs follow.
+         *     A different `name` in the body renames the machine, also in its logs.
          */
         put: operations["replace_machine"];
         post?: never;
         /**
          * Delete Machine
-         * @description Delete a machine for good. One that has logs stays: take it out of service instead.
+         * @description Delete a machine permanently. 409 if it has logs: set `in_service` to false instead.
          */
         delete: operations["delete_machine"];
         options?: never;
         head?: never;
         /**
          * Update Machine
-         * @description Change some fields of a machine (JSON merge patch): null clears one, another `name` renames it.
+         * @description Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine.
          */
         patch: operations["update_machine"];
         trace?: never;
@@ -565,11 +565,11 @@ export interface paths {
         };
         /**
          * List Machine History
-         * @description List what was changed on a machine, newest first, also under its earlier names.
+         * @description List the changes of a machine, newest first, also under its earlier names.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -611,7 +611,7 @@ export interface paths {
         };
         /**
          * Draw Machine Label
-         * @description A label to print and stick on the machine: its name, and a QR code that opens it in the console.
+         * @description A printable label (SVG) for the machine: its name, and a QR code that opens it in the console.
          */
         get: operations["draw_machine_label"];
         put?: never;
@@ -631,7 +631,7 @@ export interface paths {
         };
         /**
          * Export machines as ndjson
-         * @description Every machine that matches, as of one moment: a JSON object a line, as the list's items are.
+         * @description All machines that match, as of one moment: one JSON object per line, like the items of the list.
          */
         get: operations["export_machines_ndjson"];
         put?: never;
@@ -651,7 +651,7 @@ export interface paths {
         };
         /**
          * Export machines as csv
-         * @description Every machine that matches, as of one moment: CSV (RFC 4180), or what Excel opens: `dialect=excel`.
+         * @description All machines that match, as of one moment: CSV (RFC 4180), or CSV for Excel with `dialect=excel`.
          */
         get: operations["export_machines_csv"];
         put?: never;
@@ -671,7 +671,7 @@ export interface paths {
         };
         /**
          * Export machines as xlsx
-         * @description Every machine that matches, as of one moment: an Excel workbook of at most 100,000 rows, times in the site's zone.
+         * @description All machines that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_machines_xlsx"];
         put?: never;
@@ -691,11 +691,11 @@ export interface paths {
         };
         /**
          * List Log Types
-         * @description List the kinds of intervention.
+         * @description List log types.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -723,7 +723,7 @@ export interface paths {
         put?: never;
         /**
          * Create Log Type
-         * @description Add a kind of intervention. Its code is unique whatever the case of its letters, and never changes.
+         * @description Add a log type. Its code is unique (ignoring case) and cannot be changed.
          */
         post: operations["create_log_type"];
         delete?: never;
@@ -741,25 +741,25 @@ export interface paths {
         };
         /**
          * Get Log Type
-         * @description Read a kind of intervention.
+         * @description Read a log type.
          */
         get: operations["get_log_type"];
         /**
          * Replace Log Type
-         * @description Create the type, or replace it: a field that is absent takes its default.
+         * @description Create or replace a log type. Absent fields take their defaults.
          */
         put: operations["replace_log_type"];
         post?: never;
         /**
          * Delete Log Type
-         * @description Delete a type that no log names.
+         * @description Delete a log type. 409 if a log uses it: set `active` to false instead.
          */
         delete: operations["delete_log_type"];
         options?: never;
         head?: never;
         /**
          * Update Log Type
-         * @description Change some fields of a type (JSON merge patch); `active: false` keeps it from new logs.
+         * @description Change some fields of a log type (JSON merge patch). New logs cannot use a type with `active: false`.
          */
         patch: operations["update_log_type"];
         trace?: never;
@@ -773,11 +773,11 @@ export interface paths {
         };
         /**
          * List Users
-         * @description List the people.
+         * @description List users.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -806,7 +806,7 @@ export interface paths {
         put?: never;
         /**
          * Create User
-         * @description Add a person. The trigram is unique whatever the case of its letters, and never changes.
+         * @description Add a user. The trigram is unique (ignoring case) and cannot be changed.
          */
         post: operations["create_user"];
         delete?: never;
@@ -824,25 +824,25 @@ export interface paths {
         };
         /**
          * Get User
-         * @description Read a person's entry.
+         * @description Read a user.
          */
         get: operations["get_user"];
         /**
          * Replace User
-         * @description Create the user, or replace it: a field that is absent takes its default.
+         * @description Create or replace a user. Absent fields take their defaults.
          */
         put: operations["replace_user"];
         post?: never;
         /**
          * Delete User
-         * @description Delete a user that no log names.
+         * @description Delete a user. 409 if a log names the user: set `active` to false instead.
          */
         delete: operations["delete_user"];
         options?: never;
         head?: never;
         /**
          * Update User
-         * @description Change some fields of a user (JSON merge patch); `active: false` keeps them from new logs.
+         * @description Change some fields of a user (JSON merge patch). A user with `active: false` cannot sign in or get new logs.
          */
         patch: operations["update_user"];
         trace?: never;
@@ -856,9 +856,10 @@ export interface paths {
         };
         /**
          * List Changes
-         * @description List the changes of all records in the order in which they were written, deletions included.
+         * @description List the changes of all records, oldest first, deletions included.
          *
-         *     Ask again with `since` set to `next`: who has seen one change misses none before it, and holds a copy of the base.
+         *     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
+         *     from its last number misses none and can keep a complete copy of the records.
          */
         get: operations["list_changes"];
         put?: never;
@@ -878,9 +879,10 @@ export interface paths {
         };
         /**
          * Follow Changes
-         * @description Follow the changes as server-sent events of the name `change`, whose ids are the numbers of the changes.
+         * @description Follow the changes as server-sent events named `change`; an event's id is the number of its change.
          *
-         *     Begins after `since`, or after the `Last-Event-ID` that a browser sends when it connects again; else with the next.
+         *     Starts after `since`, or after the `Last-Event-ID` that browsers send when they reconnect. Without either, only
+         *     new changes are sent.
          */
         get: operations["follow_changes"];
         put?: never;
@@ -900,11 +902,11 @@ export interface paths {
         };
         /**
          * List Tokens
-         * @description List one's own tokens; an admin lists everyone's.
+         * @description List your own tokens; admins see the tokens of all users.
          *
-         *     **Filters.** `field=value` is equality, given again any of the values; `field__operator=value` is any
-         *     other comparison, and all of them must hold. Every field below can be filtered and, but for attributes,
-         *     sorted by.
+         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
+         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
+         *     can be filtered, and all except attributes can be sorted by.
          *
          *     | field | kind | operators |
          *     |---|---|---|
@@ -940,9 +942,10 @@ export interface paths {
         put?: never;
         /**
          * Create Token
-         * @description Make a token for oneself, or, as an admin, for another user. Its text is in this answer and nowhere else.
+         * @description Create a token for yourself or, as an admin, for another user. Only this response contains the token itself.
          *
-         *     It may what its user may, narrowed to its scope: `read` reads, `write` writes records, `admin` users and tokens.
+         *     The token has the role of its user, limited by its scope: `read` reads, `write` also writes records, `admin` also
+         *     manages users and tokens.
          */
         post: operations["create_token"];
         delete?: never;
@@ -960,14 +963,14 @@ export interface paths {
         };
         /**
          * Get Token
-         * @description Read what a token is, never its text.
+         * @description Read the properties of a token, never the token itself.
          */
         get: operations["get_token"];
         put?: never;
         post?: never;
         /**
          * Revoke Token
-         * @description Revoke a token: from now on it is none, and it leaves the list.
+         * @description Revoke a token. It stops working at once and leaves the list.
          */
         delete: operations["revoke_token"];
         options?: never;
@@ -984,7 +987,7 @@ export interface paths {
         };
         /**
          * Read Me
-         * @description Who asks: the user, what the credential may, and what writes by cookie carry.
+         * @description The current user, the scope of the credential, and the session's CSRF token.
          */
         get: operations["read_me"];
         put?: never;
@@ -1005,7 +1008,7 @@ export interface paths {
         get?: never;
         /**
          * Change Password
-         * @description Change one's password. Every session of the user ends, this one too; tokens stay.
+         * @description Change your password. All of your sessions end, this one too; tokens remain valid.
          */
         put: operations["change_password"];
         post?: never;
@@ -1026,12 +1029,12 @@ export interface paths {
         put?: never;
         /**
          * Sign In
-         * @description Sign in with a password: the answer sets a cookie, good for 12 hours and until 30 minutes without a request.
+         * @description Sign in with a password. Sets a session cookie that expires after 12 hours, or 30 minutes without a request.
          */
         post: operations["sign_in"];
         /**
          * Sign Out
-         * @description End the session; without one, with a token, there is nothing to end.
+         * @description Sign out: end the session. Has no effect on a request with a token.
          */
         delete: operations["sign_out"];
         options?: never;
@@ -1050,10 +1053,10 @@ export interface paths {
         put?: never;
         /**
          * Set Up
-         * @description Choose a password with the code of a link, and sign in: an invited user, or the first admin.
+         * @description Set a password with the code of a setup or invitation link, and sign in.
          *
-         *     A code is good once, and not for long: after that it is 410. `trigram` is required of the first admin; of an invited
-         *     user it may be left out. A name that is given replaces what is stored.
+         *     A code works once and expires (410). `trigram` is required for the first admin, optional for an invited user.
+         *     `first_name` and `last_name` replace the stored names if they are given.
          */
         post: operations["set_up"];
         delete?: never;
@@ -1073,7 +1076,7 @@ export interface paths {
         put?: never;
         /**
          * Invite User
-         * @description Make a link by which a user chooses a password, once within 24 hours; it replaces the link before.
+         * @description Create a link with which the user sets a password, once and within 24 hours. Earlier links stop working.
          */
         post: operations["invite_user"];
         delete?: never;
@@ -1091,7 +1094,7 @@ export interface paths {
         };
         /**
          * Describe Service
-         * @description What this service is, which time zone it keeps, and where things are; a browser is led to the console.
+         * @description Describe the service: name, version, time zone and links. Browsers are redirected to the console.
          */
         get: operations["describe_service"];
         put?: never;
@@ -1111,7 +1114,7 @@ export interface paths {
         };
         /**
          * Check Health
-         * @description Whether the process answers.
+         * @description Liveness probe: 200 if the process responds.
          */
         get: operations["check_health"];
         put?: never;
@@ -1131,7 +1134,7 @@ export interface paths {
         };
         /**
          * Check Readiness
-         * @description Whether the database answers and has the schema of this version; 503 if not.
+         * @description Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503.
          */
         get: operations["check_readiness"];
         put?: never;
@@ -1151,7 +1154,7 @@ export interface paths {
         };
         /**
          * Read Metrics
-         * @description Requests, problems, the database's queues and sizes, for Prometheus; of all workers.
+         * @description Prometheus metrics of all workers: requests, problems, database queues and sizes.
          */
         get: operations["read_metrics"];
         put?: never;
@@ -1171,7 +1174,7 @@ export interface paths {
         };
         /**
          * Describe Problem
-         * @description What a problem's code means, and what to do.
+         * @description Explain a problem code: what it means, and what to do.
          */
         get: operations["describe_problem"];
         put?: never;
@@ -1294,7 +1297,7 @@ export interface components {
         };
         /**
          * ChangesPage
-         * @description Changes, and the number to ask from next.
+         * @description Changes, and the `since` of the next request.
          */
         ChangesPage: {
             /** Items */
@@ -1304,7 +1307,7 @@ export interface components {
         };
         /**
          * FacetCounts
-         * @description The most frequent values of each field; `capped` names fields that only the newest logs were counted by.
+         * @description The most frequent values of each field. `capped` lists the fields whose counts cover the newest matches only.
          */
         FacetCounts: {
             /** Facets */
@@ -1316,7 +1319,7 @@ export interface components {
         };
         /**
          * FacetValue
-         * @description A value of a field, null if it has none, and how often it occurs.
+         * @description A value of a field (null: the field is empty), and the number of logs that have it.
          */
         FacetValue: {
             /** Value */
@@ -1342,7 +1345,7 @@ export interface components {
         };
         /**
          * Groups
-         * @description A group for each combination of what `group_by` names; `truncated` says that there are more.
+         * @description One group per combination of the `group_by` values; `truncated` is true if there are more groups.
          */
         Groups: {
             /** Groups */
@@ -2749,7 +2752,7 @@ export interface components {
         };
         /**
          * Problem
-         * @description An error, as RFC 9457 has it.
+         * @description An error: problem details (RFC 9457).
          */
         Problem: {
             /** Type */
@@ -3238,23 +3241,23 @@ export interface operations {
     list_logs: {
         parameters: {
             query?: {
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
                 /** @description The log's identity. Equals; given again: any of them. */
                 uuid?: string[];
@@ -3354,9 +3357,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -3364,7 +3367,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3373,7 +3376,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3418,7 +3421,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3433,9 +3436,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -3450,9 +3453,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -3460,7 +3463,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3469,7 +3472,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3541,7 +3544,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3565,9 +3568,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -3588,7 +3591,7 @@ export interface operations {
                     "application/json": components["schemas"]["BulkAnswer"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3597,7 +3600,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3669,7 +3672,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3692,11 +3695,11 @@ export interface operations {
     count_logs: {
         parameters: {
             query: {
-                /** @description Fields to count by, 1 to 5, separated by commas. */
+                /** @description The fields to count by: 1 to 5 names, separated by commas. */
                 by: string;
-                /** @description How many values of each field. */
+                /** @description The maximum number of values per field. */
                 limit?: number;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
                 /** @description The log's identity. Equals; given again: any of them. */
                 uuid?: string[];
@@ -3802,7 +3805,7 @@ export interface operations {
                     "application/json": components["schemas"]["FacetCounts"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3811,7 +3814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3847,7 +3850,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3861,11 +3864,11 @@ export interface operations {
     measure_logs: {
         parameters: {
             query?: {
-                /** @description Up to 3 fields and one of day, week, month, year, separated by commas; one group if absent. */
+                /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. */
                 group_by?: string;
-                /** @description What to measure, separated by commas: `count` (how many logs begin), `failures` (how many of them are failures, by their type), `downtime` (for how many seconds machines were stopped). */
+                /** @description The metrics, separated by commas: `count` (how many logs begin), `failures` (how many of them are failures, by their type), `downtime` (for how many seconds machines were stopped). */
                 metrics?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
                 /** @description The log's identity. Equals; given again: any of them. */
                 uuid?: string[];
@@ -3971,7 +3974,7 @@ export interface operations {
                     "application/json": components["schemas"]["Groups"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3980,7 +3983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4016,7 +4019,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4032,7 +4035,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
             };
             header?: never;
@@ -4046,7 +4049,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4054,16 +4057,16 @@ export interface operations {
                     "application/json": components["schemas"]["LogPart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4072,7 +4075,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4135,7 +4138,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4150,11 +4153,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4171,7 +4174,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4182,9 +4185,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -4192,7 +4195,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4201,7 +4204,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4300,7 +4303,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4324,11 +4327,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4345,7 +4348,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4354,7 +4357,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4435,7 +4438,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4459,11 +4462,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4481,7 +4484,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4489,7 +4492,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4498,7 +4501,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4606,7 +4609,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4630,11 +4633,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -4647,7 +4650,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4655,7 +4658,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4664,7 +4667,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4736,7 +4739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4759,15 +4762,15 @@ export interface operations {
     list_log_history: {
         parameters: {
             query?: {
-                /** @description Fields, `-` before one descends; default `-seq`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
@@ -4807,9 +4810,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -4817,7 +4820,7 @@ export interface operations {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4826,7 +4829,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4871,7 +4874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4885,15 +4888,15 @@ export interface operations {
     export_logs_ndjson: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
                 /** @description The log's identity. Equals; given again: any of them. */
                 uuid?: string[];
@@ -4993,7 +4996,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -5001,7 +5004,7 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5010,7 +5013,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5046,7 +5049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5060,17 +5063,17 @@ export interface operations {
     export_logs_csv: {
         parameters: {
             query?: {
-                /** @description How CSV is written. */
+                /** @description The CSV dialect: `rfc4180` (commas), or `excel` (semicolons and a byte order mark). */
                 dialect?: "rfc4180" | "excel";
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
                 /** @description The log's identity. Equals; given again: any of them. */
                 uuid?: string[];
@@ -5170,7 +5173,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -5178,7 +5181,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5187,7 +5190,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5223,7 +5226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5237,15 +5240,15 @@ export interface operations {
     export_logs_xlsx: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `-started_at`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Whether to list the deleted ones instead (supervisor). */
+                /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
                 /** @description The log's identity. Equals; given again: any of them. */
                 uuid?: string[];
@@ -5345,7 +5348,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -5353,7 +5356,7 @@ export interface operations {
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5362,7 +5365,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5398,7 +5401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5412,21 +5415,21 @@ export interface operations {
     list_machines: {
         parameters: {
             query?: {
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
                 /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
                 name?: string[];
@@ -5502,9 +5505,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -5512,7 +5515,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachinePage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5521,7 +5524,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5557,7 +5560,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5572,9 +5575,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -5589,9 +5592,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5599,7 +5602,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachineRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5608,7 +5611,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5680,7 +5683,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5705,7 +5708,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
             };
             header?: never;
@@ -5719,7 +5722,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5727,16 +5730,16 @@ export interface operations {
                     "application/json": components["schemas"]["MachinePart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5745,7 +5748,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5799,7 +5802,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5814,11 +5817,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -5835,7 +5838,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5846,9 +5849,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5856,7 +5859,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachineRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5865,7 +5868,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5955,7 +5958,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5979,11 +5982,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -6000,7 +6003,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6009,7 +6012,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6090,7 +6093,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6114,11 +6117,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -6136,7 +6139,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -6144,7 +6147,7 @@ export interface operations {
                     "application/json": components["schemas"]["MachineRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6153,7 +6156,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6252,7 +6255,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6275,15 +6278,15 @@ export interface operations {
     list_machine_history: {
         parameters: {
             query?: {
-                /** @description Fields, `-` before one descends; default `-seq`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
@@ -6323,9 +6326,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -6333,7 +6336,7 @@ export interface operations {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6342,7 +6345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6387,7 +6390,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6418,7 +6421,7 @@ export interface operations {
                     "image/svg+xml": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6427,7 +6430,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6472,7 +6475,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6486,13 +6489,13 @@ export interface operations {
     export_machines_ndjson: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
                 /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
                 name?: string[];
@@ -6568,7 +6571,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -6576,7 +6579,7 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6585,7 +6588,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6621,7 +6624,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6635,15 +6638,15 @@ export interface operations {
     export_machines_csv: {
         parameters: {
             query?: {
-                /** @description How CSV is written. */
+                /** @description The CSV dialect: `rfc4180` (commas), or `excel` (semicolons and a byte order mark). */
                 dialect?: "rfc4180" | "excel";
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
                 /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
                 name?: string[];
@@ -6719,7 +6722,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -6727,7 +6730,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6736,7 +6739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6772,7 +6775,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6786,13 +6789,13 @@ export interface operations {
     export_machines_xlsx: {
         parameters: {
             query?: {
-                /** @description Only these fields, in this order; also those of related records, and `attributes.<key>`. */
+                /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Words to find in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `name`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
                 /** @description What people call it; unique, whatever the case of its letters. Equals; given again: any of them. */
                 name?: string[];
@@ -6868,7 +6871,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description A name for the file. */
+                    /** @description The suggested file name. */
                     "Content-Disposition"?: string;
                     [name: string]: unknown;
                 };
@@ -6876,7 +6879,7 @@ export interface operations {
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6885,7 +6888,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6921,7 +6924,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6935,17 +6938,17 @@ export interface operations {
     list_log_types: {
         parameters: {
             query?: {
-                /** @description Words to find in code, label. */
+                /** @description Full-text search: words that must occur in code, label. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `code`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `code`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
@@ -6983,9 +6986,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -6993,7 +6996,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypePage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7002,7 +7005,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7038,7 +7041,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7053,9 +7056,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -7070,9 +7073,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -7080,7 +7083,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypeRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7089,7 +7092,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7161,7 +7164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7198,7 +7201,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7206,16 +7209,16 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypePart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7224,7 +7227,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7278,7 +7281,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7293,11 +7296,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -7314,7 +7317,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7325,9 +7328,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -7335,7 +7338,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypeRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7344,7 +7347,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7434,7 +7437,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7458,11 +7461,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -7479,7 +7482,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7488,7 +7491,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7569,7 +7572,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7593,11 +7596,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -7615,7 +7618,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7623,7 +7626,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypeRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7632,7 +7635,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7731,7 +7734,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7754,17 +7757,17 @@ export interface operations {
     list_users: {
         parameters: {
             query?: {
-                /** @description Words to find in trigram, first_name, last_name. */
+                /** @description Full-text search: words that must occur in trigram, first_name, last_name. */
                 q?: string;
-                /** @description Fields, `-` before one descends; default `trigram`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `trigram`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
@@ -7812,9 +7815,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -7822,7 +7825,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7831,7 +7834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7867,7 +7870,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7882,9 +7885,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Of your own, 1 to 255 visible characters: sent again, the request gets the same answer. */
+                /** @description Makes a retry safe: a key that you choose, 1 to 255 printable ASCII characters. The same request with the same key is executed once, and a retry gets the first response. */
                 "Idempotency-Key"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path?: never;
@@ -7899,9 +7902,9 @@ export interface operations {
             /** @description Successful Response */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -7909,7 +7912,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7918,7 +7921,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7990,7 +7993,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8027,7 +8030,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8035,16 +8038,16 @@ export interface operations {
                     "application/json": components["schemas"]["UserPart"];
                 };
             };
-            /** @description The ETag in `If-None-Match` is still the record's. */
+            /** @description Not modified: the record still has the ETag in `If-None-Match`. */
             304: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8053,7 +8056,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8107,7 +8110,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8122,11 +8125,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -8143,7 +8146,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8154,9 +8157,9 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
-                    /** @description Where the record is. */
+                    /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -8164,7 +8167,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8173,7 +8176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8263,7 +8266,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8287,11 +8290,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -8308,7 +8311,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8317,7 +8320,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8398,7 +8401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8422,11 +8425,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Only if the record still has one of these ETags; else 412. */
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
                 "If-Match"?: string;
-                /** @description `*`: only if there is no such record yet. */
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
                 "If-None-Match"?: string;
-                /** @description Why, for the history; at most 500 characters, percent-encoded UTF-8. */
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
                 "X-Change-Note"?: string;
             };
             path: {
@@ -8444,7 +8447,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The record's version, in quotes. */
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8452,7 +8455,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserRead"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8461,7 +8464,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8560,7 +8563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8583,9 +8586,9 @@ export interface operations {
     list_changes: {
         parameters: {
             query?: {
-                /** @description The number of the last change that is known already. */
+                /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
-                /** @description How many changes. */
+                /** @description The maximum number of changes. */
                 limit?: number;
             };
             header?: never;
@@ -8603,7 +8606,7 @@ export interface operations {
                     "application/json": components["schemas"]["ChangesPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8612,7 +8615,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8648,7 +8651,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8662,11 +8665,11 @@ export interface operations {
     follow_changes: {
         parameters: {
             query?: {
-                /** @description The number of the last change that is known already. */
+                /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
             };
             header?: {
-                /** @description The id of the last event that was seen. */
+                /** @description The id of the last event received; browsers send it when they reconnect. */
                 "Last-Event-ID"?: string;
             };
             path?: never;
@@ -8674,7 +8677,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description An event for each change. */
+            /** @description One event per change. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -8683,7 +8686,7 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8692,7 +8695,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8728,7 +8731,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8742,19 +8745,19 @@ export interface operations {
     list_tokens: {
         parameters: {
             query?: {
-                /** @description Fields, `-` before one descends; default `id`. */
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `id`. */
                 sort?: string;
-                /** @description How many records a page has. */
+                /** @description The maximum number of records on a page. */
                 limit?: number;
-                /** @description Where the page begins: `next` or `previous` of another page of the same list. */
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
-                /** @description How many records to pass over; not with `cursor`. */
+                /** @description The number of records to skip; not together with `cursor`. */
                 offset?: number;
-                /** @description Whether to count all that match; `capped` stops at 10,000. */
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
                 /** @description The token's number, which its text shows too. Equals; given again: any of them. */
                 id?: number[];
@@ -8798,9 +8801,9 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description The pages next to this one (RFC 8288). */
+                    /** @description The next and the previous page (RFC 8288). */
                     Link?: string;
-                    /** @description How many there are, if `count` asks. */
+                    /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
                     [name: string]: unknown;
                 };
@@ -8808,7 +8811,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenPage"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8817,7 +8820,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8853,7 +8856,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8886,7 +8889,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenCreated"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8895,7 +8898,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8958,7 +8961,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8983,7 +8986,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description What to add under `expanded`. */
+                /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
             };
             header?: never;
@@ -9003,7 +9006,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenPart"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9012,7 +9015,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9057,7 +9060,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9086,7 +9089,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9095,7 +9098,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9149,7 +9152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9187,7 +9190,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9196,7 +9199,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9232,7 +9235,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9263,7 +9266,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9272,7 +9275,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9344,7 +9347,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9386,7 +9389,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9395,7 +9398,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9467,7 +9470,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9503,7 +9506,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9512,7 +9515,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9548,7 +9551,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9590,7 +9593,7 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9662,7 +9665,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9702,7 +9705,7 @@ export interface operations {
                     "application/json": components["schemas"]["Link"];
                 };
             };
-            /** @description `bad-request`: Bad request · `bad-json`: Body is not JSON · `bad-cursor`: Cursor cannot be read · `cursor-mismatch`: Cursor of another list */
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9711,7 +9714,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9774,7 +9777,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9852,7 +9855,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query stopped */
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9881,7 +9884,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description `unauthenticated`: Not signed in */
+            /** @description `unauthenticated`: Authentication required */
             401: {
                 headers: {
                     [name: string]: unknown;

@@ -134,7 +134,7 @@ def verify(
     expected = None if head is None else hash_chain.read_head(head)
     with site.open_database() as (_, database), bar("Verifying") as progress:
         verdict = verify.verify(database, expected, progress)
-    for fault in verdict.faults or ["Everything is correct."]:
+    for fault in verdict.faults or ["Everything is as it was written."]:
         typer.echo(fault)
     typer.echo(f"head {verdict.head}")
     raise typer.Exit(1 if verdict.faults else 0)
