@@ -125,7 +125,8 @@ def verify(
 ) -> None:
     """Verify the hash chain of the history, the search index and the counters.
 
-    Prints the head of the history: keep it for a later --head. Exit status 1 if something was changed.
+    Prints the head of the history: keep it for a later --head.
+    Exit status 1 if something was changed.
     """
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.audit import hash_chain
