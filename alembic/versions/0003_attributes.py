@@ -38,4 +38,5 @@ def _fill(table: str) -> None:
     write = sa.text(f"UPDATE {table}_folded SET attributes = {value} WHERE id = :id")
     found = connection.execute(find, execution_options={"stream_results": True})
     for rows in found.partitions(BATCH):
-        connection.execute(write, [{"id": row[0], "document": attributes.encode_representations(json.loads(row[1]))} for row in rows])
+        documents = {row[0]: attributes.encode_representations(json.loads(row[1])) for row in rows}
+        connection.execute(write, [{"id": key, "document": document} for key, document in documents.items()])

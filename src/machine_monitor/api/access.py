@@ -14,6 +14,8 @@ from machine_monitor.services.access.permissions import Action, Caller, Role, Sc
 from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
+INVALID_TOKEN = "This token is invalid, revoked or expired."  # noqa: S105 -- a message
+ENDED_SESSION = "This session has ended. Sign in again."
 # The prefix `__Host-` makes browsers accept the cookie only over HTTPS and only for this host.
 COOKIES = {"http": "mm_session", "https": "__Host-mm_session"}
 SCHEMES = {
@@ -134,11 +136,17 @@ async def _authenticate(request: Request) -> Caller:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("The Authorization header must be `Bearer <token>`.")
-        return await authenticator.authenticate_token(token.strip())
+        try:
+            return await authenticator.authenticate_token(token.strip())
+        except Unauthenticated:
+            raise Unauthenticated(INVALID_TOKEN) from None
     cookie = request.cookies.get(COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
-    return await (
-        authenticator.authenticate_anonymous() if cookie is None else authenticator.authenticate_session(cookie)
-    )
+    if cookie is None:
+        return await authenticator.authenticate_anonymous()
+    try:
+        return await authenticator.authenticate_session(cookie)
+    except Unauthenticated:
+        raise Unauthenticated(ENDED_SESSION) from None
 
 
 def _is_trusted(request: Request, origin: str) -> bool:

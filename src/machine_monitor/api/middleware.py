@@ -53,7 +53,7 @@ class RequestMiddleware:
             self._hosts.check(context.headers(b"host"), needed=scope.get("http_version") == "1.1")
             await self.app(context.scope, receive, context.send)
         except BadRequest as problem:
-            await context.answer(problem, receive)
+            await context.send_problem(problem, receive)
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
@@ -61,7 +61,7 @@ class RequestMiddleware:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_RESPONSE_SECONDS):
                     if not context.status:
-                        await context.answer(
+                        await context.send_problem(
                             DatabaseBusy("The service is shutting down. Try again in a moment."), receive
                         )
             raise
@@ -69,7 +69,7 @@ class RequestMiddleware:
             logger.exception("unhandled error", extra={FIELDS: {"request_id": context.request_id}})
             if context.status:
                 raise
-            await context.answer(InternalError(), receive)
+            await context.send_problem(InternalError(), receive)
         finally:
             metrics.IN_FLIGHT.dec()
             context.finish(self._access_log)
@@ -111,7 +111,7 @@ class RequestContext:
             message = {**message, "body": b""}
         await self._send(message)
 
-    async def answer(self, problem: Problem, receive: Receive) -> None:
+    async def send_problem(self, problem: Problem, receive: Receive) -> None:
         """Send a problem response."""
         await render(problem, self.scope["path"], self.request_id)(self.scope, receive, self.send)
 

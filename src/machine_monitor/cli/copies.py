@@ -22,8 +22,8 @@ def backup(
 ) -> None:
     """Back up the whole database to an SQLite file, and verify it. Works while the service is running.
 
-    The backup is a consistent snapshot, also of a PostgreSQL database. Keep the printed head: `mm verify --head` checks
-    that a history still contains it.
+    The backup is a consistent snapshot, also of a PostgreSQL database.
+    Keep the printed head: `mm verify --head` checks that a history still contains it.
     """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar

@@ -55,8 +55,8 @@ def sync(
 ) -> None:
     """Import the records of the legacy tool. Safe to repeat: a second run changes nothing.
 
-    Records that were edited here since their import are reported as conflicts, and not overwritten. Exit status 1 if
-    there are conflicts or rejected records.
+    Records that were edited here since their import are reported as conflicts, not overwritten.
+    Exit status 1 if there are conflicts or rejected records.
     """
     from machine_monitor.cli import reports
     from machine_monitor.cli.progress import bar

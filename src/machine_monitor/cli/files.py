@@ -65,8 +65,9 @@ def import_(
 ) -> None:
     """Import logs or machines from a file. Safe to repeat: a second run changes nothing.
 
-    Each line creates or replaces the record with its key (uuid of a log, name of a machine). Invalid lines are
-    reported, all others are imported. Exit status 1 if a line was rejected or is in conflict.
+    Each line creates or replaces the record with its key: uuid of a log, name of a machine.
+    Invalid lines are reported, all others are imported.
+    Exit status 1 if a line was rejected or is in conflict.
     """
     from machine_monitor.cli import reports
     from machine_monitor.cli.progress import bar

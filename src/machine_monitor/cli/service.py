@@ -125,7 +125,8 @@ def verify(
 ) -> None:
     """Verify the hash chain of the history, the search index and the counters.
 
-    Prints the head of the history: keep it for a later --head. Exit status 1 if something was changed.
+    Prints the head of the history: keep it for a later --head.
+    Exit status 1 if something was changed.
     """
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.audit import hash_chain
@@ -134,7 +135,7 @@ def verify(
     expected = None if head is None else hash_chain.parse_head(head)
     with site.open_database() as (_, database), bar("Verifying") as progress:
         verdict = verify.verify(database, expected, progress)
-    for fault in verdict.faults or ["Everything is correct."]:
+    for fault in verdict.faults or ["Everything is as it was written."]:
         typer.echo(fault)
     typer.echo(f"head {verdict.head}")
     raise typer.Exit(1 if verdict.faults else 0)

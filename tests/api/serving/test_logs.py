@@ -96,7 +96,7 @@ async def test_a_crash_is_logged_with_request_id_and_traceback(sqlite_database_u
     async with serving(settings, logs.configure(settings)) as client:
         await client.get("/logs", headers={"X-Request-ID": "mine-1"})
     told, request = lines(written)
-    assert (told["event"], told["level"], told["request_id"]) == ("crash", "error", "mine-1")
+    assert (told["event"], told["level"], told["request_id"]) == ("unhandled error", "error", "mine-1")
     assert "Traceback" in told["exception"]
     assert told["exception"].endswith("RuntimeError: the reason")
     assert request["status"] == 500

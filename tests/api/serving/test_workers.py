@@ -182,5 +182,5 @@ def test_workers_that_cannot_start_stop_the_service(tmp_path, sqlite_database_ur
         taken.listen()
         service = Service(tmp_path, *TWO, "--port", str(taken.getsockname()[1]), database_url=sqlite_database_url)
         assert service.process.wait(20) == 2
-    assert "did not start" in service.log.read_text()
+    assert "could not start" in service.log.read_text()
     assert "Traceback" not in service.log.read_text()

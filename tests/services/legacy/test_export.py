@@ -151,6 +151,6 @@ def test_a_folder_that_is_not_empty_is_refused(sqlite_database_url, out):
     for taken in (out, out / "a file"):
         with pytest.raises(UsageError, match="already"):
             legacy.export(target, taken, PARIS)
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="Cannot write"):
         legacy.export(target, out / "a file" / "below", PARIS)
     target.close_writer()

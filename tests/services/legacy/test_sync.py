@@ -125,7 +125,7 @@ def test_edits_of_the_legacy_tool_become_history_before_the_import(target, share
     assert str(first[6]).startswith("2025-07-26")
     assert str(second[6])[11:16] == "07:30"
     assert first[4] == "{}"
-    assert "did not keep" in first[5]
+    assert "did not record" in first[5]
     assert [row[:3] for row in history(target, LOGS, UUID.format(8))] == [("update", 1, "pma"), ("import", 1, None)]
 
 

@@ -232,16 +232,16 @@ def test_an_unreadable_row_is_reported_with_its_line_number(target, import_text)
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("x.txt", "", "neither .ndjson nor .csv"),
-        ("x.ndjson", "nothing\n[]\n{}\n", "no line that is a log or a machine"),
-        ("x.csv", "", "no header"),
-        ("x.csv", "a,b\n1,2\n", "no header"),
-        ("x.csv", '"name\n', "no header"),
-        ("x.csv", b"\xffname\n", "no header"),
+        ("x.txt", "", "must end with .ndjson or .csv"),
+        ("x.ndjson", "nothing\n[]\n{}\n", "no log and no machine"),
+        ("x.csv", "", "must be a header"),
+        ("x.csv", "a,b\n1,2\n", "must be a header"),
+        ("x.csv", '"name\n', "must be a header"),
+        ("x.csv", b"\xffname\n", "must be a header"),
         ("x.csv", "name,sectr\nA,B\n", "Did you mean 'sector'?"),
-        ("x.csv", "name,sector,sector\nA,B,C\n", "twice"),
+        ("x.csv", "name,sector,sector\nA,B,C\n", "two columns"),
         ("x.csv", "machine,type\nA,info\n", "no column 'uuid'"),
-        ("x.csv", "name,\nA,\n", "no column ''"),
+        ("x.csv", "name,\nA,\n", "no field ''"),
     ],
 )
 def test_a_file_without_recognizable_records_is_a_usage_error(target, import_text, name, text, said):

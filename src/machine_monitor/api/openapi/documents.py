@@ -159,12 +159,12 @@ def stream_operation(resource: Resource) -> dict[str, Any]:
 
 def export_operation(resource: Resource, form: Format) -> dict[str, Any]:
     """Decorator arguments of an export."""
-    answer = {"content": {form.media_type: {"schema": {"type": "string"}}}, "headers": DISPOSITION}
+    success = {"content": {form.media_type: {"schema": {"type": "string"}}}, "headers": DISPOSITION}
     return {
         "summary": f"Export {resource.name} as {form.suffix}",
         "description": f"All {resource.name} that match, as of one moment: {form.description}.",
         "response_class": Response,
-        "responses": {200: answer, **problem_responses(*ANYWHERE, 422)},
+        "responses": {200: success, **problem_responses(*ANYWHERE, 422)},
         "openapi_extra": {"parameters": export_parameters(resource, dialects=form.has_dialects)},
     }
 

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "web"
 PAGE = "index.html"
 # Files in this folder have a digest in their name, so they never change.
 ASSETS = "assets/"
-# Not from `mimetypes`, whose answers depend on the operating system.
+# Not from `mimetypes`, which depends on the operating system.
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

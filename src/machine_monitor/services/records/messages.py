@@ -64,7 +64,7 @@ def _rule(kind: str, context: Mapping[str, Any], info: FieldInfo | None) -> str:
         "string_too_long": "must have at most {max_length:,} characters.",
         "too_long": "must have at most {max_length:,} items.",
         "too_short": "must have at least {min_length:,} items.",
-        "literal_error": "must be one of {expected}.",
+        "literal_error": "must be {expected}.",
         "string_pattern_mismatch": PATTERN_RULES.get(context.get("pattern", ""), "does not have the required form."),
         "value_error": "is not valid: {error}",
     }
