@@ -99,7 +99,7 @@ def field_without_migration(monkeypatch):
 def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)
     assert code == 2
-    assert "(machines.location): run `make migration NAME=add_location`" in err
+    assert "(machines.location). Run `make migration NAME=add_location`" in err
     assert "Error" not in out + err
     code, out, _ = mm("doctor", database_url=database_url)
     assert code == 1
@@ -122,7 +122,7 @@ def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_ur
         ({"port": "many"}, "MM_PORT"),
         ({"anonymous": "write"}, "MM_ANONYMOUS"),
         ({"database_url": "mysql://host/name"}, "only sqlite and postgresql"),
-        ({"database_url": "sqlite://"}, "names no file"),
+        ({"database_url": "sqlite://"}, "must name a file"),
         ({"database_url": "sqlite:////no/such/folder/file.db"}, "cannot be used"),
         pytest.param(
             {"database_url": "postgresql://someone:secret-word@127.0.0.1:1/none"},

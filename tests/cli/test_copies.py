@@ -50,7 +50,7 @@ def test_copy_prints_the_number_of_rows(mm, working_folder, database_url):
         (["restore", "b.db"], "manifest"),
         (["copy", "sqlite:///a.db", "sqlite:///b.db"], "no database"),
         (["copy", "mysql://host/a", "sqlite:///b.db"], "SRC_URL begins with 'mysql'"),
-        (["copy", "sqlite:///a.db", "sqlite://"], "DST_URL names no file"),
+        (["copy", "sqlite:///a.db", "sqlite://"], "DST_URL must name a file"),
         (["copy", "there.db", "b.db"], "SRC_URL is not a database URL"),
         (["copy", UNREACHABLE, "sqlite:///b.db"], "cannot be used"),
         (["copy", "sqlite:///there.db", UNREACHABLE], "cannot be used"),
@@ -76,7 +76,7 @@ def test_a_tampered_history_gives_exit_code_1(mm, working_folder, sqlite_databas
         database.transact(lambda tx, said=statement: tx.cursor.execute(said))
     database.close_writer()
     code, out, err = mm("backup", "b.db", database_url=sqlite_database_url)
-    assert (code, "The history was changed" in err) == (1, True)
+    assert (code, "The hash chain is broken" in err) == (1, True)
     assert (working_folder / "b.db").exists()
     assert mm("restore", "b.db", database_url=f"sqlite:///{working_folder / 'back.db'}")[1:] == (out, err)
 

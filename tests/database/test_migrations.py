@@ -210,7 +210,7 @@ INSERT INTO logs
 
 def test_a_migration_that_would_leave_orphans_is_rolled_back(sqlite_database_url):
     parsed_url = database_urls.parse(sqlite_database_url)
-    with pytest.raises(SchemaMismatch, match="taken back"), migrations.locked(parsed_url) as connection:
+    with pytest.raises(SchemaMismatch, match="rolled back"), migrations.locked(parsed_url) as connection:
         connection.exec_driver_sql(ORPHAN)
     assert counts(sqlite_database_url)["logs"] == 0
 

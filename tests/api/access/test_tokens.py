@@ -159,7 +159,7 @@ async def test_failing_to_record_the_last_use_does_not_fail_requests(site, monke
     monkeypatch.setattr(Database, "write", fail)
     assert [(await client.get("/me")).status_code for _ in range(3)] == [200] * 3
     await site.app.state.authenticator.close()
-    assert "was not noted: OSError" in caplog.text
+    assert "cannot update the last use of a credential: OSError" in caplog.text
     assert "secret-reason" not in caplog.text
 
 

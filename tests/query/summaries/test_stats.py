@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from machine_monitor.database.connect import Database
-from machine_monitor.query import stats
+from machine_monitor.query import stats, stats_groups
 from machine_monitor.services.projections import counters
 from query.summaries import brute_force
 from query.summaries.test_facets import CASES, query_parameters
@@ -84,7 +84,8 @@ async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(
 @pytest.mark.parametrize("most", [1, 2, 5, 30])
 @pytest.mark.parametrize("timezone", ["Europe/Paris"])
 async def test_more_than_ten_thousand_groups_are_truncated_and_marked(plant, logs, monkeypatch, most):
-    monkeypatch.setattr(stats, "MAX_GROUPS", most)
+    for module in (stats, stats_groups):
+        monkeypatch.setattr(module, "MAX_GROUPS", most)
     orders = [("day",), ("day", "machine"), ("machine", "day"), ("type", "week", "machine"), ("machine", "type")]
     for group_by in orders:
         for metrics in (("count",), METRICS):

@@ -135,7 +135,7 @@ def test_a_destination_with_tables_is_refused(database_url, empty_url):
 @pytest.mark.parametrize("tail", ["-wal", "-journal"])
 def test_leftover_files_of_another_database_are_refused(sqlite_database_url, tmp_path, tail):
     (tmp_path / f"empty.db{tail}").write_bytes(b"left")
-    with pytest.raises(UsageError, match="move it away"):
+    with pytest.raises(UsageError, match="Move it away"):
         copy(sqlite_database_url, f"sqlite:///{tmp_path / 'empty.db'}")
     assert not (tmp_path / "empty.db").exists()
 

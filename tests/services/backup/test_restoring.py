@@ -61,23 +61,23 @@ def write_manifest(text):
 
 
 DAMAGES = {
-    "a byte flipped": (flip, "cut or changed"),
-    "cut": (lambda file: os.truncate(file, file.stat().st_size - 4096), "cut or changed"),
-    "empty": (lambda file: os.truncate(file, 0), "cut or changed"),
+    "a byte flipped": (flip, "truncated or changed"),
+    "cut": (lambda file: os.truncate(file, file.stat().st_size - 4096), "truncated or changed"),
+    "empty": (lambda file: os.truncate(file, 0), "truncated or changed"),
     "gone": (lambda file: file.unlink(), "no backup at"),
-    "without manifest": (lambda file: manifest.path_of(file).unlink(), "with its manifest beside it"),
-    "no JSON": (write_manifest("{"), "not the manifest"),
-    "no object": (write_manifest("[]"), "not the manifest"),
-    "of something else": (write_manifest('{"a": 1}'), "not the manifest"),
+    "without manifest": (lambda file: manifest.path_of(file).unlink(), "needs its manifest beside it"),
+    "no JSON": (write_manifest("{"), "is not a backup manifest"),
+    "no object": (write_manifest("[]"), "is not a backup manifest"),
+    "of something else": (write_manifest('{"a": 1}'), "is not a backup manifest"),
     "another product": (alter(product="x"), "another product"),
-    "another checksum": (alter(sha256="0" * 64), "cut or changed"),
-    "another size": (alter(size=1), "cut or changed"),
-    "another head": (alter(head=f"7:{'0' * 64}"), "does not hold"),
+    "another checksum": (alter(sha256="0" * 64), "truncated or changed"),
+    "another size": (alter(size=1), "truncated or changed"),
+    "another head": (alter(head=f"7:{'0' * 64}"), "does not match its manifest"),
     "no head": (alter(head="x"), "hexadecimal"),
-    "an earlier head": (alter(head=f"1:{'0' * 64}"), "does not hold"),
-    "other counts": (alter(tables={"logs": 1}), "does not hold"),
-    "other faults": (alter(faults=["x"]), "does not hold"),
-    "another schema": (alter(schema="0001"), "does not hold"),
+    "an earlier head": (alter(head=f"1:{'0' * 64}"), "does not match its manifest"),
+    "other counts": (alter(tables={"logs": 1}), "does not match its manifest"),
+    "other faults": (alter(faults=["x"]), "does not match its manifest"),
+    "another schema": (alter(schema="0001"), "does not match its manifest"),
 }
 
 
@@ -110,7 +110,7 @@ TAMPERED = {
 @pytest.mark.parametrize("how", TAMPERED)
 def test_a_tampered_backup_is_refused_even_if_its_checksum_matches(saved, empty_url, how):
     rewrite(saved, *TAMPERED[how])
-    with pytest.raises(UsageError, match=r"does not hold|damaged"):
+    with pytest.raises(UsageError, match=r"does not match its manifest|damaged"):
         restore(saved, empty_url)
     assert is_empty(empty_url)
 
