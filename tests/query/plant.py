@@ -40,8 +40,8 @@ from machine_monitor.query import facets, lists, stats
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
-from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
-from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection, Summary, folded_table
+from machine_monitor.query.metrics import ONE, SpanMetric, Summary, SumMetric
+from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource, Selection, folded_table
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import KEEP_RECORDS, READ
 

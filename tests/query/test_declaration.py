@@ -15,8 +15,8 @@ from machine_monitor.query import lists
 from machine_monitor.query.declaration import BadDeclaration, declare
 from machine_monitor.query.language import parser
 from machine_monitor.query.language.times import TimeContext
-from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric
-from machine_monitor.query.schema import ChildRows, Counters, CountOf, Reference
+from machine_monitor.query.metrics import ONE, Counters, SpanMetric, SumMetric
+from machine_monitor.query.schema import ChildRows, CountOf, Reference
 from query.plant import JOBS, KINDS, LINE_TABLE, REGIONS, SITE_TABLE, SITES, STATIONS, Line
 
 

@@ -20,7 +20,11 @@ METADATA = SQLModel.metadata
 
 # A relation that is declared wrongly stops the program here, not the first request that uses it.
 configure_mappers()
-protect({DERIVED, LOG_COUNTS, *(table for resource in (*RESOURCES, HISTORY) for table in resource.tables)})
+protect(
+    {DERIVED, LOG_COUNTS, HISTORY.table}
+    | {table for resource in RESOURCES for table in (resource.table, resource.folded) if table is not None}
+    | {rows.table for resource in RESOURCES for rows in resource.lists.values()}
+)
 
 __all__ = [
     "CHANGES",

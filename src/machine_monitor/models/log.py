@@ -38,8 +38,8 @@ from machine_monitor.models.machine import MACHINES, Machine
 from machine_monitor.models.schemas import Versioned, patch, replacement
 from machine_monitor.models.user import USERS, User
 from machine_monitor.query.declaration import declare
-from machine_monitor.query.metrics import ONE, SpanMetric, SumMetric, one_if
-from machine_monitor.query.schema import Counters, Reference, Resource, Summary, folded_table
+from machine_monitor.query.metrics import ONE, Counters, SpanMetric, Summary, SumMetric, one_if
+from machine_monitor.query.schema import Reference, Resource, folded_table
 
 # As statements ask, to the letter: SQLite compares the terms.
 DELETED = "deleted_at IS NOT NULL"

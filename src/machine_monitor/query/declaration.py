@@ -9,8 +9,8 @@ from machine_monitor.database.kinds import LIST, OBJECT, TIME
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.parser import PARAMETERS
 from machine_monitor.query.language.summaries import DEFAULT_METRIC, FACET_PARAMETERS, STATS_PARAMETERS
-from machine_monitor.query.metrics import Metric, SumMetric
-from machine_monitor.query.schema import Field, Reference, Referrer, Resource, Summary, read_marks
+from machine_monitor.query.metrics import Metric, Summary, SumMetric
+from machine_monitor.query.schema import Field, Reference, Referrer, Resource, read_marks
 
 # A filter is a parameter of its field's name; a group of stats has a member for each field and unit; `row_id` is bound
 # beside the fields of a row.

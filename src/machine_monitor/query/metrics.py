@@ -1,9 +1,9 @@
 """Metrics: what stats measure. A resource offers those that its `Summary` names; one row here is one metric."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, case, literal_column
+from sqlalchemy import ColumnElement, Table, case, literal_column
 
 from machine_monitor.database.kinds import INTEGER
 
@@ -35,6 +35,28 @@ class SpanMetric:
 
 
 Metric = SumMetric | SpanMetric
+
+
+@dataclass(frozen=True, eq=False)
+class Counters:
+    """Counts of a resource's records that each write maintains: of all, for each value of the fields in `units`.
+
+    They are kept for all time and for the units of the calendar named there, in the zone that `derived` stores.
+    """
+
+    table: Table
+    derived: Table
+    units: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """How a resource's records are counted: by which `fields`, `at` which instant, in which `metrics`."""
+
+    fields: tuple[str, ...]
+    at: str
+    metrics: Mapping[str, Metric]
+    counters: Counters | None = None
 
 
 def one_if(condition: ColumnElement) -> ColumnElement:

@@ -18,7 +18,7 @@ from machine_monitor.database.kinds import INTEGER, LIST, OBJECT, TEXT, TIME, Ki
 from machine_monitor.errors import InUse, Problem
 from machine_monitor.query.language import attributes
 from machine_monitor.query.language.operators import EQUAL, OPERATORS, Operator
-from machine_monitor.query.metrics import Metric
+from machine_monitor.query.metrics import Summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,28 +128,6 @@ class Marks(NamedTuple):
     count: CountOf | None
 
 
-@dataclass(frozen=True, eq=False)
-class Counters:
-    """Counts of a resource's records that each write maintains: of all, for each value of the fields in `units`.
-
-    They are kept for all time and for the units of the calendar named there, in the zone that `derived` stores.
-    """
-
-    table: Table
-    derived: Table
-    units: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, eq=False)
-class Summary:
-    """How a resource's records are counted: by which `fields`, `at` which instant, in which `metrics`."""
-
-    fields: tuple[str, ...]
-    at: str
-    metrics: Mapping[str, Metric]
-    counters: Counters | None = None
-
-
 class Referrer(NamedTuple):
     """A field of a resource that names records of another."""
 
@@ -222,12 +200,6 @@ class Resource:
     def read_only(self) -> frozenset[str]:
         """The fields that only the product writes."""
         return frozenset(self.read.model_fields) - frozenset(self.create.model_fields)
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """The tables that hold its records: its own, that of the folded texts, and those of its lists."""
-        beside = () if self.folded is None else (self.folded,)
-        return (self.table, *beside, *(rows.table for rows in self.lists.values()))
 
     @property
     def expandable(self) -> tuple[str, ...]:
@@ -368,10 +340,7 @@ def _folded(table: Table, beside: Table | None, rows: FromClause, name: str, kin
 
 
 def folded_table(table: Table, read: type[SQLModel]) -> Table | None:
-    """The table beside `table` with its folded texts, and what its attributes are compared by, one row a record.
-
-    None if the records have neither texts nor attributes.
-    """
+    """Create the side table of the folded texts and of the attributes' representations; None if there are neither."""
     kinds = {name: read_marks(info).kind for name, info in read.model_fields.items() if name in table.c}
     texts = [Column(name, kind.column_type) for name, kind in kinds.items() if kind in (TEXT, OBJECT)]
     if not texts:

@@ -38,8 +38,8 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.summaries import StatsQuery
-from machine_monitor.query.metrics import ONE, ZERO, Metric, SpanMetric, SumMetric
-from machine_monitor.query.schema import Field, Resource, Summary
+from machine_monitor.query.metrics import ONE, ZERO, Metric, SpanMetric, Summary, SumMetric
+from machine_monitor.query.schema import Field, Resource
 from machine_monitor.query.sql import counters
 from machine_monitor.query.sql.filters import Matching, compile_filters, where
 

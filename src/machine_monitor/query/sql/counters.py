@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, FromClause, Integer, case, cast, func, literal_column
 
-from machine_monitor.query.schema import Counters, Field, Resource
+from machine_monitor.query.metrics import Counters
+from machine_monitor.query.schema import Field, Resource
 
 ALL_TIME = "all"
 ZONE = "zone"

@@ -20,7 +20,8 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
-from machine_monitor.query.schema import Counters, Reference, Resource
+from machine_monitor.query.metrics import Counters
+from machine_monitor.query.schema import Reference, Resource
 from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, rows_of
 
 # Field, unit, period, value: the key of a count.
