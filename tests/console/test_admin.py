@@ -227,7 +227,7 @@ def test_nothing_is_written_in_the_name_of_another_user(opened, site):
 
 def test_the_demo_link_signs_in_once(opened, site):
     site.call("POST", "/users", trigram="DEM")
-    account = demo.Account(site.write(lambda tx: invitations.invite(tx, "DEM")), "as-the-demo-made-it", "")
+    account = demo.AdminAccess(site.write(lambda tx: invitations.invite(tx, "DEM")), "as-the-demo-made-it", "")
     page = opened(account.url(""), user=None)
     page.get_by_role("button", name="Activate my account").click()
     page.wait_for_url("**/ui/logs")
