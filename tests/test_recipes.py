@@ -103,7 +103,7 @@ class MachineReferences(Schema):
     Edit("models/__init__.py", "import forbid_writes\n", "from machine_monitor.models.site import SITES\n"),
     Edit("models/__init__.py", "RESOURCES = (", "SITES, "),
     Edit("api/app.py", "from machine_monitor.api.routes import ", "sites, "),
-    Edit("api/app.py", "for page in (", "sites, "),
+    Edit("api/app.py", "for module in (", "sites, "),
 ]
 ROUTES = (
     ("log_types", "sites"),
