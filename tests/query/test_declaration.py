@@ -84,6 +84,10 @@ class Facts(Schema):
     country: Attributes = kind_field(OBJECT, "", default_factory=dict)
 
 
+class KindlessItem(Line):
+    note: str = ""
+
+
 class Numbered(Line):
     position: Identity = kind_field(INTEGER, "")
 
@@ -157,6 +161,10 @@ BAD = {
         "'lines.part' cannot be a facet",
     ),
     "rows without a place": (with_lines(ChildRows(SITE_TABLE, Line, on="job_id")), "need the columns job_id"),
+    "rows that have no kind": (
+        with_lines(ChildRows(LINE_TABLE, KindlessItem, on="job_id"), KindlessItem),
+        "has no kind",
+    ),
     "rows that hold objects": (
         with_lines(ChildRows(FACTS, Nested, on="job_id"), Nested),
         "can only have scalar values",

@@ -9,8 +9,8 @@ from machine_monitor.database.kinds import LIST, OBJECT, TIME
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.parser import PARAMETERS
 from machine_monitor.query.language.summaries import DEFAULT_METRIC, FACET_PARAMETERS, STATS_PARAMETERS
-from machine_monitor.query.metrics import Metric, SumMetric
-from machine_monitor.query.schema import Field, Reference, Referrer, Resource, Summary, field_annotations
+from machine_monitor.query.metrics import Metric, Summary, SumMetric
+from machine_monitor.query.schema import Field, Reference, Referrer, Resource, field_annotations
 
 # Names that no field may have: a filter is a parameter with its field's name, a group of stats has a member for each
 # field and calendar unit, and statements that write a row bind `row_id` beside its fields.
@@ -104,7 +104,9 @@ def _list_faults(resource: Resource, name: str) -> Iterator[str]:
             yield f"the rows of '{name}' have no column for '{item}'"
         if item in (rows.on, rows.position):
             yield f"'{name}.{item}' is written by the product, from the record and the order of the rows: remove it"
-        if annotations.kind in (None, OBJECT, LIST) or annotations.reference is not None:
+        if annotations.kind is None:
+            yield f"'{name}.{item}' has no kind"
+        if annotations.kind in (OBJECT, LIST) or annotations.reference is not None:
             yield f"'{name}.{item}' is an object, a list or a reference: child rows can only have scalar values"
 
 

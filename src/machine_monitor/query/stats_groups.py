@@ -8,16 +8,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import (
-    ColumnElement,
-)
+from sqlalchemy import ColumnElement
 
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.summaries import StatsQuery
-from machine_monitor.query.metrics import IntervalMetric, Metric, SumMetric
-from machine_monitor.query.schema import Field, Resource, Summary
+from machine_monitor.query.metrics import IntervalMetric, Metric, Summary, SumMetric
+from machine_monitor.query.schema import Field, Resource
 from machine_monitor.query.sql import counters
 from machine_monitor.query.sql.filters import FilterKey
 
