@@ -3259,55 +3259,55 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's UUID. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
-                /** @description The machine's name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
                 machine?: string[];
                 /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The code of the log type. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; if repeated, equals any of the values. */
                 type?: string[];
-                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; if repeated, equals any of the values. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
                 /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; given again: any of them. */
+                /** @description What was seen. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description What was seen. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description What was seen. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; given again: any of them. */
+                /** @description Why it happened. Equals; if repeated, equals any of the values. */
                 cause?: string[];
                 /** @description Why it happened. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
                 /** @description Why it happened. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description What was done. Equals; if repeated, equals any of the values. */
                 action?: string[];
                 /** @description What was done. Contains the text; case and accents do not matter. */
                 action__contains?: string;
                 /** @description What was done. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
-                /** @description The project or order it belongs to. Equals; given again: any of them. */
+                /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
                 /** @description The project or order it belongs to. Contains the text; case and accents do not matter. */
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; if repeated, equals any of the values. */
                 started_at?: string[];
                 /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
                 /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
-                /** @description When it ended. Equals; given again: any of them. */
+                /** @description When it ended. Equals; if repeated, equals any of the values. */
                 ended_at?: string[];
                 /** @description When it ended. Is less, or earlier. */
                 ended_at__lt?: string;
@@ -3315,7 +3315,7 @@ export interface operations {
                 ended_at__gte?: string;
                 /** @description When it ended. `true`: has no value; `false`: has one. */
                 ended_at__isnull?: boolean;
-                /** @description When the machine stopped. Equals; given again: any of them. */
+                /** @description When the machine stopped. Equals; if repeated, equals any of the values. */
                 down_from?: string[];
                 /** @description When the machine stopped. Is less, or earlier. */
                 down_from__lt?: string;
@@ -3323,7 +3323,7 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; if repeated, equals any of the values. */
                 down_to?: string[];
                 /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
@@ -3331,21 +3331,21 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -3701,55 +3701,55 @@ export interface operations {
                 limit?: number;
                 /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description The log's UUID. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
-                /** @description The machine's name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
                 machine?: string[];
                 /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The code of the log type. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; if repeated, equals any of the values. */
                 type?: string[];
-                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; if repeated, equals any of the values. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
                 /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; given again: any of them. */
+                /** @description What was seen. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description What was seen. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description What was seen. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; given again: any of them. */
+                /** @description Why it happened. Equals; if repeated, equals any of the values. */
                 cause?: string[];
                 /** @description Why it happened. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
                 /** @description Why it happened. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description What was done. Equals; if repeated, equals any of the values. */
                 action?: string[];
                 /** @description What was done. Contains the text; case and accents do not matter. */
                 action__contains?: string;
                 /** @description What was done. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
-                /** @description The project or order it belongs to. Equals; given again: any of them. */
+                /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
                 /** @description The project or order it belongs to. Contains the text; case and accents do not matter. */
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; if repeated, equals any of the values. */
                 started_at?: string[];
                 /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
                 /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
-                /** @description When it ended. Equals; given again: any of them. */
+                /** @description When it ended. Equals; if repeated, equals any of the values. */
                 ended_at?: string[];
                 /** @description When it ended. Is less, or earlier. */
                 ended_at__lt?: string;
@@ -3757,7 +3757,7 @@ export interface operations {
                 ended_at__gte?: string;
                 /** @description When it ended. `true`: has no value; `false`: has one. */
                 ended_at__isnull?: boolean;
-                /** @description When the machine stopped. Equals; given again: any of them. */
+                /** @description When the machine stopped. Equals; if repeated, equals any of the values. */
                 down_from?: string[];
                 /** @description When the machine stopped. Is less, or earlier. */
                 down_from__lt?: string;
@@ -3765,7 +3765,7 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; if repeated, equals any of the values. */
                 down_to?: string[];
                 /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
@@ -3773,21 +3773,21 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -3870,55 +3870,55 @@ export interface operations {
                 metrics?: string;
                 /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
                 q?: string;
-                /** @description The log's UUID. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
-                /** @description The machine's name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
                 machine?: string[];
                 /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The code of the log type. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; if repeated, equals any of the values. */
                 type?: string[];
-                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; if repeated, equals any of the values. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
                 /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; given again: any of them. */
+                /** @description What was seen. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description What was seen. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description What was seen. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; given again: any of them. */
+                /** @description Why it happened. Equals; if repeated, equals any of the values. */
                 cause?: string[];
                 /** @description Why it happened. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
                 /** @description Why it happened. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description What was done. Equals; if repeated, equals any of the values. */
                 action?: string[];
                 /** @description What was done. Contains the text; case and accents do not matter. */
                 action__contains?: string;
                 /** @description What was done. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
-                /** @description The project or order it belongs to. Equals; given again: any of them. */
+                /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
                 /** @description The project or order it belongs to. Contains the text; case and accents do not matter. */
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; if repeated, equals any of the values. */
                 started_at?: string[];
                 /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
                 /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
-                /** @description When it ended. Equals; given again: any of them. */
+                /** @description When it ended. Equals; if repeated, equals any of the values. */
                 ended_at?: string[];
                 /** @description When it ended. Is less, or earlier. */
                 ended_at__lt?: string;
@@ -3926,7 +3926,7 @@ export interface operations {
                 ended_at__gte?: string;
                 /** @description When it ended. `true`: has no value; `false`: has one. */
                 ended_at__isnull?: boolean;
-                /** @description When the machine stopped. Equals; given again: any of them. */
+                /** @description When the machine stopped. Equals; if repeated, equals any of the values. */
                 down_from?: string[];
                 /** @description When the machine stopped. Is less, or earlier. */
                 down_from__lt?: string;
@@ -3934,7 +3934,7 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; if repeated, equals any of the values. */
                 down_to?: string[];
                 /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
@@ -3942,21 +3942,21 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -4774,25 +4774,25 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The entry's number; later entries have higher numbers. Equals; given again: any of them. */
+                /** @description The entry's number; later entries have higher numbers. Equals; if repeated, equals any of the values. */
                 seq?: number[];
-                /** @description The time of the change. Equals; given again: any of them. */
+                /** @description The time of the change. Equals; if repeated, equals any of the values. */
                 at?: string[];
                 /** @description The time of the change. Is less, or earlier. */
                 at__lt?: string;
                 /** @description The time of the change. Is greater, later or equal. */
                 at__gte?: string;
-                /** @description The author's trigram; null if unknown. Equals; given again: any of them. */
+                /** @description The author's trigram; null if unknown. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram; null if unknown. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; given again: any of them. */
+                /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; if repeated, equals any of the values. */
                 via?: string[];
-                /** @description The operation. Equals; given again: any of them. */
+                /** @description The operation. Equals; if repeated, equals any of the values. */
                 op?: ("create" | "update" | "delete" | "restore" | "rename" | "import")[];
-                /** @description The record's version after the change. Equals; given again: any of them. */
+                /** @description The record's version after the change. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description The note of the author: why the change was made. Equals; given again: any of them. */
+                /** @description The note of the author: why the change was made. Equals; if repeated, equals any of the values. */
                 note?: string[];
                 /** @description The note of the author: why the change was made. Contains the text; case and accents do not matter. */
                 note__contains?: string;
@@ -4898,55 +4898,55 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's UUID. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
-                /** @description The machine's name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
                 machine?: string[];
                 /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The code of the log type. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; if repeated, equals any of the values. */
                 type?: string[];
-                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; if repeated, equals any of the values. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
                 /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; given again: any of them. */
+                /** @description What was seen. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description What was seen. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description What was seen. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; given again: any of them. */
+                /** @description Why it happened. Equals; if repeated, equals any of the values. */
                 cause?: string[];
                 /** @description Why it happened. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
                 /** @description Why it happened. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description What was done. Equals; if repeated, equals any of the values. */
                 action?: string[];
                 /** @description What was done. Contains the text; case and accents do not matter. */
                 action__contains?: string;
                 /** @description What was done. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
-                /** @description The project or order it belongs to. Equals; given again: any of them. */
+                /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
                 /** @description The project or order it belongs to. Contains the text; case and accents do not matter. */
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; if repeated, equals any of the values. */
                 started_at?: string[];
                 /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
                 /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
-                /** @description When it ended. Equals; given again: any of them. */
+                /** @description When it ended. Equals; if repeated, equals any of the values. */
                 ended_at?: string[];
                 /** @description When it ended. Is less, or earlier. */
                 ended_at__lt?: string;
@@ -4954,7 +4954,7 @@ export interface operations {
                 ended_at__gte?: string;
                 /** @description When it ended. `true`: has no value; `false`: has one. */
                 ended_at__isnull?: boolean;
-                /** @description When the machine stopped. Equals; given again: any of them. */
+                /** @description When the machine stopped. Equals; if repeated, equals any of the values. */
                 down_from?: string[];
                 /** @description When the machine stopped. Is less, or earlier. */
                 down_from__lt?: string;
@@ -4962,7 +4962,7 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; if repeated, equals any of the values. */
                 down_to?: string[];
                 /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
@@ -4970,21 +4970,21 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -5075,55 +5075,55 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's UUID. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
-                /** @description The machine's name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
                 machine?: string[];
                 /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The code of the log type. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; if repeated, equals any of the values. */
                 type?: string[];
-                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; if repeated, equals any of the values. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
                 /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; given again: any of them. */
+                /** @description What was seen. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description What was seen. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description What was seen. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; given again: any of them. */
+                /** @description Why it happened. Equals; if repeated, equals any of the values. */
                 cause?: string[];
                 /** @description Why it happened. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
                 /** @description Why it happened. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description What was done. Equals; if repeated, equals any of the values. */
                 action?: string[];
                 /** @description What was done. Contains the text; case and accents do not matter. */
                 action__contains?: string;
                 /** @description What was done. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
-                /** @description The project or order it belongs to. Equals; given again: any of them. */
+                /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
                 /** @description The project or order it belongs to. Contains the text; case and accents do not matter. */
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; if repeated, equals any of the values. */
                 started_at?: string[];
                 /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
                 /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
-                /** @description When it ended. Equals; given again: any of them. */
+                /** @description When it ended. Equals; if repeated, equals any of the values. */
                 ended_at?: string[];
                 /** @description When it ended. Is less, or earlier. */
                 ended_at__lt?: string;
@@ -5131,7 +5131,7 @@ export interface operations {
                 ended_at__gte?: string;
                 /** @description When it ended. `true`: has no value; `false`: has one. */
                 ended_at__isnull?: boolean;
-                /** @description When the machine stopped. Equals; given again: any of them. */
+                /** @description When the machine stopped. Equals; if repeated, equals any of the values. */
                 down_from?: string[];
                 /** @description When the machine stopped. Is less, or earlier. */
                 down_from__lt?: string;
@@ -5139,7 +5139,7 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; if repeated, equals any of the values. */
                 down_to?: string[];
                 /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
@@ -5147,21 +5147,21 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -5250,55 +5250,55 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description The log's UUID. Equals; given again: any of them. */
+                /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
-                /** @description The machine's name. Equals; given again: any of them. */
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
                 machine?: string[];
                 /** @description The machine's name. Contains the text; case and accents do not matter. */
                 machine__contains?: string;
-                /** @description The code of the log type. Equals; given again: any of them. */
+                /** @description The code of the log type. Equals; if repeated, equals any of the values. */
                 type?: string[];
-                /** @description The severity: info, minor, major or critical. Equals; given again: any of them. */
+                /** @description The severity: info, minor, major or critical. Equals; if repeated, equals any of the values. */
                 severity?: ("info" | "minor" | "major" | "critical")[];
                 /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
                 severity__gte?: "info" | "minor" | "major" | "critical";
-                /** @description The status: open, in_progress, done or cancelled. Equals; given again: any of them. */
+                /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; given again: any of them. */
+                /** @description What was seen. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description What was seen. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description What was seen. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; given again: any of them. */
+                /** @description Why it happened. Equals; if repeated, equals any of the values. */
                 cause?: string[];
                 /** @description Why it happened. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
                 /** @description Why it happened. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; given again: any of them. */
+                /** @description What was done. Equals; if repeated, equals any of the values. */
                 action?: string[];
                 /** @description What was done. Contains the text; case and accents do not matter. */
                 action__contains?: string;
                 /** @description What was done. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
-                /** @description The project or order it belongs to. Equals; given again: any of them. */
+                /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
                 /** @description The project or order it belongs to. Contains the text; case and accents do not matter. */
                 project__contains?: string;
                 /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
                 project__isnull?: boolean;
-                /** @description The author's trigram. Set on creation, cannot be changed. Equals; given again: any of them. */
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description When the intervention began; now if absent. Equals; given again: any of them. */
+                /** @description When the intervention began; now if absent. Equals; if repeated, equals any of the values. */
                 started_at?: string[];
                 /** @description When the intervention began; now if absent. Is less, or earlier. */
                 started_at__lt?: string;
                 /** @description When the intervention began; now if absent. Is greater, later or equal. */
                 started_at__gte?: string;
-                /** @description When it ended. Equals; given again: any of them. */
+                /** @description When it ended. Equals; if repeated, equals any of the values. */
                 ended_at?: string[];
                 /** @description When it ended. Is less, or earlier. */
                 ended_at__lt?: string;
@@ -5306,7 +5306,7 @@ export interface operations {
                 ended_at__gte?: string;
                 /** @description When it ended. `true`: has no value; `false`: has one. */
                 ended_at__isnull?: boolean;
-                /** @description When the machine stopped. Equals; given again: any of them. */
+                /** @description When the machine stopped. Equals; if repeated, equals any of the values. */
                 down_from?: string[];
                 /** @description When the machine stopped. Is less, or earlier. */
                 down_from__lt?: string;
@@ -5314,7 +5314,7 @@ export interface operations {
                 down_from__gte?: string;
                 /** @description When the machine stopped. `true`: has no value; `false`: has one. */
                 down_from__isnull?: boolean;
-                /** @description When the machine ran again; null while it is stopped. Equals; given again: any of them. */
+                /** @description When the machine ran again; null while it is stopped. Equals; if repeated, equals any of the values. */
                 down_to?: string[];
                 /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
                 down_to__lt?: string;
@@ -5322,21 +5322,21 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
             };
             header?: never;
@@ -5431,69 +5431,69 @@ export interface operations {
                 fields?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 sector?: string[];
                 /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
                 usage?: string[];
                 /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
                 /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description The manufacturer. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];
                 /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
                 /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's model name. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; if repeated, equals any of the values. */
                 model?: string[];
                 /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
                 /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; if repeated, equals any of the values. */
                 serial_number?: string[];
                 /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
                 /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; if repeated, equals any of the values. */
                 year_of_acquisition?: number[];
                 /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; if repeated, equals any of the values. */
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
-                /** @description Anything else worth knowing. Equals; given again: any of them. */
+                /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
             };
             header?: never;
@@ -6290,25 +6290,25 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The entry's number; later entries have higher numbers. Equals; given again: any of them. */
+                /** @description The entry's number; later entries have higher numbers. Equals; if repeated, equals any of the values. */
                 seq?: number[];
-                /** @description The time of the change. Equals; given again: any of them. */
+                /** @description The time of the change. Equals; if repeated, equals any of the values. */
                 at?: string[];
                 /** @description The time of the change. Is less, or earlier. */
                 at__lt?: string;
                 /** @description The time of the change. Is greater, later or equal. */
                 at__gte?: string;
-                /** @description The author's trigram; null if unknown. Equals; given again: any of them. */
+                /** @description The author's trigram; null if unknown. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The author's trigram; null if unknown. `true`: has no value; `false`: has one. */
                 user__isnull?: boolean;
-                /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; given again: any of them. */
+                /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; if repeated, equals any of the values. */
                 via?: string[];
-                /** @description The operation. Equals; given again: any of them. */
+                /** @description The operation. Equals; if repeated, equals any of the values. */
                 op?: ("create" | "update" | "delete" | "restore" | "rename" | "import")[];
-                /** @description The record's version after the change. Equals; given again: any of them. */
+                /** @description The record's version after the change. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description The note of the author: why the change was made. Equals; given again: any of them. */
+                /** @description The note of the author: why the change was made. Equals; if repeated, equals any of the values. */
                 note?: string[];
                 /** @description The note of the author: why the change was made. Contains the text; case and accents do not matter. */
                 note__contains?: string;
@@ -6497,69 +6497,69 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 sector?: string[];
                 /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
                 usage?: string[];
                 /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
                 /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description The manufacturer. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];
                 /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
                 /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's model name. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; if repeated, equals any of the values. */
                 model?: string[];
                 /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
                 /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; if repeated, equals any of the values. */
                 serial_number?: string[];
                 /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
                 /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; if repeated, equals any of the values. */
                 year_of_acquisition?: number[];
                 /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; if repeated, equals any of the values. */
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
-                /** @description Anything else worth knowing. Equals; given again: any of them. */
+                /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
             };
             header?: never;
@@ -6648,69 +6648,69 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 sector?: string[];
                 /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
                 usage?: string[];
                 /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
                 /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description The manufacturer. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];
                 /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
                 /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's model name. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; if repeated, equals any of the values. */
                 model?: string[];
                 /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
                 /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; if repeated, equals any of the values. */
                 serial_number?: string[];
                 /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
                 /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; if repeated, equals any of the values. */
                 year_of_acquisition?: number[];
                 /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; if repeated, equals any of the values. */
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
-                /** @description Anything else worth knowing. Equals; given again: any of them. */
+                /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
             };
             header?: never;
@@ -6797,69 +6797,69 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description The name. Unique, ignoring case. Equals; given again: any of them. */
+                /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description The sector of the plant. Equals; given again: any of them. */
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 sector?: string[];
                 /** @description The sector of the plant. Contains the text; case and accents do not matter. */
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; given again: any of them. */
+                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
                 usage?: string[];
                 /** @description What the machine is used for. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
                 /** @description What the machine is used for. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
-                /** @description The manufacturer. Equals; given again: any of them. */
+                /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];
                 /** @description The manufacturer. Contains the text; case and accents do not matter. */
                 manufacturer__contains?: string;
                 /** @description The manufacturer. `true`: has no value; `false`: has one. */
                 manufacturer__isnull?: boolean;
-                /** @description The manufacturer's model name. Equals; given again: any of them. */
+                /** @description The manufacturer's model name. Equals; if repeated, equals any of the values. */
                 model?: string[];
                 /** @description The manufacturer's model name. Contains the text; case and accents do not matter. */
                 model__contains?: string;
                 /** @description The manufacturer's model name. `true`: has no value; `false`: has one. */
                 model__isnull?: boolean;
-                /** @description The manufacturer's serial number; need not be unique. Equals; given again: any of them. */
+                /** @description The manufacturer's serial number; need not be unique. Equals; if repeated, equals any of the values. */
                 serial_number?: string[];
                 /** @description The manufacturer's serial number; need not be unique. Contains the text; case and accents do not matter. */
                 serial_number__contains?: string;
                 /** @description The manufacturer's serial number; need not be unique. `true`: has no value; `false`: has one. */
                 serial_number__isnull?: boolean;
-                /** @description The year of acquisition, 1900 to 2100. Equals; given again: any of them. */
+                /** @description The year of acquisition, 1900 to 2100. Equals; if repeated, equals any of the values. */
                 year_of_acquisition?: number[];
                 /** @description The year of acquisition, 1900 to 2100. `true`: has no value; `false`: has one. */
                 year_of_acquisition__isnull?: boolean;
-                /** @description Whether it is in service; null if unknown. Equals; given again: any of them. */
+                /** @description Whether it is in service; null if unknown. Equals; if repeated, equals any of the values. */
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
-                /** @description Anything else worth knowing. Equals; given again: any of them. */
+                /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
                 /** @description Anything else worth knowing. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
-                /** @description The machine's id. Stable across renames, never reused. Equals; given again: any of them. */
+                /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
             };
             header?: never;
@@ -6952,25 +6952,25 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The code used in logs. Unique (ignoring case), cannot be changed. Equals; given again: any of them. */
+                /** @description The code used in logs. Unique (ignoring case), cannot be changed. Equals; if repeated, equals any of the values. */
                 code?: string[];
-                /** @description The display name; defaults to the code. Equals; given again: any of them. */
+                /** @description The display name; defaults to the code. Equals; if repeated, equals any of the values. */
                 label?: string[];
                 /** @description The display name; defaults to the code. Contains the text; case and accents do not matter. */
                 label__contains?: string;
-                /** @description Whether logs of this type count as failures of the machine. Equals; given again: any of them. */
+                /** @description Whether logs of this type count as failures of the machine. Equals; if repeated, equals any of the values. */
                 counts_as_failure?: boolean[];
-                /** @description Whether new logs may use it. Equals; given again: any of them. */
+                /** @description Whether new logs may use it. Equals; if repeated, equals any of the values. */
                 active?: boolean[];
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
@@ -7771,35 +7771,35 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The short name used in logs. Unique (ignoring case), cannot be changed. Equals; given again: any of them. */
+                /** @description The short name used in logs. Unique (ignoring case), cannot be changed. Equals; if repeated, equals any of the values. */
                 trigram?: string[];
-                /** @description First name. Equals; given again: any of them. */
+                /** @description First name. Equals; if repeated, equals any of the values. */
                 first_name?: string[];
                 /** @description First name. Contains the text; case and accents do not matter. */
                 first_name__contains?: string;
                 /** @description First name. `true`: has no value; `false`: has one. */
                 first_name__isnull?: boolean;
-                /** @description Last name. Equals; given again: any of them. */
+                /** @description Last name. Equals; if repeated, equals any of the values. */
                 last_name?: string[];
                 /** @description Last name. Contains the text; case and accents do not matter. */
                 last_name__contains?: string;
                 /** @description Last name. `true`: has no value; `false`: has one. */
                 last_name__isnull?: boolean;
-                /** @description The role, from viewer to admin. Equals; given again: any of them. */
+                /** @description The role, from viewer to admin. Equals; if repeated, equals any of the values. */
                 role?: ("viewer" | "operator" | "lead" | "supervisor" | "admin")[];
                 /** @description The role, from viewer to admin. Is greater, later or equal. */
                 role__gte?: "viewer" | "operator" | "lead" | "supervisor" | "admin";
-                /** @description Whether the account is active. Equals; given again: any of them. */
+                /** @description Whether the account is active. Equals; if repeated, equals any of the values. */
                 active?: boolean[];
-                /** @description The number of the record's version, from 1; also its ETag. Equals; given again: any of them. */
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
-                /** @description When the record was created. Equals; given again: any of them. */
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When the record was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When the record was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When the record was last changed. Equals; given again: any of them. */
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
                 updated_at?: string[];
                 /** @description When the record was last changed. Is less, or earlier. */
                 updated_at__lt?: string;
@@ -8759,31 +8759,31 @@ export interface operations {
                 fields?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description The token's id, which is also part of its text. Equals; given again: any of them. */
+                /** @description The token's id, which is also part of its text. Equals; if repeated, equals any of the values. */
                 id?: number[];
-                /** @description What it is for. Equals; given again: any of them. */
+                /** @description What it is for. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description What it is for. Contains the text; case and accents do not matter. */
                 name__contains?: string;
-                /** @description The trigram of the user the token acts for. Equals; given again: any of them. */
+                /** @description The trigram of the user the token acts for. Equals; if repeated, equals any of the values. */
                 user?: string[];
-                /** @description The scope, which limits the user's role: read, write or admin. Equals; given again: any of them. */
+                /** @description The scope, which limits the user's role: read, write or admin. Equals; if repeated, equals any of the values. */
                 scope?: ("read" | "write" | "admin")[];
                 /** @description The scope, which limits the user's role: read, write or admin. Is greater, later or equal. */
                 scope__gte?: "read" | "write" | "admin";
-                /** @description When it was created. Equals; given again: any of them. */
+                /** @description When it was created. Equals; if repeated, equals any of the values. */
                 created_at?: string[];
                 /** @description When it was created. Is less, or earlier. */
                 created_at__lt?: string;
                 /** @description When it was created. Is greater, later or equal. */
                 created_at__gte?: string;
-                /** @description When it expires. Equals; given again: any of them. */
+                /** @description When it expires. Equals; if repeated, equals any of the values. */
                 expires_at?: string[];
                 /** @description When it expires. Is less, or earlier. */
                 expires_at__lt?: string;
                 /** @description When it expires. Is greater, later or equal. */
                 expires_at__gte?: string;
-                /** @description When it was last used, to the minute; null if never. Equals; given again: any of them. */
+                /** @description When it was last used, to the minute; null if never. Equals; if repeated, equals any of the values. */
                 last_used_at?: string[];
                 /** @description When it was last used, to the minute; null if never. Is less, or earlier. */
                 last_used_at__lt?: string;

@@ -105,7 +105,7 @@ def _is_not_null(column: ColumnElement, _operands: Sequence[Operand]) -> ColumnE
     return column.is_not(None)
 
 
-EQUAL = Operator("", "equals; given again: any of them", ANY, _equal, is_any_of=True)
+EQUAL = Operator("", "equals; if repeated, equals any of the values", ANY, _equal, is_any_of=True)
 IN = Operator("in", "is one of 1 to 200 values, separated by commas", ANY, _equal, "values", is_any_of=True)
 CONTAINS = Operator("contains", "contains the text; case and accents do not matter", TEXTUAL, _like, "folded", "%{}%")
 NULL_DESCRIPTION = "`true`: has no value; `false`: has one"

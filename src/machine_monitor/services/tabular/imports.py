@@ -144,7 +144,7 @@ class _ImportState:
                 body = theirs.create.model_validate(minimal)
                 records.insert(self.tx, theirs, body.model_dump(mode="json"), self.author)
                 self.report.count(theirs.name, "created")
-                message = f"The {theirs.noun} '{value}' did not exist and was created."
+                message = f"The {theirs.noun} '{value}' does not exist yet: this import creates it."
                 self._add_finding(entry, "note", Fault(message, f"undeclared-{name}", f"/{name}"))
             self.existing.add((theirs.name, theirs.unique_key_of(value)))
 
