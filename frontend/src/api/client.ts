@@ -1,6 +1,7 @@
 import createClient, { type Middleware } from 'openapi-fetch';
 import { ApiError, errorFromResponse } from './error';
 import { network } from './network.svelte';
+import { serverTime } from './serverTime.svelte';
 import type { components, paths } from './schema';
 
 export type Schemas = components['schemas'];
@@ -20,18 +21,36 @@ export const csrf = { token: null as string | null, renew: async () => {} };
 /** `listener` runs when the API answers 401: the browser is signed out. */
 export const unauthorized = { listener: () => {} };
 
+export interface Copy {
+  /** JSON, as the API sent it. */
+  body: string;
+  /** When the API sent it, in milliseconds. */
+  at: number;
+}
+
+/** Copies of responses, for use without network. `offline/copies` implements them. */
+export const copies = { keep: async (_url: string, _response: Response): Promise<void> => {}, find: async (_url: string): Promise<Copy | null> => null };
+
+// Longer than the service takes for any query, shorter than a user waits in front of an empty page.
+const READ_TIMEOUT_MS = 20_000;
+
 const errorMiddleware: Middleware = {
   async onResponse({ response, request }) {
-    network.isOffline = false;
-    if (response.ok) return response;
+    network.setOnline();
+    if (response.ok) {
+      if (request.method === 'GET') void copies.keep(request.url, response.clone());
+      return response;
+    }
     const error = await errorFromResponse(response);
     if (error.status === 401 && !request.url.endsWith('/session')) unauthorized.listener();
     throw error;
   },
-  onError({ error }) {
+  async onError({ error, request }) {
     if (error instanceof DOMException && error.name === 'AbortError') return error;
     if (error instanceof ApiError) return error;
-    network.isOffline = true;
+    const copy = request.method === 'GET' ? await copies.find(request.url) : null;
+    network.setOffline(copy?.at ?? null);
+    if (copy) return new Response(copy.body, { headers: { 'Content-Type': 'application/json' } });
     return new ApiError({ code: 'offline', status: 0 });
   },
 };
@@ -42,15 +61,25 @@ const errorMiddleware: Middleware = {
  */
 async function send(request: Request): Promise<Response> {
   const token = csrf.token;
-  if (request.method === 'GET' || !token) return fetch(request);
+  if (request.method === 'GET' || !token) return timedFetch(request);
   const retry = request.clone();
   request.headers.set('X-CSRF-Token', token);
-  const response = await fetch(request);
+  const response = await timedFetch(request);
   if (response.status !== 403) return response;
   await csrf.renew();
   if (!csrf.token || csrf.token === token) return response;
   retry.headers.set('X-CSRF-Token', csrf.token);
-  return fetch(retry);
+  return timedFetch(retry);
+}
+
+/** Fetch, and compare the clocks of this device and of the service. */
+async function timedFetch(request: Request): Promise<Response> {
+  const sent = Date.now();
+  // `AbortSignal.any` is missing in browsers from before 2024.
+  const canLimit = request.method === 'GET' && 'any' in AbortSignal;
+  const response = await (canLimit ? fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(READ_TIMEOUT_MS)]) }) : fetch(request));
+  serverTime.observe(response.headers.get('date'), sent, Date.now());
+  return response;
 }
 
 /** The API client, typed from the API's OpenAPI document. Every call returns a response or throws an `ApiError`. */

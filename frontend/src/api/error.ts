@@ -65,8 +65,8 @@ export async function errorFromResponse(response: Response): Promise<ApiError> {
 }
 
 /** Convert an error to a plain object that IndexedDB can store. */
-export function toProblem({ code, status, detail, fieldErrors }: ApiError): Problem {
-  return { code, status, detail, errors: [...fieldErrors] };
+export function toProblem({ code, status, detail, fieldErrors, current }: ApiError): Problem {
+  return { code, status, detail, errors: [...fieldErrors], ...(current !== undefined && { current }) };
 }
 
 /** Return the value as an `ApiError`. Any other value is a bug in the console and is thrown again. */

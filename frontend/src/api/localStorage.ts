@@ -1,19 +1,41 @@
 /**
- * JSON values in the browser's localStorage. The console reads them at start, before the API has answered or without network.
- * Do not rename the keys that callers use: browsers hold data under them.
+ * Small values that the console reads at start, before the API has answered or without network. They are in the browser's
+ * localStorage; where the browser denies it or it is full, they last as long as the page. Do not rename the keys that callers
+ * use: browsers hold data under them.
  */
+const memory = new Map<string, string | null>();
+
+export function readLocalText(key: string): string | null {
+  try {
+    return memory.has(key) ? memory.get(key)! : localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+/** Store a text, or remove it if it is null. */
+export function writeLocalText(key: string, text: string | null): void {
+  try {
+    if (text === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, text);
+    memory.delete(key);
+  } catch {
+    memory.set(key, text);
+  }
+}
+
 export function readLocal<T>(key: string): T | null {
   try {
-    return JSON.parse(localStorage.getItem(key) ?? 'null') as T | null;
+    return JSON.parse(readLocalText(key) ?? 'null') as T | null;
   } catch {
     return null;
   }
 }
 
 export function writeLocal(key: string, value: unknown): void {
-  localStorage.setItem(key, JSON.stringify(value));
+  writeLocalText(key, JSON.stringify(value));
 }
 
 export function removeLocal(key: string): void {
-  localStorage.removeItem(key);
+  writeLocalText(key, null);
 }

@@ -2,8 +2,8 @@ import { api, csrf, data, unauthorized, type Me, type Role, type Schemas, type U
 import { ApiError, asApiError } from './error';
 import { readLocal, removeLocal, writeLocal } from './localStorage';
 
-// The last user of this browser. Without network the console continues as this user; the outbox sends what they write later.
-const KEY = 'mm.me';
+/** The last user of this browser. Without network the console continues as this user; the outbox sends what they write later. */
+export const SESSION_KEY = 'mm.me';
 const ROLES: Role[] = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];
 
 /** The session of the current user. `user` is null before the API has answered, and on a site that is open to all. */
@@ -12,6 +12,8 @@ class Session {
   /** Whether this browser may read the API: signed in, or the site is open to all. */
   canRead = $state(false);
   scope = $state<Me['scope']>('read');
+  /** Called before a user signs out: nobody who uses this device later may read what this user could. */
+  onSignOut = async (): Promise<void> => {};
 
   constructor() {
     unauthorized.listener = () => this.clear();
@@ -26,7 +28,7 @@ class Session {
     } catch (thrown) {
       const error = asApiError(thrown);
       if (error.status === 401) return this.clear();
-      const last = readLocal<{ user: User | null; scope: Me['scope'] }>(KEY);
+      const last = readLocal<{ user: User | null; scope: Me['scope'] }>(SESSION_KEY);
       if (error.isTransient && last && !this.canRead) {
         this.user = last.user;
         this.scope = last.scope;
@@ -48,7 +50,8 @@ class Session {
 
   async signOut(): Promise<void> {
     await api.DELETE('/session');
-    removeLocal(KEY);
+    await this.onSignOut();
+    removeLocal(SESSION_KEY);
     this.clear();
     // On a site that is open to all, the visitor can still read.
     await this.load();
@@ -81,7 +84,7 @@ class Session {
     csrf.token = token;
     this.scope = scope;
     this.canRead = true;
-    writeLocal(KEY, { user, scope });
+    writeLocal(SESSION_KEY, { user, scope });
   }
 }
 

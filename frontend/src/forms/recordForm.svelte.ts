@@ -32,8 +32,9 @@ export class RecordForm<R extends Versioned> {
     return patchOf(this.#before, this.values);
   }
 
-  /** Send the changes with the version as an ETag. Returns whether they were saved; otherwise `error` or `hasConflict` is set. */
+  /** Send the changes with the version as an ETag. Returns whether they were saved; otherwise `error` or `hasConflict` is set, or an earlier press is still being sent. */
   async save(send: (body: Patch, etag: string) => Promise<R>): Promise<boolean> {
+    if (this.busy) return false;
     this.busy = true;
     this.hasConflict = false;
     try {

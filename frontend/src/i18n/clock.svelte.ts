@@ -1,9 +1,12 @@
-/** The current time, for relative times such as "12 min". It updates every 30 seconds. */
+import { serverTime } from '../api/serverTime.svelte';
+
+/** The current time by the service's clock, for relative times such as "12 min". It updates every 30 seconds. */
 class Clock {
-  now = $state(Date.now());
+  #ticks = $state(Date.now());
+  now = $derived(this.#ticks + serverTime.offset);
 
   constructor() {
-    setInterval(() => (this.now = Date.now()), 30_000);
+    setInterval(() => (this.#ticks = Date.now()), 30_000);
   }
 }
 

@@ -1,3 +1,4 @@
+import { readLocalText, writeLocalText } from '../api/localStorage';
 import { site } from '../api/site.svelte';
 import en, { type Messages } from './en';
 import { Formats } from './formats';
@@ -20,12 +21,12 @@ class I18n {
 
   /** Load the language that the user chose before, else the browser's language, else English. */
   async start(): Promise<void> {
-    const preferred = [localStorage.getItem(KEY) ?? '', ...navigator.languages].map((tag) => tag.slice(0, 2));
+    const preferred = [readLocalText(KEY) ?? '', ...navigator.languages].map((tag) => tag.slice(0, 2));
     await this.#load(preferred.find((tag): tag is Language => tag in LOADERS) ?? 'en');
   }
 
   async choose(language: Language): Promise<void> {
-    localStorage.setItem(KEY, language);
+    writeLocalText(KEY, language);
     await this.#load(language);
   }
 

@@ -1,3 +1,4 @@
+import { serverTime } from '../api/serverTime.svelte';
 import type { Schemas } from '../api/client';
 import { valueLabel } from '../logs/labels';
 import { i18n } from '../i18n/i18n.svelte';
@@ -52,7 +53,7 @@ function phrase(field: string, before: unknown, after: unknown): string {
 
 function valueText(field: string, value: unknown): string {
   if (typeof value !== 'string') return JSON.stringify(value);
-  if (TIME_FIELDS.includes(field)) return i18n.formats.dateTime(value, Date.now());
+  if (TIME_FIELDS.includes(field)) return i18n.formats.dateTime(value, serverTime.now());
   const label = valueLabel(field, value);
   return ['severity', 'status'].includes(field) ? label.toLowerCase() : label;
 }

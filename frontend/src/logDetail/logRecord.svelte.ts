@@ -1,6 +1,8 @@
 import { api, data, type Log, type Machine, type User } from '../api/client';
 import { ApiError } from '../api/error';
 import { session } from '../api/session.svelte';
+import { outbox, type Origin, type Target, type WriteResult } from '../offline/outbox.svelte';
+import type { StoredRecord } from '../offline/queue';
 import type { HistoryEntry } from './historySentences';
 
 export type FullLog = Log & { expanded?: { machine?: Machine; user?: User | null } };
@@ -18,8 +20,11 @@ export function canEdit(log: FullLog, now: number): boolean {
 
 /** One log and its history. */
 export class LogRecord {
+  /** The log as the service has it. */
+  stored = $state.raw<FullLog | null>(null);
+  /** The log with the changes of this device that are not sent yet. */
+  log = $derived(this.stored && outbox.withPending('logs', this.stored.uuid, this.stored));
   readonly uuid: string;
-  log = $state.raw<FullLog | null>(null);
   history = $state.raw<HistoryEntry[]>([]);
   earlierCursor = $state<string | null>(null);
   isDeleted = $state(false);
@@ -40,19 +45,25 @@ export class LogRecord {
     this.earlierCursor = page.next;
   }
 
-  /** Change fields of this version. Throws an `ApiError`; if the log changed since, 412 with its current state. */
-  async update(body: Record<string, unknown>, version: number): Promise<void> {
-    if (Object.keys(body).length) {
-      const params = { path: { uuid: this.uuid }, header: { 'If-Match': `"${version}"` } };
-      await api.PATCH('/logs/{uuid}', { params, body } as never);
-    }
-    await this.load();
+  /**
+   * Change fields through the outbox. A press of a button `mergesAlone`; a form that was edited for a while does not. The origin
+   * is the form's draft, and the refused change that this one replaces.
+   */
+  async update(body: Record<string, unknown>, base: FullLog, origin: Origin & { mergesAlone?: boolean } = { mergesAlone: true }): Promise<WriteResult> {
+    const result = await outbox.update(this.#target(base), body, origin);
+    if (result.state === 'sent') await this.load();
+    return result;
   }
 
-  /** Set the fields of a history entry back to their values before it. Throws an `ApiError`. */
-  async undo(entry: HistoryEntry): Promise<void> {
+  /** Set the fields of a history entry back to their values before it. */
+  undo(entry: HistoryEntry): Promise<WriteResult> {
     const body = Object.fromEntries(Object.entries(entry.changes).map(([field, [before]]) => [field, before]));
-    await this.update(body, this.log!.version);
+    return this.update(body, this.log!);
+  }
+
+  /** Delete the log after some seconds. Returns the UUID by which the outbox can still forget it. */
+  remove(): Promise<string> {
+    return outbox.remove(this.#target(this.log!));
   }
 
   async restore(): Promise<void> {
@@ -63,14 +74,19 @@ export class LogRecord {
   async #loadLog(): Promise<void> {
     try {
       const params = { path: { uuid: this.uuid }, query: { expand: 'machine,user' } };
-      this.log = (await data(api.GET('/logs/{uuid}', { params }))) as FullLog;
+      this.stored = (await data(api.GET('/logs/{uuid}', { params }))) as FullLog;
       this.isDeleted = false;
       this.error = null;
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;
       this.isDeleted = thrown.status === 410;
-      this.error = this.isDeleted ? null : thrown;
+      // What is on screen stays there if only the network is gone.
+      this.error = this.isDeleted || (this.log && thrown.isTransient) ? null : thrown;
     }
+  }
+
+  #target(base: FullLog): Target {
+    return { resource: 'logs', key: this.uuid, base: base as unknown as StoredRecord };
   }
 
   async #loadHistory(): Promise<void> {

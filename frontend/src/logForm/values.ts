@@ -12,6 +12,7 @@ export type Values = Record<Field, string>;
 
 /** The CSS selector of the form controls that have an error. */
 export const INVALID_CONTROL = ':is(input, textarea)[aria-invalid=true], [role=radiogroup][aria-invalid=true] input';
+const DAY_MS = 24 * 60 * 60 * 1000;
 export const SEVERITIES = ['info', 'minor', 'major', 'critical'];
 export const STATUSES = ['open', 'in_progress', 'done', 'cancelled'];
 
@@ -21,7 +22,7 @@ export function emptyValues(machine = ''): Values {
   return { ...empty, machine, severity: 'info', status: 'done' };
 }
 
-export function valuesOf(log: FullLog | LogBody): Values {
+export function valuesOf(log: FullLog | LogBody | Record<string, unknown>): Values {
   const given = log as Record<string, unknown>;
   return { ...emptyValues(), ...Object.fromEntries(FIELDS.map((field) => [field, given[field] ?? emptyValues()[field]])) };
 }
@@ -63,12 +64,15 @@ export function toLocal(instant: string, zone: string): string {
   return new Intl.DateTimeFormat('sv-SE', { ...parts, hourCycle: 'h23', timeZone: zone }).format(new Date(instant)).replace(' ', 'T');
 }
 
-/** Convert the value of a `datetime-local` input to an instant. If the clocks show the time twice, it is one of the two. */
+/**
+ * Convert the value of a `datetime-local` input to an instant, by the rule of the API: a time that the clocks show twice is the
+ * earlier one, and a time that they skip is moved forward by the gap.
+ */
 export function toInstant(local: string, zone: string): string {
   if (!local) return '';
   const wanted = Date.parse(`${local}Z`);
   const offset = (at: number): number => Date.parse(`${toLocal(new Date(at).toISOString(), zone)}Z`) - at;
-  // The second step corrects the result in the hours around a clock change.
-  const near = wanted - offset(wanted);
-  return new Date(wanted - offset(near)).toISOString();
+  // In the hours around a change of the clocks, the offset from before the change gives the earlier instant.
+  const candidates = [wanted - offset(wanted - DAY_MS), wanted - offset(wanted + DAY_MS)].map((at) => new Date(at).toISOString());
+  return candidates.find((instant) => toLocal(instant, zone) === local.slice(0, 16)) ?? candidates[0]!;
 }

@@ -1,3 +1,4 @@
+import { serverTime } from '../api/serverTime.svelte';
 import { site } from '../api/site.svelte';
 import type { QueryPair } from '../router/query';
 import { i18n } from '../i18n/i18n.svelte';
@@ -40,7 +41,7 @@ function pairLabel([name, value]: QueryPair): string {
 }
 
 function dayLabel(value: string): string {
-  return /^\d{4}-\d\d-\d\d$/.test(value) ? i18n.formats.day(`${value}T12:00:00Z`, Date.now()) : value;
+  return /^\d{4}-\d\d-\d\d$/.test(value) ? i18n.formats.day(`${value}T12:00:00Z`, serverTime.now()) : value;
 }
 
 /** The text of a filter chip, which stands for all filters of one field. */

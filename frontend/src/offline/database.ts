@@ -1,89 +1,167 @@
-import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import type { Problem } from '../api/error';
-import type { QueuedLog } from './queue';
+import { deviceStorage, transact, type StoredDraft, type Stores } from './deviceStorage.svelte';
+import { fromStored, type NewWrite, type QueuedWrite } from './queue';
 
-/** Form input that was not sent yet. `base` is the record that the form edits. */
-export interface StoredDraft {
-  values: Record<string, string>;
-  base?: unknown;
-}
+// Writes that the browser could not store come after those that it could.
+const FIRST_UNSTORED_SEQ = 2 ** 40;
 
-// Browsers hold unsent logs and drafts in these object stores. Renaming a store or a field would lose them; `known` is
-// therefore still the name of the store for the offline cache.
-interface Schema extends DBSchema {
-  drafts: { key: string; value: StoredDraft };
-  queue: { key: number; value: Omit<QueuedLog, 'seq'> & { seq?: number }; indexes: { uuid: string } };
-  known: { key: string; value: unknown };
-}
-
-// Wait until the data is on the disk: a phone's battery may die right after the write.
-const STRICT = { durability: 'strict' } as const;
-let opened: Promise<IDBPDatabase<Schema>> | undefined;
-
-function database(): Promise<IDBPDatabase<Schema>> {
-  opened ??= openDB<Schema>('machine-monitor', 1, {
-    upgrade(db) {
-      db.createObjectStore('drafts');
-      db.createObjectStore('known');
-      db.createObjectStore('queue', { keyPath: 'seq', autoIncrement: true }).createIndex('uuid', 'uuid', { unique: true });
-    },
-  });
-  return opened;
-}
+/** Copies of what this page wrote, for the case that the browser refuses it or deletes it. */
+const memory = {
+  drafts: new Map<string, StoredDraft>(),
+  known: new Map<string, unknown>(),
+  /** The writes of this page that the service has not answered. */
+  queue: new Map<string, QueuedWrite>(),
+  /** The writes that are done with. The browser may fail to delete one. */
+  settled: new Set<string>(),
+  nextSeq: FIRST_UNSTORED_SEQ,
+};
 
 export async function readDraft(key: string): Promise<StoredDraft | undefined> {
-  return (await database()).get('drafts', key);
+  return memory.drafts.get(key) ?? (await deviceStorage.use((stores) => stores.get('drafts', key), () => undefined));
 }
 
 export async function draftKeys(prefix: string): Promise<string[]> {
-  const keys = await (await database()).getAllKeys('drafts');
-  return keys.filter((key) => key.startsWith(prefix));
+  const stored = await deviceStorage.use((stores) => stores.getAllKeys('drafts'), () => []);
+  return [...new Set([...stored, ...memory.drafts.keys()])].filter((key) => key.startsWith(prefix));
 }
 
-/** Store a draft, or delete it if it is null. */
-export async function writeDraft(key: string, draft: StoredDraft | null): Promise<void> {
-  const tx = (await database()).transaction('drafts', 'readwrite', STRICT);
-  await Promise.all([draft ? tx.store.put(draft, key) : tx.store.delete(key), tx.done]);
+/** Store a draft, or delete it if it is null. Returns whether it is on the disk. */
+export async function writeDraft(key: string, draft: StoredDraft | null): Promise<boolean> {
+  memory.drafts.delete(key);
+  const work = (stores: Stores): Promise<boolean> =>
+    transact(stores, ['drafts'], async (tx) => {
+      await (draft ? tx.objectStore('drafts').put(draft, key) : tx.objectStore('drafts').delete(key));
+      return true;
+    });
+  const isStored = await (draft ? deviceStorage.keep(work, () => false) : deviceStorage.use(work, () => false));
+  if (!isStored && draft) memory.drafts.set(key, draft);
+  return isStored;
 }
 
-export async function readQueue(): Promise<QueuedLog[]> {
-  return (await (await database()).getAll('queue')) as QueuedLog[];
+/** Give a draft another key. Returns it, or undefined if another tab was faster. */
+export async function moveDraft(from: string, to: string): Promise<StoredDraft | undefined> {
+  const work = (stores: Stores): Promise<StoredDraft | undefined> =>
+    transact(stores, ['drafts'], async (tx) => {
+      const drafts = tx.objectStore('drafts');
+      const draft = await drafts.get(from);
+      if (draft) await Promise.all([drafts.delete(from), drafts.put(draft, to)]);
+      return draft;
+    });
+  return deviceStorage.use(work, () => undefined);
 }
 
-/** Add a log to the queue and delete its draft, in one transaction. `replaced` is the UUID of a refused log that it replaces. */
-export async function enqueue(item: Pick<QueuedLog, 'uuid' | 'by' | 'body'>, draftKey: string, replaced: string | null): Promise<void> {
-  const tx = (await database()).transaction(['queue', 'drafts'], 'readwrite', STRICT);
-  const queue = tx.objectStore('queue');
-  const replacedKey = replaced === null ? undefined : await queue.index('uuid').getKey(replaced);
-  if (replacedKey !== undefined) await queue.delete(replacedKey);
-  await Promise.all([queue.add({ ...item, tried: false, refused: null }), tx.objectStore('drafts').delete(draftKey), tx.done]);
+/** Read the queue in the order of writing. Writes of this page that the browser has lost are put back. */
+export async function readQueue(): Promise<QueuedWrite[]> {
+  if (await deviceStorage.wasCleared()) {
+    await deviceStorage.acceptMark();
+    for (const write of [...memory.queue.values()]) await store(write, null, null);
+  }
+  const stored = (await deviceStorage.use((stores) => stores.getAll('queue'), () => [])).map(fromStored);
+  const unstored = [...memory.queue.values()].filter((write) => write.seq >= FIRST_UNSTORED_SEQ);
+  const all = [...stored, ...unstored.filter(({ uuid }) => !stored.some((one) => one.uuid === uuid))];
+  return all.filter(({ uuid }) => !memory.settled.has(uuid)).sort((one, other) => one.seq - other.seq);
 }
 
-/** Mark a log as tried before it is sent: the browser may be closed before the response arrives. */
-export async function markTried(item: QueuedLog): Promise<void> {
-  if (!item.tried) await (await database()).put('queue', { ...item, tried: true });
+/** Add a write to the queue and delete its draft, in one transaction. `replaced` is the UUID of a refused write that it replaces. */
+export async function enqueue(write: NewWrite & { by: string | null }, draftKey: string | null, replaced: string | null): Promise<void> {
+  const queued = { ...write, tried: false, refused: null, seq: memory.nextSeq++ } as QueuedWrite;
+  if (replaced !== null) {
+    memory.settled.add(replaced);
+    memory.queue.delete(replaced);
+  }
+  // A write that the user has fixed keeps its UUID.
+  memory.settled.delete(write.uuid);
+  if (draftKey !== null) memory.drafts.delete(draftKey);
+  await store(queued, draftKey, replaced);
 }
 
-/** Store the problem with which the service refused a log. */
-export async function markRefused(uuid: string, refused: Problem): Promise<void> {
-  const tx = (await database()).transaction('queue', 'readwrite', STRICT);
-  const item = await tx.store.index('uuid').get(uuid);
-  if (item) await tx.store.put({ ...item, refused });
-  await tx.done;
+async function store(write: QueuedWrite, draftKey: string | null, replaced: string | null): Promise<void> {
+  const { seq: _, ...value } = write;
+  const work = (stores: Stores): Promise<number> =>
+    transact(stores, ['queue', 'drafts'], async (tx) => {
+      const queue = tx.objectStore('queue');
+      const replacedKey = replaced === null ? undefined : await queue.index('uuid').getKey(replaced);
+      if (replacedKey !== undefined) await queue.delete(replacedKey);
+      if (draftKey !== null) await tx.objectStore('drafts').delete(draftKey);
+      // The same write again means that the form was sent twice. A refused write that is sent again keeps its place in the order.
+      const present = await queue.index('uuid').getKey(write.uuid);
+      return present ?? queue.add(replacedKey === undefined ? value : { ...value, seq: replacedKey });
+    });
+  const seq = await deviceStorage.keep(work, () => write.seq);
+  memory.queue.set(write.uuid, { ...write, seq });
 }
 
-/** Remove a log from the queue: the service accepted it, or its author deleted it. */
+/** Change a write in the queue, or remove it if `change` returns null. */
+async function changeWrite(uuid: string, change: (write: QueuedWrite) => QueuedWrite | null): Promise<void> {
+  const own = memory.queue.get(uuid);
+  const changed = own && change(own);
+  if (changed) memory.queue.set(uuid, changed);
+  else memory.queue.delete(uuid);
+  const work = (stores: Stores): Promise<void> =>
+    transact(stores, ['queue'], async (tx) => {
+      const queue = tx.objectStore('queue');
+      const stored = await queue.index('uuid').get(uuid);
+      const next = stored && change(fromStored(stored));
+      if (next) await queue.put(next);
+      else if (stored) await queue.delete(stored.seq!);
+    });
+  await deviceStorage.use(work, () => {});
+}
+
+/** Mark a write as tried before it is sent: the browser may be closed before the response arrives. */
+export async function markTried({ uuid, tried }: QueuedWrite): Promise<void> {
+  if (!tried) await changeWrite(uuid, (write) => ({ ...write, tried: true }));
+}
+
+/** Store the problem with which the service refused a write; null lets it be sent again. */
+export async function markRefused(uuid: string, refused: Problem | null): Promise<void> {
+  await changeWrite(uuid, (write) => ({ ...write, refused }));
+}
+
+/** Let a write replace another version of its record, under another key if the record was renamed. */
+export async function setVersion(uuid: string, version: number, key?: string): Promise<void> {
+  await changeWrite(uuid, (write) => (write.kind === 'create' ? write : { ...write, version, key: key ?? write.key }));
+}
+
+/** Remove a write from the queue: the service accepted it, or its author deleted it. */
 export async function dequeue(uuid: string): Promise<void> {
-  const tx = (await database()).transaction('queue', 'readwrite', STRICT);
-  const item = await tx.store.index('uuid').get(uuid);
-  if (item) await tx.store.delete(item.seq!);
-  await tx.done;
+  memory.settled.add(uuid);
+  await changeWrite(uuid, () => null);
+}
+
+/** Note that another tab has sent or deleted a write of this one. */
+export function forget(uuid: string): void {
+  memory.queue.delete(uuid);
 }
 
 export async function readCached<T>(name: string): Promise<T | undefined> {
-  return (await (await database()).get('known', name)) as T | undefined;
+  const stored = memory.known.get(name) ?? (await deviceStorage.use((stores) => stores.get('known', name), () => undefined));
+  return stored as T | undefined;
 }
 
+/** Store a copy of what the service answered. A lost copy is read again, so this does not wait for the disk. */
 export async function writeCached(name: string, value: unknown): Promise<void> {
-  await (await database()).put('known', value, name);
+  memory.known.set(name, value);
+  await deviceStorage.use(async (stores) => {
+    await stores.put('known', value, name);
+    memory.known.delete(name);
+  }, () => {});
+}
+
+/** Read all copies whose names begin with `prefix`. */
+export async function readAllCached<T>(prefix: string): Promise<Map<string, T>> {
+  const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`);
+  const stored = await deviceStorage.use(async (stores) => {
+    const [names, values] = await Promise.all([stores.getAllKeys('known', range), stores.getAll('known', range)]);
+    return names.map((name, index) => [name, values[index]] as const);
+  }, () => []);
+  const inMemory = [...memory.known].filter(([name]) => name.startsWith(prefix));
+  return new Map([...stored, ...inMemory]) as Map<string, T>;
+}
+
+export async function deleteCached(names: readonly string[]): Promise<void> {
+  for (const name of names) memory.known.delete(name);
+  await deviceStorage.use(async (stores) => {
+    await Promise.all(names.map((name) => stores.delete('known', name)));
+  }, () => {});
 }

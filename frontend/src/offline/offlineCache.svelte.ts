@@ -2,8 +2,10 @@ import { api, data } from '../api/client';
 import { ApiError, asApiError } from '../api/error';
 import { readLocal, writeLocal } from '../api/localStorage';
 import { network } from '../api/network.svelte';
+import { serverTime } from '../api/serverTime.svelte';
 import { session } from '../api/session.svelte';
 import { readCached, writeCached } from './database';
+import { fold } from './localAnswers';
 
 export interface CachedMachine {
   id: number;
@@ -15,6 +17,7 @@ const RECENT_KEY = 'mm.recent';
 const MAX_RECENT = 6;
 const MAX_PAGES = 10;
 const MAX_SUGGESTIONS = 8;
+const OFFLINE_READ_INTERVAL_MS = 15 * 60_000;
 
 /** The choices of the log form, available without network: machines and users as last read, and the recent machines. */
 class OfflineCache {
@@ -24,6 +27,7 @@ class OfflineCache {
   /** Whether `machines` is complete. On a very large site it is not, and searches ask the service. */
   #hasAllMachines = false;
   #refreshing: Promise<void> | null = null;
+  #readForOfflineAt = 0;
 
   /** Load the stored lists, then read the current ones from the service. */
   refresh(): Promise<void> {
@@ -66,10 +70,27 @@ class OfflineCache {
     this.users = (await readCached<string[]>('users')) ?? this.users;
     try {
       await Promise.all([this.#readMachines(), this.#readUsers(), this.#readRecentMachines()]);
+      await this.#readForOffline();
     } catch (thrown) {
       // The service does not answer: keep the stored lists.
       if (!(thrown instanceof ApiError)) throw thrown;
     }
+  }
+
+  /**
+   * Read what a user needs without network: the last logs of the recent machines and of this user, and the state of all
+   * machines. The API client keeps a copy of each response.
+   */
+  async #readForOffline(): Promise<void> {
+    if (network.isOffline || serverTime.now() - this.#readForOfflineAt < OFFLINE_READ_INTERVAL_MS) return;
+    this.#readForOfflineAt = serverTime.now();
+    const logs = [
+      ...this.recentMachines.map((machine) => `machine=${encodeURIComponent(machine)}&limit=20`),
+      ...(session.user ? [`user=${encodeURIComponent(session.user.trigram)}&limit=50`] : []),
+      'down_from__isnull=false&down_to__isnull=true&limit=200',
+    ];
+    for (const query of logs) await api.GET('/logs', { querySerializer: () => `${query}&expand=machine,user` });
+    await api.GET('/machines', { querySerializer: () => 'limit=500&expand=activity' });
   }
 
   async #readMachines(): Promise<void> {
@@ -108,11 +129,6 @@ class OfflineCache {
 function containing(names: readonly string[], typed: string): string[] {
   const wanted = fold(typed.trim());
   return names.filter((name) => fold(name).includes(wanted)).slice(0, MAX_SUGGESTIONS);
-}
-
-/** Remove accents and case for comparison. */
-function fold(text: string): string {
-  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 }
 
 export const offlineCache = new OfflineCache();

@@ -1,64 +1,156 @@
-import { api } from '../api/client';
-import { ApiError, toProblem } from '../api/error';
+import { api, data } from '../api/client';
+import { ApiError, toProblem, type Problem } from '../api/error';
 import { session } from '../api/session.svelte';
-import { dequeue, enqueue, markRefused, markTried, readQueue } from './database';
-import { nextToSend, outcomeOf, type LogBody, type QueuedLog } from './queue';
-import { singleFlight } from './singleFlight';
+import { drafts } from './draft.svelte';
+import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setVersion } from './database';
+import { isApplied, isUnrelated, nextToSend, ON_HOLD, outcomeOf, recordOf, withPending, type LogBody, type NewWrite, type QueuedCreate, type QueuedUpdate, type QueuedWrite, type Resource, type StoredRecord } from './queue';
+import { openChannel } from './tabChannel';
 import { randomUuid } from './uuid';
+import { withTabLock } from './withTabLock';
 
-const POST_TIMEOUT_MS = 4_000;
+const ANSWER_TIMEOUT_MS = 4_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 const MIN_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 60_000;
+/** How long a deletion can be undone. */
+export const UNDO_MS = 8_000;
 
-export interface PostResult {
+export interface WriteResult {
   uuid: string;
   state: 'sent' | 'pending' | 'refused';
+  /** Why the service refused the write. */
+  problem: Problem | null;
 }
 
-/** New logs that the service does not have yet. They are stored on this device and sent in order, each exactly once. */
+/** Where a write comes from: its draft is deleted in the same transaction, and so is a refused write that it replaces. */
+export interface Origin {
+  /** The UUID of the write. It is the same however often the form is sent. */
+  uuid?: string;
+  draftKey?: string;
+  replaced?: string | null;
+}
+
+/** A record and the key in its API path. */
+export interface Target {
+  resource: Resource;
+  key: string;
+  /** The record as the user saw it. Its version is the one that the change replaces. */
+  base: StoredRecord;
+}
+
+type Message = { settled: string | null };
+
+/** What the user wrote and the service does not have yet. It is stored on this device and sent in order, each write exactly once. */
 class Outbox {
-  items = $state.raw<readonly QueuedLog[]>([]);
+  items = $state.raw<readonly QueuedWrite[]>([]);
   pending = $derived(this.items.filter(({ refused }) => !refused));
   refused = $derived(this.items.filter(({ refused }) => refused));
   #lastFlush: Promise<void> = Promise.resolve();
-  #tabs = new BroadcastChannel('mm-outbox');
+  #tabs = openChannel<Message>('mm-outbox', ({ settled }) => {
+    if (settled) forget(settled);
+    void this.reload();
+  });
   #retryMs = MIN_RETRY_MS;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
-    this.#tabs.onmessage = () => void this.reload();
     addEventListener('online', () => void this.flush());
     document.addEventListener('visibilitychange', () => document.hidden || void this.flush());
   }
 
-  /** Queue a log and send it, in place of a refused one if `replaced` is its UUID. Returns after at most a few seconds. */
-  async post(body: LogBody, draftKey: string, replaced: string | null = null): Promise<PostResult> {
-    const uuid = randomUuid();
-    // Ask for persistent storage: otherwise the browser may delete the queue when the disk is nearly full.
-    void navigator.storage?.persist?.();
-    await enqueue({ uuid, by: session.user?.trigram ?? null, body }, draftKey, replaced);
-    await this.#reloadAndNotifyTabs();
-    await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, POST_TIMEOUT_MS))]);
-    const item = this.items.find((one) => one.uuid === uuid);
-    return { uuid, state: !item ? 'sent' : item.refused ? 'refused' : 'pending' };
+  /** Create a log. Returns after at most a few seconds. */
+  create(body: LogBody, { uuid = randomUuid(), ...origin }: Origin = {}): Promise<WriteResult> {
+    return this.#write({ kind: 'create', uuid, body, wasFixed: Boolean(origin.replaced) }, origin);
   }
 
-  /** Send the pending logs, after a flush that is already running. */
+  /**
+   * Change fields of a record. `mergesAlone` is for a press of a button: if another user changed other fields meanwhile, both
+   * changes hold. Without it, any change by another user is a conflict for the user to decide.
+   */
+  update(target: Target, body: Record<string, unknown>, { uuid = randomUuid(), mergesAlone = false, ...origin }: Origin & { mergesAlone?: boolean } = {}): Promise<WriteResult> {
+    return this.#write({ kind: 'update', uuid, ...target, body, version: target.base.version, mergesAlone }, origin);
+  }
+
+  /** Delete a record after some seconds. Until then, `discard` undoes it. Returns the UUID of the write at once. */
+  async remove(target: Target): Promise<string> {
+    const uuid = randomUuid();
+    await this.#enqueue({ kind: 'delete', uuid, ...target, version: target.base.version, sendAfter: Date.now() + UNDO_MS }, {});
+    void this.flush();
+    return uuid;
+  }
+
+  /** The waiting writes to a record. */
+  itemsOf(resource: Resource, key: string): QueuedWrite[] {
+    return this.items.filter((item) => recordOf(item) === `${resource}/${key}`);
+  }
+
+  /** The record with the changes that wait. */
+  withPending<R extends object>(resource: Resource, key: string, record: R): R {
+    return withPending(record, this.items, `${resource}/${key}`);
+  }
+
+  /** Send the pending writes, after a flush that is already running. */
   flush(): Promise<void> {
     clearTimeout(this.#retryTimer);
     const flush = this.#lastFlush.then(async () => {
       await this.reload();
-      if (this.pending.length) await singleFlight('mm-outbox', () => this.#sendAll());
+      if (this.#next()) await withTabLock('mm-outbox', () => this.#sendAll());
+      this.#wakeForDeletions();
     });
     // A failed flush must not block the next one.
     this.#lastFlush = flush.catch(() => {});
     return flush;
   }
 
-  async discard(item: QueuedLog): Promise<void> {
+  /**
+   * Keep a write from being sent, because the user opens it to change it. Returns it, or null if it was sent meanwhile. It waits
+   * for the user from then on, like a refused write.
+   */
+  hold(uuid: string): Promise<QueuedWrite | null> {
+    // No request of this write is under way while this tab has the lock.
+    return withTabLock('mm-outbox', async () => {
+      await this.reload();
+      const item = this.items.find((one) => one.uuid === uuid) ?? null;
+      if (item && !item.refused) await markRefused(uuid, { code: ON_HOLD, status: 0 });
+      await this.#reloadAndNotifyTabs(null);
+      return item;
+    });
+  }
+
+  /** Send a write that was held or refused once more, as it is. */
+  async release({ uuid }: QueuedWrite): Promise<void> {
+    await markRefused(uuid, null);
+    await this.#reloadAndNotifyTabs(null);
+    await this.flush();
+  }
+
+  async discard(item: Pick<QueuedWrite, 'uuid'>): Promise<void> {
     await dequeue(item.uuid);
-    await this.#reloadAndNotifyTabs();
+    await this.#reloadAndNotifyTabs(item.uuid);
+  }
+
+  /** Read the queue again: another tab may have changed it. */
+  async reload(): Promise<void> {
+    this.items = await readQueue();
+  }
+
+  async #write(write: NewWrite, origin: Origin): Promise<WriteResult> {
+    await this.#enqueue(write, origin);
+    await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, ANSWER_TIMEOUT_MS))]);
+    const item = this.items.find((one) => one.uuid === write.uuid);
+    return { uuid: write.uuid, state: !item ? 'sent' : item.refused ? 'refused' : 'pending', problem: item?.refused ?? null };
+  }
+
+  async #enqueue(write: NewWrite, { draftKey = undefined, replaced = null }: Origin): Promise<void> {
+    // Ask for persistent storage: otherwise the browser may delete the queue when the disk is nearly full.
+    void navigator.storage?.persist?.().catch(() => {});
+    await enqueue({ ...write, by: session.user?.trigram ?? null }, draftKey ?? null, replaced);
+    if (draftKey !== undefined) void drafts.reload();
+    await this.#reloadAndNotifyTabs(replaced);
+  }
+
+  #next(): QueuedWrite | null {
+    return nextToSend(this.items, session.user?.trigram ?? null, Date.now());
   }
 
   async #sendAll(): Promise<void> {
@@ -66,7 +158,8 @@ class Outbox {
       // The user and the CSRF token may have changed since the last request.
       await session.load();
       if (!session.canRead) return;
-      for (let item = await this.#next(); item; item = await this.#next()) {
+      await this.reload();
+      for (let item = this.#next(); item; item = this.#next()) {
         if (!(await this.#send(item))) return this.#scheduleRetry();
       }
       this.#retryMs = MIN_RETRY_MS;
@@ -76,23 +169,47 @@ class Outbox {
     }
   }
 
-  async #next(): Promise<QueuedLog | null> {
-    return nextToSend(await readQueue(), session.user?.trigram ?? null);
+  /** Send one write. Returns false if it must be retried. */
+  async #send(item: QueuedWrite): Promise<boolean> {
+    await markTried(item);
+    const { error, record } = await attempt(item);
+    const outcome = outcomeOf(item.kind, error?.status ?? 200);
+    if (outcome === 'retry') return false;
+    if (error?.status === 412 && item.kind === 'create' && item.wasFixed) await this.#changeStored(item);
+    else if (outcome === 'accepted') await this.#accept(item, record);
+    else await this.#refuse(item, error!);
+    return true;
   }
 
-  /** Send one log. Returns false if it must be retried. */
-  async #send(item: QueuedLog): Promise<boolean> {
-    const { uuid, body } = item;
-    await markTried(item);
-    const error = await errorOf(() =>
-      api.PUT('/logs/{uuid}', { params: { path: { uuid } }, body: body as never, headers: { 'If-None-Match': '*' }, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) }),
-    );
-    const outcome = outcomeOf(error?.status ?? 200);
-    if (outcome === 'retry') return false;
-    if (outcome === 'refused' && !(item.tried && (await exists(uuid)))) await markRefused(uuid, toProblem(error!));
-    else await dequeue(uuid);
-    await this.#reloadAndNotifyTabs();
-    return true;
+  async #accept(item: QueuedWrite, record: StoredRecord | null): Promise<void> {
+    await dequeue(item.uuid);
+    // The user made the later changes of this record on top of this one, so they replace the version that it became.
+    const later = item.kind === 'update' && record ? this.itemsOf(item.resource, item.key) : [];
+    for (const other of later) {
+      const isOnTop = other.kind !== 'create' && other.seq > item.seq && other.version === (item as QueuedUpdate).version;
+      if (isOnTop) await setVersion(other.uuid, record!.version, keyOf(other, record!));
+    }
+    await this.#reloadAndNotifyTabs(item.uuid);
+  }
+
+  /** The service has an earlier form of this log: turn the new log into a change of it. */
+  async #changeStored(item: QueuedCreate): Promise<void> {
+    const base = (await data(api.GET('/logs/{uuid}', { params: { path: { uuid: item.uuid } } }))) as unknown as StoredRecord;
+    await dequeue(item.uuid);
+    const target = { resource: 'logs', key: item.uuid, base } as const;
+    await this.#enqueue({ kind: 'update', uuid: randomUuid(), ...target, body: item.body, version: base.version, mergesAlone: false }, {});
+  }
+
+  async #refuse(item: QueuedWrite, error: ApiError): Promise<void> {
+    const current = error.status === 412 ? (error.current as StoredRecord | undefined) : undefined;
+    if (item.kind === 'update' && current && isApplied(item, current)) return this.#accept(item, current);
+    if (item.kind === 'update' && current && item.mergesAlone && isUnrelated(item, current)) {
+      await setVersion(item.uuid, current.version);
+      return this.reload();
+    }
+    if (item.kind === 'create' && item.tried && (await exists(item.uuid))) return this.#accept(item, null);
+    await markRefused(item.uuid, toProblem(error));
+    await this.#reloadAndNotifyTabs(null);
   }
 
   #scheduleRetry(): void {
@@ -100,25 +217,43 @@ class Outbox {
     this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
   }
 
-  /** Read the queue again: another tab may have changed it. */
-  async reload(): Promise<void> {
-    this.items = await readQueue();
+  /** Come back when the next deletion can no longer be undone. */
+  #wakeForDeletions(): void {
+    const times = this.pending.flatMap((item) => (item.kind === 'delete' ? [item.sendAfter - Date.now()] : []));
+    const waiting = times.filter((ms) => ms > 0);
+    if (waiting.length) setTimeout(() => void this.flush(), Math.min(...waiting) + 50);
   }
 
-  async #reloadAndNotifyTabs(): Promise<void> {
+  async #reloadAndNotifyTabs(settled: string | null): Promise<void> {
     await this.reload();
-    this.#tabs.postMessage('changed');
+    this.#tabs.post({ settled });
   }
 }
 
-async function errorOf(call: () => Promise<unknown>): Promise<ApiError | null> {
+/** The key of a record in later writes: a change of its name changes it. */
+function keyOf(other: QueuedWrite, record: StoredRecord): string | undefined {
+  return other.kind !== 'create' && other.resource === 'machines' ? (record.name as string) : undefined;
+}
+
+/** Make the request of a write. Returns the record as the service answered it, or the error. */
+async function attempt(item: QueuedWrite): Promise<{ error: ApiError | null; record: StoredRecord | null }> {
   try {
-    await call();
-    return null;
+    return { error: null, record: ((await request(item)) as StoredRecord | undefined) ?? null };
   } catch (thrown) {
-    if (thrown instanceof ApiError) return thrown;
+    if (thrown instanceof ApiError) return { error: thrown, record: null };
     throw thrown;
   }
+}
+
+function request(item: QueuedWrite): Promise<unknown> {
+  const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  if (item.kind === 'create') {
+    return data(api.PUT('/logs/{uuid}', { params: { path: { uuid: item.uuid } }, body: item.body as never, headers: { 'If-None-Match': '*' }, signal }));
+  }
+  const { resource, key, version } = item;
+  const path = `/${resource}/${encodeURIComponent(key)}` as never;
+  const options = { headers: { 'If-Match': `"${version}"` }, signal };
+  return item.kind === 'delete' ? data(api.DELETE(path, options as never)) : data(api.PATCH(path, { ...options, body: item.body } as never));
 }
 
 /**
@@ -126,7 +261,13 @@ async function errorOf(call: () => Promise<unknown>): Promise<ApiError | null> {
  * refuse the same log now, for example because its type was deactivated in between.
  */
 async function exists(uuid: string): Promise<boolean> {
-  return (await errorOf(() => api.GET('/logs/{uuid}', { params: { path: { uuid }, query: { fields: 'uuid' } } }))) === null;
+  try {
+    await api.GET('/logs/{uuid}', { params: { path: { uuid }, query: { fields: 'uuid' } } });
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof ApiError) return false;
+    throw thrown;
+  }
 }
 
 export const outbox = new Outbox();

@@ -1,37 +1,131 @@
 import type { Problem } from '../api/error';
 
-/** A new log that the service has not accepted yet. IndexedDB stores these objects, so their field names must not change. */
-export interface QueuedLog {
+/** The records that the outbox can write: the first segment of their API path. */
+export type Resource = 'logs' | 'machines' | 'log-types' | 'users';
+
+/** A record as the API returned it. */
+export type StoredRecord = { version: number } & Record<string, unknown>;
+
+/** The body of the PUT request that creates a log. */
+export type LogBody = { machine: string; type: string; started_at: string } & Record<string, string | null | object | boolean>;
+
+interface Queued {
+  /** Identifies the write: one press of a button, however often it is sent. A new log has the same UUID. */
   uuid: string;
-  /** The order in which the logs were written. */
+  /** The order in which the user made the writes. */
   seq: number;
-  /** The author's trigram: only this user sends the log. Null on a site without accounts. */
+  /** The trigram of the user: only this user sends the write. Null on a site without accounts. */
   by: string | null;
-  body: LogBody;
-  /** Whether a request was sent before: the service may have the log even though no response arrived. */
+  /** Whether a request was sent before: the service may have the write even though no response arrived. */
   tried: boolean;
-  /** The problem with which the service refused the log. A refused log waits for its author, not for the network. */
+  /** The problem with which the service refused the write. A refused write waits for its author, not for the network. */
   refused: Problem | null;
 }
 
-/** The body of the PUT request that creates a log. */
-export type LogBody = { machine: string; type: string; started_at: string } & Record<string, string | null>;
+/** A new log. */
+export interface QueuedCreate extends Queued {
+  kind: 'create';
+  body: LogBody;
+  /** Whether the user changed the log after it was first sent. An earlier request may have stored the log without the change. */
+  wasFixed?: boolean;
+}
 
-export type Outcome = 'accepted' | 'retry' | 'refused';
+/** A change of a record that exists. */
+export interface QueuedUpdate extends Queued {
+  kind: 'update';
+  resource: Resource;
+  key: string;
+  body: Record<string, unknown>;
+  /** The record as the user saw it, with the user's own earlier changes. */
+  base: StoredRecord;
+  /** The version that the change replaces. */
+  version: number;
+  /** The change is sent again if another user changed other fields only: the end of a stop needs no decision. */
+  mergesAlone: boolean;
+}
 
-/** The next log to send: the oldest one of this user that was not refused. */
-export function nextToSend(queue: readonly QueuedLog[], user: string | null): QueuedLog | null {
-  const sendable = queue.filter(({ refused, by }) => !refused && (by === null || by === user));
-  return sendable.reduce<QueuedLog | null>((oldest, one) => (oldest && oldest.seq < one.seq ? oldest : one), null);
+/** A deletion. */
+export interface QueuedDelete extends Queued {
+  kind: 'delete';
+  resource: Resource;
+  key: string;
+  base: StoredRecord;
+  version: number;
+  /** The time, in milliseconds of this device, before which the deletion can be undone and is not sent. */
+  sendAfter: number;
+}
+
+/** A write that the service has not accepted yet. IndexedDB stores these objects, so their field names must not change. */
+export type QueuedWrite = QueuedCreate | QueuedUpdate | QueuedDelete;
+
+/** What a caller gives: the outbox adds the rest. */
+export type NewWrite = DistributiveOmit<QueuedWrite, 'seq' | 'by' | 'tried' | 'refused'>;
+type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, K> : never;
+
+/** Read an object of the store. Earlier builds of the console stored new logs only, without `kind`. */
+export function fromStored(stored: object): QueuedWrite {
+  return { kind: 'create', ...stored } as QueuedWrite;
+}
+
+/** The record that a write is about, as `resource/key`. */
+export function recordOf(write: QueuedWrite): string {
+  return write.kind === 'create' ? `logs/${write.uuid}` : `${write.resource}/${write.key}`;
 }
 
 /**
- * What the status of a PUT with `If-None-Match: *` means for the log. 412 counts as accepted: the service already has this
- * UUID, so an earlier request arrived and its response was lost. The outbox retries when there was no response, nobody is
- * signed in, there were too many requests, or the service had an error.
+ * The next write to send: the oldest of this user. A refused write holds back the later writes to the same record, and so
+ * does a deletion that can still be undone; writes to other records go on.
  */
-export function outcomeOf(status: number): Outcome {
-  if ((status >= 200 && status < 300) || status === 412) return 'accepted';
+export function nextToSend(queue: readonly QueuedWrite[], user: string | null, now: number): QueuedWrite | null {
+  const held = new Set<string>();
+  for (const write of [...queue].sort((one, other) => one.seq - other.seq)) {
+    if (write.by !== null && write.by !== user) continue;
+    const mustWait = write.refused !== null || (write.kind === 'delete' && write.sendAfter > now);
+    if (!mustWait && !held.has(recordOf(write))) return write;
+    held.add(recordOf(write));
+  }
+  return null;
+}
+
+/** The code of the problem that stands for "the user has opened this write to change it". */
+export const ON_HOLD = 'on-hold';
+
+export type Outcome = 'accepted' | 'retry' | 'refused';
+
+/**
+ * What the status of a response means for a write. For a new log, 412 means that the service has this UUID already: an earlier
+ * request arrived and its response was lost. A record that is gone needs no deletion. The outbox retries when there was no
+ * response, nobody is signed in, there were too many requests, or the service had an error.
+ */
+export function outcomeOf(kind: QueuedWrite['kind'], status: number): Outcome {
+  if ((status >= 200 && status < 300) || (kind === 'create' && status === 412)) return 'accepted';
+  if (kind === 'delete' && (status === 404 || status === 410)) return 'accepted';
   const isTransient = status === 0 || status === 401 || status === 408 || status === 425 || status === 429 || status >= 500;
   return isTransient ? 'retry' : 'refused';
+}
+
+/** Whether the record has every value of the change already: an earlier request arrived and its response was lost. */
+export function isApplied({ body }: QueuedUpdate, current: StoredRecord): boolean {
+  return Object.entries(body).every(([field, value]) => areEqual(current[field], value));
+}
+
+/** Whether nobody else changed the fields of the change since the user read the record. */
+export function isUnrelated({ body, base }: QueuedUpdate, current: StoredRecord): boolean {
+  return Object.entries(body).every(([field, value]) => areEqual(current[field], base[field]) || areEqual(current[field], value));
+}
+
+/** The record as it will be when the waiting changes of this user are sent. */
+export function withPending<R extends object>(record: R, queue: readonly QueuedWrite[], name: string): R {
+  const changes = queue.filter((write) => write.kind === 'update' && recordOf(write) === name) as QueuedUpdate[];
+  return changes.reduce((seen, { body }) => ({ ...seen, ...body }), record);
+}
+
+function areEqual(one: unknown, other: unknown): boolean {
+  if (isTime(one) && isTime(other)) return Date.parse(one) === Date.parse(other);
+  return one === other || JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+}
+
+/** The service writes times in its own form: `...:05Z` where the console sent `...:05.000Z`. */
+function isTime(value: unknown): value is string {
+  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value);
 }

@@ -19,9 +19,11 @@ class Status {
     this.#timer = setTimeout(() => this.clear(), SECONDS * 1000);
   }
 
-  /** Show an `ApiError`. Any other value is a bug in the console and is thrown again. */
+  /** Show an `ApiError`. Any other value is a bug in the console and is thrown again. A missing network is no alarm. */
   showError(thrown: unknown): void {
-    this.#setMessage({ text: errorText(asApiError(thrown)), isError: true });
+    const error = asApiError(thrown);
+    if (error.code === 'offline') this.show(errorText(error));
+    else this.#setMessage({ text: errorText(error), isError: true });
   }
 
   clear(): void {

@@ -1,3 +1,5 @@
+import { readLocalText, writeLocalText } from '../api/localStorage';
+
 export type ThemeChoice = 'auto' | 'light' | 'dark';
 
 // Browsers hold the user's choice under this key.
@@ -5,7 +7,7 @@ const KEY = 'mm.theme';
 
 /** The colour theme: the system's, unless the user chose light or dark. */
 class Theme {
-  choice = $state<ThemeChoice>((localStorage.getItem(KEY) as ThemeChoice | null) ?? 'auto');
+  choice = $state<ThemeChoice>((readLocalText(KEY) as ThemeChoice | null) ?? 'auto');
 
   constructor() {
     this.#apply();
@@ -13,7 +15,7 @@ class Theme {
 
   choose(choice: ThemeChoice): void {
     this.choice = choice;
-    localStorage.setItem(KEY, choice);
+    writeLocalText(KEY, choice);
     this.#apply();
   }
 

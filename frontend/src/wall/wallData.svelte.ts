@@ -1,3 +1,5 @@
+import { network } from '../api/network.svelte';
+import { serverTime } from '../api/serverTime.svelte';
 import { api, data } from '../api/client';
 import { ApiError } from '../api/error';
 import { addDays, mondayOf } from '../charts/calendar';
@@ -39,7 +41,8 @@ export class WallData {
       [this.openLogs, this.openTotal] = [open.items, open.total ?? 0];
       this.latestLogs = latest.items;
       [, , , this.logStatsByDay, this.downtimeByDay, this.downtimeByMachine] = responses;
-      this.updatedAt = Date.now();
+      // Copies from before the network was lost are not news.
+      if (!network.isOffline) this.updatedAt = serverTime.now();
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;
     }

@@ -19,6 +19,7 @@ export const problems = {
     'uri-too-long': 'Too many filters at once. Remove one.',
     'precondition-required': 'This page is out of date. Reload it.',
     'somebody-else': 'Someone else signed in in this browser, so nothing was saved. Check who is signed in, then try again.',
+    'on-hold': 'You opened this to change it. Send it again, or delete it.',
     unauthenticated: 'You are signed out. Sign in again.',
     internal: 'The service had an error. If it happens again, tell an admin.',
     validation: 'Some fields need fixing.',

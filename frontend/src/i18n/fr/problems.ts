@@ -20,6 +20,7 @@ export const problems: Messages['problems'] = {
     'uri-too-long': 'Trop de filtres à la fois. Retirez-en un.',
     'precondition-required': 'Cette page n’est plus à jour. Rechargez-la.',
     'somebody-else': 'Quelqu’un d’autre s’est connecté dans ce navigateur\u00a0: rien n’a été enregistré. Vérifiez qui est connecté, puis réessayez.',
+    'on-hold': 'Vous l’avez ouvert pour le modifier. Renvoyez-le ou supprimez-le.',
     unauthenticated: 'Vous êtes déconnecté. Reconnectez-vous.',
     internal: 'Le service a rencontré une erreur. Si cela se répète, prévenez un administrateur.',
     validation: 'Certains champs sont à corriger.',

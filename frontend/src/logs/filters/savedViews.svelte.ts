@@ -1,3 +1,5 @@
+import { readLocal, writeLocal } from '../../api/localStorage';
+
 interface SavedView {
   name: string;
   search: string;
@@ -8,7 +10,7 @@ const KEY = 'mm.views';
 
 /** Named sets of filters, stored in this browser. */
 class SavedViews {
-  all = $state.raw<SavedView[]>(read());
+  all = $state.raw<SavedView[]>(readLocal<SavedView[]>(KEY) ?? []);
 
   save(name: string, search: string): void {
     this.#write([...this.all.filter((view) => view.name !== name), { name, search }]);
@@ -20,15 +22,7 @@ class SavedViews {
 
   #write(views: SavedView[]): void {
     this.all = views;
-    localStorage.setItem(KEY, JSON.stringify(views));
-  }
-}
-
-function read(): SavedView[] {
-  try {
-    return JSON.parse(localStorage.getItem(KEY) ?? '[]') as SavedView[];
-  } catch {
-    return [];
+    writeLocal(KEY, views);
   }
 }
 

@@ -1,3 +1,5 @@
+import { readLocal, removeLocal, writeLocal } from '../api/localStorage';
+
 const LEASE_MS = 10_000;
 const SETTLE_MS = 60;
 
@@ -10,7 +12,7 @@ interface Lease {
  * Run `work` in one tab at a time: other tabs wait for their turn. It is a Web Lock where the browser has them; on plain http
  * it is a lease in localStorage, which all tabs share.
  */
-export async function singleFlight<T>(name: string, work: () => Promise<T>): Promise<T> {
+export async function withTabLock<T>(name: string, work: () => Promise<T>): Promise<T> {
   if (navigator.locks) return navigator.locks.request(name, work) as Promise<T>;
   const holder = String(Math.random());
   const key = `mm.lease.${name}`;
@@ -20,7 +22,7 @@ export async function singleFlight<T>(name: string, work: () => Promise<T>): Pro
     return await work();
   } finally {
     clearInterval(renewal);
-    if (read(key)?.holder === holder) localStorage.removeItem(key);
+    if (read(key)?.holder === holder) removeLocal(key);
   }
 }
 
@@ -34,11 +36,11 @@ async function acquire(key: string, holder: string): Promise<boolean> {
 }
 
 function read(key: string): Lease | null {
-  return JSON.parse(localStorage.getItem(key) ?? 'null') as Lease | null;
+  return readLocal<Lease>(key);
 }
 
 function write(key: string, holder: string): void {
-  localStorage.setItem(key, JSON.stringify({ holder, until: Date.now() + LEASE_MS }));
+  writeLocal(key, { holder, until: Date.now() + LEASE_MS });
 }
 
 function sleep(ms: number): Promise<void> {

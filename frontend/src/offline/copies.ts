@@ -1,0 +1,63 @@
+import { copies, type Copy } from '../api/client';
+import { readLocal } from '../api/localStorage';
+import { serverTime } from '../api/serverTime.svelte';
+import { session, SESSION_KEY } from '../api/session.svelte';
+import { deleteCached, readAllCached, readCached, writeCached } from './database';
+import { answerFrom, type ListItem } from './localAnswers';
+
+const PREFIX = 'copy:';
+const READABLE = /^\/(logs|machines|log-types)(\/[^/]+(\/history)?|)$/;
+const MAX_COPIES = 300;
+const MAX_CHARACTERS = 400_000;
+const TRIM_AFTER = 50;
+let keptSinceTrim = 0;
+
+// Copies are removed when the user signs out, and another user never sees them.
+function prefix(): string {
+  const user = session.user?.trigram ?? readLocal<{ user: { trigram: string } | null }>(SESSION_KEY)?.user?.trigram ?? '';
+  return `${PREFIX}${user}:`;
+}
+
+/** Keep a copy of lists and records. Searches are left out: each key press is one. */
+async function keep(url: string, response: Response): Promise<void> {
+  const { pathname, search, searchParams } = new URL(url);
+  if (!READABLE.test(pathname) || searchParams.has('q') || searchParams.has('cursor') || !session.canRead) return;
+  const body = await response.text().catch(() => '');
+  if (!body || body.length > MAX_CHARACTERS) return;
+  await writeCached(prefix() + pathname + search, { body, at: serverTime.now() } satisfies Copy);
+  keptSinceTrim += 1;
+  if (keptSinceTrim >= TRIM_AFTER) await trim();
+}
+
+/** Delete the oldest copies. */
+async function trim(): Promise<void> {
+  keptSinceTrim = 0;
+  const all = [...(await readAllCached<Copy>(PREFIX))].sort(([, one], [, other]) => other.at - one.at);
+  await deleteCached(all.slice(MAX_COPIES).map(([name]) => name));
+}
+
+/** Find the copy of a response, or make one from the records in other copies. */
+async function find(url: string): Promise<Copy | null> {
+  const { pathname, search } = new URL(url);
+  if (!READABLE.test(pathname)) return null;
+  const own = prefix();
+  const exact = await readCached<Copy>(own + pathname + search);
+  if (exact) return exact;
+  const [resource] = pathname.slice(1).split('/');
+  const all = [...(await readAllCached<Copy>(`${own}/${resource}`)).values()];
+  const items = all.sort((one, other) => one.at - other.at).flatMap(({ body }) => itemsOf(JSON.parse(body) as object));
+  const answer = answerFrom(items, pathname, new URLSearchParams(search));
+  return answer && { body: JSON.stringify(answer), at: Math.min(...all.map(({ at }) => at)) };
+}
+
+function itemsOf(body: object): ListItem[] {
+  return 'items' in body ? (body.items as ListItem[]) : [body as ListItem];
+}
+
+/** Delete all copies: the user has signed out. */
+async function clear(): Promise<void> {
+  await deleteCached([...(await readAllCached(PREFIX)).keys()]);
+}
+
+Object.assign(copies, { keep, find });
+session.onSignOut = clear;

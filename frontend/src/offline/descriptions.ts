@@ -1,0 +1,55 @@
+import { i18n } from '../i18n/i18n.svelte';
+import { typeLabel, valueLabel } from '../logs/labels';
+import { newLogPath, path } from '../router/routes';
+import { EDIT_LOG, EDIT_MACHINE, NEW_LOG, REFUSED, type DraftInfo } from './draft.svelte';
+import type { QueuedWrite } from './queue';
+
+/** What a write is about: a machine's name, or the key of another record. */
+export function subjectOf(item: QueuedWrite): string {
+  if (item.kind === 'create') return item.body.machine;
+  return item.resource === 'logs' ? String(item.base.machine) : item.key;
+}
+
+/** The user's words in a write: the description of a log, or the fields that a change sets. */
+export function textOf(item: QueuedWrite): string {
+  if (item.kind === 'create') return (item.body.comment as string | undefined) ?? '';
+  if (item.kind === 'delete') return String(item.base.comment ?? '');
+  return Object.entries(item.body).map(([field, value]) => `${fieldLabel(item.resource, field)}: ${value === null ? i18n.t.terms.none : shown(field, value)}`).join('\n');
+}
+
+/** The kind of a write, and when it happened if that is known. */
+export function contextOf(item: QueuedWrite): { label: string; instant: string | null } {
+  const kind = i18n.t.outbox.kinds[item.kind]!;
+  return item.kind === 'create' ? { label: typeLabel(item.body.type), instant: item.body.started_at } : { label: kind, instant: null };
+}
+
+/** The address of the form that changes a waiting write, if there is one. */
+export function fixPath(item: QueuedWrite): string | null {
+  if (item.kind === 'create') return `${path('newLog')}?mend=${item.uuid}`;
+  if (item.kind === 'delete') return null;
+  if (item.resource === 'logs') return `${path('log', { uuid: item.key })}?fix=${item.uuid}`;
+  return item.resource === 'machines' ? `${path('machine', { name: item.key })}?fix=${item.uuid}` : null;
+}
+
+/** The kind of form of a draft, its subject, and the address that opens it. */
+export function draftDescription({ form, draft }: DraftInfo): { kind: string; subject: string; address: string } {
+  const kind = [NEW_LOG, REFUSED, EDIT_LOG, EDIT_MACHINE].find((one) => form.startsWith(one)) ?? NEW_LOG;
+  const key = form.slice(kind.length);
+  const addresses: Record<string, string> = {
+    [NEW_LOG]: key ? newLogPath(key) : path('newLog'),
+    [REFUSED]: `${path('newLog')}?mend=${key}`,
+    [EDIT_LOG]: `${path('log', { uuid: key })}?edit`,
+    [EDIT_MACHINE]: key ? `${path('machine', { name: key })}?edit` : path('machines'),
+  };
+  return { kind: i18n.t.outbox.draftKinds[kind]!, subject: draft.values.machine ?? draft.values.name ?? key, address: addresses[kind]! };
+}
+
+function fieldLabel(resource: string, field: string): string {
+  const { terms, machines } = i18n.t;
+  return (resource === 'machines' ? (machines.field as Record<string, string>)[field] : terms.field[field]) ?? field;
+}
+
+function shown(field: string, value: unknown): string {
+  const text = String(value);
+  return /^\d{4}-\d\d-\d\dT/.test(text) ? i18n.formats.dateTime(text, Date.now()) : valueLabel(field, text);
+}

@@ -1,0 +1,123 @@
+import { openDB, type DBSchema, type IDBPDatabase, type IDBPTransaction } from 'idb';
+import { randomUuid } from './uuid';
+
+/** Form input that was not sent yet. `base` is the record that the form edits. */
+export interface StoredDraft {
+  values: Record<string, string>;
+  base?: unknown;
+  /** The UUID that the write gets when the form is sent: a form that is sent twice is one write. */
+  uuid?: string;
+  /** When the user typed last, in milliseconds. */
+  savedAt?: number;
+}
+
+// Browsers hold unsent writes and drafts in these object stores. Renaming a store or a field would lose them; `known` is
+// therefore still the name of the store for the offline cache.
+interface Schema extends DBSchema {
+  drafts: { key: string; value: StoredDraft };
+  queue: { key: number; value: object & { seq?: number; uuid: string }; indexes: { uuid: string } };
+  known: { key: string; value: unknown };
+}
+
+export type Stores = IDBPDatabase<Schema>;
+type StoreName = 'drafts' | 'queue' | 'known';
+type Transaction = IDBPTransaction<Schema, StoreName[], 'readwrite'>;
+
+const OPEN_TIMEOUT_MS = 3_000;
+const MARK = 'mark';
+
+/**
+ * IndexedDB, as far as this browser gives it. It may deny it, be full, or delete it under a running page; no caller fails then,
+ * but keeps its data in memory and can see `keepsNothing`.
+ */
+class DeviceStorage {
+  /** Whether what the user writes is lost when the page is closed. */
+  keepsNothing = $state(false);
+  #opened: Promise<Stores> | undefined;
+  #mark: string | undefined;
+
+  /** Run `work` on the stores. Returns `otherwise()` if the browser refuses. */
+  async use<T>(work: (stores: Stores) => Promise<T>, otherwise: () => T): Promise<T> {
+    for (const _ of ['now', 'after opening again']) {
+      try {
+        return await work(await this.#stores());
+      } catch {
+        // The browser closes the database when the user clears the site's data.
+        this.#opened = undefined;
+      }
+    }
+    return otherwise();
+  }
+
+  /** Like `use`, for data that the user would miss. Its result decides `keepsNothing`. */
+  async keep<T>(work: (stores: Stores) => Promise<T>, otherwise: () => T): Promise<T> {
+    let isKept = true;
+    const result = await this.use(work, () => {
+      isKept = false;
+      return otherwise();
+    });
+    this.keepsNothing = !isKept;
+    return result;
+  }
+
+  /** Whether the database is not the one that this page used before: the browser or the user deleted that one. */
+  async wasCleared(): Promise<boolean> {
+    const expected = this.#mark;
+    return this.use(async (stores) => (await this.#readMark(stores)) !== expected && expected !== undefined, () => false);
+  }
+
+  /** Find out whether the browser keeps anything, before the user has typed something. */
+  async probe(): Promise<void> {
+    await this.keep(async (stores) => void (await stores.put('known', Date.now(), 'probe')), () => {});
+  }
+
+  #stores(): Promise<Stores> {
+    this.#opened ??= this.#open();
+    return this.#opened;
+  }
+
+  async #open(): Promise<Stores> {
+    const opening = openDB<Schema>('machine-monitor', 1, {
+      upgrade(db) {
+        db.createObjectStore('drafts');
+        db.createObjectStore('known');
+        db.createObjectStore('queue', { keyPath: 'seq', autoIncrement: true }).createIndex('uuid', 'uuid', { unique: true });
+      },
+      terminated: () => (this.#opened = undefined),
+    });
+    const stores = await Promise.race([opening, rejectAfter(OPEN_TIMEOUT_MS)]);
+    this.#mark ??= await this.#readMark(stores);
+    return stores;
+  }
+
+  #readMark(stores: Stores): Promise<string> {
+    return transact(stores, ['known'], async (tx) => {
+      const known = tx.objectStore('known');
+      const found = (await known.get(MARK)) as string | undefined;
+      const mark = found ?? randomUuid();
+      if (found === undefined) await known.put(mark, MARK);
+      return mark;
+    });
+  }
+
+  /** Accept the present database as the one to compare with. */
+  async acceptMark(): Promise<void> {
+    this.#mark = await this.use((stores) => this.#readMark(stores), () => this.#mark as string);
+  }
+}
+
+/** Run `work` in a transaction that is on the disk when it ends: a phone's battery may die right after the write. */
+export async function transact<T>(stores: Stores, names: StoreName[], work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const tx = stores.transaction(names, 'readwrite', { durability: 'strict' });
+  // If `work` fails, nobody awaits the end of the transaction.
+  tx.done.catch(() => {});
+  const result = await work(tx);
+  await tx.done;
+  return result;
+}
+
+function rejectAfter(ms: number): Promise<never> {
+  return new Promise((_, reject) => setTimeout(() => reject(new Error('IndexedDB does not open')), ms));
+}
+
+export const deviceStorage = new DeviceStorage();

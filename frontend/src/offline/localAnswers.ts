@@ -1,0 +1,64 @@
+/** A record as a list or a single response has it. Only whole records have a version. */
+export type ListItem = Record<string, unknown> & { version?: number };
+
+interface ListAnswer {
+  items: ListItem[];
+  next: null;
+  previous: null;
+  total: number;
+  total_capped: false;
+}
+
+const KEYS: Record<string, string> = { logs: 'uuid', machines: 'name', 'log-types': 'code' };
+const WORDS_OF = ['machine', 'comment', 'cause', 'action', 'project', 'name', 'serial_number', 'sector'];
+// They choose the form of the answer and not its records.
+const FORM_PARAMETERS = new Set(['limit', 'sort', 'expand', 'count', 'fields', 'facets']);
+
+/**
+ * Answer a GET request from whole records of the same resource, the newest copies last. Returns null if the records do not
+ * suffice to tell: an unknown record, a filter that is not known here, or statistics.
+ */
+export function answerFrom(items: readonly ListItem[], pathname: string, parameters: URLSearchParams): ListItem | ListAnswer | null {
+  const [resource = '', key, part] = pathname.slice(1).split('/');
+  const keyField = KEYS[resource]!;
+  const records = new Map(items.filter((item) => item.version !== undefined).map((item) => [item[keyField], item]));
+  if (part === 'history') return { items: [], next: null, previous: null, total: 0, total_capped: false };
+  if (key !== undefined) return records.get(decodeURIComponent(key)) ?? null;
+  const filters = [...parameters].filter(([name]) => !FORM_PARAMETERS.has(name));
+  const tests = filters.map(([name, value]) => testOf(name, value, parameters.getAll(name)));
+  if (!records.size || tests.some((test) => test === null)) return null;
+  const found = [...records.values()].filter((record) => tests.every((test) => test!(record)));
+  sort(found, parameters.get('sort') ?? (resource === 'logs' ? '-started_at' : keyField));
+  const limited = found.slice(0, Number(parameters.get('limit') ?? 50));
+  return { items: limited, next: null, previous: null, total: found.length, total_capped: false };
+}
+
+function testOf(name: string, value: string, values: string[]): ((record: ListItem) => boolean) | null {
+  const [field = '', operator = ''] = name.split('__');
+  if (field.includes('.')) return null;
+  const text = (record: ListItem): string => String(record[field] ?? '');
+  if (name === 'q') return (record) => includesWords(record, value);
+  if (operator === '') return (record) => values.includes(text(record));
+  if (operator === 'isnull') return (record) => ((record[field] ?? null) === null) === (value === 'true');
+  // Times of the API sort as text, and a day comes before the times of that day.
+  if (operator === 'gte') return (record) => text(record) >= value;
+  if (operator === 'lt') return (record) => text(record) !== '' && text(record) < value;
+  return null;
+}
+
+function includesWords(record: ListItem, search: string): boolean {
+  const text = fold(WORDS_OF.map((field) => String(record[field] ?? '')).join(' '));
+  return fold(search).split(/\s+/).every((word) => text.includes(word));
+}
+
+/** Remove accents and case for comparison. */
+export function fold(text: string): string {
+  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+}
+
+function sort(records: ListItem[], by: string): void {
+  const field = by.replace(/^-/, '').split(',')[0]!;
+  const direction = by.startsWith('-') ? -1 : 1;
+  const text = (record: ListItem): string => String(record[field] ?? '');
+  records.sort((one, other) => direction * text(one).localeCompare(text(other)));
+}

@@ -1,0 +1,41 @@
+import { beforeEach, expect, test, vi } from 'vitest';
+
+const HOUR = 3_600_000;
+let time: { offset: number; isNoticeable: boolean; observe: (date: string | null, sent: number, received: number) => void };
+
+beforeEach(async () => {
+  vi.resetModules();
+  time = (await import('../src/api/serverTime.svelte')).serverTime;
+});
+
+/** The `Date` header of a service whose clock shows `ms`: whole seconds. */
+const header = (ms: number): string => new Date(ms).toUTCString();
+
+test('a clock that is right within the precision of the header is not corrected', () => {
+  time.observe(header(10_400), 10_300, 10_500);
+  time.observe(header(12_900), 12_850, 12_950);
+  expect(time.offset).toBe(0);
+});
+
+test('a wrong clock is corrected to within a second', () => {
+  time.observe(header(10 * HOUR + 400), 13 * HOUR + 300, 13 * HOUR + 500);
+  expect(Math.abs(time.offset + 3 * HOUR)).toBeLessThan(1_100);
+  expect(time.isNoticeable).toBe(true);
+});
+
+test('responses narrow the correction', () => {
+  for (const at of [400, 1_950, 3_010]) time.observe(header(HOUR + at), at - 10, at + 10);
+  expect(Math.abs(time.offset - HOUR)).toBeLessThan(100);
+});
+
+test('a clock that is set meanwhile is measured anew', () => {
+  time.observe(header(HOUR), 0, 100);
+  time.observe(header(2 * HOUR), 2 * HOUR - 50, 2 * HOUR + 50);
+  expect(time.offset).toBe(0);
+});
+
+test('a response without a date changes nothing', () => {
+  time.observe(null, 0, 100);
+  time.observe('yesterday', 0, 100);
+  expect(time.offset).toBe(0);
+});
