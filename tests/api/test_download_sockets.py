@@ -32,9 +32,11 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("patience", [0.2, 60])
-def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_complete_one(served, monkeypatch, patience):
-    monkeypatch.setattr(streaming, "SEND_TIMEOUT_SECONDS", patience)
+@pytest.mark.parametrize("send_timeout", [0.2, 60])
+def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_complete_one(
+    served, monkeypatch, send_timeout
+):
+    monkeypatch.setattr(streaming, "SEND_TIMEOUT_SECONDS", send_timeout)
     app, port = served
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -44,7 +46,7 @@ def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_comple
         time.sleep(1)
         waiting = app.state.database._streams._slots._value
         body = b"".join(iter(lambda: client.recv(1 << 20), b""))
-    if patience < 1:
+    if send_timeout < 1:
         assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS, False)
     else:
         assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS - 1, True)

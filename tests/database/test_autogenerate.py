@@ -100,7 +100,7 @@ def shape(url: str) -> dict[str, dict]:
 
 
 def execute(url: str, *statements: str) -> list[tuple]:
-    with migrations.locked(database_urls.parse(url)) as connection:
+    with migrations.transaction(database_urls.parse(url)) as connection:
         for statement in statements:
             found = connection.exec_driver_sql(statement)
         return [tuple(row) for row in found] if found.returns_rows else []
@@ -184,7 +184,7 @@ def test_a_table_is_not_rebuilt_without_autoincrement(models, sqlite_database_ur
     schema.head_revision.cache_clear()
     with pytest.raises(SchemaMismatch, match="table_kwargs"):
         migrations.upgrade(parsed_url)
-    assert migrations.current(parsed_url) == LAST
+    assert migrations.current_revision(parsed_url) == LAST
 
 
 def test_the_named_types_are_those_of_the_models():

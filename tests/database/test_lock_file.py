@@ -37,7 +37,7 @@ def lock_path(database: Database) -> Path:
 @contextmanager
 def hold_lock(database: Database):
     """Hold the lock as another process would."""
-    with closing(LockFile(database.url.path)) as other, other.held(0):
+    with closing(LockFile(database.url.path)) as other, other.hold(0):
         yield
 
 
@@ -60,7 +60,7 @@ def test_a_transaction_holds_the_lock_until_it_ends(written):
 
 
 def test_a_migration_holds_the_lock(written):
-    with migrations.locked(written.url):
+    with migrations.transaction(written.url):
         assert is_locked(written)
     assert not is_locked(written)
 

@@ -43,7 +43,7 @@ def with_lines(mark, item=Line, *, nullable=False):
         lines: (many | None) if nullable else many
         line_count: Annotated[int, INTEGER, CountOf("lines")]
 
-    return copy(JOBS, read=Read, searched=(), facet_words=(), summary=None)
+    return copy(JOBS, read=Read, searched=(), facet_token_fields=(), summary=None)
 
 
 class Nested(Schema):
@@ -135,8 +135,14 @@ BAD = {
     "a field without a kind": (copy(REGIONS, read=Kindless), "'country' has no kind"),
     "an object of another name": (copy(REGIONS, read=Facts), "name it 'attributes'"),
     "a reference to what may change": (with_site(Reference(SITES, on="site_id", to="name_key")), "reference its id"),
-    "a word for what may be null": (copy(JOBS, facet_words=("spare",)), "no facet word for 'spare'"),
-    "a word for a number": (copy(JOBS, facet_words=("line_count",)), "no facet word for 'line_count'"),
+    "a facet token for a nullable field": (
+        copy(JOBS, facet_token_fields=("spare",)),
+        "'spare' cannot have a facet token",
+    ),
+    "a facet token for a number": (
+        copy(JOBS, facet_token_fields=("line_count",)),
+        "'line_count' cannot have a facet token",
+    ),
     "a count by numbers": (with_summary(fields=("minutes",)), "'minutes' cannot be a facet"),
     "a place in time that may be null": (with_summary(at="ended_at"), "'ended_at' cannot place a record in time"),
     "no metric that is measured untold": (with_summary(metrics={}), "no metric 'count'"),
@@ -187,7 +193,7 @@ def test_a_count_of_nothing_is_refused():
         line_count: Annotated[int, INTEGER, CountOf("lines")]
 
     with pytest.raises(BadDeclaration, match="is not a list of child rows"):
-        declare(copy(JOBS, read=Read, searched=(), facet_words=(), summary=None))
+        declare(copy(JOBS, read=Read, searched=(), facet_token_fields=(), summary=None))
 
 
 def test_few_records_are_found_by_the_rows_of_their_lists_and_many_by_a_walk_in_order():

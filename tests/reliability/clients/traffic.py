@@ -10,7 +10,7 @@ from typing import Self
 from reliability.clients.http_client import Answer, HttpClient
 
 PAUSE_SECONDS = 0.05
-PATIENCE_SECONDS = 30
+RETRY_SECONDS = 30
 # 200 means that an earlier attempt succeeded but its response was lost.
 DONE = (200, 201)
 
@@ -85,7 +85,7 @@ def _status(answer: Answer | None) -> int | None:
 
 def stored(port: int) -> set[str]:
     """Return the uuids of all logs; retry while the limit of concurrent downloads is reached."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + RETRY_SECONDS
     with HttpClient(port) as http:
         while (answer := http.send("GET", "/logs.ndjson?fields=uuid")).status == 503 and time.monotonic() < end:
             time.sleep(PAUSE_SECONDS)

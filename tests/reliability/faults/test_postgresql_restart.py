@@ -13,7 +13,7 @@ from reliability.clients.traffic import DONE, Traffic, add_machine, stored
 from servers import ForkedService
 
 # A write waits up to five seconds for a connection, on each of its attempts.
-PATIENCE_SECONDS = 15
+RECOVERY_TIMEOUT_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +45,11 @@ def test_the_service_reconnects_to_a_restarted_server(tmp_path, postgresql, exte
                 refused = http.send("GET", "/readyz")
                 assert (refused.status, refused.json["code"]) == (503, "database-busy")
                 server.ensure_postgres_running()
-                traffic.wait_for(20, *DONE, seconds=PATIENCE_SECONDS)
+                traffic.wait_for(20, *DONE, seconds=RECOVERY_TIMEOUT_SECONDS)
         # 200: an earlier attempt was committed, but its response was lost.
         assert {201, 503} <= set(traffic.written) <= {200, 201, 503}
         assert set(traffic.read) == {200, 503}
-        assert traffic.slowest < PATIENCE_SECONDS
+        assert traffic.slowest < RECOVERY_TIMEOUT_SECONDS
         assert traffic.acknowledged <= stored(service.port)
     record_counts(
         restarts, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503] + traffic.read[503]

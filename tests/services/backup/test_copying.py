@@ -49,7 +49,7 @@ async def test_copying_to_the_other_engine_and_back_preserves_everything(
 ):
     await fill(sqlite_database_url)
     there = postgresql_database_url
-    with migrations.locked(database_urls.parse(there)) as connection:
+    with migrations.transaction(database_urls.parse(there)) as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
         connection.exec_driver_sql("CREATE SCHEMA public")
     back = f"sqlite:///{tmp_path / 'back.db'}"
@@ -147,7 +147,7 @@ def test_a_missing_source_is_refused_and_not_created(empty_url, tmp_path):
 
 
 def test_a_source_of_another_version_is_refused(database_url, empty_url):
-    with migrations.locked(database_urls.parse(database_url)) as connection:
+    with migrations.transaction(database_urls.parse(database_url)) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
     with pytest.raises(SchemaMismatch, match="mm migrate"):
         copy(database_url, empty_url)

@@ -124,7 +124,7 @@ def test_restore_refuses_a_database_that_is_not_empty(saved, empty_url):
 
 
 def test_restore_refuses_a_database_of_another_program(saved, empty_url):
-    with migrations.locked(database_urls.parse(empty_url)) as connection:
+    with migrations.transaction(database_urls.parse(empty_url)) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")
     with pytest.raises(UsageError, match="customers"):
         restore(saved, empty_url)
@@ -157,7 +157,7 @@ def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
     older = database_urls.for_file(saved)
     migrations.downgrade(older, "-1")
     files.finalize(saved, "delete")
-    alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current(older))(saved)
+    alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current_revision(older))(saved)
     held = restore(saved, empty_url)
     assert held.tables["log_types"] == 7
     migrations.check(database_urls.parse(empty_url))

@@ -71,13 +71,13 @@ def test_a_stray_quote_affects_only_its_line():
 
 
 def test_an_endless_line_is_cut_and_the_next_line_is_read():
-    long = b"x" * (3 * lines.MAX_LINE)
+    long = b"x" * (3 * lines.MAX_RECORD_BYTES)
     found = list(lines.records(io.BytesIO(long + b"\n\n \r\nshort")))
-    assert [(line.number, len(line.raw)) for line in found] == [(1, lines.MAX_LINE + 1), (4, 5)]
+    assert [(line.number, len(line.raw)) for line in found] == [(1, lines.MAX_RECORD_BYTES + 1), (4, 5)]
 
 
 def test_an_unclosed_quote_does_not_consume_the_whole_file():
-    data = b'"' + b"x\n" * lines.MAX_LINE + b"short\n"
+    data = b'"' + b"x\n" * lines.MAX_RECORD_BYTES + b"short\n"
     found = list(lines.records(io.BytesIO(data), DIALECTS["rfc4180"].is_continued))
-    assert len(found[0].raw) == lines.MAX_LINE + 1
-    assert (found[-1].number, found[-1].raw) == (lines.MAX_LINE + 1, b"short\n")
+    assert len(found[0].raw) == lines.MAX_RECORD_BYTES + 1
+    assert (found[-1].number, found[-1].raw) == (lines.MAX_RECORD_BYTES + 1, b"short\n")
