@@ -111,7 +111,7 @@ def test_a_new_text_field_gets_a_column_and_a_folded_column(versions, models, tm
     shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
     for table in ("machines", "machines_folded"):
-        models.tables[table].append_column(Column("location", TEXT.column_type))
+        models.tables[table].append_column(Column("spare_field", TEXT.column_type))
     before = files(tmp_path)
     path = autogenerate.write_migration("add_location")
     assert path == versions / f"{NEXT}_add_location.py"
