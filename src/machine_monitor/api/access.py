@@ -115,7 +115,10 @@ def check_origin(request: Request) -> None:
     headers = request.headers
     origin = headers.get("origin") or headers.get("referer")
     if headers.get("sec-fetch-site") == "cross-site" or (origin is not None and not _is_trusted(request, origin)):
-        raise Forbidden("The request comes from a page of another site. To allow that site, add it to MM_CORS_ORIGINS.")
+        raise Forbidden(
+            "The request comes from a page of another site. To allow that site, add it to MM_CORS_ORIGINS."
+            " If it comes from this site, the proxy must pass on the header Host, with its port."
+        )
 
 
 def security_of(action: Action) -> dict[str, Any]:

@@ -113,7 +113,10 @@ def _open_csv(path: Path) -> ImportFile:
             _check_columns(path, resource, names)
             columns = [(name, _converter(dialect, resource, name)) for name in names]
             return ImportFile(path, resource, partial(_parse_row, dialect, columns), dialect.is_continued, header=True)
-    raise UsageError(f"The first line of {path} must be a header with the columns of logs or machines.")
+    raise UsageError(
+        f"The first line of {path} must be a header with columns of logs, machines, log types or users,"
+        " such as 'uuid', 'machine' and 'type'. Rename the columns first."
+    )
 
 
 def _read_header(path: Path, dialect: Dialect) -> list[str]:
