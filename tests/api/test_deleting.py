@@ -130,6 +130,6 @@ async def test_deleted_logs_have_a_list_of_their_own(seeded):
 
 
 @pytest.mark.parametrize("query", ["deleted=", "deleted=1", "deleted=yes", "deleted=true&deleted=true"])
-async def test_deleted_is_true_or_false_once(seeded, query):
+async def test_an_invalid_or_repeated_deleted_parameter_is_refused(seeded, query):
     answer = await seeded.get(f"/logs?{query}")
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "deleted")

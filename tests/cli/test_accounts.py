@@ -11,7 +11,7 @@ import pytest
 import typer
 import uvicorn
 
-from conftest import calling
+from conftest import client_of
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 
@@ -21,7 +21,7 @@ LINK = r"http://127\.0\.0\.1:8000/ui/setup#code=([A-Za-z0-9_-]{43})\n"
 
 async def ask(url: str, method: str, path: str, **options) -> httpx2.Response:
     app = create_app(Settings(database_url=url))
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with app.router.lifespan_context(app), client_of(app) as client:
         return await client.request(method, path, **options)
 
 
@@ -87,7 +87,7 @@ def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
         async def ask():
             token = said[-1].rpartition("Authorization: Bearer ")[2]
             filled = dict(parse_qsl(re.search("/ui/setup#(.*)", said[-1])[1]))
-            async with app.router.lifespan_context(app), calling(app) as client:
+            async with app.router.lifespan_context(app), client_of(app) as client:
                 answers.append(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
                 answers.append(await client.post("/setup", json=filled))
                 answers.append(await client.post("/setup", json=filled))

@@ -187,7 +187,7 @@ def test_a_table_is_not_rebuilt_without_autoincrement(models, sqlite_database_ur
     assert migrations.current(parsed_url) == LAST
 
 
-def test_the_named_types_are_those_of_the_models():
+def test_the_named_types_of_migrations_match_the_types_of_the_models():
     for kind, definition in rendering.NAMED_TYPES.values():
         made = eval(definition, {"sa": __import__("sqlalchemy")})  # noqa: S307 -- our own code
         assert rendering.ddl(made) == rendering.ddl(kind.column_type)

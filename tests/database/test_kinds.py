@@ -43,7 +43,7 @@ def compiled(url: str, *words: str) -> list[str]:
         (VERBATIM_JSON.column_type, {"a": [None, 1]}, '{"a":[null,1]}'),
     ],
 )
-def test_a_value_has_the_stored_form_of_the_service_and_round_trips(kind, value, stored):
+def test_a_value_round_trips_in_the_form_that_the_service_stores(kind, value, stored):
     dialect = sqlite.dialect()
     assert kind.process_bind_param(value, dialect) == stored
     assert kind.process_result_value(stored, dialect) == value

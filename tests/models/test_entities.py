@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import joinedload, selectinload
 
-from conftest import calling, serving
+from conftest import client_of, serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.models.audit import ChangeRead, History
@@ -86,7 +86,7 @@ async def test_times_are_correct_in_any_time_zone_of_the_session(request):
         assert (await session.scalars(select(Machine.name).where(near))).all() == ["Saw"]
 
 
-async def test_relations_load_when_a_query_says_so_and_never_by_themselves(seeded, seeded_url):
+async def test_relations_are_loaded_eagerly_on_request_and_never_lazily(seeded, seeded_url):
     assert seeded is not None
     relations = (Log.machine_row, Log.type_row, Log.user_row)
     async with session_on(seeded_url) as session:
@@ -112,7 +112,7 @@ async def test_a_fastapi_route_may_return_the_row(seeded, seeded_url):
         async with session_on(seeded_url) as session:
             return await session.scalar(select(Log).options(joinedload(Log.machine_row)).where(Log.uuid == uuid))
 
-    assert (await calling(app).get("/log")).json() == (await seeded.get(f"/logs/{uuid}")).json()
+    assert (await client_of(app).get("/log")).json() == (await seeded.get(f"/logs/{uuid}")).json()
 
 
 @pytest.mark.untraced

@@ -84,7 +84,7 @@ async def ordered(client, numbers, sort) -> list[str]:
     """Return the logs with these numbers, sorted by the oracle."""
     there = {item["uuid"]: item for item in (await page(client, limit=500))["items"]}
     written = [there[samples.uuid_of(number)] for number in sorted(numbers) if samples.uuid_of(number) in there]
-    return keys(oracle.order(written, sort, ("started_at",)))
+    return keys(oracle.sort_records(written, sort, ("started_at",)))
 
 
 @pytest.mark.slow

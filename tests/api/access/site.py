@@ -4,7 +4,7 @@ import contextlib
 from datetime import timedelta
 from functools import cache
 
-from conftest import calling
+from conftest import client_of
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 from machine_monitor.database import instants
@@ -61,12 +61,12 @@ class Site:
         return self.with_token(await self.token(trigram, scope))
 
     def with_token(self, token):
-        client = calling(self.app)
+        client = client_of(self.app)
         client.headers["Authorization"] = f"Bearer {token}"
         return client
 
     def anonymous(self, scheme="http"):
-        return calling(self.app, scheme)
+        return client_of(self.app, scheme)
 
     async def by_session(self, trigram, scheme="http"):
         """Return a client that has signed in and sends the CSRF token."""

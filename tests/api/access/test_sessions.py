@@ -95,7 +95,7 @@ async def test_a_page_of_another_site_cannot_write_with_the_cookie(database_url)
             assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300
 
 
-async def test_only_named_cors_origins_may_send_cookies(sqlite_database_url):
+async def test_only_allowed_cors_origins_may_send_cookies(sqlite_database_url):
     for origins, allowed in (("https://console.example", "true"), ("*", None)):
         async with opened(sqlite_database_url, cors_origins=origins) as site:
             answer = await site.anonymous().get("/healthz", headers={"Origin": "https://console.example"})

@@ -28,7 +28,7 @@ def copy(source: str, destination: str):
         database.close_writer()
 
 
-async def test_a_copy_has_the_same_rows_ids_history_and_answers(database_url, empty_url):
+async def test_a_copy_has_the_same_rows_ids_history_and_api_responses(database_url, empty_url):
     await fill(database_url)
     before, said = stored_rows(database_url), await api_responses(database_url)
     held = copy(database_url, empty_url)

@@ -83,8 +83,8 @@ def sorted_members(record):
 @settings(max_examples=10)
 @given(written=st.lists(logs, max_size=4, unique_by=lambda log: log["uuid"]))
 @example(written=[{"uuid": str(uuid.UUID(int=0)), "machine": "Saw", "type": "info", "comment": "", "cause": None}])
-def test_logs_round_trip_to_another_database(urls, tmp_path, suffix, dialect, written):
-    source, target = urls
+def test_logs_round_trip_to_another_database(source_and_target_urls, tmp_path, suffix, dialect, written):
+    source, target = source_and_target_urls
     put(source, "machines", *[{"name": name} for name in ("Saw", "=Lathe", '\'Écluse; "2"')])
     with opened(source) as database:
         declare(database)
@@ -114,8 +114,8 @@ def declare(database):
 @pytest.mark.parametrize(("suffix", "dialect"), FORMS, ids=str)
 @settings(max_examples=10)
 @given(written=st.lists(machines, max_size=4))
-def test_machines_round_trip_to_another_database(urls, tmp_path, suffix, dialect, written):
-    source, target = urls
+def test_machines_round_trip_to_another_database(source_and_target_urls, tmp_path, suffix, dialect, written):
+    source, target = source_and_target_urls
     for machine in written:
         put(source, "machines", machine)
     path = tmp_path / f"machines.{suffix}"
@@ -124,8 +124,8 @@ def test_machines_round_trip_to_another_database(urls, tmp_path, suffix, dialect
     assert sorted_by("name", stored(target, "machines")) == sorted_by("name", stored(source, "machines"))
 
 
-def test_the_excavator_data_round_trips_in_the_same_order(urls, tmp_path, shared):
-    source, target = urls
+def test_the_excavator_data_round_trips_in_the_same_order(source_and_target_urls, tmp_path, shared):
+    source, target = source_and_target_urls
     with opened(source) as database:
         legacy.sync(database, shared / "data/excavators-legacy", PARIS)
     for resource, count, lines in (("machines", 5, 5), ("logs", 5485, 5485)):
@@ -146,14 +146,14 @@ def test_the_excavator_data_round_trips_in_the_same_order(urls, tmp_path, shared
         export(source, path, dialect=dialect)
         assert read(target, path)["logs"] == counts(unchanged=5485)
         texts = []
-        for url in urls:
+        for url in source_and_target_urls:
             export(url, path, query="sort=-started_at&fields=uuid,comment,attributes")
             texts.append(path.read_bytes())
         assert texts[0] == texts[1]
 
 
-def test_an_import_ignores_the_related_columns_of_an_export(urls, tmp_path):
-    source, target = urls
+def test_an_import_ignores_the_related_columns_of_an_export(source_and_target_urls, tmp_path):
+    source, target = source_and_target_urls
     put(source, "machines", {"name": "Saw", "sector": "1A"})
     put(source, "logs", {"uuid": str(uuid.UUID(int=7)), "machine": "Saw", "type": "info", "attributes": {"n": 1.5}})
     for suffix in ("ndjson", "csv"):
