@@ -115,13 +115,13 @@ async def test_deleted_logs_have_a_list_of_their_own(seeded):
     for key in keys[:2]:
         await seeded.delete(LOGS.path_of(key))
 
-    async def listed(**query):
+    async def list_uuids(**query):
         page = (await seeded.get("/logs", params={"project": "gone", "sort": "comment", **query})).json()
         return [item["uuid"] for item in page["items"]]
 
-    assert await listed(deleted="true") == keys[:2]
-    assert await listed(deleted="false") == await listed() == keys[2:]
-    assert await listed(deleted="true", q="removed 1") == [keys[1]]
+    assert await list_uuids(deleted="true") == keys[:2]
+    assert await list_uuids(deleted="false") == await list_uuids() == keys[2:]
+    assert await list_uuids(deleted="true", q="removed 1") == [keys[1]]
     first = (await seeded.get("/logs", params={"deleted": "true", "project": "gone", "limit": 1})).json()
     again = await seeded.get("/logs", params={"project": "gone", "cursor": first["next"]})
     assert again.json()["code"] == "cursor-mismatch"

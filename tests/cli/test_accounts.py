@@ -39,18 +39,18 @@ async def test_a_user_is_added_with_a_link_to_choose_a_password(mm, database_url
 
 
 async def test_a_password_comes_from_stdin(mm, database_url, monkeypatch):
-    def typed(text, *words):
+    def add_user_with_password(text, *words):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         return mm("user", "add", *words, "--password-stdin", database_url=database_url)
 
-    assert typed(f"{PASSWORD}\n", "ADM", "--role", "admin") == (0, "", "")
+    assert add_user_with_password(f"{PASSWORD}\n", "ADM", "--role", "admin") == (0, "", "")
     sign_in = {"trigram": "ADM", "password": PASSWORD}
     assert (await ask(database_url, "POST", "/session", json=sign_in)).status_code == 200
-    code, out, err = typed("short\n", "BOB")
+    code, out, err = add_user_with_password("short\n", "BOB")
     assert (code, out) == (2, "")
     assert "15 to 200" in err
     assert [user["trigram"] for user in json.loads(mm("user", "list", "--json")[1])] == ["ADM"]
-    code, _, err = typed(f"{PASSWORD}\n", "ADM", "--role", "lead")
+    code, _, err = add_user_with_password(f"{PASSWORD}\n", "ADM", "--role", "lead")
     assert code == 2
     assert "last active admin" in err
 

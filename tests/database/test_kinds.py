@@ -19,12 +19,12 @@ PARIS = timezone(timedelta(hours=2))
 
 def test_column_types_do_not_change_any_compiled_statement(database_url, new_database_url):
     other = new_database_url(database_url.split(":")[0])
-    decorated, bare = (compiled(database_url), compiled(other, "bare"))
+    decorated, bare = (compiled_statements(database_url), compiled_statements(other, "bare"))
     assert len(decorated) > 100
     assert decorated == bare
 
 
-def compiled(url: str, *words: str) -> list[str]:
+def compiled_statements(url: str, *words: str) -> list[str]:
     program = Path(__file__).with_name("statement_texts.py")
     run = subprocess.run(
         [sys.executable, str(program), url, *words], env=environment(), capture_output=True, text=True, check=False

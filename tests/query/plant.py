@@ -56,13 +56,13 @@ def table(name: str, *columns: Column, versioned: bool = True) -> Table:
     return Table(name, METADATA, *identity, *columns, *common, sqlite_autoincrement=versioned)
 
 
-def text_column(name: str, *, nullable: bool = True) -> Column:
+def text(name: str, *, nullable: bool = True) -> Column:
     return Column(name, TEXT.column_type, nullable=nullable)
 
 
 def named_table(name: str, *columns: Column) -> Table:
     """Return the table of a resource whose key is a name, which may change."""
-    made = table(name, text_column("name", nullable=False), text_column("name_key", nullable=False), *columns)
+    made = table(name, text("name", nullable=False), text("name_key", nullable=False), *columns)
     for column in ("name", "name_key"):
         made.append_constraint(UniqueConstraint(made.c[column]))
     return made
@@ -72,20 +72,18 @@ def reference_column(name: str, refers_to: str, *, nullable: bool = True) -> Col
     return Column(name, INTEGER.column_type, ForeignKey(refers_to, ondelete="RESTRICT"), nullable=nullable)
 
 
-REGION_TABLE = named_table("regions", text_column("country"))
-SITE_TABLE = named_table("sites", text_column("city"), reference_column("region_id", "regions.id"))
-STATION_TABLE = named_table("stations", text_column("sector"), reference_column("site_id", "sites.id"))
-KIND_TABLE = table(
-    "kinds", Column("code", CODE.column_type, unique=True), text_column("code_key"), text_column("label")
-)
+REGION_TABLE = named_table("regions", text("country"))
+SITE_TABLE = named_table("sites", text("city"), reference_column("region_id", "regions.id"))
+STATION_TABLE = named_table("stations", text("sector"), reference_column("site_id", "sites.id"))
+KIND_TABLE = table("kinds", Column("code", CODE.column_type, unique=True), text("code_key"), text("label"))
 JOB_TABLE = table(
     "jobs",
     Column("code", CODE.column_type, nullable=False, unique=True),
-    text_column("code_key", nullable=False),
+    text("code_key", nullable=False),
     reference_column("station_id", "stations.id", nullable=False),
     reference_column("spare_id", "stations.id"),
     Column("kind", CODE.column_type, ForeignKey("kinds.code"), nullable=False),
-    text_column("note"),
+    text("note"),
     Column("minutes", INTEGER.column_type),
     Column("started_at", TIME.column_type, nullable=False),
     Column("ended_at", TIME.column_type),
@@ -99,8 +97,8 @@ LINE_TABLE = Table(
     METADATA,
     Column("job_id", INTEGER.column_type, ForeignKey("jobs.id"), primary_key=True),
     Column("position", INTEGER.column_type, primary_key=True),
-    text_column("part", nullable=False),
-    text_column("part_folded", nullable=False),
+    text("part", nullable=False),
+    text("part_folded", nullable=False),
     Column("quantity", INTEGER.column_type, CheckConstraint("quantity >= 0")),
     Column("urgent", BOOLEAN.column_type, nullable=False),
     Column("needed_at", TIME.column_type),
@@ -115,7 +113,7 @@ READING_TABLE = table(
 )
 
 
-def declare_named_resource(
+def declare_named(
     name: str, noun: str, made: Table, schemas: tuple[type[Schema], type[Schema]], **more: Any
 ) -> Resource:
     """Declare a resource whose key is a name."""
@@ -153,9 +151,7 @@ class RegionRead(Versioned, RegionCreate):
     id: Identity = kind_field(INTEGER, "Its number.")
 
 
-REGIONS = declare_named_resource(
-    "regions", "region", REGION_TABLE, (RegionRead, RegionCreate), searched=("name", "country")
-)
+REGIONS = declare_named("regions", "region", REGION_TABLE, (RegionRead, RegionCreate), searched=("name", "country"))
 
 
 class SiteCreate(Schema):
@@ -168,7 +164,7 @@ class SiteRead(Versioned, SiteCreate):
     pass
 
 
-SITES = declare_named_resource("sites", "site", SITE_TABLE, (SiteRead, SiteCreate), searched=("name", "city", "region"))
+SITES = declare_named("sites", "site", SITE_TABLE, (SiteRead, SiteCreate), searched=("name", "city", "region"))
 
 
 class StationCreate(Schema):
@@ -181,9 +177,7 @@ class StationRead(Versioned, StationCreate):
     pass
 
 
-STATIONS = declare_named_resource(
-    "stations", "station", STATION_TABLE, (StationRead, StationCreate), searched=("name", "site")
-)
+STATIONS = declare_named("stations", "station", STATION_TABLE, (StationRead, StationCreate), searched=("name", "site"))
 
 
 class KindCreate(Schema):

@@ -126,11 +126,11 @@ async def test_the_use_of_a_session_is_recorded_once_a_minute(site, clock, monke
     writes, write = [], site.database.write
     client = await site.by_session("ADM")
 
-    async def counted(unit):
+    async def record_write(unit):
         writes.append(unit)
         return await write(unit)
 
-    monkeypatch.setattr(site.database, "write", counted)
+    monkeypatch.setattr(site.database, "write", record_write)
     for _ in range(5):
         await me_status(client)
     assert len(writes) == 0

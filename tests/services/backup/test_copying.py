@@ -106,12 +106,12 @@ TAMPER = {
 async def test_a_copy_that_differs_is_rolled_back(database_url, empty_url, monkeypatch, how):
     digest = transfer._digest
 
-    def tampered(tx, table):
+    def tamper_and_digest(tx, table):
         if table.name in TAMPER[how]:
             tx.cursor.execute(TAMPER[how].format("Z" if tx.engine is POSTGRESQL else ""))
         return digest(tx, table)
 
-    monkeypatch.setattr(transfer, "_digest", tampered)
+    monkeypatch.setattr(transfer, "_digest", tamper_and_digest)
     with pytest.raises(UsageError, match=r"differs .*log_types"):
         copy(database_url, empty_url)
     assert is_empty(empty_url)
