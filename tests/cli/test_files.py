@@ -76,7 +76,7 @@ def test_an_invalid_export_is_a_usage_error_and_leaves_no_file(site, working_fol
 
 
 def test_force_replaces_a_file_only_when_the_new_one_is_complete(site, working_folder, monkeypatch):
-    kept = (working_folder / "given.ndjson").read_text()
+    before = (working_folder / "given.ndjson").read_text()
 
     def fail(_rows):
         raise OSError(28, "No space left on device")
@@ -85,7 +85,7 @@ def test_force_replaces_a_file_only_when_the_new_one_is_complete(site, working_f
         patched.setattr(exports.ndjson, "join_documents", fail)
         code, _, err = site("export", "given.ndjson", "--force")
     assert (code, "No space left" in err) == (2, True)
-    assert (working_folder / "given.ndjson").read_text() == kept
+    assert (working_folder / "given.ndjson").read_text() == before
     assert not (working_folder / "given.ndjson.partial").exists()
     assert site("export", "given.ndjson", "--force")[0] == 0
     assert uuids(working_folder / "given.ndjson") == ["2", "1", "3"]

@@ -5,7 +5,7 @@ import re
 import httpx2
 import pytest
 
-from api.access.site import PASSWORD, hashed
+from api.access.site import PASSWORD, hashed_password
 from console.conftest import ADMIN, OPERATOR, PHONE, SUPERVISOR
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations
@@ -186,7 +186,7 @@ def test_actions_that_the_role_forbids_are_not_offered(opened):
 
 def test_changing_the_password_keeps_the_user_signed_in(opened, site):
     add_user(site, "PWD")
-    site.write(lambda tx: invitations.set_password(tx, "PWD", hashed()))
+    site.write(lambda tx: invitations.set_password(tx, "PWD", hashed_password()))
     page = opened("/ui/account/password", user=None)
     sign_in(page, "PWD", PASSWORD)
     page.get_by_text("15 to 200 characters").wait_for()

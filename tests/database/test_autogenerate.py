@@ -67,7 +67,7 @@ def ruff(*words: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def spelled(index) -> str:
+def index_text(index) -> str:
     """Return an index as text, including the condition of a partial index."""
     return str({**index, "dialect_options": {name: str(value) for name, value in index["dialect_options"].items()}})
 
@@ -83,7 +83,7 @@ def shape(url: str) -> dict[str, dict]:
             "columns": {column["name"]: str(column["type"]) for column in found.get_columns(table)},
             "references": sorted(map(str, found.get_foreign_keys(table))),
             "checks": sorted(map(str, found.get_check_constraints(table))),
-            "indexes": sorted(map(spelled, found.get_indexes(table))),
+            "indexes": sorted(map(index_text, found.get_indexes(table))),
             "unique": sorted(map(str, found.get_unique_constraints(table))),
             "key": str(found.get_pk_constraint(table)),
         }
@@ -187,7 +187,7 @@ def test_a_table_is_not_rebuilt_without_autoincrement(models, sqlite_database_ur
     assert migrations.current_revision(parsed_url) == LAST
 
 
-def test_the_named_types_are_those_of_the_models():
+def test_the_named_types_of_migrations_match_the_types_of_the_models():
     for kind, definition in rendering.NAMED_TYPES.values():
         made = eval(definition, {"sa": __import__("sqlalchemy")})  # noqa: S307 -- our own code
         assert rendering.ddl(made) == rendering.ddl(kind.column_type)

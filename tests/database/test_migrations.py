@@ -99,11 +99,11 @@ async def test_downgrade_and_upgrade_keep_existing_rows(empty_url):
 async def test_existing_attributes_can_be_filtered_after_a_migration(empty_url):
     await fill(empty_url)
     parsed_url = database_urls.parse(empty_url)
-    kept = [f"SELECT id, CAST(attributes AS text) FROM {table}_folded ORDER BY id" for table in ("logs", "machines")]
-    before = [execute(empty_url, query) for query in kept]
+    queries = [f"SELECT id, CAST(attributes AS text) FROM {table}_folded ORDER BY id" for table in ("logs", "machines")]
+    before = [execute(empty_url, query) for query in queries]
     migrations.downgrade(parsed_url, "0003-1")
     migrations.upgrade(parsed_url)
-    assert [execute(empty_url, query) for query in kept] == before
+    assert [execute(empty_url, query) for query in queries] == before
     assert sum(document is not None for rows in before for _, document in rows) == 8
 
 
@@ -237,11 +237,11 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(database_url):
 
 @pytest.mark.parametrize("statement", [ORPHAN, "DELETE FROM log_types WHERE code = 'info'"])
 async def test_the_database_itself_refuses_orphans(database, statement):
-    async def refused():
+    async def violate_constraint():
         await database.write(lambda tx: tx.cursor.execute(statement.replace("'x'", f"'{samples.uuid_of(1)}'")))
 
     with pytest.raises(MonitorError):
-        await refused()
+        await violate_constraint()
 
 
 def test_a_file_that_is_not_a_database_gives_a_clear_error_and_is_not_changed(tmp_path):

@@ -62,7 +62,7 @@ async def test_both_engines_compute_the_same_days_and_weeks(database, name):
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
-def test_a_bucket_is_followed_by_the_next(unit):
+def test_buckets_cover_the_days_without_gaps_or_overlaps(unit):
     first = unit.first_day(unit.name(date(1969, 12, 31)))
     while first.year < 2102:
         following = unit.next_start(first)

@@ -19,7 +19,7 @@ tables = st.integers(1, 4).flatmap(
 )
 
 
-def written(dialect, rows):
+def to_csv(dialect, rows):
     columns = [Column(f"c{i}", TEXT) for i in range(len(rows[0]) if rows else 1)]
     return b"".join(dialect.writer(columns)([rows]))
 
@@ -29,7 +29,7 @@ def without_blank_lines(rows):
     return [row for row in rows if len(row) > 1 or row[0] == "" or (row[0] or "").encode().strip()]
 
 
-def parsed(dialect, data):
+def from_csv(dialect, data):
     found = [
         dialect.split(line.raw.decode().rstrip("\r\n"))
         for line in lines.records(io.BytesIO(data), dialect.is_continued)
@@ -47,13 +47,13 @@ def test_the_dialects_are_those_of_the_grammar():
 @example(rows=[["'", "''", "'=", "'a"], ["=", '"', ";", ","], ["", None, "", None], ["\r", "\n", "\r\n", '""']])
 def test_written_rows_are_read_back(dialect, rows):
     rows = without_blank_lines(rows)
-    assert parsed(dialect, written(dialect, rows)) == rows
+    assert from_csv(dialect, to_csv(dialect, rows)) == rows
 
 
 @given(rows=tables)
 def test_pythons_csv_reader_reads_the_same_cells(rows):
     rows = without_blank_lines(rows)
-    data = written(DIALECTS["rfc4180"], rows).decode()
+    data = to_csv(DIALECTS["rfc4180"], rows).decode()
     found = list(csv.reader(io.StringIO(data, newline=""), strict=True))
     assert found[1:] == [[cell or "" for cell in row] for row in rows]
 
