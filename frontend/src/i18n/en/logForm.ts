@@ -7,7 +7,7 @@ export const logForm = {
   less: 'Less',
   startHint: 'If empty, the time when you press Send.',
   stopped: 'Machine stopped',
-  stoppedHint: 'Press when the machine stops, to start the timer.',
+  stoppedHint: 'Starts the timer of the stop.',
   stoppedSince: (moment: string, span: string) => `Since ${moment} · ${span}`,
   stopEnded: 'The machine is running again.',
   stopStarted: 'Stop recorded. The timer is running.',

@@ -9,7 +9,7 @@ export const logForm: Messages['logForm'] = {
   less: 'Moins',
   startHint: 'Si vide, l’heure de l’envoi.',
   stopped: 'Machine à l’arrêt',
-  stoppedHint: 'Appuyez quand la machine s’arrête pour lancer le chrono.',
+  stoppedHint: 'Lance le chrono de l’arrêt.',
   stoppedSince: (moment, span) => `Depuis le ${moment} · ${span}`,
   stopEnded: 'La machine est repartie.',
   stopStarted: 'Arrêt noté. Le chrono tourne.',
