@@ -4,26 +4,26 @@ import { randomUuid } from '../src/offline/uuid';
 
 afterEach(() => vi.unstubAllGlobals());
 
-function queued(seq: number, more: Partial<QueuedLog> = {}): QueuedLog {
+function queuedLog(seq: number, more: Partial<QueuedLog> = {}): QueuedLog {
   const body = { machine: 'M', type: 'info', started_at: '2026-01-01T00:00:00Z' };
   return { uuid: String(seq), seq, by: 'ABC', body, tried: false, refused: null, ...more };
 }
 
 test('the oldest log is sent first', () => {
-  expect(nextToSend([queued(3), queued(1), queued(2)], 'ABC')?.seq).toBe(1);
+  expect(nextToSend([queuedLog(3), queuedLog(1), queuedLog(2)], 'ABC')?.seq).toBe(1);
   expect(nextToSend([], 'ABC')).toBeNull();
 });
 
 test('a refused log does not block the others', () => {
   const refused = { code: 'validation', status: 422 };
-  expect(nextToSend([queued(1, { refused }), queued(2)], 'ABC')?.seq).toBe(2);
-  expect(nextToSend([queued(1, { refused })], 'ABC')).toBeNull();
+  expect(nextToSend([queuedLog(1, { refused }), queuedLog(2)], 'ABC')?.seq).toBe(2);
+  expect(nextToSend([queuedLog(1, { refused })], 'ABC')).toBeNull();
 });
 
 test('a log is sent only by its author; a log without author by any user', () => {
-  expect(nextToSend([queued(1, { by: 'XYZ' }), queued(2)], 'ABC')?.seq).toBe(2);
-  expect(nextToSend([queued(1)], null)).toBeNull();
-  expect(nextToSend([queued(1, { by: null })], 'ABC')?.seq).toBe(1);
+  expect(nextToSend([queuedLog(1, { by: 'XYZ' }), queuedLog(2)], 'ABC')?.seq).toBe(2);
+  expect(nextToSend([queuedLog(1)], null)).toBeNull();
+  expect(nextToSend([queuedLog(1, { by: null })], 'ABC')?.seq).toBe(1);
 });
 
 test.each([

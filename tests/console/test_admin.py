@@ -29,7 +29,7 @@ def test_an_invited_user_can_sign_in(opened, site):
     page.get_by_label("Trigram").fill("no spaces")
     page.get_by_label("First name").fill("Noor")
     page.get_by_role("button", name="Add a person").last.click()
-    page.get_by_text("Use only letters, digits and").wait_for()
+    page.get_by_text("then use only letters, digits").wait_for()
     page.get_by_label("Trigram").fill("NOO")
     page.get_by_label("Role").select_option("lead")
     page.get_by_role("button", name="Add a person").last.click()

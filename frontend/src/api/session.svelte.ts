@@ -2,7 +2,7 @@ import { api, csrf, data, unauthorized, type Me, type Role, type Schemas, type U
 import { ApiError, asApiError } from './error';
 import { readLocal, removeLocal, writeLocal } from './localStorage';
 
-// The last user of this browser. Without network the console continues as this user; the outbox sends what they write later.
+// The last user of this browser. Without network, the console continues as this user, and the outbox sends their logs later.
 const KEY = 'mm.me';
 const ROLES: Role[] = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];
 

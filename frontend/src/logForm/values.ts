@@ -30,9 +30,9 @@ export function areEqual(one: Values, other: Values): boolean {
   return FIELDS.every((field) => one[field] === other[field]);
 }
 
-/** The request body of a new log. Without a start time, the log started now. */
+/** The request body of a new log. If the start time is empty, it is `now`. */
 export function bodyOf(values: Values, now: string): LogBody {
-  const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimmed(field, values[field])]);
+  const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimReference(field, values[field])]);
   return { started_at: now, ...Object.fromEntries(given) };
 }
 
@@ -40,7 +40,7 @@ export function bodyOf(values: Values, now: string): LogBody {
 export function patchOf(values: Values, log: FullLog): Partial<Record<Field, string | null>> {
   const before = valuesOf(log);
   const changed = FIELDS.filter((field) => values[field] !== before[field]);
-  return Object.fromEntries(changed.map((field) => [field, values[field] === '' ? null : trimmed(field, values[field])]));
+  return Object.fromEntries(changed.map((field) => [field, values[field] === '' ? null : trimReference(field, values[field])]));
 }
 
 /** Check the required fields in the browser, with the error codes of the API: without network, the API cannot check them. */
@@ -51,7 +51,8 @@ export function requiredFieldsError(values: Values): ApiError | null {
   return errors.length ? new ApiError({ code: 'validation', status: 422, errors }) : null;
 }
 
-function trimmed(field: Field, value: string): string {
+/** Remove the spaces around the name of a machine or a user. Other texts are sent as the user typed them. */
+function trimReference(field: Field, value: string): string {
   return field === 'machine' || field === 'user' ? value.trim() : value;
 }
 
@@ -63,7 +64,10 @@ export function toLocal(instant: string, zone: string): string {
   return new Intl.DateTimeFormat('sv-SE', { ...parts, hourCycle: 'h23', timeZone: zone }).format(new Date(instant)).replace(' ', 'T');
 }
 
-/** Convert the value of a `datetime-local` input to an instant. If the clocks show the time twice, it is one of the two. */
+/**
+ * Convert the value of a `datetime-local` input, in the time zone of the site, to an instant. When summer time ends, one
+ * hour occurs twice: a time in it becomes one of its two instants.
+ */
 export function toInstant(local: string, zone: string): string {
   if (!local) return '';
   const wanted = Date.parse(`${local}Z`);

@@ -1,6 +1,6 @@
 import { session } from '../api/session.svelte';
 import { status } from '../shell/status.svelte';
-import { draftKeys, readDraft, writeDraft, type StoredDraft } from './database';
+import { readDraft, readDraftKeys, writeDraft, type StoredDraft } from './database';
 
 /** The unsent input of one form, stored at each keystroke. Nothing is written before `read` has returned the stored input. */
 export class Draft {
@@ -22,7 +22,7 @@ export class Draft {
     return stored;
   }
 
-  /** Store the input, or delete the draft if it is null. Input that arrives during a write is written after it, at once. */
+  /** Store the input, or delete the draft if it is null. During a write, only the latest input waits for its turn. */
   save(draft: StoredDraft | null): void {
     if (!this.#canSave) return;
     this.isSaved = false;
@@ -30,7 +30,7 @@ export class Draft {
     this.#writing ??= this.#write();
   }
 
-  /** Wait for the current write, then save no more: the input is about to be sent. */
+  /** Stop saving, because the input is about to be sent, and wait until the current write ends. */
   async close(): Promise<void> {
     this.#canSave = false;
     await this.#writing;
@@ -59,15 +59,15 @@ export class Draft {
 }
 
 /** The machines for which this user has an unsent new log. */
-export async function machinesWithDrafts(): Promise<string[]> {
+export async function readMachinesWithDrafts(): Promise<string[]> {
   const prefix = keyOf(NEW_LOG);
-  return (await draftKeys(prefix)).map((key) => key.slice(prefix.length)).filter(Boolean);
+  return (await readDraftKeys(prefix)).map((key) => key.slice(prefix.length)).filter(Boolean);
 }
 
 // The names of the forms. They are part of stored keys, so renaming one would lose the drafts that browsers hold.
 /** A new log; the machine that the form was opened for follows. */
 export const NEW_LOG = 'new:';
-/** A log that the service refused; its UUID follows. */
+/** The correction of a log that the service refused; its UUID follows. */
 export const REFUSED_LOG = 'mend:';
 /** A change of an existing log; its UUID follows. */
 export const EDIT_LOG = 'edit:';

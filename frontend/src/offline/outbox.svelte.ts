@@ -3,10 +3,11 @@ import { ApiError, toProblem } from '../api/error';
 import { session } from '../api/session.svelte';
 import { dequeue, enqueue, markRefused, markTried, readQueue } from './database';
 import { nextToSend, outcomeOf, type LogBody, type QueuedLog } from './queue';
-import { singleFlight } from './singleFlight';
+import { withTabLock } from './tabLock';
 import { randomUuid } from './uuid';
 
-const POST_TIMEOUT_MS = 4_000;
+// `post` returns after this time at the latest; the outbox then continues to send in the background.
+const MAX_POST_WAIT_MS = 4_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 const MIN_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 60_000;
@@ -22,34 +23,34 @@ class Outbox {
   pending = $derived(this.items.filter(({ refused }) => !refused));
   refused = $derived(this.items.filter(({ refused }) => refused));
   #lastFlush: Promise<void> = Promise.resolve();
-  #tabs = new BroadcastChannel('mm-outbox');
+  #otherTabs = new BroadcastChannel('mm-outbox');
   #retryMs = MIN_RETRY_MS;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
-    this.#tabs.onmessage = () => void this.reload();
+    this.#otherTabs.onmessage = () => void this.reload();
     addEventListener('online', () => void this.flush());
     document.addEventListener('visibilitychange', () => document.hidden || void this.flush());
   }
 
-  /** Queue a log and send it, in place of a refused one if `replaced` is its UUID. Returns after at most a few seconds. */
-  async post(body: LogBody, draftKey: string, replaced: string | null = null): Promise<PostResult> {
+  /** Queue a log and try to send it. If it corrects a refused log, `refusedUuid` is the UUID of that log, which leaves the queue. */
+  async post(body: LogBody, draftKey: string, refusedUuid: string | null = null): Promise<PostResult> {
     const uuid = randomUuid();
     // Ask for persistent storage: otherwise the browser may delete the queue when the disk is nearly full.
     void navigator.storage?.persist?.();
-    await enqueue({ uuid, by: session.user?.trigram ?? null, body }, draftKey, replaced);
+    await enqueue({ uuid, by: session.user?.trigram ?? null, body }, draftKey, refusedUuid);
     await this.#reloadAndNotifyTabs();
-    await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, POST_TIMEOUT_MS))]);
+    await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, MAX_POST_WAIT_MS))]);
     const item = this.items.find((one) => one.uuid === uuid);
     return { uuid, state: !item ? 'sent' : item.refused ? 'refused' : 'pending' };
   }
 
-  /** Send the pending logs, after a flush that is already running. */
+  /** Send the pending logs. If a flush is already running, wait for its end first. */
   flush(): Promise<void> {
     clearTimeout(this.#retryTimer);
     const flush = this.#lastFlush.then(async () => {
       await this.reload();
-      if (this.pending.length) await singleFlight('mm-outbox', () => this.#sendAll());
+      if (this.pending.length) await withTabLock('mm-outbox', () => this.#sendAll());
     });
     // A failed flush must not block the next one.
     this.#lastFlush = flush.catch(() => {});
@@ -66,7 +67,7 @@ class Outbox {
       // The user and the CSRF token may have changed since the last request.
       await session.load();
       if (!session.canRead) return;
-      for (let item = await this.#next(); item; item = await this.#next()) {
+      for (let item = await this.#nextItem(); item; item = await this.#nextItem()) {
         if (!(await this.#send(item))) return this.#scheduleRetry();
       }
       this.#retryMs = MIN_RETRY_MS;
@@ -76,7 +77,7 @@ class Outbox {
     }
   }
 
-  async #next(): Promise<QueuedLog | null> {
+  async #nextItem(): Promise<QueuedLog | null> {
     return nextToSend(await readQueue(), session.user?.trigram ?? null);
   }
 
@@ -107,7 +108,7 @@ class Outbox {
 
   async #reloadAndNotifyTabs(): Promise<void> {
     await this.reload();
-    this.#tabs.postMessage('changed');
+    this.#otherTabs.postMessage('changed');
   }
 }
 

@@ -27,7 +27,7 @@ export function nextToSend(queue: readonly QueuedLog[], user: string | null): Qu
 
 /**
  * What the status of a PUT with `If-None-Match: *` means for the log. 412 counts as accepted: the service already has this
- * UUID, so an earlier request arrived and its response was lost. The outbox retries when there was no response, nobody is
+ * UUID, so an earlier request arrived and its response was lost. The outbox retries when there was no response, no user is
  * signed in, there were too many requests, or the service had an error.
  */
 export function outcomeOf(status: number): Outcome {

@@ -2,7 +2,7 @@ export const outbox = {
   title: 'Not sent yet',
   intro: 'These logs are saved on this device. They are sent in order as soon as the service answers. Refused logs wait until you fix them.',
   empty: 'Everything is sent.',
-  emptyHint: 'What you write without network waits here.',
+  emptyHint: 'Logs that you write without a network wait here.',
   noNetwork: 'No network',
   pending: (count: string, one: boolean) => `${count} ${one ? 'log' : 'logs'} waiting`,
   pendingNetwork: (count: string, _one: boolean) => `${count} waiting for the network`,
