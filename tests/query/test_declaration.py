@@ -150,8 +150,14 @@ INVALID = {
         with_site(Reference(SITES, on="site_id", to="name_key")),
         "reference its id",
     ),
-    "a facet token for a field that may be null": (copy(JOBS, facet_token_fields=("spare",)), "'spare' cannot have a facet token"),
-    "a facet token for a number": (copy(JOBS, facet_token_fields=("line_count",)), "'line_count' cannot have a facet token"),
+    "a facet token for a field that may be null": (
+        copy(JOBS, facet_token_fields=("spare",)),
+        "'spare' cannot have a facet token",
+    ),
+    "a facet token for a number": (
+        copy(JOBS, facet_token_fields=("line_count",)),
+        "'line_count' cannot have a facet token",
+    ),
     "a facet of a number": (with_summary(fields=("minutes",)), "'minutes' cannot be a facet"),
     "a summary by a time that may be null": (with_summary(at="ended_at"), "'ended_at' cannot place a record in time"),
     "no default metric": (with_summary(metrics={}), "no metric 'count'"),
