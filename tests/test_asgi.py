@@ -8,7 +8,7 @@ import time
 import httpx2
 import pytest
 
-from conftest import calling
+from conftest import client_of
 from servers import environment, free_port
 
 pytestmark = pytest.mark.usefixtures("loggers")
@@ -24,12 +24,12 @@ def asgi(database_url, monkeypatch):
 
 
 async def test_the_application_runs_under_its_lifespan(asgi):
-    async with asgi.app.router.lifespan_context(asgi.app), calling(asgi.app) as client:
+    async with asgi.app.router.lifespan_context(asgi.app), client_of(asgi.app) as client:
         assert (await client.put("/machines/Saw", json={})).status_code == 201
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_importing_it_needs_no_database(monkeypatch, tmp_path):
+async def test_importing_the_module_needs_no_database(monkeypatch, tmp_path):
     missing = tmp_path / "none" / "there.db"
     monkeypatch.setenv("MM_DATABASE_URL", f"sqlite:///{missing}")
     monkeypatch.delitem(sys.modules, "machine_monitor.asgi", raising=False)
@@ -37,7 +37,7 @@ async def test_importing_it_needs_no_database(monkeypatch, tmp_path):
     assert not missing.parent.exists()
 
 
-def test_uvicorn_serves_it_by_its_name(database_url, tmp_path):
+def test_uvicorn_serves_the_application_by_its_import_path(database_url, tmp_path):
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "machine_monitor.asgi:app", "--port", str(port)]
     with (tmp_path / "log").open("w") as log:

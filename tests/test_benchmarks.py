@@ -22,13 +22,13 @@ def client_of(app) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://bench")
 
 
-def items(answer) -> list:
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
+def items(response) -> list:
+    assert response.status_code == 200, response.text
+    body = response.json()
     return body.get("items", [body])
 
 
-KINDS = [(MachineCreate, data.machines()), (UserCreate, data.users()), (LogCreate, data.logs(ROWS))]
+SCHEMAS_AND_RECORDS = [(MachineCreate, data.machines()), (UserCreate, data.users()), (LogCreate, data.logs(ROWS))]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def seeded(sqlite_database_url) -> str:
     return sqlite_database_url
 
 
-@pytest.mark.parametrize(("schema", "records"), KINDS, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("schema", "records"), SCHEMAS_AND_RECORDS, ids=lambda value: getattr(value, "__name__", ""))
 def test_records_have_the_json_form_of_the_api(schema, records):
     for record in islice(records, ROWS):
         assert schema.model_validate(record).model_dump(mode="json") == record
@@ -61,16 +61,17 @@ def test_words_follow_a_zipf_distribution():
 async def test_the_limit_and_the_naive_app_return_the_items_of_the_product(seeded):
     path = seeded.removeprefix("sqlite:///")
     generator = QueryGenerator(path)
-    paths = [path for ask in READS.values() for path in ask(generator)[:5]]
+    paths = [path for generate_paths in READS.values() for path in generate_paths(generator)[:5]]
     async with serving(Settings(database_url=seeded)) as product:
         product.headers["Authorization"] = f"Bearer {data.TOKEN}"
-        wanted = [items(await product.get(path)) for path in paths]
-    twin = naive.create_app(f"sqlite+aiosqlite:///{path}")
-    for app in (limit.create_app(path), twin):
+        expected = [items(await product.get(path)) for path in paths]
+    naive_app = naive.create_app(f"sqlite+aiosqlite:///{path}")
+    for app in (limit.create_app(path), naive_app):
         async with client_of(app) as client:
-            assert [items(await client.get(path)) for path in paths] == wanted
-    assert len(wanted[5]) == 50
-    async with client_of(twin) as client, twin.router.lifespan_context(twin):
-        answer = await client.post("/logs", json=writes.bodies(1)[0])
-    assert answer.status_code == 201
-    assert answer.json() | writes.bodies(1)[0] == answer.json()
+            assert [items(await client.get(path)) for path in paths] == expected
+    # The sixth path is that of the newest logs, which fill a page.
+    assert len(expected[5]) == 50
+    async with client_of(naive_app) as client, naive_app.router.lifespan_context(naive_app):
+        response = await client.post("/logs", json=writes.bodies(1)[0])
+    assert response.status_code == 201
+    assert response.json() | writes.bodies(1)[0] == response.json()

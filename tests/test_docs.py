@@ -1,4 +1,4 @@
-"""What the documents say is what there is: tables, names, links, pictures. `test_transcripts.py` types the examples."""
+"""Tables, names, links and pictures in the documentation match the code; `test_transcripts.py` runs the examples."""
 
 import asyncio
 import json
@@ -28,27 +28,27 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 PYTHON = README.split("```python\n")[1].split("```")[0]
 PAGES = [*(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")), *sorted(DOCS.glob("**/*.md"))]
-# Variables of other programs, or of the test suite.
-FOREIGN_NAMES = {"MM_TEST_CHROMIUM", "MM_TEST_DATABASE_URL", "MM_API"}
+# Environment variables of other programs, or of the test suite.
+OTHER_VARIABLES = {"MM_TEST_CHROMIUM", "MM_TEST_DATABASE_URL", "MM_API"}
 MAX_LINE = 100
 
 
-def named(page: Path) -> str:
+def relative_path(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-def rows(page: str) -> set[str]:
-    """The codes in the first cells of a page's tables."""
+def documented_codes(page: str) -> set[str]:
+    """Return the texts in backticks in the first column of a page's tables."""
     lines = re.findall(r"^\| (.*) \|$", (DOCS / page).read_text(), re.MULTILINE)
-    return {code for line in lines for code in first(line)}
+    return {code for line in lines for code in codes_in_first_cell(line)}
 
 
-def first(line: str) -> list[str]:
+def codes_in_first_cell(line: str) -> list[str]:
     return re.findall(r"`([^`]+)`", line.split(" | ", maxsplit=1)[0])
 
 
 def known_commands() -> dict[str, set[str]]:
-    """Every command, with its options."""
+    """Return the options of each command."""
     found = {}
     for name, command in get_command(commands).commands.items():
         below = getattr(command, "commands", None)
@@ -60,21 +60,21 @@ def known_commands() -> dict[str, set[str]]:
 # Tables
 
 
-@pytest.mark.parametrize("page", sorted((DOCS / "reference").glob("*.md")), ids=named)
-def test_the_tables_of_the_reference_are_fresh(page):
+@pytest.mark.parametrize("page", sorted((DOCS / "reference").glob("*.md")), ids=relative_path)
+def test_the_tables_of_the_reference_are_up_to_date(page):
     tables = runpy.run_path(str(DOCS / "tables.py"))
     assert page.read_text() == tables["refreshed"](page.read_text()), "run `make openapi`"
 
 
-def test_the_reference_lists_what_there_is():
-    assert {f"MM_{name.upper()}" for name in Settings.model_fields} <= rows("reference/settings.md")
-    assert {f"field__{name}=value" for name in OPERATORS if name} <= rows("reference/operators.md")
+def test_the_reference_lists_all_settings_operators_commands_metrics_and_problems():
+    assert {f"MM_{name.upper()}" for name in Settings.model_fields} <= documented_codes("reference/settings.md")
+    assert {f"field__{name}=value" for name in OPERATORS if name} <= documented_codes("reference/operators.md")
     assert {f"mm {name}" for name in known_commands()} == {
-        re.sub(r"( [A-Z_]+)+$", "", row) for row in rows("reference/commands.md") if row.startswith("mm ")
+        re.sub(r"( [A-Z_]+)+$", "", row) for row in documented_codes("reference/commands.md") if row.startswith("mm ")
     }
     families = metrics.REGISTRY.collect()
     counted = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
-    assert counted <= rows("reference/metrics.md")
+    assert counted <= documented_codes("reference/metrics.md")
     problems = (DOCS / "reference/problems.md").read_text()
     assert set(re.findall(r"^\| \d{3} \| `([a-z-]+)` \|", problems, re.MULTILINE)) == set(PROBLEMS)
 
@@ -91,14 +91,14 @@ def test_every_operation_is_named_by_its_function():
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names)
 
 
-def test_the_prototype_s_fields_are_those_documented():
+def test_the_documented_fields_of_the_prototype_match_the_code():
     page = (ROOT / "docs/prototype.md").read_text()
     found = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
     documented = {name: tuple(filter(None, fields)) for name, *fields in found}
     assert documented == PROTOTYPE_FIELDS
 
 
-def test_the_places_of_the_console_are_those_documented():
+def test_the_documented_paths_of_the_console_exist():
     places = re.findall(r"^  \w+: '(/[^']*)',", (ROOT / "frontend/src/router/routes.ts").read_text(), re.MULTILINE)
     documented = re.findall(r"`/ui(/[^`?#]*)", (DOCS / "console.md").read_text())
     assert [place for place in documented if place not in places] == []
@@ -113,10 +113,10 @@ def test_the_changelog_begins_with_this_version():
 # Names
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_the_names_on_a_page_exist(page):
+@pytest.mark.parametrize("page", PAGES, ids=relative_path)
+def test_settings_commands_and_make_targets_on_a_page_exist(page):
     text = page.read_text()
-    settings = set(re.findall(r"\bMM_[A-Z_]*[A-Z]\b", text)) - FOREIGN_NAMES
+    settings = set(re.findall(r"\bMM_[A-Z_]*[A-Z]\b", text)) - OTHER_VARIABLES
     assert settings <= {f"MM_{name.upper()}" for name in Settings.model_fields}
     known = known_commands()
     for typed in re.findall(r"(?:^\$ |^|`|bin/|\()mm ((?:[a-z]+ ?)+[^`\n|)]*)", text, re.MULTILINE):
@@ -130,12 +130,12 @@ def test_the_names_on_a_page_exist(page):
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_the_links_of_a_page_lead_somewhere(page):
+@pytest.mark.parametrize("page", PAGES, ids=relative_path)
+def test_a_page_has_no_dead_links(page):
     assert dead_links(page, ROOT) == []
 
 
-def test_links_and_anchors_are_read_as_github_reads_them(tmp_path):
+def test_links_and_anchors_are_parsed_as_on_github(tmp_path):
     text = (
         '# A `b` c?\n\n## A b c\n\n[x](y.md#z) `[no](no.md)` ![p](p.png)\n```\n[n](n.md)\n# no\n```\n<img src="q.png">'
     )
@@ -146,24 +146,26 @@ def test_links_and_anchors_are_read_as_github_reads_them(tmp_path):
     assert dead_links(page, tmp_path) == ["#two", "gone.md", "../x"]
 
 
-def test_every_page_is_listed():
+def test_every_page_is_linked_from_the_index():
     listed = {(DOCS / link.partition("#")[0]).resolve() for link in links((DOCS / "README.md").read_text())}
-    assert [named(page) for page in DOCS.glob("**/*.md") if page not in listed and page != DOCS / "README.md"] == []
+    assert [
+        relative_path(page) for page in DOCS.glob("**/*.md") if page not in listed and page != DOCS / "README.md"
+    ] == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.parent != ROOT or page.name == "README.md"], ids=named)
+@pytest.mark.parametrize("page", PAGES, ids=relative_path)
 def test_the_lines_of_prose_are_short(page):
     prose = re.sub(r"^```.*?^```\s*$|^\|.*$|^<img.*$|\]\([^)]*\)", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     assert [line for line in prose.splitlines() if len(line) > MAX_LINE] == []
 
 
-def test_the_pictures_of_the_readme_are_there_and_light():
+def test_the_pictures_of_the_readme_exist_and_are_small():
     pictures = re.findall(r'src="([^"]+\.png)"', README)
     assert len(pictures) >= 2
     assert {path: size for path in pictures if not 0 < (size := (ROOT / path).stat().st_size) < 150_000} == {}
 
 
-def test_the_drawings_are_fresh():
+def test_the_drawings_are_up_to_date():
     drawn = runpy.run_path(str(DOCS / "internals/drawings.py"))
     made = {f"{name}.svg": drawn["svg"](drawing) for name, drawing in drawn["DRAWINGS"].items()}
     assert {path.name: path.read_text() for path in (DOCS / "internals").glob("*.svg")} == made, "run drawings.py"

@@ -19,7 +19,7 @@ GENERATED = {"tests/console/screenshots", "src/machine_monitor/web", "frontend/n
 NOT_SHOWN = {"__init__", "__pycache__", "web"}
 
 
-def named(text: str) -> list[str]:
+def paths_in(text: str) -> list[str]:
     """Return the paths in backticks."""
     spans = [span for span in re.findall(r"`([^`\n]+)`", text) if PATH.fullmatch(span)]
     return [span for span in spans if not MEDIA_TYPE.fullmatch(span) and span not in available_timezones()]
@@ -46,11 +46,11 @@ def dotted(path: Path) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_the_paths_that_a_document_names_exist(document):
-    assert [span for span in named(document.read_text()) if not exists(span)] == []
+    assert [span for span in paths_in(document.read_text()) if not exists(span)] == []
 
 
 def test_paths_in_documents_are_detected():
-    assert named("`database/batches` `Europe/Paris` `text/csv` `/logs/{uuid}` `a/b c` `api/app.py`") == [
+    assert paths_in("`database/batches` `Europe/Paris` `text/csv` `/logs/{uuid}` `a/b c` `api/app.py`") == [
         "database/batches",
         "api/app.py",
     ]

@@ -1,4 +1,4 @@
-"""Follows the recipes "How to add" of ARCHITECTURE.md in a copy of the checkout, and checks their promises.
+"""Follows the recipes of ARCHITECTURE.md and docs/extend/field.md in a copy of the checkout, and checks their promises.
 
 A recipe is a list of text edits, as a developer makes them, and `make migration` if the recipe says so. The database
 contains rows that the code wrote before the edits.
@@ -44,14 +44,20 @@ class Edit(NamedTuple):
     text: str
 
 
+def field_line(name: str) -> str:
+    """Return the line that docs/extend/field.md adds to a model, for a field that no developer adds."""
+    (line,) = re.findall(r"^ {4}hall(: .*\n)", (ROOT / "docs/extend/field.md").read_text(), re.MULTILINE)
+    return f"    {name}{line}"
+
+
 FIELD = [
     Edit(
         "models/machine.py",
         '    sector: ShortText | None = kind_field(TEXT, "The sector of the plant.", None)\n',
-        '    location: ShortText | None = kind_field(TEXT, "The hall and the place in it.", None)\n',
+        field_line("spare_field"),
     ),
     # The search `q` covers a field if the resource declares it.
-    Edit("models/machine.py", 'searched=("name", "sector", ', '"location", '),
+    Edit("models/machine.py", 'searched=("name", "sector", ', '"spare_field", '),
 ]
 OPERATOR = [
     Edit(
@@ -189,12 +195,12 @@ def database_with_rows(database_url) -> str:
 
 @pytest.fixture(scope="module")
 def with_field(tmp_path_factory) -> Checkout:
-    """A checkout with a new text field `location` of machines."""
+    """A checkout with a new text field `spare_field` of machines."""
     checkout = Checkout(tmp_path_factory.mktemp("field"))
     checkout.edit(FIELD)
     # As long as the migration is missing, `migrate` warns about the field, but still creates a new database.
     new = tmp_path_factory.mktemp("new") / "new.db"
-    assert "(machines.location" in checkout.mm("migrate", database_url=f"sqlite:///{new}")
+    assert "(machines.spare_field" in checkout.mm("migrate", database_url=f"sqlite:///{new}")
     # The command of `make migration NAME=add_location`.
     checkout.run("machine_monitor.database.schema.autogenerate", "add_location")
     assert (checkout.folder / f"alembic/versions/{NEXT}_add_location.py").is_file()
@@ -249,13 +255,15 @@ def comments(client: httpx2.Client, query: str) -> list[str | None]:
 def test_the_recipe_for_a_field_works(with_field, database_with_rows, tmp_path):
     moved = with_field.mm("migrate", database_url=database_with_rows)
     assert f"from {schema.head_revision()} to {NEXT}" in moved
-    (tmp_path / "places.csv").write_text("name,location\nÉcluse,Hall 4\n")
+    (tmp_path / "places.csv").write_text("name,spare_field\nÉcluse,Hall 4\n")
     imported = with_field.mm("import", str(tmp_path / "places.csv"), "--json", database_url=database_with_rows)
     assert json.loads(imported)["machines"]["updated"] == 1
     with with_field.served(database_with_rows) as client:
-        assert names(client, "location__isnull=true") == ["Lathe", "Saw"]
-        assert client.patch("/machines/Lathe", json={"location": "Hall Bézier"}).json()["location"] == "Hall Bézier"
-        assert client.post("/machines", json={"name": "Press", "location": "hall 10"}).status_code == 201
+        assert names(client, "spare_field__isnull=true") == ["Lathe", "Saw"]
+        assert (
+            client.patch("/machines/Lathe", json={"spare_field": "Hall Bézier"}).json()["spare_field"] == "Hall Bézier"
+        )
+        assert client.post("/machines", json={"name": "Press", "spare_field": "hall 10"}).status_code == 201
         check_lists(client)
         check_history_and_files(client)
         check_document(client)
@@ -264,36 +272,36 @@ def test_the_recipe_for_a_field_works(with_field, database_with_rows, tmp_path):
 
 def check_lists(client: httpx2.Client) -> None:
     """Check that filters, sorting and search support the field, on machines and through the relation from logs."""
-    assert names(client, "location=Hall 4") == ["Écluse"]
-    assert names(client, "location__contains=BEZ") == ["Lathe"]
-    assert names(client, "location__startswith=hall&sort=location") == ["Écluse", "Lathe", "Press"]
-    assert names(client, "location__in=Hall 4,hall 10&sort=-location") == ["Press", "Écluse"]
+    assert names(client, "spare_field=Hall 4") == ["Écluse"]
+    assert names(client, "spare_field__contains=BEZ") == ["Lathe"]
+    assert names(client, "spare_field__startswith=hall&sort=spare_field") == ["Écluse", "Lathe", "Press"]
+    assert names(client, "spare_field__in=Hall 4,hall 10&sort=-spare_field") == ["Press", "Écluse"]
     assert names(client, "q=bezier") == ["Lathe"]
-    assert comments(client, "machine.location=Hall Bézier") == ["The bearing is loud"]
-    assert comments(client, "machine.location__isnull=true") == ["New blade", None]
-    wrong = client.get("/machines?locaton=x")
-    assert (wrong.status_code, "location" in wrong.text) == (422, True)
+    assert comments(client, "machine.spare_field=Hall Bézier") == ["The bearing is loud"]
+    assert comments(client, "machine.spare_field__isnull=true") == ["New blade", None]
+    wrong = client.get("/machines?spare_feld=x")
+    assert (wrong.status_code, "spare_field" in wrong.text) == (422, True)
 
 
 def check_history_and_files(client: httpx2.Client) -> None:
     """Check that the history contains the change, and exports the column."""
     entries = get(client, "/machines/Lathe/history").json()["items"]
-    assert entries[0]["changes"] == {"location": [None, "Hall Bézier"]}
-    rows = get(client, "/machines.csv?fields=name,location&sort=name").text.splitlines()
-    assert rows == ["name,location", "Lathe,Hall Bézier", "Press,hall 10", "Saw,", "Écluse,Hall 4"]
-    assert '"location":"Hall Bézier"' in get(client, "/machines.ndjson?name=Lathe").text
-    rows = get(client, "/logs.csv?fields=machine,machine.location&sort=started_at").text.splitlines()
-    assert rows == ["machine,machine.location", "Lathe,Hall Bézier", "Saw,", "Saw,"]
+    assert entries[0]["changes"] == {"spare_field": [None, "Hall Bézier"]}
+    rows = get(client, "/machines.csv?fields=name,spare_field&sort=name").text.splitlines()
+    assert rows == ["name,spare_field", "Lathe,Hall Bézier", "Press,hall 10", "Saw,", "Écluse,Hall 4"]
+    assert '"spare_field":"Hall Bézier"' in get(client, "/machines.ndjson?name=Lathe").text
+    rows = get(client, "/logs.csv?fields=machine,machine.spare_field&sort=started_at").text.splitlines()
+    assert rows == ["machine,machine.spare_field", "Lathe,Hall Bézier", "Saw,", "Saw,"]
 
 
 def check_document(client: httpx2.Client) -> None:
     """Check that the OpenAPI document contains the field, its parameters, and its row in the table of filters."""
     document = get(client, "/openapi.json").json()
     for name in ("MachineCreate", "MachineRead", "MachineUpdate"):
-        assert "location" in document["components"]["schemas"][name]["properties"]
-    assert {"location", "location__contains"} <= parameters(document, "/machines")
-    assert "| `location` | text |" in document["paths"]["/machines"]["get"]["description"]
-    assert "| `machine.location` | text |" in document["paths"]["/logs"]["get"]["description"]
+        assert "spare_field" in document["components"]["schemas"][name]["properties"]
+    assert {"spare_field", "spare_field__contains"} <= parameters(document, "/machines")
+    assert "| `spare_field` | text |" in document["paths"]["/machines"]["get"]["description"]
+    assert "| `machine.spare_field` | text |" in document["paths"]["/logs"]["get"]["description"]
 
 
 def parameters(document: dict, path: str) -> set[str]:

@@ -53,17 +53,17 @@ def files(folder: Path, below: Path) -> set[Path]:
     return {path.relative_to(below) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
 
-def test_wheel_carries_every_file_of_the_package_and_the_migrations(installed):
-    carried = files(installed / "machine_monitor", installed / "machine_monitor")
-    assert carried == {
+def test_wheel_contains_every_file_of_the_package_and_the_migrations(installed):
+    contained = files(installed / "machine_monitor", installed / "machine_monitor")
+    assert contained == {
         *files(ROOT / "src" / "machine_monitor", ROOT / "src" / "machine_monitor"),
         *files(ROOT / "alembic", ROOT),
         Path("alembic.ini"),
     }
-    assert Path("alembic/versions/0001_records.py") in carried
+    assert Path("alembic/versions/0001_records.py") in contained
 
 
-def test_wheel_offers_both_commands(installed):
+def test_wheel_installs_both_commands(installed):
     (entry_points,) = installed.glob("*.dist-info/entry_points.txt")
     lines = entry_points.read_text().splitlines()
     assert {"machine-monitor = machine_monitor.cli.main:main", "mm = machine_monitor.cli.main:main"} <= set(lines)

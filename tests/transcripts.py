@@ -1,9 +1,9 @@
-"""Pages of the documentation, executed: their files are written, their commands typed, their answers compared.
+"""Runs the examples in the documentation: saves their files, types their commands, and compares the output.
 
 - A block with a title, ```python title="follow.py", is a file that the reader saves.
-- A block ```console holds what the reader types after `$ ` (and `> `), and what is answered. `...` is anything.
-- `<!-- takes: explain.py from other.md -->` is for a file that another page shows.
-- A page with `<!-- continues: start.md -->` is typed in the folder that the other page leaves, beside its service.
+- A block ```console contains commands after `$ ` (continued after `> `), and their output. `...` matches anything.
+- `<!-- takes: explain.py from other.md -->` saves a file that another page shows.
+- A page with `<!-- continues: start.md -->` continues in the folder of the other page, with its service running.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ SERVE = re.compile(r"^mm serve(?: >serve.log 2>&1)? &$")
 
 
 class Block(NamedTuple):
-    """A block of code; `title` is the name of a file."""
+    """A block of code; `title` is a file name, or empty."""
 
     language: str
     title: str
@@ -43,23 +43,23 @@ class Block(NamedTuple):
 
 
 def blocks(page: str) -> list[Block]:
-    """The blocks of code of a page, in their order."""
+    """Return the blocks of code of a page, in their order."""
     return [Block(language, title, text) for language, title, text in BLOCK.findall(page)]
 
 
 def steps(transcript: str) -> list[tuple[str, str]]:
-    """What is typed, and what is answered."""
-    return [(command.replace("\n> ", "\n").strip(), answer.strip()) for command, answer in STEP.findall(transcript)]
+    """Return each command and its expected output."""
+    return [(command.replace("\n> ", "\n").strip(), output.strip()) for command, output in STEP.findall(transcript)]
 
 
-def is_answer(expected: str, answer: str) -> bool:
-    """Whether an answer is the expected one, in which `...` stands for anything."""
+def matches_output(expected: str, output: str) -> bool:
+    """Return whether the output is as expected; `...` in the expected output matches anything."""
     pattern = ".*".join(map(re.escape, expected.split("...")))
-    return re.fullmatch(pattern, answer.strip(), re.DOTALL) is not None
+    return re.fullmatch(pattern, output.strip(), re.DOTALL) is not None
 
 
 class Terminal:
-    """A shell in a folder; it keeps its variables. `replaced` are texts of the pages, and what stands for them here."""
+    """A shell in a folder. `replaced` maps texts of the pages to the texts that the shell gets instead."""
 
     def __init__(self, folder: Path, replaced: Mapping[str, str] | None = None, **variables: str) -> None:
         self.folder = folder
@@ -88,21 +88,21 @@ class Terminal:
         self._shell.communicate()
 
     def type(self, command: str) -> tuple[int, str]:
-        """The exit code of a command, and what it printed."""
+        """Run a command in the shell, and return its exit code and output."""
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         end = f"end-{uuid.uuid4().hex}"
-        self._shell.stdin.write(f"{self._here(command)}\nprintf '\\n%s %s\\n' {end} $?\n")
+        self._shell.stdin.write(f"{self._to_local(command)}\nprintf '\\n%s %s\\n' {end} $?\n")
         self._shell.stdin.flush()
         lines = []
         for line in self._shell.stdout:
             if line.startswith(end):
-                return int(line.split()[1]), self._there("".join(lines))
+                return int(line.split()[1]), self._to_documented("".join(lines))
             lines.append(line)
         raise AssertionError("".join(lines))
 
-    def read(self, page: Path) -> None:
-        """Do what a page says; raises `AssertionError` where the answer is another."""
+    def run_page(self, page: Path) -> None:
+        """Run the examples of a page; raise `AssertionError` if an output differs."""
         text = page.read_text()
         for name, other in TAKES.findall(text):
             (block,) = [block for block in blocks((page.parent / other).read_text()) if block.title == name]
@@ -117,12 +117,12 @@ class Terminal:
     def _save(self, block: Block) -> None:
         path = self.folder / block.title
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._here(block.text))
+        path.write_text(self._to_local(block.text))
 
     def serve(self) -> None:
         """Start the service in the background."""
-        code, said = self.type("mm serve >serve.log 2>&1 & JOBS=$!")
-        assert code == 0, said
+        code, output = self.type("mm serve >serve.log 2>&1 & JOBS=$!")
+        assert code == 0, output
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             with contextlib.suppress(httpx2.HTTPError):
@@ -135,21 +135,21 @@ class Terminal:
         if SERVE.match(command):
             self.serve()
             return
-        code, answer = self.type(command)
-        # The service writes its log beside the answer, so perhaps a moment later.
+        code, output = self.type(command)
+        # The service may write its log a moment after it responds.
         end = time.monotonic() + LOG_SECONDS
-        while "serve.log" in command and not is_answer(expected, answer) and time.monotonic() < end:
+        while "serve.log" in command and not matches_output(expected, output) and time.monotonic() < end:
             time.sleep(0.1)
-            code, answer = self.type(command)
-        assert is_answer(expected, answer), f"$ {command}\n{answer.strip()}\n--- expected:\n{expected}"
+            code, output = self.type(command)
+        assert matches_output(expected, output), f"$ {command}\n{output.strip()}\n--- expected:\n{expected}"
         assert code == 0 or expected, f"$ {command}: exit {code}"
 
-    def _here(self, text: str) -> str:
+    def _to_local(self, text: str) -> str:
         for name, value in self._replaced.items():
             text = text.replace(name, value)
         return text
 
-    def _there(self, text: str) -> str:
+    def _to_documented(self, text: str) -> str:
         for name, value in self._replaced.items():
             text = text.replace(value, name)
         return text
@@ -157,10 +157,10 @@ class Terminal:
 
 @contextlib.contextmanager
 def terminal_after(
-    left: Path, variables: Mapping[str, str], folder: Path, replaced: Mapping[str, str]
+    original: Path, variables: Mapping[str, str], folder: Path, replaced: Mapping[str, str]
 ) -> Iterator[Terminal]:
-    """A terminal in a copy of the folder that a page has left, with its variables and the service running."""
-    shutil.copytree(left, folder, dirs_exist_ok=True)
+    """Open a terminal in a copy of the folder of a page, with its variables and the service running."""
+    shutil.copytree(original, folder, dirs_exist_ok=True)
     with Terminal(folder, replaced, **variables) as terminal:
         terminal.serve()
         yield terminal

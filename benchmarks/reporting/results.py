@@ -34,7 +34,7 @@ def save(options: Options, section: str, found: dict[str, Any], load_average: fl
         "machine": machine(),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "found": _rounded(found),
+        "found": _round(found),
     }
     path = _file(options)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +76,8 @@ def _commit() -> str | None:
         return None
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     """Round all numbers to four significant digits: the measurements are not more precise."""
     if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
+        return {name: _round(part) for name, part in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -52,16 +52,16 @@ def measure(options: Options) -> dict[str, Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         address = f"http://127.0.0.1:{server.port}/ui/"
         firsts = [_first(browser, address) for _ in range(options.rounds)]
-        with _opened(browser, address) as page:
+        with _open_page(browser, address) as page:
             keys = list(_keys(page, words))
-        with _opened(browser, address) as page:
+        with _open_page(browser, address) as page:
             memory = [_memory(page, passed) for passed in (SOME, min(MANY, rows * 9 // 10) - SOME)]
         browser.close()
     return {"rows": rows, "first_ms": median(firsts), "keys": percentiles(keys), "memory": memory}
 
 
 @contextmanager
-def _opened(browser: Browser, address: str) -> Iterator[Page]:
+def _open_page(browser: Browser, address: str) -> Iterator[Page]:
     """Open the list of logs in a browser with an empty cache."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
     context = browser.new_context(viewport=DESK, extra_http_headers=headers, service_workers="block")
@@ -76,7 +76,7 @@ def _opened(browser: Browser, address: str) -> Iterator[Page]:
 
 def _first(browser: Browser, address: str) -> float:
     """Return the milliseconds from the start of the navigation until logs are on screen."""
-    with _opened(browser, address) as page:
+    with _open_page(browser, address) as page:
         return page.evaluate("seen.first")
 
 

@@ -7,16 +7,16 @@ from typing import Any
 from benchmarks import build, servers
 from benchmarks.options import Options
 
-REST_SECONDS = 2.0
+IDLE_SECONDS = 2.0
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Start `mm serve` once per round. From the second round on, its files are in the page cache."""
+    """Start `mm serve` once per round. From the second round on, the program's files are in the page cache."""
     path = build.sqlite_file(options, options.rows)
     seconds, memory = [], []
     for _ in range(1 if options.is_quick_run else options.rounds):
         with servers.running(servers.product(f"sqlite:///{path}")) as server:
             seconds.append(server.seconds_to_answer)
-            time.sleep(REST_SECONDS)
+            time.sleep(IDLE_SECONDS)
             memory.append(server.resident_mb())
     return {"seconds_to_answer": median(seconds), "resident_mb": median(memory)}

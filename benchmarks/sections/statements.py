@@ -23,9 +23,9 @@ from machine_monitor.query.language.cursors import Cursor
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.language.times import TimeContext
 
-# TIMEOUT is the product's query timeout; PATIENCE limits the time for one kind of query.
+# TIMEOUT is the product's query timeout. TIME_BUDGET limits the time for one kind of query, by `is_quick_run`.
 TIMEOUT = 5.0
-PATIENCE = {True: 2.0, False: 60.0}
+TIME_BUDGET = {True: 2.0, False: 60.0}
 COUNT = {True: 200, False: 1_000}
 DEPTHS = (0.1, 0.5, 0.9)
 # The lists for the cursor benchmark: the query string, and the same filter as SQL.
@@ -59,7 +59,7 @@ def measure(options: Options) -> dict[str, Any]:
 def measure_queries(engine: Engine, run: Run, query_strings: Sequence[str], options: Options) -> dict[str, Any]:
     """Return the percentiles of these queries; each runs once, after a warm-up."""
     prepared = [prepare(engine, query(text)) for text in query_strings]
-    return _percentiles(run, prepared, PATIENCE[options.is_quick_run])
+    return _percentiles(run, prepared, TIME_BUDGET[options.is_quick_run])
 
 
 def query(text: str, cursor: str | None = None) -> ListQuery:
@@ -95,8 +95,8 @@ def measure_cursors(
         ]
         at = {f"{depth:.0%}": [pages_after[int(len(made) * depth)]] * len(made) for depth in DEPTHS}
         page_sets = {"first": [prepare(SQLITE, first)] * len(made), **at, "any": pages_after}
-        patience = PATIENCE[options.is_quick_run] / len(page_sets)
-        found[name] = {where: _percentiles(run, prepared, patience) for where, prepared in page_sets.items()}
+        time_budget = TIME_BUDGET[options.is_quick_run] / len(page_sets)
+        found[name] = {where: _percentiles(run, prepared, time_budget) for where, prepared in page_sets.items()}
     return found
 
 
@@ -112,11 +112,11 @@ def _positions(connection: sqlite3.Connection, generator: QueryGenerator, condit
             yield dict(zip([column[0] for column in cursor.description], row, strict=True))
 
 
-def _percentiles(run: Run, prepared: Sequence[tuple[Statement, list[Any]]], patience: float) -> dict[str, Any]:
-    """Measure the milliseconds of each statement, after a warm-up; stop after `patience` seconds."""
-    end = time.perf_counter() + patience
+def _percentiles(run: Run, prepared: Sequence[tuple[Statement, list[Any]]], time_budget: float) -> dict[str, Any]:
+    """Measure the milliseconds of each statement, after a warm-up; stop after `time_budget` seconds."""
+    end = time.perf_counter() + time_budget
     for statement, values in prepared[: len(prepared) // 10]:
-        if time.perf_counter() < end - patience / 2:
+        if time.perf_counter() < end - time_budget / 2:
             run(statement, values)
     seconds = []
     for statement, values in prepared:

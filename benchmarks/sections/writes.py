@@ -39,11 +39,11 @@ def compare(options: Options, running: dict[str, servers.Server]) -> dict[str, A
     for _ in range(options.rounds):
         for name, server in running.items():
             seen[name].append(generate_load(server, requests, WRITERS, seconds))
-        seen[KEYED].append(generate_load(running[PRODUCT], _keyed(posted), WRITERS, seconds))
+        seen[KEYED].append(generate_load(running[PRODUCT], _posts_with_keys(posted), WRITERS, seconds))
     return {name: summarize(loads) for name, loads in seen.items()}
 
 
-def _keyed(posted: list[dict[str, Any]]) -> Iterator[bytes]:
+def _posts_with_keys(posted: list[dict[str, Any]]) -> Iterator[bytes]:
     """Repeat these requests, each time with a new idempotency key."""
     return (post("/logs", body, f"bench-{next(_numbers)}") for body in cycle(posted))
 

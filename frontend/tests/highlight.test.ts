@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { highlight } from '../src/logs/highlight';
 
-const marked = (text: string, query: string) =>
+const markMatches = (text: string, query: string) =>
   highlight(text, query)
     .map((part) => (part.isMatch ? `[${part.text}]` : part.text))
     .join('');
@@ -18,9 +18,9 @@ test.each([
   ['spare part', '', 'spare part'],
   ['a b a b a', '"a b a"', '[a b a][ b a]'],
   ['ÆØ straße', 'strasse', 'ÆØ [straße]'],
-])('in %j, the search %j highlights %j', (text, query, expected) => expect(marked(text, query)).toBe(expected));
+])('in %j, the search %j highlights %j', (text, query, expected) => expect(markMatches(text, query)).toBe(expected));
 
-test('the joined parts are the text, whatever the query', () => {
+test('for any query, the joined parts are the text', () => {
   for (const query of ['a', 'a*', '"a b"', '*', '"', '-a']) {
     expect(highlight('a, b — A b.', query).map((part) => part.text).join('')).toBe('a, b — A b.');
   }

@@ -7,14 +7,14 @@ test.each(['', '?q=0012', '?type=a&type=b&machine.sector=1A', '?started_at__gte=
   (search) => expect(formatQuery(parseQuery(search))).toBe(search),
 );
 
-test('special characters survive, and a name keeps all its values in their position', () => {
+test('special characters survive, and a repeated name keeps its values and their position', () => {
   const pairs = setParam(parseQuery('?a=1&b=2&a=3&c=4'), 'a', 'x&y', 'é =');
   expect(getAll(parseQuery(formatQuery(pairs)), 'a')).toEqual(['x&y', 'é =']);
   expect(pairs.map(([name]) => name)).toEqual(['a', 'a', 'b', 'c']);
   expect(formatQuery(omit(pairs, 'a', 'b'))).toBe('?c=4');
 });
 
-test('a path matches the route that built it, whatever its parameters', () => {
+test('a path matches the route it was built from, with any text as parameter', () => {
   for (const uuid of ['b86a56ba-26f7-465c-a161-3d4722204a50', 'a b/c?', 'é%']) {
     expect(matchRoute(path('log', { uuid }))).toEqual({ route: 'log', parameters: { uuid } });
   }

@@ -7,8 +7,8 @@ test('same and removed parts give the text before, same and added parts the text
   for (const before of TEXTS) {
     for (const after of TEXTS) {
       const parts = wordDiff(before, after);
-      const joined = (kind: string) => parts.filter((part) => part.kind === 'same' || part.kind === kind).map((part) => part.text).join('');
-      expect([joined('removed'), joined('added')]).toEqual([before, after]);
+      const joinParts = (kind: string) => parts.filter((part) => part.kind === 'same' || part.kind === kind).map((part) => part.text).join('');
+      expect([joinParts('removed'), joinParts('added')]).toEqual([before, after]);
     }
   }
 });

@@ -1,9 +1,10 @@
-// The service worker: it caches the files of one build, so that the console opens without network. The build puts the constants
-// FILES and BUILD in front of this code. It never caches responses of the API: data for offline use is in IndexedDB.
+// The service worker: it caches the files of one build, so that the console opens without network. It never caches responses of
+// the API: data for offline use is in IndexedDB. The build adds the constants FILES and BUILD above this code (see plugin.ts).
 /* global FILES, BUILD */
 const CACHE = `mm-${BUILD}`;
 
 self.addEventListener('install', (event) => {
+  // The name of an asset changes with its content, so a copy in the HTTP cache is current. Other files must be revalidated.
   const requests = FILES.map((file) => new Request(file, { cache: file.includes('/assets/') ? 'default' : 'no-cache' }));
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(requests)));
 });
@@ -17,7 +18,7 @@ self.addEventListener('activate', (event) => {
 });
 
 // A new worker waits until a page sends this message, because open pages still load files of their own build. A page of one build
-// sends it to the worker of the next, so the words must never change.
+// sends it to the worker of the next, so the text 'take over' must never change.
 self.addEventListener('message', (event) => {
   if (event.data === 'take over') void self.skipWaiting();
 });

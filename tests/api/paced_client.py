@@ -23,13 +23,13 @@ def fill(url, count, comment="as it was"):
     """Create `count` logs of one machine, with the uuids 0 to `count` - 1."""
 
     def unit(tx):
-        author = ChangeContext("test")
+        context = ChangeContext("test")
         machine = MACHINES.create.model_validate({"name": "Saw"})
-        records.insert(tx, MACHINES, machine.model_dump(mode="json"), author)
+        records.insert(tx, MACHINES, machine.model_dump(mode="json"), context)
         for number in range(count):
             values = {"uuid": UUID.format(number), "machine": "Saw", "type": "info", "comment": comment}
             body = LOGS.create.model_validate({**values, "started_at": "2025-01-01T00:00:00Z"})
-            records.insert(tx, LOGS, body.model_dump(mode="json"), author)
+            records.insert(tx, LOGS, body.model_dump(mode="json"), context)
 
     database = Database(url)
     database.transact(unit)

@@ -44,12 +44,12 @@ async def test_activity_summarizes_the_logs_of_a_machine_that_are_not_deleted(pl
     sent = []
     fetch = Database.fetch
 
-    async def counted(self, statement, *rest):
+    async def record_statement(self, statement, *rest):
         if statement is not has_accounts(self.engine):
             sent.append(statement)
         return await fetch(self, statement, *rest)
 
-    monkeypatch.setattr(Database, "fetch", counted)
+    monkeypatch.setattr(Database, "fetch", record_statement)
     page = (await plant.get("/machines", params={"expand": "activity", "fields": "name"})).json()
     assert {item["name"]: item["expanded"]["activity"] for item in page["items"]} == ACTIVITY
     for name, activity in ACTIVITY.items():

@@ -13,7 +13,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.services.access.permissions import READ
 
 
-async def test_a_crash_is_a_problem_without_its_reason(client, monkeypatch, caplog):
+async def test_a_crash_gives_a_problem_that_does_not_reveal_the_cause(client, monkeypatch, caplog):
     async def crash(*_):
         raise RuntimeError("secret-reason")
 
@@ -88,7 +88,7 @@ async def test_a_database_of_another_version_is_not_ready(client, monkeypatch):
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "database-busy", "1")
 
 
-async def test_a_web_frontend_of_a_named_origin_may_read_the_headers(sqlite_database_url):
+async def test_only_allowed_cors_origins_may_read_responses_and_their_headers(sqlite_database_url):
     settings = Settings(database_url=sqlite_database_url, cors_origins="https://one.example, https://two.example")
     async with serving(settings) as client:
         answer = await client.get("/machines", headers={"Origin": "https://two.example"})

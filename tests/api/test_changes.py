@@ -118,7 +118,7 @@ async def test_an_invalid_query_is_refused(client, path, query, parameter):
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "x"])
-async def test_a_limit_has_its_bounds(client, limit):
+async def test_a_limit_outside_its_bounds_is_refused(client, limit):
     assert (await client.get("/changes", params={"limit": limit})).status_code == 422
 
 

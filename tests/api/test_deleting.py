@@ -115,13 +115,13 @@ async def test_deleted_logs_have_a_list_of_their_own(seeded):
     for key in keys[:2]:
         await seeded.delete(LOGS.path_of(key))
 
-    async def listed(**query):
+    async def list_uuids(**query):
         page = (await seeded.get("/logs", params={"project": "gone", "sort": "comment", **query})).json()
         return [item["uuid"] for item in page["items"]]
 
-    assert await listed(deleted="true") == keys[:2]
-    assert await listed(deleted="false") == await listed() == keys[2:]
-    assert await listed(deleted="true", q="removed 1") == [keys[1]]
+    assert await list_uuids(deleted="true") == keys[:2]
+    assert await list_uuids(deleted="false") == await list_uuids() == keys[2:]
+    assert await list_uuids(deleted="true", q="removed 1") == [keys[1]]
     first = (await seeded.get("/logs", params={"deleted": "true", "project": "gone", "limit": 1})).json()
     again = await seeded.get("/logs", params={"project": "gone", "cursor": first["next"]})
     assert again.json()["code"] == "cursor-mismatch"
@@ -130,6 +130,6 @@ async def test_deleted_logs_have_a_list_of_their_own(seeded):
 
 
 @pytest.mark.parametrize("query", ["deleted=", "deleted=1", "deleted=yes", "deleted=true&deleted=true"])
-async def test_deleted_is_true_or_false_once(seeded, query):
+async def test_an_invalid_or_repeated_deleted_parameter_is_refused(seeded, query):
     answer = await seeded.get(f"/logs?{query}")
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "deleted")

@@ -16,8 +16,8 @@ from machine_monitor.database import streams
 
 
 @pytest.fixture
-def served(sqlite_database_url, unused_tcp_port, monkeypatch):
-    """An application served in a thread, and its port."""
+def app_and_port(sqlite_database_url, unused_tcp_port, monkeypatch):
+    """An application app_and_port in a thread, and its port."""
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.FETCH_SIZE", 10)
     fill(sqlite_database_url, 600, comment="as it was " * 1_500)
     app = create_app(Settings(database_url=sqlite_database_url, open=True))
@@ -32,19 +32,22 @@ def served(sqlite_database_url, unused_tcp_port, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("patience", [0.2, 60])
-def test_a_stalled_client_gets_an_aborted_response_and_a_reading_client_a_complete_one(served, monkeypatch, patience):
-    monkeypatch.setattr(streaming, "SEND_TIMEOUT_SECONDS", patience)
-    app, port = served
+@pytest.mark.parametrize("send_timeout", [0.2, 60])
+def test_a_response_is_aborted_only_if_the_client_stalls_longer_than_the_send_timeout(
+    app_and_port, monkeypatch, send_timeout
+):
+    monkeypatch.setattr(streaming, "SEND_TIMEOUT_SECONDS", send_timeout)
+    app, port = app_and_port
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", port))
         client.sendall(b"GET /logs.ndjson HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200")
+        # Stall for a second: longer than the short timeout, shorter than the long one.
         time.sleep(1)
-        waiting = app.state.database._streams._slots._value
+        free_slots = app.state.database._streams._slots._value
         body = b"".join(iter(lambda: client.recv(1 << 20), b""))
-    if patience < 1:
-        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS, False)
+    if send_timeout < 1:
+        assert (free_slots, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS, False)
     else:
-        assert (waiting, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS - 1, True)
+        assert (free_slots, body.endswith(b"0\r\n\r\n")) == (streams.MAX_STREAMS - 1, True)

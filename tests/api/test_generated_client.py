@@ -43,7 +43,7 @@ def address(database_url, unused_tcp_port):
 
 
 @pytest.mark.slow
-def test_it_creates_lists_and_updates_a_log(generated, address):
+def test_the_generated_client_creates_lists_and_updates_a_log(generated, address):
     def load(name):
         return importlib.import_module(f"{generated}.{name}")
 

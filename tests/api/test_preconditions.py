@@ -80,7 +80,7 @@ async def test_a_put_with_if_match_does_not_create(seeded, resource):
 
 
 @in_module
-async def test_each_change_has_an_etag_of_its_own(seeded):
+async def test_each_change_gives_a_new_etag(seeded):
     key, _ = await create(seeded, MACHINES)
     tag = '"1"'
     for number in range(3):

@@ -99,13 +99,13 @@ async def test_the_type_of_a_problem_links_to_its_description(seeded):
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "is_returned"),
     [("abc-1.X_y", True), ("a" * 64, True), ("a" * 65, False), ("a b", False), ("é", False), ("", False), ('"', False)],
 )
-async def test_every_answer_has_a_request_id(seeded, given, kept):
+async def test_every_response_has_a_request_id(seeded, given, is_returned):
     for url in ("/logs", "/nothing", "/healthz", "/logs?x=1", "/docs/static/swagger-ui.css", "/openapi.json"):
         answer = await seeded.get(url, headers={b"X-Request-ID": given.encode()})
-        assert (answer.headers["X-Request-ID"] == given) == kept
+        assert (answer.headers["X-Request-ID"] == given) == is_returned
         assert re.fullmatch(r"[\x21-\x7e]+", answer.headers["X-Request-ID"])
 
 
@@ -249,6 +249,6 @@ async def test_a_problem_does_not_echo_what_was_sent(seeded, resource):
             assert sent not in answer.text
 
 
-async def test_many_requests_at_once_are_all_answered(seeded):
+async def test_each_of_many_concurrent_requests_gets_its_response(seeded):
     answers = await asyncio.gather(*[seeded.get(f"/logs?limit={number % 5}") for number in range(40)])
     assert [answer.status_code for answer in answers] == [200 if number % 5 else 422 for number in range(40)]

@@ -138,7 +138,7 @@ async def test_many_writers_lose_nothing(filled):
     assert [entry["version"] for entry in found] == list(range(25, 0, -1))
 
 
-async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlite_database_url, monkeypatch):
+async def test_a_locked_sqlite_file_refuses_writers_and_serves_readers(sqlite_database_url, monkeypatch):
     # Patch before the service starts, because it opens its writer connection at startup.
     monkeypatch.setattr(driver, "connect_writer", partial(driver.connect_writer, busy_seconds=0.05))
     async with serving(Settings(database_url=sqlite_database_url)) as client:
@@ -155,7 +155,7 @@ async def test_a_locked_sqlite_file_is_busy_to_writers_and_open_to_readers(sqlit
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_a_slow_query_is_stopped_and_the_next_is_answered(database_url, monkeypatch, cancelled):
+async def test_a_slow_query_is_cancelled_and_the_next_one_succeeds(database_url, monkeypatch, cancelled):
     async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
             patch.setattr(

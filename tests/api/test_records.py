@@ -156,7 +156,7 @@ async def test_a_log_without_uuid_and_start_gets_version_7_and_now(seeded):
 
 
 @pytest.mark.parametrize("text", ["00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"])
-async def test_any_uuid_is_taken_and_answered_in_lower_case(seeded, text):
+async def test_any_uuid_is_accepted_and_returned_in_lower_case(seeded, text):
     answer = await seeded.put(f"/logs/{text}", json=LOGS.minimal_body | {"uuid": text.swapcase()})
     assert answer.status_code in (200, 201)
     assert answer.json()["uuid"] == text.lower()
@@ -179,7 +179,7 @@ async def test_any_uuid_is_taken_and_answered_in_lower_case(seeded, text):
     ],
 )
 @pytest.mark.parametrize("resource", [LOGS, MACHINES], ids=lambda resource: resource.path)
-async def test_attributes_merge(seeded, resource, stored, patch, expected):
+async def test_a_patch_merges_attributes(seeded, resource, stored, patch, expected):
     key, record = await create(seeded, resource, attributes=stored)
     assert record["attributes"] == stored
     answer = await seeded.patch(resource.path_of(key), json={"attributes": patch})
@@ -209,7 +209,7 @@ async def test_attributes_merge(seeded, resource, stored, patch, expected):
         ("2100-12-31T23:59:59.999999Z", "2100-12-31T23:59:59.999999Z"),
     ],
 )
-async def test_times_are_answered_in_one_form(seeded, text, answered):
+async def test_times_are_returned_in_one_format(seeded, text, answered):
     key, record = await create(seeded, LOGS, started_at=text, ended_at=text, down_from=text, down_to=text)
     assert {record[name] for name in ("started_at", "ended_at", "down_from", "down_to")} == {answered}
     # Sending the same text again does not change the stored time.

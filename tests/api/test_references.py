@@ -90,7 +90,7 @@ async def test_another_spelling_of_the_same_name_is_a_rename(seeded, before, aft
 
 
 @pytest.mark.parametrize("spelling", ["pelle nº1", "PELLE Nº1"])
-async def test_a_machine_is_found_by_any_spelling_and_answered_as_stored(seeded, spelling):
+async def test_a_machine_is_found_by_any_spelling_and_returned_as_stored(seeded, spelling):
     assert (await seeded.get(MACHINES.path_of(spelling))).json()["name"] == "Pelle Nº1"
     key, record = await create(seeded, LOGS, machine=spelling)
     assert record["machine"] == "Pelle Nº1"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from conftest import calling, serving
+from conftest import client_of, serving
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 from machine_monitor.database import instants
@@ -136,7 +136,7 @@ async def test_twenty_concurrent_repeats_are_executed_once(press, database_url):
 async def test_a_concurrent_repeat_waits_for_the_first_request_up_to_a_limit(database_url, monkeypatch):
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.2)
     app = create_app(Settings(database_url=database_url, open=True))
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with app.router.lifespan_context(app), client_of(app) as client:
         held = threading.Event()
         slow = asyncio.create_task(app.state.database.write(lambda _tx: held.wait(10)))
         await asyncio.sleep(0.05)

@@ -11,7 +11,7 @@ import pytest
 import typer
 import uvicorn
 
-from conftest import calling
+from conftest import client_of
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 
@@ -21,7 +21,7 @@ LINK = r"http://127\.0\.0\.1:8000/ui/setup#code=([A-Za-z0-9_-]{43})\n"
 
 async def ask(url: str, method: str, path: str, **options) -> httpx2.Response:
     app = create_app(Settings(database_url=url))
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with app.router.lifespan_context(app), client_of(app) as client:
         return await client.request(method, path, **options)
 
 
@@ -39,18 +39,18 @@ async def test_a_user_is_added_with_a_link_to_choose_a_password(mm, database_url
 
 
 async def test_a_password_comes_from_stdin(mm, database_url, monkeypatch):
-    def typed(text, *words):
+    def add_user_with_password(text, *words):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         return mm("user", "add", *words, "--password-stdin", database_url=database_url)
 
-    assert typed(f"{PASSWORD}\n", "ADM", "--role", "admin") == (0, "", "")
+    assert add_user_with_password(f"{PASSWORD}\n", "ADM", "--role", "admin") == (0, "", "")
     sign_in = {"trigram": "ADM", "password": PASSWORD}
     assert (await ask(database_url, "POST", "/session", json=sign_in)).status_code == 200
-    code, out, err = typed("short\n", "BOB")
+    code, out, err = add_user_with_password("short\n", "BOB")
     assert (code, out) == (2, "")
     assert "15 to 200" in err
     assert [user["trigram"] for user in json.loads(mm("user", "list", "--json")[1])] == ["ADM"]
-    code, _, err = typed(f"{PASSWORD}\n", "ADM", "--role", "lead")
+    code, _, err = add_user_with_password(f"{PASSWORD}\n", "ADM", "--role", "lead")
     assert code == 2
     assert "last active admin" in err
 
@@ -87,7 +87,7 @@ def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
         async def ask():
             token = said[-1].rpartition("Authorization: Bearer ")[2]
             filled = dict(parse_qsl(re.search("/ui/setup#(.*)", said[-1])[1]))
-            async with app.router.lifespan_context(app), calling(app) as client:
+            async with app.router.lifespan_context(app), client_of(app) as client:
                 answers.append(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
                 answers.append(await client.post("/setup", json=filled))
                 answers.append(await client.post("/setup", json=filled))

@@ -73,7 +73,7 @@ def test_counters_are_rebuilt_after_a_change_of_time_zone(mm, empty_url, monkeyp
 @pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])
 def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision, advice):
     parsed_url = database_urls.parse(database_url)
-    with migrations.locked(parsed_url) as connection:
+    with migrations.transaction(parsed_url) as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
     for words in (["user", "list"], ["serve"], ["migrate"]):
         code, _, err = mm(*words, database_url=database_url)
@@ -90,7 +90,7 @@ def field_without_migration(monkeypatch):
     models = MetaData()
     for table in METADATA.tables.values():
         table.to_metadata(models)
-    models.tables["machines"].append_column(Column("location", Text))
+    models.tables["machines"].append_column(Column("spare_field", Text))
     monkeypatch.setattr(health, "METADATA", models)
 
 
@@ -99,11 +99,11 @@ def field_without_migration(monkeypatch):
 def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)
     assert code == 2
-    assert "(machines.location). Run `make migration NAME=add_location`" in err
+    assert "(machines.spare_field). Run `make migration NAME=add_spare_field`" in err
     assert "Error" not in out + err
     code, out, _ = mm("doctor", database_url=database_url)
     assert code == 1
-    assert "(machines.location)" in out
+    assert "(machines.spare_field)" in out
 
 
 @pytest.mark.usefixtures("field_without_migration")
@@ -111,7 +111,7 @@ def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_ur
     code, out, err = mm("migrate", database_url=empty_url)
     assert code == 0
     assert f"from nothing to {migrations.head_revision()}" in out
-    assert "(machines.location)" in err
+    assert "(machines.spare_field)" in err
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_tampered_history_gives_exit_code_1(mm, working_folder, sqlite_databas
 
 def test_an_older_database_must_be_migrated_before_a_backup(mm, working_folder, database_url):
     parsed_url = Database(database_url).url
-    with migrations.locked(parsed_url) as connection:
+    with migrations.transaction(parsed_url) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
     code, _, err = mm("backup", "b.db", database_url=database_url)
     assert (code, "mm migrate" in err) == (2, True)

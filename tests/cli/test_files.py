@@ -76,16 +76,16 @@ def test_an_invalid_export_is_a_usage_error_and_leaves_no_file(site, working_fol
 
 
 def test_force_replaces_a_file_only_when_the_new_one_is_complete(site, working_folder, monkeypatch):
-    kept = (working_folder / "given.ndjson").read_text()
+    before = (working_folder / "given.ndjson").read_text()
 
     def fail(_rows):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(exports.ndjson, "documents", fail)
+        patched.setattr(exports.ndjson, "join_documents", fail)
         code, _, err = site("export", "given.ndjson", "--force")
     assert (code, "No space left" in err) == (2, True)
-    assert (working_folder / "given.ndjson").read_text() == kept
+    assert (working_folder / "given.ndjson").read_text() == before
     assert not (working_folder / "given.ndjson.partial").exists()
     assert site("export", "given.ndjson", "--force")[0] == 0
     assert uuids(working_folder / "given.ndjson") == ["2", "1", "3"]
@@ -98,7 +98,7 @@ def test_an_interrupted_export_leaves_no_file(working_folder, sqlite_database_ur
         "import signal, sys, time; from machine_monitor.cli import main; "
         "from machine_monitor.services.tabular import exports; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a suite in the background ignores it
-        "exports.ndjson.documents = lambda _: print('begun', flush=True) or time.sleep(2) or b''; "
+        "exports.ndjson.join_documents = lambda _: print('begun', flush=True) or time.sleep(2) or b''; "
         "sys.argv = ['mm', 'export', 'x.ndjson', '--resource', 'machines']; main.main()"
     )
     (working_folder / "m.csv").write_text("name\nSaw\n")

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import uvicorn
 
-from api.access.site import PASSWORD, hashed
+from api.access.site import PASSWORD, hashed_password
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import console, server
 from machine_monitor.config import Settings
@@ -75,7 +75,7 @@ def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are r
     counters.ensure_zone(database, settings.zone)
     demo.fill(database, demo.plan(12, 600, until=datetime.now(settings.zone)))
     for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
-        database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed()))
+        database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed_password()))
     token = database.transact(lambda tx: tokens.issue(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
     port = free_port()
     running = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, **server.options(settings)))

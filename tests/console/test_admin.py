@@ -5,7 +5,7 @@ import re
 import httpx2
 import pytest
 
-from api.access.site import PASSWORD, hashed
+from api.access.site import PASSWORD, hashed_password
 from console.conftest import ADMIN, OPERATOR, PHONE, SUPERVISOR
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations
@@ -29,7 +29,7 @@ def test_an_invited_user_can_sign_in(opened, site):
     page.get_by_label("Trigram").fill("no spaces")
     page.get_by_label("First name").fill("Noor")
     page.get_by_role("button", name="Add a person").last.click()
-    page.get_by_text("Use only letters, digits and").wait_for()
+    page.get_by_text("then use only letters, digits").wait_for()
     page.get_by_label("Trigram").fill("NOO")
     page.get_by_label("Role").select_option("lead")
     page.get_by_role("button", name="Add a person").last.click()
@@ -186,7 +186,7 @@ def test_actions_that_the_role_forbids_are_not_offered(opened):
 
 def test_changing_the_password_keeps_the_user_signed_in(opened, site):
     add_user(site, "PWD")
-    site.write(lambda tx: invitations.set_password(tx, "PWD", hashed()))
+    site.write(lambda tx: invitations.set_password(tx, "PWD", hashed_password()))
     page = opened("/ui/account/password", user=None)
     sign_in(page, "PWD", PASSWORD)
     page.get_by_text("15 to 200 characters").wait_for()

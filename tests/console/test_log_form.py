@@ -202,8 +202,8 @@ def test_conflicting_edits_are_merged_field_by_field(opened, site, axe, screen):
     assert site.call("GET", f"/logs/{uuid}")["version"] == 2
     save = page.get_by_role("button", name="Save the result")
     assert save.is_disabled()
-    page.get_by_role("group", name="Description").get_by_role("radio", name="Both, edited").check()
-    page.get_by_role("textbox", name="Both, edited").fill("la broche chauffe à 80 °C et siffle")
+    page.get_by_role("group", name="Description").get_by_role("radio", name="Combine both").check()
+    page.get_by_role("textbox", name="Combine both").fill("la broche chauffe à 80 °C et siffle")
     page.screenshot(path=SCREENSHOTS / f"merge-{'phone' if screen is PHONE else 'desk'}-en-light.png")
     assert axe(page) == []
     save.click()

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.access.site import hashed
+from api.access.site import hashed_password
 from console.conftest import DESK, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR, VIEWER
 from machine_monitor.services.accounts import invitations
 
@@ -72,7 +72,7 @@ def test_the_timeline_says_if_it_does_not_show_all_logs(opened, busiest):
 @pytest.fixture(scope="module")
 def lead(site):
     """A user with the role lead, who may change only the state and the comment of a machine."""
-    site.write(lambda tx: invitations.set_password(tx, "MLF", hashed()))
+    site.write(lambda tx: invitations.set_password(tx, "MLF", hashed_password()))
     return "MLF"
 
 

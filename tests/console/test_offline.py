@@ -243,7 +243,7 @@ def test_plain_http_works_online_and_warns_about_offline_use(opened, site):
     page = opened("/ui/account", user=OPERATOR)
     page.context.add_init_script(PLAIN)
     page.goto(NEW)
-    page.get_by_text("Without https, this page does not open").wait_for()
+    page.get_by_text("This site does not use https").wait_for()
     fill(page, "sans https mais en ligne")
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Log sent.").wait_for()

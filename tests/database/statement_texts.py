@@ -75,12 +75,12 @@ async def main(url: str) -> None:
 
     texts, compile_statement = set(), statements.compile_statement
 
-    def recorded(engine, clause, **options):
+    def record_statement(engine, clause, **options):
         made = compile_statement(engine, clause, **options)
         texts.add(f"{made.sql} {made.names}")
         return made
 
-    statements.compile_statement = recorded
+    statements.compile_statement = record_statement
     from machine_monitor.api.app import create_app  # noqa: PLC0415 -- after compile has been patched
     from machine_monitor.config import Settings  # noqa: PLC0415 -- the same
 

@@ -67,7 +67,7 @@ def ruff(*words: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def spelled(index) -> str:
+def index_text(index) -> str:
     """Return an index as text, including the condition of a partial index."""
     return str({**index, "dialect_options": {name: str(value) for name, value in index["dialect_options"].items()}})
 
@@ -83,7 +83,7 @@ def shape(url: str) -> dict[str, dict]:
             "columns": {column["name"]: str(column["type"]) for column in found.get_columns(table)},
             "references": sorted(map(str, found.get_foreign_keys(table))),
             "checks": sorted(map(str, found.get_check_constraints(table))),
-            "indexes": sorted(map(spelled, found.get_indexes(table))),
+            "indexes": sorted(map(index_text, found.get_indexes(table))),
             "unique": sorted(map(str, found.get_unique_constraints(table))),
             "key": str(found.get_pk_constraint(table)),
         }
@@ -100,7 +100,7 @@ def shape(url: str) -> dict[str, dict]:
 
 
 def execute(url: str, *statements: str) -> list[tuple]:
-    with migrations.locked(database_urls.parse(url)) as connection:
+    with migrations.transaction(database_urls.parse(url)) as connection:
         for statement in statements:
             found = connection.exec_driver_sql(statement)
         return [tuple(row) for row in found] if found.returns_rows else []
@@ -111,7 +111,7 @@ def test_a_new_text_field_gets_a_column_and_a_folded_column(versions, models, tm
     shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
     for table in ("machines", "machines_folded"):
-        models.tables[table].append_column(Column("location", TEXT.column_type))
+        models.tables[table].append_column(Column("spare_field", TEXT.column_type))
     before = files(tmp_path)
     path = autogenerate.write_migration("add_location")
     assert path == versions / f"{NEXT}_add_location.py"
@@ -184,10 +184,10 @@ def test_a_table_is_not_rebuilt_without_autoincrement(models, sqlite_database_ur
     schema.head_revision.cache_clear()
     with pytest.raises(SchemaMismatch, match="table_kwargs"):
         migrations.upgrade(parsed_url)
-    assert migrations.current(parsed_url) == LAST
+    assert migrations.current_revision(parsed_url) == LAST
 
 
-def test_the_named_types_are_those_of_the_models():
+def test_the_named_types_of_migrations_match_the_types_of_the_models():
     for kind, definition in rendering.NAMED_TYPES.values():
         made = eval(definition, {"sa": __import__("sqlalchemy")})  # noqa: S307 -- our own code
         assert rendering.ddl(made) == rendering.ddl(kind.column_type)

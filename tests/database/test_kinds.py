@@ -19,12 +19,12 @@ PARIS = timezone(timedelta(hours=2))
 
 def test_column_types_do_not_change_any_compiled_statement(database_url, new_database_url):
     other = new_database_url(database_url.split(":")[0])
-    decorated, bare = (compiled(database_url), compiled(other, "bare"))
+    decorated, bare = (compiled_statements(database_url), compiled_statements(other, "bare"))
     assert len(decorated) > 100
     assert decorated == bare
 
 
-def compiled(url: str, *words: str) -> list[str]:
+def compiled_statements(url: str, *words: str) -> list[str]:
     program = Path(__file__).with_name("statement_texts.py")
     run = subprocess.run(
         [sys.executable, str(program), url, *words], env=environment(), capture_output=True, text=True, check=False
@@ -43,7 +43,7 @@ def compiled(url: str, *words: str) -> list[str]:
         (VERBATIM_JSON.column_type, {"a": [None, 1]}, '{"a":[null,1]}'),
     ],
 )
-def test_a_value_has_the_stored_form_of_the_service_and_round_trips(kind, value, stored):
+def test_a_value_round_trips_in_the_form_that_the_service_stores(kind, value, stored):
     dialect = sqlite.dialect()
     assert kind.process_bind_param(value, dialect) == stored
     assert kind.process_result_value(stored, dialect) == value

@@ -24,7 +24,7 @@ def add(tx):
 
 
 @pytest.fixture
-def written(sqlite_database_url):
+def sqlite_database(sqlite_database_url):
     database = Database(sqlite_database_url)
     yield database
     database.close_writer()
@@ -37,7 +37,7 @@ def lock_path(database: Database) -> Path:
 @contextmanager
 def hold_lock(database: Database):
     """Hold the lock as another process would."""
-    with closing(LockFile(database.url.path)) as other, other.held(0):
+    with closing(LockFile(database.url.path)) as other, other.hold(0):
         yield
 
 
@@ -49,78 +49,78 @@ def is_locked(database: Database) -> bool:
         return True
 
 
-def test_a_transaction_holds_the_lock_until_it_ends(written):
-    assert written.transact(lambda _: is_locked(written))
-    assert not is_locked(written)
+def test_a_transaction_holds_the_lock_until_it_ends(sqlite_database):
+    assert sqlite_database.transact(lambda _: is_locked(sqlite_database))
+    assert not is_locked(sqlite_database)
     with pytest.raises(ZeroDivisionError):
-        written.transact(lambda _: 1 // 0)
-    assert not is_locked(written)
+        sqlite_database.transact(lambda _: 1 // 0)
+    assert not is_locked(sqlite_database)
     # A reader does not need the lock.
-    assert not written.snapshot(lambda _: is_locked(written))
+    assert not sqlite_database.snapshot(lambda _: is_locked(sqlite_database))
 
 
-def test_a_migration_holds_the_lock(written):
-    with migrations.locked(written.url):
-        assert is_locked(written)
-    assert not is_locked(written)
+def test_a_migration_holds_the_lock(sqlite_database):
+    with migrations.transaction(sqlite_database.url):
+        assert is_locked(sqlite_database)
+    assert not is_locked(sqlite_database)
 
 
-def test_commit_and_checkpoint_happen_while_the_lock_is_held(written, monkeypatch):
+def test_commit_and_checkpoint_happen_while_the_lock_is_held(sqlite_database, monkeypatch):
     monkeypatch.setattr(driver, "WAL_AUTOCHECKPOINT_PAGES", 1)
-    moved = []
-    release = fcntl.flock
+    checkpointed = []
+    flock = fcntl.flock
 
-    def watched(opened, operation):
+    def observe_unlock(opened, operation):
         if operation == fcntl.LOCK_UN:
             # Look at the database file alone, without its write-ahead log.
-            with closing(sqlite3.connect(f"{written.url.path.as_uri()}?immutable=1", uri=True)) as file:
-                moved.append(file.execute(NAMES).fetchall())
-        release(opened, operation)
+            with closing(sqlite3.connect(f"{sqlite_database.url.path.as_uri()}?immutable=1", uri=True)) as file:
+                checkpointed.append(file.execute(NAMES).fetchall())
+        flock(opened, operation)
 
-    monkeypatch.setattr(fcntl, "flock", watched)
-    written.transact(add)
-    assert moved == [[("x",)]]
+    monkeypatch.setattr(fcntl, "flock", observe_unlock)
+    sqlite_database.transact(add)
+    assert checkpointed == [[("x",)]]
 
 
-def test_a_waiting_process_gets_the_lock_or_database_busy(written, monkeypatch):
+def test_a_waiting_process_gets_the_lock_or_database_busy(sqlite_database, monkeypatch):
     monkeypatch.setattr(driver, "BUSY_SECONDS", 0.05)
-    with hold_lock(written), pytest.raises(DatabaseBusy):
-        written.transact(add)
-    assert written.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == []
+    with hold_lock(sqlite_database), pytest.raises(DatabaseBusy):
+        sqlite_database.transact(add)
+    assert sqlite_database.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == []
     monkeypatch.setattr(driver, "BUSY_SECONDS", 10)
     with ExitStack() as stack:
-        stack.enter_context(hold_lock(written))
+        stack.enter_context(hold_lock(sqlite_database))
         threading.Timer(0.05, stack.pop_all().close).start()
-        written.transact(add)
-    assert written.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == [("x",)]
+        sqlite_database.transact(add)
+    assert sqlite_database.snapshot(lambda tx: tx.cursor.execute(NAMES).fetchall()) == [("x",)]
 
 
-def test_an_unusable_lock_file_is_logged(written, caplog):
-    lock_path(written).symlink_to(lock_path(written))
+def test_an_unusable_lock_file_is_logged(sqlite_database, caplog):
+    lock_path(sqlite_database).symlink_to(lock_path(sqlite_database))
     with pytest.raises(DatabaseBusy):
-        written.transact(add)
+        sqlite_database.transact(add)
     assert "lock file" in caplog.text
-    lock_path(written).unlink()
-    written.transact(add)
+    lock_path(sqlite_database).unlink()
+    sqlite_database.transact(add)
 
 
-def test_every_user_who_may_write_to_the_database_may_open_the_lock_file(written, monkeypatch):
+def test_every_user_who_may_write_to_the_database_may_open_the_lock_file(sqlite_database, monkeypatch):
     """If root or a group member runs a command first, the service can still open the lock file; other users cannot."""
-    written.url.path.chmod(0o660)
+    sqlite_database.url.path.chmod(0o660)
     if os.geteuid() == 0:
-        os.chown(written.url.path, 1234, 1235)
-    written.transact(lambda _: None)
-    database, lock = written.url.path.stat(), lock_path(written).stat()
+        os.chown(sqlite_database.url.path, 1234, 1235)
+    sqlite_database.transact(lambda _: None)
+    database, lock = sqlite_database.url.path.stat(), lock_path(sqlite_database).stat()
     assert (lock.st_mode & 0o777, lock.st_uid, lock.st_gid) == (0o660, database.st_uid, database.st_gid)
-    written.close_writer()
-    lock_path(written).unlink()
+    sqlite_database.close_writer()
+    lock_path(sqlite_database).unlink()
     # First as a member of the group, then as a process that lost a race to create the file.
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     given = []
     monkeypatch.setattr(os, "fchown", lambda _, *owner: given.append(owner))
-    with hold_lock(written):
+    with hold_lock(sqlite_database):
         assert given == [(-1, database.st_gid)]
-    lock_path(written).unlink()
+    lock_path(sqlite_database).unlink()
     monkeypatch.setattr(os, "fchmod", Mock(side_effect=PermissionError))
-    with hold_lock(written):
-        assert is_locked(written)
+    with hold_lock(sqlite_database):
+        assert is_locked(sqlite_database)

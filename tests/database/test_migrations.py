@@ -63,12 +63,12 @@ async def fill(url: str) -> list[dict]:
 
 def test_an_empty_database_is_migrated_to_the_newest_revision_once(empty_url):
     parsed_url = database_urls.parse(empty_url)
-    assert migrations.current(parsed_url) is None
+    assert migrations.current_revision(parsed_url) is None
     done = migrations.upgrade(parsed_url)
-    assert (done.before, done.after, done.copy) == (None, migrations.head_revision(), None)
-    assert migrations.current(parsed_url) == migrations.head_revision()
+    assert (done.before, done.after, done.backup) == (None, migrations.head_revision(), None)
+    assert migrations.current_revision(parsed_url) == migrations.head_revision()
     again = migrations.upgrade(parsed_url)
-    assert (again.before, again.after, again.copy) == (migrations.head_revision(), migrations.head_revision(), None)
+    assert (again.before, again.after, again.backup) == (migrations.head_revision(), migrations.head_revision(), None)
     migrations.ensure_schema(parsed_url)
     migrations.check(parsed_url)
     assert files(empty_url) == set()
@@ -80,12 +80,16 @@ async def test_downgrade_and_upgrade_keep_existing_rows(empty_url):
     await fill(empty_url)
     before = counts(empty_url)
     down = migrations.downgrade(parsed_url, "base")
-    assert (down.before, down.after, migrations.current(parsed_url)) == (migrations.head_revision(), None, None)
+    assert (down.before, down.after, migrations.current_revision(parsed_url)) == (
+        migrations.head_revision(),
+        None,
+        None,
+    )
     if parsed_url.engine.name == "sqlite":
-        assert down.copy is not None
-        assert counts(f"sqlite:///{down.copy}") == before
-        assert execute(f"sqlite:///{down.copy}", "PRAGMA integrity_check") == [("ok",)]
-        assert files(empty_url) == {down.copy.name}
+        assert down.backup is not None
+        assert counts(f"sqlite:///{down.backup}") == before
+        assert execute(f"sqlite:///{down.backup}", "PRAGMA integrity_check") == [("ok",)]
+        assert files(empty_url) == {down.backup.name}
     migrations.upgrade(parsed_url)
     migrations.check(parsed_url)
     assert counts(empty_url)["logs"] == 0
@@ -95,11 +99,11 @@ async def test_downgrade_and_upgrade_keep_existing_rows(empty_url):
 async def test_existing_attributes_can_be_filtered_after_a_migration(empty_url):
     await fill(empty_url)
     parsed_url = database_urls.parse(empty_url)
-    kept = [f"SELECT id, CAST(attributes AS text) FROM {table}_folded ORDER BY id" for table in ("logs", "machines")]
-    before = [execute(empty_url, query) for query in kept]
+    queries = [f"SELECT id, CAST(attributes AS text) FROM {table}_folded ORDER BY id" for table in ("logs", "machines")]
+    before = [execute(empty_url, query) for query in queries]
     migrations.downgrade(parsed_url, "0003-1")
     migrations.upgrade(parsed_url)
-    assert [execute(empty_url, query) for query in kept] == before
+    assert [execute(empty_url, query) for query in queries] == before
     assert sum(document is not None for rows in before for _, document in rows) == 8
 
 
@@ -139,7 +143,7 @@ async def test_a_second_upgrade_changes_no_row(empty_url):
 
 def test_a_new_migration_uses_database_types_not_model_types(database_url):
     options = {"sqlalchemy_module_prefix": "sa.", "user_module_prefix": None, "render_item": None}
-    with migrations.locked(database_urls.parse(database_url)) as connection:
+    with migrations.transaction(database_urls.parse(database_url)) as connection:
         context = AutogenContext(MigrationContext.configure(connection), opts=options)
         written = [
             rendering.render_item("type", kind.column_type, context) for kind in (TIME, OBJECT, VERBATIM_JSON, SEVERITY)
@@ -180,8 +184,8 @@ def test_an_older_database_is_refused_with_the_migrate_command(empty_url, monkey
         migrations.ensure_schema(parsed_url)
     if parsed_url.engine.name == "sqlite":
         done = migrations.upgrade(parsed_url)
-        assert done.copy is not None
-        assert counts(f"sqlite:///{done.copy}")["log_types"] == 7
+        assert done.backup is not None
+        assert counts(f"sqlite:///{done.backup}")["log_types"] == 7
 
 
 async def test_an_api_does_not_start_on_another_schema(empty_url):
@@ -210,7 +214,7 @@ INSERT INTO logs
 
 def test_a_migration_that_would_leave_orphans_is_rolled_back(sqlite_database_url):
     parsed_url = database_urls.parse(sqlite_database_url)
-    with pytest.raises(SchemaMismatch, match="rolled back"), migrations.locked(parsed_url) as connection:
+    with pytest.raises(SchemaMismatch, match="rolled back"), migrations.transaction(parsed_url) as connection:
         connection.exec_driver_sql(ORPHAN)
     assert counts(sqlite_database_url)["logs"] == 0
 
@@ -220,7 +224,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(database_url):
     before = counts(database_url)
 
     def fail() -> None:
-        with migrations.locked(parsed_url) as connection:
+        with migrations.transaction(parsed_url) as connection:
             connection.exec_driver_sql("DELETE FROM log_types_folded")
             connection.exec_driver_sql("ALTER TABLE history ADD COLUMN extra TEXT")
             raise ZeroDivisionError
@@ -233,11 +237,11 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(database_url):
 
 @pytest.mark.parametrize("statement", [ORPHAN, "DELETE FROM log_types WHERE code = 'info'"])
 async def test_the_database_itself_refuses_orphans(database, statement):
-    async def refused():
+    async def violate_constraint():
         await database.write(lambda tx: tx.cursor.execute(statement.replace("'x'", f"'{samples.uuid_of(1)}'")))
 
     with pytest.raises(MonitorError):
-        await refused()
+        await violate_constraint()
 
 
 def test_a_file_that_is_not_a_database_gives_a_clear_error_and_is_not_changed(tmp_path):
@@ -250,14 +254,14 @@ def test_a_file_that_is_not_a_database_gives_a_clear_error_and_is_not_changed(tm
 
 def test_a_database_with_tables_of_another_program_is_not_changed(empty_url):
     parsed_url = database_urls.parse(empty_url)
-    with migrations.locked(parsed_url) as connection:
+    with migrations.transaction(parsed_url) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")
-    for attempt in (migrations.current, migrations.ensure_schema, migrations.upgrade):
+    for attempt in (migrations.current_revision, migrations.ensure_schema, migrations.upgrade):
         with pytest.raises(SchemaMismatch, match="customers"):
             attempt(parsed_url)
 
 
 def test_the_revision_is_read_while_another_writes(sqlite_database_url):
     parsed_url = database_urls.parse(sqlite_database_url)
-    with migrations.locked(parsed_url):
-        assert migrations.current(parsed_url) == migrations.head_revision()
+    with migrations.transaction(parsed_url):
+        assert migrations.current_revision(parsed_url) == migrations.head_revision()

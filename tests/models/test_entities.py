@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import joinedload, selectinload
 
-from conftest import calling, serving
+from conftest import client_of, serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.models.audit import ChangeRead, History
@@ -32,7 +32,7 @@ RESOURCES = [
 ]
 
 
-async def shown(url, table, read, key, options, **engine):
+async def json_by_key(url, table, read, key, options, **engine):
     """Return the JSON of every row, by its key."""
     async with session_on(url, **engine) as session:
         rows = (await session.scalars(select(table).options(*options))).all()
@@ -42,12 +42,12 @@ async def shown(url, table, read, key, options, **engine):
 @pytest.mark.parametrize(("path", "table", "read", "key", "options"), RESOURCES, ids=[row[0] for row in RESOURCES])
 async def test_every_row_equals_the_json_of_the_api(seeded, seeded_url, path, table, read, key, options):
     listed = {item[key]: item for item in await collect(seeded, path)}
-    assert await shown(seeded_url, table, read, key, options) == listed
+    assert await json_by_key(seeded_url, table, read, key, options) == listed
     assert len(listed) >= 3
 
 
 async def test_a_row_equals_the_json_of_get(seeded, seeded_url):
-    for uuid, row in (await shown(seeded_url, *RESOURCES[1][1:])).items():
+    for uuid, row in (await json_by_key(seeded_url, *RESOURCES[1][1:])).items():
         assert (await seeded.get(f"/logs/{uuid}")).json() == row
 
 
@@ -79,14 +79,14 @@ async def test_times_are_correct_in_any_time_zone_of_the_session(request):
         await client.put("/machines/Saw", json={})
         [item] = await collect(client, "machines")
     options = {"connect_args": {"options": "-c TimeZone=Pacific/Apia"}}
-    assert await shown(url, Machine, MachineRead, "name", [], **options) == {"Saw": item}
+    assert await json_by_key(url, Machine, MachineRead, "name", [], **options) == {"Saw": item}
     created = datetime.fromisoformat(item["created_at"])
     async with session_on(url, **options) as session:
         near = Machine.created_at.between(created, created + timedelta(microseconds=1))
         assert (await session.scalars(select(Machine.name).where(near))).all() == ["Saw"]
 
 
-async def test_relations_load_when_a_query_says_so_and_never_by_themselves(seeded, seeded_url):
+async def test_relations_are_loaded_eagerly_on_request_and_never_lazily(seeded, seeded_url):
     assert seeded is not None
     relations = (Log.machine_row, Log.type_row, Log.user_row)
     async with session_on(seeded_url) as session:
@@ -112,7 +112,7 @@ async def test_a_fastapi_route_may_return_the_row(seeded, seeded_url):
         async with session_on(seeded_url) as session:
             return await session.scalar(select(Log).options(joinedload(Log.machine_row)).where(Log.uuid == uuid))
 
-    assert (await calling(app).get("/log")).json() == (await seeded.get(f"/logs/{uuid}")).json()
+    assert (await client_of(app).get("/log")).json() == (await seeded.get(f"/logs/{uuid}")).json()
 
 
 @pytest.mark.untraced
@@ -126,6 +126,6 @@ async def test_every_excavator_log_equals_the_json_of_the_api(database_url, shar
             page = (await client.get("/logs", params=parameters)).json()
             listed |= {log["uuid"]: log for log in page["items"]}
             parameters = page["next"] and {"limit": 500, "cursor": page["next"]}
-    rows = await shown(database_url, *RESOURCES[1][1:])
+    rows = await json_by_key(database_url, *RESOURCES[1][1:])
     assert len(rows) == 5_485
     assert rows == listed

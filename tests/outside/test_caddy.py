@@ -1,4 +1,4 @@
-"""The service behind Caddy, with the Caddyfiles of Docker Compose and of the docs: TLS by Caddy's own authority."""
+"""The service behind Caddy, with the Caddyfiles of Docker Compose and of the docs; Caddy signs its own certificate."""
 
 import re
 import shutil
@@ -21,9 +21,9 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-PUBLIC = "machines.example.com"
+PUBLIC_NAME = "machines.example.com"
 START_SECONDS = 30
-# Ports that need no root, no administration by network, and no certificate in the system's own store.
+# Use ports that do not require root, no administration API, and do not install certificates in the system's store.
 OPTIONS = "{{\n\thttp_port {http}\n\thttps_port {https}\n\tadmin off\n\tskip_install_trust\n\tlocal_certs\n}}\n"
 
 
@@ -32,28 +32,28 @@ class Proxy(NamedTuple):
 
     http: int
     https: int
-    trusted: ssl.SSLContext
+    trusted_context: ssl.SSLContext
     name: str
 
     def get(self, path: str) -> httpx2.Response:
         """Send a request over TLS, as a client that trusts Caddy's certificate authority."""
-        with httpx2.Client(base_url=f"https://127.0.0.1:{self.https}", verify=self.trusted) as client:
+        with httpx2.Client(base_url=f"https://127.0.0.1:{self.https}", verify=self.trusted_context) as client:
             return client.get(path, headers={"Host": self.name}, extensions={"sni_hostname": self.name})
 
 
 def caddyfile(name: str) -> str:
-    """The Caddyfile for a name: that of Docker Compose, or the one that the documentation shows for a public name."""
-    if name != PUBLIC:
+    """Return the Caddyfile of Docker Compose, or for the public name the one in the documentation."""
+    if name != PUBLIC_NAME:
         return (ROOT / "Caddyfile").read_text()
     (block,) = [block for block in blocks((ROOT / "docs/run/deploy.md").read_text()) if block.title == "Caddyfile"]
     return block.text
 
 
-@pytest.fixture(params=["localhost", PUBLIC])
+@pytest.fixture(params=["localhost", PUBLIC_NAME])
 def proxy(request, tmp_path, sqlite_database_url) -> Iterator[Proxy]:
-    """Caddy, started with a Caddyfile, before a service that trusts it."""
+    """A running Caddy in front of a service that trusts it."""
     http, https, name = free_port(), free_port(), request.param
-    with Service(tmp_path, database_url=sqlite_database_url, allowed_hosts=PUBLIC) as service:
+    with Service(tmp_path, database_url=sqlite_database_url, allowed_hosts=PUBLIC_NAME) as service:
         options = OPTIONS.format(http=http, https=https)
         configured = tmp_path / "Caddyfile"
         configured.write_text(options + re.sub(r"\S+:8000", f"127.0.0.1:{service.port}", caddyfile(name)))
@@ -68,17 +68,17 @@ def proxy(request, tmp_path, sqlite_database_url) -> Iterator[Proxy]:
 
 
 def wait_until_ready(folder: Path, port: int, log: Path, name: str) -> ssl.SSLContext:
-    """Wait until Caddy has made its authority and answers; what trusts that authority."""
+    """Wait until Caddy responds; return an SSL context that trusts its certificate authority."""
     root = folder / "caddy/pki/authorities/local/root.crt"
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         try:
-            trusted = ssl.create_default_context(cafile=root)
-            Proxy(0, port, trusted, name).get("/healthz")
+            trusted_context = ssl.create_default_context(cafile=root)
+            Proxy(0, port, trusted_context, name).get("/healthz")
         except (OSError, httpx2.HTTPError):
             time.sleep(0.1)
         else:
-            return trusted
+            return trusted_context
     pytest.fail(log.read_text())
 
 
@@ -90,7 +90,7 @@ def test_requests_over_tls_work_and_have_hsts(proxy):
     assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
-def test_plain_http_is_led_to_tls(proxy):
+def test_plain_http_redirects_to_https(proxy):
     answer = httpx2.get(f"http://127.0.0.1:{proxy.http}/logs", headers={"Host": proxy.name})
     assert answer.status_code == 308
     assert answer.headers["Location"].startswith(f"https://{proxy.name}")

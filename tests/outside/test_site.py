@@ -1,4 +1,4 @@
-"""The site of the documentation: `make docs` builds it without a warning, and its pages ask no other host."""
+"""The site of the documentation: `make docs` builds it without a warning, and no page loads from other hosts."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ class Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """The address of the site, once it is built."""
+    """Build the site and serve it; its URL."""
     if (installed := make(".venv-docs/installed")).returncode:
         pytest.skip(f"the packages of docs/requirements.lock cannot be installed: {installed.stderr[-300:]}")
     built = make("docs")
@@ -54,13 +54,13 @@ def address() -> Iterator[str]:
 def test_every_page_is_built(address):
     assert address
     pages = {path.relative_to(ROOT).with_suffix("") for path in (ROOT / "docs").glob("**/*.md")}
-    # A README is the index of its folder.
+    # A README becomes the index of its folder.
     built = {path.relative_to(SITE).with_suffix("") for path in SITE.glob("**/*.html")}
     assert {page for page in pages if page not in built and page.with_name("index") not in built} == set()
 
 
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Chromium")
-def test_a_page_asks_no_other_host(address):
+def test_a_page_sends_no_request_to_another_host(address):
     requests, failed = set(), []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)

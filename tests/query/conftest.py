@@ -29,10 +29,10 @@ def sent_statements(monkeypatch):
     sent = []
     fetch = Database.fetch
 
-    async def counted(self, statement, *rest, **named):
+    async def record_statement(self, statement, *rest, **named):
         if statement is not has_accounts(self.engine):
             sent.append(statement)
         return await fetch(self, statement, *rest, **named)
 
-    monkeypatch.setattr(Database, "fetch", counted)
+    monkeypatch.setattr(Database, "fetch", record_statement)
     return sent

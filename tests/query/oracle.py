@@ -28,7 +28,7 @@ def words_of(text: str) -> list[str]:
     return [word[:64] for word in re.findall(r"[^\W_]+", fold(text))]
 
 
-def raw(record: dict, name: str):
+def json_value(record: dict, name: str):
     """Return a field, a field of a related record, or an attribute, as the API shows it."""
     *path, last = name.split(".")
     for part in path:
@@ -36,46 +36,46 @@ def raw(record: dict, name: str):
     return record.get(last)
 
 
-def value(record: dict, name: str):
+def comparable_value(record: dict, name: str):
     """Return a field in a form that sorts correctly: times as datetimes, ranks as numbers."""
-    return comparable(name, raw(record, name))
+    return to_comparable(name, json_value(record, name))
 
 
-def comparable(name: str, found):
+def to_comparable(name: str, found):
     name = name.rpartition(".")[2]
     if found is None:
         return None
     if name in RANKS:
         return RANKS[name].index(found)
-    return instant(found) if name in TIMES else found
+    return parse_instant(found) if name in TIMES else found
 
 
-def instant(text: str) -> datetime:
+def parse_instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def day(text: str, zone=PARIS) -> tuple[datetime, datetime]:
+def day_bounds(text: str, zone=PARIS) -> tuple[datetime, datetime]:
     start = datetime.fromisoformat(text).replace(tzinfo=zone)
-    following = datetime.fromisoformat(text) + timedelta(days=1)
-    return start.astimezone(ZoneInfo("UTC")), following.replace(tzinfo=zone).astimezone(ZoneInfo("UTC"))
+    end = datetime.fromisoformat(text) + timedelta(days=1)
+    return start.astimezone(ZoneInfo("UTC")), end.replace(tzinfo=zone).astimezone(ZoneInfo("UTC"))
 
 
-def range_of(name: str, text: str):
-    """Return the range [low, high) that a filter value stands for, and whether it is a whole day."""
+def operand_bounds(name: str, text: str):
+    """Return the bounds of a filter value, and whether it is a day: [start, end) of the day, else the value twice."""
     if name.rpartition(".")[2] in TIMES and len(text) == len("2025-07-25"):
-        return (*day(text), True)
-    one = comparable(name, text)
-    return one, one, False
+        return (*day_bounds(text), True)
+    operand = to_comparable(name, text)
+    return operand, operand, False
 
 
-def resembles(found: str, operator: str, text: str) -> bool:
+def text_matches(found: str, operator: str, text: str) -> bool:
     wanted, have = fold(text), fold(found)
     return {"contains": wanted in have, "startswith": have.startswith(wanted), "endswith": have.endswith(wanted)}[
         operator
     ]
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """Parse a JSON number as a double, with Python's JSON parser; return None if the text is not a number."""
     try:
         read = json.loads(text, parse_constant=lambda _: None)
@@ -93,7 +93,7 @@ def operand_of(text: str) -> bool | float | str:
     """Interpret the value of a filter on an attribute as a boolean, a number or a text."""
     if text in ("true", "false"):
         return text == "true"
-    if (read := number(text)) is not None:
+    if (read := parse_number(text)) is not None:
         return read
     return text[1:-1] if re.fullmatch(r'".*"', text, re.DOTALL) else text
 
@@ -112,12 +112,12 @@ def attribute_holds(found, operator: str, operands: list) -> bool:
     if operator == "isnull":
         return (found is None) == operands[0]
     if operator in ("contains", "startswith", "endswith"):
-        return isinstance(found, str) and resembles(found, operator, operands[0])
+        return isinstance(found, str) and text_matches(found, operator, operands[0])
     pairs = []
     for wanted in map(operand_of, operands):
         have = found
         if isinstance(wanted, float) and not isinstance(found, bool) and found is not None:
-            have = number(found) if isinstance(found, str) else float(found)
+            have = parse_number(found) if isinstance(found, str) else float(found)
         if type(have) is type(wanted):
             pairs.append((have, wanted))
     if operator in ("", "in", "ne", "nin"):
@@ -131,32 +131,32 @@ def attribute_holds(found, operator: str, operands: list) -> bool:
 def holds(record: dict, name: str, operator: str, operands: list) -> bool:
     """Return whether a record satisfies a condition; operands are values, but texts for attributes."""
     if "attributes." in name:
-        return attribute_holds(raw(record, name), operator, operands)
-    found = value(record, name)
+        return attribute_holds(json_value(record, name), operator, operands)
+    found = comparable_value(record, name)
     if operator == "isnull":
         return (found is None) == operands[0]
     if found is None:
         return operator in ("ne", "nin")
     if operator in ("contains", "startswith", "endswith"):
-        return resembles(found, operator, operands[0])
+        return text_matches(found, operator, operands[0])
     ranges = [
-        range_of(name, operand) if isinstance(operand, str) else (operand, operand, False) for operand in operands
+        operand_bounds(name, operand) if isinstance(operand, str) else (operand, operand, False) for operand in operands
     ]
-    inside = any(low <= found < high if whole else found == low for low, high, whole in ranges)
-    low, high, whole = ranges[0]
+    inside = any(low <= found < high if is_day else found == low for low, high, is_day in ranges)
+    low, high, is_day = ranges[0]
     return {
         "": inside,
         "in": inside,
         "ne": not inside,
         "nin": not inside,
         "lt": found < low,
-        "lte": found < high if whole else found <= low,
-        "gt": found >= high if whole else found > low,
+        "lte": found < high if is_day else found <= low,
+        "gt": found >= high if is_day else found > low,
         "gte": found >= low,
     }[operator]
 
 
-def occurs(record: dict, resource: str, words: list[str], *, prefix: bool = False) -> bool:
+def contains_words(record: dict, resource: str, words: list[str], *, prefix: bool = False) -> bool:
     """Return whether the words occur one after another in one of the searched fields."""
     for name in SEARCHED[resource]:
         have = words_of(record[name] or "")
@@ -168,13 +168,13 @@ def occurs(record: dict, resource: str, words: list[str], *, prefix: bool = Fals
     return False
 
 
-def order(records: list[dict], sort: str, tiebreakers: tuple[str, ...]) -> list[dict]:
+def sort_records(records: list[dict], sort: str, tiebreakers: tuple[str, ...]) -> list[dict]:
     """Sort records, which are given in the order in which they were written."""
     keys = [(part.removeprefix("-"), part.startswith("-")) for part in sort.split(",")]
     keys += [(tiebreaker, keys[-1][1]) for tiebreaker in tiebreakers if tiebreaker not in dict(keys)]
     ordered = list(reversed(records)) if keys[-1][1] else list(records)
     for name, descending in reversed(keys):
-        nulls = [record for record in ordered if value(record, name) is None]
-        rest = [record for record in ordered if value(record, name) is not None]
-        ordered = sorted(rest, key=lambda record: value(record, name), reverse=descending) + nulls
+        nulls = [record for record in ordered if comparable_value(record, name) is None]
+        rest = [record for record in ordered if comparable_value(record, name) is not None]
+        ordered = sorted(rest, key=lambda record: comparable_value(record, name), reverse=descending) + nulls
     return ordered

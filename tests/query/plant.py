@@ -1,10 +1,10 @@
-"""A plant that the product does not have: resources with relations of several levels, and a list inside a record.
+"""A plant for tests: resources with relations of several levels and lists inside records. The product has none of them.
 
     jobs -> stations -> sites -> regions        jobs -> stations (a second time, as `spare`, which may be null)
     jobs -> kinds, by a natural key             jobs: lines, in their order
     readings -> jobs, which may be deleted; readings have no text
 
-It is declared as the pages of `models/` declare theirs, and served by the routes that a page of `api/routes/` has.
+The resources are declared as in `models/`, and have the same routes as the product's resources in `api/routes/`.
 """
 
 from typing import Annotated, Any
@@ -60,28 +60,28 @@ def text(name: str, *, nullable: bool = True) -> Column:
     return Column(name, TEXT.column_type, nullable=nullable)
 
 
-def named(name: str, *columns: Column) -> Table:
-    """The table of a resource whose records have a name of their own, which may change."""
+def named_table(name: str, *columns: Column) -> Table:
+    """Return the table of a resource whose key is a name, which may change."""
     made = table(name, text("name", nullable=False), text("name_key", nullable=False), *columns)
     for column in ("name", "name_key"):
         made.append_constraint(UniqueConstraint(made.c[column]))
     return made
 
 
-def number(name: str, refers_to: str, *, nullable: bool = True) -> Column:
+def reference_column(name: str, refers_to: str, *, nullable: bool = True) -> Column:
     return Column(name, INTEGER.column_type, ForeignKey(refers_to, ondelete="RESTRICT"), nullable=nullable)
 
 
-REGION_TABLE = named("regions", text("country"))
-SITE_TABLE = named("sites", text("city"), number("region_id", "regions.id"))
-STATION_TABLE = named("stations", text("sector"), number("site_id", "sites.id"))
+REGION_TABLE = named_table("regions", text("country"))
+SITE_TABLE = named_table("sites", text("city"), reference_column("region_id", "regions.id"))
+STATION_TABLE = named_table("stations", text("sector"), reference_column("site_id", "sites.id"))
 KIND_TABLE = table("kinds", Column("code", CODE.column_type, unique=True), text("code_key"), text("label"))
 JOB_TABLE = table(
     "jobs",
     Column("code", CODE.column_type, nullable=False, unique=True),
     text("code_key", nullable=False),
-    number("station_id", "stations.id", nullable=False),
-    number("spare_id", "stations.id"),
+    reference_column("station_id", "stations.id", nullable=False),
+    reference_column("spare_id", "stations.id"),
     Column("kind", CODE.column_type, ForeignKey("kinds.code"), nullable=False),
     text("note"),
     Column("minutes", INTEGER.column_type),
@@ -106,15 +106,17 @@ LINE_TABLE = Table(
 READING_TABLE = table(
     "readings",
     Column("code", CODE.column_type, nullable=False, unique=True),
-    number("job_id", "jobs.id", nullable=False),
-    # `job.station` leads to the same table, and both names would make one alias of it.
-    number("job_station_id", "stations.id"),
+    reference_column("job_id", "jobs.id", nullable=False),
+    # `job.station` leads to the same table: joins of both must not use the alias `job_station` twice.
+    reference_column("job_station_id", "stations.id"),
     Column("value", INTEGER.column_type, nullable=False),
 )
 
 
-def page_of(name: str, noun: str, made: Table, schemas: tuple[type[Schema], type[Schema]], **more: Any) -> Resource:
-    """A resource whose records have a name, with what all of those have in common."""
+def declare_named(
+    name: str, noun: str, made: Table, schemas: tuple[type[Schema], type[Schema]], **more: Any
+) -> Resource:
+    """Declare a resource whose key is a name."""
     read_schema, create_schema = schemas
     names = {
         "lookup_column": "name_key",
@@ -149,7 +151,7 @@ class RegionRead(Versioned, RegionCreate):
     id: Identity = kind_field(INTEGER, "Its number.")
 
 
-REGIONS = page_of("regions", "region", REGION_TABLE, (RegionRead, RegionCreate), searched=("name", "country"))
+REGIONS = declare_named("regions", "region", REGION_TABLE, (RegionRead, RegionCreate), searched=("name", "country"))
 
 
 class SiteCreate(Schema):
@@ -162,7 +164,7 @@ class SiteRead(Versioned, SiteCreate):
     pass
 
 
-SITES = page_of("sites", "site", SITE_TABLE, (SiteRead, SiteCreate), searched=("name", "city", "region"))
+SITES = declare_named("sites", "site", SITE_TABLE, (SiteRead, SiteCreate), searched=("name", "city", "region"))
 
 
 class StationCreate(Schema):
@@ -175,7 +177,7 @@ class StationRead(Versioned, StationCreate):
     pass
 
 
-STATIONS = page_of("stations", "station", STATION_TABLE, (StationRead, StationCreate), searched=("name", "site"))
+STATIONS = declare_named("stations", "station", STATION_TABLE, (StationRead, StationCreate), searched=("name", "site"))
 
 
 class KindCreate(Schema):
@@ -215,8 +217,8 @@ class Line(Schema):
     needed_at: Instant | None = kind_field(TIME, "When.", None)
 
 
-def plain(value: object) -> object:
-    """The lines of a body; strict schemas take no instance of another, which a validated default may be."""
+def line_dicts(value: object) -> object:
+    """Convert `Line` instances, such as validated defaults, to dictionaries: strict schemas refuse instances."""
     return (
         [line.model_dump() if isinstance(line, Line) else line for line in value] if isinstance(value, list) else value
     )
@@ -231,7 +233,7 @@ class JobCreate(Schema):
     minutes: Identity | None = kind_field(INTEGER, "How long it takes.", None)
     started_at: Instant = kind_field(TIME, "When it began.", default_factory=instants.now)
     ended_at: Instant | None = kind_field(TIME, "When it ended.", None)
-    lines: Annotated[list[Line], ChildRows(LINE_TABLE, Line, on="job_id"), BeforeValidator(plain)] = Field(
+    lines: Annotated[list[Line], ChildRows(LINE_TABLE, Line, on="job_id"), BeforeValidator(line_dicts)] = Field(
         default_factory=list, description="What it needs."
     )
 
@@ -265,7 +267,7 @@ JOBS = declare(
         unique_column="code_key",
         unique_key_of=str.lower,
         searched=("code", "station", "note", "lines.part"),
-        facet_words=("station", "kind"),
+        facet_token_fields=("station", "kind"),
         preserved_on_put=frozenset({"code", "started_at"}),
         immutable=frozenset({"code"}),
         sort="-started_at",
@@ -311,7 +313,7 @@ RESOURCES = (REGIONS, SITES, STATIONS, KINDS, JOBS, READINGS)
 
 
 def create_tables(tx) -> None:
-    """What a migration would make."""
+    """Create the tables, as a migration would."""
     from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: PLC0415 -- for tests of the plant alone
 
     for made in METADATA.sorted_tables:
@@ -322,8 +324,8 @@ def create_tables(tx) -> None:
             tx.cursor.execute(statement.format(name=resource.name))
 
 
-def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for each operation, as a page of routes has
-    """The routes that a file of `api/routes/` has for a resource."""
+def routes(resource: Resource) -> APIRouter:  # noqa: C901 -- a function for each operation, as in a module of routes
+    """Return the routes of a resource, as a module of `api/routes/` declares them."""
     path, router = f"/{resource.name}", create_router(resource.name)
     create_schema = resource.create
     put_schema = replace_schema(create_schema, resource.read, resource.preserved_on_put)

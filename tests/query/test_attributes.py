@@ -228,7 +228,7 @@ async def test_no_list_is_sorted_by_attributes(plant, sort):
         f"attributes.a__in={','.join(str(number) if number % 2 else 'a' for number in range(200))}",
     ],
 )
-async def test_many_conditions_are_answered(plant, query):
+async def test_a_query_with_many_attribute_conditions_succeeds(plant, query):
     answer = await plant.get(f"/logs?count=exact&{query}")
     assert answer.status_code == 200, answer.text
 

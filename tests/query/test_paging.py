@@ -82,7 +82,7 @@ async def test_a_cursor_belongs_to_its_filters_and_its_sort(seeded, path, change
 )
 async def test_relative_times_refer_to_the_first_page(seeded, monkeypatch, parameters):
     async def now_is(text):
-        monkeypatch.setattr(deps.instants, "now", lambda: oracle.instant(text))
+        monkeypatch.setattr(deps.instants, "now", lambda: oracle.parse_instant(text))
         answer = await seeded.get("/logs", params={**parameters, "limit": 1, "fields": "uuid", **cursor})
         assert answer.status_code == 200, answer.text
         return answer.json()

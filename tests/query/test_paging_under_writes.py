@@ -80,11 +80,11 @@ def keys(items) -> list[str]:
     return [item["uuid"] for item in items]
 
 
-async def ordered(client, numbers, sort) -> list[str]:
+async def expected_uuids(client, numbers, sort) -> list[str]:
     """Return the logs with these numbers, sorted by the oracle."""
     there = {item["uuid"]: item for item in (await page(client, limit=500))["items"]}
     written = [there[samples.uuid_of(number)] for number in sorted(numbers) if samples.uuid_of(number) in there]
-    return keys(oracle.order(written, sort, ("started_at",)))
+    return keys(oracle.sort_records(written, sort, ("started_at",)))
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(fi
         elif victims:
             await filled.delete(f"/logs/{victims.pop()}")
 
-    expected = await ordered(filled, untouched, sort)
+    expected = await expected_uuids(filled, untouched, sort)
     wanted = set(expected)
     found = await page(filled, sort=sort, limit=rng.randint(1, 9))
     assert found["previous"] is None
@@ -133,7 +133,7 @@ async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(fi
 @settings(max_examples=20)
 @given(sort=SORTS, limit=st.integers(1, 41), data=st.data())
 async def test_offset_cursor_and_oracle_agree_and_ends_are_null(filled, sort, limit, data):
-    expected = await ordered(filled, range(40), sort)
+    expected = await expected_uuids(filled, range(40), sort)
     assert keys((await page(filled, sort=sort, limit=500))["items"]) == expected
     offset = data.draw(st.integers(0, 39), label="offset")
     first = await page(filled, sort=sort, limit=limit, offset=offset)

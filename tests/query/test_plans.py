@@ -104,10 +104,10 @@ def filled(database_url):
 
 def _fill(tx) -> None:
     lite = tx.engine is SQLITE
-    kept = "SELECT sql, name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'logs' AND sql IS NOT NULL"
+    index_query = "SELECT sql, name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'logs' AND sql IS NOT NULL"
     if not lite:
-        kept = "SELECT indexdef, indexname FROM pg_indexes WHERE tablename = 'logs' AND indexname LIKE 'ix%'"
-    tx.cursor.execute(kept)
+        index_query = "SELECT indexdef, indexname FROM pg_indexes WHERE tablename = 'logs' AND indexname LIKE 'ix%'"
+    tx.cursor.execute(index_query)
     indexes = tx.cursor.fetchall()
     # Create indexes at the end: sorting once is faster than a million index insertions.
     for _, name in indexes:

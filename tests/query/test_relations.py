@@ -1,4 +1,4 @@
-"""Relations of several levels and lists inside records, on a plant that the product does not have."""
+"""Relations of several levels and lists inside records, with the resources of `query.plant`, which only tests use."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 import pytest_asyncio
 
-from conftest import ENGINES, calling, new_database
+from conftest import ENGINES, client_of, new_database
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
@@ -28,7 +28,7 @@ KINDS = {"fix": "Repair", "look": None}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
 async def client(request, tmp_path_factory):
-    """A client of an API with the plant's resources beside the product's."""
+    """A client of an API that has the resources of the plant and those of the product."""
     with new_database(request, request.param, tmp_path_factory.mktemp("plant")) as url:
         database = Database(url)
         database.transact(plant.create_tables)
@@ -36,7 +36,7 @@ async def client(request, tmp_path_factory):
         app = create_app(Settings(database_url=url, open=True))
         for resource in plant.RESOURCES:
             app.router.routes.extend(plant.routes(resource).routes)
-        async with app.router.lifespan_context(app), calling(app) as opened:
+        async with app.router.lifespan_context(app), client_of(app) as opened:
             await seed(opened)
             yield opened
 
@@ -56,11 +56,11 @@ async def seed(client) -> None:
         await send(client, "POST", "/stations", 201, name=name, sector=sector, site=site)
     for code, label in KINDS.items():
         await send(client, "POST", "/kinds", 201, code=code, label=label)
-    for body in jobs():
+    for body in job_bodies():
         await send(client, "POST", "/jobs", 201, **body)
 
 
-def jobs() -> list[dict]:
+def job_bodies() -> list[dict]:
     rng, made = random.Random(15), []
     for i, (station, spare) in enumerate(product(STATIONS, (None, *STATIONS))):
         start = BEGIN + timedelta(hours=rng.randrange(3))
@@ -86,19 +86,19 @@ async def codes(client, **parameters) -> set[str]:
     return {item["code"] for item in await items(client, **parameters)}
 
 
-def station_fact(name: str | None, fact: str):
-    """A field of the station, or of what it leads to, as the seed has it."""
+def station_field(name: str | None, field: str):
+    """Return a field of a station, or of a related site or region, according to the seed."""
     if name is None:
         return None
     sector, site = STATIONS[name]
     city, region = SITES[site] if site else (None, None)
     country = COUNTRIES[region] if region else None
-    facts = {"name": name, "sector": sector, "site": site, "site.name": site, "site.city": city}
-    return (facts | {"site.region": region, "site.region.name": region, "site.region.country": country})[fact]
+    fields = {"name": name, "sector": sector, "site": site, "site.name": site, "site.city": city}
+    return (fields | {"site.region": region, "site.region.name": region, "site.region.country": country})[field]
 
 
-FACTS = ("name", "sector", "site", "site.name", "site.city", "site.region", "site.region.name", "site.region.country")
-HOLDS = {
+FIELDS = ("name", "sector", "site", "site.name", "site.city", "site.region", "site.region.name", "site.region.country")
+MATCHES = {
     "": lambda found, wanted: found == wanted,
     "__ne": lambda found, wanted: found != wanted,
     "__in": lambda found, wanted: found == wanted,
@@ -109,28 +109,28 @@ HOLDS = {
 }
 
 
-@pytest.mark.parametrize("fact", FACTS)
+@pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("relation", ["station", "spare"])
-async def test_a_filter_reaches_a_record_at_any_distance(client, relation, fact):
-    everything = await items(client)
-    values = sorted({station_fact(name, fact) for name in STATIONS} - {None})
-    for operator, wanted in product(HOLDS, values):
-        found = await codes(client, **{f"{relation}.{fact}{operator}": wanted})
-        expected = {job["code"] for job in everything if HOLDS[operator](station_fact(job[relation], fact), wanted)}
-        assert found == expected, (relation, fact, operator, wanted)
+async def test_a_filter_works_through_any_number_of_relations(client, relation, field):
+    all_jobs = await items(client)
+    values = sorted({station_field(name, field) for name in STATIONS} - {None})
+    for operator, wanted in product(MATCHES, values):
+        found = await codes(client, **{f"{relation}.{field}{operator}": wanted})
+        expected = {job["code"] for job in all_jobs if MATCHES[operator](station_field(job[relation], field), wanted)}
+        assert found == expected, (relation, field, operator, wanted)
     for is_null in ("true", "false"):
-        found = await codes(client, **{f"{relation}.{fact}__isnull": is_null})
+        found = await codes(client, **{f"{relation}.{field}__isnull": is_null})
         assert found == {
-            job["code"] for job in everything if (station_fact(job[relation], fact) is None) == (is_null == "true")
+            job["code"] for job in all_jobs if (station_field(job[relation], field) is None) == (is_null == "true")
         }
 
 
-async def test_a_reference_is_filtered_as_the_name_that_it_shows(client):
-    everything = await items(client)
+async def test_a_reference_is_filtered_by_the_name_of_the_related_record(client):
+    all_jobs = await items(client)
     for relation in ("station", "spare"):
-        assert await codes(client, **{relation: "L2"}) == {job["code"] for job in everything if job[relation] == "L2"}
+        assert await codes(client, **{relation: "L2"}) == {job["code"] for job in all_jobs if job[relation] == "L2"}
         assert await codes(client, **{f"{relation}__ne": "L2"}) == {
-            job["code"] for job in everything if job[relation] != "L2"
+            job["code"] for job in all_jobs if job[relation] != "L2"
         }
     assert {item["name"] for item in await items(client, "stations", site="North")} == {"L1"}
     assert {item["name"] for item in await items(client, "stations", **{"site.region.country": "FR"})} == {"L1"}
@@ -146,7 +146,7 @@ SORTS = (
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_pages_cross_joins_in_both_directions(client, sort):
+async def test_a_sort_by_related_fields_can_be_paged_in_both_directions(client, sort):
     whole = [item["code"] for item in await items(client, sort=sort)]
     pages, address = [], f"/jobs?limit=3&sort={sort}"
     page = (await client.get(address)).json()
@@ -168,16 +168,15 @@ def sort_key(value):
     return (value is None, value or "")
 
 
-async def test_a_sort_by_a_distant_field_puts_nulls_last(client):
+async def test_a_sort_by_a_related_field_puts_nulls_last(client):
     for direction in ("", "-"):
-        found = [
-            station_fact(item["spare"], "site.city") for item in await items(client, sort=f"{direction}spare.site.city")
-        ]
+        jobs = await items(client, sort=f"{direction}spare.site.city")
+        found = [station_field(job["spare"], "site.city") for job in jobs]
         filled = [city for city in found if city is not None]
         assert found == sorted(filled, reverse=direction == "-") + [None] * (len(found) - len(filled))
 
 
-async def test_a_document_shows_what_its_references_name(client):
+async def test_expand_includes_the_related_records(client):
     job = await send(client, "GET", "/jobs/J01?expand=station,spare,kind", 200)
     assert (job["station"], job["spare"]) == ("L1", "L1")
     assert job["expanded"]["station"]["site"] == "North"
@@ -187,52 +186,52 @@ async def test_a_document_shows_what_its_references_name(client):
     assert (without["spare"], without["expanded"]) == (None, {"spare": None})
 
 
-FIELDS = ("code", "station", "station.site", "station.site.region.country", "spare.site.city", "lines", "line_count")
+COLUMNS = ("code", "station", "station.site", "station.site.region.country", "spare.site.city", "lines", "line_count")
 
 
-async def test_exports_show_distant_fields_one_row_a_record(client):
-    names = ",".join(FIELDS)
+async def test_exports_have_one_row_per_record_with_columns_of_related_records(client):
+    names = ",".join(COLUMNS)
     answer = await client.get("/jobs.csv", params={"fields": names, "sort": "code"})
     rows = list(csv.reader(io.StringIO(answer.text)))
-    assert rows[0] == list(FIELDS)
-    everything = sorted(await items(client), key=lambda job: job["code"])
-    for row, job in zip(rows[1:], everything, strict=True):
-        site, country = (station_fact(job["station"], fact) for fact in ("site", "site.region.country"))
-        city = station_fact(job["spare"], "site.city")
+    assert rows[0] == list(COLUMNS)
+    all_jobs = sorted(await items(client), key=lambda job: job["code"])
+    for row, job in zip(rows[1:], all_jobs, strict=True):
+        site, country = (station_field(job["station"], field) for field in ("site", "site.region.country"))
+        city = station_field(job["spare"], "site.city")
         assert row[:5] == [job["code"], job["station"], site or "", country or "", city or ""]
         assert (json.loads(row[5]), int(row[6])) == (job["lines"], job["line_count"])
-    assert list(map(json.loads, (await client.get("/jobs.ndjson?sort=code")).text.splitlines())) == everything
+    assert list(map(json.loads, (await client.get("/jobs.ndjson?sort=code")).text.splitlines())) == all_jobs
     flat = (await client.get("/jobs.ndjson", params={"fields": names, "sort": "code"})).text.splitlines()
-    assert [json.loads(line)["lines"] for line in flat] == [job["lines"] for job in everything]
+    assert [json.loads(line)["lines"] for line in flat] == [job["lines"] for job in all_jobs]
     assert (await client.get("/jobs.xlsx", params={"fields": names})).status_code == 200
     assert (await client.get("/jobs.csv?fields=lines.part")).status_code == 422
 
 
-async def test_facets_count_by_distant_fields(client):
-    everything = await items(client)
+async def test_facets_count_by_related_fields(client):
+    all_jobs = await items(client)
     fields = {"station.site": ("station", "site"), "station.site.region.country": ("station", "site.region.country")}
     fields |= {"spare": ("spare", "name"), "spare.site.city": ("spare", "site.city")}
     for narrowing in ({}, {"station": "L1"}, {"q": "seal"}):
         chosen = await items(client, **narrowing)
         answer = await client.get("/jobs/facets", params={"by": ",".join(fields), **narrowing})
         assert answer.status_code == 200, answer.text
-        for name, (relation, fact) in fields.items():
+        for name, (relation, field) in fields.items():
             counted = {}
-            for job in everything if narrowing == {} else chosen:
-                value = station_fact(job[relation], fact)
+            for job in all_jobs if narrowing == {} else chosen:
+                value = station_field(job[relation], field)
                 counted[value] = counted.get(value, 0) + 1
             assert {row["value"]: row["count"] for row in answer.json()["facets"][name]} == counted, (name, narrowing)
 
 
-async def test_stats_group_by_distant_fields_and_add_up_own_metrics(client):
-    everything = await items(client, started_at="2025-07-01")
-    # Those of the seed: other tests write jobs that begin at other times, and that go on.
+async def test_stats_group_by_related_fields_and_sum_declared_metrics(client):
+    all_jobs = await items(client, started_at="2025-07-01")
+    # Only the jobs of the seed: other tests write jobs at other times, some of which have no end.
     seeded = "started_at=2025-07-01"
     grouped = "group_by=station.site.region.country,kind&metrics=count,minutes,worked"
     answer = await client.get(f"/jobs/stats?{grouped}&{seeded}")
     expected = {}
-    for job in everything:
-        key = (station_fact(job["station"], "site.region.country"), job["kind"])
+    for job in all_jobs:
+        key = (station_field(job["station"], "site.region.country"), job["kind"])
         count, minutes = expected.get(key, (0, 0))
         expected[key] = (count + 1, minutes + job["minutes"])
     found = answer.json()["groups"]
@@ -243,10 +242,10 @@ async def test_stats_group_by_distant_fields_and_add_up_own_metrics(client):
     by_day = (await client.get(f"/jobs/stats?group_by=day,station.site&metrics=worked,minutes&{seeded}")).json()[
         "groups"
     ]
-    assert sum(group["minutes"] for group in by_day) == sum(job["minutes"] for job in everything)
+    assert sum(group["minutes"] for group in by_day) == sum(job["minutes"] for job in all_jobs)
 
 
-async def test_an_unknown_reference_names_the_nearest(client):
+async def test_an_unknown_reference_gets_a_suggestion(client):
     answer = await send(client, "POST", "/stations", 422, name="L9", site="Nort")
     assert answer["errors"] == [
         {
@@ -259,7 +258,7 @@ async def test_an_unknown_reference_names_the_nearest(client):
     assert answer["detail"] == "There is no station 'L22'. Did you mean 'L2'?"
 
 
-async def test_a_rename_is_followed_by_what_names_the_record_and_by_nothing_else(client):
+async def test_a_rename_changes_only_the_records_that_show_the_name(client):
     await send(client, "POST", "/sites", 201, name="Old town")
     for name in ("R1", "R2"):
         await send(client, "POST", "/stations", 201, name=name, site="Old town")
@@ -273,7 +272,7 @@ async def test_a_rename_is_followed_by_what_names_the_record_and_by_nothing_else
     ]
     assert [item["name"] for item in await items(client, "stations", q='"new town"')] == ["R1", "R2"]
     assert await items(client, "stations", q='"old town"') == []
-    # Jobs do not show the site; that of the first station, whose id is the site's or another, least of all.
+    # Jobs do not show the name of the site, so none has changed; not even that of a station with the id of the site.
     assert {item["code"]: item["version"] for item in await items(client)} == before
     assert await codes(client, **{"station.site": "New town"}) == {"R-job"}
     await send(client, "PATCH", "/stations/R1", 200, name="R one")
@@ -287,7 +286,7 @@ async def test_a_rename_is_followed_by_what_names_the_record_and_by_nothing_else
     assert answer["code"] == "in-use"
 
 
-async def test_a_record_that_others_name_is_not_deleted_whoever_they_are(client):
+async def test_a_referenced_record_cannot_be_deleted(client):
     for path in ("sites/South", "regions/Lower", "stations/L4", "kinds/fix"):
         answer = await send(client, "DELETE", f"/{path}", 409)
         assert answer["code"] == "in-use", answer
@@ -295,7 +294,8 @@ async def test_a_record_that_others_name_is_not_deleted_whoever_they_are(client)
     await send(client, "DELETE", "/sites/Nowhere", 204)
 
 
-ANY = {
+# A query, and whether it matches a job with these lines.
+CHILD_ROW_FILTERS = {
     "lines.part=Seal": lambda lines: any(line["part"] == "Seal" for line in lines),
     "lines.part__ne=Seal": lambda lines: not any(line["part"] == "Seal" for line in lines),
     "lines.part__in=Seal,Écrou": lambda lines: any(line["part"] in ("Seal", "Écrou") for line in lines),
@@ -317,19 +317,19 @@ ANY = {
 }
 
 
-@pytest.mark.parametrize("query", ANY)
-async def test_a_filter_on_a_list_asks_any_of_its_rows(client, query):
-    everything = await items(client)
+@pytest.mark.parametrize("query", CHILD_ROW_FILTERS)
+async def test_a_filter_on_child_rows_matches_if_any_row_matches(client, query):
+    all_jobs = await items(client)
     answer = await client.get(f"/jobs?limit=500&count=exact&{query}")
     assert answer.status_code == 200, answer.text
     found = {item["code"] for item in answer.json()["items"]}
-    expected = {job["code"] for job in everything if ANY[query](job["lines"])}
+    expected = {job["code"] for job in all_jobs if CHILD_ROW_FILTERS[query](job["lines"])}
     assert found == expected
     assert answer.json()["total"] == len(expected)
-    assert 0 < len(expected) < len(everything)
+    assert 0 < len(expected) < len(all_jobs)
 
 
-async def test_a_list_is_written_shown_and_kept_in_history_as_a_whole(client):
+async def test_child_rows_are_written_returned_and_recorded_in_history_as_a_whole(client):
     first = {"part": "Pump", "quantity": 2, "urgent": True, "needed_at": "2025-07-01T10:00:00Z"}
     second = {"part": "Belt", "quantity": None, "urgent": False, "needed_at": None}
     job = await send(client, "PUT", "/jobs/H1", 201, station="L3", kind="look", lines=[first, {"part": "Belt"}])
@@ -355,7 +355,7 @@ async def test_a_list_is_written_shown_and_kept_in_history_as_a_whole(client):
     assert refused["errors"][0]["code"] == "read-only"
 
 
-async def test_a_list_is_deleted_and_restored_with_its_record(client):
+async def test_child_rows_are_deleted_and_restored_with_their_record(client):
     lines = [{"part": "Valve", "quantity": 1, "urgent": False, "needed_at": None}]
     await send(client, "PUT", "/jobs/D1", 201, station="L3", kind="look", lines=lines)
     await send(client, "DELETE", "/jobs/D1", 204)
@@ -377,7 +377,7 @@ async def test_a_deleted_record_cannot_be_referenced(client):
         await send(client, "DELETE", path, 204)
 
 
-async def test_records_without_texts_are_filtered_by_two_ways_to_one_table(client):
+async def test_two_relations_to_one_table_are_filtered_independently(client):
     for code, job, station in (("A", "J00", "L2"), ("B", "J07", None), ("C", "J07", "L1")):
         await send(client, "POST", "/readings", 201, code=code, job=job, job_station=station, value=len(code))
     for query in ("job.station=L1&job_station=L2", "job.station.sector=A&job_station.sector=B"):
@@ -386,7 +386,7 @@ async def test_records_without_texts_are_filtered_by_two_ways_to_one_table(clien
     assert list(csv.reader(io.StringIO(shown)))[1:] == [["A", "A", "B"], ["B", "B", ""], ["C", "B", "A"]]
 
 
-async def test_unknown_names_are_refused_with_the_nearest(client):
+async def test_a_field_path_that_does_not_exist_or_is_not_supported_is_refused(client):
     answer = await client.get("/jobs?station.site.citi=x")
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
     assert "Did you mean 'station.site.city'?" in answer.json()["detail"]
@@ -394,7 +394,7 @@ async def test_unknown_names_are_refused_with_the_nearest(client):
     assert (await client.get("/jobs?lines=x")).status_code == 422
 
 
-async def test_the_api_documents_the_plant(client):
+async def test_the_openapi_document_lists_related_fields_and_fields_of_child_rows(client):
     document = (await client.get("/openapi.json")).json()
     assert "station.site.region.country" in document["paths"]["/jobs"]["get"]["description"]
     assert "lines.part" in document["paths"]["/jobs"]["get"]["description"]

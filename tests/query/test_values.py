@@ -12,10 +12,13 @@ from machine_monitor.query.language.operators import OPERATORS
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.language.values import BadValue
 
-CLOCK = TimeContext(ZoneInfo("Europe/Paris"), datetime(2025, 3, 31, 10, 30, tzinfo=UTC))
+TIME_CONTEXT = TimeContext(ZoneInfo("Europe/Paris"), datetime(2025, 3, 31, 10, 30, tzinfo=UTC))
 LEVEL = rank("low", "high")
+# The number 80 as `attributes.sortable_hex` stores it.
 EIGHTY = "c054000000000000"
-READ = [
+# Kind, operator, text in the query string, parsed values. An `AttributeOperand` starts with its representation:
+# `n` number, `t` text, `b` boolean, `f` folded text.
+VALID = [
     (TEXT, "", "", ("",)),
     (TEXT, "", "a,b", ("a,b",)),
     (TEXT, "in", "a,b", ("a", "b")),
@@ -64,7 +67,8 @@ READ = [
     (TIME, "", "2025-07-25", (("2025-07-24T22:00:00Z", "2025-07-25T22:00:00Z"),)),
     (TIME, "in", "now,2025-07-25T00:00Z", ("2025-03-31T10:30:00Z", "2025-07-25T00:00:00Z")),
 ]
-REFUSED = [
+# Kind, operator, text in the query string.
+INVALID = [
     (TEXT, "in", '"a'),
     (TEXT, "in", '"a"b,c'),
     (TEXT, "in", ",".join(["x"] * 201)),
@@ -103,18 +107,18 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "operator", "text", "expected"), READ)
-def test_a_value_is_read_as_its_kind(kind, operator, text, expected):
-    assert values.parse_values(text, kind, OPERATORS[operator], CLOCK) == expected
+@pytest.mark.parametrize(("kind", "operator", "text", "expected"), VALID)
+def test_a_valid_value_is_parsed_according_to_its_kind(kind, operator, text, expected):
+    assert values.parse_values(text, kind, OPERATORS[operator], TIME_CONTEXT) == expected
 
 
-@pytest.mark.parametrize(("kind", "operator", "text"), REFUSED)
-def test_a_value_of_another_kind_is_refused(kind, operator, text):
+@pytest.mark.parametrize(("kind", "operator", "text"), INVALID)
+def test_an_invalid_value_is_refused(kind, operator, text):
     with pytest.raises(BadValue):
-        values.parse_values(text, kind, OPERATORS[operator], CLOCK)
+        values.parse_values(text, kind, OPERATORS[operator], TIME_CONTEXT)
 
 
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False))
-def test_a_number_s_text_sorts_as_the_number(one, other):
+def test_the_stored_text_of_a_number_sorts_like_the_number(one, other):
     texts = attributes.sortable_hex(one), attributes.sortable_hex(other)
     assert (texts[0] < texts[1], texts[0] == texts[1]) == (one < other, one == other)

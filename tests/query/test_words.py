@@ -28,7 +28,7 @@ FOLDED = [
     ("🛠 ok", "🛠 ok"),
     ("", ""),
 ]
-CUT = [
+TOKENIZED = [
     ("PN-0042", ["pn", "0042"]),
     ("machine-outil", ["machine", "outil"]),
     ("l'huile d'abord", ["l", "huile", "d", "abord"]),
@@ -80,13 +80,13 @@ def test_folding_drops_case_marks_and_compatibility(text, folded):
     assert search_terms.fold(text) == folded
 
 
-@pytest.mark.parametrize(("text", "cut"), CUT)
-def test_words_are_runs_of_letters_and_digits(text, cut):
-    assert search_terms.tokenize(text) == cut
+@pytest.mark.parametrize(("text", "words"), TOKENIZED)
+def test_words_are_runs_of_letters_and_digits(text, words):
+    assert search_terms.tokenize(text) == words
 
 
 @pytest.mark.parametrize(("text", "terms"), PARSED)
-def test_a_search_means(text, terms):
+def test_a_search_is_parsed_into_terms(text, terms):
     parsed = search_terms.parse(text)
     found = parsed and [(" ".join(term.words), term.prefix, term.excluded) for term in parsed]
     assert (found if parsed is None else list(found)) == terms
@@ -113,25 +113,25 @@ def test_a_search_has_at_most_32_words(text, allowed):
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_cut_into_words_that_a_pattern_can_hold(text):
+def test_words_contain_no_whitespace_wildcard_or_separator(text):
     for word in search_terms.tokenize(text):
         assert 0 < len(word) <= MAX_WORD
         assert not set(word) & set(string.whitespace + "%_\\" + SEPARATOR)
 
 
 @given(st.text(max_size=60))
-def test_any_search_is_read(text):
+def test_any_search_can_be_parsed(text):
     search_terms.parse(text)
 
 
 @given(st.text(max_size=60))
-def test_case_makes_no_difference_to_ascii(text):
+def test_words_of_ascii_text_do_not_depend_on_case(text):
     plain = text.encode("ascii", "ignore").decode()
     assert search_terms.tokenize(plain.upper()) == search_terms.tokenize(plain.lower())
 
 
 @given(st.lists(st.none() | st.text(max_size=30), min_size=3, max_size=3))
-def test_a_phrase_never_reaches_into_the_next_field(texts):
+def test_fields_are_separated_so_that_no_phrase_matches_across_them(texts):
     values = dict(zip(USERS.searched, texts, strict=True))
     segments = " ".join(search_index.document(USERS, values)).split(SEPARATOR)
     assert [segment.split() for segment in segments[:-1]] == [
@@ -140,7 +140,7 @@ def test_a_phrase_never_reaches_into_the_next_field(texts):
 
 
 @pytest.mark.parametrize(
-    ("given_words", "kept"),
+    ("given_words", "expected"),
     [
         (["a"] * 300, ["a"] * 255 + [SEPARATOR] * 45),
         (["a", *["b"] * 255, "b", "a"], ["a", *["b"] * 255, SEPARATOR, "a"]),
@@ -151,8 +151,8 @@ def test_a_phrase_never_reaches_into_the_next_field(texts):
     ],
     ids=["many of one", "a gap among others", "past the last position"],
 )
-def test_beyond_the_last_indexed_position_words_match_but_phrases_do_not(given_words, kept):
-    assert cap_positions(given_words) == kept
+def test_beyond_the_last_indexed_position_words_match_but_phrases_do_not(given_words, expected):
+    assert cap_positions(given_words) == expected
 
 
 @given(st.lists(st.integers(0, 130 * 365 * 86_400 * 10**6), min_size=2, max_size=2), st.integers(1, 9))

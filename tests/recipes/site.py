@@ -64,7 +64,7 @@ class SiteCreate(SiteFields):
 
 
 class SiteRead(Versioned, SiteCreate):
-    """A site as it is."""
+    """A site as the API returns it."""
 
     contact_count: Annotated[Identity, CountOf("contacts")] = kind_field(INTEGER, "How many people there are to call.")
 

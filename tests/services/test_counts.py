@@ -52,7 +52,7 @@ def expected_counters(logs: list[dict], zone: ZoneInfo) -> Counter:
     """Compute the expected counters from the logs."""
     found = Counter()
     for log in logs:
-        day = oracle.instant(log["started_at"]).astimezone(zone).date()
+        day = oracle.parse_instant(log["started_at"]).astimezone(zone).date()
         values = log | {"machine": log["expanded"]["machine"]["id"]}
         for field, units in COUNTER_UNITS.items():
             value = oracle.RANKS["severity"].index(values[field]) if field == "severity" else values[field]

@@ -27,10 +27,10 @@ def entries():
 
 @pytest.fixture(scope="module")
 def logs(entries):
-    return sorted(planned(entries, LOGS), key=lambda log: log["started_at"])
+    return sorted(values_of(entries, LOGS), key=lambda log: log["started_at"])
 
 
-def planned(entries, resource):
+def values_of(entries, resource):
     return [entry.values for entry in entries if entry.resource is resource]
 
 
@@ -42,9 +42,9 @@ def test_the_same_seed_and_end_give_the_same_records(entries):
 @pytest.mark.parametrize(("machines", "logs"), [(1, 0), (1, 30), (2, 30), (12, 1), (40, 5_000), (130, 200)])
 def test_the_demo_has_the_requested_number_of_records(machines, logs):
     entries = demo.plan(machines, logs, 3, UNTIL)
-    assert len({machine["name"] for machine in planned(entries, MACHINES)}) == machines
-    assert len({log["uuid"] for log in planned(entries, LOGS)}) == len(planned(entries, LOGS)) == logs
-    assert len(planned(entries, USERS)) == 12
+    assert len({machine["name"] for machine in values_of(entries, MACHINES)}) == machines
+    assert len({log["uuid"] for log in values_of(entries, LOGS)}) == len(values_of(entries, LOGS)) == logs
+    assert len(values_of(entries, USERS)) == 12
 
 
 def test_records_are_written_in_order_soon_after_the_event(entries):
@@ -81,7 +81,7 @@ def test_each_user_writes_in_one_language(logs):
 
 def test_nights_and_sundays_in_local_time_have_few_logs():
     zone = ZoneInfo("America/Montreal")
-    logs = planned(demo.plan(logs=2_000, until=UNTIL.astimezone(zone)), LOGS)
+    logs = values_of(demo.plan(logs=2_000, until=UNTIL.astimezone(zone)), LOGS)
     starts = [time(log["started_at"]).astimezone(zone) for log in logs]
     assert 0 < sum(start.hour < 6 for start in starts) < 200
     assert 0 < sum(start.weekday() == 6 for start in starts) < 60
@@ -109,7 +109,7 @@ async def test_the_demo_data_can_be_searched(database):
     assert told[-1] == (len(entries), len(entries))
     assert await total(database, LOGS) == 600
     assert await total(database, MACHINES, in_service="false") == 2
-    causes = Counter((log["machine"], log["cause"]) for log in planned(entries, LOGS) if log["cause"])
+    causes = Counter((log["machine"], log["cause"]) for log in values_of(entries, LOGS) if log["cause"])
     [((machine, cause), count)] = causes.most_common(1)
     assert await total(database, LOGS, q=f'"{machine}" "{cause}"') == count > 3
 

@@ -15,7 +15,7 @@ export type Role = User['role'];
 export type Severity = Log['severity'];
 export type Status = Log['status'];
 
-/** The CSRF token that write requests send. `session` stores the token here and implements `renew`. */
+/** The CSRF token that write requests send. `session`, which imports this module, sets both fields. */
 export const csrf = { token: null as string | null, renew: async () => {} };
 
 /** `listener` runs when the API answers 401: the browser is signed out. */

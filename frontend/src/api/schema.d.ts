@@ -2842,7 +2842,7 @@ export interface components {
         TokenCreate: {
             /**
              * Name
-             * @description What it is for.
+             * @description The purpose of the token.
              */
             name: string;
             /**
@@ -2870,12 +2870,12 @@ export interface components {
         TokenCreated: {
             /**
              * Id
-             * @description The token's id, which is also part of its text.
+             * @description The token's id; the token itself begins with `mm_<id>_`.
              */
             id: number;
             /**
              * Name
-             * @description What it is for.
+             * @description The purpose of the token.
              */
             name: string;
             /**
@@ -2908,7 +2908,7 @@ export interface components {
             last_used_at?: string | null;
             /**
              * Token
-             * @description What to send as `Authorization: Bearer`.
+             * @description The token itself: send it as `Authorization: Bearer <token>`.
              */
             token: string;
         };
@@ -2935,12 +2935,12 @@ export interface components {
         TokenPart: {
             /**
              * Id
-             * @description The token's id, which is also part of its text.
+             * @description The token's id; the token itself begins with `mm_<id>_`.
              */
             id?: number;
             /**
              * Name
-             * @description What it is for.
+             * @description The purpose of the token.
              */
             name?: string;
             /**
@@ -8759,11 +8759,11 @@ export interface operations {
                 fields?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description The token's id, which is also part of its text. Equals; if repeated, equals any of the values. */
+                /** @description The token's id; the token itself begins with `mm_<id>_`. Equals; if repeated, equals any of the values. */
                 id?: number[];
-                /** @description What it is for. Equals; if repeated, equals any of the values. */
+                /** @description The purpose of the token. Equals; if repeated, equals any of the values. */
                 name?: string[];
-                /** @description What it is for. Contains the text; case and accents do not matter. */
+                /** @description The purpose of the token. Contains the text; case and accents do not matter. */
                 name__contains?: string;
                 /** @description The trigram of the user the token acts for. Equals; if repeated, equals any of the values. */
                 user?: string[];

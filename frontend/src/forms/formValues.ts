@@ -8,8 +8,8 @@ export function valuesOf(record: object, fields: readonly string[]): FormValues 
 
 /** The body of a PATCH request: the fields whose values differ. */
 export function patchOf(before: FormValues, after: FormValues): Record<string, string | boolean | null> {
-  const changed = Object.entries(after).filter(([field, value]) => trimmed(value) !== before[field]);
-  return Object.fromEntries(changed.map(([field, value]) => [field, trimmed(value) === '' ? null : trimmed(value)]));
+  const changed = Object.entries(after).filter(([field, value]) => trimText(value) !== before[field]);
+  return Object.fromEntries(changed.map(([field, value]) => [field, trimText(value) === '' ? null : trimText(value)]));
 }
 
 /** Three-way merge: the user's changes (`before` to `mine`) applied to the record's current values. */
@@ -17,6 +17,6 @@ export function rebase(before: FormValues, mine: FormValues, current: FormValues
   return Object.fromEntries(Object.keys(current).map((field) => [field, mine[field] === before[field] ? current[field]! : mine[field]!]));
 }
 
-function trimmed(value: string | boolean): string | boolean {
+function trimText(value: string | boolean): string | boolean {
   return typeof value === 'string' ? value.trim() : value;
 }

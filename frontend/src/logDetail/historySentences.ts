@@ -27,12 +27,12 @@ const SEVERITIES = ['info', 'minor', 'major', 'critical'];
 /** Describe an entry of the history, with one sentence for each changed field. */
 export function sentences(entry: HistoryEntry): Sentence[] {
   const t = i18n.t.logDetail;
-  const who = entry.user ?? t.via[entry.via] ?? t.someone;
+  const actor = entry.user ?? t.via[entry.via] ?? t.someone;
   const describe = { create: t.created, import: t.imported, delete: t.deletedBy, restore: t.restoredBy }[entry.op as string];
-  if (describe) return [{ text: describe(who) }];
+  if (describe) return [{ text: describe(actor) }];
   return Object.entries(entry.changes).map(([field, [before, after]]) => ({
     ...(typeof before === 'string' && typeof after === 'string' && TEXT_FIELDS.includes(field) && { diff: wordDiff(before, after) }),
-    text: t.changed(who, phrase(field, before, after)),
+    text: t.changed(actor, phrase(field, before, after)),
   }));
 }
 

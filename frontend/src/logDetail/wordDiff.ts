@@ -8,8 +8,8 @@ const MAX_WORDS = 600;
 
 /** Compare two texts word by word, by their longest common subsequence. */
 export function wordDiff(before: string, after: string): DiffPart[] {
-  const a = tokens(before);
-  const b = tokens(after);
+  const a = tokenize(before);
+  const b = tokenize(after);
   if (a.length > MAX_WORDS || b.length > MAX_WORDS) return [{ text: before, kind: 'removed' }, { text: after, kind: 'added' }];
   const lengths = commonLengths(a, b);
   const parts: DiffPart[] = [];
@@ -31,7 +31,7 @@ export function wordDiff(before: string, after: string): DiffPart[] {
 }
 
 /** Split a text into words, spaces and punctuation marks. The joined tokens are the text. */
-function tokens(text: string): string[] {
+function tokenize(text: string): string[] {
   return text.match(/[\p{L}\p{N}]+|\s+|[^\p{L}\p{N}\s]/gu) ?? [];
 }
 

@@ -31,9 +31,9 @@ export function areEqual(one: Values, other: Values): boolean {
   return FIELDS.every((field) => one[field] === other[field]);
 }
 
-/** The request body of a new log. Without a start time, the log started now. */
+/** The request body of a new log. If the start time is empty, it is `now`. */
 export function bodyOf(values: Values, now: string): LogBody {
-  const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimmed(field, values[field])]);
+  const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimReference(field, values[field])]);
   return { started_at: now, ...Object.fromEntries(given) };
 }
 
@@ -41,7 +41,7 @@ export function bodyOf(values: Values, now: string): LogBody {
 export function patchOf(values: Values, log: FullLog): Partial<Record<Field, string | null>> {
   const before = valuesOf(log);
   const changed = FIELDS.filter((field) => values[field] !== before[field]);
-  return Object.fromEntries(changed.map((field) => [field, values[field] === '' ? null : trimmed(field, values[field])]));
+  return Object.fromEntries(changed.map((field) => [field, values[field] === '' ? null : trimReference(field, values[field])]));
 }
 
 /** Check the required fields in the browser, with the error codes of the API: without network, the API cannot check them. */
@@ -52,7 +52,8 @@ export function requiredFieldsError(values: Values): ApiError | null {
   return errors.length ? new ApiError({ code: 'validation', status: 422, errors }) : null;
 }
 
-function trimmed(field: Field, value: string): string {
+/** Remove the spaces around the name of a machine or a user. Other texts are sent as the user typed them. */
+function trimReference(field: Field, value: string): string {
   return field === 'machine' || field === 'user' ? value.trim() : value;
 }
 

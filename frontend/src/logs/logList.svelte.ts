@@ -21,7 +21,7 @@ export class LogList {
   deletedUuids = $state.raw<ReadonlySet<string>>(new Set());
   isLoaded = $state(false);
   error = $state.raw<ApiError | null>(null);
-  /** Whether the last update changed the start of the list: the virtual list then keeps its distance from the end. */
+  /** Whether the last update changed the start of the list. The virtual list then keeps the visible rows in place. */
   isPrepending = $state(false);
 
   #query: readonly QueryPair[] = [];
@@ -52,7 +52,7 @@ export class LogList {
       this.#setPages([page]);
       this.isLoaded = true;
     } catch (thrown) {
-      this.#fail(thrown);
+      this.#handleError(thrown);
     }
   }
 
@@ -97,7 +97,7 @@ export class LogList {
     }
   }
 
-  /** Count the logs that are newer than the first row. Further down the list, the user meets them when scrolling up. */
+  /** Count the logs that are newer than the first row. If the first page is no longer loaded, scrolling up loads them anyway. */
   async #countNewLogs(): Promise<void> {
     if (this.#pages[0]?.previous) return;
     try {
@@ -117,7 +117,7 @@ export class LogList {
       const page = await readPage(setParam(query, 'cursor', cursor), this.#abort?.signal);
       if (query === this.#query) await add(page);
     } catch (thrown) {
-      this.#fail(thrown);
+      this.#handleError(thrown);
     } finally {
       this.#isLoadingPage = false;
     }
@@ -135,7 +135,7 @@ export class LogList {
     this.rows = pages.flatMap((page) => page.items);
   }
 
-  #fail(thrown: unknown): void {
+  #handleError(thrown: unknown): void {
     if (isAborted(thrown)) return;
     if (!(thrown instanceof ApiError)) throw thrown;
     this.error = thrown;

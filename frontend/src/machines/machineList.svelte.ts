@@ -6,7 +6,7 @@ import { readMachines, readOngoingStops, type OngoingStop, type Row } from './re
 export const STATES = ['stopped', 'used', 'retired'] as const;
 export type State = (typeof STATES)[number];
 
-// The address of one request has room for about this many machine names.
+// The URL of a request has room for about this many machine names.
 const MAX_NAMES = 100;
 const PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 500;
@@ -15,7 +15,10 @@ export function stateOf(query: readonly QueryPair[]): State | null {
   return STATES.find((state) => state === getFirst(query, 'state')) ?? null;
 }
 
-/** The query for the API, from the query of the page's address. The state "stopped" is not in it: logs tell that. */
+/**
+ * The query for the API, from the query of the page's address. The state "stopped" is not part of it:
+ * machines do not store their stops, logs do.
+ */
 export function apiQuery(query: readonly QueryPair[]): QueryPair[] {
   const words = toSearchExpression(getFirst(query, 'q') ?? '').trim();
   const sector = getFirst(query, 'sector');

@@ -66,7 +66,7 @@ export async function readOngoingStops(machine?: string): Promise<OngoingStop[]>
   return (await readLogFields<OngoingStop>('uuid,machine,type,severity,comment,down_from', [...filter, ...IS_STOPPED, ['sort', 'down_from']])).items;
 }
 
-/** Read the logs of a machine since a day, and the older ones whose stop reaches into that time. */
+/** Read the logs of a machine since a day, and older logs whose stop ended after that day or has not ended. */
 export async function readTimelineLogs(machine: string, since: string): Promise<TimelineLogs> {
   const fields = 'uuid,type,started_at,down_from,down_to,comment';
   const filter: QueryPair = ['machine', machine];

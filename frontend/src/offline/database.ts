@@ -20,7 +20,7 @@ export async function readDraft(key: string): Promise<StoredDraft | undefined> {
   return memory.drafts.get(key) ?? (await deviceStorage.use((stores) => stores.get('drafts', key), () => undefined));
 }
 
-export async function draftKeys(prefix: string): Promise<string[]> {
+export async function readDraftKeys(prefix: string): Promise<string[]> {
   const stored = await deviceStorage.use((stores) => stores.getAllKeys('drafts'), () => []);
   return [...new Set([...stored, ...memory.drafts.keys()])].filter((key) => key.startsWith(prefix));
 }

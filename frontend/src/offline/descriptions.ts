@@ -1,6 +1,6 @@
 import { i18n } from '../i18n/i18n.svelte';
 import { typeLabel, valueLabel } from '../logs/labels';
-import { newLogPath, path } from '../router/routes';
+import { fixLogPath, newLogPath, path } from '../router/routes';
 import { EDIT_LOG, EDIT_MACHINE, NEW_LOG, REFUSED, type DraftInfo } from './draft.svelte';
 import type { QueuedWrite } from './queue';
 
@@ -25,7 +25,7 @@ export function contextOf(item: QueuedWrite): { label: string; instant: string |
 
 /** The address of the form that changes a waiting write, if there is one. */
 export function fixPath(item: QueuedWrite): string | null {
-  if (item.kind === 'create') return `${path('newLog')}?mend=${item.uuid}`;
+  if (item.kind === 'create') return fixLogPath(item.uuid);
   if (item.kind === 'delete') return null;
   if (item.resource === 'logs') return `${path('log', { uuid: item.key })}?fix=${item.uuid}`;
   return item.resource === 'machines' ? `${path('machine', { name: item.key })}?fix=${item.uuid}` : null;
@@ -37,7 +37,7 @@ export function draftDescription({ form, draft }: DraftInfo): { kind: string; su
   const key = form.slice(kind.length);
   const addresses: Record<string, string> = {
     [NEW_LOG]: key ? newLogPath(key) : path('newLog'),
-    [REFUSED]: `${path('newLog')}?mend=${key}`,
+    [REFUSED]: fixLogPath(key),
     [EDIT_LOG]: `${path('log', { uuid: key })}?edit`,
     [EDIT_MACHINE]: key ? `${path('machine', { name: key })}?edit` : path('machines'),
   };

@@ -1,6 +1,6 @@
 import { session } from '../api/session.svelte';
 import { serverTime } from '../api/serverTime.svelte';
-import { draftKeys, moveDraft, readDraft, writeDraft } from './database';
+import { readDraftKeys, moveDraft, readDraft, writeDraft } from './database';
 import type { StoredDraft } from './deviceStorage.svelte';
 import { openPages, pageId, previousPageId } from './page';
 import { randomUuid } from './uuid';
@@ -114,7 +114,7 @@ class Drafts {
   #open = new Set<string>();
 
   async read(): Promise<DraftInfo[]> {
-    const keys = await draftKeys(prefix());
+    const keys = await readDraftKeys(prefix());
     const pages = keys.map((key) => PAGE_SUFFIX.exec(key)?.[1] ?? null);
     const open = await openPages(pages.filter((page) => page !== null && page !== pageId) as string[]);
     const infos = await Promise.all(
@@ -150,7 +150,7 @@ class Drafts {
 export const drafts = new Drafts();
 
 /** The machines for which this user has an unsent new log. */
-export async function machinesWithDrafts(): Promise<string[]> {
+export async function readMachinesWithDrafts(): Promise<string[]> {
   const forms = (await drafts.read()).filter(({ form, isElsewhere }) => form.startsWith(NEW_LOG) && !isElsewhere);
   return [...new Set(forms.map(({ form }) => form.slice(NEW_LOG.length)))].filter(Boolean);
 }

@@ -1,5 +1,5 @@
 import { api, data } from '../api/client';
-import { ApiError, asApiError } from '../api/error';
+import { ApiError } from '../api/error';
 import { readLocal, writeLocal } from '../api/localStorage';
 import { network } from '../api/network.svelte';
 import { serverTime } from '../api/serverTime.svelte';
@@ -19,12 +19,12 @@ const MAX_PAGES = 10;
 const MAX_SUGGESTIONS = 8;
 const OFFLINE_READ_INTERVAL_MS = 15 * 60_000;
 
-/** The choices of the log form, available without network: machines and users as last read, and the recent machines. */
+/** The machines and users that the log form offers. They are stored in the browser, so the form works without network. */
 class OfflineCache {
   machines = $state.raw<readonly CachedMachine[]>([]);
   users = $state.raw<readonly string[]>([]);
   recentMachines = $state.raw<readonly string[]>(readLocal<string[]>(RECENT_KEY) ?? []);
-  /** Whether `machines` is complete. On a very large site it is not, and searches ask the service. */
+  /** Whether `machines` has all machines. If the site has more than `MAX_PAGES` pages of them, searches ask the service. */
   #hasAllMachines = false;
   #refreshing: Promise<void> | null = null;
   #readForOfflineAt = 0;
@@ -44,19 +44,20 @@ class OfflineCache {
 
   /** The names of machines that contain the typed text. */
   async findMachines(typed: string): Promise<string[]> {
-    if (this.#hasAllMachines || network.isOffline) return containing(this.machines.map(({ name }) => name), typed);
+    if (this.#hasAllMachines || network.isOffline) return findContaining(this.machines.map(({ name }) => name), typed);
     try {
       const query = new URLSearchParams([['fields', 'name'], ['limit', String(MAX_SUGGESTIONS)], ...(typed ? [['name__contains', typed]] : [])]).toString();
       const page = await data(api.GET('/machines', { querySerializer: () => query }));
       return page.items.map((machine) => machine.name as string);
     } catch (thrown) {
-      asApiError(thrown);
-      return containing(this.machines.map(({ name }) => name), typed);
+      // The service does not answer or refuses: search the stored list.
+      if (!(thrown instanceof ApiError)) throw thrown;
+      return findContaining(this.machines.map(({ name }) => name), typed);
     }
   }
 
   async findUsers(typed: string): Promise<string[]> {
-    return containing(this.users, typed);
+    return findContaining(this.users, typed);
   }
 
   /** Put a machine first in the list of recent machines. */
@@ -126,7 +127,8 @@ class OfflineCache {
   }
 }
 
-function containing(names: readonly string[], typed: string): string[] {
+/** The names that contain the typed text, ignoring case and accents. */
+function findContaining(names: readonly string[], typed: string): string[] {
   const wanted = fold(typed.trim());
   return names.filter((name) => fold(name).includes(wanted)).slice(0, MAX_SUGGESTIONS);
 }

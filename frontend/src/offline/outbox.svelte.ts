@@ -6,7 +6,7 @@ import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setVersion
 import { isApplied, isUnrelated, nextToSend, ON_HOLD, outcomeOf, recordOf, withPending, type LogBody, type NewWrite, type QueuedCreate, type QueuedUpdate, type QueuedWrite, type Resource, type StoredRecord } from './queue';
 import { openChannel } from './tabChannel';
 import { randomUuid } from './uuid';
-import { withTabLock } from './withTabLock';
+import { withTabLock } from './tabLock';
 
 const ANSWER_TIMEOUT_MS = 4_000;
 const REQUEST_TIMEOUT_MS = 20_000;

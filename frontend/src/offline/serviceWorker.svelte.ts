@@ -18,7 +18,7 @@ class ConsoleWorker {
   /** Switch to the newer build and reload the page. Drafts are on the disk and survive. */
   activateUpdate(): void {
     navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true });
-    // A page of one build sends this to the worker of the next, so every build must use the same words.
+    // A page of one build sends this to the worker of the next, so this text must never change.
     this.waiting?.postMessage('take over');
   }
 }

@@ -4,6 +4,7 @@ export const ROUTES = {
   logs: '/logs',
   log: '/logs/{uuid}',
   newLog: '/new',
+  // QR labels link to this route. Labels on machines outlive builds, so it must not change.
   machineById: '/m/{id}',
   outbox: '/waiting',
   machines: '/machines',
@@ -28,9 +29,11 @@ export const ROUTES = {
 } as const;
 
 export type RouteName = keyof typeof ROUTES;
+/** The names in the braces of a path: `'uuid'` for `/logs/{uuid}`, `never` for `/logs`. */
 type ParameterNames<P extends string> = P extends `${string}{${infer N}}${infer Rest}` ? N | ParameterNames<Rest> : never;
 export type RouteParameters<R extends RouteName> = Record<ParameterNames<(typeof ROUTES)[R]>, string>;
 
+/** The path at which the service serves the console. All routes are below it. */
 export const BASE = '/ui';
 
 const patterns = Object.entries(ROUTES).map(([route, template]) => ({
@@ -49,20 +52,24 @@ export function newLogPath(machine: string): string {
   return `${path('newLog')}?machine=${encodeURIComponent(machine)}`;
 }
 
+/** The address of the log form that corrects a refused log. Users may have it open during an update, so the name `mend` stays. */
+export function fixLogPath(uuid: string): string {
+  return `${path('newLog')}?mend=${uuid}`;
+}
+
 /** The route of a path with its parameters, or null if no route matches. */
 export function matchRoute(pathname: string): { route: RouteName; parameters: Record<string, string> } | null {
-  const local = pathname.startsWith(BASE) ? pathname.slice(BASE.length) || '/' : pathname;
+  const routePath = pathname.startsWith(BASE) ? pathname.slice(BASE.length) || '/' : pathname;
   for (const { route, pattern } of patterns) {
-    const groups = pattern.exec(local)?.groups;
-    if (groups || pattern.test(local)) {
-      return { route, parameters: Object.fromEntries(Object.entries(groups ?? {}).map(([k, v]) => [k, decode(v)])) };
-    }
+    const match = pattern.exec(routePath);
+    if (!match) continue;
+    return { route, parameters: Object.fromEntries(Object.entries(match.groups ?? {}).map(([name, value]) => [name, decodeSegment(value)])) };
   }
   return null;
 }
 
-/** Decode a path segment; an invalid escape sequence stays as it is. */
-function decode(segment: string): string {
+/** Decode a path segment. If it contains an invalid escape sequence, return it unchanged. */
+function decodeSegment(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch {

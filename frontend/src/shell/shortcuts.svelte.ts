@@ -3,8 +3,11 @@ type Handler = (event: KeyboardEvent) => void;
 /** The shortcuts of the mounted components. If two use the same key, the component that was mounted later gets it. */
 const registered: Record<string, Handler>[] = [];
 
-/** Register keyboard shortcuts while a component is mounted: `$effect(() => shortcuts({ n: ... }))`. */
-export function shortcuts(handlers: Record<string, Handler>): () => void {
+/**
+ * Register keyboard shortcuts and return a function that removes them. In a component, `$effect` calls that function when the
+ * component is removed: `$effect(() => registerShortcuts({ n: ... }))`.
+ */
+export function registerShortcuts(handlers: Record<string, Handler>): () => void {
   registered.push(handlers);
   return () => void registered.splice(registered.indexOf(handlers), 1);
 }

@@ -16,9 +16,10 @@ from machine_monitor.services.accounts.sessions import LIFETIME
 CALLER = "caller"
 INVALID_TOKEN = "This token is invalid, revoked or expired."  # noqa: S105 -- a message
 ENDED_SESSION = "This session has ended. Sign in again."
-# The prefix `__Host-` makes browsers accept the cookie only over HTTPS and only for this host.
-COOKIES = {"http": "mm_session", "https": "__Host-mm_session"}
-SCHEMES = {
+# The name of the session cookie, by URL scheme. With the prefix `__Host-`, browsers accept the cookie only over HTTPS
+# and only for this host.
+SESSION_COOKIES = {"http": "mm_session", "https": "__Host-mm_session"}
+SECURITY_SCHEMES = {
     "token": {
         "type": "http",
         "scheme": "bearer",
@@ -27,9 +28,9 @@ SCHEMES = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": COOKIES["http"],
+        "name": SESSION_COOKIES["http"],
         "description": (
-            f"The session cookie set by `POST /session`; over HTTPS its name is `{COOKIES['https']}`. "
+            f"The session cookie set by `POST /session`; over HTTPS its name is `{SESSION_COOKIES['https']}`. "
             "Writes also need the header `X-CSRF-Token`."
         ),
     },
@@ -48,7 +49,7 @@ class RequiredAction:
 
 @dataclass(frozen=True)
 class Client:
-    """The client of a request: the URL and IP address by which it is known, and its session cookie."""
+    """The client of a request: its IP address, and the base URL that it requested."""
 
     base_url: str
     ip_address: str | None
@@ -62,7 +63,7 @@ class Client:
         """Set the session cookie: HttpOnly, SameSite=Strict, Secure over HTTPS."""
         scheme = self.base_url.partition(":")[0]
         response.set_cookie(
-            COOKIES[scheme], secret, max_age, secure=scheme == "https", httponly=True, samesite="strict"
+            SESSION_COOKIES[scheme], secret, max_age, secure=scheme == "https", httponly=True, samesite="strict"
         )
         return response
 
@@ -105,7 +106,7 @@ async def authorize(request: Request, action: Action) -> None:
 
 
 def caller_of(request: Request) -> Caller:
-    """Return the authenticated caller; not for operations that are open to all."""
+    """Return the authenticated caller. Public operations have none."""
     return request.scope[CALLER]
 
 
@@ -114,16 +115,19 @@ def check_origin(request: Request) -> None:
     headers = request.headers
     origin = headers.get("origin") or headers.get("referer")
     if headers.get("sec-fetch-site") == "cross-site" or (origin is not None and not _is_trusted(request, origin)):
-        raise Forbidden("The request comes from a page of another site. To allow that site, add it to MM_CORS_ORIGINS.")
+        raise Forbidden(
+            "The request comes from a page of another site. To allow that site, add it to MM_CORS_ORIGINS."
+            " If it comes from this site, the proxy must pass on the header Host, with its port."
+        )
 
 
 def security_of(action: Action) -> dict[str, Any]:
     """Return the OpenAPI security requirement of an action."""
-    return {"security": [] if action.role is None else [{name: []} for name in SCHEMES]}
+    return {"security": [] if action.role is None else [{name: []} for name in SECURITY_SCHEMES]}
 
 
 def denial_statuses(action: Action) -> tuple[int, ...]:
-    """Return the statuses of a denied request, for OpenAPI."""
+    """Return the HTTP statuses with which an action can be denied, for OpenAPI."""
     if action.role is None:
         return ()
     return (401,) if action.role is Role.VIEWER and action.scope is Scope.READ else (401, 403)
@@ -140,7 +144,7 @@ async def _authenticate(request: Request) -> Caller:
             return await authenticator.authenticate_token(token.strip())
         except Unauthenticated:
             raise Unauthenticated(INVALID_TOKEN) from None
-    cookie = request.cookies.get(COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
+    cookie = request.cookies.get(SESSION_COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
     if cookie is None:
         return await authenticator.authenticate_anonymous()
     try:

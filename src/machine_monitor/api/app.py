@@ -56,7 +56,7 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    app.state.retries = IdempotencyStore()
+    app.state.idempotency_store = IdempotencyStore()
     app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
     app.state.authenticator = Authenticator(app.state.database, settings)
     for router in ROUTERS:

@@ -161,11 +161,11 @@ def _render_http_exception(error: HTTPException, scope: Scope) -> Response:
     kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 400: BadRequest}
     response = render(kinds.get(error.status_code, InternalError)(), scope["path"], scope["request_id"])
     if error.status_code == MethodNotAllowed.status:
-        response.headers["Allow"] = ", ".join(_allowed(scope))
+        response.headers["Allow"] = ", ".join(_allowed_methods(scope))
     return response
 
 
-def _allowed(scope: Scope) -> list[str]:
+def _allowed_methods(scope: Scope) -> list[str]:
     """Return the methods of a path, over all of its routes."""
     methods = [method for method in METHODS if _is_routed({**scope, "method": method})]
     return ["GET", "HEAD", *methods[1:]] if methods[:1] == ["GET"] else methods

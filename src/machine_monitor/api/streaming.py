@@ -28,7 +28,7 @@ class TimedStreamingResponse(Response):
         self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream; it ends early, without a clean end, if the client disconnects or stops reading."""
+        """Send the stream; raises `ClientDisconnect`, so that it ends incomplete, if the client stops reading it."""
         disconnected = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             async with aclosing(self._chunks) as chunks:

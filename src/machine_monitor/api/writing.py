@@ -28,44 +28,44 @@ from machine_monitor.services.records.bulk import BulkContext
 from machine_monitor.services.records.preconditions import Preconditions
 
 MAX_NOTE = 500
-KEY, MAX_KEY = "Idempotency-Key", 255
+KEY_HEADER, MAX_KEY_LENGTH = "Idempotency-Key", 255
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class WriteContext:
-    """The context of a write: database, caller, change note, preconditions and request id."""
+    """The context of a write: database, caller, change note, preconditions, time zone and request id."""
 
     database: Database
     note: str | None
-    conditions: Preconditions
+    preconditions: Preconditions
     zone: ZoneInfo
     caller: Caller
     request_id: str
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Create or replace the record at `key`."""
-        return await self._write(records.replace, Target(resource, key, self.conditions), body)
+        return await self._write(records.replace, Target(resource, key, self.preconditions), body)
 
     async def update(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Apply a merge patch to the record at `key`."""
-        return await self._write(records.update, Target(resource, key, self.conditions), body)
+        return await self._write(records.update, Target(resource, key, self.preconditions), body)
 
     async def delete(self, resource: Resource, key: str) -> None:
         """Delete the record at `key`."""
-        await self._write(records.delete, Target(resource, key, self.conditions))
+        await self._write(records.delete, Target(resource, key, self.preconditions))
 
     async def restore(self, resource: Resource, key: str) -> WriteResult:
         """Restore the deleted record at `key`."""
         # A restore cannot overwrite another user's change, so If-Match stays optional even where it is required.
-        conditions = replace(self.conditions, required=False)
-        return await self._write(records.restore, Target(resource, key, conditions))
+        preconditions = replace(self.preconditions, required=False)
+        return await self._write(records.restore, Target(resource, key, preconditions))
 
     async def _write(self, operation: Callable[..., T], *arguments: Any) -> T:
-        # Create the author inside the unit of work, so that its timestamp is taken after waiting for other writes.
-        return await self.database.write(lambda tx: operation(tx, *arguments, self._author()))
+        # Create the change context inside the unit of work: its timestamp is taken after waiting for other writes.
+        return await self.database.write(lambda tx: operation(tx, *arguments, self._change_context()))
 
-    def _author(self) -> ChangeContext:
+    def _change_context(self) -> ChangeContext:
         caller = self.caller
         return ChangeContext(caller.via, caller.user, self.note, request_id=self.request_id, role=caller.role)
 
@@ -74,29 +74,31 @@ class WriteContext:
 class IdempotentWriteContext(WriteContext):
     """A write that runs once per `Idempotency-Key`; a retry gets the stored response."""
 
-    retries: IdempotencyStore
-    ticket: IdempotencyKey | None
+    idempotency_store: IdempotencyStore
+    idempotency_key: IdempotencyKey | None
 
     async def create(self, path: str, resource: Resource, body: Schema) -> Response:
         """Add a record to the list at `path`."""
-        return await self._once(
-            lambda tx: responses.stored_write_response(path, records.create(tx, resource, body, self._author()))
+        return await self._run_once(
+            lambda tx: responses.stored_write_response(path, records.create(tx, resource, body, self._change_context()))
         )
 
-    async def put_all(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> Response:
+    async def put_items(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> Response:
         """Create or replace a record for each item; if `atomic`, all of them or none."""
 
         def put(tx: Transaction) -> StoredResponse:
             return responses.stored_bulk_response(
-                bulk.put_items(tx, BulkContext(resource, self._author(), self.zone), items, atomic=atomic)
+                bulk.put_items(tx, BulkContext(resource, self._change_context(), self.zone), items, atomic=atomic)
             )
 
-        return await self._once(put)
+        return await self._run_once(put)
 
-    async def _once(self, make: Callable[[Transaction], StoredResponse]) -> Response:
-        if self.ticket is None:
-            return responses.replayable_response(await self.database.write(make))
-        return responses.replayable_response(await self.retries.run_once(self.database, self.ticket, make))
+    async def _run_once(self, respond: Callable[[Transaction], StoredResponse]) -> Response:
+        if self.idempotency_key is None:
+            return responses.replayable_response(await self.database.write(respond))
+        return responses.replayable_response(
+            await self.idempotency_store.run_once(self.database, self.idempotency_key, respond)
+        )
 
 
 def write_context_of(request: Request) -> WriteContext:
@@ -108,7 +110,9 @@ def idempotent_write_context_of(request: Request) -> IdempotentWriteContext:
     """Return the context of a POST; raises `Invalid` like `write_context_of`, and for a malformed key."""
     fields = _fields(request)
     return IdempotentWriteContext(
-        **fields, retries=request.app.state.retries, ticket=_ticket(request, fields["caller"])
+        **fields,
+        idempotency_store=request.app.state.idempotency_store,
+        idempotency_key=_idempotency_key(request, fields["caller"]),
     )
 
 
@@ -124,27 +128,23 @@ def _fields(request: Request) -> dict[str, Any]:
     return {
         "database": database_of(request),
         "note": note,
-        "conditions": preconditions_of(request),
+        "preconditions": preconditions_of(request),
         "zone": request.app.state.settings.zone,
         "caller": caller_of(request),
         "request_id": request.scope["request_id"],
     }
 
 
-def _ticket(request: Request, caller: Caller) -> IdempotencyKey | None:
-    keys = request.headers.getlist(KEY)
+def _idempotency_key(request: Request, caller: Caller) -> IdempotencyKey | None:
+    keys = request.headers.getlist(KEY_HEADER)
     if not keys:
         return None
     (key, *others) = keys
-    if others or not 0 < len(key) <= MAX_KEY or not all("!" <= character <= "~" for character in key):
-        raise invalid(
-            [
-                Fault(
-                    f"{KEY} must be given once, as 1 to {MAX_KEY} printable ASCII characters without spaces.",
-                    parameter=KEY,
-                )
-            ]
+    if others or not 0 < len(key) <= MAX_KEY_LENGTH or not all("!" <= character <= "~" for character in key):
+        message = (
+            f"{KEY_HEADER} must be given once, as 1 to {MAX_KEY_LENGTH} printable ASCII characters without spaces."
         )
+        raise invalid([Fault(message, parameter=KEY_HEADER)])
     return IdempotencyKey(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW_BODY]).digest())
 
 

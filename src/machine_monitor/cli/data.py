@@ -31,8 +31,8 @@ def migrate() -> None:
         maintenance.rebuild_if_outdated(database)
         recounted = counters.ensure_zone(database, settings.zone)
     database.close_writer()
-    if result.copy is not None:
-        typer.echo(f"Copied the database to {result.copy} before the upgrade.", err=True)
+    if result.backup is not None:
+        typer.echo(f"Copied the database to {result.backup} before the upgrade.", err=True)
     before = "nothing" if result.before is None else result.before
     moved = f"from {before} to {result.after}" if result.before != result.after else f"already at {result.after}"
     typer.echo(f"{url.redacted}: {moved}")

@@ -63,9 +63,10 @@ def import_(
     timezone: Timezone = None,
     as_json: Json = False,
 ) -> None:
-    """Import logs or machines from a file. Safe to repeat: a second run changes nothing.
+    """Import logs, machines, log types or users from a file. Safe to repeat: a second run changes nothing.
 
-    Each line creates or replaces the record with its key: uuid of a log, name of a machine.
+    Each line creates or replaces the record with its key: uuid of a log, name of a machine,
+    code of a log type, trigram of a user.
     Invalid lines are reported, all others are imported.
     Exit status 1 if a line was rejected or is in conflict.
     """

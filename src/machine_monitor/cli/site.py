@@ -1,4 +1,4 @@
-"""What commands work on: the configured database, and the site's time zone."""
+"""The configured database and the site's time zone, for commands."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

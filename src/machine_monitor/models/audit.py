@@ -14,7 +14,7 @@ from machine_monitor.query.schema import Resource
 OPERATION = choice("create", "update", "delete", "restore", "rename", "import")
 Operation = Annotated[Literal["create", "update", "delete", "restore", "rename", "import"], OPERATION]
 Changes = Annotated[dict[str, list[Any]], VERBATIM_JSON]
-Word = Annotated[str, CODE]
+CodeText = Annotated[str, CODE]
 
 
 class HistoryRead(Schema):
@@ -22,8 +22,8 @@ class HistoryRead(Schema):
 
     seq: Identity = kind_field(INTEGER, "The entry's number; later entries have higher numbers.")
     at: Instant = kind_field(TIME, "The time of the change.")
-    user: Word | None = kind_field(CODE, "The author's trigram; null if unknown.", None)
-    via: Word = kind_field(CODE, "The channel of the change: session, token, anonymous, or a command such as sync.")
+    user: CodeText | None = kind_field(CODE, "The author's trigram; null if unknown.", None)
+    via: CodeText = kind_field(CODE, "The channel of the change: session, token, anonymous, or a command such as sync.")
     op: Operation = kind_field(OPERATION, "The operation.")
     version: Identity = kind_field(INTEGER, "The record's version after the change.")
     changes: Changes = kind_field(VERBATIM_JSON, "For each changed field: its old and its new value.")
@@ -33,7 +33,7 @@ class HistoryRead(Schema):
 class ChangeRead(HistoryRead):
     """One change of any record."""
 
-    resource: Word = kind_field(CODE, "The resource of the record, such as logs.")
+    resource: CodeText = kind_field(CODE, "The resource of the record, such as logs.")
     key: LongText = kind_field(TEXT, "The record's key, as in its path.")
 
 
@@ -50,7 +50,7 @@ class History(HistoryRead, table=True):
         {"sqlite_autoincrement": True},
     )
 
-    seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)  # ty: ignore[incompatible-attribute-override] -- the database gives it
+    seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)  # ty: ignore[incompatible-attribute-override] -- the database assigns it
     resource: str = Field(sa_type=CODE.column_type)
     record_id: int = Field(sa_type=INTEGER.column_type)
     key: str = Field(sa_type=TEXT.column_type)

@@ -162,7 +162,7 @@ def _code(length: int) -> StringConstraints:
 
 _CODE_LENGTH, _TRIGRAM_LENGTH = 40, 12
 _UUID_PATTERN = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-# What the patterns of the fields mean, for messages: the rest of a sentence that begins with the field's name.
+# The meaning of each pattern, for messages: the rest of a sentence that begins with the field's name.
 PATTERN_RULES = {
     _code_pattern(length): (
         f"must have 1 to {length} characters: letters, digits, '_', '.' and '-', beginning with a letter or a digit."

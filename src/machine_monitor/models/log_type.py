@@ -1,4 +1,4 @@
-"""Log types: the kinds of intervention that a site distinguishes. They are records, not constants."""
+"""Log types: the kinds of intervention. Each site defines its own, so they are records, not constants."""
 
 from typing import Any, ClassVar, Self
 
@@ -46,9 +46,9 @@ class LogTypeCreate(LogTypeFields):
     """The body of POST /log-types."""
 
     @model_validator(mode="after")
-    def _label_is_code(self) -> Self:
-        # A PUT can omit the code, which is in its path. The complete record is validated again later and then gets its
-        # label.
+    def _default_label_to_code(self) -> Self:
+        # A PUT can omit the code, because it is in the path. The complete record is validated again later, and gets its
+        # label then.
         if not self.partial and self.code is not None and "label" not in self.model_fields_set:
             self.label = self.code
         return self

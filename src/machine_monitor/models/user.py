@@ -1,4 +1,4 @@
-"""Users: the people who intervene, identified by a short name (trigram)."""
+"""Users: the authors of logs, identified by a short name (trigram)."""
 
 from typing import Any, ClassVar
 

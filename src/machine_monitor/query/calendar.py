@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
 class CalendarUnit:
     """A calendar unit. A bucket is identified by its name (`2025-W07`) or by its first day."""
 
-    column: Callable[[Engine, ColumnElement], ColumnElement]  # local dates -> bucket names, in SQL
+    name_column: Callable[[Engine, ColumnElement], ColumnElement]  # local dates -> bucket names, in SQL
     name: Callable[[date], str]
     first_day: Callable[[str], date]
     next_start: Callable[[date], date]
@@ -78,10 +78,10 @@ def local_date_column(engine: Engine, column: ColumnElement, zone: ZoneInfo) -> 
 @lru_cache(maxsize=4096)
 def start_of_day(day: date, zone: ZoneInfo) -> int:
     """Return the start of a local day in microseconds since 1970."""
-    return microseconds(local_to_utc(datetime.combine(day, time()), zone)[0])
+    return epoch_microseconds(local_to_utc(datetime.combine(day, time()), zone)[0])
 
 
-def microseconds(instant: datetime) -> int:
+def epoch_microseconds(instant: datetime) -> int:
     """Return an instant in microseconds since 1970."""
     return (instant - EARLIEST) // timedelta(microseconds=1)
 

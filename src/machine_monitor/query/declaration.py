@@ -121,10 +121,10 @@ def _name_faults(resource: Resource) -> Iterator[str]:
         yield f"there is no field {', '.join(sorted(missing))}"
     if resource.sort.removeprefix("-") not in resource.sortable:
         yield f"a list cannot be sorted by '{resource.sort}'"
-    for name in resource.facet_words:
+    for name in resource.facet_token_fields:
         field = resource.own_fields.get(name)
         if field is None or field.nullable or field.kind.name not in COUNTED_KINDS:
-            yield f"the search index can have no facet word for '{name}': it is not an own text that is never null"
+            yield f"'{name}' cannot have a facet token in the search index: only an own text that is never null can"
     if resource.summary is not None:
         yield from _summary_faults(resource, resource.summary)
 

@@ -142,8 +142,8 @@ def _pages(engine: Engine, key: StatementKey, order: SortKeys) -> list[Select]:
     if matching.search is not None and scans_search_index(engine, resource, matching.search, key.order):
         conditions = [*where(engine, matching, include_search=False), *after]
         hits = first_search_hits(resource, matching.search, conditions, descending=order[0][1])
-        page = _sorted(_item(engine, key, order), key, order)
-        return [_limited(page, key, _limit(key)).where(resource.table.c.id.in_(hits))]
+        page = _add_order(_item(engine, key, order), key, order)
+        return [_add_limit(page, key, _limit(key)).where(resource.table.c.id.in_(hits))]
     conditions = where(engine, matching)
     key_ranges = [[*conditions, key_range] for key_range in after]
     return [_page_through(engine, key, order, path, key_ranges) for path in access_paths(engine, matching, key.order)]
@@ -158,16 +158,16 @@ def _page_through(
     """
     table, page, remaining = key.resource.table, _item(engine, key, order), _limit(key)
     if not path.sorts and len(key_ranges) == 1:
-        page = _sorted(use_index(page, table, path).where(*key_ranges[0]), key, order)
-        return _limited(page, key, limit_if_chosen(path, remaining))
+        page = _add_order(use_index(page, table, path).where(*key_ranges[0]), key, order)
+        return _add_limit(page, key, limit_if_chosen(path, remaining))
     chosen = []
     for conditions in key_ranges:
         rows = select(table.c.id).select_from(key.resource.joined_table([field for field, _ in order]))
-        rows = _sorted(use_index(rows, table, path).where(*conditions), key, order)
-        ids = _limited(rows, key, limit_if_chosen(path, remaining)).cte()
+        rows = _add_order(use_index(rows, table, path).where(*conditions), key, order)
+        ids = _add_limit(rows, key, limit_if_chosen(path, remaining)).cte()
         chosen.append(select(ids))
         remaining -= select(func.count()).select_from(ids).scalar_subquery()
-    return _sorted(page, key, order).where(table.c.id.in_(union_all(*chosen)))
+    return _add_order(page, key, order).where(table.c.id.in_(union_all(*chosen)))
 
 
 def _item(engine: Engine, key: StatementKey, order: SortKeys) -> Select:
@@ -179,7 +179,7 @@ def _item(engine: Engine, key: StatementKey, order: SortKeys) -> Select:
     return select(item, null().label("total"), *keys).select_from(source)
 
 
-def _limited(query: Select, key: StatementKey, rows: ColumnElement) -> Select:
+def _add_limit(query: Select, key: StatementKey, rows: ColumnElement) -> Select:
     """Add LIMIT, and OFFSET if the request has one."""
     page = query.limit(rows)
     return page.offset(bindparam("offset", type_=INTEGER.column_type)) if key.offset else page
@@ -189,7 +189,7 @@ def _limit(key: StatementKey) -> ColumnElement:
     return LIMIT_PARAM if key.limit is None else literal_column(str(key.limit))
 
 
-def _sorted(query: Select, key: StatementKey, order: SortKeys) -> Select:
+def _add_order(query: Select, key: StatementKey, order: SortKeys) -> Select:
     columns = [field.column for field, _ in order if field.column is not None]
     return query.order_by(*sort_keys(columns, order, backward=key.backward))
 

@@ -56,7 +56,7 @@ class Counters:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What facets and stats of a resource offer: the `fields` to group by, the time field `at`, and the `metrics`."""
+    """The facets and stats of a resource: the `fields` to group by, the time field `at`, and the `metrics`."""
 
     fields: tuple[str, ...]
     at: str

@@ -151,7 +151,8 @@ class Resource:
     - `author`: the field that names the record's author.
     - `sort`: the default sort order; `tiebreakers` are appended to every order, to make it total.
     - `index_prefixes`: for each there is an index of these columns and the tiebreakers.
-    - `searched`: the fields in the search index; `facet_words`: those with a token in it for their value.
+    - `searched`: the fields whose words are in the search index.
+    - `facet_token_fields`: the fields whose whole value is one token of the search index, so that it can apply filters.
     - `computed`: members that `expand` can add beside related records.
     - `scope`: columns whose values each list is restricted to, such as the record of a history.
     - `soft_delete`: lists show undeleted records only, or only deleted ones if `deleted`.
@@ -167,7 +168,7 @@ class Resource:
     create: type[SQLModel]
     folded: Table | None = None
     searched: tuple[str, ...] = ()
-    facet_words: tuple[str, ...] = ()
+    facet_token_fields: tuple[str, ...] = ()
     index_prefixes: tuple[tuple[str, ...], ...] = ()
     lookup_column: str = ""
     lookup_key_of: Callable[[str], str] = str
@@ -309,7 +310,7 @@ class Resource:
         annotations, rows = self.annotations[name], path[-1].target if path else self.table
         own = self.column_field(name, name, ()) if path else None
         nullable = annotations.nullable or any(join.is_outer for join in path)
-        folded = _folded(self.table, self.folded, rows, name, annotations.kind)
+        folded = _folded_column(self.table, self.folded, rows, name, annotations.kind)
         return Field(shown_as, annotations.kind, nullable, rows.c[name], path, folded, annotations.description, own)
 
     def own_column(self, field: Field) -> Column:
@@ -349,12 +350,14 @@ def _child_row_fields(rows: ChildRows, path: tuple[Join, ...], prefix: str) -> I
     """Yield the fields of child rows; only filters can use them."""
     for name, info in rows.item.model_fields.items():
         annotations = field_annotations(info)
-        folded = _folded(rows.table, None, rows.table, name, annotations.kind)
+        folded = _folded_column(rows.table, None, rows.table, name, annotations.kind)
         column, nullable = rows.table.c[name], True
         yield Field(prefix + name, annotations.kind, nullable, column, path, folded, annotations.description, rows=rows)
 
 
-def _folded(table: Table, folded_table: Table | None, rows: FromClause, name: str, kind: Kind) -> ColumnElement | None:
+def _folded_column(
+    table: Table, folded_table: Table | None, rows: FromClause, name: str, kind: Kind
+) -> ColumnElement | None:
     """Return the folded (case and accents removed) text that `contains`, `startswith` and `endswith` compare.
 
     For an object, return the stored representations of its attributes.

@@ -97,12 +97,12 @@ def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     columns = {field.name: counters.column(resource, field) for field in fields}
     keys = {field.name: columns[field.name] for field in stats_key.fields}
     if stats_key.unit:
-        keys[stats_key.unit] = UNITS[stats_key.unit].column(engine, table.c.period)
+        keys[stats_key.unit] = UNITS[stats_key.unit].name_column(engine, table.c.period)
     total = func.sum(table.c.count)
     weights = stats_key.weights(columns).items()
     sums = [(total if weight is ONE else func.sum(weight * table.c.count)).label(name) for name, weight in weights]
     found = (
-        select(*_labelled(stats_key, keys), total.label("total"), *sums)
+        select(*_label_columns(stats_key, keys), total.label("total"), *sums)
         .select_from(counters.join_related(resource, fields))
         .where(*counters.row_clauses(resource, counter_field, COUNTER_UNIT_OF[stats_key.unit]))
         .group_by(*keys.values())
@@ -153,7 +153,7 @@ def _record_events(engine: Engine, stats_key: StatsKey, matching: FilterKey) -> 
     at = resource.fields[stats_key.summary.at].column
     assert at is not None
     keys |= _bucket(engine, stats_key, at)
-    found = select(*_labelled(stats_key, keys), *_metric_columns(stats_key, stats_key.weights(columns), ONE))
+    found = select(*_label_columns(stats_key, keys), *_metric_columns(stats_key, stats_key.weights(columns), ONE))
     # LEFT JOIN although the related record always exists: with an inner join SQLite makes the related table the outer
     # loop, and looks up the records of each related record.
     return found.select_from(resource.joined_table(fields, outer=True)).where(*where(engine, matching))
@@ -206,10 +206,10 @@ def _interval_events(engine: Engine, stats_key: StatsKey, intervals: CTE, metric
         engine, stats_key, at
     )
     given = {f"{metric.name}_delta": delta, f"{metric.name}_at": engine.microseconds(at)}
-    return select(*_labelled(stats_key, keys), *_metric_columns(stats_key, given))
+    return select(*_label_columns(stats_key, keys), *_metric_columns(stats_key, given))
 
 
-def _labelled(stats_key: StatsKey, keys: Mapping[str, ColumnElement]) -> list[ColumnElement]:
+def _label_columns(stats_key: StatsKey, keys: Mapping[str, ColumnElement]) -> list[ColumnElement]:
     return [keys[name].label(f"k{i}") for i, name in enumerate(stats_key.names)]
 
 
@@ -221,5 +221,7 @@ def _bucket(engine: Engine, stats_key: StatsKey, at: ColumnElement) -> dict[str,
     if stats_key.unit is None or stats_key.zone is None:
         return {}
     return {
-        stats_key.unit: UNITS[stats_key.unit].column(engine, calendar.local_date_column(engine, at, stats_key.zone))
+        stats_key.unit: UNITS[stats_key.unit].name_column(
+            engine, calendar.local_date_column(engine, at, stats_key.zone)
+        )
     }

@@ -1,1 +1,1 @@
-"""Verbs: what people and programs do with records, whether by HTTP or by command."""
+"""Business logic: the operations of the API and of the commands, independent of HTTP."""

@@ -22,6 +22,7 @@ from machine_monitor.errors import Conflict, IdempotencyKeyReused
 from machine_monitor.models import IDEMPOTENCY_RECORDS
 
 RETENTION = timedelta(days=7)
+# How long a retry waits for the first request, and how often it checks whether another process still runs it.
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.1
 

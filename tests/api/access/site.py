@@ -4,7 +4,7 @@ import contextlib
 from datetime import timedelta
 from functools import cache
 
-from conftest import calling
+from conftest import client_of
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
 from machine_monitor.database import instants
@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @cache
-def hashed() -> str:
+def hashed_password() -> str:
     return passwords.hash_password(PASSWORD)
 
 
@@ -43,14 +43,14 @@ class Site:
         """Add one user of each role; only the admin has a password."""
         for role in ROLES:
             await self.add(trigram_of(role), role=role)
-        await self.write(lambda tx: invitations.set_password(tx, "ADM", hashed()))
+        await self.write(lambda tx: invitations.set_password(tx, "ADM", hashed_password()))
 
     async def add(self, trigram, **given):
         values = USERS.create.model_validate({"trigram": trigram, **given}).model_dump(mode="json")
         await self.write(lambda tx: records.insert(tx, USERS, values, ChangeContext("test")))
 
     async def set_password(self, trigram):
-        await self.write(lambda tx: invitations.set_password(tx, trigram, hashed()))
+        await self.write(lambda tx: invitations.set_password(tx, trigram, hashed_password()))
 
     async def token(self, trigram, scope="admin", days=90):
         body = TokenCreate(name="test", scope=scope, days=days)
@@ -61,12 +61,12 @@ class Site:
         return self.with_token(await self.token(trigram, scope))
 
     def with_token(self, token):
-        client = calling(self.app)
+        client = client_of(self.app)
         client.headers["Authorization"] = f"Bearer {token}"
         return client
 
     def anonymous(self, scheme="http"):
-        return calling(self.app, scheme)
+        return client_of(self.app, scheme)
 
     async def by_session(self, trigram, scheme="http"):
         """Return a client that has signed in and sends the CSRF token."""

@@ -95,7 +95,7 @@ async def test_a_page_of_another_site_cannot_write_with_the_cookie(database_url)
             assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300
 
 
-async def test_only_named_cors_origins_may_send_cookies(sqlite_database_url):
+async def test_only_allowed_cors_origins_may_send_cookies(sqlite_database_url):
     for origins, allowed in (("https://console.example", "true"), ("*", None)):
         async with opened(sqlite_database_url, cors_origins=origins) as site:
             answer = await site.anonymous().get("/healthz", headers={"Origin": "https://console.example"})
@@ -126,11 +126,11 @@ async def test_the_use_of_a_session_is_recorded_once_a_minute(site, clock, monke
     writes, write = [], site.database.write
     client = await site.by_session("ADM")
 
-    async def counted(unit):
+    async def record_write(unit):
         writes.append(unit)
         return await write(unit)
 
-    monkeypatch.setattr(site.database, "write", counted)
+    monkeypatch.setattr(site.database, "write", record_write)
     for _ in range(5):
         await me_status(client)
     assert len(writes) == 0

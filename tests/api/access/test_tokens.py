@@ -205,11 +205,11 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
     ]
     await site.app.state.authenticator.close()
     said = "".join(answer.text + str(answer.headers) for answer in answers)
-    kept = await database_content(site)
-    assert "argon2id" in kept
+    content = await database_content(site)
+    assert "argon2id" in content
     for secret in secrets:
-        assert secret not in kept
+        assert secret not in content
         assert secret not in said
         assert secret not in caplog.text
-    assert csrf not in kept
+    assert csrf not in content
     assert json.loads(answers[0].text)["via"] == "token"

@@ -94,7 +94,7 @@ async def test_the_csp_of_the_page_allows_only_this_host(web):
     assert (await web.get("/logs")).headers["Content-Security-Policy"] != policy
 
 
-async def test_head_is_answered_and_a_write_is_not(web):
+async def test_head_is_allowed_and_a_write_is_not(web):
     head = await web.head("/ui/")
     assert (head.status_code, head.content) == (200, b"")
     assert int(head.headers["Content-Length"]) > 0

@@ -40,7 +40,7 @@ def status_and_code(said):
     return int(head[9:12]), json.loads(body).get("code")
 
 
-def padded(body, size):
+def pad(body, size):
     return body + b" " * (size - len(body))
 
 
@@ -51,9 +51,9 @@ def padded(body, size):
 )
 def test_the_size_of_a_body_is_limited(port, path, most, body, chunked):
     body = body.replace(b"%s", b"chunked" if chunked else b"length")
-    fits = send_raw(port, post(path, padded(body, most), chunked=chunked))
+    fits = send_raw(port, post(path, pad(body, most), chunked=chunked))
     assert status_and_code(fits)[0] in (200, 201)
-    assert status_and_code(send_raw(port, post(path, padded(body, most + 1), chunked=chunked))) == (
+    assert status_and_code(send_raw(port, post(path, pad(body, most + 1), chunked=chunked))) == (
         413,
         "payload-too-large",
     )
@@ -80,14 +80,14 @@ def test_json_nesting_and_numbers_are_limited(port, body, expected):
 
 
 def test_the_length_of_a_url_is_limited(port):
-    def asked(length):
+    def get_with_url_length(length):
         address = b"/logs?q=" + b"a" * (length - 8)
         return status_and_code(send_raw(port, b"GET " + address + b" HTTP/1.1\r\n" + CLOSE + b"\r\n"))
 
-    assert asked(8 * 1024) == (200, None)
-    assert asked(8 * 1024 + 1) == (414, "uri-too-long")
-    assert asked(60_000) == (414, "uri-too-long")
-    assert asked(500_000) == (414, "uri-too-long")
+    assert get_with_url_length(8 * 1024) == (200, None)
+    assert get_with_url_length(8 * 1024 + 1) == (414, "uri-too-long")
+    assert get_with_url_length(60_000) == (414, "uri-too-long")
+    assert get_with_url_length(500_000) == (414, "uri-too-long")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_truncated_body_writes_nothing(port):
 
 @pytest.mark.parametrize(("size", "status"), [(20, b"201"), (2 * MIB, b"413")])
 def test_expect_100_continue_is_answered(port, size, status):
-    body = padded(b'{"name": "expect"}', size)
+    body = pad(b'{"name": "expect"}', size)
     head, _, _ = post(b"/machines", body).partition(b"\r\n\r\n")
     with connect(port) as client:
         client.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")

@@ -65,7 +65,7 @@ def value(record: dict, name: str):
 
 def holds(record: dict, conditions: list, terms: list) -> bool:
     return all(oracle.holds(record, name, operator, list(operands)) for name, operator, operands in conditions) and all(
-        oracle.occurs(record, "logs", words) != excluded for words, excluded in terms
+        oracle.contains_words(record, "logs", words) != excluded for words, excluded in terms
     )
 
 
@@ -86,7 +86,7 @@ def bucket(minute: int, unit: str, zone: ZoneInfo) -> str:
 
 def minute_of(text: str | None) -> int:
     """Return the minutes since 1970; a missing end means now."""
-    return int((oracle.instant(text) if text else NOW).timestamp()) // 60
+    return int((oracle.parse_instant(text) if text else NOW).timestamp()) // 60
 
 
 def key_of(parts: list, minute: int, zone: ZoneInfo) -> tuple:

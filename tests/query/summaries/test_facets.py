@@ -115,7 +115,7 @@ async def test_filtered_facets_count_the_ten_thousand_newest_logs(client, databa
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(("type=info", "q=huile"), ("type=error", "q=moteur"))))
-async def test_facets_are_one_statement_of_one_shape(plant, sent_statements, first, second):
+async def test_facets_with_the_same_parameters_share_one_compiled_statement(plant, sent_statements, first, second):
     for query in (first, second):
         assert (await plant.get(f"/logs/facets?by=type,machine,user&status=done&{query}")).status_code == 200
     assert len(sent_statements) == 2

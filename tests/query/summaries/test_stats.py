@@ -66,11 +66,11 @@ async def test_counters_give_the_same_stats_as_a_scan_and_only_in_their_zone(
 ):
     database = Database(plant_url)
     units = ["", *brute_force.FORMATS]
-    kept = [(field, unit) for field in ("", "type") for unit in units]
-    kept += [("machine", unit) for unit in ("", "month", "year")] + [("machine.sector", "month"), ("severity", "")]
+    pairs = [(field, unit) for field in ("", "type") for unit in units]
+    pairs += [("machine", unit) for unit in ("", "month", "year")] + [("machine.sector", "month"), ("severity", "")]
     for zone in (timezone, "Pacific/Apia"):
         counters.ensure_zone(database, ZoneInfo(zone))
-        for field, unit in kept:
+        for field, unit in pairs:
             metrics = ("count", "failures") if field in ("", "type") else ("count",)
             group_by = tuple(filter(None, (field, unit)))
             sent_statements.clear()

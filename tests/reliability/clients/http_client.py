@@ -1,4 +1,4 @@
-"""An HTTP client for tests in which the service may die: a broken connection is not an error."""
+"""An HTTP client for tests that kill the service: it does not treat a broken connection as an error."""
 
 import http.client
 import json
@@ -8,13 +8,13 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 JSON = {"Content-Type": "application/json"}
-SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # by lower-case name
     body: bytes
 
     @property
@@ -37,30 +37,30 @@ class HttpClient:
 
     def try_send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer | None:
+    ) -> Response | None:
         """Send a request; return None if the connection breaks before the response is complete."""
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
+                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
             self._connection.request(method, path, body, {**(JSON if body is not None else {}), **(headers or {})})
-            answer = self._connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            response = self._connection.getresponse()
+            return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         except (OSError, http.client.HTTPException):
             self.close()
             return None
 
-    def send(self, method: str, path: str, document: Any = None, **headers: str) -> Answer:
+    def send(self, method: str, path: str, document: Any = None, **headers: str) -> Response:
         """Send a request that must get a response; `_` in the name of a header stands for `-`."""
         body = None if document is None else json.dumps(document).encode()
-        answer = self.try_send(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-        assert answer is not None, (method, path)
-        return answer
+        response = self.try_send(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        assert response is not None, (method, path)
+        return response
 
     def get(self, path: str, **parameters: Any) -> Any:
         """Return the JSON of a GET, which must respond with 200."""
-        answer = self.send("GET", f"{path}?{urlencode(parameters)}")
-        assert answer.status == 200, answer.body
-        return answer.json
+        response = self.send("GET", f"{path}?{urlencode(parameters)}")
+        assert response.status == 200, response.body
+        return response.json
 
     def walk(self, path: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield every record of a list, page by page."""

@@ -18,7 +18,7 @@ class Replica:
         self.since = 0
         self.records: Records = {resource: {} for resource in LISTS}
         self.written: Counter[str] = Counter()
-        self.numbers: list[int] = []
+        self.sequence_numbers: list[int] = []
 
     def catch_up(self, http: HttpClient) -> None:
         """Read and apply all new changes."""
@@ -31,7 +31,7 @@ class Replica:
         self.since = page["next"]
 
     def _apply(self, item: dict[str, Any]) -> None:
-        self.numbers.append(item["seq"])
+        self.sequence_numbers.append(item["seq"])
         records, key = self.records[item["resource"]], item["key"]
         changed = {name: after for name, (_, after) in item["changes"].items()}
         if item["op"] == "delete":
@@ -57,12 +57,12 @@ def read_all(http: HttpClient) -> Records:
     }
 
 
-def writable_values(base: Records) -> Records:
+def writable_values(all_records: Records) -> Records:
     """Reduce records to writable fields with a value, which is what a replica contains."""
     return {
         resource: {
             key: {name: value for name, value in record.items() if name not in READ_ONLY and value is not None}
             for key, record in records.items()
         }
-        for resource, records in base.items()
+        for resource, records in all_records.items()
     }

@@ -7,26 +7,30 @@ import uuid
 from collections import Counter
 from typing import Self
 
-from reliability.clients.http_client import Answer, HttpClient
+from reliability.clients.http_client import HttpClient, Response
 
 PAUSE_SECONDS = 0.05
-PATIENCE_SECONDS = 30
-# 200 means that an earlier attempt succeeded but its response was lost.
-DONE = (200, 201)
+TIMEOUT_SECONDS = 30
+# The statuses of a successful write. 200 means that an earlier attempt succeeded but its response was lost.
+SUCCESS = (200, 201)
 
 
 class Traffic:
-    """Writers that repeat the PUT of a log until it is acknowledged, and readers that list logs."""
+    """Writers that repeat the PUT of a log until it is acknowledged, and readers that list logs.
+
+    The sets contain uuids of logs: `acknowledged` ones, and `rejected` ones, whose last attempt before the end failed.
+    The status of a request without a response is None.
+    """
 
     def __init__(self, port: int, *, writers: int = 0, readers: int = 0, comment: str = "as it was") -> None:
         self.port = port
         self.body = json.dumps({"machine": "Saw", "type": "info", "comment": comment}).encode()
-        self.written: Counter[int | None] = Counter()
-        self.read: Counter[int | None] = Counter()
+        self.write_statuses: Counter[int | None] = Counter()
+        self.read_statuses: Counter[int | None] = Counter()
         self.read_seconds: list[float] = []
         self.acknowledged: set[str] = set()
-        self.refused: set[str] = set()
-        self.slowest = 0.0
+        self.rejected: set[str] = set()
+        self.slowest_write_seconds = 0.0
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._write) for _ in range(writers)]
         self._threads += [threading.Thread(target=self._read) for _ in range(readers)]
@@ -45,11 +49,11 @@ class Traffic:
         """Wait until `more` further writes have one of these statuses."""
         end, begin = time.monotonic() + seconds, self._count(statuses)
         while self._count(statuses) <= begin + more:
-            assert time.monotonic() < end, (self.written, self.read)
+            assert time.monotonic() < end, (self.write_statuses, self.read_statuses)
             time.sleep(PAUSE_SECONDS)
 
     def _count(self, statuses: tuple[int, ...]) -> int:
-        return sum(self.written[status] for status in statuses)
+        return sum(self.write_statuses[status] for status in statuses)
 
     def _write(self) -> None:
         with HttpClient(self.port) as http:
@@ -60,13 +64,13 @@ class Traffic:
         while True:
             began = time.monotonic()
             status = _status(http.try_send("PUT", f"/logs/{key}", self.body))
-            self.slowest = max(self.slowest, time.monotonic() - began)
-            self.written[status] += 1
-            if status in DONE:
+            self.slowest_write_seconds = max(self.slowest_write_seconds, time.monotonic() - began)
+            self.write_statuses[status] += 1
+            if status in SUCCESS:
                 self.acknowledged.add(key)
                 return
             if self._stopped.is_set():
-                self.refused.add(key)
+                self.rejected.add(key)
                 return
             time.sleep(PAUSE_SECONDS)
 
@@ -74,29 +78,29 @@ class Traffic:
         with HttpClient(self.port) as http:
             while not self._stopped.is_set():
                 began = time.monotonic()
-                self.read[_status(http.try_send("GET", "/logs?limit=50"))] += 1
+                self.read_statuses[_status(http.try_send("GET", "/logs?limit=50"))] += 1
                 self.read_seconds.append(time.monotonic() - began)
                 time.sleep(PAUSE_SECONDS)
 
 
-def _status(answer: Answer | None) -> int | None:
-    return answer.status if answer else None
+def _status(response: Response | None) -> int | None:
+    return response.status if response else None
 
 
-def stored(port: int) -> set[str]:
+def stored_uuids(port: int) -> set[str]:
     """Return the uuids of all logs; retry while the limit of concurrent downloads is reached."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + TIMEOUT_SECONDS
     with HttpClient(port) as http:
-        while (answer := http.send("GET", "/logs.ndjson?fields=uuid")).status == 503 and time.monotonic() < end:
+        while (response := http.send("GET", "/logs.ndjson?fields=uuid")).status == 503 and time.monotonic() < end:
             time.sleep(PAUSE_SECONDS)
-    assert answer.status == 200
-    return {json.loads(line)["uuid"] for line in answer.body.splitlines()}
+    assert response.status == 200
+    return {json.loads(line)["uuid"] for line in response.body.splitlines()}
 
 
-def status_of(port: int, question: str) -> int:
+def status_of(port: int, path: str) -> int:
     """Return the status of a GET."""
     with HttpClient(port) as http:
-        return http.send("GET", question).status
+        return http.send("GET", path).status
 
 
 def add_machine(port: int) -> None:

@@ -62,19 +62,19 @@ class Workload:
 
     def check_invariants(self, http: HttpClient) -> None:
         """Assert that no acknowledged write is lost or duplicated, and that history and records agree."""
-        base = replica.read_all(http)
+        records_by_key = replica.read_all(http)
         found = {
             f"{path}/{quote(key, safe='')}": record
             for resource, path in LISTS.items()
-            for key, record in base[resource].items()
+            for key, record in records_by_key[resource].items()
         }
         found |= {f"/logs/{log['uuid']}": DELETED for log in http.walk("/logs", deleted="true")}
-        assert [fault for writer in self.writers for fault in writer.check(found)] == []
+        assert [fault for writer in self.writers for fault in writer.differences(found)] == []
         self.replica.catch_up(http)
-        assert self.replica.records == replica.writable_values(base)
+        assert self.replica.records == replica.writable_values(records_by_key)
         assert {comment: times for comment, times in self.replica.written.items() if times > 1} == {}
         # PostgreSQL's sequences may have gaps, but the numbers of the history must not.
-        assert self.replica.numbers == list(range(1, len(self.replica.numbers) + 1))
+        assert self.replica.sequence_numbers == list(range(1, len(self.replica.sequence_numbers) + 1))
 
     def wal_path(self) -> Path:
         """Return the path of SQLite's write-ahead log; on PostgreSQL, this file does not exist."""
@@ -93,6 +93,6 @@ class Workload:
         """Follow the change feed during the writes: a change with a lower number that appears late would be missed."""
         with HttpClient(port) as http:
             while not stopped.is_set():
-                answer = http.try_send("GET", f"/changes?limit=1000&since={self.replica.since}")
-                if answer is not None and answer.status == 200:
-                    self.replica.apply(answer.json)
+                response = http.try_send("GET", f"/changes?limit=1000&since={self.replica.since}")
+                if response is not None and response.status == 200:
+                    self.replica.apply(response.json)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from reliability.clients.http_client import Answer, HttpClient
+from reliability.clients.http_client import HttpClient, Response
 
 # The fields of a log that change when any writer renames its machine.
 CHANGED_BY_RENAME = {"machine", "version", "updated_at"}
@@ -29,13 +29,13 @@ class Request:
     method: str
     path: str
     document: Any
-    on_response: Callable[[Answer], None]
+    on_response: Callable[[Response], None]
     statuses: tuple[int, ...]
     retry_statuses: tuple[int, ...]
     paths: tuple[str, ...]
     headers: dict[str, str] = field(default_factory=dict)
 
-    def send(self, http: HttpClient) -> Answer | None:
+    def send(self, http: HttpClient) -> Response | None:
         body = None if self.document is None else json.dumps(self.document).encode()
         return http.try_send(self.method, self.path, body, self.headers)
 
@@ -51,7 +51,7 @@ class Writer:
         self.versions: dict[str, int] = {}
         self.unanswered: Request | None = None
         self.statuses: Counter[int] = Counter()
-        self.sent_again = self.acknowledged = 0
+        self.retries = self.acknowledged = 0
         self.unexpected: list[Any] = []
         self._count = 0
 
@@ -63,88 +63,88 @@ class Writer:
 
     def send_one(self, http: HttpClient) -> None:
         """Send a new write, or retry the one that got no response."""
-        again, request = self.unanswered is not None, self.unanswered or self._next()
-        answer = request.send(http)
+        is_retry, request = self.unanswered is not None, self.unanswered or self._next_request()
+        response = request.send(http)
         self.unanswered = request
-        self.sent_again += again
-        if answer is None or answer.status == 503:
-            self.statuses[answer.status if answer else 0] += 1
+        self.retries += is_retry
+        if response is None or response.status == 503:
+            self.statuses[response.status if response else 0] += 1
             time.sleep(0.02)
             return
-        self.statuses[answer.status] += 1
-        if answer.status not in (request.retry_statuses if again else request.statuses):
-            self.unexpected.append((again, request, answer))
+        self.statuses[response.status] += 1
+        if response.status not in (request.retry_statuses if is_retry else request.statuses):
+            self.unexpected.append((is_retry, request, response))
         self.unanswered = None
-        if answer.status < 300:
+        if response.status < 300:
             self.acknowledged += 1
-        if again and answer.status in AMBIGUOUS_STATUSES:
+        if is_retry and response.status in AMBIGUOUS_STATUSES:
             for path in request.paths:
                 self.expected.pop(path, None)
         else:
-            request.on_response(answer)
+            request.on_response(response)
 
-    def check(self, found: dict[str, dict[str, Any]]) -> list[str]:
+    def differences(self, found: dict[str, dict[str, Any]]) -> list[str]:
         """Return acknowledged records that differ from `found`: all records, with `DELETED` for deleted logs."""
-        doubtful = self.unanswered.paths if self.unanswered else ()
+        uncertain = self.unanswered.paths if self.unanswered else ()
         return [
             f"{path}: {found.get(path)} is not {expected}"
             for path, expected in self.expected.items()
-            if path not in doubtful and not _agrees(found.get(path), expected)
+            if path not in uncertain and not _agrees(found.get(path), expected)
         ]
 
-    def _next(self) -> Request:
-        living = [path for path, expected in self.expected.items() if expected and path.startswith("/logs/")]
+    def _next_request(self) -> Request:
+        existing = [path for path, expected in self.expected.items() if expected and path.startswith("/logs/")]
         deleted = [path for path, expected in self.expected.items() if expected is DELETED]
         kinds: list[tuple[int, Callable[[], Request]]] = [(4, self._post), (3, self._put_new), (1, self._rename)]
         kinds += [(1, self._bulk), (2, self._create)]
-        if living:
-            path = self.random.choice(living)
-            kinds += [(4, lambda: self._patch(path)), (2, lambda: self._put(path)), (2, lambda: self._delete(path))]
+        if existing:
+            log = self.random.choice(existing)
+            kinds += [(4, lambda: self._patch(log)), (2, lambda: self._put(log)), (2, lambda: self._delete(log))]
         if deleted:
-            gone = self.random.choice(deleted)
-            kinds.append((3, lambda: self._restore(gone)))
+            deleted_log = self.random.choice(deleted)
+            kinds.append((3, lambda: self._restore(deleted_log)))
         weights, makers = zip(*kinds, strict=True)
         return self.random.choices(makers, weights)[0]()
 
     def _log(self) -> dict[str, Any]:
         """Return the body of a log with a unique comment."""
         self._count += 1
-        text = f"writer {self.number} wrote {self._count}"
-        return {"machine": self.random.choice([*self.machines.values()]), "type": "info", "comment": text}
+        comment = f"writer {self.number} wrote {self._count}"
+        return {"machine": self.random.choice([*self.machines.values()]), "type": "info", "comment": comment}
 
-    def _key(self) -> dict[str, str]:
+    def _idempotency_key(self) -> dict[str, str]:
         return {"Idempotency-Key": str(uuid.UUID(int=self.random.getrandbits(128), version=4))}
 
     def _uuid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def _post(self) -> Request:
-        def on_response(answer: Answer) -> None:
-            if answer.status == 201:
-                self._remember(answer.headers["location"], answer)
+        def on_response(response: Response) -> None:
+            if response.status == 201:
+                self._expect(response.headers["location"], response)
 
         # 422: another writer may have renamed the machine.
-        return Request("POST", "/logs", self._log(), on_response, (201, 422), (201, 422), (), self._key())
+        return Request("POST", "/logs", self._log(), on_response, (201, 422), (201, 422), (), self._idempotency_key())
 
     def _put_new(self) -> Request:
         return self._put(f"/logs/{self._uuid()}")
 
     def _put(self, path: str) -> Request:
-        def on_response(answer: Answer) -> None:
-            if answer.status in (200, 201):
-                self._remember(path, answer)
+        def on_response(response: Response) -> None:
+            if response.status in (200, 201):
+                self._expect(path, response)
 
         return Request("PUT", path, self._log(), on_response, (200, 201, 422), (200, 201, 422), (path,))
 
     def _patch(self, path: str) -> Request:
         comment = {"comment": self._log()["comment"]}
 
-        def on_response(answer: Answer) -> None:
-            if answer.status == 200:
-                self._remember(path, answer)
+        def on_response(response: Response) -> None:
+            if response.status == 200:
+                self._expect(path, response)
                 return
             # 412: a rename has increased the version, or an earlier attempt succeeded.
-            current = answer.json["current"]
+            current = response.json["current"]
             self.versions[path] = current["version"]
             if current["comment"] == comment["comment"]:
                 self.expected[path] = _unaffected_by_rename(current)
@@ -153,15 +153,15 @@ class Writer:
         return Request("PATCH", path, comment, on_response, (200, 412), (200, 412), (path,), headers)
 
     def _delete(self, path: str) -> Request:
-        def on_response(_: Answer) -> None:
+        def on_response(_: Response) -> None:
             self.expected[path] = DELETED
 
         return Request("DELETE", path, None, on_response, (204,), (204, 410), (path,))
 
     def _restore(self, path: str) -> Request:
-        def on_response(answer: Answer) -> None:
-            if answer.status == 200:
-                self._remember(path, answer)
+        def on_response(response: Response) -> None:
+            if response.status == 200:
+                self._expect(path, response)
 
         return Request("POST", f"{path}/restore", None, on_response, (200,), (200, 409), (path,))
 
@@ -169,41 +169,43 @@ class Writer:
         items = [{**self._log(), "uuid": self._uuid()} for _ in range(BULK_ITEMS)]
         paths = tuple(f"/logs/{item['uuid']}" for item in items)
 
-        def on_response(answer: Answer) -> None:
-            if answer.status == 200:
+        def on_response(response: Response) -> None:
+            if response.status == 200:
                 for path, item in zip(paths, items, strict=True):
                     self.expected[path] = {"comment": item["comment"], "uuid": item["uuid"]}
                     self.versions[path] = 1
 
-        return Request("POST", "/logs/bulk", {"items": items}, on_response, (200, 422), (200, 422), paths, self._key())
+        return Request(
+            "POST", "/logs/bulk", {"items": items}, on_response, (200, 422), (200, 422), paths, self._idempotency_key()
+        )
 
     def _rename(self) -> Request:
         old, new = self.machines[self.number], f"{self._log()['comment']} 100%"
 
-        def on_response(answer: Answer) -> None:
+        def on_response(response: Response) -> None:
             self.machines[self.number] = new
-            self.expected.pop(_at_machine(old), None)
-            if answer.status == 200:
-                self.expected[_at_machine(new)] = answer.json
+            self.expected.pop(_machine_path(old), None)
+            if response.status == 200:
+                self.expected[_machine_path(new)] = response.json
 
-        paths = (_at_machine(old), _at_machine(new))
+        paths = (_machine_path(old), _machine_path(new))
         return Request("PATCH", paths[0], {"name": new}, on_response, (200,), (200, 404), paths)
 
     def _create(self) -> Request:
         self._count += 1
         key = f"W{self.number}-{self._count}"
-        place, body = self.random.choice([
+        collection, body = self.random.choice([
             ("/machines", {"name": f"Small {key}"}), ("/log-types", {"code": key}), ("/users", {"trigram": key})
         ])  # fmt: skip
 
-        def on_response(answer: Answer) -> None:
-            self.expected[answer.headers["location"]] = answer.json
+        def on_response(response: Response) -> None:
+            self.expected[response.headers["location"]] = response.json
 
-        return Request("POST", place, body, on_response, (201,), (201,), (), self._key())
+        return Request("POST", collection, body, on_response, (201,), (201,), (), self._idempotency_key())
 
-    def _remember(self, path: str, answer: Answer) -> None:
-        self.expected[path] = _unaffected_by_rename(answer.json)
-        self.versions[path] = answer.json["version"]
+    def _expect(self, path: str, response: Response) -> None:
+        self.expected[path] = _unaffected_by_rename(response.json)
+        self.versions[path] = response.json["version"]
 
 
 def _unaffected_by_rename(record: dict[str, Any]) -> dict[str, Any]:
@@ -216,5 +218,5 @@ def _agrees(found: dict[str, Any] | None, expected: dict[str, Any]) -> bool:
     return {name: found[name] for name in expected} == expected
 
 
-def _at_machine(name: str) -> str:
+def _machine_path(name: str) -> str:
     return f"/machines/{quote(name, safe='')}"

@@ -127,4 +127,4 @@ def test_a_machine_is_either_deleted_or_gets_its_log(service, extent, record_cou
         logs = [log["machine"] for log in http.walk("/logs")]
     assert {*logs} <= machines
     assert len(logs) == len(machines) - 1 == seen[409, 201]
-    record_counts(pairs, deleted=seen[204, 422], kept=seen[409, 201], orphans=0)
+    record_counts(pairs, deleted=seen[204, 422], not_deleted=seen[409, 201], orphans=0)

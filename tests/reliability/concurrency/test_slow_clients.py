@@ -11,19 +11,20 @@ from pathlib import Path
 import pytest
 
 from reliability.clients.http_client import HttpClient
-from reliability.clients.traffic import DONE, Traffic, add_machine, percentile, stored
+from reliability.clients.traffic import SUCCESS, Traffic, add_machine, percentile, stored_uuids
 from servers import ForkedService
 
-SLOW = 400
-FILES = 1024
+SLOW_CLIENTS = 400
+MAX_OPEN_FILES = 1024
 GET = b"GET /logs HTTP/1.1\r\nHost: x\r\nX-Slow: "
 POST = b"POST /machines HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
-# The first bytes of each client, followed by one byte per second. The last client does not read its response.
+# The first bytes of each client, followed by one byte per second. The last client does not read the
+# response to its complete request.
 OPENINGS = (b"", GET, POST, b"GET /logs.ndjson HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
 class Attack:
-    """Opens `count` slow connections, and opens each again when the server cuts it."""
+    """Opens `count` slow connections, and opens each again when the server disconnects it."""
 
     def __init__(self, port, count):
         self.port, self.count, self.cut = port, count, 0
@@ -53,7 +54,7 @@ class Attack:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1)
                 try:
                     writer.write(opening)
-                    # The client never reads; the system buffers the start of the response.
+                    # With `limit=1`, asyncio stops reading; the operating system buffers the start of the response.
                     while not reader.at_eof():
                         await asyncio.sleep(1)
                         writer.write(b"x")
@@ -64,45 +65,50 @@ class Attack:
             await asyncio.sleep(0.2)
 
 
-def mostly(seen, status, tolerated):
+def nearly_all_have(status, counts, tolerated):
     """Return whether all requests got this status, except a tolerated share without a response."""
-    return set(seen) <= {status, None} and seen[None] <= tolerated * seen.total()
+    return set(counts) <= {status, None} and counts[None] <= tolerated * counts.total()
 
 
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(SLOW, marks=pytest.mark.proof(f"{SLOW} slow connections, {FILES:,} files")),
-        pytest.param(2 * FILES, marks=pytest.mark.proof(f"{2 * FILES:,} slow connections, {FILES:,} files")),
+        pytest.param(
+            SLOW_CLIENTS, marks=pytest.mark.proof(f"{SLOW_CLIENTS} slow connections, {MAX_OPEN_FILES:,} files")
+        ),
+        pytest.param(
+            2 * MAX_OPEN_FILES,
+            marks=pytest.mark.proof(f"{2 * MAX_OPEN_FILES:,} slow connections, {MAX_OPEN_FILES:,} files"),
+        ),
     ],
 )
-def test_slow_clients_do_not_slow_the_others(tmp_path, sqlite_database_url, extent, record_counts, count):
+def test_slow_clients_do_not_delay_other_clients(tmp_path, sqlite_database_url, extent, record_counts, count):
     settings = {"database_url": sqlite_database_url, "head_timeout": 2, "body_timeout": 2}
     with ForkedService(tmp_path, **settings) as service:
-        resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+        resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
         add_machine(service.port)
-        most = 0
+        most_open_files = 0
         with Traffic(service.port, writers=4, comment="as it was " * 1_000) as filling:
-            filling.wait_for(300, *DONE)
+            filling.wait_for(300, *SUCCESS)
         began = time.monotonic()
         with Attack(service.port, count) as attack, Traffic(service.port, writers=1, readers=2) as traffic:
             while time.monotonic() - began < extent(short=5, long=30):
                 time.sleep(0.1)
-                most = max(most, len(list(Path(f"/proc/{service.process.pid}/fd").iterdir())))
+                most_open_files = max(most_open_files, len(list(Path(f"/proc/{service.process.pid}/fd").iterdir())))
         # With more connections than files, the service closes idle keep-alive connections; their clients reconnect.
-        tolerated = 0.05 if count > FILES else 0
-        assert mostly(traffic.read, 200, tolerated)
-        assert mostly(traffic.written, 201, tolerated)
+        tolerated = 0.05 if count > MAX_OPEN_FILES else 0
+        assert nearly_all_have(200, traffic.read_statuses, tolerated)
+        assert nearly_all_have(201, traffic.write_statuses, tolerated)
         assert percentile(traffic.read_seconds, 0.95) < 0.5
         assert attack.cut > count / 4
-        assert min(count, FILES) * 0.5 < most < FILES
-        assert stored(service.port) >= traffic.acknowledged
+        assert min(count, MAX_OPEN_FILES) * 0.5 < most_open_files < MAX_OPEN_FILES
+        assert stored_uuids(service.port) >= traffic.acknowledged
         with HttpClient(service.port) as http:
             metrics = http.send("GET", "/metrics").body
     assert b'connections_cut_total{reason="head"}' in metrics
-    assert (b'connections_cut_total{reason="crowd"}' in metrics) == (count > FILES)
+    assert (b'connections_cut_total{reason="crowd"}' in metrics) == (count > MAX_OPEN_FILES)
     p95 = percentile(traffic.read_seconds, 0.95) * 1000
-    again = traffic.read[None] + traffic.written[None]
+    retries = traffic.read_statuses[None] + traffic.write_statuses[None]
     record_counts(
-        len(traffic.read_seconds), p95_of_other_clients=f"{p95:.0f} ms", retries=again, connections_cut=attack.cut
+        len(traffic.read_seconds), p95_of_other_clients=f"{p95:.0f} ms", retries=retries, connections_cut=attack.cut
     )

@@ -58,7 +58,7 @@ def test_two_services_on_one_database_are_consistent(tmp_path, database_url, ext
         for listener in listeners:
             listener.join()
     for listener in listeners:
-        assert [change["seq"] for change in listener.changes] == workload.replica.numbers
+        assert [change["seq"] for change in listener.changes] == workload.replica.sequence_numbers
         copy = Replica()
         copy.apply({"items": listener.changes, "next": workload.replica.since})
         assert copy.records == workload.replica.records

@@ -43,12 +43,12 @@ class Writer(threading.Thread):
         self._database.close_writer()
 
     def _write(self, tx) -> str:
-        name, author = str(uuid.uuid4()), ChangeContext(via="test")
+        name, context = str(uuid.uuid4()), ChangeContext(via="test")
         body = LogCreate(uuid=name, machine="Press", type="info", comment="écrit")
-        records.create(tx, LOGS, body, author)
+        records.create(tx, LOGS, body, context)
         if self.acknowledged:
             changed = LogUpdate(comment=f"changed with {name}")
-            records.update(tx, Target(LOGS, self.acknowledged[-1]), changed, author)
+            records.update(tx, Target(LOGS, self.acknowledged[-1]), changed, context)
         return name
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
-from reliability.clients.traffic import DONE, Traffic, add_machine, status_of, stored
+from reliability.clients.traffic import SUCCESS, Traffic, add_machine, status_of, stored_uuids
 from servers import ForkedService
 
 MIB = 1024 * 1024
@@ -42,17 +42,17 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, recor
             for file in ballast:
                 traffic.wait_for(50, 507)
                 full = {*traffic.acknowledged}
-                assert full <= stored(service.port)
-                assert [status_of(service.port, question) for question in QUERIES] == [200] * len(QUERIES)
+                assert full <= stored_uuids(service.port)
+                assert [status_of(service.port, path) for path in QUERIES] == [200] * len(QUERIES)
                 file.unlink()
-                traffic.wait_for(5, *DONE)
-        assert set(traffic.written) <= {201, 503, 507}
-        assert set(traffic.read) == {200}
-        found = stored(service.port)
+                traffic.wait_for(5, *SUCCESS)
+        assert set(traffic.write_statuses) <= {201, 503, 507}
+        assert set(traffic.read_statuses) == {200}
+        found = stored_uuids(service.port)
         assert traffic.acknowledged <= found
-        assert not traffic.refused & found
+        assert not traffic.rejected & found
     database = Database(url)
     assert verify(database).faults == []
     database.close_writer()
-    refusals = {f"status_{status}": times for status, times in traffic.written.items() if status != 201}
+    refusals = {f"status_{status}": times for status, times in traffic.write_statuses.items() if status != 201}
     record_counts(len(ballast), acknowledged=len(traffic.acknowledged), lost=0, **refusals)

@@ -15,7 +15,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
-from reliability.clients.traffic import DONE, Traffic, add_machine, stored
+from reliability.clients.traffic import SUCCESS, Traffic, add_machine, stored_uuids
 from servers import ForkedService
 
 STRACE = shutil.which("strace")
@@ -62,20 +62,23 @@ def test_disk_errors_give_503_and_the_service_recovers(
         add_machine(service.port)
         with Traffic(service.port, writers=8, readers=2) as traffic:
             for _ in range(times := extent(short=1, long=5)):
-                traffic.wait_for(20, *DONE)
+                traffic.wait_for(20, *SUCCESS)
                 with fault(service.process.pid, call):
                     traffic.wait_for(20, 503)
                     time.sleep(extent(short=0.5, long=3))
-                traffic.wait_for(20, *DONE)
+                traffic.wait_for(20, *SUCCESS)
         # 200: an earlier attempt succeeded, but its response was an error.
-        assert set(traffic.written) <= {200, 201, 503, 507}
-        assert set(traffic.read) <= ({200} if reads_go_on else {200, 503})
-        assert traffic.acknowledged <= stored(service.port)
+        assert set(traffic.write_statuses) <= {200, 201, 503, 507}
+        assert set(traffic.read_statuses) <= ({200} if reads_go_on else {200, 503})
+        assert traffic.acknowledged <= stored_uuids(service.port)
     database = Database(sqlite_database_url)
     assert verify(database).faults == []
     database.close_writer()
     record_counts(
-        times, acknowledged=len(traffic.acknowledged), lost=0, status_503=traffic.written[503] + traffic.read[503]
+        times,
+        acknowledged=len(traffic.acknowledged),
+        lost=0,
+        status_503=traffic.write_statuses[503] + traffic.read_statuses[503],
     )
 
 

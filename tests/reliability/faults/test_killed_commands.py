@@ -124,11 +124,11 @@ def test_a_killed_migration_is_atomic(tmp_path, new_database_url, engine, legacy
     for _ in range(times := extent(short=4, long=10)):
         migrations.downgrade(parsed_url, OLDEST)
         killed = command.run_and_kill()
-        revision = migrations.current(parsed_url)
+        revision = migrations.current_revision(parsed_url)
         assert revision in (OLDEST, newest)
         seen[revision] += killed
         command.run()
-        assert migrations.current(parsed_url) == newest
+        assert migrations.current_revision(parsed_url) == newest
         assert database_state(url) == all_of_it
         assert is_sound(url)
     record_counts(times, killed_while_running=seen.total(), rolled_back=seen[OLDEST], half_done=0)

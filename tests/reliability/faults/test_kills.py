@@ -12,7 +12,7 @@ import pytest
 
 import forked_processes
 from conftest import ENGINES
-from reliability.clients.http_client import Answer
+from reliability.clients.http_client import Response
 from reliability.clients.workload import Workload, running_threads
 from reliability.clients.writers import Writer
 from servers import ForkedService, environment
@@ -55,16 +55,16 @@ def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():
     writer = Writer(0, {0: "Mill"})
     made = writer._put_new()
     record = {**made.document, "uuid": made.path.removeprefix("/logs/"), "version": 1}
-    answers = [Answer(201, {}, json.dumps(record).encode()), None, Answer(422, {}, b"{}")]
+    answers = [Response(201, {}, json.dumps(record).encode()), None, Response(422, {}, b"{}")]
     http = SimpleNamespace(try_send=lambda *_: answers.pop(0))
     writer.unanswered = made
     writer.send_one(http)
-    assert writer.check({made.path: record}) == []
-    assert len(writer.check({made.path: {**record, "comment": "lost"}})) == 1
+    assert writer.differences({made.path: record}) == []
+    assert len(writer.differences({made.path: {**record, "comment": "lost"}})) == 1
     put = writer.unanswered = writer._put(made.path)
     writer.send_one(http)
     writer.send_one(http)
-    assert writer.check({made.path: {**record, **put.document}}) == []
+    assert writer.differences({made.path: {**record, **put.document}}) == []
 
 
 @pytest.mark.proof("kill -9 under 8 writers of every kind")

@@ -81,8 +81,8 @@ class Model:
             return "gone"
         if machine is None:
             return "unknown-machine"
-        kept = {name: stored[name] for name in PRESERVED_ON_PUT} if stored else {}
-        log = {"uuid": uuid, **DEFAULTS, **kept, **body, "machine": machine}
+        preserved = {name: stored[name] for name in PRESERVED_ON_PUT} if stored else {}
+        log = {"uuid": uuid, **DEFAULTS, **preserved, **body, "machine": machine}
         if log == stored:
             return "unchanged"
         self.logs[uuid] = log

@@ -1,4 +1,4 @@
-"""Model-based test: after any sequence of writes, the API agrees with a model database_context of dictionaries."""
+"""Model-based test: after any sequence of writes, the API agrees with a model made of dictionaries."""
 
 import asyncio
 from collections import Counter
@@ -151,7 +151,7 @@ class ApiStateMachine(RuleBasedStateMachine):
         while page["next"] is not None:
             page = self.get("/logs", *query, sort=sort, limit=limit, cursor=page["next"])
             found += page["items"]
-        assert self.shown(found) == oracle.order(expected, sort, ("started_at",))
+        assert self.without_metadata(found) == oracle.sort_records(expected, sort, ("started_at",))
 
     @rule()
     def count(self):
@@ -166,12 +166,14 @@ class ApiStateMachine(RuleBasedStateMachine):
         assert {log["uuid"]: log["version"] for log in logs} == {
             log["uuid"]: self.model.versions[log["uuid"]] for log in self.model.visible_logs
         }
-        assert self.shown(logs) == oracle.order(self.model.visible_logs, "started_at", ("started_at",))
+        assert self.without_metadata(logs) == oracle.sort_records(
+            self.model.visible_logs, "started_at", ("started_at",)
+        )
         machines = self.get("/machines", limit=500)["items"]
         assert {unique_key(machine["name"]): machine["name"] for machine in machines} == self.model.machines
 
     @staticmethod
-    def shown(logs):
+    def without_metadata(logs):
         hidden = {"version", "created_at", "updated_at"}
         return [{name: value for name, value in log.items() if name not in hidden} for log in logs]
 

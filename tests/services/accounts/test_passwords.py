@@ -57,13 +57,13 @@ def test_any_other_password_of_fifteen_characters_is_accepted(password):
 
 
 async def test_a_password_is_hashed_with_argon2id_after_unicode_normalization():
-    kept = await passwords.hash_in_thread("où est passée la clé")
+    stored_hash = await passwords.hash_in_thread("où est passée la clé")
     parameters = "$argon2id$v=19$m=19456,t=2,p=1$"
-    assert kept.startswith(parameters)
+    assert stored_hash.startswith(parameters)
     # Timing does not reveal whether an account has a password.
     assert passwords.DUMMY_HASH.startswith(parameters)
-    assert await passwords.verify("ou\u0300 est passe\u0301e la cle\u0301", kept)
-    assert not await passwords.verify("ou est passee la cle", kept)
+    assert await passwords.verify("ou\u0300 est passe\u0301e la cle\u0301", stored_hash)
+    assert not await passwords.verify("ou est passee la cle", stored_hash)
     assert not await passwords.verify("nobody has this password", None)
 
 

@@ -116,5 +116,5 @@ def is_empty(url: str) -> bool:
     parsed_url = database_urls.parse(url)
     if parsed_url.engine.name == "sqlite":
         return not [path for path in parsed_url.path.parent.iterdir() if parsed_url.path.name in path.name]
-    with migrations.locked(parsed_url) as connection:
+    with migrations.transaction(parsed_url) as connection:
         return inspect(connection).get_table_names() == []

@@ -28,7 +28,7 @@ def copy(source: str, destination: str):
         database.close_writer()
 
 
-async def test_a_copy_has_the_same_rows_ids_history_and_answers(database_url, empty_url):
+async def test_a_copy_has_the_same_rows_ids_history_and_api_responses(database_url, empty_url):
     await fill(database_url)
     before, said = stored_rows(database_url), await api_responses(database_url)
     held = copy(database_url, empty_url)
@@ -49,7 +49,7 @@ async def test_copying_to_the_other_engine_and_back_preserves_everything(
 ):
     await fill(sqlite_database_url)
     there = postgresql_database_url
-    with migrations.locked(database_urls.parse(there)) as connection:
+    with migrations.transaction(database_urls.parse(there)) as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
         connection.exec_driver_sql("CREATE SCHEMA public")
     back = f"sqlite:///{tmp_path / 'back.db'}"
@@ -106,12 +106,12 @@ TAMPER = {
 async def test_a_copy_that_differs_is_rolled_back(database_url, empty_url, monkeypatch, how):
     digest = transfer._digest
 
-    def tampered(tx, table):
+    def tamper_and_digest(tx, table):
         if table.name in TAMPER[how]:
             tx.cursor.execute(TAMPER[how].format("Z" if tx.engine is POSTGRESQL else ""))
         return digest(tx, table)
 
-    monkeypatch.setattr(transfer, "_digest", tampered)
+    monkeypatch.setattr(transfer, "_digest", tamper_and_digest)
     with pytest.raises(UsageError, match=r"differs .*log_types"):
         copy(database_url, empty_url)
     assert is_empty(empty_url)
@@ -147,7 +147,7 @@ def test_a_missing_source_is_refused_and_not_created(empty_url, tmp_path):
 
 
 def test_a_source_of_another_version_is_refused(database_url, empty_url):
-    with migrations.locked(database_urls.parse(database_url)) as connection:
+    with migrations.transaction(database_urls.parse(database_url)) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
     with pytest.raises(SchemaMismatch, match="mm migrate"):
         copy(database_url, empty_url)

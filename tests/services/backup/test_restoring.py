@@ -31,7 +31,7 @@ async def test_a_restored_backup_equals_the_original(database_url, empty_url, fo
     assert json.loads((folder / "b.db.json").read_text()) == described.document()
     assert described.engine == database_urls.parse(database_url).engine.name
     bytes_before = (folder / "b.db").read_bytes()
-    assert bytes_before[18:20] == b"\1\1", "a file that is kept is not in WAL mode"
+    assert bytes_before[18:20] == b"\1\1", "a backup file must not be in WAL mode"
     held = restore(folder / "b.db", empty_url)
     assert (folder / "b.db").read_bytes() == bytes_before
     assert (held.tables, held.head) == (described.tables, described.head)
@@ -49,11 +49,11 @@ def flip(file):
 
 
 def alter(**members):
-    def altered(file):
+    def alter_manifest(file):
         path = manifest.path_of(file)
         path.write_text(json.dumps(json.loads(path.read_text()) | members))
 
-    return altered
+    return alter_manifest
 
 
 def write_manifest(text):
@@ -124,7 +124,7 @@ def test_restore_refuses_a_database_that_is_not_empty(saved, empty_url):
 
 
 def test_restore_refuses_a_database_of_another_program(saved, empty_url):
-    with migrations.locked(database_urls.parse(empty_url)) as connection:
+    with migrations.transaction(database_urls.parse(empty_url)) as connection:
         connection.exec_driver_sql("CREATE TABLE customers (id integer)")
     with pytest.raises(UsageError, match="customers"):
         restore(saved, empty_url)
@@ -134,11 +134,11 @@ def test_restore_refuses_a_file_that_appeared_meanwhile(saved, tmp_path, monkeyp
     target = tmp_path / "taken.db"
     finish = files.finalize
 
-    def taken(*arguments):
+    def finish_then_create_target(*arguments):
         finish(*arguments)
         prepare(f"sqlite:///{target}")
 
-    monkeypatch.setattr(files, "finalize", taken)
+    monkeypatch.setattr(files, "finalize", finish_then_create_target)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, f"sqlite:///{target}")
     assert verify_database(f"sqlite:///{target}").faults == []
@@ -157,7 +157,7 @@ def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
     older = database_urls.for_file(saved)
     migrations.downgrade(older, "-1")
     files.finalize(saved, "delete")
-    alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current(older))(saved)
+    alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current_revision(older))(saved)
     held = restore(saved, empty_url)
     assert held.tables["log_types"] == 7
     migrations.check(database_urls.parse(empty_url))

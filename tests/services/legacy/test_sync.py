@@ -165,10 +165,10 @@ def test_the_legacy_database_after_the_folder(target, shared):
 @pytest.mark.parametrize("source", ["legacy-tricky", "legacy.db"])
 def test_legacy_tokens_are_neither_stored_nor_shown(target, shared, source):
     report = legacy.sync(target, shared / "data" / source, PARIS)
-    kept = [rows(target, f"SELECT * FROM {table}") for table in ("users", "history", "legacy_imports")]
-    assert "plain-secret" not in str(kept)
+    stored = [rows(target, f"SELECT * FROM {table}") for table in ("users", "history", "legacy_imports")]
+    assert "plain-secret" not in str(stored)
     assert "plain-secret" not in str(report.document())
-    assert "angir" in str(kept)
+    assert "angir" in str(stored)
 
 
 def test_progress_ends_at_the_total(target, shared):

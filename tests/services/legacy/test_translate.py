@@ -101,7 +101,7 @@ def test_an_invalid_machine_name_rejects_the_machine_and_its_logs(stem):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "kept", "code"),
+    ("key", "value", "attributes", "code"),
     [
         ("cost", "183.05", {"cost": "183.05"}, None),
         ("n", 1.5, {"n": 1.5}, None),
@@ -118,9 +118,9 @@ def test_an_invalid_machine_name_rejects_the_machine_and_its_logs(stem):
         ("inf", float("inf"), {"inf": "inf"}, "attribute-value"),
     ],
 )
-def test_an_unknown_key_becomes_an_attribute(key, value, kept, code):
+def test_an_unknown_key_becomes_an_attribute(key, value, attributes, code):
     record = log(**{key: value})
-    assert record.values["attributes"] == kept
+    assert record.values["attributes"] == attributes
     assert notes(record) == ([(key, code)] if code else [])
 
 

@@ -1,4 +1,4 @@
-"""A source database for exports, and a target database on the other engine for imports."""
+"""Databases for tests of imports and exports."""
 
 import pytest
 
@@ -7,14 +7,15 @@ from machine_monitor.database.connect import Database
 
 
 @pytest.fixture(params=ENGINES)
-def urls(request):
-    """The URLs of the source and the target."""
+def source_and_target_urls(request):
+    """The URLs of a database to export from, and of one on the other engine to import into."""
     other = next(engine for engine in ENGINES if engine != request.param)
     return [request.getfixturevalue(f"{engine}_database_url") for engine in (request.param, other)]
 
 
 @pytest.fixture
 def target(database_url):
+    """A database to import into."""
     opened = Database(database_url)
     yield opened
     opened.close_writer()

@@ -18,7 +18,7 @@ UTC = ZoneInfo("UTC")
 UUID = "00000000-0000-4000-8000-{:012}"
 RESOURCES = {"logs": LOGS, "machines": MACHINES}
 
-__all__ = ["PARIS", "RESOURCES", "UTC", "UUID", "counts", "export", "opened", "put", "read", "stored"]
+__all__ = ["PARIS", "RESOURCES", "UTC", "UUID", "counts", "export", "opened", "put", "read", "stored_records"]
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def read(url, path, zone=UTC, **options):
         return tabular.import_file(database, path, zone, **options).document()
 
 
-def stored(url, resource, *dropped):
+def stored_records(url, resource, *dropped):
     """Return the records in the order of writing, without read-only fields."""
     with opened(url) as database:
         found = database.transact(lambda tx: records.read_all(tx, RESOURCES[resource]))

@@ -126,7 +126,7 @@ def test_a_log_that_is_deleted_in_the_database_is_a_conflict(target, import_text
 
 
 def test_a_later_line_updates_the_record_of_an_earlier_line(target, import_text, monkeypatch):
-    monkeypatch.setattr(imports, "BATCH", 3)
+    monkeypatch.setattr(imports, "BATCH_SIZE", 3)
     numbers = [1, 2, 1, 3, 4, 5, 2, 1]
     report = import_text("x.ndjson", lines(*[log(number, comment=str(place)) for place, number in enumerate(numbers)]))
     assert report["logs"] == counts(created=5, updated=3)
@@ -269,7 +269,7 @@ def test_a_bad_first_line_does_not_prevent_recognizing_the_resource(import_text)
 
 
 def test_progress_runs_from_zero_to_the_file_size(import_text, monkeypatch):
-    monkeypatch.setattr(imports, "BATCH", 2)
+    monkeypatch.setattr(imports, "BATCH_SIZE", 2)
     seen = []
     text = lines(*[log(number) for number in range(5)])
     import_text("x.ndjson", text, progress=lambda done, total: seen.append((done, total)))

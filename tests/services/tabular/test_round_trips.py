@@ -14,7 +14,7 @@ from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services import legacy, records
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import storage
-from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored
+from services.tabular.files import PARIS, UTC, counts, export, opened, put, read, stored_records
 
 pytestmark = [pytest.mark.untraced, pytest.mark.slow]
 
@@ -83,22 +83,22 @@ def sorted_members(record):
 @settings(max_examples=10)
 @given(written=st.lists(logs, max_size=4, unique_by=lambda log: log["uuid"]))
 @example(written=[{"uuid": str(uuid.UUID(int=0)), "machine": "Saw", "type": "info", "comment": "", "cause": None}])
-def test_logs_round_trip_to_another_database(urls, tmp_path, suffix, dialect, written):
-    source, target = urls
+def test_logs_round_trip_to_another_database(source_and_target_urls, tmp_path, suffix, dialect, written):
+    source, target = source_and_target_urls
     put(source, "machines", *[{"name": name} for name in ("Saw", "=Lathe", '\'Écluse; "2"')])
     with opened(source) as database:
         declare(database)
     # An example may update a log of an earlier example, whose author is immutable.
     put(source, "logs", *[{**log, "user": AUTHORS[int(log["uuid"][0], 16) % 3]} for log in written])
     path = tmp_path / f"logs.{suffix}"
-    assert export(source, path, dialect=dialect) == len(stored(source, "logs"))
+    assert export(source, path, dialect=dialect) == len(stored_records(source, "logs"))
     report = read(target, path)
     assert report["logs"] == counts(
         created=report["logs"]["created"], updated=report["logs"]["updated"], unchanged=report["logs"]["unchanged"]
     )
-    assert sorted_by("uuid", stored(target, "logs")) == sorted_by("uuid", stored(source, "logs"))
+    assert sorted_by("uuid", stored_records(target, "logs")) == sorted_by("uuid", stored_records(source, "logs"))
     again = read(target, path)
-    assert again["logs"] == counts(unchanged=len(stored(source, "logs")))
+    assert again["logs"] == counts(unchanged=len(stored_records(source, "logs")))
 
 
 def declare(database):
@@ -114,18 +114,20 @@ def declare(database):
 @pytest.mark.parametrize(("suffix", "dialect"), FORMS, ids=str)
 @settings(max_examples=10)
 @given(written=st.lists(machines, max_size=4))
-def test_machines_round_trip_to_another_database(urls, tmp_path, suffix, dialect, written):
-    source, target = urls
+def test_machines_round_trip_to_another_database(source_and_target_urls, tmp_path, suffix, dialect, written):
+    source, target = source_and_target_urls
     for machine in written:
         put(source, "machines", machine)
     path = tmp_path / f"machines.{suffix}"
     export(source, path, "machines", dialect=dialect)
     read(target, path)
-    assert sorted_by("name", stored(target, "machines")) == sorted_by("name", stored(source, "machines"))
+    assert sorted_by("name", stored_records(target, "machines")) == sorted_by(
+        "name", stored_records(source, "machines")
+    )
 
 
-def test_the_excavator_data_round_trips_in_the_same_order(urls, tmp_path, shared):
-    source, target = urls
+def test_the_excavator_data_round_trips_in_the_same_order(source_and_target_urls, tmp_path, shared):
+    source, target = source_and_target_urls
     with opened(source) as database:
         legacy.sync(database, shared / "data/excavators-legacy", PARIS)
     for resource, count, lines in (("machines", 5, 5), ("logs", 5485, 5485)):
@@ -139,21 +141,21 @@ def test_the_excavator_data_round_trips_in_the_same_order(urls, tmp_path, shared
         counts(created=1),
         counts(created=6),
     )
-    assert stored(target, "logs") == stored(source, "logs")
-    assert stored(target, "machines") == stored(source, "machines")
+    assert stored_records(target, "logs") == stored_records(source, "logs")
+    assert stored_records(target, "machines") == stored_records(source, "machines")
     for suffix, dialect in FORMS:
         path = tmp_path / f"all.{suffix}"
         export(source, path, dialect=dialect)
         assert read(target, path)["logs"] == counts(unchanged=5485)
         texts = []
-        for url in urls:
+        for url in source_and_target_urls:
             export(url, path, query="sort=-started_at&fields=uuid,comment,attributes")
             texts.append(path.read_bytes())
         assert texts[0] == texts[1]
 
 
-def test_an_import_ignores_the_related_columns_of_an_export(urls, tmp_path):
-    source, target = urls
+def test_an_import_ignores_the_related_columns_of_an_export(source_and_target_urls, tmp_path):
+    source, target = source_and_target_urls
     put(source, "machines", {"name": "Saw", "sector": "1A"})
     put(source, "logs", {"uuid": str(uuid.UUID(int=7)), "machine": "Saw", "type": "info", "attributes": {"n": 1.5}})
     for suffix in ("ndjson", "csv"):
@@ -161,5 +163,5 @@ def test_an_import_ignores_the_related_columns_of_an_export(urls, tmp_path):
         fields = "uuid,machine,type,started_at,machine.sector,attributes,attributes.n,version"
         export(source, path, query=f"fields={fields}&expand=machine,user")
         assert read(target, path, UTC)["logs"]["rejected"] == 0
-        assert stored(target, "logs") == stored(source, "logs")
+        assert stored_records(target, "logs") == stored_records(source, "logs")
     assert json.loads((tmp_path / "logs.ndjson").read_text())["expanded"]["machine"]["sector"] == "1A"

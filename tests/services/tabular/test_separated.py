@@ -19,7 +19,7 @@ tables = st.integers(1, 4).flatmap(
 )
 
 
-def written(dialect, rows):
+def to_csv(dialect, rows):
     columns = [Column(f"c{i}", TEXT) for i in range(len(rows[0]) if rows else 1)]
     return b"".join(dialect.writer(columns)([rows]))
 
@@ -29,7 +29,7 @@ def without_blank_lines(rows):
     return [row for row in rows if len(row) > 1 or row[0] == "" or (row[0] or "").encode().strip()]
 
 
-def parsed(dialect, data):
+def from_csv(dialect, data):
     found = [
         dialect.split(line.raw.decode().rstrip("\r\n"))
         for line in lines.records(io.BytesIO(data), dialect.is_continued)
@@ -47,13 +47,13 @@ def test_the_dialects_are_those_of_the_grammar():
 @example(rows=[["'", "''", "'=", "'a"], ["=", '"', ";", ","], ["", None, "", None], ["\r", "\n", "\r\n", '""']])
 def test_written_rows_are_read_back(dialect, rows):
     rows = without_blank_lines(rows)
-    assert parsed(dialect, written(dialect, rows)) == rows
+    assert from_csv(dialect, to_csv(dialect, rows)) == rows
 
 
 @given(rows=tables)
 def test_pythons_csv_reader_reads_the_same_cells(rows):
     rows = without_blank_lines(rows)
-    data = written(DIALECTS["rfc4180"], rows).decode()
+    data = to_csv(DIALECTS["rfc4180"], rows).decode()
     found = list(csv.reader(io.StringIO(data, newline=""), strict=True))
     assert found[1:] == [[cell or "" for cell in row] for row in rows]
 
@@ -71,13 +71,13 @@ def test_a_stray_quote_affects_only_its_line():
 
 
 def test_an_endless_line_is_cut_and_the_next_line_is_read():
-    long = b"x" * (3 * lines.MAX_LINE)
+    long = b"x" * (3 * lines.MAX_RECORD_BYTES)
     found = list(lines.records(io.BytesIO(long + b"\n\n \r\nshort")))
-    assert [(line.number, len(line.raw)) for line in found] == [(1, lines.MAX_LINE + 1), (4, 5)]
+    assert [(line.number, len(line.raw)) for line in found] == [(1, lines.MAX_RECORD_BYTES + 1), (4, 5)]
 
 
 def test_an_unclosed_quote_does_not_consume_the_whole_file():
-    data = b'"' + b"x\n" * lines.MAX_LINE + b"short\n"
+    data = b'"' + b"x\n" * lines.MAX_RECORD_BYTES + b"short\n"
     found = list(lines.records(io.BytesIO(data), DIALECTS["rfc4180"].is_continued))
-    assert len(found[0].raw) == lines.MAX_LINE + 1
-    assert (found[-1].number, found[-1].raw) == (lines.MAX_LINE + 1, b"short\n")
+    assert len(found[0].raw) == lines.MAX_RECORD_BYTES + 1
+    assert (found[-1].number, found[-1].raw) == (lines.MAX_RECORD_BYTES + 1, b"short\n")

@@ -3,7 +3,7 @@ export const account = {
   signOut: 'Sign out',
   signedInAs: (name: string) => `Signed in as ${name}`,
   notSignedIn: 'You are not signed in.',
-  intro: 'What happened on the machines, and what was done.',
+  intro: 'Breakdowns, repairs and checks of the machines.',
   signInFirst: 'Sign in to continue.',
   trigram: 'Trigram',
   trigramHint: 'Your short name on logs, for example ABC.',
@@ -25,7 +25,7 @@ export const account = {
   role: 'Role',
   changePassword: 'Change password',
   currentPassword: 'Current password',
-  passwordRules: '15 to 200 characters; a sentence is easy to remember. Common passwords, sequences such as 1234, your trigram and your name do not count.',
+  passwordRules: '15 to 200 characters; a sentence is easy to remember. Common passwords, sequences such as 1234, your trigram and your name do not count towards the 15.',
   passwordEffect: 'You stay signed in here. All other browsers are signed out. Tokens keep working.',
   passwordChanged: 'Password changed.',
 };

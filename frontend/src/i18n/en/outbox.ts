@@ -3,7 +3,7 @@ export const outbox = {
   intro: 'This is saved on this device and sent in order as soon as the service answers. What was refused waits until you fix it.',
   introUnstored: 'This browser keeps nothing on this device. Keep this page open until everything is sent.',
   empty: 'Everything is sent.',
-  emptyHint: 'What you write without network waits here.',
+  emptyHint: 'Logs that you write without a network wait here.',
   noNetwork: 'No network',
   asOf: (time: string) => `No network · as of ${time}`,
   clockIsWrong: (span: string, isFast: boolean) => `This device’s clock is ${span} ${isFast ? 'fast' : 'slow'}. Logs get the right time.`,

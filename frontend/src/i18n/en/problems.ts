@@ -29,7 +29,7 @@ export const problems = {
     required: 'Fill in this field.',
     'too-short': 'This is too short.',
     'too-long': 'This is too long. Shorten it.',
-    pattern: 'Use only letters, digits and . _ - with a letter or digit first.',
+    pattern: 'Start with a letter or digit, then use only letters, digits or . _ -',
     taken: 'This name is already taken. Choose another.',
   } as Record<string, string>,
 };

@@ -12,7 +12,7 @@ export const wall = {
   noneOpen: 'No open logs.',
   weeks: 'This week and last week',
   measure: { count: 'Logs', failures: 'Failures', downtime: 'Downtime, hours' },
-  lastWeek: (day: string, value: string) => `last week to ${day}: ${value}`,
+  lastWeek: (day: string, value: string) => `up to last ${day}: ${value}`,
   latest: 'Latest logs',
   pareto: (day: string) => `Downtime since ${day}, by machine`,
   noStops: 'No stops in 30 days.',

@@ -5,7 +5,7 @@ export const account: Messages['account'] = {
   signOut: 'Se déconnecter',
   signedInAs: (name) => `Connecté\u00a0: ${name}`,
   notSignedIn: 'Vous n’êtes pas connecté.',
-  intro: 'Ce qui est arrivé aux machines, et ce qui a été fait.',
+  intro: 'Les pannes, les réparations et les contrôles des machines.',
   signInFirst: 'Connectez-vous pour continuer.',
   trigram: 'Trigramme',
   trigramHint: 'Votre nom court sur les interventions, par exemple ABC.',
@@ -27,7 +27,7 @@ export const account: Messages['account'] = {
   role: 'Rôle',
   changePassword: 'Changer de mot de passe',
   currentPassword: 'Mot de passe actuel',
-  passwordRules: 'De 15 à 200 caractères\u00a0; une phrase est facile à retenir. Les mots de passe courants, les suites comme 1234, votre trigramme et votre nom ne comptent pas.',
+  passwordRules: 'De 15 à 200 caractères\u00a0; une phrase est facile à retenir. Les mots de passe courants, les suites comme 1234, votre trigramme et votre nom ne comptent pas dans les 15.',
   passwordEffect: 'Vous restez connecté ici. Tous les autres navigateurs sont déconnectés. Les jetons restent valables.',
   passwordChanged: 'Mot de passe changé.',
 };

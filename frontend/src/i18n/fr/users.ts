@@ -9,7 +9,7 @@ export const users: Messages['users'] = {
   emptyHint: 'Ajoutez les personnes qui interviennent sur les machines. Leur trigramme figure sur leurs interventions.',
   noneFound: 'Aucune personne trouvée.',
   inactive: 'Inactif',
-  trigramHint: 'Jusqu’à 12 lettres ou chiffres, avec . _ - à l’intérieur. Il figure sur chaque intervention et ne change jamais.',
+  trigramHint: 'Une lettre ou un chiffre, puis des lettres, des chiffres ou . _ - (12 au plus). Il figure sur chaque intervention\u00a0: il n’est plus modifiable ensuite.',
   roleHints: {
     viewer: 'Peut tout lire.',
     operator: 'Peut écrire des interventions, et modifier les siennes pendant 24 heures.',
@@ -22,7 +22,7 @@ export const users: Messages['users'] = {
   signsOut: 'Changer le rôle ou désactiver le compte déconnecte cette personne.',
   signsYouOut: 'C’est votre compte\u00a0: changer votre rôle vous déconnecte.',
   added: (trigram) => `${trigram} est dans la liste. Créez un lien pour lui permettre de se connecter.`,
-  conflict: 'Quelqu’un d’autre a modifié cette personne. Vos changements sont gardés et les autres champs sont à jour\u00a0: vérifiez, puis enregistrez à nouveau.',
+  conflict: 'Quelqu’un d’autre a modifié cette personne. Vos changements sont toujours là et les autres champs sont à jour. Vérifiez, puis enregistrez à nouveau.',
   invitation: 'Invitation',
   invitationHint: 'Avec ce lien, la personne choisit son mot de passe\u00a0: le premier, ou un nouveau en cas d’oubli. Il sert une fois, pendant 24 heures, et remplace le précédent.',
   createLink: 'Créer un lien',

@@ -14,7 +14,7 @@ export const wall: Messages['wall'] = {
   noneOpen: 'Aucune intervention ouverte.',
   weeks: 'Cette semaine et la semaine dernière',
   measure: { count: 'Interventions', failures: 'Pannes', downtime: 'Heures d’arrêt' },
-  lastWeek: (day, value) => `la dernière, au ${day}\u00a0: ${value}`,
+  lastWeek: (day, value) => `fin ${day} dernier\u00a0: ${value}`,
   latest: 'Dernières interventions',
   pareto: (day) => `Arrêts depuis le ${day}, par machine`,
   noStops: 'Aucun arrêt en 30 jours.',

@@ -268,7 +268,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
             for status, response in operation["responses"].items():
                 if status >= "400" and "content" in response:
                     response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}
-    document["components"]["securitySchemes"] = access.SCHEMES
+    document["components"]["securitySchemes"] = access.SECURITY_SCHEMES
     document["components"]["schemas"].pop("HTTPValidationError", None)
     document["components"]["schemas"].pop("ValidationError", None)
     return document

@@ -9,7 +9,7 @@ from machine_monitor.api.openapi.documents import ANYWHERE, BODIES, WRITES, json
 from machine_monitor.api.route import create_router
 from machine_monitor.models.accounts.sign_in import Link, Me, NewPassword, SetUp, SignedIn, SignIn
 from machine_monitor.models.fields import Trigram
-from machine_monitor.services.access.permissions import CHANGE_PASSWORD, INVITE, READ, SIGN_OUT, USE
+from machine_monitor.services.access.permissions import CHANGE_PASSWORD, INVITE, PUBLIC, READ, SIGN_OUT
 from machine_monitor.services.accounts import generated_secrets, invitations, password_sign_in, sessions
 
 router = create_router("account")
@@ -33,7 +33,7 @@ async def change_password(body: NewPassword, caller: CurrentUser, sign: SignInDe
     return sign.client.clear_cookie(Response(status_code=204))
 
 
-@router.post("/session", dependencies=[needs(USE)], **json_operation(SignedIn, *BODIES, 401, 403, 429))
+@router.post("/session", dependencies=[needs(PUBLIC)], **json_operation(SignedIn, *BODIES, 401, 403, 429))
 async def sign_in(body: SignIn, sign: SignInDep) -> Response:
     """Sign in with a password. Sets a session cookie that expires after 12 hours, or 30 minutes without a request."""
     return await _signed_in(sign, *await password_sign_in.sign_in(sign.database, body, sign.client.ip_address))
@@ -48,7 +48,7 @@ async def sign_out(caller: CurrentUser, sign: SignInDep) -> Response:
     return sign.client.clear_cookie(Response(status_code=204))
 
 
-@router.post("/setup", dependencies=[needs(USE)], **json_operation(SignedIn, *BODIES, 403, 410))
+@router.post("/setup", dependencies=[needs(PUBLIC)], **json_operation(SignedIn, *BODIES, 403, 410))
 async def set_up(body: SetUp, sign: SignInDep) -> Response:
     """Set a password with the code of a setup or invitation link, and sign in.
 

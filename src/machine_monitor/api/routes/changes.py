@@ -19,20 +19,20 @@ from machine_monitor.services.audit.change_feed import ChangesQuery
 router = create_router("changes")
 
 
-def changes_of(request: Request) -> ChangesQuery:
-    """Return the query of a request for changes."""
-    return change_feed.read_changes(parse_query_string(request.scope["query_string"]))
+def changes_query_of(request: Request) -> ChangesQuery:
+    """Parse the query string of GET /changes."""
+    return change_feed.parse_changes_query(parse_query_string(request.scope["query_string"]))
 
 
-def events_of(request: Request) -> ChangesQuery:
-    """Return the query of a request for the event stream."""
-    return change_feed.read_events(
+def events_query_of(request: Request) -> ChangesQuery:
+    """Parse the query string and the Last-Event-ID header of GET /events."""
+    return change_feed.parse_events_query(
         parse_query_string(request.scope["query_string"]), request.headers.get("last-event-id")
     )
 
 
 @router.get("/changes", dependencies=[needs(READ)], **feed_operation(CHANGES))
-async def list_changes(query: Annotated[ChangesQuery, Depends(changes_of)], database: Db) -> Response:
+async def list_changes(query: Annotated[ChangesQuery, Depends(changes_query_of)], database: Db) -> Response:
     """List the changes of all records, oldest first, deletions included.
 
     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
@@ -42,7 +42,7 @@ async def list_changes(query: Annotated[ChangesQuery, Depends(changes_of)], data
 
 
 @router.get("/events", dependencies=[needs(READ)], **stream_operation(CHANGES))
-async def follow_changes(query: Annotated[ChangesQuery, Depends(events_of)], database: Db) -> Response:
+async def follow_changes(query: Annotated[ChangesQuery, Depends(events_query_of)], database: Db) -> Response:
     """Follow the changes as server-sent events named `change`; an event's id is the number of its change.
 
     Starts after `since`, or after the `Last-Event-ID` that browsers send when they reconnect. Without either, only

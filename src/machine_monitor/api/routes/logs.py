@@ -86,7 +86,7 @@ async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
     `atomic` writes all items, or none if one is invalid (422 with all faults). `partial` writes the valid items.
     Read-only fields of an item are ignored.
     """
-    return await write.put_all(LOGS, body.items, atomic=body.mode == "atomic")
+    return await write.put_items(LOGS, body.items, atomic=body.mode == "atomic")
 
 
 @router.get("/logs/facets", dependencies=[needs(READ)], **facets_operation(LOGS))

@@ -17,7 +17,7 @@ from machine_monitor.api.openapi.documents import problem_responses
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import console, headers, metrics
 from machine_monitor.errors import PROBLEMS, NotFound
-from machine_monitor.services.access.permissions import READ, USE
+from machine_monitor.services.access.permissions import PUBLIC, READ
 from machine_monitor.services.checks import health
 
 router = create_router("service")
@@ -29,7 +29,7 @@ DOCUMENTS = ("docs", "openapi.json", "healthz", "readyz", "metrics")
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
-@router.get("/", dependencies=[needs(USE)])
+@router.get("/", dependencies=[needs(PUBLIC)])
 async def describe_service(request: Request) -> Response:
     """Describe the service: name, version, time zone and links. Browsers are redirected to the console."""
     has_console = console.load() is not None
@@ -45,13 +45,13 @@ async def describe_service(request: Request) -> Response:
     return JSONResponse(described, headers=vary)
 
 
-@router.get("/healthz", dependencies=[needs(USE)])
+@router.get("/healthz", dependencies=[needs(PUBLIC)])
 async def check_health() -> Response:
     """Liveness probe: 200 if the process responds."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", dependencies=[needs(USE)], responses=problem_responses(503))
+@router.get("/readyz", dependencies=[needs(PUBLIC)], responses=problem_responses(503))
 async def check_readiness(database: Db) -> Response:
     """Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503."""
     await health.check(database)
@@ -67,7 +67,7 @@ async def read_metrics(database: Db) -> Response:
     return Response(text, media_type="text/plain; version=0.0.4")
 
 
-@router.get("/problems/{code}", dependencies=[needs(USE)], responses=problem_responses(404))
+@router.get("/problems/{code}", dependencies=[needs(PUBLIC)], responses=problem_responses(404))
 async def describe_problem(code: str) -> Response:
     """Explain a problem code: what it means, and what to do."""
     problem = PROBLEMS.get(code)
@@ -78,7 +78,7 @@ async def describe_problem(code: str) -> Response:
     )
 
 
-@router.get("/docs", dependencies=[needs(USE)], include_in_schema=False)
+@router.get("/docs", dependencies=[needs(PUBLIC)], include_in_schema=False)
 async def show_documents(request: Request) -> Response:
     """Swagger UI."""
     page = get_swagger_ui_html(

@@ -1,4 +1,4 @@
-"""Users: the people who intervene on machines."""
+"""Users: the authors of logs."""
 
 from typing import Annotated
 

@@ -35,7 +35,7 @@ CHECK_SECONDS = 1.0
 
 
 class Phase(Enum):
-    """What the client is expected to send next."""
+    """The part of a request that the client is expected to send next."""
 
     IDLE = 0
     HEAD = 1

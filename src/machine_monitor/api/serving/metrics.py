@@ -22,7 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from machine_monitor.database.connect import Database
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "machine_monitor"
 # The operation of a request without a route, and the status of a request whose client disconnected.
 NO_OPERATION = "none"
@@ -93,16 +93,16 @@ def refresh(database: Database) -> None:
 
 async def refresh_periodically(database: Database) -> None:
     """Update the gauges every few seconds: a worker that reports metrics cannot see the other workers' databases."""
-    while FOLDER in os.environ:
+    while FOLDER_VARIABLE in os.environ:
         refresh(database)
         await asyncio.sleep(REFRESH_SECONDS)
 
 
 def render() -> bytes:
     """Return the metrics of all workers in Prometheus' text format."""
-    if FOLDER not in os.environ:
+    if FOLDER_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
-    folder = Path(os.environ[FOLDER])
+    folder = Path(os.environ[FOLDER_VARIABLE])
     for name in folder.glob("gauge_live*.db"):
         _forget_if_dead(int(name.stem.rpartition("_")[2]))
     registry = CollectorRegistry()

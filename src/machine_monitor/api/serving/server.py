@@ -1,4 +1,4 @@
-"""The server: uvicorn with our connection limits and our logging."""
+"""The server: uvicorn with the connection limits and the logging of this product."""
 
 import os
 from collections.abc import Generator
@@ -19,11 +19,11 @@ KEEP_ALIVE_SECONDS = 75
 SHUTDOWN_SECONDS = 8
 
 
-def run(app: Any, settings: Settings, workers: int = 1, **where: Any) -> None:
-    """Run the server until it is told to stop."""
+def run(app: Any, settings: Settings, workers: int = 1, **address: Any) -> None:
+    """Run the server until it gets a signal to stop. `address` is uvicorn's `host` and `port`."""
     logs.configure(settings)
-    with _shared_metrics() if workers > 1 and metrics.FOLDER not in os.environ else nullcontext():
-        uvicorn.run(app, workers=workers, **options(settings), **where)
+    with _shared_metrics() if workers > 1 and metrics.FOLDER_VARIABLE not in os.environ else nullcontext():
+        uvicorn.run(app, workers=workers, **options(settings), **address)
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def options(settings: Settings) -> dict[str, Any]:
 def _shared_metrics() -> Generator[None]:
     """Create the folder in which the workers share their metrics, and pass it on in the environment."""
     with TemporaryDirectory(prefix="machine-monitor-") as folder:
-        os.environ[metrics.FOLDER] = folder
+        os.environ[metrics.FOLDER_VARIABLE] = folder
         try:
             yield
         finally:
-            del os.environ[metrics.FOLDER]
+            del os.environ[metrics.FOLDER_VARIABLE]

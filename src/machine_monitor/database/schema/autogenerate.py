@@ -30,7 +30,7 @@ def write_migration(name: str) -> Path | None:
     with TemporaryDirectory(prefix="machine-monitor-") as folder:
         url = database_urls.for_file(Path(folder) / "empty.db")
         migrations.upgrade(url)
-        with migrations.locked(url) as connection:
+        with migrations.transaction(url) as connection:
             written = command.revision(
                 migrations.alembic_config(connection),
                 name.replace("_", " ").capitalize(),

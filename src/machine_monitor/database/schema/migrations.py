@@ -19,78 +19,78 @@ from machine_monitor.errors import DatabaseBusy, SchemaMismatch, UsageError
 
 
 @dataclass(frozen=True)
-class Migration:
+class MigrationResult:
     """The result of a migration: the revisions before and after, and the backup of the database file."""
 
     before: str | None
     after: str | None
-    copy: Path | None = None
+    backup: Path | None = None
 
 
-def current(url: DatabaseUrl) -> str | None:
+def current_revision(url: DatabaseUrl) -> str | None:
     """Return the database's revision; None if it is empty or does not exist. Does not wait for writers."""
     if not url.exists:
         return None
-    with _connected(url, read_only=True) as connection:
+    with _connect(url, read_only=True) as connection:
         return _revision(connection)
 
 
 def ensure_schema(url: DatabaseUrl) -> None:
     """Create the schema in an empty database; raises `SchemaMismatch` if the revision is not the head."""
-    revision = current(url)
+    revision = current_revision(url)
     if revision is None:
         upgrade(url)
     elif revision != head_revision():
         raise SchemaMismatch(revision_advice(revision))
 
 
-def upgrade(url: DatabaseUrl, revision: str = "head") -> Migration:
+def upgrade(url: DatabaseUrl, revision: str = "head") -> MigrationResult:
     """Upgrade to a revision. Idempotent, and safe to run in two processes at once. SQLite is backed up first."""
-    with locked(url) as connection:
+    with transaction(url) as connection:
         before = _require_known_revision(connection)
-        copy = url.engine.back_up(url.sqlalchemy_url, before) if before not in (None, head_revision()) else None
+        backup = url.engine.back_up(url.sqlalchemy_url, before) if before not in (None, head_revision()) else None
         command.upgrade(alembic_config(connection), revision)
-        return Migration(before, _require_known_revision(connection), copy)
+        return MigrationResult(before, _require_known_revision(connection), backup)
 
 
-def downgrade(url: DatabaseUrl, revision: str) -> Migration:
+def downgrade(url: DatabaseUrl, revision: str) -> MigrationResult:
     """Downgrade to a revision. SQLite is backed up first."""
-    with locked(url) as connection:
+    with transaction(url) as connection:
         before = _require_known_revision(connection)
-        copy = url.engine.back_up(url.sqlalchemy_url, before) if before is not None else None
+        backup = url.engine.back_up(url.sqlalchemy_url, before) if before is not None else None
         command.downgrade(alembic_config(connection), revision)
-        return Migration(before, _require_known_revision(connection), copy)
+        return MigrationResult(before, _require_known_revision(connection), backup)
 
 
 def require_empty(url: DatabaseUrl) -> None:
     """Raise `UsageError` if the database has any table."""
     if url.exists:
-        with _connected(url, read_only=True) as connection:
+        with _connect(url, read_only=True) as connection:
             _require_no_tables(connection, url)
 
 
 @contextmanager
 def create_schema(url: DatabaseUrl) -> Generator[Any]:
-    """Create the schema in an empty database, and yield a driver's cursor in the same transaction."""
-    with locked(url) as connection:
+    """Create the schema in an empty database, and yield a cursor of the driver in the same transaction."""
+    with transaction(url) as connection:
         _require_no_tables(connection, url)
         command.upgrade(alembic_config(connection), "head")
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        yield driver.cursor()
+        driver_connection = connection.connection.driver_connection
+        assert driver_connection is not None
+        yield driver_connection.cursor()
 
 
 def check(url: DatabaseUrl) -> None:
     """Raise Alembic's error if the models differ from the migrated schema."""
-    with locked(url) as connection:
+    with transaction(url) as connection:
         command.check(alembic_config(connection))
 
 
 @contextmanager
-def locked(url: DatabaseUrl) -> Generator[Connection]:
+def transaction(url: DatabaseUrl) -> Generator[Connection]:
     """Yield a connection in a transaction that excludes other migrations; commit at the end if foreign keys hold."""
     begin = url.engine.migration_transaction
-    with _connected(url, read_only=False) as connection, begin(connection, url.sqlalchemy_url):
+    with _connect(url, read_only=False) as connection, begin(connection, url.sqlalchemy_url):
         yield connection
 
 
@@ -130,7 +130,7 @@ def revision_advice(revision: str) -> str:
 
 
 @contextmanager
-def _connected(url: DatabaseUrl, *, read_only: bool) -> Generator[Connection]:
+def _connect(url: DatabaseUrl, *, read_only: bool) -> Generator[Connection]:
     engine = url.engine.migration_engine(url.sqlalchemy_url, read_only=read_only)
     try:
         with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""API tokens, with which programs act for a user."""
+"""API tokens: credentials of programs that act for a user."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,14 +14,14 @@ from machine_monitor.query.schema import Reference, Resource
 
 SCOPE = rank("read", "write", "admin")
 Scope = Annotated[Literal["read", "write", "admin"], SCOPE]
-MAX_DAYS = 3_650
+MAX_LIFETIME_DAYS = 3_650
 
 
 class TokenRead(Schema):
     """A token as the API returns it to its owner and to admins: without its secret."""
 
-    id: Identity = kind_field(INTEGER, "The token's id, which is also part of its text.")
-    name: ShortText = kind_field(TEXT, "What it is for.", min_length=1)
+    id: Identity = kind_field(INTEGER, "The token's id; the token itself begins with `mm_<id>_`.")
+    name: ShortText = kind_field(TEXT, "The purpose of the token.", min_length=1)
     user: Annotated[Trigram, Reference(USERS, on="user", to="trigram", in_use=None)] = kind_field(
         CODE, "The trigram of the user the token acts for."
     )
@@ -42,7 +42,7 @@ class Token(TokenRead, table=True):
         {"sqlite_autoincrement": True},
     )
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)  # ty: ignore[incompatible-attribute-override] -- the database gives it
+    id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)  # ty: ignore[incompatible-attribute-override] -- the database assigns it
     name_folded: str = Field(sa_type=TEXT.column_type)
     digest: str = Field(sa_type=CODE.column_type)
 
@@ -50,9 +50,9 @@ class Token(TokenRead, table=True):
 class TokenCreate(Schema):
     """The body of POST /tokens."""
 
-    name: ShortText = Field(min_length=1, description="What it is for.")
+    name: ShortText = Field(min_length=1, description="The purpose of the token.")
     scope: Scope = Field(description="The scope, which limits the user's role: read, write or admin.")
-    days: int = Field(default=90, ge=1, le=MAX_DAYS, description="The lifetime in days.")
+    days: int = Field(default=90, ge=1, le=MAX_LIFETIME_DAYS, description="The lifetime in days.")
     user: Trigram | None = Field(
         default=None,
         description="The user the token acts for, by default yourself. Another user requires the admin role.",
@@ -62,7 +62,7 @@ class TokenCreate(Schema):
 class TokenCreated(TokenRead):
     """A new token with its secret, which is never shown again."""
 
-    token: str = Field(description="What to send as `Authorization: Bearer`.")
+    token: str = Field(description="The token itself: send it as `Authorization: Bearer <token>`.")
 
 
 TOKENS = declare(

@@ -42,7 +42,7 @@ def encode(cursor: Cursor) -> str:
     """Encode as opaque URL-safe text. If it would be too long for a URL, long texts are truncated (see keysets.py)."""
     text = _encode(cursor)
     if len(text) > MAX_LENGTH:
-        text = _encode(replace(cursor, values=tuple(map(_truncated, cursor.values))))
+        text = _encode(replace(cursor, values=tuple(map(_truncate, cursor.values))))
     return text
 
 
@@ -69,7 +69,7 @@ def _encode(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(_checksum(payload) + payload).rstrip(b"=").decode()
 
 
-def _truncated(value: Any) -> Any:
+def _truncate(value: Any) -> Any:
     """Truncate a long text. A one-element list marks it as truncated; no sort key value is a list."""
     return [value[:TRUNCATED_LENGTH]] if isinstance(value, str) and len(value) > TRUNCATED_LENGTH else value
 

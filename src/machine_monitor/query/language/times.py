@@ -74,7 +74,7 @@ def parse_instant(text: str, zone: ZoneInfo) -> datetime:
     """Parse an RFC 3339 time and convert it to UTC; without an offset it is local time in `zone`. Raises `BadTime`."""
     match = _INSTANT.fullmatch(text)
     if match is None:
-        message = "Expected a time in RFC 3339, such as 2025-07-25T13:18:25Z."
+        message = "Expected a time in RFC 3339, such as 2025-07-25T13:18:25Z, or a local time such as 2025-07-25T15:18."
         raise BadTime(message)
     day, hour, minute, second, fraction = match.group("day", "hour", "minute", "second", "fraction")
     try:

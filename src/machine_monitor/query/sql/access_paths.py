@@ -2,7 +2,7 @@
 
 The statement names the index by INDEXED BY. With a filter on one value of an indexed field, that index yields its
 records in time order. With a filter on several values, or on a related record: if few records match, collect and sort
-them; if many, scan the time index, which soon meets enough of them. The statement counts (up to SMALL_RESULT_LIMIT) and
+them; if many, scan the time index, which soon finds a page of them. The statement counts (up to SMALL_RESULT_LIMIT) and
 decides at run time. PostgreSQL's planner chooses by itself.
 """
 
@@ -24,8 +24,8 @@ SMALL_RESULT_LIMIT = 5_000
 class AccessPath:
     """How to read a page.
 
-    `hint` is the index hint for SQLite (None: planner's choice), `when` the condition under which this path is used
-    (None: always). If it `sorts`, row ids are selected and sorted first, and JSON is built only for the page.
+    `hint` is the index hint for SQLite (None: the planner chooses). `when` is the condition under which this path is
+    used (None: always). If it `sorts`, row ids are selected and sorted first, and JSON is built only for the page.
     """
 
     hint: str | None = None
@@ -48,19 +48,19 @@ def access_paths(engine: Engine, matching: FilterKey, order: Order) -> list[Acce
     if resource.unique_column in equality_columns:
         return [AccessPath(sorts=True)]
     if prefix := fixed_prefix(matching):
-        return [AccessPath(_indexed_by(resource, prefix))]
-    time_index = _indexed_by(resource, ())
+        return [AccessPath(_index_hint(resource, prefix))]
+    time_index = _index_hint(resource, ())
     for filter_ in matching.filters:
-        if narrow := _narrow_hint(resource, filter_):
-            many = _exceeds_small_result_limit(resource, filter_clause(engine, resource, filter_), narrow)
-            return [AccessPath(time_index, many), AccessPath(narrow, not_(many), sorts=True)]
+        if hint := _selective_index_hint(resource, filter_):
+            many = _exceeds_small_result_limit(resource, filter_clause(engine, resource, filter_), hint)
+            return [AccessPath(time_index, many), AccessPath(hint, not_(many), sorts=True)]
     return [AccessPath(time_index)]
 
 
 def unordered_path(engine: Engine, matching: FilterKey) -> AccessPath:
     """Return the access path for an unordered read: the index whose prefix the filters fix, if any."""
     prefix = fixed_prefix(matching)
-    return AccessPath(_indexed_by(matching.resource, prefix)) if engine.index_hints and prefix else AccessPath()
+    return AccessPath(_index_hint(matching.resource, prefix)) if engine.index_hints and prefix else AccessPath()
 
 
 def use_index(query: Select, table: Table, path: AccessPath) -> Select:
@@ -84,23 +84,23 @@ def fixed_prefix(matching: FilterKey) -> tuple[str, ...]:
     return next((prefix for prefix in resource.index_prefixes if prefix and fixed.issuperset(prefix)), ())
 
 
-def _narrow_hint(resource: Resource, filter_: Filter) -> str | None:
-    """Return the hint to collect the matches of a filter that can have few, unordered; None if no index helps."""
+def _selective_index_hint(resource: Resource, filter_: Filter) -> str | None:
+    """Return the index hint for reading all matches of a filter, unordered; None if no index makes this cheap."""
     column = own_column_of(resource, filter_)
     if column is None:
-        # A filter on child rows: their table yields the ids of the records.
+        # A filter on child rows: a subquery yields the ids of the records. NOT INDEXED still allows lookups by id.
         return None if filter_.operator.complement else "NOT INDEXED"
-    narrows = filter_.operator.is_any_of or (filter_.field.joins and not filter_.operator.keeps_null)
-    return _indexed_by(resource, (column.name,)) if narrows and (column.name,) in resource.index_prefixes else None
+    is_selective = filter_.operator.is_any_of or (filter_.field.joins and not filter_.operator.keeps_null)
+    return _index_hint(resource, (column.name,)) if is_selective and (column.name,) in resource.index_prefixes else None
 
 
-def _indexed_by(resource: Resource, prefix: Sequence[str]) -> str:
+def _index_hint(resource: Resource, prefix: Sequence[str]) -> str:
     return f"INDEXED BY {resource.index_name(prefix)}"
 
 
 def _exceeds_small_result_limit(resource: Resource, clause: ColumnElement, hint: str) -> ColumnElement:
     """Return an SQL condition: more than SMALL_RESULT_LIMIT records match."""
     table = resource.table
-    some = use_index(select(literal_column("1")).select_from(table).where(clause), table, AccessPath(hint))
-    counted = some.limit(literal_column(str(SMALL_RESULT_LIMIT + 1))).subquery()
-    return select(func.count()).select_from(counted).scalar_subquery() > literal_column(str(SMALL_RESULT_LIMIT))
+    matches = use_index(select(literal_column("1")).select_from(table).where(clause), table, AccessPath(hint))
+    limited = matches.limit(literal_column(str(SMALL_RESULT_LIMIT + 1))).subquery()
+    return select(func.count()).select_from(limited).scalar_subquery() > literal_column(str(SMALL_RESULT_LIMIT))

@@ -65,7 +65,7 @@ def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand
     """Return an SQL expression for the record's JSON."""
     members = {name: field_json(engine, resource, resource.fields[name]) for name in fields}
     if expand:
-        members["expanded"] = engine.build_object({name: _expanded(engine, resource, name) for name in expand})
+        members["expanded"] = engine.build_object({name: _expanded_member(engine, resource, name) for name in expand})
     return engine.build_object(members)
 
 
@@ -93,7 +93,7 @@ def _array(engine: Engine, parent: ColumnElement, rows: ChildRows) -> ColumnElem
     return engine.build_array(item, found, table.c[rows.position])
 
 
-def _expanded(engine: Engine, resource: Resource, name: str) -> ColumnElement:
+def _expanded_member(engine: Engine, resource: Resource, name: str) -> ColumnElement:
     if name in resource.computed:
         return engine.build_object(resource.computed[name](engine))
     reference, fields = resource.references[name], resource.expanded_fields(name)

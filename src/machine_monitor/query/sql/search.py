@@ -138,7 +138,7 @@ def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Te
     facets = [
         tuple(Term((facet_token(condition.field.name, str(value)),)) for value in condition.values)
         for condition in conditions
-        if condition.field.name in resource.facet_words
+        if condition.field.name in resource.facet_token_fields
         and condition.operator.is_any_of
         and len(condition.values) <= MAX_ALTERNATIVES
     ]

@@ -57,7 +57,7 @@ class Authenticator:
             raise Unauthenticated
         _, user, role, scope, is_recent = rows[0]
         if not is_recent:
-            self._touch_last_used(_used(self._database.engine), {"which": identity, "at": self._at(now)})
+            self._touch_last_used(_last_used_statement(self._database.engine), {"which": identity, "at": self._at(now)})
         return Caller(user, Role(role), Scope(scope), "token")
 
     async def authenticate_session(self, secret: str) -> Caller:
@@ -146,7 +146,7 @@ def _session(engine: Engine) -> Statement:
 
 
 @cache
-def _used(engine: Engine) -> Statement:
+def _last_used_statement(engine: Engine) -> Statement:
     table = TOKENS.table
     at, which = bindparam("at", type_=TIME.column_type), bindparam("which", type_=INTEGER.column_type)
     return compile_statement(engine, update(table).where(table.c.id == which).values(last_used_at=at))

@@ -1,6 +1,6 @@
 """Role-based access control: each action with the minimum role and the credential's scope that it requires.
 
-Rules that depend on the record, such as who wrote a log, are in `rules`.
+Rules that depend on the record, such as the author of a log, are in `rules`.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Action:
         raise Forbidden(f"{self.description} requires a token with the {self.scope.name.lower()} scope.")
 
 
-USE = Action("Using the service", None, Scope.READ)
+PUBLIC = Action("Using the service", None, Scope.READ)
 READ = Action("Reading", Role.VIEWER, Scope.READ)
 ADD_LOG = Action("Adding a log", Role.OPERATOR, Scope.WRITE)
 EDIT_LOG = Action("Editing a log", Role.OPERATOR, Scope.WRITE)

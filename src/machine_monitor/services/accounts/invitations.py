@@ -105,7 +105,7 @@ def _accept(tx: Transaction, body: SetUp, hashed: str) -> str:
         raise Gone(USED)
     (invited,) = found
     given = {name: getattr(body, name) for name in ("first_name", "last_name") if getattr(body, name) is not None}
-    trigram = _first_admin(tx, body, given) if invited is None else _invited(tx, body, invited, given)
+    trigram = _first_admin(tx, body, given) if invited is None else _activate_invited(tx, body, invited, given)
     set_password(tx, trigram, hashed)
     return trigram
 
@@ -121,7 +121,7 @@ def _first_admin(tx: Transaction, body: SetUp, given: dict[str, Any]) -> str:
     return put_user(tx, trigram, {**given, "role": "admin", "active": True}, ChangeContext("setup", trigram))
 
 
-def _invited(tx: Transaction, body: SetUp, trigram: str, given: dict[str, Any]) -> str:
+def _activate_invited(tx: Transaction, body: SetUp, trigram: str, given: dict[str, Any]) -> str:
     stored = storage.find(tx, USERS, trigram)
     assert stored is not None
     if not stored.values["active"]:

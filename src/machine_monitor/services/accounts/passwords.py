@@ -85,8 +85,10 @@ def _normal(password: str) -> str:
 
 def _without_guessable_parts(password: str, personal_words: Iterable[str | None]) -> str:
     """Remove common and personal words, repeats and sequences from a password."""
-    rest = _joined(password)
-    for word in sorted({*COMMON, *(_joined(word) for word in personal_words if word)}, key=len, reverse=True):
+    rest = _remove_separators(password)
+    for word in sorted(
+        {*COMMON, *(_remove_separators(word) for word in personal_words if word)}, key=len, reverse=True
+    ):
         rest = rest.replace(word, "") if len(word) > 1 else rest
     # A repeated part (`abab`, `1111`) counts once; a sequence does not count at all.
     rest = re.sub(r"(.+?)\1+", r"\1", rest)
@@ -99,5 +101,5 @@ def _without_guessable_parts(password: str, personal_words: Iterable[str | None]
     return "".join(character for i, character in enumerate(rest) if i not in regular)
 
 
-def _joined(text: str) -> str:
+def _remove_separators(text: str) -> str:
     return re.sub(r"[\s_.,-]", "", fold(text))

@@ -33,19 +33,19 @@ class ChangesQuery:
     limit: int = MAX_CHANGES
 
 
-def read_changes(pairs: QueryPairs) -> ChangesQuery:
+def parse_changes_query(pairs: QueryPairs) -> ChangesQuery:
     """Parse the query string of `/changes`; raises `Invalid`, which lists every fault."""
-    return _read(QueryParser(CHANGES, pairs, PARAMETERS), 0)
+    return _parse_query(QueryParser(CHANGES, pairs, PARAMETERS), 0)
 
 
-def read_events(pairs: QueryPairs, last_event_id: str | None) -> ChangesQuery:
+def parse_events_query(pairs: QueryPairs, last_event_id: str | None) -> ChangesQuery:
     """Parse the query string of `/events`. A reconnecting browser sends the last id it received (Last-Event-ID)."""
     if last_event_id is not None:
         pairs = [("since", last_event_id), *((name, value) for name, value in pairs if name != "since")]
-    return _read(QueryParser(CHANGES, pairs, PARAMETERS - {"limit"}), None)
+    return _parse_query(QueryParser(CHANGES, pairs, PARAMETERS - {"limit"}), None)
 
 
-def _read(parser: QueryParser, since: int | None) -> ChangesQuery:
+def _parse_query(parser: QueryParser, since: int | None) -> ChangesQuery:
     parser.reject_filters()
     query = ChangesQuery(
         parser.parse_reserved("since", values.integer_between(0, MAX_INTEGER), since),

@@ -74,8 +74,8 @@ def _same(one: object, other: object) -> bool:
         return one is other
     if type(one) is type(other) and not isinstance(one, dict):
         return one == other
-    return canonical_json(_sorted(one)) == canonical_json(_sorted(other))
+    return canonical_json(_sort_members(one)) == canonical_json(_sort_members(other))
 
 
-def _sorted(value: object) -> object:
+def _sort_members(value: object) -> object:
     return dict(sorted(value.items())) if isinstance(value, dict) else value

@@ -45,7 +45,7 @@ def _fetch(file: Path, staged: Path, expected: Manifest) -> None:
 def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -> Contents:
     """Migrate the copy of a backup to this version's schema; return its contents, checked against the manifest."""
     url = database_urls.for_file(staged)
-    revision = migrations.current(url)
+    revision = migrations.current_revision(url)
     if revision != schema.head_revision():
         migrations.upgrade(url)
     contents = Database(url).snapshot(

@@ -49,7 +49,7 @@ def require_current_schema(url: DatabaseUrl) -> None:
     """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not at the head revision."""
     from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a service must not import Alembic
 
-    revision = migrations.current(url)
+    revision = migrations.current_revision(url)
     if revision is None:
         raise UsageError(f"There is no database at {url.redacted}.")
     if revision != schema.head_revision():
@@ -72,7 +72,7 @@ def transfer(source: Transaction, destination: Transaction, progress: Progress) 
         tables.write(
             destination,
             table,
-            _report_progress(_digested(tables.read(source, table), source_digest), progress, (done, total)),
+            _report_progress(_feed_digest(tables.read(source, table), source_digest), progress, (done, total)),
         )
         done += tables.count(source, table.name)
         if _digest(destination, table) != source_digest.digest():
@@ -99,11 +99,12 @@ def _empty(tx: Transaction) -> None:
 
 def _digest(tx: Transaction, table: Table) -> bytes:
     digest = sha256()
-    deque(_digested(tables.read(tx, table), digest), maxlen=0)
+    deque(_feed_digest(tables.read(tx, table), digest), maxlen=0)
     return digest.digest()
 
 
-def _digested(rows: Iterable[Row], digest: Any) -> Iterator[Row]:
+def _feed_digest(rows: Iterable[Row], digest: Any) -> Iterator[Row]:
+    """Yield the rows, and add each to the digest."""
     for row in rows:
         digest.update(repr(row).encode())
         yield row

@@ -75,7 +75,7 @@ def examine(settings: Settings) -> Examination:
     try:
         url = database_urls.parse(settings.database_url)
         shown["MM_DATABASE_URL"] = url.redacted
-        current = migrations.current(url)
+        current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
         if current == schema.head_revision():
             return Examination(shown, facts, _faults(settings))

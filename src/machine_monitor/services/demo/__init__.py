@@ -37,12 +37,12 @@ def plan(machines: int = 40, logs: int = 5_000, seed: int = 1, until: datetime |
     until = (until or instants.now()).replace(second=0, microsecond=0)
     start = until - PERIOD
     built = plant.machines(rng, machines, start.year)
-    entries = [_planned(start, LOG_TYPES, values) for values in plant.TYPES]
-    entries += [_planned(start, USERS, values) for values in plant.people()]
-    entries += [_planned(start, MACHINES, machine.values) for machine in built]
+    entries = [_plan(start, LOG_TYPES, values) for values in plant.TYPES]
+    entries += [_plan(start, USERS, values) for values in plant.people()]
+    entries += [_plan(start, MACHINES, machine.values) for machine in built]
     for log in LogGenerator(rng, built, until).generate(logs):
         written = (log["ended_at"] or log["started_at"]) + timedelta(minutes=rng.randint(1, 20))
-        entries.append(_planned(min(written, until), LOGS, log))
+        entries.append(_plan(min(written, until), LOGS, log))
     return sorted(entries, key=lambda entry: entry.at)
 
 
@@ -70,7 +70,7 @@ def create_admin_access(tx: Transaction) -> AdminAccess:
     return AdminAccess(invitations.invite(tx, plant.ADMIN), secrets.token_urlsafe(15), token)
 
 
-def _planned(at: datetime, resource: Resource, values: dict[str, Any]) -> PlannedRecord:
+def _plan(at: datetime, resource: Resource, values: dict[str, Any]) -> PlannedRecord:
     return PlannedRecord(
         instants.format_instant(at), resource, resource.create.model_validate(values).model_dump(mode="json")
     )

@@ -19,7 +19,7 @@ class Person(NamedTuple):
 
 
 class MachineKind(NamedTuple):
-    """What machines of one kind have in common; `share` is the number per 40 machines, `power` is in kW."""
+    """The common properties of the machines of one kind; `share` is the number per 40 machines, `power` is in kW."""
 
     share: int
     label: str

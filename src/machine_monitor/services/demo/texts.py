@@ -17,7 +17,7 @@ class Routine(NamedTuple):
 
 
 class Sector(NamedTuple):
-    """What machines of a sector consume, how much of it at once, and which place of them gets dirty."""
+    """Texts about the machines of a sector: their supplies, with the largest amount and its unit, and a dirty place."""
 
     unit: str
     most: int

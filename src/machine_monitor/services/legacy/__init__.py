@@ -39,7 +39,7 @@ def sync(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Opt
 
 def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
     """Plan and write batch by batch. Must not change `import_set`: after a write conflict this runs again."""
-    report, author = import_set.report.copy(), ChangeContext(imports.VIA)
+    report, context = import_set.report.copy(), ChangeContext(imports.VIA)
     names: dict[str, dict[str, NamedRecord]] = {resource.name: {} for resource in plan.ORDER}
     progress, done = options.get("progress"), 0
     for batch in _batches(import_set):
@@ -47,7 +47,7 @@ def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
         existing = imports.find_existing(tx, resource, batch)
         steps = [plan.decide(record, existing[record.key], names) for record in batch]
         if not options.get("dry_run", False):
-            imports.apply(tx, steps, author)
+            imports.apply(tx, steps, context)
         for step in steps:
             _add_to_report(report, step)
             if (named := plan.named_record(step)) is not None:
@@ -62,7 +62,7 @@ def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
 def _batches(import_set: ImportSet) -> Iterator[list[Record]]:
     for resource in plan.ORDER:
         records = iter(import_set.records[resource.name])
-        while batch := list(islice(records, imports.BATCH)):
+        while batch := list(islice(records, imports.BATCH_SIZE)):
             yield batch
 
 

@@ -1,4 +1,4 @@
-"""Read what earlier imports stored, and write the steps of a plan."""
+"""Look up earlier imports, and write the planned steps."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -22,16 +22,16 @@ from machine_monitor.services.records import references, storage
 from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
-BATCH = 500
+BATCH_SIZE = 500
 VIA = "sync"
 EDIT_NOTE = "An edit made in the legacy tool, which did not record what was changed."
 
 
 def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) -> dict[str, ExistingState]:
-    """Return what the database has of up to `BATCH` legacy keys. Locks the records until the transaction ends."""
+    """Return the stored state of up to BATCH_SIZE records, by legacy key. Locks them until the transaction ends."""
     keys = [record.key for record in batch]
-    values = {"resource": resource.name} | {f"k{i}": keys[i] if i < len(keys) else None for i in range(BATCH)}
-    found = {key: Import(*rest) for key, *rest in tx.execute(_imports(tx.engine), values)}
+    values = {"resource": resource.name} | {f"k{i}": keys[i] if i < len(keys) else None for i in range(BATCH_SIZE)}
+    found = {key: Import(*rest) for key, *rest in tx.execute(_find_imports(tx.engine), values)}
     others = storage.find_several(tx, resource, [key for key in keys if key not in found])
     return {record.key: _existing(tx, record, found.get(record.key), others.get(record.key)) for record in batch}
 
@@ -39,19 +39,21 @@ def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) 
 def legacy_edits(tx: Transaction) -> dict[int, list[Edit]]:
     """Return the imported edits of the legacy tool from the history, by log id."""
     found: dict[int, list[Edit]] = {}
-    for record_id, at, user in tx.execute(_edits(tx.engine, of_one=False), {}):
+    for record_id, at, user in tx.execute(_find_edits(tx.engine, of_one_record=False), {}):
         found.setdefault(record_id, []).append(Edit(tx.engine.from_db(at, TIME), user))
     return found
 
 
-def apply(tx: Transaction, steps: Iterable[Step], author: ChangeContext) -> None:
+def apply(tx: Transaction, steps: Iterable[Step], context: ChangeContext) -> None:
     """Write the planned steps."""
     steps = list(steps)
-    new = _create(tx, [step for step in steps if step.outcome == "created"], author)
-    changed = [_row(tx, step, *_update(tx, step, author), author) for step in steps if step.outcome == "updated"]
+    new = _create(tx, [step for step in steps if step.outcome == "created"], context)
+    changed = [
+        _import_row(tx, step, *_update(tx, step, context), context) for step in steps if step.outcome == "updated"
+    ]
     for step in steps:
         if step.outcome not in ("created", "updated") and step.stored is not None and not step.has_import_row:
-            new.append(_row(tx, step, step.stored.id, step.stored.version, author))
+            new.append(_import_row(tx, step, step.stored.id, step.stored.version, context))
     if new:
         tx.execute_many(_insert_import_rows(tx.engine), new)
     if changed:
@@ -68,31 +70,34 @@ def _existing(tx: Transaction, record: Record, imported: Import | None, stored: 
 
 
 def _edits_of(tx: Transaction, stored: StoredRecord) -> frozenset[Edit]:
-    rows = tx.execute(_edits(tx.engine, of_one=True), {"record_id": stored.id})
+    rows = tx.execute(_find_edits(tx.engine, of_one_record=True), {"record_id": stored.id})
     return frozenset(Edit(tx.engine.from_db(at, TIME), user) for _, at, user in rows)
 
 
-def _create(tx: Transaction, steps: Sequence[Step], author: ChangeContext) -> list[dict[str, Any]]:
+def _create(tx: Transaction, steps: Sequence[Step], context: ChangeContext) -> list[dict[str, Any]]:
     """Insert new records of one resource, each with its imported edits in the history, oldest first."""
     if not steps:
         return []
     resource, reference_cache = steps[0].record.resource, ReferenceCache()
-    many = [
+    new_records = [
         NewRecord(step.values, references.resolve(tx, resource, step.values, reference_cache=reference_cache).columns)
         for step in steps
     ]
-    ids = storage.insert(tx, resource, many, author.at)
+    ids = storage.insert(tx, resource, new_records, context.at)
     subjects = [
-        ChangedRecord(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
+        ChangedRecord(resource, identity, new.values[resource.key], 1)
+        for identity, new in zip(ids, new_records, strict=True)
     ]
     for subject, step in zip(subjects, steps, strict=True):
         _record_edits(tx, subject, step.record.edits)
-    created = [(subject, history.creation_changes(new.values)) for subject, new in zip(subjects, many, strict=True)]
-    history.append_entries(tx, "import", created, author)
-    return [_row(tx, step, identity, 1, author) for step, identity in zip(steps, ids, strict=True)]
+    created = [
+        (subject, history.creation_changes(new.values)) for subject, new in zip(subjects, new_records, strict=True)
+    ]
+    history.append_entries(tx, "import", created, context)
+    return [_import_row(tx, step, identity, 1, context) for step, identity in zip(steps, ids, strict=True)]
 
 
-def _update(tx: Transaction, step: Step, author: ChangeContext) -> tuple[int, int]:
+def _update(tx: Transaction, step: Step, context: ChangeContext) -> tuple[int, int]:
     """Update a record from its file; returns its id and version."""
     stored, resource = step.stored, step.record.resource
     assert stored is not None
@@ -100,15 +105,15 @@ def _update(tx: Transaction, step: Step, author: ChangeContext) -> tuple[int, in
         before = _edits_of(tx, stored)
         subject = ChangedRecord(resource, stored.id, stored.values[resource.key], stored.version)
         _record_edits(tx, subject, [edit for edit in step.record.edits if edit not in before])
-    return stored.id, records.apply_values(tx, stored, step.values, author, op="import").version
+    return stored.id, records.apply_values(tx, stored, step.values, context, op="import").version
 
 
-def _record_edits(tx: Transaction, subject: ChangedRecord, made: Iterable[Edit]) -> None:
-    for edit in made:
+def _record_edits(tx: Transaction, subject: ChangedRecord, edits: Iterable[Edit]) -> None:
+    for edit in edits:
         history.append_entries(tx, "update", [(subject, {})], ChangeContext(VIA, edit.user, EDIT_NOTE, edit.at))
 
 
-def _row(tx: Transaction, step: Step, identity: int, version: int, author: ChangeContext) -> dict[str, Any]:
+def _import_row(tx: Transaction, step: Step, identity: int, version: int, context: ChangeContext) -> dict[str, Any]:
     record = step.record
     return {
         "resource": record.resource.name,
@@ -116,14 +121,15 @@ def _row(tx: Transaction, step: Step, identity: int, version: int, author: Chang
         "record_id": identity,
         "version": version,
         "raw": record.raw,
-        "imported_at": tx.engine.to_db(author.at, TIME),
+        "imported_at": tx.engine.to_db(context.at, TIME),
     }
 
 
 @cache
-def _imports(engine: Engine) -> Statement:
+def _find_imports(engine: Engine) -> Statement:
     table, entries = LEGACY_IMPORTS, HISTORY.table
-    # Edited means a newer history entry, not a higher version: renaming a machine raises the version of its logs.
+    # A record is edited if it has a newer history entry. A higher version is not enough: renaming a machine raises the
+    # version of its logs, too.
     edited = exists(
         select(literal_column("1"))
         .select_from(entries)
@@ -133,18 +139,18 @@ def _imports(engine: Engine) -> Statement:
             entries.c.version > table.c.version,
         )
     )
-    keys = [bindparam(f"k{i}", type_=table.c.key.type) for i in range(BATCH)]
+    keys = [bindparam(f"k{i}", type_=table.c.key.type) for i in range(BATCH_SIZE)]
     resource = bindparam("resource", type_=table.c.resource.type)
     query = select(table.c.key, table.c.record_id, table.c.version, edited)
     return compile_statement(engine, query.where(table.c.resource == resource, table.c.key.in_(keys)))
 
 
 @cache
-def _edits(engine: Engine, *, of_one: bool) -> Statement:
+def _find_edits(engine: Engine, *, of_one_record: bool) -> Statement:
     table = HISTORY.table
-    made = {"resource": LOGS.name, "via": VIA, "op": "update"}
-    where = [table.c[name] == literal_column(f"'{value}'") for name, value in made.items()]
-    if of_one:
+    imported = {"resource": LOGS.name, "via": VIA, "op": "update"}
+    where = [table.c[name] == literal_column(f"'{value}'") for name, value in imported.items()]
+    if of_one_record:
         where.append(table.c.record_id == bindparam("record_id", type_=INTEGER.column_type))
     query = select(table.c.record_id, table.c.at, table.c.user).where(and_(*where)).order_by(table.c.seq)
     return compile_statement(engine, query)

@@ -46,7 +46,7 @@ class Import(NamedTuple):
 
 
 class ExistingState(NamedTuple):
-    """What the database has of a legacy key: an earlier import, the record, and its imported edits."""
+    """The stored state of a legacy key: an earlier import, the record, and its imported edits."""
 
     imported: Import | None = None
     stored: StoredRecord | None = None

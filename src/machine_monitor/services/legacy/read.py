@@ -108,14 +108,14 @@ def _file(path: Path, kind: Kind, stem: str, shown: str) -> Raw:
         shown = shown.encode(errors="replace").decode()
         return Raw(kind, shown, stem, fault=("file-name", "The file name is not UTF-8."))
     try:
-        return _parsed(kind, shown, stem, path.read_bytes().decode("utf-8-sig"))
+        return _parse_members(kind, shown, stem, path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         return Raw(kind, shown, stem, fault=("unreadable", f"The file cannot be read: {error.strerror}."))
     except UnicodeDecodeError:
         return Raw(kind, shown, stem, fault=("bad-json", "Not valid JSON: the file is not UTF-8."))
 
 
-def _parsed(kind: Kind, shown: str, stem: str, text: str) -> Raw:
+def _parse_members(kind: Kind, shown: str, stem: str, text: str) -> Raw:
     try:
         members, text = parse(text)
     except ValueError as error:
@@ -149,7 +149,7 @@ def _table(connection: sqlite3.Connection, kind: Kind, key: str) -> Iterator[Raw
         # In a folder, the name or uuid is the file's name; the trigram of a user is inside the file.
         stem = members.get(key) if kind == "employs" else members.pop(key, None)
         stem = "" if stem is None else str(stem)
-        yield _parsed(kind, f"{kind}/{stem}", stem, json.dumps(members, ensure_ascii=False))
+        yield _parse_members(kind, f"{kind}/{stem}", stem, json.dumps(members, ensure_ascii=False))
 
 
 def _text(value: bytes) -> str:

@@ -96,7 +96,7 @@ class Translation:
                 self.note(key, "attribute-value", adjusted)
         return kept
 
-    def checked(self, resource: Resource, found: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, resource: Resource, found: dict[str, Any]) -> dict[str, Any]:
         """Validate the values against the resource's schema, and reject what is invalid."""
         try:
             body = resource.create.model_validate(found)
@@ -135,7 +135,7 @@ def _machine(translation: Translation) -> Record:
     except ValueError as error:
         translation.reject("in_service", "invalid", str(error))
     found["attributes"] = translation.attributes(MACHINE_KEYS)
-    found = translation.checked(MACHINES, found)
+    found = translation.validate(MACHINES, found)
     return Record(MACHINES, translation.raw.file, MACHINES.unique_key_of(found["name"]), found, translation.raw.text)
 
 
@@ -149,7 +149,7 @@ def _user(translation: Translation) -> Record:
     found["role"] = ROLES.get(authorisation, "operator")
     if authorisation not in ROLES:
         translation.note("authorisation", "unknown-role", "Unknown role. The user is imported as an operator.")
-    found = translation.checked(USERS, found)
+    found = translation.validate(USERS, found)
     return Record(USERS, translation.raw.file, USERS.unique_key_of(str(found["trigram"])), found, translation.raw.text)
 
 
@@ -168,7 +168,7 @@ def _log(translation: Translation) -> Record:
     }
     if translation.raw.draft:
         found["status"] = "open"
-    found = translation.checked(
+    found = translation.validate(
         LOGS, {name: value for name, value in found.items() if value is not None or name != "type"}
     )
     raw = translation.raw

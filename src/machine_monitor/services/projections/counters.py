@@ -177,7 +177,7 @@ def _from_records(engine: Engine, resource: Resource, field: str, unit: str, zon
     at = resource.fields[resource.summary.at].column
     assert at is not None
     day = calendar.local_date_column(engine, at, zone)
-    period = literal_column("''") if unit == ALL_TIME else UNITS[unit].column(engine, day)
+    period = literal_column("''") if unit == ALL_TIME else UNITS[unit].name_column(engine, day)
     column = resource.own_column(resource.fields[field])
     value = func.coalesce(literal_column("'='").concat(cast(column, Text)), literal_column("''"))
     records = select(period.label("period"), value.label("value"))
@@ -190,7 +190,7 @@ def _from_records(engine: Engine, resource: Resource, field: str, unit: str, zon
 def _from_counts(engine: Engine, resource: Resource, field: str, unit: str, finest: str) -> Select:
     """Select period, value and count from the counters of a finer unit."""
     table = counters_of(resource).table
-    period = literal_column("''") if unit == ALL_TIME else UNITS[unit].column(engine, table.c.period)
+    period = literal_column("''") if unit == ALL_TIME else UNITS[unit].name_column(engine, table.c.period)
     counts = select(period.label("period"), table.c.value, table.c.count)
     finer = counts.where(*row_clauses(resource, field, finest)).subquery()
     return select(finer.c.period, finer.c.value, func.sum(finer.c.count)).group_by(finer.c.period, finer.c.value)

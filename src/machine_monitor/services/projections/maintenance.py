@@ -38,7 +38,7 @@ def prepare_database(database: Database, zone: ZoneInfo | None = None) -> None:
             migrations,
         )
 
-        new = migrations.current(database.url) is None
+        new = migrations.current_revision(database.url) is None
         migrations.ensure_schema(database.url)
         if new and zone is not None:
             counters.ensure_zone(database, zone)

@@ -53,7 +53,7 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
         for text in texts:
             if text is not None:
                 words += [*tokenize(text), SEPARATOR]
-    return cap_positions([*words, *(facet_token(name, values[name]) for name in resource.facet_words)])
+    return cap_positions([*words, *(facet_token(name, values[name]) for name in resource.facet_token_fields)])
 
 
 def _child_texts(values: Mapping[str, Any], name: str) -> list[str | None]:

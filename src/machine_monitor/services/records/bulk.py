@@ -37,10 +37,10 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class BulkContext:
-    """The context of a bulk write: resource, author, and the time zone of local times."""
+    """The context of a bulk write: resource, change context, and the time zone of local times."""
 
     resource: Resource
-    author: ChangeContext
+    change_context: ChangeContext
     zone: ZoneInfo
 
 
@@ -72,7 +72,7 @@ class _BulkWrite:
                 found = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
                 self.new.append((index, NewRecord({**values, **found.names}, found.columns)))
                 return Outcome(index, values[resource.key], "created", 1)
-            written = records.apply_values(self.tx, stored, values, self.context.author)
+            written = records.apply_values(self.tx, stored, values, self.context.change_context)
         except Problem as problem:
             return Outcome(index, key, "error", problem=problem)
         status: Status = "unchanged" if written.version == stored.version else "updated"
@@ -88,7 +88,7 @@ class _BulkWrite:
             raise invalid([Fault(f"An item may have at most {MAX_FIELDS} fields.", pointer="")])
         if stored is not None and stored.is_deleted:
             raise Gone
-        preset = rules.default_author(resource, self.context.author, item)
+        preset = rules.default_author(resource, self.context.change_context, item)
         if stored is not None:
             preset = {name: stored.values[name] for name in resource.preserved_on_put}
         try:
@@ -111,7 +111,7 @@ def put_all(tx: Transaction, context: BulkContext, items: Sequence[Any]) -> list
     bulk = _BulkWrite(tx, context, storage.find_several(tx, context.resource, filter(None, keys)))
     outcomes = [bulk.put_item(index, item, key) for index, (item, key) in enumerate(zip(items, keys, strict=True))]
     if bulk.new:
-        records.insert_all(tx, context.resource, [new for _, new in bulk.new], context.author)
+        records.insert_all(tx, context.resource, [new for _, new in bulk.new], context.change_context)
     return outcomes
 
 

@@ -13,8 +13,8 @@ from sqlmodel import SQLModel
 from machine_monitor.models.fields import PATTERN_RULES
 
 _BUILTIN_ERRORS = frozenset(get_args(ErrorType))
-# What was expected, by Pydantic's type of error.
-_TYPES = {
+# The expected type, by Pydantic's type of error.
+_EXPECTED_TYPES = {
     "string_type": "a text",
     "string_unicode": "a text",
     "int_type": "an integer",
@@ -51,9 +51,9 @@ def _is_ours(detail: Mapping[str, Any]) -> bool:
 
 def _rule(kind: str, context: Mapping[str, Any], info: FieldInfo | None) -> str:
     """Return the rule that the value breaks, as the rest of a sentence that begins with the field's name."""
-    if kind in _TYPES:
+    if kind in _EXPECTED_TYPES:
         nullable = info is not None and type(None) in get_args(info.annotation)
-        return f"must be {_TYPES[kind]}{', or null' if nullable else ''}."
+        return f"must be {_EXPECTED_TYPES[kind]}{', or null' if nullable else ''}."
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"must be {_range(context, info)}."
     if kind == "string_too_short":

@@ -66,11 +66,11 @@ async def read_history(database: Database, resource: Resource, key: str, query: 
 
 
 async def _fetch(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord | None:
-    looked_up = lookup_key(resource, key)
-    if looked_up is None:
+    path_key = lookup_key(resource, key)
+    if path_key is None:
         return None
     statement = record_statement(database.engine, resource, resource.lookup_column, selection)
-    rows = await database.fetch(statement, {"key": looked_up})
+    rows = await database.fetch(statement, {"key": path_key})
     return StoredRecord(resource, *rows[0]) if rows else None
 
 
@@ -79,18 +79,18 @@ def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
     return [json.loads(row[0]) for row in tx.execute(undeleted_records_statement(tx.engine, resource), {})]
 
 
-def create(tx: Transaction, resource: Resource, body: Schema, author: ChangeContext) -> WriteResult:
+def create(tx: Transaction, resource: Resource, body: Schema, context: ChangeContext) -> WriteResult:
     """Create a record (POST); raises `Conflict` if its key is taken."""
     values: dict[str, Any] = validation.as_json(body)
-    values |= rules.default_author(resource, author, body.model_fields_set)
-    rules.check_new(resource, values, author)
+    values |= rules.default_author(resource, context, body.model_fields_set)
+    rules.check_new(resource, values, context)
     # Check only keys that the client chose: a generated UUID is always free.
     if resource.key in body.model_fields_set and storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
         raise _key_taken(resource)
-    return insert(tx, resource, values, author)
+    return insert(tx, resource, values, context)
 
 
-def replace(tx: Transaction, target: Target, body: Schema, author: ChangeContext) -> WriteResult:
+def replace(tx: Transaction, target: Target, body: Schema, context: ChangeContext) -> WriteResult:
     """Replace the record (PUT), or create it if it does not exist."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _require_key_of_path(target, given)
@@ -98,30 +98,30 @@ def replace(tx: Transaction, target: Target, body: Schema, author: ChangeContext
     if found is None:
         if faults := validation.key_faults(target.resource, target.key):
             raise invalid(faults)
-        return _create_from_put(tx, target, given | rules.default_author(target.resource, author, given), author)
+        return _create_from_put(tx, target, given | rules.default_author(target.resource, context, given), context)
     stored = _require_not_deleted(target.resource, found)
     preserved = {name: stored.values[name] for name in target.resource.preserved_on_put}
-    desired = {**preserved, **_writable(target.resource, given)}
-    rules.check_change(tx, stored, desired, author)
+    desired = {**preserved, **_writable_fields(target.resource, given)}
+    rules.check_change(tx, stored, desired, context)
     target.preconditions.check(stored)
-    return _replace_values(tx, stored, given, desired, author)
+    return _replace_values(tx, stored, given, desired, context)
 
 
-def update(tx: Transaction, target: Target, body: Schema, author: ChangeContext) -> WriteResult:
+def update(tx: Transaction, target: Target, body: Schema, context: ChangeContext) -> WriteResult:
     """Apply a JSON merge patch (RFC 7396) to the record."""
     given = body.model_dump(mode="json", exclude_unset=True)
     _require_key_of_path(target, given)
     stored = target.find_or_fail(tx)
-    merged = stored.writable_values | _writable(target.resource, given)
+    merged = stored.writable_values | _writable_fields(target.resource, given)
     if "attributes" in given:
         attributes = stored.values["attributes"] | given["attributes"]
         merged["attributes"] = {name: value for name, value in attributes.items() if value is not None}
-    rules.check_change(tx, stored, merged, author)
+    rules.check_change(tx, stored, merged, context)
     target.preconditions.check(stored)
-    return _replace_values(tx, stored, given, merged, author)
+    return _replace_values(tx, stored, given, merged, context)
 
 
-def delete(tx: Transaction, target: Target, author: ChangeContext) -> None:
+def delete(tx: Transaction, target: Target, context: ChangeContext) -> None:
     """Delete the record.
 
     A log is soft-deleted and can be restored. A record of another resource is removed, unless a log references it.
@@ -132,14 +132,14 @@ def delete(tx: Transaction, target: Target, author: ChangeContext) -> None:
     if target.resource is USERS:
         account_sync.after_user_delete(tx, stored.values)
     if target.resource.soft_delete:
-        storage.mark_deleted(tx, stored, author.at)
+        storage.mark_deleted(tx, stored, context.at)
     else:
         storage.delete_row(tx, stored)
     subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.append_entries(tx, "delete", [(subject, history.changes_between(stored.writable_values, {}))], author)
+    history.append_entries(tx, "delete", [(subject, history.changes_between(stored.writable_values, {}))], context)
 
 
-def restore(tx: Transaction, target: Target, author: ChangeContext) -> WriteResult:
+def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteResult:
     """Restore a deleted record; raises `Conflict` if it is not deleted."""
     stored = target.find(tx)
     if stored is None:
@@ -147,32 +147,37 @@ def restore(tx: Transaction, target: Target, author: ChangeContext) -> WriteResu
     target.preconditions.check(stored)
     if not stored.is_deleted:
         raise Conflict(f"The {target.resource.noun} is not deleted.")
-    storage.restore(tx, stored, author.at)
+    storage.restore(tx, stored, context.at)
     subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.writable_values))], author)
+    history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.writable_values))], context)
     return _result_of(tx, target.resource, stored.id, target.key, created=False)
 
 
-def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], author: ChangeContext) -> WriteResult:
+def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], context: ChangeContext) -> WriteResult:
     """Insert a validated record whose key is free; raises `Invalid` if a referenced record does not exist."""
     found = references.resolve(tx, resource, values)
-    (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], author)
+    (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], context)
     return _result_of(tx, resource, identity, values[resource.key], created=True)
 
 
-def insert_all(tx: Transaction, resource: Resource, many: Sequence[NewRecord], author: ChangeContext) -> list[int]:
+def insert_all(
+    tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], context: ChangeContext
+) -> list[int]:
     """Insert validated records with their history entries; return their ids."""
-    ids = storage.insert(tx, resource, many, author.at)
+    ids = storage.insert(tx, resource, new_records, context.at)
     subjects = [
-        ChangedRecord(resource, identity, new.values[resource.key], 1) for identity, new in zip(ids, many, strict=True)
+        ChangedRecord(resource, identity, new.values[resource.key], 1)
+        for identity, new in zip(ids, new_records, strict=True)
     ]
-    created = [(subject, history.creation_changes(new.values)) for subject, new in zip(subjects, many, strict=True)]
-    history.append_entries(tx, "create", created, author)
+    created = [
+        (subject, history.creation_changes(new.values)) for subject, new in zip(subjects, new_records, strict=True)
+    ]
+    history.append_entries(tx, "create", created, context)
     return ids
 
 
 def apply_values(
-    tx: Transaction, stored: StoredRecord, values: Mapping[str, Any], author: ChangeContext, op: str = "update"
+    tx: Transaction, stored: StoredRecord, values: Mapping[str, Any], context: ChangeContext, op: str = "update"
 ) -> WriteResult:
     """Set a stored record's writable values.
 
@@ -188,11 +193,11 @@ def apply_values(
     if resource is USERS:
         account_sync.after_user_update(tx, before, values)
     renamed = resource.key in changes
-    storage.update(tx, stored, values, found.columns, author.at)
+    storage.update(tx, stored, values, found.columns, context.at)
     if renamed:
-        references.propagate_rename(tx, stored, key, author.at)
+        references.propagate_rename(tx, stored, key, context.at)
     subject = ChangedRecord(resource, stored.id, key, stored.version + 1)
-    history.append_entries(tx, "rename" if renamed else op, [(subject, changes)], author)
+    history.append_entries(tx, "rename" if renamed else op, [(subject, changes)], context)
     return _result_of(tx, resource, stored.id, key, created=False)
 
 
@@ -215,9 +220,9 @@ def lookup_key(resource: Resource, key: str) -> str | None:
     return resource.lookup_key_of(key)
 
 
-def _create_from_put(tx: Transaction, target: Target, given: dict[str, Any], author: ChangeContext) -> WriteResult:
+def _create_from_put(tx: Transaction, target: Target, given: dict[str, Any], context: ChangeContext) -> WriteResult:
     resource = target.resource
-    rules.check_new(resource, given, author)
+    rules.check_new(resource, given, context)
     target.preconditions.check_absent()
     faults = [
         Fault(f"'{name}' is read-only.", "read-only", pointer=f"/{name}")
@@ -232,25 +237,25 @@ def _create_from_put(tx: Transaction, target: Target, given: dict[str, Any], aut
         faults.append(Fault(message, pointer=f"/{resource.key}"))
     if faults:
         raise invalid(faults)
-    values = _validated(resource, {resource.key: target.key, **given})
+    values = _validate(resource, {resource.key: target.key, **given})
     if storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
         # A concurrent write created it after our lookup. Retrying replaces that record.
         raise SerializationConflict(_key_taken(resource).detail)
-    return insert(tx, resource, values, author)
+    return insert(tx, resource, values, context)
 
 
 def _replace_values(
-    tx: Transaction, stored: StoredRecord, given: dict[str, Any], desired: dict[str, Any], author: ChangeContext
+    tx: Transaction, stored: StoredRecord, given: dict[str, Any], desired: dict[str, Any], context: ChangeContext
 ) -> WriteResult:
     resource = stored.resource
     if given.get("version", stored.version) != stored.version:
         raise VersionConflict(current=stored.values)
     if storage.find_id_by_key(tx, resource, desired[resource.key]) not in (None, stored.id):
         raise _key_taken(resource)
-    values = _validated(resource, desired)
+    values = _validate(resource, desired)
     fixed = {name: given[name] for name in given if name in resource.read_only or name in resource.immutable}
     reject_immutable_changes(resource, fixed, stored)
-    return apply_values(tx, stored, values, author)
+    return apply_values(tx, stored, values, context)
 
 
 def _require_key_of_path(target: Target, given: Mapping[str, Any]) -> None:
@@ -262,11 +267,11 @@ def _require_key_of_path(target: Target, given: Mapping[str, Any]) -> None:
         raise invalid([Fault(f"'{key}' must be the same as in the path.", pointer=f"/{key}")])
 
 
-def _validated(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
+def _validate(resource: Resource, values: Mapping[str, Any]) -> dict[str, Any]:
     return validation.as_json(validation.validate(resource.create, values))
 
 
-def _writable(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
+def _writable_fields(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in resource.read_only}
 
 

@@ -72,7 +72,7 @@ def resolve(
             cached.rows[name, value] = rows[0] if rows else None
         row = cached.rows[name, value]
         if row is None:
-            faults.append(_unknown(tx, name, related.resource, value, cached))
+            faults.append(_unknown_name_fault(tx, name, related.resource, value, cached))
         elif before is None and not row[2]:
             faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", "inactive", f"/{name}"))
         else:
@@ -102,7 +102,7 @@ def propagate_rename(tx: Transaction, stored: StoredRecord, key: str, at: str) -
 def _propagate_to(tx: Transaction, referrer: Referrer, stored: StoredRecord, key: str, at: str) -> None:
     resource, bound = referrer.resource, {"key": _foreign_key_value(referrer.reference, stored)}
     tx.execute(_increment_versions_statement(tx.engine, referrer), {**bound, "at": tx.engine.to_db(at, TIME)})
-    if referrer.name not in (*resource.searched, *resource.facet_words):
+    if referrer.name not in (*resource.searched, *resource.facet_token_fields):
         return
     old, after = stored.values[stored.resource.key], 0
     while rows := tx.execute(
@@ -119,7 +119,7 @@ def _foreign_key_value(reference: Reference, stored: StoredRecord) -> Any:
     return stored.id if reference.to == "id" else stored.values[reference.to]
 
 
-def _unknown(tx: Transaction, name: str, theirs: Resource, value: str, cached: ReferenceCache) -> Fault:
+def _unknown_name_fault(tx: Transaction, name: str, theirs: Resource, value: str, cached: ReferenceCache) -> Fault:
     """Return the fault for an unknown name; the first MAX_SUGGESTIONS include the closest existing name."""
     if (name, value) not in cached.faults:
         hint = ""

@@ -96,24 +96,26 @@ class NewRecord(NamedTuple):
     columns: Mapping[str, Any]
 
 
-def insert(tx: Transaction, resource: Resource, many: Sequence[NewRecord], at: str) -> list[int]:
+def insert(tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], at: str) -> list[int]:
     """Insert records with their folded texts, child rows, search words and counters; return their ids."""
     written = tx.engine.to_db(at, TIME)
-    fixed = {"version": 1, "created_at": written, "updated_at": written}
-    ids = tx.next_ids(resource.table.name, len(many))
+    initial = {"version": 1, "created_at": written, "updated_at": written}
+    ids = tx.next_ids(resource.table.name, len(new_records))
     rows = [
-        {"id": identity, **fixed, **_row(tx.engine, resource, new.values), **new.columns}
-        for identity, new in zip(ids, many, strict=True)
+        {"id": identity, **initial, **_row(tx.engine, resource, new.values), **new.columns}
+        for identity, new in zip(ids, new_records, strict=True)
     ]
     tx.execute_many(_insert_statement(tx.engine, resource.table, tuple(rows[0])), rows)
     if resource.folded is not None:
-        folded = [{"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, many, strict=True)]
+        folded = [
+            {"id": identity, **folded_row(resource, new.values)} for identity, new in zip(ids, new_records, strict=True)
+        ]
         tx.execute_many(_insert_statement(tx.engine, resource.folded, tuple(folded[0])), folded)
     for name in resource.child_lists:
         _insert_child_rows(
-            tx, resource.child_lists[name], {key: new.values[name] for key, new in zip(ids, many, strict=True)}
+            tx, resource.child_lists[name], {key: new.values[name] for key, new in zip(ids, new_records, strict=True)}
         )
-    for identity, new in zip(ids, many, strict=True):
+    for identity, new in zip(ids, new_records, strict=True):
         search_index.enqueue_update(tx, IndexUpdate(resource, identity, None, new.values))
         counters.enqueue_update(tx, resource, None, {**new.values, **new.columns})
     return ids
@@ -160,7 +162,7 @@ def _set_deleted_at(tx: Transaction, stored: StoredRecord, at: str, deleted_at: 
 
 
 def delete_row(tx: Transaction, stored: StoredRecord) -> None:
-    """Delete a record for good: row, folded texts, child rows and search words."""
+    """Delete a record permanently: row, folded texts, child rows and search words."""
     resource = stored.resource
     search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, None))
     # Before the row: on PostgreSQL the search table has a foreign key to it.
@@ -194,7 +196,7 @@ def _insert_child_rows(tx: Transaction, rows: ChildRows, lists: Mapping[int, Seq
     written = [
         {rows.on: identity, rows.position: position}
         | {field: tx.engine.to_db(item[field], kind) for field, kind in kinds.items()}
-        | {f"{field}_folded": _folded(item[field], kinds[field]) for field in _folded_items(rows)}
+        | {f"{field}_folded": _fold_value(item[field], kinds[field]) for field in _folded_item_fields(rows)}
         for identity, items in lists.items()
         for position, item in enumerate(items)
     ]
@@ -208,18 +210,18 @@ def _item_kinds(rows: ChildRows) -> dict[str, Kind]:
 
 
 @cache
-def _folded_items(rows: ChildRows) -> tuple[str, ...]:
+def _folded_item_fields(rows: ChildRows) -> tuple[str, ...]:
     return tuple(name for name in rows.item.model_fields if f"{name}_folded" in rows.table.c)
 
 
 def folded_row(resource: Resource, values: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the folded texts of a record, and its attributes in their comparable form."""
+    """Return the folded texts of a record, and its attributes as the texts that filters compare."""
     assert resource.folded is not None
     names = [column.name for column in resource.folded.c if column.name != "id"]
-    return {name: _folded(values[name], resource.own_fields[name].kind) for name in names}
+    return {name: _fold_value(values[name], resource.own_fields[name].kind) for name in names}
 
 
-def _folded(value: Any, kind: Kind) -> str | None:
+def _fold_value(value: Any, kind: Kind) -> str | None:
     if value is None:
         return None
     return attributes.encode_representations(value) if kind is OBJECT else fold(value)
@@ -231,8 +233,8 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
         if name in row:
             row[name] = engine.to_db(row[name], resource.own_fields[name].kind)
     row[resource.unique_column] = resource.unique_key_of(values[resource.key])
-    for name, counted in resource.child_counts.items():
-        row[name] = len(values[counted])
+    for name, list_name in resource.child_counts.items():
+        row[name] = len(values[list_name])
     return row
 
 

@@ -12,26 +12,26 @@ MAX_DEPTH = 32
 MAX_DIGITS = 1_000
 
 
-def parse(raw: bytes, what: str = "body") -> Any:
-    """Parse a JSON text strictly; raises `BadJson`, whose message calls the input `what`."""
+def parse(raw: bytes, input_name: str = "body") -> Any:
+    """Parse a JSON text strictly; raises `BadJson`, whose message calls the input `input_name`."""
     try:
         value = _DECODER.decode(raw.decode())
     except UnicodeDecodeError:
-        raise BadJson(f"The {what} is not UTF-8.") from None
+        raise BadJson(f"The {input_name} is not UTF-8.") from None
     except json.JSONDecodeError as error:
         position = f"line {error.lineno}, column {error.colno}"
-        raise BadJson(f"The {what} is not JSON: {error.msg.lower()} ({position}).") from None
+        raise BadJson(f"The {input_name} is not JSON: {error.msg.lower()} ({position}).") from None
     except RecursionError:
-        raise BadJson(_too_deep(what)) from None
+        raise BadJson(_too_deep(input_name)) from None
     except ValueError as error:
-        raise BadJson(f"The {what} {error}") from None
+        raise BadJson(f"The {input_name} {error}") from None
     if isinstance(value, dict | list) and _is_deeper(value, MAX_DEPTH):
-        raise BadJson(_too_deep(what))
+        raise BadJson(_too_deep(input_name))
     return value
 
 
-def _too_deep(what: str) -> str:
-    return f"The {what} is nested too deeply: at most {MAX_DEPTH} levels are allowed."
+def _too_deep(input_name: str) -> str:
+    return f"The {input_name} is nested too deeply: at most {MAX_DEPTH} levels are allowed."
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -45,14 +45,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"contains {name}, which JSON does not allow.")
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("contains a number that is too large for a double.")
     return number
 
 
-def _integer(text: str) -> int:
+def _parse_integer(text: str) -> int:
     return int(text[:MAX_DIGITS])
 
 
@@ -71,5 +71,8 @@ def _is_deeper(value: dict[str, Any] | list[Any], depth: int) -> bool:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_reject_duplicate_keys, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer
+    object_pairs_hook=_reject_duplicate_keys,
+    parse_constant=_refuse_constant,
+    parse_float=_parse_float,
+    parse_int=_parse_integer,
 )

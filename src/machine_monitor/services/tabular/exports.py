@@ -59,7 +59,7 @@ class Export:
 def _ndjson(export: Export) -> AsyncGenerator[bytes]:
     """One record per line, like the items of a list; fields with a dot become members with that name."""
     if not exports.has_dotted_fields(export.query):
-        return export.documents(partial(map, ndjson.documents))
+        return export.documents(partial(map, ndjson.join_documents))
     columns = exports.columns(export.query)
     return export.cells(columns, partial(map, ndjson.writer(columns)), export.query.expand)
 

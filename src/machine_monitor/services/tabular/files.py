@@ -15,7 +15,7 @@ from machine_monitor.services.tabular.exports import FORMATS, Export, Format
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export, as given on the command line; `query` is a URL query string. Raises `UsageError` if invalid."""
+    """An export as given on the command line; `query` is a URL query string. Raises `UsageError` if invalid."""
 
     target: Path
     resource: Resource

@@ -21,7 +21,7 @@ from machine_monitor.services.reports import Finding, Report
 from machine_monitor.services.tabular import read
 from machine_monitor.services.tabular.read import ImportFile, ImportRow, Values
 
-BATCH = 500
+BATCH_SIZE = 500
 VIA = "import"
 # Values of the records that are created because a line references them; all other fields take their default.
 MINIMAL_VALUES = {"machines": {"in_service": None}}
@@ -77,7 +77,7 @@ def _batches(table: ImportFile) -> Iterator[list[ImportRow]]:
     for entry in table.entries():
         # An unreadable line has no key; its line number stands in for it.
         key = table.resource.unique_key_of(entry.members.get(table.resource.key, f"\0{entry.line}"))
-        if len(batch) == BATCH or key in batch:
+        if len(batch) == BATCH_SIZE or key in batch:
             yield list(batch.values())
             batch = {}
         batch[key] = entry
@@ -92,7 +92,7 @@ class _ImportState:
     tx: Transaction
     table: ImportFile
     zone: ZoneInfo
-    author: ChangeContext = field(default_factory=lambda: ChangeContext(VIA))
+    change_context: ChangeContext = field(default_factory=lambda: ChangeContext(VIA))
     report: Report = field(default_factory=Report)
     # (resource, unique key) of referenced records that exist, so that each is looked up once.
     existing: set[tuple[str, str]] = field(default_factory=set)
@@ -109,7 +109,7 @@ class _ImportState:
             else:
                 self._create_referenced(entry)
                 readable.append(entry)
-        context = BulkContext(resource, self.author, self.zone)
+        context = BulkContext(resource, self.change_context, self.zone)
         for outcome in bulk.put_all(self.tx, context, [entry.members for entry in readable]):
             self._count(readable[outcome.index], outcome)
         storage.flush_buffers(self.tx)
@@ -142,7 +142,7 @@ class _ImportState:
                 if not self._is_valid(self.table.resource, entry.members) or not self._is_valid(theirs, minimal):
                     return
                 body = theirs.create.model_validate(minimal)
-                records.insert(self.tx, theirs, body.model_dump(mode="json"), self.author)
+                records.insert(self.tx, theirs, body.model_dump(mode="json"), self.change_context)
                 self.report.count(theirs.name, "created")
                 message = f"The {theirs.noun} '{value}' does not exist yet: this import creates it."
                 self._add_finding(entry, "note", Fault(message, f"undeclared-{name}", f"/{name}"))

@@ -9,13 +9,16 @@ from machine_monitor.query.exports import Cells, Column
 JSON_KINDS = frozenset({"integer", "boolean", "object", "list", "value"})
 
 
-def documents(rows: Sequence[tuple[str]]) -> bytes:
-    """Return the lines of finished JSON documents."""
+def join_documents(rows: Sequence[tuple[str]]) -> bytes:
+    """Join JSON documents, one per row, into lines."""
     return ("\n".join([document for (document,) in rows]) + "\n").encode()
 
 
 def writer(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], bytes]:
-    """Return a function that turns rows into lines, one member per column; an extra cell is an object to merge."""
+    """Return a function that turns rows into lines: JSON objects with one member per column.
+
+    A row may have more cells than columns. Each extra cell is a JSON object, whose members are added to the line's.
+    """
     names = [f"{canonical_json(column.name)}:" for column in columns]
     are_json = [column.kind.name in JSON_KINDS for column in columns]
     width = len(columns)
@@ -25,6 +28,7 @@ def writer(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], bytes]:
             name + ("null" if cell is None else cell if is_json else canonical_json(cell))
             for name, is_json, cell in zip(names, are_json, cells[:width], strict=True)
         ]
+        # `[1:-1]` removes the braces of an object.
         return "{" + ",".join([*members, *[cell[1:-1] for cell in cells[width:] if cell]]) + "}\n"
 
     return lambda rows: "".join([line(cells) for cells in rows]).encode()

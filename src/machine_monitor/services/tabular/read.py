@@ -1,4 +1,4 @@
-"""Read a file of records: the fields of each record, or why it cannot be read."""
+"""Read a file of records: the fields of each record, or the reason why its line is unreadable."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ class UnreadableLine(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ImportRow:
-    """One record of the file, or the fault of its line; `end` is the file position behind it."""
+    """One record of the file, or why its line is unreadable (`fault`); `end` is the file position after it."""
 
     line: int
     end: int
@@ -44,7 +44,7 @@ class ImportFile:
     path: Path
     resource: Resource
     parse: Callable[[bytes], Values]
-    is_continued: Callable[[bytes], bool] = lines.is_single_line
+    is_continued: Callable[[bytes], bool] = lines.never_continued
     header: bool = False
 
     def entries(self) -> Iterator[ImportRow]:
@@ -67,31 +67,31 @@ class ImportFile:
 
 
 def open_file(path: Path) -> ImportFile:
-    """Open a file. Its suffix tells the format, its content the resource; raises `UsageError` for other files."""
-    kinds = {".ndjson": _ndjson, ".csv": _csv}
-    kind = kinds.get(path.suffix.lower())
-    if kind is None:
+    """Open a file. The suffix determines the format, the content the resource. Raises `UsageError` for other files."""
+    openers = {".ndjson": _open_ndjson, ".csv": _open_csv}
+    open_format = openers.get(path.suffix.lower())
+    if open_format is None:
         raise UsageError(f"{path} cannot be imported: the file name must end with .ndjson or .csv.")
-    return kind(path)
+    return open_format(path)
 
 
-def _ndjson(path: Path) -> ImportFile:
-    """Open NDJSON: the first line that is a log or a machine tells the resource of all lines."""
+def _open_ndjson(path: Path) -> ImportFile:
+    """Open NDJSON: the first line that is a log or a machine determines the resource of all lines."""
     with path.open("rb") as file:
-        resource: Resource | None = LOGS
+        resource: Resource | None = LOGS  # of an empty file
         for record in lines.records(file):
             try:
-                resource = _detect_resource(_object(record.raw))
+                resource = _detect_resource(_parse_object(record.raw))
             except UnreadableLine:
                 resource = None
             if resource is not None:
                 break
     if resource is None:
         raise UsageError(f"{path} contains no log and no machine.")
-    return ImportFile(path, resource, _object)
+    return ImportFile(path, resource, _parse_object)
 
 
-def _object(raw: bytes) -> Values:
+def _parse_object(raw: bytes) -> Values:
     _check_length(raw)
     try:
         members = strict_json.parse(raw, "line")
@@ -102,25 +102,28 @@ def _object(raw: bytes) -> Values:
     return {name: value for name, value in members.items() if not _is_read_only(name)}
 
 
-def _csv(path: Path) -> ImportFile:
-    """Open CSV: the header tells the dialect and the resource; with a single column, the byte order mark decides."""
+def _open_csv(path: Path) -> ImportFile:
+    """Open CSV: the header determines the dialect and the resource. With one column, the byte order mark decides."""
     with path.open("rb") as file:
         has_bom = file.read(len(lines.BOM)) == lines.BOM
     for dialect in sorted(DIALECTS.values(), key=lambda dialect: dialect.spreadsheet != has_bom):
-        names = _header(path, dialect)
+        names = _read_header(path, dialect)
         resource = _detect_resource(names)
         if resource is not None:
             _check_columns(path, resource, names)
             columns = [(name, _converter(dialect, resource, name)) for name in names]
-            return ImportFile(path, resource, partial(_row, dialect, columns), dialect.is_continued, header=True)
-    raise UsageError(f"The first line of {path} must be a header with the columns of logs or machines.")
+            return ImportFile(path, resource, partial(_parse_row, dialect, columns), dialect.is_continued, header=True)
+    raise UsageError(
+        f"The first line of {path} must be a header with columns of logs, machines, log types or users,"
+        " such as 'uuid', 'machine' and 'type'. Rename the columns first."
+    )
 
 
-def _header(path: Path, dialect: Dialect) -> list[str]:
+def _read_header(path: Path, dialect: Dialect) -> list[str]:
     with path.open("rb") as file:
         record = next(lines.records(file, dialect.is_continued), None)
     try:
-        return [cell or "" for cell in _cells(dialect, record.raw)] if record else []
+        return [cell or "" for cell in _split_cells(dialect, record.raw)] if record else []
     except UnreadableLine:
         return []
 
@@ -150,8 +153,8 @@ def _is_read_only(name: str) -> bool:
     return name in READ_ONLY or "." in name or name == EXPANDED
 
 
-def _row(dialect: Dialect, columns: Sequence[tuple[str, Converter | None]], raw: bytes) -> Values:
-    cells = _cells(dialect, raw)
+def _parse_row(dialect: Dialect, columns: Sequence[tuple[str, Converter | None]], raw: bytes) -> Values:
+    cells = _split_cells(dialect, raw)
     if len(cells) != len(columns):
         raise UnreadableLine(f"The header has {len(columns)} cells, but this line has {len(cells)}.")
     return {
@@ -161,7 +164,7 @@ def _row(dialect: Dialect, columns: Sequence[tuple[str, Converter | None]], raw:
     }
 
 
-def _cells(dialect: Dialect, raw: bytes) -> list[str | None]:
+def _split_cells(dialect: Dialect, raw: bytes) -> list[str | None]:
     _check_length(raw)
     try:
         return dialect.split(raw.decode().rstrip("\r\n"))
@@ -172,7 +175,7 @@ def _cells(dialect: Dialect, raw: bytes) -> list[str | None]:
 
 
 def _check_length(raw: bytes) -> None:
-    if len(raw) > lines.MAX_LINE:
+    if len(raw) > lines.MAX_RECORD_BYTES:
         raise UnreadableLine("The line is too long for a record, or a quote in it is not closed.")
 
 

@@ -37,7 +37,7 @@ class Dialect:
             )
 
         def file(chunks: Iterable[Sequence[Cells]]) -> Generator[bytes]:
-            begin = f"{join(self._quoted(column.name) for column in columns)}\r\n".encode()
+            begin = f"{join(self._quote(column.name) for column in columns)}\r\n".encode()
             if self.spreadsheet:
                 begin = lines.BOM + begin
             for rows in chunks:
@@ -55,7 +55,7 @@ class Dialect:
         cells: list[str | None] = []
         position, end = 0, self.delimiter
         while end:
-            match = self._pattern.match(line, position)
+            match = self._cell_pattern.match(line, position)
             if match is None:
                 raise ValueError("A cell with a quote must be in quotes, and its own quotes doubled.")
             quoted, bare, end = match.groups()
@@ -65,7 +65,7 @@ class Dialect:
 
     def is_continued(self, line: bytes) -> bool:
         """Whether a record continues on the next line: its first line ends inside quotes."""
-        return line.count(b'"') % 2 == 1 and self._unclosed.fullmatch(line) is not None
+        return line.count(b'"') % 2 == 1 and self._unclosed_pattern.fullmatch(line) is not None
 
     def text(self, cell: str) -> str:
         """Return the text of a cell, without the guard."""
@@ -73,37 +73,37 @@ class Dialect:
         return cell[1:] if guarded else cell
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
+    def _cell_pattern(self) -> re.Pattern[str]:
         return re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{self.delimiter}]*))({self.delimiter}|\Z)')
 
     @cached_property
-    def _unclosed(self) -> re.Pattern[bytes]:
+    def _unclosed_pattern(self) -> re.Pattern[bytes]:
         cell = rf'(?:"[^"]*(?:""[^"]*)*"|[^"{self.delimiter}]*)'
         return re.compile(rf'(?:{cell}{self.delimiter})*"[^"]*(?:""[^"]*)*'.encode())
 
     @cached_property
-    def _special(self) -> re.Pattern[str]:
+    def _special_pattern(self) -> re.Pattern[str]:
         return re.compile(rf'["\r\n{self.delimiter}]')
 
     def _cell(self, kind: str) -> Callable[[str | None], str]:
         if kind in UNQUOTED_KINDS:
             return lambda cell: cell or ""
         if kind in ("object", "list"):
-            return lambda cell: "" if cell is None else self._quoted(cell)
+            return lambda cell: "" if cell is None else self._quote(cell)
         return self._value if kind == "value" else self._text
 
     def _text(self, cell: str | None) -> str:
         if not cell:
             return "" if cell is None else '""'
-        return self._quoted(GUARD + cell if self.spreadsheet and cell.startswith(FORMULAS) else cell)
+        return self._quote(GUARD + cell if self.spreadsheet and cell.startswith(FORMULAS) else cell)
 
     def _value(self, fragment: str | None) -> str:
         """Format a JSON value: a text like other texts, anything else as it is."""
         return self._text(json.loads(fragment)) if fragment and fragment[0] == '"' else fragment or ""
 
-    def _quoted(self, cell: str) -> str:
+    def _quote(self, cell: str) -> str:
         doubled = cell.replace('"', '""')
-        return f'"{doubled}"' if self._special.search(cell) else cell
+        return f'"{doubled}"' if self._special_pattern.search(cell) else cell
 
 
 DIALECTS = {"rfc4180": Dialect(","), "excel": Dialect(";", spreadsheet=True)}

@@ -24,7 +24,8 @@ def writer(
 ) -> Callable[[Iterable[Sequence[Cells]]], Generator[bytes]]:
     """Return a function that turns chunks of rows into chunks of a file.
 
-    The workbook is built in a temporary file: until it is complete, the chunks are empty.
+    The workbook is built in a temporary file. Until it is complete, the chunks are empty: they let the sender notice a
+    disconnected client.
     """
 
     def file(chunks: Iterable[Sequence[Cells]]) -> Generator[bytes]:
@@ -38,8 +39,8 @@ def writer(
                 sheet.close()
             finally:
                 sheet.discard()
-            with path.open("rb") as built:
-                while chunk := built.read(CHUNK_SIZE):
+            with path.open("rb") as workbook:
+                while chunk := workbook.read(CHUNK_SIZE):
                     yield chunk
 
     return file
@@ -68,7 +69,7 @@ class Sheet:
             self._row += 1
             for i, (kind, cell) in enumerate(zip(self._kinds, cells, strict=True)):
                 if cell is not None:
-                    self._write(i, _value(kind, cell))
+                    self._write(i, _python_value(kind, cell))
 
     def close(self) -> None:
         """Finish the workbook."""
@@ -84,7 +85,7 @@ class Sheet:
     def _write(self, column: int, value: Any) -> None:
         # Not `write`, which turns some texts into formulas or links.
         if isinstance(value, str):
-            self._sheet.write_string(self._row, column, _truncated(value))
+            self._sheet.write_string(self._row, column, _truncate(value))
         elif isinstance(value, bool):
             self._sheet.write_boolean(self._row, column, value)
         elif isinstance(value, datetime):
@@ -94,14 +95,14 @@ class Sheet:
             self._sheet.write_number(self._row, column, value)
 
 
-def _value(kind: str, cell: str) -> Any:
+def _python_value(kind: str, cell: str) -> Any:
     if kind == "time":
         return datetime.fromisoformat(cell)
     return json.loads(cell) if kind in ("integer", "boolean", "value") else cell
 
 
-def _truncated(text: str) -> str:
-    """Return as much of the text as a cell can hold."""
+def _truncate(text: str) -> str:
+    """Truncate a text to the length that a cell can hold."""
     if len(text) <= MAX_CELL_LENGTH // 2:
         return text
     # `ignore` drops a character that was cut in half.

@@ -183,7 +183,7 @@ class SqliteDriver:
         if self._writer is None:
             self._writer = connect_writer(self._path)
         cursor = self._writer.cursor()
-        with self._lock.held(BUSY_SECONDS):
+        with self._lock.hold(BUSY_SECONDS):
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 yield cursor

@@ -184,7 +184,7 @@ class SqliteEngine(Engine):
 
     @contextmanager
     def migration_transaction(self, connection: sa.Connection, url: sa.URL) -> Generator[None]:
-        with closing(LockFile(self.path_of(url))) as lock, lock.held(LOCK_SECONDS), connection.begin():
+        with closing(LockFile(self.path_of(url))) as lock, lock.hold(LOCK_SECONDS), connection.begin():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             with sequences.preserve_sequences(connection):
                 yield

@@ -66,8 +66,8 @@ def stale_sidecars(path: Path) -> list[Path]:
 
 
 def _flush(path: Path, mode: int) -> None:
-    opened = os.open(path, mode)
+    fd = os.open(path, mode)
     try:
-        os.fsync(opened)
+        os.fsync(fd)
     finally:
-        os.close(opened)
+        os.close(fd)

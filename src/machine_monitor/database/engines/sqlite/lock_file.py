@@ -24,49 +24,49 @@ POLL_SECONDS = 0.001
 
 
 class LockFile:
-    """The advisory lock (flock) that the writers of an SQLite file share; used by one thread of this process.
+    """The advisory lock (flock) that serializes the writers of an SQLite file. Not thread-safe.
 
     The database must exist. The lock file is never removed: another process may be opening it.
     """
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._opened: int | None = None
+        self._fd: int | None = None
 
     @contextmanager
-    def held(self, seconds: float) -> Generator[None]:
-        """Hold the lock; raises `DatabaseBusy` if it is not free within `seconds`, or cannot be used."""
+    def hold(self, timeout: float) -> Generator[None]:
+        """Hold the lock; raises `DatabaseBusy` if it is not free within `timeout` seconds, or cannot be used."""
         if sys.platform == "win32":  # Windows has no flock: only one process may write there.
             yield
             return
         try:
-            opened = self._acquire(seconds)
+            fd = self._acquire(timeout)
         except OSError as error:
             logger.warning("cannot use the lock file of the database: %s", error)
             raise DatabaseBusy from error
         try:
             yield
         finally:
-            fcntl.flock(opened, fcntl.LOCK_UN)
+            fcntl.flock(fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the file; `held` opens it again."""
-        if self._opened is not None:
-            os.close(self._opened)
-            self._opened = None
+        """Close the file; `hold` opens it again."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
-    def _acquire(self, seconds: float) -> int:
-        opened = self._opened = _open(self._database) if self._opened is None else self._opened
-        deadline = time.monotonic() + seconds
+    def _acquire(self, timeout: float) -> int:
+        fd = self._fd = _open(self._database) if self._fd is None else self._fd
+        deadline = time.monotonic() + timeout
         while True:
             try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
             else:
-                return opened
+                return fd
 
 
 def _open(database: Path) -> int:
@@ -78,10 +78,10 @@ def _open(database: Path) -> int:
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        owner = database.stat()
-        mode = stat.S_IMODE(owner.st_mode)
-        opened = os.open(path, os.O_RDONLY | os.O_CREAT, mode)
+        status = database.stat()
+        mode = stat.S_IMODE(status.st_mode)
+        fd = os.open(path, os.O_RDONLY | os.O_CREAT, mode)
         with suppress(PermissionError):  # Another user just created it, or this user is not in the group.
-            os.fchmod(opened, mode)
-            os.fchown(opened, owner.st_uid if os.geteuid() == 0 else -1, owner.st_gid)
-        return opened
+            os.fchmod(fd, mode)
+            os.fchown(fd, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
+        return fd
