@@ -34,8 +34,12 @@ export const copies = { keep: async (_url: string, _response: Response): Promise
 // Longer than the service takes for any query, shorter than a user waits in front of an empty page.
 const READ_TIMEOUT_MS = 20_000;
 
+// Marks a response that `onError` made: openapi-fetch hands it to `onResponse` too.
+const COPY_HEADER = 'X-Copy';
+
 const errorMiddleware: Middleware = {
   async onResponse({ response, request }) {
+    if (response.headers.has(COPY_HEADER)) return response;
     network.setOnline();
     if (response.ok) {
       if (request.method === 'GET') void copies.keep(request.url, response.clone());
@@ -50,7 +54,7 @@ const errorMiddleware: Middleware = {
     if (error instanceof ApiError) return error;
     const copy = request.method === 'GET' ? await copies.find(request.url) : null;
     network.setOffline(copy?.at ?? null);
-    if (copy) return new Response(copy.body, { headers: { 'Content-Type': 'application/json' } });
+    if (copy) return new Response(copy.body, { headers: { 'Content-Type': 'application/json', [COPY_HEADER]: 'true' } });
     return new ApiError({ code: 'offline', status: 0 });
   },
 };
