@@ -54,8 +54,8 @@ def test_the_list_prints_all_logs_of_its_filters(opened, site, by_keyboard):
 def test_the_browsers_print_command_says_how_many_logs_are_missing(opened, site):
     page = opened("/ui/logs?started_at__gte=-1y")
     page.wait_for_selector(ROW)
-    page.evaluate("addEventListener('afterprint', () => { window.note ??= ''; })")
-    page.evaluate("addEventListener('beforeprint', () => { window.note = document.querySelector('.print-only').textContent; })")
+    note = "window.note = document.querySelector('.print-only').textContent"
+    page.evaluate(f"addEventListener('beforeprint', () => {{ {note}; }})")
     print_to_pdf(page, "logs-by-menu")
     total = len(uuids(site, "started_at__gte=-1y"))
     assert f"Only 60 of {total} logs" in page.evaluate("window.note")
@@ -75,6 +75,9 @@ def test_the_page_of_a_machine_prints_all_its_logs(opened, site, busiest):
     print_to_pdf(page, "machine")
 
 
+CUT_TIMES = """[...document.querySelectorAll('time')].filter((one) => one.checkVisibility() &&
+    one.getBoundingClientRect().right > one.parentElement.getBoundingClientRect().right + 1,
+).map((one) => one.textContent)"""
 PAGES = [
     ("logs", "/ui/logs", ROW),
     ("record", "/ui/logs/{uuid}", "dl dd"),
@@ -99,9 +102,7 @@ def test_paper_is_black_on_white_and_has_no_controls(opened, site, busiest, them
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)", name
         controls = page.locator("button, input, select, nav a, [role=status]")
         assert [one.evaluate("one => one.outerHTML") for one in controls.all() if one.is_visible()] == [], name
-        cut = """[...document.querySelectorAll('time')].filter((one) => one.checkVisibility() &&
-            one.getBoundingClientRect().right > one.parentElement.getBoundingClientRect().right + 1).map((one) => one.textContent)"""
-        assert page.evaluate(cut) == [], name
+        assert page.evaluate(CUT_TIMES) == [], name
         page.set_viewport_size({"width": 718, "height": 1000})
         page.screenshot(path=SCREENSHOTS / f"print-{name}-{theme}.png")
         page.set_viewport_size({"width": 1440, "height": 900})

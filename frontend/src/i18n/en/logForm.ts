@@ -15,6 +15,7 @@ export const logForm = {
   sent: 'Log sent.',
   open: 'Open',
   pending: 'Saved on this device. It will be sent when the service answers.',
+  pendingUntilSignIn: 'Saved on this device. It will be sent when you sign in again.',
   draftSaved: 'Saved on this device',
   clear: 'Clear',
   otherDrafts: 'Not sent yet:',

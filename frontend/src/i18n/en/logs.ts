@@ -53,6 +53,8 @@ export const logs = {
   newLogs: (count: string, one: boolean) => `${count} new ${one ? 'log' : 'logs'}`,
   deleted: 'deleted',
   loading: 'Loading…',
+  toNewest: 'To the newest',
+  toTop: 'To the top',
   end: 'End of the list.',
   noneFound: 'No logs found.',
   noneFoundHint: 'Remove a filter or search for fewer words.',

@@ -17,6 +17,7 @@ export const logForm: Messages['logForm'] = {
   sent: 'Intervention envoyée.',
   open: 'Ouvrir',
   pending: 'Enregistrée sur cet appareil. Elle partira dès que le service répondra.',
+  pendingUntilSignIn: 'Enregistrée sur cet appareil. Elle partira quand vous vous reconnecterez.',
   draftSaved: 'Enregistré sur cet appareil',
   clear: 'Effacer',
   otherDrafts: 'Pas encore envoyé\u00a0:',

@@ -55,6 +55,8 @@ export const logs: Messages['logs'] = {
   newLogs: (count, one) => `${count} ${one ? 'nouvelle intervention' : 'nouvelles interventions'}`,
   deleted: 'supprimée',
   loading: 'Chargement…',
+  toNewest: 'Vers les plus récentes',
+  toTop: 'Vers le haut',
   end: 'Fin de la liste.',
   noneFound: 'Aucune intervention trouvée.',
   noneFoundHint: 'Retirez un filtre, ou cherchez moins de mots.',
