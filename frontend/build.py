@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 WEB = HERE.parent / "src" / "machine_monitor" / "web"
 STAMP = WEB / ".built"
-NOT_SOURCES = {"node_modules", "build.py", "README.md"}
+NOT_SOURCES = {"node_modules", "build.py", "icons.py", "README.md"}
 MIN_NODE = 20
 # With the default retries, npm takes more than a minute to notice that it cannot reach the registry.
 NPM_TIMEOUTS = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000")

@@ -1,3 +1,5 @@
+import { searchMachines } from '../src/machines/machineSearch';
+import { attributeLabel } from '../src/machines/attributeLabel';
 import { expect, test } from 'vitest';
 import { bodyOf, changedFields, valuesOf } from '../src/machines/machineForm';
 import { countsByType, indexOfMax, downtimeByMonth } from '../src/machines/detail/monthlyTotals';
@@ -40,4 +42,14 @@ test('this week is summed up to today, and last week up to the same day', () => 
     thisWeekSum: 4,
     lastWeekSum: 6,
   });
+});
+
+test('machines are found by any words, first by their name, in natural order', () => {
+  const machines = ['Tour CN 14', 'Tour CN 4', 'Retour 40', 'Press 2'].map((name) => ({ name, serial_number: `X-${name.length}99` }));
+  expect(searchMachines(machines, 'tour 4')).toEqual(['Tour CN 4', 'Retour 40', 'Tour CN 14']);
+  expect(searchMachines(machines, 'x-799')).toEqual(['Press 2']);
+});
+
+test('an attribute is named as people write it', () => {
+  expect(['power_kw', 'voltage', 'spindle_hours', 'kw'].map(attributeLabel)).toEqual(['Power (kW)', 'Voltage', 'Spindle (h)', 'Kw']);
 });

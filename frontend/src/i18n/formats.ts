@@ -1,12 +1,15 @@
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+// The clock of the console ticks every 30 seconds, and differs a little from the service's: a start this close ahead is now.
+const CLOCK_TOLERANCE = 2 * MINUTE;
 
 /** Formats times and numbers in one language and in the time zone of the site. */
 export class Formats {
   readonly language: string;
   readonly timeZone: string;
   #full: Intl.DateTimeFormat;
+  #exact: Intl.DateTimeFormat;
   #day: Intl.DateTimeFormat;
   #dayWithYear: Intl.DateTimeFormat;
   #timeOfDay: Intl.DateTimeFormat;
@@ -24,6 +27,7 @@ export class Formats {
     this.language = locale.slice(0, 2);
     this.timeZone = timeZone;
     this.#full = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'medium', timeZone });
+    this.#exact = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium', timeZone });
     this.#day = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', timeZone });
     this.#dayWithYear = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', year: 'numeric', timeZone });
     this.#timeOfDay = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone });
@@ -37,16 +41,21 @@ export class Formats {
     this.#number = new Intl.NumberFormat(locale, { maximumFractionDigits: 10 });
   }
 
-  /** Date and time to the second, with the weekday and the time zone; shown on hover and in print. */
+  /** Date and time to the second, with the weekday and the time zone; shown on hover. */
   full(instant: string): string {
     return `${this.#full.format(new Date(instant))} (${this.timeZone})`;
+  }
+
+  /** Date and time to the second; short enough for the lists of a printout, which name the time zone once. */
+  exact(instant: string): string {
+    return this.#exact.format(new Date(instant));
   }
 
   /** The age of an instant up to one day (`2 h 10`), then its date. */
   relative(instant: string, now: number): string {
     const at = Date.parse(instant);
     const seconds = Math.round((now - at) / 1000);
-    if (seconds >= 0 && seconds < DAY) return this.duration(seconds);
+    if (seconds > -CLOCK_TOLERANCE && seconds < DAY) return this.duration(seconds);
     return this.day(instant, now);
   }
 

@@ -9,6 +9,14 @@ import { PAGE_SIZE, readNewestUuids, readPage, type Page, type Row } from './req
 const MAX_PAGES = 8;
 const DEBOUNCE_MS = 400;
 
+/** What a list has loaded, to show it again later. */
+export interface Snapshot {
+  query: readonly QueryPair[];
+  pages: Page[];
+  total: number | null;
+  capped: boolean;
+}
+
 /** The rows of a list of logs: a window of pages that moves with the user's scrolling, and the count of newer logs. */
 export class LogList {
   rows = $state.raw<Row[]>([]);
@@ -54,6 +62,32 @@ export class LogList {
     } catch (thrown) {
       this.#handleError(thrown);
     }
+  }
+
+  get snapshot(): Snapshot {
+    return { query: this.#query, pages: this.#pages, total: this.total, capped: this.capped };
+  }
+
+  /** Whether the rows start at the start of the list: none were dropped while the user scrolled down. */
+  get startsAtStart(): boolean {
+    return !this.#pages[0]?.previous;
+  }
+
+  /** Show rows that were loaded earlier. New logs are counted; rows that changed meanwhile are updated by the change feed. */
+  restore({ query, pages, total, capped }: Snapshot): void {
+    this.#abort?.abort();
+    this.#abort = new AbortController();
+    this.#query = query;
+    this.isPrepending = false;
+    this.deletedUuids = new Set();
+    this.newCount = 0;
+    this.total = total;
+    this.capped = capped;
+    this.answeredSearch = getFirst(query, 'q') ?? '';
+    this.error = null;
+    this.#setPages(pages);
+    this.isLoaded = true;
+    void this.#countNewLogs();
   }
 
   refresh(): Promise<void> {

@@ -1,18 +1,37 @@
 import { ApiError } from '../api/error';
 import { toSearchExpression } from '../logs/listQuery';
-import { getFirst, setParam, type QueryPair } from '../router/query';
-import { readMachines, readOngoingStops, type OngoingStop, type Row } from './requests';
+import { compareNaturally } from '../i18n/collation';
+import { getFirst, type QueryPair } from '../router/query';
+import { readDowntimes, readMachines, readOngoingStops, type OngoingStop, type Row } from './requests';
 
 export const STATES = ['stopped', 'used', 'retired'] as const;
 export type State = (typeof STATES)[number];
 
+/** The orders of the list. `state`, the default, puts stopped machines first; a minus sign means descending. */
+export const SORTS = ['state', 'name', '-name', '-downtime', 'downtime', '-last_log', 'last_log'] as const;
+export type Sort = (typeof SORTS)[number];
+/** The columns that sort the list, each with its first order. Pressing the head again reverses it. */
+export const SORT_COLUMNS = { name: 'name', state: 'state', downtime: '-downtime', last_log: '-last_log' } as const;
+
 // The URL of a request has room for about this many machine names.
 const MAX_NAMES = 100;
-const PAGE_SIZE = 100;
-const MAX_PAGE_SIZE = 500;
+// The list is sorted here, because the API sorts `Press 10` before `Press 2`. It therefore needs all machines.
+const PAGE_SIZE = '500';
+const MAX_PAGES = 8;
 
 export function stateOf(query: readonly QueryPair[]): State | null {
   return STATES.find((state) => state === getFirst(query, 'state')) ?? null;
+}
+
+export function sortOf(query: readonly QueryPair[]): Sort {
+  return SORTS.find((sort) => sort === getFirst(query, 'sort')) ?? 'state';
+}
+
+/** The order that a press on a column head leads to. */
+export function nextSort(current: Sort, column: keyof typeof SORT_COLUMNS): Sort {
+  const first = SORT_COLUMNS[column];
+  if (current !== first || first === 'state') return first;
+  return first.startsWith('-') ? (first.slice(1) as Sort) : (`-${first}` as Sort);
 }
 
 /**
@@ -31,39 +50,57 @@ export function apiQuery(query: readonly QueryPair[]): QueryPair[] {
   ];
 }
 
-/** The list of machines: stopped machines first, then the others by name. */
+interface Facts {
+  stops: ReadonlyMap<string, OngoingStop>;
+  downtimes: ReadonlyMap<string, number>;
+}
+
+/** Sort machines. Machines that are equal in the order are sorted by name. */
+export function sortRows(rows: readonly Row[], sort: Sort, { stops, downtimes }: Facts): Row[] {
+  const lastLog = (row: Row): number => Date.parse(row.expanded?.activity?.last_log_at ?? '') || 0;
+  // The longest stop first; machines that are not stopped last.
+  const stoppedSince = ({ name }: Row): number => Date.parse(stops.get(name)?.down_from ?? '') || Infinity;
+  const downtime = ({ name }: Row): number => downtimes.get(name) ?? 0;
+  const order: Record<Sort, (a: Row, b: Row) => number> = {
+    state: (a, b) => (stoppedSince(a) === stoppedSince(b) ? 0 : stoppedSince(a) - stoppedSince(b)),
+    name: () => 0,
+    '-name': (a, b) => compareNaturally(b.name, a.name),
+    downtime: (a, b) => downtime(a) - downtime(b),
+    '-downtime': (a, b) => downtime(b) - downtime(a),
+    last_log: (a, b) => lastLog(a) - lastLog(b),
+    '-last_log': (a, b) => lastLog(b) - lastLog(a),
+  };
+  return [...rows].sort((a, b) => order[sort](a, b) || compareNaturally(a.name, b.name));
+}
+
+/** The list of machines, with their ongoing stops and their downtime in the last 30 days. */
 export class MachineList {
-  rows = $state.raw<Row[]>([]);
+  #rows = $state.raw<readonly Row[]>([]);
+  #sort = $state<Sort>('state');
   /** The ongoing stop of each stopped machine, by machine name. */
   stops = $state.raw<ReadonlyMap<string, OngoingStop>>(new Map());
+  /** The seconds of downtime, by machine name. */
+  downtimes = $state.raw<ReadonlyMap<string, number>>(new Map());
+  rows = $derived(sortRows(this.#rows, this.#sort, { stops: this.stops, downtimes: this.downtimes }));
+  /** The number of machines that match; null before the first response. */
   total = $state<number | null>(null);
-  next = $state<string | null>(null);
   isLoaded = $state(false);
   error = $state.raw<ApiError | null>(null);
   #query = '';
 
   async load(query: readonly QueryPair[]): Promise<void> {
     const queryText = JSON.stringify(query);
-    // When the same list is reloaded, ask for at least as many rows as it shows.
-    const size = queryText === this.#query ? Math.min(MAX_PAGE_SIZE, Math.max(PAGE_SIZE, this.rows.length)) : PAGE_SIZE;
     this.#query = queryText;
     try {
-      const pairs = apiQuery(query);
-      const stops = await readOngoingStops();
+      const [stops, downtimes] = await Promise.all([readOngoingStops(), readDowntimes()]);
       // If a machine has several ongoing stops, show the longest.
       const byName = new Map(stops.reverse().map((stop) => [stop.machine, stop]));
       const names = [...byName.keys()].reverse().slice(0, MAX_NAMES);
-      const none = { items: [] as Row[], next: null, total: 0 };
-      const [stopped, others] = await Promise.all([
-        names.length ? readMachines([...pairs, ...names.map((name) => ['name', name] as const), ['limit', String(PAGE_SIZE)]]) : none,
-        stateOf(query) === 'stopped' ? none : readMachines([...pairs, ['limit', String(size)], ['count', 'exact']]),
-      ]);
+      const isStoppedOnly = stateOf(query) === 'stopped';
+      const filters = [...apiQuery(query), ...(isStoppedOnly ? names.map((name) => ['name', name] as const) : [])];
+      const found = isStoppedOnly && !names.length ? { rows: [], total: 0 } : await readAllRows(filters);
       if (queryText !== this.#query) return;
-      const stoppedNames = new Set(stopped.items.map(({ name }) => name));
-      this.stops = byName;
-      this.rows = [...stopped.items, ...others.items.filter(({ name }) => !stoppedNames.has(name))];
-      this.next = others.next;
-      this.total = stateOf(query) === 'stopped' ? stopped.items.length : others.total;
+      [this.stops, this.downtimes, this.#sort, this.#rows, this.total] = [byName, downtimes, sortOf(query), found.rows, found.total];
       this.error = null;
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;
@@ -71,12 +108,18 @@ export class MachineList {
     }
     this.isLoaded = true;
   }
+}
 
-  async loadNext(query: readonly QueryPair[]): Promise<void> {
-    if (!this.next) return;
-    const page = await readMachines(setParam([...apiQuery(query), ['limit', String(PAGE_SIZE)]], 'cursor', this.next));
-    const shown = new Set(this.rows.map(({ name }) => name));
-    this.rows = [...this.rows, ...page.items.filter(({ name }) => !shown.has(name))];
-    this.next = page.next;
+async function readAllRows(filters: readonly QueryPair[]): Promise<{ rows: Row[]; total: number }> {
+  const rows: Row[] = [];
+  let cursor: string | null = null;
+  let total = 0;
+  for (let page = 0; page < MAX_PAGES && (page === 0 || cursor !== null); page += 1) {
+    const position: QueryPair = cursor === null ? ['count', 'exact'] : ['cursor', cursor];
+    const found: Awaited<ReturnType<typeof readMachines>> = await readMachines([...filters, ['limit', PAGE_SIZE], position]);
+    rows.push(...found.items);
+    total ||= found.total ?? 0;
+    cursor = found.next;
   }
+  return { rows, total };
 }

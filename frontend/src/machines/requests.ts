@@ -84,9 +84,15 @@ export async function readStats(groupBy: string, metrics: string, pairs: readonl
   return (await data(api.GET('/logs/stats', { querySerializer: () => query }))).groups as StatsGroup[];
 }
 
-/** Read the causes of a machine's newest logs, and whether there are older logs with a cause. */
-export async function readCauses(machine: string): Promise<{ causes: string[]; more: boolean }> {
-  const query = formatQuery([['machine', machine], ['cause__isnull', 'false'], ['fields', 'cause'], ['limit', MAX_LIMIT]]).slice(1);
+/** Read the seconds of downtime of each machine, in the stops that began in the last 30 days. */
+export async function readDowntimes(): Promise<Map<string, number>> {
+  const groups = await readStats('machine', 'downtime', [['down_from__gte', '-30d']]);
+  return new Map(groups.map(({ machine, downtime }) => [machine as string, downtime]));
+}
+
+/** Read the causes of a machine's newest logs since a day, and whether there are more logs with a cause. */
+export async function readCauses(machine: string, since: string): Promise<{ causes: string[]; more: boolean }> {
+  const query = formatQuery([['machine', machine], ['started_at__gte', since], ['cause__isnull', 'false'], ['fields', 'cause'], ['limit', MAX_LIMIT]]).slice(1);
   const page = await data(api.GET('/logs', { querySerializer: () => query }));
   const causes = page.items.map((item) => item.cause as string).filter((cause) => cause.trim());
   return { causes, more: page.next !== null };

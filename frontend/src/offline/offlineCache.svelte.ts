@@ -4,19 +4,23 @@ import { readLocal, writeLocal } from '../api/localStorage';
 import { network } from '../api/network.svelte';
 import { serverTime } from '../api/serverTime.svelte';
 import { session } from '../api/session.svelte';
+import { searchMachines } from '../machines/machineSearch';
 import { readCached, writeCached } from './database';
 import { fold } from './localAnswers';
 
 export interface CachedMachine {
   id: number;
   name: string;
+  /** Absent in lists that an older version of the console stored. */
+  serial_number?: string | null;
 }
 
 // Browsers hold the recent machines under this key.
 const RECENT_KEY = 'mm.recent';
 const MAX_RECENT = 6;
 const MAX_PAGES = 10;
-const MAX_SUGGESTIONS = 8;
+// How many suggestions one request to the service reads, on a site with more machines than the cache holds.
+const MAX_SUGGESTIONS = 200;
 const OFFLINE_READ_INTERVAL_MS = 15 * 60_000;
 
 /** The machines and users that the log form offers. They are stored in the browser, so the form works without network. */
@@ -42,17 +46,18 @@ class OfflineCache {
     return page.items[0] as unknown as CachedMachine | undefined;
   }
 
-  /** The names of machines that contain the typed text. */
+  /** The names of the machines that match all typed words, in their name or serial number. */
   async findMachines(typed: string): Promise<string[]> {
-    if (this.#hasAllMachines || network.isOffline) return findContaining(this.machines.map(({ name }) => name), typed);
+    if (this.#hasAllMachines || network.isOffline) return searchMachines(this.machines, typed);
     try {
-      const query = new URLSearchParams([['fields', 'name'], ['limit', String(MAX_SUGGESTIONS)], ...(typed ? [['name__contains', typed]] : [])]).toString();
+      const prefixes = (typed.match(/[\p{L}\p{N}]+/gu) ?? []).map((word) => `${word}*`).join(' ');
+      const query = new URLSearchParams([['fields', 'name,serial_number'], ['limit', String(MAX_SUGGESTIONS)], ...(prefixes ? [['q', prefixes]] : [])]).toString();
       const page = await data(api.GET('/machines', { querySerializer: () => query }));
-      return page.items.map((machine) => machine.name as string);
+      return searchMachines(page.items as unknown as CachedMachine[], typed);
     } catch (thrown) {
       // The service does not answer or refuses: search the stored list.
       if (!(thrown instanceof ApiError)) throw thrown;
-      return findContaining(this.machines.map(({ name }) => name), typed);
+      return searchMachines(this.machines, typed);
     }
   }
 
@@ -98,7 +103,7 @@ class OfflineCache {
     const machines: CachedMachine[] = [];
     let cursor: string | null | undefined = '';
     for (let page = 0; page < MAX_PAGES && typeof cursor === 'string'; page += 1) {
-      const query: string = `fields=id,name&limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
+      const query: string = `fields=id,name,serial_number&limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
       const response = await data(api.GET('/machines', { querySerializer: () => query }));
       machines.push(...(response.items as unknown as CachedMachine[]));
       cursor = response.next;
@@ -130,7 +135,7 @@ class OfflineCache {
 /** The names that contain the typed text, ignoring case and accents. */
 function findContaining(names: readonly string[], typed: string): string[] {
   const wanted = fold(typed.trim());
-  return names.filter((name) => fold(name).includes(wanted)).slice(0, MAX_SUGGESTIONS);
+  return names.filter((name) => fold(name).includes(wanted));
 }
 
 export const offlineCache = new OfflineCache();

@@ -1,9 +1,18 @@
+const CHECK_INTERVAL_MS = 30 * 60_000;
+const MIN_CHECK_INTERVAL_MS = 60_000;
+
 /** The service worker, which lets the console open without network. Browsers allow it only on https and on localhost. */
 class ConsoleWorker {
   /** The worker of a newer build, waiting until the user presses the update button. */
   waiting = $state.raw<ServiceWorker | null>(null);
+  #registration: ServiceWorkerRegistration | null = null;
+  #isStarted = false;
+  #lastCheck = 0;
 
+  /** Register the worker. Only the first call does: the browser refuses a second policy for the worker's address. */
   async start(): Promise<void> {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
     const container = navigator.serviceWorker as ServiceWorkerContainer | undefined;
     if (!container || !import.meta.env.PROD) return;
     const registration = await container.register(scriptUrl() as string, { updateViaCache: 'none' }).catch(() => undefined);
@@ -11,8 +20,19 @@ class ConsoleWorker {
     if (!registration) return;
     const findWaiting = (): void => void (this.waiting = container.controller ? registration.waiting : null);
     registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', findWaiting));
-    document.addEventListener('visibilitychange', () => document.hidden || void registration.update().catch(() => undefined));
+    this.#registration = registration;
+    this.#lastCheck = Date.now();
+    document.addEventListener('visibilitychange', () => document.hidden || this.checkForUpdate());
+    // A screen that is always visible, such as the wall display, would otherwise never notice a new build.
+    setInterval(() => this.checkForUpdate(), CHECK_INTERVAL_MS);
     findWaiting();
+  }
+
+  /** Ask the service for a newer build, at most once a minute. */
+  checkForUpdate(): void {
+    if (!this.#registration || Date.now() - this.#lastCheck < MIN_CHECK_INTERVAL_MS) return;
+    this.#lastCheck = Date.now();
+    void this.#registration.update().catch(() => undefined);
   }
 
   /** Switch to the newer build and reload the page. Drafts are on the disk and survive. */

@@ -5,11 +5,19 @@ interface Address {
   pathname: string;
   search: string;
   hash: string;
+  entry: string;
+}
+
+interface EntryState {
+  /** Where the user came from. */
+  from?: string;
+  /** Identifies the history entry; absent in the first one. */
+  entry?: string;
 }
 
 /** The current route and address. Both are reactive: components that read them update on navigation. */
 class Router {
-  #address = $state.raw<Address>({ pathname: location.pathname, search: location.search, hash: location.hash });
+  #address = $state.raw<Address>(currentAddress());
   #match = $derived(matchRoute(this.#address.pathname));
   query: readonly QueryPair[] = $derived(parseQuery(this.#address.search));
 
@@ -38,11 +46,16 @@ class Router {
     return this.#address.hash;
   }
 
+  /** An identifier of the current history entry. It is the same again when the user comes back to the entry. */
+  get entry(): string {
+    return this.#address.entry;
+  }
+
   /** Navigate to an address of the console. With `replace`, the current history entry is overwritten. */
   go(address: string, { replace = false } = {}): void {
     if (address === location.pathname + location.search + location.hash) return;
     // Store where the user came from, so that closing a record can go back in the history.
-    const state = { from: location.pathname + location.search };
+    const state: EntryState = { from: location.pathname + location.search, entry: String(Math.random()) };
     if (replace) history.replaceState(history.state, '', address);
     else history.pushState(state, '', address);
     this.#readAddress();
@@ -55,7 +68,7 @@ class Router {
   }
 
   #readAddress(): void {
-    this.#address = { pathname: location.pathname, search: location.search, hash: location.hash };
+    this.#address = currentAddress();
   }
 
   /** Navigate without a page load when the user clicks a link of the console. */
@@ -67,6 +80,11 @@ class Router {
     event.preventDefault();
     this.go(link.pathname + link.search + link.hash, { replace: link.hasAttribute('data-replace') });
   }
+}
+
+function currentAddress(): Address {
+  const entry = (history.state as EntryState | null)?.entry ?? 'first';
+  return { pathname: location.pathname, search: location.search, hash: location.hash, entry };
 }
 
 export const router = new Router();

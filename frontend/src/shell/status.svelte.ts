@@ -26,6 +26,14 @@ class Status {
     else this.#setMessage({ text: errorText(error), isError: true });
   }
 
+  /**
+   * Show an error of a request that the user did not ask for. Without network nothing is shown: the navigation says so already,
+   * and the page works with what it has.
+   */
+  showBackgroundError(thrown: unknown): void {
+    if (asApiError(thrown).code !== 'offline') this.showError(thrown);
+  }
+
   clear(): void {
     clearTimeout(this.#timer);
     this.message = null;

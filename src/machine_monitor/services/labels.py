@@ -17,6 +17,7 @@ TEXT_WIDTH = WIDTH - MARGIN - TEXT_LEFT
 LETTER_WIDTH, LINE_HEIGHT = 0.72, 1.2
 MAX_FONT_SIZE, MIN_FONT_SIZE, NOTE_FONT_SIZE = 8.0, 2.8, 3.2
 NAME_HEIGHT = CODE - 5
+MIN_SECTOR_LETTERS = 4
 
 
 def machine_label(machine: StoredRecord, base_url: str) -> bytes:
@@ -25,7 +26,6 @@ def machine_label(machine: StoredRecord, base_url: str) -> bytes:
     A long name gets a smaller font; it is never truncated.
     """
     name = machine.values["name"]
-    note = " · ".join(filter(None, (machine.values["sector"], machine.values["serial_number"])))
     # The URL has the machine's id: printed labels stay valid when a machine is renamed.
     code = _qr_code(f"{base_url}ui/m/{machine.id}")
     size, lines = _fit(name)
@@ -35,14 +35,26 @@ def machine_label(machine: StoredRecord, base_url: str) -> bytes:
         f'font-size="{size:.2f}" font-weight="600">{escape(line)}</text>'
         for number, line in enumerate(lines)
     )
-    max_letters = int(TEXT_WIDTH / (NOTE_FONT_SIZE * LETTER_WIDTH))
-    shortened = note if len(note) <= max_letters else f"{note[: max_letters - 1]}…"
+    note = _note(machine.values["sector"] or "", machine.values["serial_number"] or "")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}mm" height="{HEIGHT}mm" viewBox="0 0 {WIDTH} {HEIGHT}"'
         f' font-family="system-ui, sans-serif" role="img"><title>{escape(name)}</title>'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>{code}{spans}'
-        f'<text x="{TEXT_LEFT}" y="{HEIGHT - MARGIN}" font-size="{NOTE_FONT_SIZE}">{escape(shortened)}</text></svg>\n'
+        f'<text x="{TEXT_LEFT}" y="{HEIGHT - MARGIN}" font-size="{NOTE_FONT_SIZE}">{escape(note)}</text></svg>\n'
     ).encode()
+
+
+def _note(sector: str, serial: str) -> str:
+    """Return the line below the name. The serial number identifies the machine, so the sector is shortened first."""
+    letters = int(TEXT_WIDTH / (NOTE_FONT_SIZE * LETTER_WIDTH))
+    separator = " · " if sector and serial else ""
+    room = letters - len(separator + serial)
+    if len(sector) > room:
+        # Too few letters of a sector say nothing.
+        sector = f"{sector[: room - 1]}…" if room >= MIN_SECTOR_LETTERS else ""
+        separator = separator if sector else ""
+    note = f"{sector}{separator}{serial}"
+    return note if len(note) <= letters else f"{note[: letters - 1]}…"
 
 
 def _qr_code(url: str) -> str:

@@ -18,6 +18,7 @@ export const logForm = {
   pendingUnstored: 'Not sent yet, and this device keeps nothing: leave this page open.',
   keepsNothing: 'This device keeps nothing: leave this page open until your text is sent.',
   zone: (zone: string) => `${zone} time`,
+  pendingUntilSignIn: 'Saved on this device. It will be sent when you sign in again.',
   draftSaved: 'Saved on this device',
   clear: 'Clear',
   otherDrafts: 'Unfinished logs:',

@@ -23,6 +23,7 @@ export const shell = {
   language: 'Language',
   theme: 'Theme',
   themes: { auto: 'System', light: 'Light', dark: 'Dark' } as Record<string, string>,
+  moreOptions: (count: string) => `${count} more: keep typing to find them.`,
   shortcuts: 'Keyboard shortcuts',
   shortcutsIntro: 'Outside text fields:',
   shortcutNames: {

@@ -1,6 +1,8 @@
 export const wall = {
   title: 'Wall',
   heading: 'The workshop now',
+  leave: 'Leave the wall',
+  paretoHint: 'The percentages add up from the top.',
   live: (clock: string) => `Live, updated at ${clock}`,
   updated: (clock: string) => `Updated at ${clock}`,
   outdated: (clock: string) => `No update since ${clock}`,

@@ -20,6 +20,7 @@ export const logForm: Messages['logForm'] = {
   pendingUnstored: 'Pas encore envoyé, et cet appareil ne garde rien\u00a0: laissez cette page ouverte.',
   keepsNothing: 'Cet appareil ne garde rien\u00a0: laissez cette page ouverte jusqu’à l’envoi.',
   zone: (zone) => `heure de ${zone}`,
+  pendingUntilSignIn: 'Enregistrée sur cet appareil. Elle partira quand vous vous reconnecterez.',
   draftSaved: 'Enregistré sur cet appareil',
   clear: 'Effacer',
   otherDrafts: 'Saisies à terminer\u00a0:',

@@ -25,6 +25,7 @@ export const shell: Messages['shell'] = {
   language: 'Langue',
   theme: 'Apparence',
   themes: { auto: 'Système', light: 'Claire', dark: 'Sombre' },
+  moreOptions: (count) => `Encore ${count}\u00a0: continuez à taper pour les trouver.`,
   shortcuts: 'Raccourcis clavier',
   shortcutsIntro: 'Hors des champs de saisie\u00a0:',
   shortcutNames: {

@@ -3,6 +3,8 @@ import type { Messages } from '../en';
 export const wall: Messages['wall'] = {
   title: 'Tableau',
   heading: 'L’atelier en ce moment',
+  leave: 'Quitter le tableau',
+  paretoHint: 'Les pourcentages se cumulent de haut en bas.',
   live: (clock) => `En direct, mis à jour à ${clock}`,
   updated: (clock) => `Mis à jour à ${clock}`,
   outdated: (clock) => `Pas de mise à jour depuis ${clock}`,
