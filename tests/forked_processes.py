@@ -13,6 +13,7 @@ _CONTEXT.set_forkserver_preload(
     [
         "machine_monitor.cli.main",
         "machine_monitor.api.app",
+        "machine_monitor.api.serving.https.certificates",
         "machine_monitor.api.serving.server",
         "machine_monitor.database.schema.migrations",
         "machine_monitor.services.legacy.imports",

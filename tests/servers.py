@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -44,7 +45,7 @@ class Service:
     """`mm serve` in a separate process, with these settings, open to clients without credentials."""
 
     def __init__(self, folder: Path, *words: str, **settings: object) -> None:
-        self.port = free_port()
+        self.port = self._free_port()
         self.log = folder / f"log-{self.port}"
         command = ["serve", "--port", str(self.port), *words]
         self.process = self._start(command, folder, environment(**{"open": True} | settings), self.log)
@@ -61,9 +62,16 @@ class Service:
                 stderr=opened,
             )
 
+    @staticmethod
+    def _free_port() -> int:
+        return free_port()
+
+    def _is_ready(self) -> bool:
+        return status(self.port, "/readyz") == 200
+
     def __enter__(self) -> Self:
         end = time.monotonic() + START_SECONDS
-        while status(self.port, "/readyz") != 200:
+        while not self._is_ready():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.02)
@@ -85,6 +93,31 @@ class ForkedService(Service):
     _start = staticmethod(ForkedCommand)
 
 
+class HttpsService(ForkedService):
+    """`mm serve --https`; `context` trusts its certificate authority."""
+
+    def __init__(self, folder: Path, *words: str, **settings: object) -> None:
+        self.folder = folder / "certificates"
+        super().__init__(folder, "--https", *words, **{"https_folder": self.folder} | settings)
+
+    @staticmethod
+    def _free_port() -> int:
+        return free_pair()
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.folder / "authority.crt")
+
+    def connect(self, name: str = "localhost") -> ssl.SSLSocket:
+        """Open a connection; raises `ssl.SSLError` if the certificate is not valid for this name."""
+        return self.context.wrap_socket(connect(self.port), server_hostname=name)
+
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError), self.connect():
+            return True
+        return False
+
+
 def environment(**settings: object) -> dict[str, str]:
     """Return environment variables for a process with exactly these settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MM_")}
@@ -95,6 +128,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def free_pair() -> int:
+    """Return a free port whose next port is free too."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port
 
 
 def connect(port: int, seconds: float = 15) -> socket.socket:

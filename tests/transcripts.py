@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 
 import httpx2
 
-from servers import environment, free_port
+from servers import environment, free_pair
 
 PORT = 8000
 START_SECONDS = 60
@@ -31,7 +31,7 @@ BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILIN
 CONTINUES = re.compile(r"^<!-- continues: (\S+) -->$", re.MULTILINE)
 TAKES = re.compile(r"^<!-- takes: (\S+) from (\S+) -->$", re.MULTILINE)
 STEP = re.compile(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", re.MULTILINE)
-SERVE = re.compile(r"^mm serve(?: >serve.log 2>&1)? &$")
+SERVE = re.compile(r"^mm serve( --https)?(?: >serve.log 2>&1)? &$")
 
 
 class Block(NamedTuple):
@@ -63,8 +63,9 @@ class Terminal:
 
     def __init__(self, folder: Path, replaced: Mapping[str, str] | None = None, **variables: str) -> None:
         self.folder = folder
-        self.port = free_port()
-        self._replaced = {f":{PORT}": f":{self.port}", **(replaced or {})}
+        self.port = free_pair()
+        ports = {f":{PORT + number}": f":{self.port + number}" for number in range(2)}
+        self._replaced = {**ports, **(replaced or {})}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._shell = subprocess.Popen(
             ["sh"],  # noqa: S607 -- whichever shell there is
@@ -119,21 +120,23 @@ class Terminal:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self._to_local(block.text))
 
-    def serve(self) -> None:
+    def serve(self, option: str = "") -> None:
         """Start the service in the background."""
-        code, output = self.type("mm serve >serve.log 2>&1 & JOBS=$!")
+        code, output = self.type(f"mm serve{option} >serve.log 2>&1 & JOBS=$!")
         assert code == 0, output
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             with contextlib.suppress(httpx2.HTTPError):
-                httpx2.get(f"http://127.0.0.1:{self.port}/readyz").raise_for_status()
+                scheme = "https" if option else "http"
+                # The page itself checks the certificate.
+                httpx2.get(f"{scheme}://127.0.0.1:{self.port}/readyz", verify=False).raise_for_status()
                 return
             time.sleep(0.05)
         raise AssertionError((self.folder / "serve.log").read_text())
 
     def _check(self, command: str, expected: str) -> None:
-        if SERVE.match(command):
-            self.serve()
+        if started := SERVE.match(command):
+            self.serve(started[1] or "")
             return
         code, output = self.type(command)
         # The service may write its log a moment after it responds.

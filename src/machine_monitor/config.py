@@ -30,6 +30,7 @@ EXPECTED = {
     "log_format": "auto, json or text",
     "anonymous": "off or read",
     "open": _FLAG,
+    "https": _FLAG,
     "require_if_match": _FLAG,
 }
 
@@ -94,6 +95,17 @@ class Settings(BaseSettings):
     open: bool = Field(
         default=False,
         description="Allow full access without an account, until the first account exists; set by `serve --open`.",
+    )
+    https: bool = Field(
+        default=False,
+        description="Serve HTTPS with a certificate authority of its own; set by `serve --https`.",
+    )
+    https_folder: str = Field(
+        default="",
+        description=(
+            "The folder of that authority. Default: `NAME-https` beside the SQLite file NAME; "
+            "with PostgreSQL, `machine-monitor-https` in the working directory."
+        ),
     )
     require_if_match: bool = Field(
         default=False,

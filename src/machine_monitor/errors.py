@@ -29,6 +29,10 @@ class DatabaseFault(MonitorError):
     """An unexpected error of the database driver; the text contains no values of records."""
 
 
+class CertificateError(MonitorError):
+    """The certificates of `serve --https` cannot be used; the text says what to do."""
+
+
 class UsageError(MonitorError):
     """A command cannot do what was requested; nothing was changed."""
 

@@ -1,3 +1,5 @@
+import { fold } from '../logs/highlight';
+
 /** A record as a list or a single response has it. Only whole records have a version. */
 export type ListItem = Record<string, unknown> & { version?: number };
 
@@ -49,11 +51,6 @@ function testOf(name: string, value: string, values: string[]): ((record: ListIt
 function includesWords(record: ListItem, search: string): boolean {
   const text = fold(WORDS_OF.map((field) => String(record[field] ?? '')).join(' '));
   return fold(search).split(/\s+/).every((word) => text.includes(word));
-}
-
-/** Remove accents and case for comparison. */
-export function fold(text: string): string {
-  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 }
 
 function sort(records: ListItem[], by: string): void {

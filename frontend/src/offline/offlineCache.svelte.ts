@@ -6,7 +6,7 @@ import { serverTime } from '../api/serverTime.svelte';
 import { session } from '../api/session.svelte';
 import { searchMachines } from '../machines/machineSearch';
 import { readCached, writeCached } from './database';
-import { fold } from './localAnswers';
+import { fold } from '../logs/highlight';
 
 export interface CachedMachine {
   id: number;

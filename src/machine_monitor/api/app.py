@@ -77,7 +77,8 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=EXPOSED,
         )
-    app.add_middleware(RequestMiddleware, hosts=AllowedHosts(settings.allowed_hosts), access_log=access_log)
+    hosts = AllowedHosts(settings.allowed_hosts)
+    app.add_middleware(RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https)
     return app
 
 

@@ -36,9 +36,15 @@ class RequestMiddleware:
     """Outermost middleware: response headers, HEAD as GET without body, crashes as problems, and the access log."""
 
     def __init__(
-        self, app: ASGIApp, hosts: headers.AllowedHosts | None = None, access_log: AccessLog | None = None
+        self,
+        app: ASGIApp,
+        hosts: headers.AllowedHosts | None = None,
+        access_log: AccessLog | None = None,
+        *,
+        hsts: bool = True,
     ) -> None:
         self.app = app
+        self._hsts = hsts
         self._access_log = access_log
         self._hosts = hosts or headers.AllowedHosts()
 
@@ -47,7 +53,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        context = RequestContext(scope, send)
+        context = RequestContext(scope, send, hsts=self._hsts)
         metrics.IN_FLIGHT.inc()
         try:
             self._hosts.check(context.headers(b"host"), needed=scope.get("http_version") == "1.1")
@@ -78,10 +84,11 @@ class RequestMiddleware:
 class RequestContext:
     """The state of one request: its id, its scope, and the status of its response."""
 
-    __slots__ = ("_began", "_headers", "_method", "_send", "request_id", "scope", "status")
+    __slots__ = ("_began", "_headers", "_hsts", "_method", "_send", "request_id", "scope", "status")
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, *, hsts: bool = True) -> None:
         self._began = perf_counter()
+        self._hsts = hsts and scope.get("scheme") == "https"
         self._send = send
         self._method = scope["method"]
         self._headers: list[tuple[bytes, bytes]] = [*scope["headers"]]
@@ -105,8 +112,7 @@ class RequestContext:
                 sentence = "A second response was started: an error occurred after the first had been sent in part."
                 raise RuntimeError(sentence)
             self.status = message["status"]
-            secure = self.scope.get("scheme") == "https"
-            message["headers"] = headers.complete(message["headers"], self.request_id, secure=secure)
+            message["headers"] = headers.complete(message["headers"], self.request_id, hsts=self._hsts)
         elif self.scope[IS_HEAD]:
             message = {**message, "body": b""}
         await self._send(message)

@@ -25,7 +25,9 @@ def _examples(*lines: str) -> str:
     return "\n\n".join(["Examples:", *lines])
 
 
-app.command(epilog=_examples("mm serve", "mm serve --host 0.0.0.0 --port 8080 --workers 2"))(service.serve)
+app.command(
+    epilog=_examples("mm serve", "mm serve --host 0.0.0.0 --port 8080 --workers 2", "mm serve --host 0.0.0.0 --https")
+)(service.serve)
 app.command(epilog=_examples("mm demo", "mm demo --machines 10 --logs 500"))(service.demo)
 app.command()(data.migrate)
 app.command(epilog=_examples("mm sync old-data --dry-run", "mm sync old-data --timezone Europe/Paris"))(data.sync)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,34 +28,31 @@ def serve(
     open_: Annotated[
         bool, typer.Option("--open", help="Allow everyone to read and write, until the first account exists.")
     ] = False,
+    https: Annotated[
+        bool, typer.Option("--https", help="Serve HTTPS, with a certificate authority that phones install once.")
+    ] = False,
 ) -> None:
     """Run the service: the API and the web console.
 
     On the first start it prints a link that creates the first admin. Stop it with Ctrl-C.
     """
     from machine_monitor import config
-    from machine_monitor.api.serving import console
 
-    if open_:
-        # The workers read their settings from the environment.
-        os.environ["MM_OPEN"] = "true"
+    # The workers read their settings from the environment.
+    os.environ |= {name: "true" for name, given in (("MM_OPEN", open_), ("MM_HTTPS", https)) if given}
     settings = config.load()
     host, port = host or settings.host, settings.port if port is None else port
     first = _prepare(settings)
-    if first is not None:
-        typer.echo(
-            "There is no admin with a password yet. Open this link to create the first one "
-            f"(it works once, until {first.expires_at}):\n"
-            f"  {first.url(site.base_url(host, port))}\n"
-            'Without a browser: POST /setup {"code": "<the part after code=>", "trigram": "...", "password": "..."}'
-        )
-    if console.load() is None:
-        message = "The web console was not built, so only the API is available. In a checkout, run `make console`."
-        typer.echo(message, err=True)
-    if settings.open:
-        message = "Open access: everyone who reaches this service may read and write, until the first account exists."
-        typer.echo(message, err=True)
-    _run("machine_monitor.asgi:app", settings, host=host, port=port, workers=workers)
+    with _listening_for_phones(settings, host, port):
+        if first is not None:
+            typer.echo(
+                "There is no admin with a password yet. Open this link to create the first one "
+                f"(it works once, until {first.expires_at}):\n"
+                f"  {first.url(site.base_url(host, port, https=settings.https))}\n"
+                'Without a browser: POST /setup {"code": "<the part after code=>", "trigram": "...", "password": "..."}'
+            )
+        _warn(settings)
+        _run("machine_monitor.asgi:app", settings, host=host, port=port, workers=workers)
 
 
 def demo(
@@ -77,7 +75,7 @@ def demo(
     # After its shutdown uvicorn raises the signal again, which by default would end the process before the cleanup.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
-        chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}"})
+        chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}", "https": False})
         account = _fill(chosen, machines, logs)
         here = site.base_url("127.0.0.1", settings.port if port is None else port)
         page = "/ui/" if console.load() else "/docs"
@@ -167,6 +165,27 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
     first = database.transact(invitations.invite_first)
     database.close_writer()
     return first
+
+
+def _warn(settings: "Settings") -> None:
+    """Print what the user should know about this service."""
+    from machine_monitor.api.serving import console
+
+    if console.load() is None:
+        message = "The web console was not built, so only the API is available. In a checkout, run `make console`."
+        typer.echo(message, err=True)
+    if settings.open:
+        message = "Open access: everyone who reaches this service may read and write, until the first account exists."
+        typer.echo(message, err=True)
+
+
+def _listening_for_phones(settings: "Settings", host: str, port: int) -> "AbstractContextManager[None]":
+    """With HTTPS, prepare the certificates and the page from which phones get the authority."""
+    if not settings.https:
+        return nullcontext()
+    from machine_monitor.cli import https
+
+    return https.listening(settings, host, port)
 
 
 def _fill(settings: "Settings", machines: int, logs: int) -> "AdminAccess":

@@ -16,6 +16,7 @@ from machine_monitor.api.deps import Db
 from machine_monitor.api.openapi.documents import problem_responses
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import console, headers, metrics
+from machine_monitor.api.serving.https import files, page
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services.access.permissions import PUBLIC, READ
 from machine_monitor.services.checks import health
@@ -78,6 +79,18 @@ async def describe_problem(code: str) -> Response:
     )
 
 
+@router.get(page.PATH, dependencies=[needs(PUBLIC)], include_in_schema=False)
+async def show_https_page(request: Request) -> Response:
+    """Tell how to install the certificate authority on a phone; 404 without `serve --https`."""
+    return page.install_page(request, _authority(request), "/ui/")
+
+
+@router.get(page.CERTIFICATE_PATH, dependencies=[needs(PUBLIC)], include_in_schema=False)
+async def send_authority(request: Request) -> Response:
+    """The certificate authority of `serve --https`."""
+    return page.certificate(_authority(request))
+
+
 @router.get("/docs", dependencies=[needs(PUBLIC)], include_in_schema=False)
 async def show_documents(request: Request) -> Response:
     """Swagger UI."""
@@ -92,6 +105,14 @@ async def show_documents(request: Request) -> Response:
     )
     page.headers["Content-Security-Policy"] = _swagger_policy(bytes(page.body))
     return page
+
+
+def _authority(request: Request) -> files.Authority:
+    settings = request.app.state.settings
+    authority = files.read_authority(files.folder_of(settings)) if settings.https else None
+    if authority is None:
+        raise NotFound("This service has no certificate authority. `mm serve --https` makes one.")
+    return authority
 
 
 def _swagger_policy(page: bytes) -> str:

@@ -28,7 +28,8 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), geolocation=(), microphone=(), payment=(), usb=()"),
 )
-# One year. Only over HTTPS, as reported by the proxy in front.
+# One year. Only over HTTPS, as reported by the proxy in front, and not with an authority of our own: a phone that loses
+# that authority could not open the page that installs it again, because HSTS applies to every port of a name.
 HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
 ANY = "*"
 # Domains that cannot be registered: https://www.iana.org/assignments/special-use-domain-names, and ICANN's .internal
@@ -88,11 +89,11 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def complete(given: Iterable[Header], request_id: str, *, secure: bool = False) -> list[Header]:
+def complete(given: Iterable[Header], request_id: str, *, hsts: bool = False) -> list[Header]:
     """Add the headers of every response to those given."""
     headers = [*given, *SECURITY_HEADERS, (b"x-request-id", request_id.encode())]
     names = {name for name, _ in given}
     headers += [header for header in DEFAULT_HEADERS if header[0] not in names]
-    if secure:
+    if hsts:
         headers.append(HSTS)
     return headers

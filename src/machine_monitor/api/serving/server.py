@@ -11,6 +11,7 @@ import uvicorn
 
 from machine_monitor.api.serving import logs, metrics
 from machine_monitor.api.serving.connections import Connection, Timeouts
+from machine_monitor.api.serving.https import files, tls
 from machine_monitor.config import Settings
 
 # Longer than the keep-alive of most proxies (60 s), so that a proxy never reuses a connection that is being closed.
@@ -28,7 +29,8 @@ def run(app: Any, settings: Settings, workers: int = 1, **address: Any) -> None:
 
 def options(settings: Settings) -> dict[str, Any]:
     """Return uvicorn's options, except the application and the address."""
-    return {
+    https = tls.options(files.folder_of(settings) / files.SERVER) if settings.https else {}
+    return https | {
         "http": partial(Connection, timeouts=Timeouts(settings.head_timeout, settings.body_timeout)),
         "ws": "none",
         "log_config": None,
