@@ -14,7 +14,10 @@ from console.test_offline import BAR, fill, found, go_offline, wait_until, wait_
 # Scripts that take one feature of the browser away, before the console starts.
 DENIALS = {
     "indexeddb-throws": "IDBFactory.prototype.open = () => { throw new DOMException('denied', 'SecurityError'); };",
-    "indexeddb-hangs": "IDBFactory.prototype.open = () => new EventTarget();",
+    "indexeddb-hangs": "IDBRequest.prototype.addEventListener = () => {};",
+    # The database opens, but its transactions wait forever.
+    "indexeddb-stalls": """IDBRequest.prototype.addEventListener = function (...listener) {
+        if (this instanceof IDBOpenDBRequest) EventTarget.prototype.addEventListener.apply(this, listener); };""",
     "indexeddb-full": """for (const method of ['put', 'add']) IDBObjectStore.prototype[method] = () => {
         throw new DOMException('full', 'QuotaExceededError'); };""",
     "indexeddb-missing": "delete window.indexedDB; delete Window.prototype.indexedDB;",

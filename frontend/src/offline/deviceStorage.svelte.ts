@@ -23,7 +23,9 @@ export type Stores = IDBPDatabase<Schema>;
 type StoreName = 'drafts' | 'queue' | 'known';
 type Transaction = IDBPTransaction<Schema, StoreName[], 'readwrite'>;
 
-const OPEN_TIMEOUT_MS = 3_000;
+const TIMEOUT_MS = 3_000;
+// After a timeout, do without the browser's storage for this long: each further attempt would make the user wait as well.
+const PAUSE_MS = 30_000;
 const MARK = 'mark';
 
 /**
@@ -35,15 +37,22 @@ class DeviceStorage {
   keepsNothing = $state(false);
   #opened: Promise<Stores> | undefined;
   #mark: string | undefined;
+  #pausedUntil = 0;
 
   /** Run `work` on the stores. Returns `otherwise()` if the browser refuses. */
   async use<T>(work: (stores: Stores) => Promise<T>, otherwise: () => T): Promise<T> {
     for (const _ of ['now', 'after opening again']) {
+      if (performance.now() < this.#pausedUntil) break;
+      const opened = this.#stores();
       try {
-        return await work(await this.#stores());
-      } catch {
+        // WebKit may leave the transactions of a page waiting forever, if it was opened while the page before it was writing.
+        return await Promise.race([opened.then(work), rejectAfter(TIMEOUT_MS)]);
+      } catch (thrown) {
         // The browser closes the database when the user clears the site's data.
-        this.#opened = undefined;
+        if (this.#opened === opened) this.#opened = undefined;
+        if (!(thrown instanceof StorageTimeout)) continue;
+        this.#pausedUntil = performance.now() + PAUSE_MS;
+        opened.then((stores) => stores.close()).catch(() => {});
       }
     }
     return otherwise();
@@ -85,7 +94,7 @@ class DeviceStorage {
       },
       terminated: () => (this.#opened = undefined),
     });
-    const stores = await Promise.race([opening, rejectAfter(OPEN_TIMEOUT_MS)]);
+    const stores = await opening;
     this.#mark ??= await this.#readMark(stores);
     return stores;
   }
@@ -116,8 +125,10 @@ export async function transact<T>(stores: Stores, names: StoreName[], work: (tx:
   return result;
 }
 
+class StorageTimeout extends Error {}
+
 function rejectAfter(ms: number): Promise<never> {
-  return new Promise((_, reject) => setTimeout(() => reject(new Error('IndexedDB does not open')), ms));
+  return new Promise((_, reject) => setTimeout(() => reject(new StorageTimeout('IndexedDB does not answer')), ms));
 }
 
 export const deviceStorage = new DeviceStorage();
