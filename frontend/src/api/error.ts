@@ -76,5 +76,7 @@ export function asApiError(thrown: unknown): ApiError {
 }
 
 export function isAborted(thrown: unknown): boolean {
+  // WebKit throws a TypeError if the request was aborted while its response was being read.
+  if (thrown instanceof TypeError) return thrown.message.startsWith('AbortError');
   return thrown instanceof DOMException && thrown.name === 'AbortError';
 }
