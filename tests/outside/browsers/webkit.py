@@ -15,7 +15,7 @@ from outside.browsers.page import Page
 from servers import free_port
 
 PROGRAMS = ("WebKitWebDriver", "Xvfb")
-SECONDS = 10
+SECONDS = 20
 # WebDriver classic reports no errors of a page, so the page keeps them from the end of its load on.
 RECORD_ERRORS = """() => {
     window.recordedErrors = [];
