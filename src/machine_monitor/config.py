@@ -29,6 +29,7 @@ EXPECTED = {
     "log_level": "debug, info, warning or error",
     "log_format": "auto, json or text",
     "anonymous": "off or read",
+    "unlisted": "on or off",
     "open": _FLAG,
     "require_if_match": _FLAG,
 }
@@ -94,6 +95,10 @@ class Settings(BaseSettings):
     open: bool = Field(
         default=False,
         description="Allow full access without an account, until the first account exists; set by `serve --open`.",
+    )
+    unlisted: Literal["on", "off"] = Field(
+        default="on",
+        description="Whether a log with `unlisted` may create the machine that it names: on or off.",
     )
     require_if_match: bool = Field(
         default=False,
