@@ -15,6 +15,7 @@ from sqlalchemy import Select, Text, bindparam, cast, delete, func, insert, lite
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import DERIVED, RESOURCES
@@ -129,6 +130,11 @@ def reassign(tx: Transaction, referrer: Referrer, source: Any, receiver: Any) ->
     tx.deferred_items(_apply).append({resource: deltas})
 
 
+def count_records(tx: Transaction, resource: Resource) -> int:
+    """Return the number of records that are not deleted: from the counters if there are any, else by counting."""
+    return tx.execute(_total(tx.engine, resource), {})[0][0]
+
+
 def merge_pending(tx: Transaction) -> None:
     """Merge the pending updates to save memory.
 
@@ -232,6 +238,16 @@ def _find(engine: Engine, reference: Reference) -> Statement:
     column = referenced.table.c[referenced.key]
     query = select(referenced.table.c[reference.to]).where(column == bindparam("key", type_=column.type))
     return compile_statement(engine, query)
+
+
+@cache
+def _total(engine: Engine, resource: Resource) -> Statement:
+    if resource not in COUNTED:
+        return compile_statement(engine, select(func.count()).select_from(resource.table))
+    # Each record is counted once per field, so any field will do.
+    field, counted = next(iter(counters_of(resource).units)), counters_of(resource).table.c.count
+    total = cast(func.coalesce(func.sum(counted), literal_column("0")), INTEGER.column_type)
+    return compile_statement(engine, select(total).where(*row_clauses(resource, field, ALL_TIME)))
 
 
 @cache
