@@ -65,6 +65,7 @@ def machines() -> Iterator[dict[str, Any]]:
             "serial_number": f"SN-{rng.getrandbits(32):08x}",
             "year_of_acquisition": rng.randint(1985, 2005),
             "in_service": rng.random() < 0.95,
+            "listed": True,
             "comment": None,
             "attributes": {"power_kw": rng.randint(2, 90)} if rng.random() < 0.5 else {},
         }

@@ -52,6 +52,7 @@ class Machine(Table, table=True):
     serial_number: str | None = None
     year_of_acquisition: int | None = None
     in_service: bool | None = True
+    listed: bool = True
     comment: str | None = None
     attributes: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     version: int = 1

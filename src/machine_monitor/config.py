@@ -29,6 +29,7 @@ EXPECTED = {
     "log_level": "debug, info, warning or error",
     "log_format": "auto, json or text",
     "anonymous": "off or read",
+    "unlisted": "on or off",
     "open": _FLAG,
     "https": _FLAG,
     "require_if_match": _FLAG,
@@ -106,6 +107,10 @@ class Settings(BaseSettings):
             "The folder of that authority. Default: `NAME-https` beside the SQLite file NAME; "
             "with PostgreSQL, `machine-monitor-https` in the working directory."
         ),
+    )
+    unlisted: Literal["on", "off"] = Field(
+        default="on",
+        description="Whether a log with `unlisted` may create the machine that it names: on or off.",
     )
     require_if_match: bool = Field(
         default=False,

@@ -155,7 +155,8 @@ class MachineHasLogs(Conflict):
     code, title = "machine-has-logs", "Machine has logs"
     explanation = (
         "A machine with logs, deleted ones included, cannot be deleted. "
-        'Take it out of service instead: PATCH it with {"in_service": false}.'
+        'Take it out of service instead: PATCH it with {"in_service": false}. '
+        "If it is another machine under a second name, merge it: POST /machines/{name}/merge."
     )
 
 

@@ -37,7 +37,7 @@ MACHINES = ResourceCase(
     {},
     {"sector": "2B"},
     dict.fromkeys(("sector", "usage", "manufacturer", "model", "serial_number", "year_of_acquisition", "comment"), None)
-    | {"in_service": True, "attributes": {}},
+    | {"in_service": True, "listed": True, "attributes": {}},
     {"year_of_acquisition": 1899},
 )
 LOGS = ResourceCase(

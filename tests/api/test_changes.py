@@ -38,7 +38,8 @@ def replay(items):
         if item["op"] == "rename":
             old, _ = item["changes"]["name"]
             base[where] = base.pop((item["resource"], old))
-        if item["op"] == "delete":
+        is_merged = item["op"] == "merge" and item["key"] == item["changes"]["name"][0]
+        if item["op"] == "delete" or is_merged:
             del base[where]
         else:
             base[where] = {name: value for name, value in (base.get(where, {}) | changed).items() if value is not None}
@@ -55,6 +56,8 @@ async def write_records(client):
     await client.post("/machines", json={"name": "gone"})
     await client.delete("/machines/gone")
     await client.patch("/machines/pelle 2", json={"name": "pelle 3"})
+    await client.post("/machines", json={"name": "twin", "listed": False})
+    await client.post("/machines/twin/merge", json={"into": "pelle 3"})
 
 
 async def test_replaying_all_changes_gives_a_copy_of_the_records(client):

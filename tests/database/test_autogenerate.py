@@ -18,8 +18,8 @@ from machine_monitor.models import METADATA
 
 LAST = schema.head_revision()
 NEXT = f"{int(LAST) + 1:04}"
-MACHINE = """INSERT INTO machines (id, name, name_key, attributes, version, created_at, updated_at)
-VALUES ({0}, 'm{0}', 'm{0}', '{{}}', 1, '2025-01-01T00:00:00', '2025-01-01T00:00:00')"""
+MACHINE = """INSERT INTO machines (id, name, name_key, listed, attributes, version, created_at, updated_at)
+VALUES ({0}, 'm{0}', 'm{0}', true, '{{}}', 1, '2025-01-01T00:00:00', '2025-01-01T00:00:00')"""
 LOG = """INSERT INTO logs
 (id, uuid, machine_id, type, severity, status, started_at, attributes, version, created_at, updated_at) VALUES
 (1, '00000000-0000-4000-8000-000000000001', 1, 'info', 0, 'done', '2025-01-01T00:00:00', '{}', 1,

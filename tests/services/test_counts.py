@@ -82,10 +82,10 @@ def body(rng: Random) -> dict:
 
 
 async def write(client, rng: Random, uuids: list[str]) -> None:
-    """Send a random write: create, replace, change or delete a log, rename a machine, or an invalid request."""
+    """Send a random write: create, replace, change or delete a log, rename or merge a machine, or fail."""
     uuid = rng.choice(uuids)
     least = {"machine": "m 1", "type": "info"}
-    verb = rng.choice(["create", "put", "put", "patch", "patch", "delete", "rename", "fail"])
+    verb = rng.choice(["create", "put", "put", "patch", "patch", "delete", "rename", "merge", "fail"])
     if verb == "create":
         await client.post("/logs", json=least | {"user": rng.choice([None, "ABC"])} | body(rng))
     elif verb == "put":
@@ -100,6 +100,10 @@ async def write(client, rng: Random, uuids: list[str]) -> None:
         await client.patch("/machines/other", json={"name": name})
         await client.patch(f"/machines/{name}", json={"name": name.swapcase()})
         await client.patch(f"/machines/{name}", json={"name": name})
+    elif verb == "merge":
+        name, other = rng.sample(["m 0", "m 1", "M 2"], 2)
+        await client.post(f"/machines/{name}/merge", json={"into": other})
+        await client.post("/logs", json={"machine": name, "type": "info", "unlisted": True})
     elif verb == "fail":
         assert (await client.post("/logs", json=least | {"user": "none"})).status_code == 422
 

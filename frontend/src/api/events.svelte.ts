@@ -1,6 +1,6 @@
 export interface Change {
   seq: number;
-  op: 'create' | 'update' | 'delete' | 'restore' | 'rename' | 'import';
+  op: 'create' | 'update' | 'delete' | 'restore' | 'rename' | 'merge' | 'import';
   resource: string;
   key: string;
   user: string | null;

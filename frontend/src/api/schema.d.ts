@@ -49,6 +49,7 @@ export interface paths {
          *     | `machine.serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `machine.in_service` | boolean | `ne` `in` `nin` `isnull` |
+         *     | `machine.listed` | boolean | `ne` `in` `nin` `isnull` |
          *     | `machine.comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
@@ -90,6 +91,8 @@ export interface paths {
         /**
          * Create Log
          * @description Record an intervention. Only `machine` and `type` are required.
+         *
+         *     With `unlisted` a machine that nobody knows is created, for a supervisor to confirm or merge.
          */
         post: operations["create_log"];
         delete?: never;
@@ -167,6 +170,7 @@ export interface paths {
          *     | `machine.serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `machine.in_service` | boolean | `ne` `in` `nin` `isnull` |
+         *     | `machine.listed` | boolean | `ne` `in` `nin` `isnull` |
          *     | `machine.comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
@@ -258,6 +262,7 @@ export interface paths {
          *     | `machine.serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `machine.in_service` | boolean | `ne` `in` `nin` `isnull` |
+         *     | `machine.listed` | boolean | `ne` `in` `nin` `isnull` |
          *     | `machine.comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `machine.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
@@ -378,7 +383,7 @@ export interface paths {
          *     | `at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `via` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `op` | choice (create, update, delete, restore, rename, import) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
+         *     | `op` | choice (create, update, delete, restore, rename, merge, import) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `note` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *
@@ -488,6 +493,7 @@ export interface paths {
          *     | `serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `in_service` | boolean | `ne` `in` `nin` `isnull` |
+         *     | `listed` | boolean | `ne` `in` `nin` `isnull` |
          *     | `comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
@@ -552,8 +558,33 @@ export interface paths {
         /**
          * Update Machine
          * @description Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine.
+         *
+         *     `listed: true` confirms a machine that a log has created.
          */
         patch: operations["update_machine"];
+        trace?: never;
+    };
+    "/machines/{name}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Merge Machine
+         * @description Move all logs of a machine, deleted ones too, to another machine, and delete the empty one.
+         *
+         *     Each log gets a new version, as when its machine is renamed. The response is the machine that has the logs now.
+         *     409 if it does not exist or is the same machine.
+         */
+        post: operations["merge_machine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/machines/{name}/history": {
@@ -577,7 +608,7 @@ export interface paths {
          *     | `at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `via` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `op` | choice (create, update, delete, restore, rename, import) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
+         *     | `op` | choice (create, update, delete, restore, rename, merge, import) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
          *     | `note` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
          *
@@ -1165,6 +1196,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/service": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Service State
+         * @description The state of the service: version, health, database, settings, number of records, last change and last backup.
+         *
+         *     Shows no secrets, and no URL of the database.
+         */
+        get: operations["read_service_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/problems/{code}": {
         parameters: {
             query?: never;
@@ -1189,6 +1242,22 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * BackupState
+         * @description The last backup by `mm backup`.
+         */
+        BackupState: {
+            /**
+             * At
+             * @description When it was finished.
+             */
+            at: string;
+            /**
+             * Bytes
+             * @description The size of its file in bytes.
+             */
+            bytes: number;
+        };
         /**
          * BulkAnswer
          * @description The results of all items, and the number of items per status.
@@ -1266,7 +1335,7 @@ export interface components {
              * @description The operation.
              * @enum {string}
              */
-            op: "create" | "update" | "delete" | "restore" | "rename" | "import";
+            op: "create" | "update" | "delete" | "restore" | "rename" | "merge" | "import";
             /**
              * Version
              * @description The record's version after the change.
@@ -1304,6 +1373,27 @@ export interface components {
             items: components["schemas"]["ChangeRead"][];
             /** Next */
             next: number;
+        };
+        /**
+         * DatabaseState
+         * @description The database.
+         */
+        DatabaseState: {
+            /**
+             * Engine
+             * @description The engine: sqlite or postgresql.
+             */
+            engine: string;
+            /**
+             * Revision
+             * @description The schema revision.
+             */
+            revision: string;
+            /**
+             * Bytes
+             * @description The size in bytes, indexes included.
+             */
+            bytes: number;
         };
         /**
          * FacetCounts
@@ -1356,6 +1446,22 @@ export interface components {
             truncated: boolean;
         };
         /**
+         * Health
+         * @description The health checks. `failing` lasts until an administrator acts on the faults.
+         */
+        Health: {
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ready" | "failing";
+            /**
+             * Faults
+             * @description What needs attention, with the command that helps.
+             */
+            faults: string[];
+        };
+        /**
          * HistoryPage
          * @description One page of a list.
          */
@@ -1402,7 +1508,7 @@ export interface components {
              * @description The operation.
              * @enum {string}
              */
-            op?: "create" | "update" | "delete" | "restore" | "rename" | "import";
+            op?: "create" | "update" | "delete" | "restore" | "rename" | "merge" | "import";
             /**
              * Version
              * @description The record's version after the change.
@@ -1420,6 +1526,26 @@ export interface components {
              * @description The note of the author: why the change was made.
              */
             note?: string | null;
+        };
+        /**
+         * LastChange
+         * @description The newest entry of the history, without the changed values.
+         */
+        LastChange: {
+            /** Seq */
+            seq: number;
+            /** At */
+            at: string;
+            /** User */
+            user: string | null;
+            /** Via */
+            via: string;
+            /** Op */
+            op: string;
+            /** Resource */
+            resource: string;
+            /** Key */
+            key: string;
         };
         /**
          * Link
@@ -1535,6 +1661,12 @@ export interface components {
                     [key: string]: string | number | boolean;
                 };
                 /**
+                 * Unlisted
+                 * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.
+                 * @default false
+                 */
+                unlisted: boolean;
+                /**
                  * Version
                  * @description The number of the record's version, from 1; also its ETag.
                  */
@@ -1641,6 +1773,12 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Unlisted
+             * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.
+             * @default false
+             */
+            unlisted: boolean;
         };
         /**
          * LogPage
@@ -1963,6 +2101,12 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Unlisted
+             * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.
+             * @default false
+             */
+            unlisted: boolean;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -2352,6 +2496,12 @@ export interface components {
              */
             in_service: boolean | null;
             /**
+             * Listed
+             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it.
+             * @default true
+             */
+            listed: boolean;
+            /**
              * Comment
              * @description Anything else worth knowing.
              */
@@ -2363,6 +2513,17 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+        };
+        /**
+         * MachineMerge
+         * @description The body of POST /machines/{name}/merge.
+         */
+        MachineMerge: {
+            /**
+             * Into
+             * @description The name of the machine that receives the logs.
+             */
+            into: string;
         };
         /**
          * MachinePage
@@ -2425,6 +2586,11 @@ export interface components {
              * @description Whether it is in service; null if unknown.
              */
             in_service?: boolean | null;
+            /**
+             * Listed
+             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it.
+             */
+            listed?: boolean;
             /**
              * Comment
              * @description Anything else worth knowing.
@@ -2514,6 +2680,12 @@ export interface components {
              */
             in_service: boolean | null;
             /**
+             * Listed
+             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it.
+             * @default true
+             */
+            listed: boolean;
+            /**
              * Comment
              * @description Anything else worth knowing.
              */
@@ -2595,6 +2767,12 @@ export interface components {
              */
             in_service: boolean | null;
             /**
+             * Listed
+             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it.
+             * @default true
+             */
+            listed: boolean;
+            /**
              * Comment
              * @description Anything else worth knowing.
              */
@@ -2674,6 +2852,11 @@ export interface components {
              * @description Whether it is in service; null if unknown.
              */
             in_service?: boolean | null;
+            /**
+             * Listed
+             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it.
+             */
+            listed?: boolean;
             /**
              * Comment
              * @description Anything else worth knowing.
@@ -2777,6 +2960,32 @@ export interface components {
             } | null;
         };
         /**
+         * ServiceState
+         * @description The state of the service.
+         */
+        ServiceState: {
+            /**
+             * Version
+             * @description The version of the program.
+             */
+            version: string;
+            health: components["schemas"]["Health"];
+            database: components["schemas"]["DatabaseState"];
+            settings: components["schemas"]["SiteSettings"];
+            sign_in_limits: components["schemas"]["SignInLimits"];
+            /**
+             * Records
+             * @description The number of records by resource, without deleted logs.
+             */
+            records: {
+                [key: string]: number;
+            };
+            /** @description The newest entry of the history; null if there is none. */
+            last_change: components["schemas"]["LastChange"] | null;
+            /** @description The last backup; null if none is known. */
+            last_backup: components["schemas"]["BackupState"] | null;
+        };
+        /**
          * SetUp
          * @description The body of POST /setup: sets the password of an invited user, or creates the first administrator.
          */
@@ -2824,6 +3033,27 @@ export interface components {
             password: string;
         };
         /**
+         * SignInLimits
+         * @description The number of failed sign-ins that are allowed within a time window.
+         */
+        SignInLimits: {
+            /**
+             * Window Seconds
+             * @description The length of the window.
+             */
+            window_seconds: number;
+            /**
+             * Per Account
+             * @description The limit of an account.
+             */
+            per_account: number;
+            /**
+             * Per Address
+             * @description The limit of an IP address.
+             */
+            per_address: number;
+        };
+        /**
          * SignedIn
          * @description The signed-in user and the session's CSRF token.
          */
@@ -2834,6 +3064,39 @@ export interface components {
              * @description The CSRF token: send it as `X-CSRF-Token` with every write that uses the session cookie.
              */
             csrf_token: string;
+        };
+        /**
+         * SiteSettings
+         * @description The settings that concern users. Settings that could contain a secret are not shown.
+         */
+        SiteSettings: {
+            /**
+             * Timezone
+             * @description The site's time zone: `MM_TIMEZONE`.
+             */
+            timezone: string;
+            /**
+             * Unlisted
+             * @description Whether a log may create its machine: `MM_UNLISTED`.
+             * @enum {string}
+             */
+            unlisted: "on" | "off";
+            /**
+             * Anonymous
+             * @description Access without an account: `MM_ANONYMOUS`.
+             * @enum {string}
+             */
+            anonymous: "off" | "read";
+            /**
+             * Require If Match
+             * @description Whether changes require `If-Match`: `MM_REQUIRE_IF_MATCH`.
+             */
+            require_if_match: boolean;
+            /**
+             * Query Timeout
+             * @description The maximum duration of a query in seconds: `MM_QUERY_TIMEOUT`.
+             */
+            query_timeout: number;
         };
         /**
          * TokenCreate
@@ -4789,7 +5052,7 @@ export interface operations {
                 /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; if repeated, equals any of the values. */
                 via?: string[];
                 /** @description The operation. Equals; if repeated, equals any of the values. */
-                op?: ("create" | "update" | "delete" | "restore" | "rename" | "import")[];
+                op?: ("create" | "update" | "delete" | "restore" | "rename" | "merge" | "import")[];
                 /** @description The record's version after the change. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description The note of the author: why the change was made. Equals; if repeated, equals any of the values. */
@@ -5473,6 +5736,8 @@ export interface operations {
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
+                /** @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it. Equals; if repeated, equals any of the values. */
+                listed?: boolean[];
                 /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
@@ -6275,6 +6540,167 @@ export interface operations {
             };
         };
     };
+    merge_machine: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
+                "If-None-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachineMerge"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition-required`: If-Match required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_machine_history: {
         parameters: {
             query?: {
@@ -6305,7 +6731,7 @@ export interface operations {
                 /** @description The channel of the change: session, token, anonymous, or a command such as sync. Equals; if repeated, equals any of the values. */
                 via?: string[];
                 /** @description The operation. Equals; if repeated, equals any of the values. */
-                op?: ("create" | "update" | "delete" | "restore" | "rename" | "import")[];
+                op?: ("create" | "update" | "delete" | "restore" | "rename" | "merge" | "import")[];
                 /** @description The record's version after the change. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description The note of the author: why the change was made. Equals; if repeated, equals any of the values. */
@@ -6539,6 +6965,8 @@ export interface operations {
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
+                /** @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it. Equals; if repeated, equals any of the values. */
+                listed?: boolean[];
                 /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
@@ -6690,6 +7118,8 @@ export interface operations {
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
+                /** @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it. Equals; if repeated, equals any of the values. */
+                listed?: boolean[];
                 /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
@@ -6839,6 +7269,8 @@ export interface operations {
                 in_service?: boolean[];
                 /** @description Whether it is in service; null if unknown. `true`: has no value; `false`: has one. */
                 in_service__isnull?: boolean;
+                /** @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it. Equals; if repeated, equals any of the values. */
+                listed?: boolean[];
                 /** @description Anything else worth knowing. Equals; if repeated, equals any of the values. */
                 comment?: string[];
                 /** @description Anything else worth knowing. Contains the text; case and accents do not matter. */
@@ -9886,6 +10318,89 @@ export interface operations {
             };
             /** @description `unauthenticated`: Authentication required */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_service_state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceState"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -9,7 +9,7 @@ export type HistoryEntry = Schemas['HistoryPart'] & {
   at: string;
   user: string | null;
   via: string;
-  op: 'create' | 'update' | 'delete' | 'restore' | 'rename' | 'import';
+  op: 'create' | 'update' | 'delete' | 'restore' | 'rename' | 'merge' | 'import';
   changes: Record<string, [unknown, unknown]>;
   note: string | null;
 };

@@ -42,10 +42,11 @@ class WriteContext:
     zone: ZoneInfo
     caller: Caller
     request_id: str
+    allows_unlisted: bool
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Create or replace the record at `key`."""
-        return await self._write(records.replace, Target(resource, key, self.preconditions), body)
+        return await self._write(self._allow_unlisted(records.replace), Target(resource, key, self.preconditions), body)
 
     async def update(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Apply a merge patch to the record at `key`."""
@@ -60,6 +61,13 @@ class WriteContext:
         # A restore cannot overwrite another user's change, so If-Match stays optional even where it is required.
         preconditions = replace(self.preconditions, required=False)
         return await self._write(records.restore, Target(resource, key, preconditions))
+
+    async def merge(self, resource: Resource, key: str, into: str) -> WriteResult:
+        """Merge the record at `key` into another one, which is the result."""
+        return await self._write(records.merge, Target(resource, key, self.preconditions), into)
+
+    def _allow_unlisted(self, operation: Callable[..., WriteResult]) -> Callable[..., WriteResult]:
+        return records.allow_unlisted(operation) if self.allows_unlisted else operation
 
     async def _write(self, operation: Callable[..., T], *arguments: Any) -> T:
         # Create the change context inside the unit of work: its timestamp is taken after waiting for other writes.
@@ -79,17 +87,19 @@ class IdempotentWriteContext(WriteContext):
 
     async def create(self, path: str, resource: Resource, body: Schema) -> Response:
         """Add a record to the list at `path`."""
+        write = self._allow_unlisted(records.create)
         return await self._run_once(
-            lambda tx: responses.stored_write_response(path, records.create(tx, resource, body, self._change_context()))
+            lambda tx: responses.stored_write_response(path, write(tx, resource, body, self._change_context()))
         )
 
-    async def put_items(self, resource: Resource, items: Sequence[Any], *, atomic: bool) -> Response:
-        """Create or replace a record for each item; if `atomic`, all of them or none."""
+    async def put_items(
+        self, resource: Resource, schema: type[Schema], items: Sequence[Any], *, atomic: bool
+    ) -> Response:
+        """Create or replace a record for each item, validated by `schema`; if `atomic`, all of them or none."""
 
         def put(tx: Transaction) -> StoredResponse:
-            return responses.stored_bulk_response(
-                bulk.put_items(tx, BulkContext(resource, self._change_context(), self.zone), items, atomic=atomic)
-            )
+            context = BulkContext(resource, self._change_context(), self.zone, schema, self.allows_unlisted)
+            return responses.stored_bulk_response(bulk.put_items(tx, context, items, atomic=atomic))
 
         return await self._run_once(put)
 
@@ -132,6 +142,7 @@ def _fields(request: Request) -> dict[str, Any]:
         "zone": request.app.state.settings.zone,
         "caller": caller_of(request),
         "request_id": request.scope["request_id"],
+        "allows_unlisted": request.app.state.settings.unlisted == "on",
     }
 
 

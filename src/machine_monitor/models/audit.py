@@ -11,8 +11,8 @@ from machine_monitor.models.fields import Identity, Instant, LongText, Schema, k
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource
 
-OPERATION = choice("create", "update", "delete", "restore", "rename", "import")
-Operation = Annotated[Literal["create", "update", "delete", "restore", "rename", "import"], OPERATION]
+OPERATION = choice("create", "update", "delete", "restore", "rename", "merge", "import")
+Operation = Annotated[Literal["create", "update", "delete", "restore", "rename", "merge", "import"], OPERATION]
 Changes = Annotated[dict[str, list[Any]], VERBATIM_JSON]
 CodeText = Annotated[str, CODE]
 
@@ -45,7 +45,7 @@ class History(HistoryRead, table=True):
 
     __tablename__ = "history"
     __table_args__: ClassVar[Any] = (
-        CheckConstraint("op IN ('create', 'update', 'delete', 'restore', 'rename', 'import')", name="op"),
+        CheckConstraint("op IN ('create', 'update', 'delete', 'restore', 'rename', 'merge', 'import')", name="op"),
         Index(None, "resource", "record_id", "seq"),
         {"sqlite_autoincrement": True},
     )

@@ -1,4 +1,4 @@
-"""Parameters that derived data was built with. If one changes, the derived data is rebuilt."""
+"""Values about the database itself: what its derived data was built with, and its last backup."""
 
 from sqlmodel import Field
 
@@ -7,7 +7,11 @@ from machine_monitor.models.fields import Schema
 
 
 class Derived(Schema, table=True):
-    """Table of these parameters: the Unicode version of the folded texts, and the time zone of the counters."""
+    """Table of these values by name.
+
+    If the Unicode version of the folded texts or the time zone of the counters changes, these are rebuilt.
+    `last_backup` is written by `mm backup`.
+    """
 
     __tablename__ = "derived"
 

@@ -21,6 +21,7 @@ from machine_monitor.models.fields import (
     STATUS,
     Attributes,
     Code,
+    Flag,
     Instant,
     LongText,
     NamedMachine,
@@ -148,8 +149,8 @@ class Log(LogFields, Versioned, table=True):
         return self.machine_row.name
 
 
-class LogCreate(LogFields, LogIdentity):
-    """The body of POST /logs."""
+class LogValues(LogFields, LogIdentity):
+    """The fields of a log that clients write, with the rules between them."""
 
     @model_validator(mode="after")
     def _check_time_order(self) -> Self:
@@ -171,6 +172,17 @@ def _refuse(field: str, message: str) -> None:
     raise PydanticCustomError("order", message, {"field": field})  # ty: ignore[invalid-argument-type] -- our own message, not a template
 
 
+class LogCreate(LogValues):
+    """The body of POST /logs."""
+
+    # Input only: `exclude` keeps it out of the values that are stored and recorded in the history.
+    unlisted: Flag = Field(
+        default=False,
+        exclude=True,
+        description="Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.",
+    )
+
+
 class LogRead(Versioned, LogFields, LogIdentity):
     """A log as the API returns it."""
 
@@ -179,7 +191,7 @@ class LogRead(Versioned, LogFields, LogIdentity):
 
 PRESERVED_ON_PUT = frozenset({"uuid", "started_at", "user"})
 LogReplace = replace_schema(LogCreate, LogRead, PRESERVED_ON_PUT)
-LogUpdate = patch_schema(LogReplace)
+LogUpdate = patch_schema(replace_schema(LogValues, LogRead, PRESERVED_ON_PUT))
 
 METRICS = (
     SumMetric("count", "the number of logs, by `started_at`", (), lambda: ONE),
@@ -210,7 +222,7 @@ LOGS = declare(
         table=SQLModel.metadata.tables["logs"],
         folded=folded_table(SQLModel.metadata.tables["logs"], LogRead),
         read=LogRead,
-        create=LogCreate,
+        create=LogValues,
         key="uuid",
         lookup_column="uuid",
         unique_column="uuid",

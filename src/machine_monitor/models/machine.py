@@ -15,6 +15,7 @@ from machine_monitor.models.fields import (
     Identity,
     LongText,
     Name,
+    NamedMachine,
     Schema,
     ShortText,
     Year,
@@ -42,6 +43,11 @@ class MachineFields(Schema):
     serial_number: ShortText | None = kind_field(TEXT, "The manufacturer's serial number; need not be unique.", None)
     year_of_acquisition: Year | None = kind_field(INTEGER, "The year of acquisition, 1900 to 2100.", None)
     in_service: Flag | None = kind_field(BOOLEAN, "Whether it is in service; null if unknown.", default=True)
+    listed: Flag = kind_field(
+        BOOLEAN,
+        "Whether a supervisor has confirmed it; false if a log with `unlisted` created it.",
+        default=True,
+    )
     comment: LongText | None = kind_field(TEXT, "Anything else worth knowing.", None)
     attributes: Attributes = kind_field(OBJECT, "Custom fields: texts, numbers or booleans.", default_factory=dict)
 
@@ -54,6 +60,7 @@ class Machine(MachineFields, Versioned, table=True):
         UniqueConstraint("name"),
         UniqueConstraint("name_key"),
         CheckConstraint("in_service IN (false, true)", name="in_service"),
+        CheckConstraint("listed IN (false, true)", name="listed"),
         CheckConstraint("version >= 1", name="version"),
         {"sqlite_autoincrement": True},  # ids are never reused
     )
@@ -64,6 +71,12 @@ class Machine(MachineFields, Versioned, table=True):
 
 class MachineCreate(MachineFields):
     """The body of POST /machines."""
+
+
+class MachineMerge(Schema):
+    """The body of POST /machines/{name}/merge."""
+
+    into: NamedMachine = kind_field(TEXT, "The name of the machine that receives the logs.")
 
 
 class MachineRead(Versioned, MachineFields):

@@ -41,6 +41,8 @@ EXPECTED = {
     ("PUT", "/machines/{name}"): ("lead", "write"),
     ("PATCH", "/machines/{name}"): ("lead", "write"),
     ("DELETE", "/machines/{name}"): ("supervisor", "write"),
+    ("POST", "/machines/{name}/merge"): ("supervisor", "write"),
+    ("GET", "/service"): ("admin", "read"),
     ("POST", "/log-types"): ("supervisor", "write"),
     **{(method, "/log-types/{code}"): ("supervisor", "write") for method in ("PUT", "PATCH", "DELETE")},
     ("POST", "/users"): ("admin", "admin"),

@@ -3,7 +3,8 @@
 import json
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES
-from machine_monitor.services import legacy
+from machine_monitor.services import legacy, records
+from machine_monitor.services.audit.history import ChangeContext
 from services.legacy.cases import (
     AT,
     PARIS,
@@ -115,6 +116,20 @@ def test_a_machine_renamed_in_the_database_keeps_its_logs(target, folder):
     logs = read_all(target, LOGS)
     assert logs[UUID.format(98)]["machine"] == logs[UUID.format(6)]["machine"] == "Lathe 1"
     assert "tour-01" not in read_all(target, MACHINES)
+
+
+def test_a_machine_merged_in_the_database_keeps_its_logs(target, folder):
+    legacy.sync(target, folder, PARIS)
+    context = ChangeContext("test")
+    target.transact(lambda tx: records.merge(tx, records.Target(MACHINES, "tour-01"), "bom", context))
+    before = read_all(target, MACHINES)
+    assert "tour-01" not in before
+    write(folder / f"logs/{UUID.format(98)}.json", machineName="TOUR-01", type="info", timeStamp=AT)
+    report = legacy.sync(target, folder, PARIS).document()
+    assert report["logs"] == counts(created=1, unchanged=13, rejected=3)
+    assert found(report, "machines/tour-01.json")[0][1:] == ("error", "conflict")
+    assert read_all(target, LOGS)[UUID.format(98)]["machine"] == "bom"
+    assert read_all(target, MACHINES) == before
 
 
 def test_an_existing_record_is_not_overwritten(target, folder):

@@ -231,6 +231,15 @@ def restore_operation(resource: Resource) -> dict[str, Any]:
     }
 
 
+def merge_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of merging a record into another."""
+    return {
+        "response_model": resource.read,
+        "responses": {200: {"headers": ETAG}, **problem_responses(*BODIES, 404, 409, 412, 428)},
+        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+    }
+
+
 def delete_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a DELETE."""
     gone = [410] if resource.soft_delete else [409]

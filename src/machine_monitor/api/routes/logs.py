@@ -75,7 +75,10 @@ async def list_logs(request: Request, query: Annotated[ListQuery, Depends(logs_q
 
 @router.post("/logs", dependencies=[needs(ADD_LOG)], **create_operation(LOGS))
 async def create_log(body: LogCreate, write: WriteOnce) -> Response:
-    """Record an intervention. Only `machine` and `type` are required."""
+    """Record an intervention. Only `machine` and `type` are required.
+
+    With `unlisted` a machine that nobody knows is created, for a supervisor to confirm or merge.
+    """
     return await write.create("/logs", LOGS, body)
 
 
@@ -86,7 +89,7 @@ async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
     `atomic` writes all items, or none if one is invalid (422 with all faults). `partial` writes the valid items.
     Read-only fields of an item are ignored.
     """
-    return await write.put_items(LOGS, body.items, atomic=body.mode == "atomic")
+    return await write.put_items(LOGS, LogCreate, body.items, atomic=body.mode == "atomic")
 
 
 @router.get("/logs/facets", dependencies=[needs(READ)], **facets_operation(LOGS))

@@ -13,6 +13,7 @@ from machine_monitor.api.openapi.documents import (
     create_operation,
     delete_operation,
     list_operation,
+    merge_operation,
     problem_responses,
     read_operation,
     replace_operation,
@@ -22,7 +23,7 @@ from machine_monitor.api.route import create_router
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.fields import Name
-from machine_monitor.models.machine import MachineCreate, MachineReplace, MachineUpdate
+from machine_monitor.models.machine import MachineCreate, MachineMerge, MachineReplace, MachineUpdate
 from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
@@ -67,7 +68,10 @@ async def replace_machine(name: Name, body: MachineReplace, write: Write) -> Res
 
 @router.patch("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **update_operation(MACHINES))
 async def update_machine(name: Name, body: MachineUpdate, write: Write) -> Response:
-    """Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine."""
+    """Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine.
+
+    `listed: true` confirms a machine that a log has created.
+    """
     return responses.write_response("/machines", await write.update(MACHINES, name, body))
 
 
@@ -76,6 +80,16 @@ async def delete_machine(name: Name, write: Write) -> Response:
     """Delete a machine permanently. 409 if it has logs: set `in_service` to false instead."""
     await write.delete(MACHINES, name)
     return Response(status_code=204)
+
+
+@router.post("/machines/{name}/merge", dependencies=[needs(MANAGE_RECORDS)], **merge_operation(MACHINES))
+async def merge_machine(name: Name, body: MachineMerge, write: Write) -> Response:
+    """Move all logs of a machine, deleted ones too, to another machine, and delete the empty one.
+
+    Each log gets a new version, as when its machine is renamed. The response is the machine that has the logs now.
+    409 if it does not exist or is the same machine.
+    """
+    return responses.write_response("/machines", await write.merge(MACHINES, name, body.into))
 
 
 @router.get("/machines/{name}/history", dependencies=[needs(READ)], **list_operation(HISTORY))

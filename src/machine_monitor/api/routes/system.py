@@ -11,22 +11,24 @@ from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db
-from machine_monitor.api.openapi.documents import problem_responses
+from machine_monitor.api.deps import ClientDep, Db
+from machine_monitor.api.openapi.documents import ANYWHERE, json_operation, problem_responses
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import console, headers, metrics
 from machine_monitor.api.serving.https import files, page
 from machine_monitor.errors import PROBLEMS, NotFound
-from machine_monitor.services.access.permissions import PUBLIC, READ
+from machine_monitor.services.access.permissions import PUBLIC, READ, SEE_SERVICE
 from machine_monitor.services.checks import health
+from machine_monitor.services.checks.service_state import ServiceState, read_state
 
 router = create_router("service")
 
 # Swagger UI comes from a package, so that the page works without internet access.
 SWAGGER = Path(fastapi_offline.__file__).with_name("static")
 RESOURCES = ("machines", "logs", "log-types", "users")
-DOCUMENTS = ("docs", "openapi.json", "healthz", "readyz", "metrics")
+DOCUMENTS = ("docs", "openapi.json", "healthz", "readyz", "metrics", "service")
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -66,6 +68,16 @@ async def read_metrics(database: Db) -> Response:
     # In a thread: each worker has several files to read.
     text = await asyncio.to_thread(metrics.render)
     return Response(text, media_type="text/plain; version=0.0.4")
+
+
+@router.get("/service", dependencies=[needs(SEE_SERVICE)], **json_operation(ServiceState, *ANYWHERE, 422))
+async def read_service_state(request: Request, _client: ClientDep, database: Db) -> Response:
+    """The state of the service: version, health, database, settings, number of records, last change and last backup.
+
+    Shows no secrets, and no URL of the database.
+    """
+    state = await database.read(lambda tx: read_state(tx, request.app.state.settings))
+    return responses.json_response(state.model_dump_json().encode())
 
 
 @router.get("/problems/{code}", dependencies=[needs(PUBLIC)], responses=problem_responses(404))

@@ -146,6 +146,10 @@ class Engine(ABC):
     def lock_table(self, cursor: Any, table: str) -> None:
         """Block other transactions that lock or change this table until this one ends."""
 
+    @abstractmethod
+    def database_bytes(self, cursor: Any) -> int:
+        """Return the size of the database in bytes, indexes included."""
+
     # URLs, connections and migrations
 
     @abstractmethod

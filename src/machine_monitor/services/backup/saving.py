@@ -9,7 +9,8 @@ from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.services.audit import hash_chain
-from machine_monitor.services.backup import manifest, transfer
+from machine_monitor.services.backup import last_backup, manifest, transfer
+from machine_monitor.services.backup.last_backup import LastBackup
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Progress
 
@@ -20,7 +21,7 @@ PRIVATE = 0o600
 def save(database: Database, target: Path, *, replace: bool, progress: Progress) -> Manifest:
     """Write a backup; it appears under its name only when it is complete, verified and durable.
 
-    Other connections may write meanwhile.
+    Other connections may write meanwhile. Notes the backup in the database, unless that can only be read.
     """
     transfer.require_current_schema(database.url)
     own = database.url.path
@@ -43,6 +44,7 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
         # Move the backup last: if it exists, its manifest exists too.
         files.replace_atomically(staged_manifest, manifest.path_of(target))
         files.replace_atomically(staged, target)
+    last_backup.write(database, LastBackup(described.created_at, described.size))
     return described
 
 

@@ -2,6 +2,7 @@
 
 import platform
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,6 +19,8 @@ from machine_monitor.errors import DatabaseBusy, MonitorError
 from machine_monitor.models import METADATA
 from machine_monitor.services.projections import counters
 
+OTHER_SCHEMA = "The database has the schema of another version. Run `mm migrate`."
+
 
 @cache
 def revision(engine: Engine) -> Statement:
@@ -28,9 +31,12 @@ def revision(engine: Engine) -> Statement:
 async def check(database: Database) -> None:
     """Raise `DatabaseBusy` unless the database answers and is at the head revision."""
     rows = await database.fetch(revision(database.engine), {})
-    if [tuple(row) for row in rows] != [(schema.head_revision(),)]:
-        message = "The database has the schema of another version. Run `mm migrate`."
-        raise DatabaseBusy(message)
+    if not _is_head(rows):
+        raise DatabaseBusy(OTHER_SCHEMA)
+
+
+def _is_head(rows: Sequence[Any]) -> bool:
+    return [tuple(row) for row in rows] == [(schema.head_revision(),)]
 
 
 def missing_migration(tx: Transaction) -> str | None:
@@ -88,8 +94,21 @@ def _faults(settings: Settings) -> list[str]:
     """Return the faults of a database that is at the head revision."""
     database = Database(settings.database_url)
     try:
-        advice, zone = database.snapshot(lambda tx: (missing_migration(tx), counters.counter_zone(tx)))
+        return database.snapshot(lambda tx: find_faults(tx, settings.timezone))
     finally:
         database.close_writer()
-    wrong_zone = f"Logs are counted by the calendar of {zone}, not of MM_TIMEZONE, so stats are slow. Run `mm migrate`."
-    return [*([advice] if advice else []), *([wrong_zone] if zone != settings.timezone else [])]
+
+
+def find_faults(tx: Transaction, timezone: str) -> list[str]:
+    """Return what is wrong with the database, one sentence each: its schema, and the counters' time zone."""
+    faults = []
+    if not _is_head(tx.execute(revision(tx.engine), {})):
+        faults.append(OTHER_SCHEMA)
+    if advice := missing_migration(tx):
+        faults.append(advice)
+    zone = counters.counter_zone(tx)
+    if zone != timezone:
+        faults.append(
+            f"Logs are counted by the calendar of {zone}, not of MM_TIMEZONE, so stats are slow. Run `mm migrate`."
+        )
+    return faults

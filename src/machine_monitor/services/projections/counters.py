@@ -15,13 +15,14 @@ from sqlalchemy import Select, Text, bindparam, cast, delete, func, insert, lite
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import DERIVED, RESOURCES
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.metrics import Counters
-from machine_monitor.query.schema import Reference, Resource
+from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, row_clauses
 
 # The key of a counter: field, unit, period, value.
@@ -109,6 +110,29 @@ def _differ(tx: Transaction, resource: Resource, field: str, unit: str, zone: Zo
         if tx.execute(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
             return True
     return False
+
+
+def reassign(tx: Transaction, referrer: Referrer, source: Any, receiver: Any) -> None:
+    """Count the records of one referenced record for another; no other transaction may write such records.
+
+    `source` and `receiver` are the values of the foreign key column.
+    """
+    resource, field = referrer.resource, referrer.name
+    if resource not in COUNTED or field not in counters_of(resource).units:
+        return
+    # Earlier units of this transaction may have counted records for the source.
+    tx.flush_deferred(_apply)
+    old, new = f"={source}", f"={receiver}"
+    deltas: Counter[Key] = Counter()
+    for unit, period, count in tx.execute(_of_value(tx.engine, resource, field), {"value": old}):
+        deltas[field, unit, period, old] -= count
+        deltas[field, unit, period, new] += count
+    tx.deferred_items(_apply).append({resource: deltas})
+
+
+def count_records(tx: Transaction, resource: Resource) -> int:
+    """Return the number of records that are not deleted: from the counters if there are any, else by counting."""
+    return tx.execute(_total(tx.engine, resource), {})[0][0]
 
 
 def merge_pending(tx: Transaction) -> None:
@@ -214,6 +238,25 @@ def _find(engine: Engine, reference: Reference) -> Statement:
     column = referenced.table.c[referenced.key]
     query = select(referenced.table.c[reference.to]).where(column == bindparam("key", type_=column.type))
     return compile_statement(engine, query)
+
+
+@cache
+def _total(engine: Engine, resource: Resource) -> Statement:
+    if resource not in COUNTED:
+        return compile_statement(engine, select(func.count()).select_from(resource.table))
+    # Each record is counted once per field, so any field will do.
+    field, counted = next(iter(counters_of(resource).units)), counters_of(resource).table.c.count
+    total = cast(func.coalesce(func.sum(counted), literal_column("0")), INTEGER.column_type)
+    return compile_statement(engine, select(total).where(*row_clauses(resource, field, ALL_TIME)))
+
+
+@cache
+def _of_value(engine: Engine, resource: Resource, field: str) -> Statement:
+    """Compile the query for the counters of one value of a field: unit, period, count."""
+    table = counters_of(resource).table
+    query = select(table.c.unit, table.c.period, table.c.count)
+    by_value = table.c.value == bindparam("value", type_=table.c.value.type)
+    return compile_statement(engine, query.where(table.c.field == literal_column(f"'{field}'"), by_value))
 
 
 @cache

@@ -3,6 +3,7 @@
 Each write adds its history entry in the same transaction.
 """
 
+from machine_monitor.services.records.merging import merge
 from machine_monitor.services.records.operations import (
     Target,
     WriteResult,
@@ -20,16 +21,19 @@ from machine_monitor.services.records.operations import (
     restore,
     update,
 )
+from machine_monitor.services.records.unlisted import allow_unlisted
 
 __all__ = [
     "Target",
     "WriteResult",
+    "allow_unlisted",
     "apply_values",
     "create",
     "delete",
     "insert",
     "insert_all",
     "lookup_key",
+    "merge",
     "read",
     "read_all",
     "read_history",

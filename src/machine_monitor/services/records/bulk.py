@@ -9,15 +9,16 @@ from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
+from sqlmodel import SQLModel
 
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.errors import Fault, Gone, Problem, invalid
+from machine_monitor.errors import Fault, Gone, Problem, UnknownMachine, invalid
 from machine_monitor.models.schemas import EXPANDED
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.access import rules
 from machine_monitor.services.audit.history import ChangeContext
-from machine_monitor.services.records import references, storage, validation
+from machine_monitor.services.records import references, storage, unlisted, validation
 from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
@@ -37,11 +38,17 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class BulkContext:
-    """The context of a bulk write: resource, change context, and the time zone of local times."""
+    """The context of a bulk write: resource, change context, and the time zone of local times.
+
+    `schema` validates an item, if it accepts more than the resource's fields. With `allows_unlisted` an item may create
+    the machine that it names.
+    """
 
     resource: Resource
     change_context: ChangeContext
     zone: ZoneInfo
+    schema: type[SQLModel] | None = None
+    allows_unlisted: bool = False
 
 
 @dataclass
@@ -67,18 +74,32 @@ class _BulkWrite:
             if key is not None:
                 self.seen.add(key)
             stored = None if key is None else self.stored.get(key)
-            values = self._complete(item, stored)
-            if stored is None:
-                found = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
-                self.new.append((index, NewRecord({**values, **found.names}, found.columns)))
-                return Outcome(index, values[resource.key], "created", 1)
-            written = records.apply_values(self.tx, stored, values, self.context.change_context)
+            body = self._complete(item, stored)
+            values = validation.as_json(body)
+            if stored is not None:
+                records.reject_immutable_changes(resource, {name: values[name] for name in resource.immutable}, stored)
+            try:
+                return self._write(index, values, stored)
+            except UnknownMachine:
+                if not (self.context.allows_unlisted and unlisted.is_unlisted(body)):
+                    raise
+            unlisted.create_machine(self.tx, values["machine"], self.context.change_context)
+            self.reference_cache.rows.clear()
+            return self._write(index, values, stored)
         except Problem as problem:
             return Outcome(index, key, "error", problem=problem)
+
+    def _write(self, index: int, values: dict[str, Any], stored: StoredRecord | None) -> Outcome:
+        resource = self.context.resource
+        if stored is None:
+            found = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
+            self.new.append((index, NewRecord({**values, **found.names}, found.columns)))
+            return Outcome(index, values[resource.key], "created", 1)
+        written = records.apply_values(self.tx, stored, values, self.context.change_context)
         status: Status = "unchanged" if written.version == stored.version else "updated"
         return Outcome(index, written.key, status, written.version)
 
-    def _complete(self, item: Mapping[str, Any], stored: StoredRecord | None) -> dict[str, Any]:
+    def _complete(self, item: Mapping[str, Any], stored: StoredRecord | None) -> SQLModel:
         """Complete an item to a whole record.
 
         Absent fields take their default or, if preserved on PUT, their stored value.
@@ -91,14 +112,11 @@ class _BulkWrite:
         preset = rules.default_author(resource, self.context.change_context, item)
         if stored is not None:
             preset = {name: stored.values[name] for name in resource.preserved_on_put}
+        schema = self.context.schema or resource.create
         try:
-            body = resource.create.model_validate({**preset, **item}, context={"zone": self.context.zone})
+            return schema.model_validate({**preset, **item}, context={"zone": self.context.zone})
         except ValidationError as error:
-            raise invalid(validation.faults(error, resource.create)) from None
-        values = validation.as_json(body)
-        if stored is not None:
-            records.reject_immutable_changes(resource, {name: values[name] for name in resource.immutable}, stored)
-        return values
+            raise invalid(validation.faults(error, schema)) from None
 
 
 def put_all(tx: Transaction, context: BulkContext, items: Sequence[Any]) -> list[Outcome]:

@@ -150,14 +150,14 @@ def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteRes
     storage.restore(tx, stored, context.at)
     subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
     history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.writable_values))], context)
-    return _result_of(tx, target.resource, stored.id, target.key, created=False)
+    return result_of(tx, target.resource, stored.id, target.key, created=False)
 
 
 def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], context: ChangeContext) -> WriteResult:
     """Insert a validated record whose key is free; raises `Invalid` if a referenced record does not exist."""
     found = references.resolve(tx, resource, values)
     (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], context)
-    return _result_of(tx, resource, identity, values[resource.key], created=True)
+    return result_of(tx, resource, identity, values[resource.key], created=True)
 
 
 def insert_all(
@@ -198,7 +198,7 @@ def apply_values(
         references.propagate_rename(tx, stored, key, context.at)
     subject = ChangedRecord(resource, stored.id, key, stored.version + 1)
     history.append_entries(tx, "rename" if renamed else op, [(subject, changes)], context)
-    return _result_of(tx, resource, stored.id, key, created=False)
+    return result_of(tx, resource, stored.id, key, created=False)
 
 
 def reject_immutable_changes(resource: Resource, given: Mapping[str, Any], stored: StoredRecord) -> None:
@@ -275,7 +275,8 @@ def _writable_fields(resource: Resource, given: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in given.items() if name not in resource.read_only}
 
 
-def _result_of(tx: Transaction, resource: Resource, identity: int, key: str, *, created: bool) -> WriteResult:
+def result_of(tx: Transaction, resource: Resource, identity: int, key: str, *, created: bool) -> WriteResult:
+    """Read a record back after a write in this transaction."""
     stored = storage.read(tx, resource, identity, "id")
     assert stored is not None
     return WriteResult(created, key, stored.version, stored.body)

@@ -15,7 +15,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.documents import all_records
-from machine_monitor.services.projections import search_index
+from machine_monitor.services.projections import counters, search_index
 from machine_monitor.services.projections.search_index import IndexUpdate
 from machine_monitor.services.records.storage import StoredRecord
 from machine_monitor.suggestions import did_you_mean
@@ -99,6 +99,16 @@ def propagate_rename(tx: Transaction, stored: StoredRecord, key: str, at: str) -
             _propagate_to(tx, referrer, stored, key, at)
 
 
+def reassign(tx: Transaction, source: StoredRecord, receiver: StoredRecord, at: str) -> None:
+    """Make all records that reference `source` reference `receiver`, which propagates like a rename."""
+    for referrer in source.resource.referrers:
+        _propagate_to(tx, referrer, source, receiver.values[receiver.resource.key], at)
+        keys = {"key": _foreign_key_value(referrer.reference, source)}
+        keys["receiver"] = _foreign_key_value(referrer.reference, receiver)
+        tx.execute(_reassign_statement(tx.engine, referrer), keys)
+        counters.reassign(tx, referrer, keys["key"], keys["receiver"])
+
+
 def _propagate_to(tx: Transaction, referrer: Referrer, stored: StoredRecord, key: str, at: str) -> None:
     resource, bound = referrer.resource, {"key": _foreign_key_value(referrer.reference, stored)}
     tx.execute(_increment_versions_statement(tx.engine, referrer), {**bound, "at": tx.engine.to_db(at, TIME)})
@@ -171,6 +181,13 @@ def _increment_versions_statement(engine: Engine, referrer: Referrer) -> Stateme
     return compile_statement(
         engine, update(table).where(_references_key(referrer)).values(version=version, updated_at=at)
     )
+
+
+@cache
+def _reassign_statement(engine: Engine, referrer: Referrer) -> Statement:
+    table, on = referrer.resource.table, referrer.reference.on
+    receiver = bindparam("receiver", type_=table.c[on].type)
+    return compile_statement(engine, update(table).where(_references_key(referrer)).values({on: receiver}))
 
 
 @cache

@@ -140,6 +140,10 @@ class PostgresqlEngine(Engine):
     def lock_table(self, cursor: Any, table: str) -> None:
         cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
 
+    def database_bytes(self, cursor: Any) -> int:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        return cursor.fetchone()[0]
+
     def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
         del setting
         query = {OPTIONS.get(name, name): value for name, value in url.query.items()}

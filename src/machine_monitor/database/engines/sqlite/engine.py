@@ -149,6 +149,10 @@ class SqliteEngine(Engine):
     def lock_table(self, cursor: Any, table: str) -> None:
         """Nothing to do: there is a single writer."""
 
+    def database_bytes(self, cursor: Any) -> int:
+        pages, size = (cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return pages * size
+
     def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
         file = (url.database or "").removeprefix("file:")
         if file in ("", ":memory:"):
