@@ -82,7 +82,8 @@ export class MachineSheet {
         readLogs(`${filter}&limit=20&expand=machine,user`),
         readLogs(`${filter}&down_from__isnull=false&down_to__isnull=true&limit=20&expand=machine,user`),
       ]);
-      this.hasLogs = true;
+      // Copies without a log of this machine do not mean that it has none.
+      this.hasLogs = !network.isOffline || this.#recent.length > 0;
     } catch (thrown) {
       if (!(thrown instanceof ApiError) || !thrown.isTransient) throw thrown;
     }
