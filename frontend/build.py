@@ -46,7 +46,9 @@ def _source_digest() -> str:
     digest = sha256()
     for path in sorted(HERE.rglob("*")):
         relative = path.relative_to(HERE)
-        if path.is_file() and relative.parts[0] not in NOT_SOURCES and "__pycache__" not in relative.parts:
+        # Vite copies its configuration to a file with a time stamp in its name while it reads it.
+        is_temporary = "__pycache__" in relative.parts or ".timestamp-" in path.name
+        if path.is_file() and relative.parts[0] not in NOT_SOURCES and not is_temporary:
             digest.update(f"{relative.as_posix()}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 

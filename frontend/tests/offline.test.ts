@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { fromStored, isApplied, isUnrelated, nextToSend, outcomeOf, withPending, type QueuedCreate, type QueuedDelete, type QueuedUpdate } from '../src/offline/queue';
-import { randomUuid } from '../src/offline/uuid';
+import { randomUuid } from '../src/device/uuid';
 
 afterEach(() => vi.unstubAllGlobals());
 

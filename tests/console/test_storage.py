@@ -136,6 +136,19 @@ def test_logs_and_machines_are_readable_offline(opened, site):
     page.context.set_offline(False)
 
 
+def test_what_is_on_screen_stays_when_the_service_is_away(opened, site):
+    uuid = add_log(site, comment="reste a l ecran")
+    page = opened(f"/ui/logs/{uuid}", refusals={502})
+    page.get_by_role("region", name="Log", exact=True).get_by_text("reste a l ecran").wait_for()
+    page.wait_for_selector("[data-uuid]")
+    page.route(re.compile(r"/(logs|machines)\b(?!.*/ui/)"), lambda route: route.fulfill(status=502, body="bad gateway"))
+    site.call("PATCH", f"/logs/{uuid}", cause="coupure")  # the change feed makes the page read it again
+    page.wait_for_timeout(1500)
+    assert page.get_by_role("region", name="Log", exact=True).get_by_text("reste a l ecran").is_visible()
+    assert page.locator(f"[data-uuid='{uuid}']").is_visible()
+    page.unroute_all()
+
+
 def test_the_copies_are_deleted_when_the_user_signs_out(opened):
     page = opened("/ui/sign-in", user=None)
     page.get_by_label("Trigram").fill(OPERATOR)

@@ -33,6 +33,8 @@ export class LogList {
   isPrepending = $state(false);
 
   #query: readonly QueryPair[] = [];
+  /** The query that the rows answer. */
+  #answeredQuery: readonly QueryPair[] | null = null;
   #pages = $state.raw<Page[]>([]);
   #isLoadingPage = false;
   #abort: AbortController | null = null;
@@ -57,6 +59,7 @@ export class LogList {
       this.capped = page.total_capped;
       this.answeredSearch = getFirst(query, 'q') ?? '';
       this.error = null;
+      this.#answeredQuery = query;
       this.#setPages([page]);
       this.isLoaded = true;
     } catch (thrown) {
@@ -85,6 +88,7 @@ export class LogList {
     this.capped = capped;
     this.answeredSearch = getFirst(query, 'q') ?? '';
     this.error = null;
+    this.#answeredQuery = query;
     this.#setPages(pages);
     this.isLoaded = true;
     void this.#countNewLogs();
@@ -172,7 +176,8 @@ export class LogList {
   #handleError(thrown: unknown): void {
     if (isAborted(thrown)) return;
     if (!(thrown instanceof ApiError)) throw thrown;
-    this.error = thrown;
     this.isLoaded = true;
+    // Rows that are on screen stay there if only the network is gone. The bar says so.
+    this.error = thrown.isTransient && this.#query === this.#answeredQuery ? null : thrown;
   }
 }

@@ -52,6 +52,12 @@ export function apiQuery(query: readonly QueryPair[]): QueryPair[] {
   ];
 }
 
+/** Without network, the list has no downtimes. */
+function withoutNetwork(thrown: unknown): Map<string, number> {
+  if (thrown instanceof ApiError && thrown.isTransient) return new Map();
+  throw thrown;
+}
+
 interface Facts {
   stops: ReadonlyMap<string, OngoingStop>;
   downtimes: ReadonlyMap<string, number>;
@@ -89,12 +95,14 @@ export class MachineList {
   isLoaded = $state(false);
   error = $state.raw<ApiError | null>(null);
   #query = '';
+  /** The query that the rows answer. */
+  #answeredQuery: string | null = null;
 
   async load(query: readonly QueryPair[]): Promise<void> {
     const queryText = JSON.stringify(query);
     this.#query = queryText;
     try {
-      const [stops, downtimes] = await Promise.all([readOngoingStops(), readDowntimes()]);
+      const [stops, downtimes] = await Promise.all([readOngoingStops(), readDowntimes().catch(withoutNetwork)]);
       // If a machine has several ongoing stops, show the longest.
       const byName = new Map(stops.reverse().map((stop) => [stop.machine, stop]));
       const names = [...byName.keys()].reverse().slice(0, MAX_NAMES);
@@ -104,9 +112,12 @@ export class MachineList {
       if (queryText !== this.#query) return;
       [this.stops, this.downtimes, this.#sort, this.#rows, this.total] = [byName, downtimes, sortOf(query), found.rows, found.total];
       this.error = null;
+      this.#answeredQuery = queryText;
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;
-      if (queryText === this.#query) this.error = thrown;
+      if (queryText !== this.#query) return;
+      // Machines that are on screen stay there if only the network is gone. The bar says so.
+      this.error = thrown.isTransient && queryText === this.#answeredQuery ? null : thrown;
     }
     this.isLoaded = true;
   }

@@ -2,7 +2,7 @@ import { copies, type Copy } from '../api/client';
 import { readLocal } from '../api/localStorage';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';
-import { deleteCached, readAllCached, readCached, writeCached } from './database';
+import { deleteCached, readAllCached, readCached, writeCached } from '../device/database';
 import { answerFrom, type ListItem } from './localAnswers';
 
 const PREFIX = 'copy:';

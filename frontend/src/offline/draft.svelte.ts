@@ -1,9 +1,9 @@
 import { session } from '../api/session.svelte';
 import { serverTime } from '../api/serverTime.svelte';
-import { readDraftKeys, moveDraft, readDraft, writeDraft } from './database';
-import type { StoredDraft } from './deviceStorage.svelte';
-import { openPages, pageId, previousPageId } from './page';
-import { randomUuid } from './uuid';
+import { readDraftKeys, moveDraft, readDraft, writeDraft } from '../device/database';
+import type { StoredDraft } from '../device/deviceStorage.svelte';
+import { openPages, pageId, previousPageId } from '../device/page';
+import { randomUuid } from '../device/uuid';
 
 // The names of the forms. They are part of stored keys, so renaming one would lose the drafts that browsers hold.
 /** A new log; the machine that the form was opened for follows. */

@@ -2,11 +2,11 @@ import { api, data } from '../api/client';
 import { ApiError, toProblem, type Problem } from '../api/error';
 import { session } from '../api/session.svelte';
 import { drafts } from './draft.svelte';
-import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setVersion } from './database';
+import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setVersion } from '../device/database';
 import { isApplied, isUnrelated, nextToSend, ON_HOLD, outcomeOf, recordOf, withPending, type LogBody, type NewWrite, type QueuedCreate, type QueuedUpdate, type QueuedWrite, type Resource, type StoredRecord } from './queue';
-import { openChannel } from './tabChannel';
-import { randomUuid } from './uuid';
-import { withTabLock } from './tabLock';
+import { openChannel } from '../device/tabChannel';
+import { randomUuid } from '../device/uuid';
+import { withTabLock } from '../device/tabLock';
 
 const ANSWER_TIMEOUT_MS = 4_000;
 const REQUEST_TIMEOUT_MS = 20_000;

@@ -30,7 +30,7 @@ export const PAGES: Record<RouteName, Page> = {
   log: { name: (t) => t.logs.title, load: logs },
   newLog: { name: (t) => t.logForm.title, load: () => import('../logForm/NewLogPage.svelte') },
   machineById: { name: (t) => t.machines.title, load: () => import('../machines/sheet/MachineSheetPage.svelte') },
-  outbox: { name: (t) => t.outbox.title, load: () => import('../offline/OutboxPage.svelte') },
+  outbox: { name: (t) => t.outbox.title, load: () => import('../waiting/OutboxPage.svelte') },
   machines: { name: (t) => t.machines.title, load: () => import('../machines/MachinesPage.svelte') },
   machine: { name: (t) => t.machines.title, load: () => import('../machines/detail/MachinePage.svelte') },
   labels: { name: (t) => t.machines.labels, load: () => import('../machines/LabelsPage.svelte') },

@@ -1,9 +1,9 @@
+import { deviceStorage } from '../device/deviceStorage.svelte';
 import { i18n } from '../i18n/i18n.svelte';
 import { router } from '../router/router.svelte';
 import { path } from '../router/routes';
-import { status } from './status.svelte';
-import { deviceStorage } from '../offline/deviceStorage.svelte';
 import { outbox, type WriteResult } from '../offline/outbox.svelte';
+import { status } from './status.svelte';
 
 /**
  * Say what became of a change that was made by one press, and offer to undo it. `revert` writes the values before. The outbox

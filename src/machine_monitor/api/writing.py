@@ -46,7 +46,8 @@ class WriteContext:
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Create or replace the record at `key`."""
-        return await self._write(self._allow_unlisted(records.replace), Target(resource, key, self.preconditions), body)
+        target = Target(resource, key, self.preconditions)
+        return await self._write(self._allow_unlisted(records.replace), target, body)
 
     async def update(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Apply a merge patch to the record at `key`."""

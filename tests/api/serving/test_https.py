@@ -15,8 +15,8 @@ import httpx2
 import pytest
 import uvicorn
 
-from api.access.site import PASSWORD, hashed
-from conftest import calling, serving
+from api.access.site import PASSWORD, hashed_password
+from conftest import client_of, serving
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import server
 from machine_monitor.api.serving.https import files, listener, page, tls
@@ -45,7 +45,9 @@ def prepared(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_client_that_trusts_the_authority_is_served(tmp_path, sqlite_database_url, workers):
     database = Database(sqlite_database_url)
-    database.transact(lambda tx: invitations.put_account(tx, "ADM", {"role": "admin"}, hashed(), ChangeContext("test")))
+    database.transact(
+        lambda tx: invitations.put_account(tx, "ADM", {"role": "admin"}, hashed_password(), ChangeContext("test"))
+    )
     database.close_writer()
     settings = {"database_url": sqlite_database_url, "open": False}
     with HttpsService(tmp_path, "--workers", str(workers), **settings) as service:
@@ -201,7 +203,7 @@ def setup(authority, port=8000, renew=lambda: None):
 async def phone(prepared):
     """A client of the listener beside port 8443."""
     app = listener.RequestMiddleware(listener.create_app(setup(prepared[1], 8443)))
-    async with calling(app) as client:
+    async with client_of(app) as client:
         yield client
 
 

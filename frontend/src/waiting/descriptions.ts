@@ -1,8 +1,8 @@
 import { i18n } from '../i18n/i18n.svelte';
 import { typeLabel, valueLabel } from '../logs/labels';
 import { fixLogPath, newLogPath, path } from '../router/routes';
-import { EDIT_LOG, EDIT_MACHINE, NEW_LOG, REFUSED, type DraftInfo } from './draft.svelte';
-import type { QueuedWrite } from './queue';
+import { EDIT_LOG, EDIT_MACHINE, NEW_LOG, REFUSED, type DraftInfo } from '../offline/draft.svelte';
+import type { QueuedWrite } from '../offline/queue';
 
 /** What a write is about: a machine's name, or the key of another record. */
 export function subjectOf(item: QueuedWrite): string {
