@@ -9,7 +9,8 @@ export const scan = {
   somethingElse: 'Something else',
   runsAndDone: 'Runs again and done',
   wasFinished: 'The machine runs again. Done.',
-  notYours: (author: string) => `Only ${author} or a lead can end this stop.`,
+  /** `author` is empty if nobody but a supervisor can do it. */
+  notYours: (author: string) => `To end this stop, ask ${author && `${author} or `}a supervisor.`,
   notSent: 'Not sent yet',
   looksLike: (date: string, text: string) => `Looks like ${date}: ${text}`,
   scanLabel: 'Scan a label',
@@ -18,7 +19,7 @@ export const scan = {
   noHttps: 'The camera works here only over https. Your phone’s own camera app can read the labels.',
   noCamera: 'No camera found. Type the name instead.',
   cameraDenied: 'This browser does not allow the camera on this site. Allow it in the browser’s settings, or type the name.',
-  notALabel: (text: string) => `This is no label of this site: ${text}`,
+  notALabel: (text: string) => `This is not a label of this site: ${text}`,
   unknownLabel: 'The machine of this label is no longer in the list.',
   notListed: (name: string) => `“${name}” is not in the list: use it anyway`,
   notListedHint: 'Not in the list: a supervisor will confirm it.',

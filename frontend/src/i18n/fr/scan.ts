@@ -9,7 +9,7 @@ export const scan: Messages['scan'] = {
   somethingElse: 'Autre chose',
   runsAndDone: 'Repartie et terminé',
   wasFinished: 'La machine est repartie. Terminé.',
-  notYours: (author) => `Seul ${author} ou un chef d’équipe peut terminer cet arrêt.`,
+  notYours: (author) => `Pour terminer cet arrêt, demandez à ${author && `${author} ou à `}un responsable.`,
   notSent: 'Pas encore envoyé',
   looksLike: (date, text) => `Déjà vu le ${date}\u00a0: ${text}`,
   scanLabel: 'Scanner une étiquette',
