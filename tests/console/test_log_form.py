@@ -75,14 +75,6 @@ def test_a_log_can_be_written_by_keyboard_alone(opened, site):
     assert (log["machine"], log["type"]) == ("Fraiseuse 1", "cleaning")
 
 
-def test_a_qr_label_opens_a_new_log_for_its_machine(opened, site):
-    machine = site.call("GET", f"/machines/{MACHINE}")
-    page = opened(f"/ui/m/{machine['id']}", user=OPERATOR, **PHONE)
-    page.get_by_text(MACHINE).wait_for()
-    page.wait_for_selector("[name=comment]:focus")
-    assert page.url.endswith("/ui/new?machine=Tour%20CN%201")
-
-
 def test_one_switch_starts_and_ends_a_machine_stop(opened, site):
     page = opened(NEW, user=OPERATOR, **PHONE)
     page.get_by_role("switch").click()

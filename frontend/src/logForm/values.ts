@@ -1,14 +1,22 @@
+import type { LogType } from '../api/client';
 import type { FullLog } from '../logDetail/logRecord.svelte';
 import type { LogBody } from '../offline/queue';
 import { ApiError } from '../api/error';
+import type { QueryPair } from '../router/query';
 
 export const TEXT_FIELDS = ['comment', 'cause', 'action', 'project'] as const;
 export const TIME_FIELDS = ['started_at', 'ended_at', 'down_from', 'down_to'] as const;
 export const FIELDS = ['machine', 'type', 'severity', 'status', ...TEXT_FIELDS, 'user', ...TIME_FIELDS] as const;
 export type Field = (typeof FIELDS)[number];
 
-/** The values of the log form, as text. An empty text stands for null; times are UTC instants. */
-export type Values = Record<Field, string>;
+/**
+ * The values of the log form, as text. An empty text stands for null; times are UTC instants. `unlisted` is the name of a machine
+ * that the user wants to use although it is not in the list. It no longer counts when `machine` has another name.
+ */
+export type Values = Record<Field | 'unlisted', string>;
+
+/** What a form starts with besides the machine, when its address says so: a breakdown, for example. */
+export type Preset = Partial<Record<Field, string>>;
 
 /** The CSS selector of the form controls that have an error. */
 export const INVALID_CONTROL = ':is(input, textarea)[aria-invalid=true], [role=radiogroup][aria-invalid=true] input';
@@ -19,12 +27,37 @@ export const STATUSES = ['open', 'in_progress', 'done', 'cancelled'];
 /** The values of a form that the user has not filled in yet. */
 export function emptyValues(machine = ''): Values {
   const empty = Object.fromEntries(FIELDS.map((field) => [field, ''])) as Values;
-  return { ...empty, machine, severity: 'info', status: 'done' };
+  return { ...empty, unlisted: '', machine, severity: 'info', status: 'done' };
+}
+
+/** The preset in the query of the form's address. */
+export function presetOf(query: readonly QueryPair[]): Preset {
+  const isKnown = ([field, value]: QueryPair): boolean => (FIELDS as readonly string[]).includes(field) && field !== 'machine' && value !== '';
+  return Object.fromEntries(query.filter(isKnown));
+}
+
+/** Unsent input with the preset in the fields that the user has not filled in. */
+export function withPreset(stored: Partial<Values>, preset: Preset): Values {
+  const empty = emptyValues();
+  const unfilled = Object.entries(preset).filter(([field]) => (stored[field as Field] ?? '') === empty[field as Field]);
+  return { ...empty, ...stored, ...Object.fromEntries(unfilled) };
+}
+
+/** The preset of a breakdown that is reported now: the machine stops, and the fault is a serious one until somebody says less. */
+export function breakdownPreset(types: Iterable<LogType>, now: string): Preset {
+  const failures = [...types].filter((type) => type.active && type.counts_as_failure);
+  const type = failures.find(({ code }) => code === 'error') ?? failures[0];
+  return { ...(type && { type: type.code }), severity: 'major', status: 'open', down_from: now };
+}
+
+export function isUnlisted({ machine, unlisted }: Values): boolean {
+  return unlisted !== '' && unlisted === machine.trim();
 }
 
 export function valuesOf(log: FullLog | LogBody | Record<string, unknown>): Values {
   const given = log as Record<string, unknown>;
-  return { ...emptyValues(), ...Object.fromEntries(FIELDS.map((field) => [field, given[field] ?? emptyValues()[field]])) };
+  const values = { ...emptyValues(), ...Object.fromEntries(FIELDS.map((field) => [field, given[field] ?? emptyValues()[field]])) };
+  return given.unlisted ? { ...values, unlisted: values.machine } : values;
 }
 
 export function areEqual(one: Values, other: Values): boolean {
@@ -34,7 +67,7 @@ export function areEqual(one: Values, other: Values): boolean {
 /** The request body of a new log. If the start time is empty, it is `now`. */
 export function bodyOf(values: Values, now: string): LogBody {
   const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimReference(field, values[field])]);
-  return { started_at: now, ...Object.fromEntries(given) };
+  return { started_at: now, ...Object.fromEntries(given), ...(isUnlisted(values) && { unlisted: true }) };
 }
 
 /** The changed fields, as the body of a PATCH request (a JSON merge patch). */

@@ -4,7 +4,8 @@ import { compareNaturally } from '../i18n/collation';
 import { getFirst, type QueryPair } from '../router/query';
 import { readDowntimes, readMachines, readOngoingStops, type OngoingStop, type Row } from './requests';
 
-export const STATES = ['stopped', 'used', 'retired'] as const;
+/** `unlisted`: a log has named the machine, and no supervisor has confirmed it. */
+export const STATES = ['stopped', 'used', 'retired', 'unlisted'] as const;
 export type State = (typeof STATES)[number];
 
 /** The orders of the list. `state`, the default, puts stopped machines first; a minus sign means descending. */
@@ -47,6 +48,7 @@ export function apiQuery(query: readonly QueryPair[]): QueryPair[] {
     ...(sector === undefined ? [] : [['sector', sector] as const]),
     ...(state === 'used' ? [['in_service__ne', 'false'] as const] : []),
     ...(state === 'retired' ? [['in_service', 'false'] as const] : []),
+    ...(state === 'unlisted' ? [['listed', 'false'] as const] : []),
   ];
 }
 

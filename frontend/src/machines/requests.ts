@@ -111,3 +111,9 @@ export async function updateMachine(machine: Machine, body: Schemas['MachineUpda
 export async function createMachine(body: Schemas['MachineCreate']): Promise<Machine> {
   return (await data(api.POST('/machines', { body } as never))) as Machine;
 }
+
+/** Move all logs of this version of a machine to another machine, and delete it. Returns the other one. */
+export async function mergeMachine(machine: Machine, into: string): Promise<Machine> {
+  const params = { path: { name: machine.name }, header: { 'If-Match': `"${machine.version}"` } };
+  return (await data(api.POST('/machines/{name}/merge', { params, body: { into } } as never))) as Machine;
+}

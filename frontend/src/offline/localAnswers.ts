@@ -50,7 +50,8 @@ function testOf(name: string, value: string, values: string[]): ((record: ListIt
 
 function includesWords(record: ListItem, search: string): boolean {
   const text = fold(WORDS_OF.map((field) => String(record[field] ?? '')).join(' '));
-  return fold(search).split(/\s+/).every((word) => text.includes(word));
+  // A word matches anywhere here, so the signs of phrases and prefixes do not matter.
+  return fold(search.replace(/["*]/g, '')).split(/\s+/).every((word) => text.includes(word));
 }
 
 function sort(records: ListItem[], by: string): void {

@@ -38,12 +38,17 @@ class OfflineCache {
     return (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
   }
 
+  /** Find the machine of a label. The service knows its present name; without network, the stored list has the last known one. */
   async findMachineById(id: number): Promise<CachedMachine | undefined> {
-    await this.refresh();
-    const found = this.machines.find((machine) => machine.id === id);
-    if (found || network.isOffline) return found;
-    const page = await data(api.GET('/machines', { querySerializer: () => `id=${id}&fields=id,name` }));
-    return page.items[0] as unknown as CachedMachine | undefined;
+    try {
+      const page = await data(api.GET('/machines', { querySerializer: () => `id=${id}&fields=id,name` }));
+      // An answer that was made from copies says nothing about machines that are not among them.
+      if (page.items.length || !network.isOffline) return page.items[0] as unknown as CachedMachine | undefined;
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError) || !thrown.isTransient) throw thrown;
+    }
+    const machines = this.machines.length ? this.machines : ((await readCached<CachedMachine[]>('machines')) ?? []);
+    return machines.find((machine) => machine.id === id);
   }
 
   /** The names of the machines that match all typed words, in their name or serial number. */
@@ -69,6 +74,14 @@ class OfflineCache {
   addRecentMachine(machine: string): void {
     this.recentMachines = [machine, ...this.recentMachines.filter((name) => name !== machine)].slice(0, MAX_RECENT);
     writeLocal(RECENT_KEY, this.recentMachines);
+  }
+
+  /** Stop offering a machine that is gone. */
+  forgetMachine(machine: string): void {
+    this.machines = this.machines.filter(({ name }) => name !== machine);
+    this.recentMachines = this.recentMachines.filter((name) => name !== machine);
+    writeLocal(RECENT_KEY, this.recentMachines);
+    void writeCached('machines', $state.snapshot(this.machines));
   }
 
   async #refresh(): Promise<void> {

@@ -197,7 +197,9 @@ class Outbox {
     const base = (await data(api.GET('/logs/{uuid}', { params: { path: { uuid: item.uuid } } }))) as unknown as StoredRecord;
     await dequeue(item.uuid);
     const target = { resource: 'logs', key: item.uuid, base } as const;
-    await this.#enqueue({ kind: 'update', uuid: randomUuid(), ...target, body: item.body, version: base.version, mergesAlone: false }, {});
+    // Only a new log can create its machine.
+    const { unlisted: _, ...body } = item.body;
+    await this.#enqueue({ kind: 'update', uuid: randomUuid(), ...target, body, version: base.version, mergesAlone: false }, {});
   }
 
   async #refuse(item: QueuedWrite, error: ApiError): Promise<void> {

@@ -47,9 +47,10 @@ export function path<R extends RouteName>(route: R, ...given: ParameterNames<(ty
   return BASE + ROUTES[route].replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ''));
 }
 
-/** The address of the new-log form with this machine filled in. */
-export function newLogPath(machine: string): string {
-  return `${path('newLog')}?machine=${encodeURIComponent(machine)}`;
+/** The address of the new-log form with this machine, and other fields, filled in. */
+export function newLogPath(machine: string, preset: Record<string, string> = {}): string {
+  const pairs = Object.entries({ machine, ...preset });
+  return `${path('newLog')}?${pairs.map(([field, value]) => `${field}=${encodeURIComponent(value)}`).join('&')}`;
 }
 
 /** The address of the log form that corrects a refused log. Users may have it open during an update, so the name `mend` stays. */

@@ -7,6 +7,7 @@ import { logTypes } from './logTypes';
 import { machines } from './machines';
 import { outbox } from './outbox';
 import { problems } from './problems';
+import { scan } from './scan';
 import { shell } from './shell';
 import { terms } from './terms';
 import { tokens } from './tokens';
@@ -17,7 +18,7 @@ import { wall } from './wall';
  * The English messages, one file for each part of the console. A message with a variable part is a function; numbers are
  * passed as formatted text. The type of this object makes the compiler require the same keys in French.
  */
-const en = { account, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, shell, terms, tokens, users, wall };
+const en = { account, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, scan, shell, terms, tokens, users, wall };
 
 export type Messages = typeof en;
 export default en;

@@ -3,7 +3,7 @@ export const machines = {
   count: (count: string, one: boolean) => `${count} ${one ? 'machine' : 'machines'}`,
   stoppedCount: (count: string) => `${count} stopped`,
   state: 'State',
-  states: { stopped: 'Stopped now', used: 'In service', retired: 'Retired' } as Record<string, string>,
+  states: { stopped: 'Stopped now', used: 'In service', retired: 'Retired', unlisted: 'Not confirmed' } as Record<string, string>,
   noSectors: 'No machine has a sector yet.',
   openLogs: (count: string, _one: boolean) => `${count} open`,
   logsIn30Days: (count: string, one: boolean) => `${count} ${one ? 'log' : 'logs'} in 30 d`,

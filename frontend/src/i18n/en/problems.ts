@@ -31,5 +31,6 @@ export const problems = {
     'too-long': 'This is too long. Shorten it.',
     pattern: 'Start with a letter or digit, then use only letters, digits or . _ -',
     taken: 'This name is already taken. Choose another.',
+    'unlisted-off': 'This site takes only machines of its list. Choose one, or ask a supervisor to add it.',
   } as Record<string, string>,
 };

@@ -8,6 +8,7 @@ import { logTypes } from './logTypes';
 import { machines } from './machines';
 import { outbox } from './outbox';
 import { problems } from './problems';
+import { scan } from './scan';
 import { shell } from './shell';
 import { terms } from './terms';
 import { tokens } from './tokens';
@@ -15,6 +16,6 @@ import { users } from './users';
 import { wall } from './wall';
 
 /** The French messages. The type `Messages` makes the compiler report every message that is missing here. */
-const fr: Messages = { account, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, shell, terms, tokens, users, wall };
+const fr: Messages = { account, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, scan, shell, terms, tokens, users, wall };
 
 export default fr;

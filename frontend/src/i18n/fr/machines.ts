@@ -5,7 +5,7 @@ export const machines: Messages['machines'] = {
   count: (count, one) => `${count} ${one ? 'machine' : 'machines'}`,
   stoppedCount: (count) => `${count} à l’arrêt`,
   state: 'État',
-  states: { stopped: 'À l’arrêt', used: 'En service', retired: 'Retirées' },
+  states: { stopped: 'À l’arrêt', used: 'En service', retired: 'Retirées', unlisted: 'À confirmer' },
   noSectors: 'Aucune machine n’a encore de secteur.',
   openLogs: (count, one) => `${count} ${one ? 'ouverte' : 'ouvertes'}`,
   logsIn30Days: (count) => `${count} interv. / 30 j`,
