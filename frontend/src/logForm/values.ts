@@ -1,14 +1,15 @@
 import type { FullLog } from '../logDetail/logRecord.svelte';
 import type { LogBody } from '../offline/queue';
-import { ApiError } from '../api/error';
+import { ApiError, type FieldError } from '../api/error';
+import { attributeFields, attributesOf, attributesPatch, attributeValues, numberErrors } from '../attributes/attributes';
 
 export const TEXT_FIELDS = ['comment', 'cause', 'action', 'project'] as const;
 export const TIME_FIELDS = ['started_at', 'ended_at', 'down_from', 'down_to'] as const;
 export const FIELDS = ['machine', 'type', 'severity', 'status', ...TEXT_FIELDS, 'user', ...TIME_FIELDS] as const;
 export type Field = (typeof FIELDS)[number];
 
-/** The values of the log form, as text. An empty text stands for null; times are UTC instants. */
-export type Values = Record<Field, string>;
+/** The values of the log form, as text. An empty text stands for null; times are UTC instants. Attributes are fields too, see `attributes.ts`. */
+export type Values = Record<Field, string> & Record<string, string>;
 
 /** The CSS selector of the form controls that have an error. */
 export const INVALID_CONTROL = ':is(input, textarea)[aria-invalid=true], [role=radiogroup][aria-invalid=true] input';
@@ -18,37 +19,47 @@ export const STATUSES = ['open', 'in_progress', 'done', 'cancelled'];
 
 /** The values of a form that the user has not filled in yet. */
 export function emptyValues(machine = ''): Values {
-  const empty = Object.fromEntries(FIELDS.map((field) => [field, ''])) as Values;
+  const empty = Object.fromEntries(FIELDS.map((field) => [field, ''])) as Record<Field, string>;
   return { ...empty, machine, severity: 'info', status: 'done' };
 }
 
 export function valuesOf(log: FullLog | LogBody | Record<string, unknown>): Values {
   const given = log as Record<string, unknown>;
-  return { ...emptyValues(), ...Object.fromEntries(FIELDS.map((field) => [field, given[field] ?? emptyValues()[field]])) };
+  const texts = Object.fromEntries(FIELDS.map((field) => [field, (given[field] ?? emptyValues()[field]) as string]));
+  return { ...emptyValues(), ...texts, ...attributeValues(given.attributes as object | null) };
+}
+
+/** The fields of these forms: those of every log, and the attributes that one of them has. */
+export function fieldsOf(...forms: Values[]): string[] {
+  return [...FIELDS, ...attributeFields(...forms)];
 }
 
 export function areEqual(one: Values, other: Values): boolean {
-  return FIELDS.every((field) => one[field] === other[field]);
+  return fieldsOf(one, other).every((field) => (one[field] ?? '') === (other[field] ?? ''));
 }
 
 /** The request body of a new log. If the start time is empty, it is `now`. */
 export function bodyOf(values: Values, now: string): LogBody {
   const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimReference(field, values[field])]);
-  return { started_at: now, ...Object.fromEntries(given) };
+  const attributes = attributesOf(values);
+  return { started_at: now, ...Object.fromEntries(given), ...(attributes && { attributes }) };
 }
 
 /** The changed fields, as the body of a PATCH request (a JSON merge patch). */
-export function patchOf(values: Values, log: FullLog): Partial<Record<Field, string | null>> {
+export function patchOf(values: Values, log: FullLog): Record<string, unknown> {
   const before = valuesOf(log);
   const changed = FIELDS.filter((field) => values[field] !== before[field]);
-  return Object.fromEntries(changed.map((field) => [field, values[field] === '' ? null : trimReference(field, values[field])]));
+  const attributes = attributesPatch(before, values);
+  const fields = changed.map((field) => [field, values[field] === '' ? null : trimReference(field, values[field])]);
+  return { ...Object.fromEntries(fields), ...(attributes && { attributes }) };
 }
 
-/** Check the required fields in the browser, with the error codes of the API: without network, the API cannot check them. */
-export function requiredFieldsError(values: Values): ApiError | null {
-  const errors = (['machine', 'type'] as const)
+/** Check the form in the browser, with the error codes of the API: without network, the API cannot check it. */
+export function formError(values: Values): ApiError | null {
+  const errors: FieldError[] = (['machine', 'type'] as const)
     .filter((field) => !values[field].trim())
     .map((field) => ({ pointer: `/${field}`, code: 'required', message: '' }));
+  errors.push(...numberErrors(values));
   return errors.length ? new ApiError({ code: 'validation', status: 422, errors }) : null;
 }
 

@@ -29,6 +29,8 @@ export const problems = {
     required: 'Fill in this field.',
     'too-short': 'This is too short.',
     'too-long': 'This is too long. Shorten it.',
+    'not-a-number': 'This is not a number. Write digits only, or choose text.',
+  'too-many': 'Too many of these. Remove some.',
     pattern: 'Start with a letter or digit, then use only letters, digits or . _ -',
     taken: 'This name is already taken. Choose another.',
   } as Record<string, string>,

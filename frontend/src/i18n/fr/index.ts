@@ -1,5 +1,6 @@
 import type { Messages } from '../en';
 import { account } from './account';
+import { attributes } from './attributes';
 import { charts } from './charts';
 import { logDetail } from './logDetail';
 import { logForm } from './logForm';
@@ -9,12 +10,13 @@ import { machines } from './machines';
 import { outbox } from './outbox';
 import { problems } from './problems';
 import { shell } from './shell';
+import { start } from './start';
 import { terms } from './terms';
 import { tokens } from './tokens';
 import { users } from './users';
 import { wall } from './wall';
 
 /** The French messages. The type `Messages` makes the compiler report every message that is missing here. */
-const fr: Messages = { account, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, shell, terms, tokens, users, wall };
+const fr: Messages = { account, attributes, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, shell, start, terms, tokens, users, wall };
 
 export default fr;
