@@ -11,6 +11,7 @@ type Values = Record<string, string>;
 const PREFIX = 'attributes/';
 // No JSON text begins with this.
 const NOT_A_NUMBER = '?';
+const MAX_TEXT = 1000;
 
 export function isAttribute(field: string): boolean {
   return field.startsWith(PREFIX);
@@ -47,7 +48,7 @@ export function attributesPatch(before: Values, after: Values): Record<string, u
   return changed.length ? Object.fromEntries(changed.map((field) => [nameOf(field), after[field] ? parse(after[field]) : null])) : undefined;
 }
 
-/** The stored form of what the user typed. A number that is none stays as it was typed, after a mark: `numberErrors` reports it. */
+/** The stored form of what the user typed. A number that is none stays as it was typed, after a mark: `attributeErrors` reports it. */
 export function serialize(kind: Kind, typed: string): string {
   if (typed.trim() === '') return '';
   if (kind === 'text') return JSON.stringify(typed);
@@ -56,10 +57,22 @@ export function serialize(kind: Kind, typed: string): string {
   return Number.isFinite(number) ? JSON.stringify(number) : NOT_A_NUMBER + typed;
 }
 
-/** The errors of numbers that are none, in the form of the API's errors. */
-export function numberErrors(values: Values): FieldError[] {
-  const fields = attributeFields(values).filter((field) => values[field]!.startsWith(NOT_A_NUMBER));
-  return fields.map((field) => ({ pointer: `/${field}`, code: 'not-a-number', message: '' }));
+/**
+ * What the API would refuse, at the field of the attribute that is wrong: the API names only `attributes` as a whole. Numbers that
+ * are none are found only here.
+ */
+export function attributeErrors(values: Values): FieldError[] {
+  return attributeFields(values).flatMap((field) => {
+    const code = values[field] ? errorCode(nameOf(field), values[field]) : null;
+    return code ? [{ pointer: `/${field}`, code, message: '' }] : [];
+  });
+}
+
+function errorCode(name: string, stored: string): string | null {
+  if (!name) return 'required';
+  if (/\.|__/.test(name)) return 'attribute-name';
+  if (stored.startsWith(NOT_A_NUMBER)) return 'not-a-number';
+  return String(parse(stored)).length > MAX_TEXT ? 'too-long' : null;
 }
 
 export function parse(stored: string): string | number | boolean {

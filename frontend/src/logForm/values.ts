@@ -1,7 +1,7 @@
 import type { FullLog } from '../logDetail/logRecord.svelte';
 import type { LogBody } from '../offline/queue';
 import { ApiError, type FieldError } from '../api/error';
-import { attributeFields, attributesOf, attributesPatch, attributeValues, numberErrors } from '../attributes/attributes';
+import { attributeFields, attributesOf, attributesPatch, attributeValues, attributeErrors } from '../attributes/attributes';
 
 export const TEXT_FIELDS = ['comment', 'cause', 'action', 'project'] as const;
 export const TIME_FIELDS = ['started_at', 'ended_at', 'down_from', 'down_to'] as const;
@@ -59,7 +59,7 @@ export function formError(values: Values): ApiError | null {
   const errors: FieldError[] = (['machine', 'type'] as const)
     .filter((field) => !values[field].trim())
     .map((field) => ({ pointer: `/${field}`, code: 'required', message: '' }));
-  errors.push(...numberErrors(values));
+  errors.push(...attributeErrors(values));
   return errors.length ? new ApiError({ code: 'validation', status: 422, errors }) : null;
 }
 

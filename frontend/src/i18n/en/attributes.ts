@@ -5,7 +5,7 @@ export const attributes = {
   name: 'Name',
   value: 'Value',
   kind: 'Kind of value',
-  kinds: { text: 'Text', number: 'Number', flag: 'Yes or no' } as Record<string, string>,
+  kinds: { text: 'Text', number: 'Number', flag: 'Yes/No' } as Record<string, string>,
   remove: (name: string) => (name ? `Remove ${name}` : 'Remove this attribute'),
   repeated: 'This name is used above. Choose another: only the first is saved.',
 };

@@ -29,6 +29,7 @@ export const problems = {
     required: 'Fill in this field.',
     'too-short': 'This is too short.',
     'too-long': 'This is too long. Shorten it.',
+    'attribute-name': 'No dots and no double underscores: write power_kw, not power.kw.',
     'not-a-number': 'This is not a number. Write digits only, or choose text.',
   'too-many': 'Too many of these. Remove some.',
     pattern: 'Start with a letter or digit, then use only letters, digits or . _ -',

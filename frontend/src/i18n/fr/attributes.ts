@@ -6,7 +6,7 @@ export const attributes: Messages['attributes'] = {
   name: 'Nom',
   value: 'Valeur',
   kind: 'Genre de valeur',
-  kinds: { text: 'Texte', number: 'Nombre', flag: 'Oui ou non' },
+  kinds: { text: 'Texte', number: 'Nombre', flag: 'Oui/Non' },
   remove: (name) => (name ? `Retirer ${name}` : 'Retirer cet attribut'),
   repeated: 'Ce nom est déjà pris plus haut. Choisissez-en un autre\u00a0: seul le premier est enregistré.',
 };
