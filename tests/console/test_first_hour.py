@@ -439,3 +439,35 @@ def test_a_supervisor_finds_a_deleted_log_and_restores_it(opened, site, axe, scr
     page = opened("/ui/logs", user=LEAD)
     page.wait_for_selector("[data-uuid]")
     assert page.get_by_role("button", name="Deleted").count() == 0
+
+
+STATE = {
+    "version": "1.2.0",
+    "health": {"status": "failing", "faults": ["The counters are behind: run `mm check --fix`."]},
+    "database": {"engine": "sqlite", "revision": "0008", "bytes": 48_200_000},
+    "settings": {
+        "timezone": "Europe/Paris",
+        "unlisted": "on",
+        "anonymous": "off",
+        "require_if_match": False,
+        "query_timeout": 5,
+    },
+    "sign_in_limits": {"window_seconds": 900, "per_account": 10, "per_address": 50},
+    "records": {"logs": 12004, "machines": 40, "log_types": 7, "users": 12},
+    "last_change": {"seq": 1, "at": "2026-11-20T10:00:00Z", "user": "ABE", "via": "session", "op": "update"},
+    "last_backup": {"at": "2026-01-01T02:00:00Z", "bytes": 9_000_000},
+}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("locale", LANGUAGES)
+def test_the_site_page_shows_the_state_of_the_service(opened, axe, screen, locale):
+    page = opened("/ui/admin/types", locale=locale, **SCREENS[screen])
+    page.route("**/service", lambda route: route.fulfill(json=STATE))
+    page.get_by_role("link", name="Site", exact=True).click()
+    page.get_by_text("MM_TIMEZONE").wait_for()
+    page.get_by_text("mm check --fix").wait_for()
+    page.get_by_text({"en": "Older than two days", "fr": "Plus de deux jours"}[locale[:2]]).wait_for()
+    shoot(page, f"site-{screen}-{locale[:2]}-light")
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -10,6 +10,7 @@ import { machines } from './machines';
 import { outbox } from './outbox';
 import { problems } from './problems';
 import { shell } from './shell';
+import { siteState } from './siteState';
 import { start } from './start';
 import { terms } from './terms';
 import { tokens } from './tokens';
@@ -17,6 +18,6 @@ import { users } from './users';
 import { wall } from './wall';
 
 /** The French messages. The type `Messages` makes the compiler report every message that is missing here. */
-const fr: Messages = { account, attributes, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, shell, start, terms, tokens, users, wall };
+const fr: Messages = { account, attributes, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, shell, siteState, start, terms, tokens, users, wall };
 
 export default fr;
