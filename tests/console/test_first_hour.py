@@ -98,9 +98,8 @@ def shoot(page, name):
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-# The tests of the new site build on each other: they tell the first hour.
 @pytest.mark.timeout(180)
-def test_the_first_hour(on_new_site, first_link, axe):
+def test_the_first_hour(on_new_site, first_link, axe):  # noqa: PLR0915 -- one story, told in order
     page = on_new_site(first_link, **DESK)
     assert page.get_by_label("Trigram", exact=True).get_attribute("required") is not None
     shoot(page, "first-setup-desk-en-light")
