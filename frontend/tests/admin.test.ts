@@ -27,8 +27,8 @@ test('all pages are read in order', async () => {
 });
 
 test.each([
-  ['admin', {}, 'users tokens logTypes'],
-  ['admin', null, 'users logTypes'],
+  ['admin', {}, 'users tokens logTypes siteState'],
+  ['admin', null, 'users logTypes siteState'],
   ['supervisor', {}, 'logTypes'],
   ['lead', {}, ''],
 ] as const)('a user with role %s and account %j sees the tabs %s', (role, user, names) => {

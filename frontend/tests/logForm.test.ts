@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { initialChoices, differences, applyChoices } from '../src/logForm/merge';
-import { emptyValues, bodyOf, patchOf, requiredFieldsError, areEqual, toInstant, toLocal, valuesOf } from '../src/logForm/values';
+import { emptyValues, bodyOf, patchOf, formError, areEqual, toInstant, toLocal, valuesOf } from '../src/logForm/values';
 import type { FullLog } from '../src/logDetail/logRecord.svelte';
 
 const NOW = '2026-11-24T14:03:05.000Z';
@@ -30,9 +30,9 @@ test('forms are equal until a value changes', () => {
 });
 
 test('machine and type are required, and each has its own field error', () => {
-  expect(requiredFieldsError(base)).toBeNull();
-  expect(requiredFieldsError({ ...base, machine: ' ' })?.fieldError('machine')?.code).toBe('required');
-  expect(requiredFieldsError({ ...base, type: '' })?.fieldError('machine')).toBeUndefined();
+  expect(formError(base)).toBeNull();
+  expect(formError({ ...base, machine: ' ' })?.fieldError('machine')?.code).toBe('required');
+  expect(formError({ ...base, type: '' })?.fieldError('machine')).toBeUndefined();
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { searchMachines } from '../src/machines/machineSearch';
-import { attributeLabel } from '../src/machines/attributeLabel';
+import { attributeLabel } from '../src/attributes/attributeLabel';
 import { expect, test } from 'vitest';
 import { bodyOf, changedFields, valuesOf } from '../src/machines/machineForm';
 import { countsByType, indexOfMax, downtimeByMonth } from '../src/machines/detail/monthlyTotals';

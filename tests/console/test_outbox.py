@@ -199,10 +199,10 @@ def test_a_log_fixed_after_its_response_was_lost_is_changed_and_not_doubled(open
 def test_a_deletion_can_be_undone_for_some_seconds(opened, site):
     kept, deleted = add_log(site, comment="garder"), add_log(site, comment="supprimer")
     page = opened(f"/ui/logs/{kept}")
-    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("button", name="Undo").click()
     page.goto(f"/ui/logs/{deleted}")
-    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_text("Log deleted.").wait_for()
     assert site.call("GET", f"/logs/{deleted}")["comment"] == "supprimer"
     wait_until(lambda: site.call("GET", f"/logs?deleted=true&uuid={deleted}")["items"])

@@ -3,7 +3,7 @@ import type { RouteName } from '../router/routes';
 import type { Messages } from '../i18n/en';
 
 export interface Tab {
-  home: 'users' | 'tokens' | 'logTypes';
+  home: 'users' | 'tokens' | 'logTypes' | 'siteState';
   routes: readonly RouteName[];
   name: (t: Messages) => string;
   role: Role;
@@ -15,6 +15,7 @@ const TABS: readonly Tab[] = [
   { home: 'users', routes: ['users', 'user', 'newUser'], name: (t) => t.users.title, role: 'admin' },
   { home: 'tokens', routes: ['tokens', 'newToken'], name: (t) => t.tokens.title, role: 'admin', needsAccount: true },
   { home: 'logTypes', routes: ['logTypes', 'logType', 'newLogType'], name: (t) => t.logTypes.short, role: 'supervisor' },
+  { home: 'siteState', routes: ['siteState'], name: (t) => t.siteState.title, role: 'admin' },
 ];
 
 /** The tabs of the administration that the current user may open. */

@@ -1,5 +1,6 @@
 import { api, data, type Log, type Machine, type User } from '../api/client';
 import { ApiError } from '../api/error';
+import { attributesPatch, attributeValues } from '../attributes/attributes';
 import { session } from '../api/session.svelte';
 import { outbox, type Origin, type Target, type WriteResult } from '../offline/outbox.svelte';
 import type { StoredRecord } from '../offline/queue';
@@ -16,6 +17,11 @@ export function canEdit(log: FullLog, now: number): boolean {
   if (!user || !log.user) return false;
   if (user.role === 'lead') return log.user === user.trigram || log.expanded?.user?.role === 'operator';
   return user.role === 'operator' && log.user === user.trigram && now - Date.parse(log.created_at) <= OWN_EDIT_PERIOD_MS;
+}
+
+/** The merge patch that turns attributes back: it names every attribute that differs. */
+function undoAttributes(before: unknown, after: unknown): object {
+  return attributesPatch(attributeValues(after as object | null), attributeValues(before as object | null)) ?? {};
 }
 
 /** One log and its history. */
@@ -57,7 +63,7 @@ export class LogRecord {
 
   /** Set the fields of a history entry back to their values before it. */
   undo(entry: HistoryEntry): Promise<WriteResult> {
-    const body = Object.fromEntries(Object.entries(entry.changes).map(([field, [before]]) => [field, before]));
+    const body = Object.fromEntries(Object.entries(entry.changes).map(([field, [before, after]]) => [field, field === 'attributes' ? undoAttributes(before, after) : before]));
     return this.update(body, this.log!);
   }
 
@@ -80,9 +86,17 @@ export class LogRecord {
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;
       this.isDeleted = thrown.status === 410;
+      if (this.isDeleted && session.hasRole('supervisor')) this.stored = (await this.#readDeleted()) ?? this.stored;
       // What is on screen stays there if only the network is gone.
       this.error = this.isDeleted || (this.log && thrown.isTransient) ? null : thrown;
     }
+  }
+
+  /** Read what a deleted log said. Only its list has it. */
+  async #readDeleted(): Promise<FullLog | null> {
+    const query = `deleted=true&uuid=${this.uuid}&expand=machine,user`;
+    const page = await data(api.GET('/logs', { querySerializer: () => query })).catch(() => null);
+    return (page?.items[0] as FullLog | undefined) ?? null;
   }
 
   #target(base: FullLog): Target {

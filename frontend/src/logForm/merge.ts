@@ -1,8 +1,8 @@
-import { FIELDS, type Field, type Values } from './values';
+import { fieldsOf, type Values } from './values';
 
 /** A field in which two versions of a log differ. */
 export interface Difference {
-  field: Field;
+  field: string;
   mine: string;
   theirs: string;
   /** The version that changed the field, if only one of them did; null if the user has to choose. */
@@ -11,12 +11,11 @@ export interface Difference {
 
 /** The differences between two versions of a log that started from the same base (three-way merge). */
 export function differences(base: Values, mine: Values, theirs: Values): Difference[] {
-  return FIELDS.filter((field) => mine[field] !== theirs[field]).map((field) => ({
-    field,
-    mine: mine[field],
-    theirs: theirs[field],
-    suggested: theirs[field] === base[field] ? 'mine' : mine[field] === base[field] ? 'theirs' : null,
-  }));
+  const textOf = (values: Values, field: string): string => values[field] ?? '';
+  return fieldsOf(base, mine, theirs)
+    .map((field) => ({ field, before: textOf(base, field), mine: textOf(mine, field), theirs: textOf(theirs, field) }))
+    .filter((one) => one.mine !== one.theirs)
+    .map(({ before, ...one }) => ({ ...one, suggested: one.theirs === before ? 'mine' : one.mine === before ? 'theirs' : null }));
 }
 
 export interface MergeChoice {
@@ -25,14 +24,14 @@ export interface MergeChoice {
   bothText: string;
 }
 
-export function initialChoices(found: readonly Difference[]): Partial<Record<Field, MergeChoice>> {
+export function initialChoices(found: readonly Difference[]): Record<string, MergeChoice | undefined> {
   const both = ({ mine, theirs }: Difference): string => [theirs, mine].filter(Boolean).join('\n');
   return Object.fromEntries(found.map((one) => [one.field, { version: one.suggested, bothText: both(one) }]));
 }
 
 /** The merged log, or null until the user has chosen a version for every difference. */
-export function applyChoices(theirs: Values, found: readonly Difference[], choices: Partial<Record<Field, MergeChoice>>): Values | null {
-  const result = { ...theirs };
+export function applyChoices(theirs: Values, found: readonly Difference[], choices: Record<string, MergeChoice | undefined>): Values | null {
+  const result: Values = { ...theirs };
   for (const one of found) {
     const choice = choices[one.field];
     if (!choice?.version) return null;

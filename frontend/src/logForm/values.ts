@@ -1,7 +1,8 @@
 import type { LogType } from '../api/client';
 import type { FullLog } from '../logDetail/logRecord.svelte';
 import type { LogBody } from '../offline/queue';
-import { ApiError } from '../api/error';
+import { attributeErrors, attributeFields, attributesOf, attributesPatch, attributeValues } from '../attributes/attributes';
+import { ApiError, type FieldError } from '../api/error';
 import type { QueryPair } from '../router/query';
 
 export const TEXT_FIELDS = ['comment', 'cause', 'action', 'project'] as const;
@@ -11,9 +12,10 @@ export type Field = (typeof FIELDS)[number];
 
 /**
  * The values of the log form, as text. An empty text stands for null; times are UTC instants. `unlisted` is the name of a machine
- * that the user wants to use although it is not in the list. It no longer counts when `machine` has another name.
+ * that the user wants to use although it is not in the list. It no longer counts when `machine` has another name. Attributes are
+ * fields too, see `attributes.ts`.
  */
-export type Values = Record<Field | 'unlisted', string>;
+export type Values = Record<Field | 'unlisted', string> & Record<string, string>;
 
 /** What a form starts with besides the machine, when its address says so: a breakdown, for example. */
 export type Preset = Partial<Record<Field, string>>;
@@ -26,7 +28,7 @@ export const STATUSES = ['open', 'in_progress', 'done', 'cancelled'];
 
 /** The values of a form that the user has not filled in yet. */
 export function emptyValues(machine = ''): Values {
-  const empty = Object.fromEntries(FIELDS.map((field) => [field, ''])) as Values;
+  const empty = Object.fromEntries(FIELDS.map((field) => [field, ''])) as Record<Field, string>;
   return { ...empty, unlisted: '', machine, severity: 'info', status: 'done' };
 }
 
@@ -40,7 +42,7 @@ export function presetOf(query: readonly QueryPair[]): Preset {
 export function withPreset(stored: Partial<Values>, preset: Preset): Values {
   const empty = emptyValues();
   const unfilled = Object.entries(preset).filter(([field]) => (stored[field as Field] ?? '') === empty[field as Field]);
-  return { ...empty, ...stored, ...Object.fromEntries(unfilled) };
+  return { ...empty, ...stored, ...Object.fromEntries(unfilled) } as Values;
 }
 
 /** The preset of a breakdown that is reported now: the machine stops, and the fault is a serious one until somebody says less. */
@@ -56,32 +58,42 @@ export function isUnlisted({ machine, unlisted }: Values): boolean {
 
 export function valuesOf(log: FullLog | LogBody | Record<string, unknown>): Values {
   const given = log as Record<string, unknown>;
-  const values = { ...emptyValues(), ...Object.fromEntries(FIELDS.map((field) => [field, given[field] ?? emptyValues()[field]])) };
+  const texts = Object.fromEntries(FIELDS.map((field) => [field, (given[field] ?? emptyValues()[field]) as string]));
+  const values = { ...emptyValues(), ...texts, ...attributeValues(given.attributes as object | null) };
   return given.unlisted ? { ...values, unlisted: values.machine } : values;
 }
 
+/** The fields of these forms: those of every log, and the attributes that one of them has. */
+export function fieldsOf(...forms: Values[]): string[] {
+  return [...FIELDS, ...attributeFields(...forms)];
+}
+
 export function areEqual(one: Values, other: Values): boolean {
-  return FIELDS.every((field) => one[field] === other[field]);
+  return fieldsOf(one, other).every((field) => (one[field] ?? '') === (other[field] ?? ''));
 }
 
 /** The request body of a new log. If the start time is empty, it is `now`. */
 export function bodyOf(values: Values, now: string): LogBody {
   const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimReference(field, values[field])]);
-  return { started_at: now, ...Object.fromEntries(given), ...(isUnlisted(values) && { unlisted: true }) };
+  const attributes = attributesOf(values);
+  return { started_at: now, ...Object.fromEntries(given), ...(attributes && { attributes }), ...(isUnlisted(values) && { unlisted: true }) };
 }
 
 /** The changed fields, as the body of a PATCH request (a JSON merge patch). */
-export function patchOf(values: Values, log: FullLog): Partial<Record<Field, string | null>> {
+export function patchOf(values: Values, log: FullLog): Record<string, unknown> {
   const before = valuesOf(log);
   const changed = FIELDS.filter((field) => values[field] !== before[field]);
-  return Object.fromEntries(changed.map((field) => [field, values[field] === '' ? null : trimReference(field, values[field])]));
+  const attributes = attributesPatch(before, values);
+  const fields = changed.map((field) => [field, values[field] === '' ? null : trimReference(field, values[field])]);
+  return { ...Object.fromEntries(fields), ...(attributes && { attributes }) };
 }
 
-/** Check the required fields in the browser, with the error codes of the API: without network, the API cannot check them. */
-export function requiredFieldsError(values: Values): ApiError | null {
-  const errors = (['machine', 'type'] as const)
+/** Check the form in the browser, with the error codes of the API: without network, the API cannot check it. */
+export function formError(values: Values): ApiError | null {
+  const errors: FieldError[] = (['machine', 'type'] as const)
     .filter((field) => !values[field].trim())
     .map((field) => ({ pointer: `/${field}`, code: 'required', message: '' }));
+  errors.push(...attributeErrors(values));
   return errors.length ? new ApiError({ code: 'validation', status: 422, errors }) : null;
 }
 

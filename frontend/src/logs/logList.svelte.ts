@@ -117,10 +117,17 @@ export class LogList {
   /** Apply a change of the feed: update the row in place, or count a new log. No row moves. */
   handleChange(change: Change): void {
     if (change.resource !== 'logs') return;
-    if (change.op === 'delete') this.deletedUuids = new Set([...this.deletedUuids, change.key]);
+    if (change.op === 'restore' && getFirst(this.#query, 'deleted') === 'true') this.#removeRow(change.key);
+    else if (change.op === 'delete') this.deletedUuids = new Set([...this.deletedUuids, change.key]);
     else if (this.rows.some((row) => row.uuid === change.key)) void this.#reloadRow(change.key);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#countNewLogs(), DEBOUNCE_MS);
+  }
+
+  /** In a list of deleted logs, a log that was restored has no place. */
+  #removeRow(uuid: string): void {
+    this.#setPages(this.#pages.map((page) => ({ ...page, items: page.items.filter((row) => row.uuid !== uuid) })));
+    if (this.total) this.total -= 1;
   }
 
   async #reloadRow(uuid: string): Promise<void> {

@@ -1,25 +1,33 @@
-import type { Machine, Schemas } from '../api/client';
+import type { Machine } from '../api/client';
+import { attributeFields, attributesOf, attributesPatch, attributeValues } from '../attributes/attributes';
 
 export const TEXT_FIELDS = ['name', 'sector', 'usage', 'manufacturer', 'model', 'serial_number', 'year_of_acquisition'] as const;
 export const FIELDS = [...TEXT_FIELDS, 'in_service', 'comment'] as const;
 export type Field = (typeof FIELDS)[number];
-/** The values of the machine form, as text. */
-export type MachineFormValues = Record<Field, string>;
+/** The values of the machine form, as text. Attributes are fields too, see `attributes.ts`. */
+export type MachineFormValues = Record<Field, string> & Record<string, string>;
 
 /** The form values of a machine. A new machine starts in service. */
-export function valuesOf(machine?: Machine): MachineFormValues {
+export function valuesOf(machine?: Partial<Machine>): MachineFormValues {
   const text = (field: Field) => String(machine ? (machine[field] ?? '') : field === 'in_service' ? true : '');
-  return Object.fromEntries(FIELDS.map((field) => [field, text(field)])) as MachineFormValues;
+  return { ...(Object.fromEntries(FIELDS.map((field) => [field, text(field)])) as Record<Field, string>), ...attributeValues(machine?.attributes) };
+}
+
+/** The fields of these forms: those of every machine, and the attributes that one of them has. */
+export function fieldsOf(...forms: MachineFormValues[]): string[] {
+  return [...FIELDS, ...attributeFields(...forms)];
 }
 
 /** The fields whose values differ. */
-export function changedFields(before: MachineFormValues, after: MachineFormValues): Field[] {
-  return FIELDS.filter((field) => before[field] !== after[field]);
+export function changedFields(before: MachineFormValues, after: MachineFormValues): string[] {
+  return fieldsOf(before, after).filter((field) => (before[field] ?? '') !== (after[field] ?? ''));
 }
 
 /** The request body: the changed fields of an existing machine, or all fields of a new one (`before` is null). */
-export function bodyOf(before: MachineFormValues | null, after: MachineFormValues): Schemas['MachineUpdate'] {
-  return Object.fromEntries((before ? changedFields(before, after) : FIELDS).map((field) => [field, valueOf(field, after[field])]));
+export function bodyOf(before: MachineFormValues | null, after: MachineFormValues): Record<string, unknown> {
+  const changed = before ? FIELDS.filter((field) => before[field] !== after[field]) : FIELDS;
+  const attributes = before ? attributesPatch(before, after) : attributesOf(after);
+  return { ...Object.fromEntries(changed.map((field) => [field, valueOf(field, after[field])])), ...(attributes && { attributes }) };
 }
 
 function valueOf(field: Field, text: string): unknown {

@@ -1,4 +1,6 @@
 import { api, data, type Log, type Machine, type Schemas } from '../api/client';
+import type { Target } from '../offline/outbox.svelte';
+import type { StoredRecord } from '../offline/queue';
 import { formatQuery, setParam, type QueryPair } from '../router/query';
 
 export interface Activity {
@@ -102,10 +104,9 @@ export async function readMachine(name: string): Promise<Row> {
   return (await data(api.GET('/machines/{name}', { params: { path: { name }, query: { expand: 'activity' } } }))) as Row;
 }
 
-/** Change fields of this version of a machine. Throws an `ApiError`; if the machine changed since, 412 with its current state. */
-export async function updateMachine(machine: Machine, body: Schemas['MachineUpdate']): Promise<Machine> {
-  const params = { path: { name: machine.name }, header: { 'If-Match': `"${machine.version}"` } };
-  return (await data(api.PATCH('/machines/{name}', { params, body } as never))) as Machine;
+/** The machine for the outbox. Its stored name differs from its own if a new name waits to be sent. */
+export function machineTarget(machine: Machine, storedName: string): Target {
+  return { resource: 'machines', key: storedName, base: machine as unknown as StoredRecord };
 }
 
 export async function createMachine(body: Schemas['MachineCreate']): Promise<Machine> {

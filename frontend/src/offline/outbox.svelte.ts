@@ -84,6 +84,11 @@ class Outbox {
     return this.items.filter((item) => recordOf(item) === `${resource}/${key}`);
   }
 
+  /** Whether a deletion of the record waits, so that lists leave it out. */
+  isDeleting(resource: Resource, key: string): boolean {
+    return this.itemsOf(resource, key).some((item) => item.kind === 'delete' && !item.refused);
+  }
+
   /** The record with the changes that wait. */
   withPending<R extends object>(resource: Resource, key: string, record: R): R {
     return withPending(record, this.items, `${resource}/${key}`);

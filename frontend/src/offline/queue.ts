@@ -106,18 +106,37 @@ export function outcomeOf(kind: QueuedWrite['kind'], status: number): Outcome {
 
 /** Whether the record has every value of the change already: an earlier request arrived and its response was lost. */
 export function isApplied({ body }: QueuedUpdate, current: StoredRecord): boolean {
-  return Object.entries(body).every(([field, value]) => areEqual(current[field], value));
+  return flatten(body).every(([field, value]) => areEqual(valueAt(current, field), value));
 }
 
 /** Whether nobody else changed the fields of the change since the user read the record. */
 export function isUnrelated({ body, base }: QueuedUpdate, current: StoredRecord): boolean {
-  return Object.entries(body).every(([field, value]) => areEqual(current[field], base[field]) || areEqual(current[field], value));
+  return flatten(body).every(([field, value]) => areEqual(valueAt(current, field), valueAt(base, field)) || areEqual(valueAt(current, field), value));
 }
 
 /** The record as it will be when the waiting changes of this user are sent. */
 export function withPending<R extends object>(record: R, queue: readonly QueuedWrite[], name: string): R {
   const changes = queue.filter((write) => write.kind === 'update' && recordOf(write) === name) as QueuedUpdate[];
-  return changes.reduce((seen, { body }) => ({ ...seen, ...body }), record);
+  return changes.reduce((seen, { body }) => applyPatch(seen, body), record);
+}
+
+/** The record after a change. As in the API, attributes are merged one by one, and null removes one. */
+export function applyPatch<R extends object>(record: R, body: Record<string, unknown>): R {
+  const changed = { ...record, ...body };
+  if (!body.attributes) return changed;
+  const merged = { ...(record as { attributes?: object }).attributes, ...body.attributes };
+  return { ...changed, attributes: Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)) };
+}
+
+/** The changes of a body, each attribute for itself. */
+function flatten(body: Record<string, unknown>): [string[], unknown][] {
+  return Object.entries(body).flatMap(([field, value]): [string[], unknown][] =>
+    field === 'attributes' ? Object.entries(value ?? {}).map(([name, one]) => [[field, name], one]) : [[[field], value]],
+  );
+}
+
+function valueAt(record: Record<string, unknown>, [field, name]: string[]): unknown {
+  return name === undefined ? record[field!] : (record[field!] as Record<string, unknown> | undefined)?.[name];
 }
 
 function areEqual(one: unknown, other: unknown): boolean {

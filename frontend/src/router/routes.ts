@@ -26,6 +26,7 @@ export const ROUTES = {
   logTypes: '/admin/types',
   logType: '/admin/types/{code}',
   newLogType: '/admin/new-type',
+  siteState: '/admin/site',
 } as const;
 
 export type RouteName = keyof typeof ROUTES;

@@ -50,6 +50,7 @@ export const PAGES: Record<RouteName, Page> = {
   logTypes,
   logType: logTypes,
   newLogType: logTypes,
+  siteState: { name: (t) => t.siteState.title, load: admin, role: 'admin' },
 };
 
 export interface NavigationItem {
@@ -70,7 +71,7 @@ export const NAVIGATION: NavigationItem[] = [
     address: path('admin'),
     name: (t) => t.shell.admin,
     icon: 'M3 6h5M12 6h5M3 14h2M9 14h8M10 4a2 2 0 110 4 2 2 0 010-4zM7 12a2 2 0 110 4 2 2 0 010-4z',
-    routes: ['admin', 'users', 'user', 'newUser', 'tokens', 'newToken', 'logTypes', 'logType', 'newLogType'],
+    routes: ['admin', 'users', 'user', 'newUser', 'tokens', 'newToken', 'logTypes', 'logType', 'newLogType', 'siteState'],
     role: 'supervisor',
   },
 ];

@@ -20,10 +20,10 @@ class Status {
   }
 
   /** Show an `ApiError`. Any other value is a bug in the console and is thrown again. A missing network is no alarm. */
-  showError(thrown: unknown): void {
+  showError(thrown: unknown, action?: Message['action']): void {
     const error = asApiError(thrown);
     if (error.code === 'offline') this.show(errorText(error));
-    else this.#setMessage({ text: errorText(error), isError: true });
+    else this.#setMessage({ text: errorText(error), isError: true, ...(action && { action }) });
   }
 
   /**

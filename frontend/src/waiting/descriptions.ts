@@ -1,3 +1,5 @@
+import { attributeLabel } from '../attributes/attributeLabel';
+import { attributeText } from '../attributes/attributeText';
 import { i18n } from '../i18n/i18n.svelte';
 import { typeLabel, valueLabel } from '../logs/labels';
 import { fixLogPath, newLogPath, path } from '../router/routes';
@@ -14,7 +16,12 @@ export function subjectOf(item: QueuedWrite): string {
 export function textOf(item: QueuedWrite): string {
   if (item.kind === 'create') return (item.body.comment as string | undefined) ?? '';
   if (item.kind === 'delete') return String(item.base.comment ?? '');
-  return Object.entries(item.body).map(([field, value]) => `${fieldLabel(item.resource, field)}: ${value === null ? i18n.t.terms.none : shown(field, value)}`).join('\n');
+  const { attributes, ...fields } = item.body;
+  const lines = [
+    ...Object.entries(fields).map(([field, value]) => [fieldLabel(item.resource, field), value === null ? null : shown(field, value)]),
+    ...Object.entries(attributes ?? {}).map(([name, value]) => [attributeLabel(name), value === null ? null : attributeText(value)]),
+  ];
+  return lines.map(([label, text]) => `${label}: ${text ?? i18n.t.terms.none}`).join('\n');
 }
 
 /** The kind of a write, and when it happened if that is known. */
@@ -39,9 +46,10 @@ export function draftDescription({ form, draft }: DraftInfo): { kind: string; su
     [NEW_LOG]: key ? newLogPath(key) : path('newLog'),
     [REFUSED]: fixLogPath(key),
     [EDIT_LOG]: `${path('log', { uuid: key })}?edit`,
-    [EDIT_MACHINE]: key ? `${path('machine', { name: key })}?edit` : path('machines'),
+    [EDIT_MACHINE]: key ? `${path('machine', { name: key })}?edit` : `${path('machines')}?add`,
   };
-  return { kind: i18n.t.outbox.draftKinds[kind]!, subject: draft.values.machine ?? draft.values.name ?? key, address: addresses[kind]! };
+  const isNewMachine = kind === EDIT_MACHINE && !key;
+  return { kind: isNewMachine ? i18n.t.machines.newMachine : i18n.t.outbox.draftKinds[kind]!, subject: draft.values.machine ?? draft.values.name ?? key, address: addresses[kind]! };
 }
 
 function fieldLabel(resource: string, field: string): string {

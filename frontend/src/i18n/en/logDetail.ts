@@ -3,6 +3,7 @@ export const logDetail = {
   history: 'History',
   deleted: 'This log was deleted.',
   deletedHint: 'Its history is kept. A supervisor can restore it.',
+  deletedSupervisorHint: 'Its history is kept. You can restore it.',
   restore: 'Restore',
   wasRestored: 'Log restored.',
   finished: 'Done.',

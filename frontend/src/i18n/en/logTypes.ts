@@ -14,5 +14,7 @@ export const logTypes = {
   active: 'Active',
   activeHint: 'An inactive type cannot be chosen for new logs. Existing logs keep it.',
   inactive: 'Inactive',
+  delete: 'Delete',
+  wasDeleted: 'Type deleted.',
   conflict: 'Someone else changed this type. Your changes are still here, and the other fields show the new values. Check them, then save again.',
 };

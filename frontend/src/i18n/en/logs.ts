@@ -60,6 +60,8 @@ export const logs = {
   noneFoundHint: 'Remove a filter or search for fewer words.',
   empty: 'No logs yet.',
   emptyHint: 'Breakdowns, repairs and checks will appear here.',
+  writeFirst: 'Write the first log',
+  deletedOnly: 'Deleted',
   noText: 'no details',
   list: 'Logs',
 };

@@ -16,6 +16,8 @@ export const outbox = {
   kinds: { create: 'New log', update: 'Change', delete: 'Deletion' } as Record<string, string>,
   changesWaiting: (count: string, one: boolean) => `${count} ${one ? 'change' : 'changes'} not sent yet`,
   deleteIn: 'Deleted in a few seconds.',
+  deactivate: 'Deactivate',
+  wasDeactivated: 'Deactivated. Its logs are kept.',
   needsFixing: 'The service refused this. It is kept until you fix it.',
   drafts: 'Begun, not sent',
   draftCount: (count: string, one: boolean) => `${count} ${one ? 'draft' : 'drafts'}`,

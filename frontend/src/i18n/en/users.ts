@@ -28,5 +28,9 @@ export const users = {
   inviteNeedsActive: 'First make the account active, and save.',
   link: 'Link (shown only once)',
   linkHint: (name: string, until: string) => `Send it to ${name} and nobody else. It works until ${until}.`,
+  qrCode: 'QR code of the link',
+  qrHint: 'Or let them scan it with their phone.',
   tokens: 'Tokens of this person',
+  delete: 'Delete',
+  wasDeleted: (trigram: string) => `${trigram} was deleted.`,
 };

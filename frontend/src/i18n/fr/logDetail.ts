@@ -5,6 +5,7 @@ export const logDetail: Messages['logDetail'] = {
   history: 'Historique',
   deleted: 'Cette intervention a été supprimée.',
   deletedHint: 'Son historique reste. Un responsable peut la rétablir.',
+  deletedSupervisorHint: 'Son historique reste. Vous pouvez la rétablir.',
   restore: 'Rétablir',
   wasRestored: 'Intervention rétablie.',
   finished: 'Terminé.',

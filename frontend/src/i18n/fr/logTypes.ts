@@ -16,5 +16,7 @@ export const logTypes: Messages['logTypes'] = {
   active: 'Actif',
   activeHint: 'Un type inactif ne peut plus être choisi. Les anciennes interventions le gardent.',
   inactive: 'Inactif',
+  delete: 'Supprimer',
+  wasDeleted: 'Type supprimé.',
   conflict: 'Quelqu’un d’autre a modifié ce type. Vos changements sont toujours là et les autres champs sont à jour. Vérifiez, puis enregistrez à nouveau.',
 };

@@ -62,6 +62,8 @@ export const logs: Messages['logs'] = {
   noneFoundHint: 'Retirez un filtre, ou cherchez moins de mots.',
   empty: 'Aucune intervention pour l’instant.',
   emptyHint: 'Les pannes, les réparations et les contrôles s’afficheront ici.',
+  writeFirst: 'Noter la première intervention',
+  deletedOnly: 'Supprimées',
   noText: 'sans détail',
   list: 'Interventions',
 };

@@ -18,6 +18,8 @@ export const outbox: Messages['outbox'] = {
   kinds: { create: 'Nouvelle intervention', update: 'Modification', delete: 'Suppression' },
   changesWaiting: (count, one) => `${count} ${one ? 'modification' : 'modifications'} en attente`,
   deleteIn: 'Supprimé dans quelques secondes.',
+  deactivate: 'Désactiver',
+  wasDeactivated: 'Désactivé. Ses interventions restent.',
   needsFixing: 'Le service a refusé. Votre saisie est gardée jusqu’à ce que vous la corrigiez.',
   drafts: 'Commencé, pas envoyé',
   draftCount: (count, one) => `${count} ${one ? 'brouillon' : 'brouillons'}`,

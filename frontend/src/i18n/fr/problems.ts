@@ -29,6 +29,8 @@ export const problems: Messages['problems'] = {
     required: 'Remplissez ce champ.',
     'too-short': 'C’est trop court.',
     'too-long': 'C’est trop long. Raccourcissez.',
+    'attribute-name': 'Sans point ni double soulignement\u00a0: power_kw, pas power.kw.',
+    'not-a-number': 'Ce n’est pas un nombre. Écrivez des chiffres, ou choisissez texte.',
     pattern: 'Commencez par une lettre ou un chiffre, puis seulement des lettres, des chiffres ou . _ -',
     'out-of-range': 'Ce nombre est trop petit ou trop grand.',
     taken: 'Ce nom est déjà pris. Choisissez-en un autre.',

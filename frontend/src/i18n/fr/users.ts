@@ -30,5 +30,9 @@ export const users: Messages['users'] = {
   inviteNeedsActive: 'Rendez d’abord le compte actif, et enregistrez.',
   link: 'Lien (affiché une seule fois)',
   linkHint: (name, until) => `Envoyez-le à ${name} et à personne d’autre. Il est valable jusqu’au ${until}.`,
+  qrCode: 'Code QR du lien',
+  qrHint: 'Ou faites-le scanner avec son téléphone.',
   tokens: 'Jetons de cette personne',
+  delete: 'Supprimer',
+  wasDeleted: (trigram) => `${trigram} est supprimé.`,
 };

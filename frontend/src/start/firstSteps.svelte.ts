@@ -1,0 +1,38 @@
+import { api, data } from '../api/client';
+import { path } from '../router/routes';
+import { firstStepsGate } from './gate.svelte';
+
+export const STEPS = ['machine', 'logs', 'team', 'labels'] as const;
+export type Step = (typeof STEPS)[number];
+
+/** Where each step is done in the console. */
+export const ADDRESSES: Record<Step, string> = {
+  machine: `${path('machines')}?add`,
+  logs: path('newLog'),
+  team: path('newUser'),
+  labels: path('labels'),
+};
+/** What to type on the server to import. */
+export const IMPORT_COMMANDS = ['mm import logs.csv --dry-run', 'mm sync /path/to/folder --dry-run'];
+
+/** The first steps on a new site, and which of them are done. */
+class FirstSteps {
+  #found = $state.raw<Record<'machine' | 'logs' | 'team', boolean> | null>(null);
+  done = $derived<Record<Step, boolean> | null>(this.#found && { ...this.#found, labels: firstStepsGate.labelsPrinted });
+  count = $derived(STEPS.filter((step) => this.done?.[step]).length);
+
+  async load(): Promise<void> {
+    const [machines, logs, users] = await Promise.all([has('/machines', 'name', 1), has('/logs', 'uuid', 1), has('/users', 'trigram', 2)]);
+    this.#found = { machine: machines, logs, team: users };
+    // On a site that was in use before this browser came, there is nothing to begin with.
+    const isInUse = machines && logs && users && firstStepsGate.state === null;
+    firstStepsGate.set(isInUse || this.count === STEPS.length ? 'closed' : 'open');
+  }
+}
+
+async function has(resource: '/machines' | '/logs' | '/users', field: string, count: number): Promise<boolean> {
+  const page = await data(api.GET(resource, { querySerializer: () => `fields=${field}&limit=${count}` }));
+  return (page as { items: unknown[] }).items.length >= count;
+}
+
+export const firstSteps = new FirstSteps();
