@@ -25,7 +25,7 @@ def shift_service_clock(page, hours):
         date = format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
         route.fulfill(response=response, headers={**response.headers, "date": date})
 
-    page.route(re.compile(r"/(me|logs(/[0-9a-f-]{36})?|log-types)(\?.*)?$"), shift)
+    page.route(re.compile(r"/(me|logs(/[0-9a-f-]{36}(/history)?)?|log-types)(\?.*)?$"), shift)
 
 
 def newest(site, words):

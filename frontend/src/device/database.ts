@@ -1,5 +1,5 @@
 import type { Problem } from '../api/error';
-import { deviceStorage, transact, type StoredDraft, type Stores } from './deviceStorage.svelte';
+import { deviceStorage, transact, transactRead, type StoredDraft, type Stores } from './deviceStorage.svelte';
 import { fromStored, type NewWrite, type QueuedWrite } from '../offline/queue';
 
 // Writes that the browser could not store come after those that it could.
@@ -17,11 +17,11 @@ const memory = {
 };
 
 export async function readDraft(key: string): Promise<StoredDraft | undefined> {
-  return memory.drafts.get(key) ?? (await deviceStorage.use((stores) => stores.get('drafts', key), () => undefined));
+  return memory.drafts.get(key) ?? (await deviceStorage.use((stores) => transactRead(stores, 'drafts', (store) => store.get(key) as Promise<StoredDraft | undefined>), () => undefined));
 }
 
 export async function readDraftKeys(prefix: string): Promise<string[]> {
-  const stored = await deviceStorage.use((stores) => stores.getAllKeys('drafts'), () => []);
+  const stored = await deviceStorage.use((stores) => transactRead(stores, 'drafts', (store) => store.getAllKeys() as Promise<string[]>), () => []);
   return [...new Set([...stored, ...memory.drafts.keys()])].filter((key) => key.startsWith(prefix));
 }
 
@@ -56,7 +56,7 @@ export async function readQueue(): Promise<QueuedWrite[]> {
     await deviceStorage.acceptMark();
     for (const write of [...memory.queue.values()]) await store(write, null, null);
   }
-  const stored = (await deviceStorage.use((stores) => stores.getAll('queue'), () => [])).map(fromStored);
+  const stored = (await deviceStorage.use((stores) => transactRead(stores, 'queue', (store) => store.getAll() as Promise<object[]>), () => [])).map(fromStored);
   const unstored = [...memory.queue.values()].filter((write) => write.seq >= FIRST_UNSTORED_SEQ);
   const all = [...stored, ...unstored.filter(({ uuid }) => !stored.some((one) => one.uuid === uuid))];
   return all.filter(({ uuid }) => !memory.settled.has(uuid)).sort((one, other) => one.seq - other.seq);
@@ -135,15 +135,16 @@ export function forget(uuid: string): void {
 }
 
 export async function readCached<T>(name: string): Promise<T | undefined> {
-  const stored = memory.known.get(name) ?? (await deviceStorage.use((stores) => stores.get('known', name), () => undefined));
+  const stored = memory.known.get(name) ?? (await deviceStorage.use((stores) => transactRead(stores, 'known', (store) => store.get(name)), () => undefined));
   return stored as T | undefined;
 }
 
 /** Store a copy of what the service answered. A lost copy is read again, so this does not wait for the disk. */
 export async function writeCached(name: string, value: unknown): Promise<void> {
   memory.known.set(name, value);
+  const work = (stores: Stores): Promise<void> => transact(stores, ['known'], async (tx) => void (await tx.objectStore('known').put(value, name)), 'relaxed');
   await deviceStorage.use(async (stores) => {
-    await stores.put('known', value, name);
+    await work(stores);
     memory.known.delete(name);
   }, () => {});
 }
@@ -151,17 +152,19 @@ export async function writeCached(name: string, value: unknown): Promise<void> {
 /** Read all copies whose names begin with `prefix`. */
 export async function readAllCached<T>(prefix: string): Promise<Map<string, T>> {
   const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`);
-  const stored = await deviceStorage.use(async (stores) => {
-    const [names, values] = await Promise.all([stores.getAllKeys('known', range), stores.getAll('known', range)]);
-    return names.map((name, index) => [name, values[index]] as const);
-  }, () => []);
+  const work = (stores: Stores): Promise<(readonly [string, unknown])[]> =>
+    transactRead(stores, 'known', async (store) => {
+      const [names, values] = await Promise.all([store.getAllKeys(range), store.getAll(range)]);
+      return names.map((name, index) => [name as string, values[index]] as const);
+    });
+  const stored = await deviceStorage.use(work, () => []);
   const inMemory = [...memory.known].filter(([name]) => name.startsWith(prefix));
   return new Map([...stored, ...inMemory]) as Map<string, T>;
 }
 
 export async function deleteCached(names: readonly string[]): Promise<void> {
   for (const name of names) memory.known.delete(name);
-  await deviceStorage.use(async (stores) => {
-    await Promise.all(names.map((name) => stores.delete('known', name)));
-  }, () => {});
+  const work = (stores: Stores): Promise<void> =>
+    transact(stores, ['known'], async (tx) => void (await Promise.all(names.map((name) => tx.objectStore('known').delete(name)))), 'relaxed');
+  await deviceStorage.use(work, () => {});
 }

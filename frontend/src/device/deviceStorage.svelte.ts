@@ -1,4 +1,4 @@
-import { openDB, type DBSchema, type IDBPDatabase, type IDBPTransaction } from 'idb';
+import { openDB, type DBSchema, type IDBPDatabase, type IDBPObjectStore, type IDBPTransaction } from 'idb';
 import { randomUuid } from './uuid';
 
 /** Form input that was not sent yet. `base` is the record that the form edits. */
@@ -22,8 +22,9 @@ interface Schema extends DBSchema {
 export type Stores = IDBPDatabase<Schema>;
 type StoreName = 'drafts' | 'queue' | 'known';
 type Transaction = IDBPTransaction<Schema, StoreName[], 'readwrite'>;
+type ReadStore = IDBPObjectStore<Schema, [StoreName], StoreName>;
 
-const TIMEOUT_MS = 3_000;
+const TIMEOUT_MS = 5_000;
 // After a timeout, do without the browser's storage for this long: each further attempt would make the user wait as well.
 const PAUSE_MS = 30_000;
 const MARK = 'mark';
@@ -77,7 +78,7 @@ class DeviceStorage {
 
   /** Find out whether the browser keeps anything, before the user has typed something. */
   async probe(): Promise<void> {
-    await this.keep(async (stores) => void (await stores.put('known', Date.now(), 'probe')), () => {});
+    await this.keep((stores) => transact(stores, ['known'], async (tx) => void (await tx.objectStore('known').put(Date.now(), 'probe'))), () => {});
   }
 
   #stores(): Promise<Stores> {
@@ -115,14 +116,25 @@ class DeviceStorage {
   }
 }
 
-/** Run `work` in a transaction that is on the disk when it ends: a phone's battery may die right after the write. */
-export async function transact<T>(stores: Stores, names: StoreName[], work: (tx: Transaction) => Promise<T>): Promise<T> {
-  const tx = stores.transaction(names, 'readwrite', { durability: 'strict' });
+/**
+ * Run `work` in a transaction. It is on the disk when it ends, because a phone's battery may die right after the write; copies of
+ * what the service has are `relaxed`.
+ */
+export async function transact<T>(stores: Stores, names: StoreName[], work: (tx: Transaction) => Promise<T>, durability: 'strict' | 'relaxed' = 'strict'): Promise<T> {
+  const tx = stores.transaction(names, 'readwrite', { durability });
   // If `work` fails, nobody awaits the end of the transaction.
   tx.done.catch(() => {});
   const result = await work(tx);
   await tx.done;
   return result;
+}
+
+/** Run `work` in a transaction that only reads. */
+export async function transactRead<T>(stores: Stores, name: StoreName, work: (store: ReadStore) => Promise<T>): Promise<T> {
+  // The short forms of `idb`, such as `stores.get`, leave the failure of their transaction to nobody.
+  const tx = stores.transaction(name);
+  tx.done.catch(() => {});
+  return work(tx.store as unknown as ReadStore);
 }
 
 class StorageTimeout extends Error {}
