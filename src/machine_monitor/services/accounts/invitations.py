@@ -34,11 +34,10 @@ class InvitationLink:
 
     code: str
     expires_at: str
-    is_first_admin: bool = False
 
     def url(self, base: str) -> str:
-        """Return the link to the console at this base URL. The console reads from it that a trigram is required."""
-        return f"{base.rstrip('/')}{SETUP_PATH}{self.code}{'&first-admin' if self.is_first_admin else ''}"
+        """Return the link to the console at this base URL."""
+        return f"{base.rstrip('/')}{SETUP_PATH}{self.code}"
 
 
 def invite(tx: Transaction, trigram: str) -> InvitationLink:
@@ -138,7 +137,7 @@ def _issue(tx: Transaction, trigram: str | None, lifetime: timedelta) -> Invitat
     expires_at, code = now.replace(microsecond=0) + lifetime, generated_secrets.generate()
     tx.session.execute(delete(Invitation).where(col(Invitation.expires_at) < now))
     tx.session.add(Invitation(digest=generated_secrets.digest(code), user=trigram, expires_at=expires_at))
-    return InvitationLink(code, instants.format_instant(expires_at), is_first_admin=trigram is None)
+    return InvitationLink(code, instants.format_instant(expires_at))
 
 
 def _valid(code: str) -> tuple[ColumnElement[bool], ...]:

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
+import { isAborted } from '../src/api/error';
 
 const HOUR = 3_600_000;
 let time: { offset: number; isNoticeable: boolean; observe: (date: string | null, sent: number, received: number) => void };
@@ -38,4 +39,10 @@ test('a response without a date changes nothing', () => {
   time.observe(null, 0, 100);
   time.observe('yesterday', 0, 100);
   expect(time.offset).toBe(0);
+});
+
+test('an aborted request is recognized in every browser', () => {
+  expect(isAborted(new DOMException('', 'AbortError'))).toBe(true);
+  expect(isAborted(new TypeError('AbortError: Fetch is aborted'))).toBe(true);
+  expect(isAborted(new TypeError('Load failed'))).toBe(false);
 });
