@@ -1,4 +1,4 @@
-"""Machines that no supervisor has confirmed yet (`listed`), and the operation `merge` in the history."""
+"""Add `machines.listed` (false until a supervisor confirms the machine), and the history operation `merge`."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-MACHINES = {"table_kwargs": {"sqlite_autoincrement": True}}
+KEEP_AUTOINCREMENT = {"table_kwargs": {"sqlite_autoincrement": True}}
 OPERATIONS = ("create", "update", "delete", "restore", "rename", "merge", "import")
 FORBIDDEN = "entries of the history are not changed or removed"
 SQLITE_TRIGGER = f"""CREATE TRIGGER history_{{0}} BEFORE {{0}} ON history
@@ -16,10 +16,10 @@ BEGIN SELECT RAISE(ABORT, '{FORBIDDEN}'); END"""
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("machines", **MACHINES) as batch_op:
+    with op.batch_alter_table("machines", **KEEP_AUTOINCREMENT) as batch_op:
         batch_op.add_column(sa.Column("listed", sa.Boolean(), nullable=True))
     op.execute("UPDATE machines SET listed = true")
-    with op.batch_alter_table("machines", **MACHINES) as batch_op:
+    with op.batch_alter_table("machines", **KEEP_AUTOINCREMENT) as batch_op:
         batch_op.alter_column("listed", existing_type=sa.Boolean(), nullable=False)
         batch_op.create_check_constraint("ck_machines_listed", "listed IN (false, true)")
     with op.batch_alter_table("history", table_kwargs={"sqlite_autoincrement": True}) as batch_op:
@@ -33,6 +33,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # The history keeps its constraint: it may have entries of merges, which the former one would refuse.
-    with op.batch_alter_table("machines", **MACHINES) as batch_op:
+    with op.batch_alter_table("machines", **KEEP_AUTOINCREMENT) as batch_op:
         batch_op.drop_constraint("ck_machines_listed", type_="check")
         batch_op.drop_column("listed")

@@ -66,8 +66,9 @@ PAGED = ("", "sort=started_at", "machine=Machine 7", "type=error", "machine=Mach
 TABLES = {
     "users": "(id, trigram, trigram_key, role, active, version, created_at, updated_at) "
     "SELECT n, 'U' || n, 'u' || n, 1, true, 1, {now}, {now} FROM {series} WHERE n <= 30",
-    "machines": "(id, name, name_key, sector, attributes, version, created_at, updated_at) "
-    "SELECT n, 'Machine ' || n, 'machine ' || n, 'S' || n % 12, '{{}}', 1, {now}, {now} FROM {series} WHERE n <= 500",
+    "machines": "(id, name, name_key, sector, listed, attributes, version, created_at, updated_at) "
+    "SELECT n, 'Machine ' || n, 'machine ' || n, 'S' || n % 12, true, '{{}}', 1, {now}, {now} "
+    "FROM {series} WHERE n <= 500",
     "logs": '(id, uuid, machine_id, type, severity, status, project, "user", started_at, attributes, version, '
     "created_at, updated_at) SELECT n, {uuid}, 1 + n * 7919 % 500, CASE n % 10 WHEN 0 THEN 'error' WHEN 1 THEN 'info' "
     "ELSE 'maintenance' END, n % 4, CASE n % 100 WHEN 0 THEN 'open' ELSE 'done' END, CASE n % 3 WHEN 0 THEN 'P' || "

@@ -1,5 +1,5 @@
 import createClient, { type Middleware } from 'openapi-fetch';
-import { ApiError, errorFromResponse } from './error';
+import { ApiError, errorFromResponse, isAborted } from './error';
 import { network } from './network.svelte';
 import { serverTime } from './serverTime.svelte';
 import type { components, paths } from './schema';
@@ -92,5 +92,11 @@ api.use(errorMiddleware);
 
 /** Return the data of a response. It is always present, because a failed call throws an `ApiError`. */
 export async function data<T>(call: Promise<{ data?: T }>): Promise<T> {
-  return (await call).data as T;
+  try {
+    return (await call).data as T;
+  } catch (thrown) {
+    // The connection was lost while the body arrived. Only the head of a response passes `onError`.
+    const isCutOff = thrown instanceof SyntaxError || (thrown instanceof TypeError && !isAborted(thrown)) || (thrown instanceof DOMException && thrown.name === 'TimeoutError');
+    throw isCutOff ? new ApiError({ code: 'offline', status: 0 }) : thrown;
+  }
 }

@@ -13,6 +13,10 @@ const memory = {
   queue: new Map<string, QueuedWrite>(),
   /** The writes that are done with. The browser may fail to delete one. */
   settled: new Set<string>(),
+  /** Writes with a change that the browser could not store. */
+  changed: new Map<string, QueuedWrite>(),
+  /** The writes that were read from the disk last. */
+  lastRead: [] as QueuedWrite[],
   nextSeq: FIRST_UNSTORED_SEQ,
 };
 
@@ -56,9 +60,12 @@ export async function readQueue(): Promise<QueuedWrite[]> {
     await deviceStorage.acceptMark();
     for (const write of [...memory.queue.values()]) await store(write, null, null);
   }
-  const stored = (await deviceStorage.use((stores) => transactRead(stores, 'queue', (store) => store.getAll() as Promise<object[]>), () => [])).map(fromStored);
-  const unstored = [...memory.queue.values()].filter((write) => write.seq >= FIRST_UNSTORED_SEQ);
-  const all = [...stored, ...unstored.filter(({ uuid }) => !stored.some((one) => one.uuid === uuid))];
+  const stored = await deviceStorage.use((stores) => transactRead(stores, 'queue', (store) => store.getAll() as Promise<object[]>), () => null);
+  // Without an answer of the browser, this page knows at least its own writes, and those that it has read before.
+  if (stored !== null) memory.lastRead = stored.map(fromStored);
+  const onDisk = memory.lastRead.map((write) => memory.changed.get(write.uuid) ?? write);
+  const others = [...memory.queue.values()].filter(({ uuid, seq }) => (stored === null || seq >= FIRST_UNSTORED_SEQ) && !onDisk.some((one) => one.uuid === uuid));
+  const all = [...onDisk, ...others];
   return all.filter(({ uuid }) => !memory.settled.has(uuid)).sort((one, other) => one.seq - other.seq);
 }
 
@@ -105,7 +112,14 @@ async function changeWrite(uuid: string, change: (write: QueuedWrite) => QueuedW
       if (next) await queue.put(next);
       else if (stored) await queue.delete(stored.seq!);
     });
-  await deviceStorage.use(work, () => {});
+  const known = memory.changed.get(uuid) ?? memory.lastRead.find((write) => write.uuid === uuid);
+  const isStored = await deviceStorage.use(async (stores) => {
+    await work(stores);
+    return true;
+  }, () => false);
+  const next = known && change(known);
+  if (isStored || !next) memory.changed.delete(uuid);
+  else memory.changed.set(uuid, next);
 }
 
 /** Mark a write as tried before it is sent: the browser may be closed before the response arrives. */

@@ -30,8 +30,9 @@ const PAUSE_MS = 30_000;
 const MARK = 'mark';
 
 /**
- * IndexedDB, as far as this browser gives it. It may deny it, be full, or delete it under a running page; no caller fails then,
- * but keeps its data in memory and can see `keepsNothing`.
+ * IndexedDB, where the browser allows it. The browser may deny access, run out of space, or delete the database while a page is
+ * open. A call does not fail then: it returns `otherwise()`, and the caller keeps its data in memory. `keepsNothing` tells
+ * whether this happened.
  */
 class DeviceStorage {
   /** Whether what the user writes is lost when the page is closed. */
@@ -122,7 +123,7 @@ class DeviceStorage {
  */
 export async function transact<T>(stores: Stores, names: StoreName[], work: (tx: Transaction) => Promise<T>, durability: 'strict' | 'relaxed' = 'strict'): Promise<T> {
   const tx = stores.transaction(names, 'readwrite', { durability });
-  // If `work` fails, nobody awaits the end of the transaction.
+  // If `work` fails, `tx.done` rejects too, and is not awaited. Without this line that would be an unhandled rejection.
   tx.done.catch(() => {});
   const result = await work(tx);
   await tx.done;
@@ -131,7 +132,7 @@ export async function transact<T>(stores: Stores, names: StoreName[], work: (tx:
 
 /** Run `work` in a transaction that only reads. */
 export async function transactRead<T>(stores: Stores, name: StoreName, work: (store: ReadStore) => Promise<T>): Promise<T> {
-  // The short forms of `idb`, such as `stores.get`, leave the failure of their transaction to nobody.
+  // The shortcuts of `idb`, such as `stores.get`, do not handle the rejection of their transaction.
   const tx = stores.transaction(name);
   tx.done.catch(() => {});
   return work(tx.store as unknown as ReadStore);

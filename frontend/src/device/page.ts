@@ -12,19 +12,20 @@ export const pageId = randomUuid();
 /** The page that this tab showed before, if this one was loaded in its place. */
 export const previousPageId = swap();
 
-const found = new Set<string>();
+/** When each page last answered. */
+const answeredAt = new Map<string, number>();
 const channel = openChannel<Message>('mm-pages', ({ ask, answer }) => {
   if (ask?.includes(pageId)) channel.post({ answer: pageId });
-  if (answer) found.add(answer);
+  if (answer) answeredAt.set(answer, performance.now());
 });
 
 /** Ask which of these pages are open in other tabs. A page that the browser has frozen does not answer. */
 export async function openPages(ids: readonly string[]): Promise<ReadonlySet<string>> {
   if (!ids.length) return new Set();
-  found.clear();
+  const asked = performance.now();
   channel.post({ ask: [...ids] });
   await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
-  return new Set([pageId, ...found]);
+  return new Set([pageId, ...ids.filter((id) => (answeredAt.get(id) ?? 0) >= asked)]);
 }
 
 function swap(): string | null {

@@ -22,7 +22,8 @@ export async function withTabLock<T>(name: string, work: () => Promise<T>): Prom
   const holder = String(Math.random());
   const key = `mm.lease.${name}`;
   while (!(await tryAcquireLease(key, holder))) await sleep(OVERWRITE_CHECK_MS + Math.random() * MAX_RANDOM_DELAY_MS);
-  const renewal = setInterval(() => writeLease(key, holder), LEASE_MS / 3);
+  // Browsers slow down the timers of a tab in the background: another tab may hold the lease by the time this runs.
+  const renewal = setInterval(() => readLease(key)?.holder === holder && writeLease(key, holder), LEASE_MS / 3);
   try {
     return await work();
   } finally {

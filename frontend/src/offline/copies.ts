@@ -44,7 +44,9 @@ async function find(url: string): Promise<Copy | null> {
   const exact = await readCached<Copy>(own + pathname + search);
   if (exact) return exact;
   const [resource] = pathname.slice(1).split('/');
-  const all = [...(await readAllCached<Copy>(`${own}/${resource}`)).values()];
+  const found = [...(await readAllCached<Copy>(`${own}/${resource}`))];
+  // The entries of a history are no records.
+  const all = found.filter(([name]) => !name.includes('/history')).map(([, copy]) => copy);
   const items = all.sort((one, other) => one.at - other.at).flatMap(({ body }) => itemsOf(JSON.parse(body) as object));
   const answer = answerFrom(items, pathname, new URLSearchParams(search));
   return answer && { body: JSON.stringify(answer), at: Math.min(...all.map(({ at }) => at)) };

@@ -12,7 +12,7 @@ interface ListAnswer {
 }
 
 const KEYS: Record<string, string> = { logs: 'uuid', machines: 'name', 'log-types': 'code' };
-const WORDS_OF = ['machine', 'comment', 'cause', 'action', 'project', 'name', 'serial_number', 'sector'];
+const SEARCHED_FIELDS = ['machine', 'comment', 'cause', 'action', 'project', 'name', 'serial_number', 'sector'];
 // They choose the form of the answer and not its records.
 const FORM_PARAMETERS = new Set(['limit', 'sort', 'expand', 'count', 'fields', 'facets']);
 
@@ -24,7 +24,7 @@ export function answerFrom(items: readonly ListItem[], pathname: string, paramet
   const [resource = '', key, part] = pathname.slice(1).split('/');
   const keyField = KEYS[resource]!;
   const records = new Map(items.filter((item) => item.version !== undefined).map((item) => [item[keyField], item]));
-  if (part === 'history') return { items: [], next: null, previous: null, total: 0, total_capped: false };
+  if (part !== undefined || parameters.has('cursor')) return null;
   if (key !== undefined) return records.get(decodeURIComponent(key)) ?? null;
   const filters = [...parameters].filter(([name]) => !FORM_PARAMETERS.has(name));
   const tests = filters.map(([name, value]) => testOf(name, value, parameters.getAll(name)));
@@ -49,7 +49,7 @@ function testOf(name: string, value: string, values: string[]): ((record: ListIt
 }
 
 function includesWords(record: ListItem, search: string): boolean {
-  const text = fold(WORDS_OF.map((field) => String(record[field] ?? '')).join(' '));
+  const text = fold(SEARCHED_FIELDS.map((field) => String(record[field] ?? '')).join(' '));
   // A word matches anywhere here, so the signs of phrases and prefixes do not matter.
   return fold(search.replace(/["*]/g, '')).split(/\s+/).every((word) => text.includes(word));
 }

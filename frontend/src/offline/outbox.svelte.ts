@@ -81,7 +81,7 @@ class Outbox {
 
   /** The waiting writes to a record. */
   itemsOf(resource: Resource, key: string): QueuedWrite[] {
-    return this.items.filter((item) => recordOf(item) === `${resource}/${key}`);
+    return this.#own().filter((item) => recordOf(item) === `${resource}/${key}`);
   }
 
   /** Whether a deletion of the record waits, so that lists leave it out. */
@@ -91,7 +91,7 @@ class Outbox {
 
   /** The record with the changes that wait. */
   withPending<R extends object>(resource: Resource, key: string, record: R): R {
-    return withPending(record, this.items, `${resource}/${key}`);
+    return withPending(record, this.#own(), `${resource}/${key}`);
   }
 
   /** Send the pending writes, after a flush that is already running. */
@@ -154,6 +154,11 @@ class Outbox {
     await this.#reloadAndNotifyTabs(replaced);
   }
 
+  /** The writes of this user. Another user of this device does not see what is not sent yet. */
+  #own(): QueuedWrite[] {
+    return this.items.filter(({ by }) => by === null || by === session.user?.trigram);
+  }
+
   #next(): QueuedWrite | null {
     return nextToSend(this.items, session.user?.trigram ?? null, Date.now());
   }
@@ -177,6 +182,8 @@ class Outbox {
   /** Send one write. Returns false if it must be retried. */
   async #send(item: QueuedWrite): Promise<boolean> {
     await markTried(item);
+    // From now on, the user cannot undo the write by forgetting it.
+    await this.reload();
     const { error, record } = await attempt(item);
     const outcome = outcomeOf(item.kind, error?.status ?? 200);
     if (outcome === 'retry') return false;
@@ -200,11 +207,10 @@ class Outbox {
   /** The service has an earlier form of this log: turn the new log into a change of it. */
   async #changeStored(item: QueuedCreate): Promise<void> {
     const base = (await data(api.GET('/logs/{uuid}', { params: { path: { uuid: item.uuid } } }))) as unknown as StoredRecord;
-    await dequeue(item.uuid);
     const target = { resource: 'logs', key: item.uuid, base } as const;
     // Only a new log can create its machine.
     const { unlisted: _, ...body } = item.body;
-    await this.#enqueue({ kind: 'update', uuid: randomUuid(), ...target, body, version: base.version, mergesAlone: false }, {});
+    await this.#enqueue({ kind: 'update', uuid: randomUuid(), ...target, body, version: base.version, mergesAlone: false }, { replaced: item.uuid });
   }
 
   async #refuse(item: QueuedWrite, error: ApiError): Promise<void> {
@@ -215,6 +221,8 @@ class Outbox {
       return this.reload();
     }
     if (item.kind === 'create' && item.tried && (await exists(item.uuid))) return this.#accept(item, null);
+    const renamed = item.kind === 'update' && item.tried && error.status === 404 ? await findRenamed(item) : null;
+    if (renamed) return this.#accept(item, renamed);
     await markRefused(item.uuid, toProblem(error));
     await this.#reloadAndNotifyTabs(null);
   }
@@ -237,7 +245,7 @@ class Outbox {
   }
 }
 
-/** The key of a record in later writes: a change of its name changes it. */
+/** The new key for later writes to a machine, which may have been renamed. Undefined for resources whose keys do not change. */
 function keyOf(other: QueuedWrite, record: StoredRecord): string | undefined {
   return other.kind !== 'create' && other.resource === 'machines' ? (record.name as string) : undefined;
 }
@@ -272,7 +280,19 @@ async function exists(uuid: string): Promise<boolean> {
     await api.GET('/logs/{uuid}', { params: { path: { uuid }, query: { fields: 'uuid' } } });
     return true;
   } catch (thrown) {
-    if (thrown instanceof ApiError) return false;
+    if (thrown instanceof ApiError && !thrown.isTransient) return false;
+    throw thrown;
+  }
+}
+
+/** The machine under the name that this change gives it, if it has it: the response to an earlier request was lost. */
+async function findRenamed(item: QueuedUpdate): Promise<StoredRecord | null> {
+  if (item.resource !== 'machines' || typeof item.body.name !== 'string') return null;
+  try {
+    const found = (await data(api.GET('/machines/{name}', { params: { path: { name: item.body.name } } }))) as unknown as StoredRecord;
+    return isApplied(item, found) ? found : null;
+  } catch (thrown) {
+    if (thrown instanceof ApiError && !thrown.isTransient) return null;
     throw thrown;
   }
 }

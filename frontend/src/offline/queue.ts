@@ -114,7 +114,7 @@ export function isUnrelated({ body, base }: QueuedUpdate, current: StoredRecord)
   return flatten(body).every(([field, value]) => areEqual(valueAt(current, field), valueAt(base, field)) || areEqual(valueAt(current, field), value));
 }
 
-/** The record as it will be when the waiting changes of this user are sent. */
+/** The record as it will be when these waiting changes are sent. */
 export function withPending<R extends object>(record: R, queue: readonly QueuedWrite[], name: string): R {
   const changes = queue.filter((write) => write.kind === 'update' && recordOf(write) === name) as QueuedUpdate[];
   return changes.reduce((seen, { body }) => applyPatch(seen, body), record);

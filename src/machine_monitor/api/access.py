@@ -44,7 +44,7 @@ class RequiredAction:
     action: Action
 
     def __call__(self) -> None:
-        """Do nothing. `Route` reads the action; FastAPI alone would call this."""
+        """Never called: `Route` replaces FastAPI's injection and only reads `action`. `Depends` needs a callable."""
 
 
 @dataclass(frozen=True)

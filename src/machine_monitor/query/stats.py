@@ -47,7 +47,7 @@ from machine_monitor.query.stats_groups import (
     to_json,
 )
 
-MICROSECONDS = literal_column(str(SECOND), BigInteger())
+MICROSECONDS_PER_SECOND = literal_column(str(SECOND), BigInteger())
 
 
 async def fetch(database: Database, query: StatsQuery) -> bytes:
@@ -72,9 +72,9 @@ async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, val
     if stats_key.counter_field is not None:
         statement = await asyncio.to_thread(counters_statement, database.engine, stats_key)
         rows = await database.fetch(statement, {"zone": query.time_context.zone.key, "limit": MAX_GROUPS + 1})
-        zone, total = (statement.columns.index(name) for name in ("zone", "total"))
-        if rows and (stats_key.unit is None or rows[0][zone] == query.time_context.zone.key):
-            return Rows(statement.columns, [row for row in rows if row[total] is not None])
+        zone_index, total_index = (statement.columns.index(name) for name in ("zone", "total"))
+        if rows and (stats_key.unit is None or rows[0][zone_index] == query.time_context.zone.key):
+            return Rows(statement.columns, [row for row in rows if row[total_index] is not None])
     # In a thread: the first statement for a zone computes all of its offset transitions.
     statement = await asyncio.to_thread(scan_statement, database.engine, stats_key)
     now = database.engine.to_db(instants.format_instant(query.time_context.now), TIME)
@@ -86,9 +86,10 @@ async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, val
 
 @lru_cache(maxsize=256)
 def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
-    """Compile the read from counters: rows with the zone of the counters.
+    """Compile the statement that reads the counters; `zone` in each row is the time zone that they were built for.
 
-    If a calendar unit is requested and that is not the requested zone, there is one row, of nulls.
+    There is a single row, null except for `zone`, if no group has records, or if a calendar unit is requested and the
+    counters were built for another time zone.
     """
     resource, counter_field = stats_key.resource, stats_key.counter_field
     assert counter_field is not None
@@ -108,12 +109,12 @@ def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
         .group_by(*keys.values())
         .having(total > ZERO)
     )
-    rows, zone = found.subquery(), resource_counters.derived
-    same_zone = zone.c.value == bindparam("zone", type_=Text()) if stats_key.unit else true()
+    rows, derived = found.subquery(), resource_counters.derived
+    same_zone = derived.c.value == bindparam("zone", type_=Text()) if stats_key.unit else true()
     query = (
-        select(zone.c.value.label("zone"), *rows.c)
-        .select_from(zone.outerjoin(rows, same_zone))
-        .where(zone.c.name == literal_column(f"'{counters.ZONE}'"))
+        select(derived.c.value.label("zone"), *rows.c)
+        .select_from(derived.outerjoin(rows, same_zone))
+        .where(derived.c.name == literal_column(f"'{counters.ZONE}'"))
         .order_by(*_ascending_nulls_last([rows.c[f"k{i}"] for i in range(len(stats_key.names))]))
         .limit(LIMIT_PARAM)
     )
@@ -137,8 +138,8 @@ def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
         delta, seconds, microseconds = interval_columns(metric)
         instant = events.c[f"{metric.name}_at"]
         sums[delta] = events.c[delta]
-        sums[seconds] = events.c[delta] * (instant // MICROSECONDS)
-        sums[microseconds] = events.c[delta] * (instant % MICROSECONDS)
+        sums[seconds] = events.c[delta] * (instant // MICROSECONDS_PER_SECOND)
+        sums[microseconds] = events.c[delta] * (instant % MICROSECONDS_PER_SECOND)
     query = select(*keys, *[func.sum(column).label(name) for name, column in sums.items()])
     query = query.group_by(*keys).order_by(*_ascending_nulls_last(keys)).limit(LIMIT_PARAM)
     return compile_statement(engine, query, uses_fulltext=matching.search is not None)
@@ -169,7 +170,10 @@ def _metric_columns(
 
 
 def _merged_intervals(engine: Engine, stats_key: StatsKey, matching: FilterKey, metric: IntervalMetric) -> CTE:
-    """Select the intervals of each subject and group without overlap: each starts where the earlier ones end."""
+    """Select the intervals of each subject and group, with overlaps removed.
+
+    An interval that starts before an earlier one ends is cut to start at that end, or dropped if nothing is left.
+    """
     resource = stats_key.resource
     start, end_column = (resource.fields[name].column for name in (metric.start, metric.end))
     assert start is not None

@@ -283,7 +283,7 @@ def test_an_overlong_line_is_refused(import_text):
     assert problems_of(report) == [("x.ndjson:2", None, "error", "unreadable")]
 
 
-def test_a_table_is_read_line_by_line(tmp_path):
+def test_a_file_is_read_line_by_line(tmp_path):
     path = tmp_path / "x.ndjson"
     path.write_text(lines(*[{"name": f"M{number}"} for number in range(3)]))
     entries = read.open_file(path).entries()

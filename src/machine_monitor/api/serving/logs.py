@@ -1,4 +1,7 @@
-"""Logging to stderr, one line per event, as JSON or text. Of a request's data, only its id is logged."""
+"""Logging to stderr, one line per event, as JSON or text.
+
+A request's URL, headers and body are never logged, except X-Request-ID.
+"""
 
 import logging
 import sys
@@ -22,7 +25,7 @@ from machine_monitor.config import Settings  # noqa: E402 -- the same
 FIELDS = "fields"
 # MM_LOG_LEVEL applies to these loggers only: at debug level, the drivers would log values of records.
 LOGGERS = ("machine_monitor", "uvicorn")
-NAME = "machine_monitor"
+HANDLER_NAME = "machine_monitor"
 
 # Writes an event with its fields.
 AccessLog = Callable[..., Any]
@@ -38,11 +41,11 @@ def configure(settings: Settings) -> AccessLog:
         as_json=settings.log_format == "json" or (settings.log_format == "auto" and not _is_terminal())
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.name = NAME
+    handler.name = HANDLER_NAME
     preparation = [_add_fields, structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*preparation, *renderers]))
     root = logging.getLogger()
-    for old in [old for old in root.handlers if old.name == NAME]:
+    for old in [old for old in root.handlers if old.name == HANDLER_NAME]:
         root.removeHandler(old)
     root.addHandler(handler)
     for name in LOGGERS:

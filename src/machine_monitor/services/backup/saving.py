@@ -21,7 +21,7 @@ PRIVATE = 0o600
 def save(database: Database, target: Path, *, replace: bool, progress: Progress) -> Manifest:
     """Write a backup; it appears under its name only when it is complete, verified and durable.
 
-    Other connections may write meanwhile. Notes the backup in the database, unless that can only be read.
+    Other connections can write meanwhile. If the database is writable, it also records when the backup was made.
     """
     transfer.require_current_schema(database.url)
     own = database.url.path

@@ -51,27 +51,29 @@ def records(source: Path, *, drafts: bool = False) -> Iterator[Raw | None]:
 
 def parse(text: str) -> tuple[dict[str, Any], str]:
     """Return the members of a JSON object and its text, both without tokens; raises `ValueError` with the reason."""
-    dropped: list[str] = []
+    dropped_keys: list[str] = []
 
     def members(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-        kept = dict(pairs)
-        secret = [key for key in kept if key.lower() == "token"]
-        dropped.extend(secret)
-        return {key: value for key, value in kept.items() if key not in secret}
+        all_members = dict(pairs)
+        token_keys = [key for key in all_members if key.lower() == "token"]
+        dropped_keys.extend(token_keys)
+        return {key: value for key, value in all_members.items() if key not in token_keys}
 
     try:
-        found = json.loads(text, object_pairs_hook=members, parse_constant=_no_constant)
+        found = json.loads(text, object_pairs_hook=members, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"Not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     except (ValueError, RecursionError):
-        raise ValueError("Not valid JSON: a number is out of range, or the nesting is too deep.") from None
+        raise ValueError(
+            "Not valid JSON: it contains NaN or Infinity, a number with too many digits, or too many nested levels."
+        ) from None
     if not isinstance(found, dict):
         raise ValueError("Expected a JSON object.")  # noqa: TRY004 -- one type of error for any content of a file
     # If a token was removed, serialize again; as ASCII, because there may be unpaired surrogates.
-    return found, json.dumps(found) if dropped else text
+    return found, json.dumps(found) if dropped_keys else text
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
@@ -95,32 +97,32 @@ def _drafts(folder: Path) -> Iterator[Raw | None]:
         if path.suffix.lower() != ".json":
             yield None
             continue
-        place = path.relative_to(folder).as_posix()
-        raw = _file(path, "logs", f"{DRAFTS}/{place[: -len('.json')]}", f"logs/{DRAFTS}/{place}")
+        relative_path = path.relative_to(folder).as_posix()
+        raw = _file(path, "logs", f"{DRAFTS}/{relative_path[: -len('.json')]}", f"logs/{DRAFTS}/{relative_path}")
         author = path.parent.name if path.parent != folder else None
         members = None if raw.members is None else {"timeStamp": path.stem, "userName": author} | raw.members
         yield Raw(raw.kind, raw.file, raw.stem, raw.text, members, raw.fault, draft=True)
 
 
-def _file(path: Path, kind: Kind, stem: str, shown: str) -> Raw:
+def _file(path: Path, kind: Kind, stem: str, display_path: str) -> Raw:
     # Python represents non-UTF-8 names with unpaired surrogates, which reports and databases reject.
     if not stem.isascii() and any("\ud800" <= character <= "\udfff" for character in stem):
-        shown = shown.encode(errors="replace").decode()
-        return Raw(kind, shown, stem, fault=("file-name", "The file name is not UTF-8."))
+        display_path = display_path.encode(errors="replace").decode()
+        return Raw(kind, display_path, stem, fault=("file-name", "The file name is not UTF-8."))
     try:
-        return _parse_members(kind, shown, stem, path.read_bytes().decode("utf-8-sig"))
+        return _parse_members(kind, display_path, stem, path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        return Raw(kind, shown, stem, fault=("unreadable", f"The file cannot be read: {error.strerror}."))
+        return Raw(kind, display_path, stem, fault=("unreadable", f"The file cannot be read: {error.strerror}."))
     except UnicodeDecodeError:
-        return Raw(kind, shown, stem, fault=("bad-json", "Not valid JSON: the file is not UTF-8."))
+        return Raw(kind, display_path, stem, fault=("bad-json", "Not valid JSON: the file is not UTF-8."))
 
 
-def _parse_members(kind: Kind, shown: str, stem: str, text: str) -> Raw:
+def _parse_members(kind: Kind, display_path: str, stem: str, text: str) -> Raw:
     try:
         members, text = parse(text)
     except ValueError as error:
-        return Raw(kind, shown, stem, fault=("bad-json", str(error)))
-    return Raw(kind, shown, stem, text, members)
+        return Raw(kind, display_path, stem, fault=("bad-json", str(error)))
+    return Raw(kind, display_path, stem, text, members)
 
 
 def _database(source: Path) -> Iterator[Raw]:
