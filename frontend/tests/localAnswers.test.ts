@@ -32,5 +32,7 @@ test('a list has the records that pass its filters, the newest first', () => {
 test('what cannot be told from copies has no answer', () => {
   expect(ask('/logs?machine.sector=A')).toBeNull();
   expect(ask('/logs?comment__contains=x')).toBeNull();
+  expect(ask('/logs?limit=60&cursor=abc')).toBeNull();
+  expect(ask('/logs/a/history?limit=20')).toBeNull();
   expect(answerFrom([], '/logs', new URLSearchParams())).toBeNull();
 });

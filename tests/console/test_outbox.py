@@ -201,6 +201,7 @@ def test_a_deletion_can_be_undone_for_some_seconds(opened, site):
     page = opened(f"/ui/logs/{kept}")
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone.").wait_for()
     page.goto(f"/ui/logs/{deleted}")
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_text("Log deleted.").wait_for()

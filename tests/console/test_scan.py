@@ -19,7 +19,7 @@ DRAFT_SAVED = "[data-draft-saved=true]"
 FRENCH = {"locale": "fr-FR"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scanned(site):
     """The machine whose label the camera sees, with a log that says why it failed."""
     machine = site.call("POST", "/machines", name="Palan du quai", sector="Hall 9")

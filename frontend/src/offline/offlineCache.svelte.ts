@@ -53,7 +53,13 @@ class OfflineCache {
 
   /** The names of the machines that match all typed words, in their name or serial number. */
   async findMachines(typed: string): Promise<string[]> {
-    if (this.#hasAllMachines || network.isOffline) return searchMachines(this.machines, typed);
+    if (this.#hasAllMachines || network.isOffline) {
+      const found = searchMachines(this.machines, typed);
+      if (found.length || !this.#refreshing) return found;
+      // A machine that was added a moment ago may be in the list that is being read.
+      await this.#refreshing;
+      return searchMachines(this.machines, typed);
+    }
     try {
       const prefixes = (typed.match(/[\p{L}\p{N}]+/gu) ?? []).map((word) => `${word}*`).join(' ');
       const query = new URLSearchParams([['fields', 'name,serial_number'], ['limit', String(MAX_SUGGESTIONS)], ...(prefixes ? [['q', prefixes]] : [])]).toString();

@@ -7,7 +7,7 @@ import type { QueuedWrite } from './queue';
 /** Delete a record after some seconds, with a button to undo it. If the service refuses, offer what can be done instead. */
 export async function removeRecord(target: Target, message: string): Promise<void> {
   const uuid = await outbox.remove(target);
-  status.show(message, { label: i18n.t.logDetail.undo, run: () => void outbox.discard({ uuid }) });
+  status.show(message, { label: i18n.t.logDetail.undo, run: () => void outbox.discard({ uuid }).then(() => status.show(i18n.t.logDetail.undone)) });
   const stop = $effect.root(() => {
     $effect(() => {
       const item = outbox.items.find((one) => one.uuid === uuid);
