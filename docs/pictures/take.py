@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, StorageState, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 CHROMIUM = os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium")
-DESK = {"viewport": {"width": 1240, "height": 680}}
+DESK = {"viewport": {"width": 1240, "height": 640}}
 PHONE = {"viewport": {"width": 390, "height": 680}, "has_touch": True, "is_mobile": True}
 # A name, where, on what, and what is pressed before.
 PICTURES = [
