@@ -28,14 +28,21 @@ Process = subprocess.Popen | ForkedCommand
 def threaded(settings: Settings, access_log=None):
     """Serve the application in a thread, open to clients without credentials; yield it and its port."""
     app, port = create_app(settings.model_copy(update={"open": True}), access_log), free_port()
-    running = uvicorn.Server(uvicorn.Config(app, port=port, **server.options(settings)))
+    with run_in_thread(app, port, server.options(settings)):
+        yield app, port
+
+
+@contextmanager
+def run_in_thread(app, port: int, options: dict[str, object]):
+    """Run uvicorn with these options in a thread, from when it accepts connections to the end of the context."""
+    running = uvicorn.Server(uvicorn.Config(app, port=port, **options))
     thread = threading.Thread(target=running.run)
     thread.start()
     while not running.started:
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield app, port
+        yield
     finally:
         running.should_exit = True
         thread.join()

@@ -46,3 +46,14 @@ test('an aborted request is recognized in every browser', () => {
   expect(isAborted(new TypeError('AbortError: Fetch is aborted'))).toBe(true);
   expect(isAborted(new TypeError('Load failed'))).toBe(false);
 });
+
+test('a response that is cut off counts as no response', async () => {
+  vi.stubGlobal('addEventListener', () => {});
+  vi.stubGlobal('navigator', { onLine: true });
+  const { data } = await import('../src/api/client');
+  for (const thrown of [new SyntaxError('Unexpected end of JSON input'), new TypeError('network error'), new DOMException('', 'TimeoutError')]) {
+    await expect(data(Promise.reject(thrown))).rejects.toMatchObject({ status: 0, code: 'offline' });
+  }
+  const aborted = new DOMException('', 'AbortError');
+  await expect(data(Promise.reject(aborted))).rejects.toBe(aborted);
+});

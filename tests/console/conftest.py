@@ -3,15 +3,12 @@
 import contextlib
 import os
 import re
-import threading
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
 
 from api.access.site import PASSWORD, hashed_password
 from machine_monitor.api.app import create_app
@@ -22,7 +19,7 @@ from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations, tokens
 from machine_monitor.services.projections import counters, maintenance
-from servers import free_port
+from servers import free_port, run_in_thread
 
 CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))
 AXE = Path(__file__).parents[2] / "frontend/node_modules/axe-core/axe.min.js"
@@ -78,15 +75,8 @@ def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are r
         database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed_password()))
     token = database.transact(lambda tx: tokens.issue(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
     port = free_port()
-    running = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, **server.options(settings)))
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    while not running.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    yield Site(f"http://127.0.0.1:{port}", database, token)
-    running.should_exit = True
-    thread.join()
+    with run_in_thread(create_app(settings), port, server.options(settings)):
+        yield Site(f"http://127.0.0.1:{port}", database, token)
     database.close_writer()
 
 

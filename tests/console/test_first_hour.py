@@ -1,10 +1,6 @@
 """The first hour on a new site: set-up, first steps, and the page of the site's state."""
 
-import threading
-import time
-
 import pytest
-import uvicorn
 
 from api.access.site import PASSWORD
 from console.conftest import DESK, PHONE, SCREENSHOTS, SUPERVISOR, Site
@@ -14,7 +10,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.accounts import invitations
 from machine_monitor.services.projections import counters, maintenance
-from servers import free_port
+from servers import free_port, run_in_thread
 
 SCREENS = {"desk": DESK, "phone": PHONE}
 LANGUAGES = ["en-GB", "fr-FR"]
@@ -47,15 +43,8 @@ def new_site(site, tmp_path_factory):  # noqa: ARG001 -- skips if the console is
     maintenance.prepare_database(database)
     counters.ensure_zone(database, settings.zone)
     port = free_port()
-    running = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, **server.options(settings)))
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    while not running.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    yield Site(f"http://127.0.0.1:{port}", database, "")
-    running.should_exit = True
-    thread.join()
+    with run_in_thread(create_app(settings), port, server.options(settings)):
+        yield Site(f"http://127.0.0.1:{port}", database, "")
     database.close_writer()
 
 

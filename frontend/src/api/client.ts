@@ -29,7 +29,7 @@ export interface Copy {
 }
 
 /** Copies of responses, for use without network. `offline/copies` implements them. */
-export const copies = { keep: async (_url: string, _response: Response): Promise<void> => {}, find: async (_url: string): Promise<Copy | null> => null };
+export const copies = { keep: (_request: Request, _response: Response): void => {}, find: async (_url: string): Promise<Copy | null> => null };
 
 // Longer than the service takes for any query, shorter than a user waits in front of an empty page.
 const READ_TIMEOUT_MS = 20_000;
@@ -42,7 +42,7 @@ const errorMiddleware: Middleware = {
     if (response.headers.has(COPY_HEADER)) return response;
     network.setOnline();
     if (response.ok) {
-      if (request.method === 'GET') void copies.keep(request.url, response.clone());
+      copies.keep(request, response);
       return response;
     }
     const error = await errorFromResponse(response);

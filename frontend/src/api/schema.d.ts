@@ -92,7 +92,7 @@ export interface paths {
          * Create Log
          * @description Record an intervention. Only `machine` and `type` are required.
          *
-         *     With `unlisted` a machine that nobody knows is created, for a supervisor to confirm or merge.
+         *     With `unlisted`, a machine name that does not exist creates the machine, for a supervisor to confirm or merge.
          */
         post: operations["create_log"];
         delete?: never;
@@ -1287,7 +1287,7 @@ export interface components {
             uuid: string | null;
             /**
              * Status
-             * @description What was done.
+             * @description The result of the item.
              * @enum {string}
              */
             status: "created" | "updated" | "unchanged" | "error";
@@ -1609,17 +1609,17 @@ export interface components {
                 status: "open" | "in_progress" | "done" | "cancelled";
                 /**
                  * Comment
-                 * @description What was seen.
+                 * @description The observation, such as symptoms.
                  */
                 comment?: string | null;
                 /**
                  * Cause
-                 * @description Why it happened.
+                 * @description The cause.
                  */
                 cause?: string | null;
                 /**
                  * Action
-                 * @description What was done.
+                 * @description The action that was taken.
                  */
                 action?: string | null;
                 /**
@@ -1722,17 +1722,17 @@ export interface components {
             status: "open" | "in_progress" | "done" | "cancelled";
             /**
              * Comment
-             * @description What was seen.
+             * @description The observation, such as symptoms.
              */
             comment?: string | null;
             /**
              * Cause
-             * @description Why it happened.
+             * @description The cause.
              */
             cause?: string | null;
             /**
              * Action
-             * @description What was done.
+             * @description The action that was taken.
              */
             action?: string | null;
             /**
@@ -1831,17 +1831,17 @@ export interface components {
             status?: "open" | "in_progress" | "done" | "cancelled";
             /**
              * Comment
-             * @description What was seen.
+             * @description The observation, such as symptoms.
              */
             comment?: string | null;
             /**
              * Cause
-             * @description Why it happened.
+             * @description The cause.
              */
             cause?: string | null;
             /**
              * Action
-             * @description What was done.
+             * @description The action that was taken.
              */
             action?: string | null;
             /**
@@ -1944,17 +1944,17 @@ export interface components {
             status: "open" | "in_progress" | "done" | "cancelled";
             /**
              * Comment
-             * @description What was seen.
+             * @description The observation, such as symptoms.
              */
             comment?: string | null;
             /**
              * Cause
-             * @description Why it happened.
+             * @description The cause.
              */
             cause?: string | null;
             /**
              * Action
-             * @description What was done.
+             * @description The action that was taken.
              */
             action?: string | null;
             /**
@@ -2050,17 +2050,17 @@ export interface components {
             status: "open" | "in_progress" | "done" | "cancelled";
             /**
              * Comment
-             * @description What was seen.
+             * @description The observation, such as symptoms.
              */
             comment?: string | null;
             /**
              * Cause
-             * @description Why it happened.
+             * @description The cause.
              */
             cause?: string | null;
             /**
              * Action
-             * @description What was done.
+             * @description The action that was taken.
              */
             action?: string | null;
             /**
@@ -2380,17 +2380,17 @@ export interface components {
             status?: "open" | "in_progress" | "done" | "cancelled";
             /**
              * Comment
-             * @description What was seen.
+             * @description The observation, such as symptoms.
              */
             comment?: string | null;
             /**
              * Cause
-             * @description Why it happened.
+             * @description The cause.
              */
             cause?: string | null;
             /**
              * Action
-             * @description What was done.
+             * @description The action that was taken.
              */
             action?: string | null;
             /**
@@ -2466,7 +2466,7 @@ export interface components {
             sector?: string | null;
             /**
              * Usage
-             * @description What the machine is used for.
+             * @description The use of the machine.
              */
             usage?: string | null;
             /**
@@ -2558,7 +2558,7 @@ export interface components {
             sector?: string | null;
             /**
              * Usage
-             * @description What the machine is used for.
+             * @description The use of the machine.
              */
             usage?: string | null;
             /**
@@ -2650,7 +2650,7 @@ export interface components {
             sector?: string | null;
             /**
              * Usage
-             * @description What the machine is used for.
+             * @description The use of the machine.
              */
             usage?: string | null;
             /**
@@ -2737,7 +2737,7 @@ export interface components {
             sector?: string | null;
             /**
              * Usage
-             * @description What the machine is used for.
+             * @description The use of the machine.
              */
             usage?: string | null;
             /**
@@ -2824,7 +2824,7 @@ export interface components {
             sector?: string | null;
             /**
              * Usage
-             * @description What the machine is used for.
+             * @description The use of the machine.
              */
             usage?: string | null;
             /**
@@ -3536,23 +3536,23 @@ export interface operations {
                 severity__gte?: "info" | "minor" | "major" | "critical";
                 /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; if repeated, equals any of the values. */
+                /** @description The observation, such as symptoms. Equals; if repeated, equals any of the values. */
                 comment?: string[];
-                /** @description What was seen. Contains the text; case and accents do not matter. */
+                /** @description The observation, such as symptoms. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
-                /** @description What was seen. `true`: has no value; `false`: has one. */
+                /** @description The observation, such as symptoms. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; if repeated, equals any of the values. */
+                /** @description The cause. Equals; if repeated, equals any of the values. */
                 cause?: string[];
-                /** @description Why it happened. Contains the text; case and accents do not matter. */
+                /** @description The cause. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
-                /** @description Why it happened. `true`: has no value; `false`: has one. */
+                /** @description The cause. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; if repeated, equals any of the values. */
+                /** @description The action that was taken. Equals; if repeated, equals any of the values. */
                 action?: string[];
-                /** @description What was done. Contains the text; case and accents do not matter. */
+                /** @description The action that was taken. Contains the text; case and accents do not matter. */
                 action__contains?: string;
-                /** @description What was done. `true`: has no value; `false`: has one. */
+                /** @description The action that was taken. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
                 /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
@@ -3978,23 +3978,23 @@ export interface operations {
                 severity__gte?: "info" | "minor" | "major" | "critical";
                 /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; if repeated, equals any of the values. */
+                /** @description The observation, such as symptoms. Equals; if repeated, equals any of the values. */
                 comment?: string[];
-                /** @description What was seen. Contains the text; case and accents do not matter. */
+                /** @description The observation, such as symptoms. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
-                /** @description What was seen. `true`: has no value; `false`: has one. */
+                /** @description The observation, such as symptoms. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; if repeated, equals any of the values. */
+                /** @description The cause. Equals; if repeated, equals any of the values. */
                 cause?: string[];
-                /** @description Why it happened. Contains the text; case and accents do not matter. */
+                /** @description The cause. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
-                /** @description Why it happened. `true`: has no value; `false`: has one. */
+                /** @description The cause. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; if repeated, equals any of the values. */
+                /** @description The action that was taken. Equals; if repeated, equals any of the values. */
                 action?: string[];
-                /** @description What was done. Contains the text; case and accents do not matter. */
+                /** @description The action that was taken. Contains the text; case and accents do not matter. */
                 action__contains?: string;
-                /** @description What was done. `true`: has no value; `false`: has one. */
+                /** @description The action that was taken. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
                 /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
@@ -4147,23 +4147,23 @@ export interface operations {
                 severity__gte?: "info" | "minor" | "major" | "critical";
                 /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; if repeated, equals any of the values. */
+                /** @description The observation, such as symptoms. Equals; if repeated, equals any of the values. */
                 comment?: string[];
-                /** @description What was seen. Contains the text; case and accents do not matter. */
+                /** @description The observation, such as symptoms. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
-                /** @description What was seen. `true`: has no value; `false`: has one. */
+                /** @description The observation, such as symptoms. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; if repeated, equals any of the values. */
+                /** @description The cause. Equals; if repeated, equals any of the values. */
                 cause?: string[];
-                /** @description Why it happened. Contains the text; case and accents do not matter. */
+                /** @description The cause. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
-                /** @description Why it happened. `true`: has no value; `false`: has one. */
+                /** @description The cause. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; if repeated, equals any of the values. */
+                /** @description The action that was taken. Equals; if repeated, equals any of the values. */
                 action?: string[];
-                /** @description What was done. Contains the text; case and accents do not matter. */
+                /** @description The action that was taken. Contains the text; case and accents do not matter. */
                 action__contains?: string;
-                /** @description What was done. `true`: has no value; `false`: has one. */
+                /** @description The action that was taken. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
                 /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
@@ -5175,23 +5175,23 @@ export interface operations {
                 severity__gte?: "info" | "minor" | "major" | "critical";
                 /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; if repeated, equals any of the values. */
+                /** @description The observation, such as symptoms. Equals; if repeated, equals any of the values. */
                 comment?: string[];
-                /** @description What was seen. Contains the text; case and accents do not matter. */
+                /** @description The observation, such as symptoms. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
-                /** @description What was seen. `true`: has no value; `false`: has one. */
+                /** @description The observation, such as symptoms. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; if repeated, equals any of the values. */
+                /** @description The cause. Equals; if repeated, equals any of the values. */
                 cause?: string[];
-                /** @description Why it happened. Contains the text; case and accents do not matter. */
+                /** @description The cause. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
-                /** @description Why it happened. `true`: has no value; `false`: has one. */
+                /** @description The cause. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; if repeated, equals any of the values. */
+                /** @description The action that was taken. Equals; if repeated, equals any of the values. */
                 action?: string[];
-                /** @description What was done. Contains the text; case and accents do not matter. */
+                /** @description The action that was taken. Contains the text; case and accents do not matter. */
                 action__contains?: string;
-                /** @description What was done. `true`: has no value; `false`: has one. */
+                /** @description The action that was taken. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
                 /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
@@ -5352,23 +5352,23 @@ export interface operations {
                 severity__gte?: "info" | "minor" | "major" | "critical";
                 /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; if repeated, equals any of the values. */
+                /** @description The observation, such as symptoms. Equals; if repeated, equals any of the values. */
                 comment?: string[];
-                /** @description What was seen. Contains the text; case and accents do not matter. */
+                /** @description The observation, such as symptoms. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
-                /** @description What was seen. `true`: has no value; `false`: has one. */
+                /** @description The observation, such as symptoms. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; if repeated, equals any of the values. */
+                /** @description The cause. Equals; if repeated, equals any of the values. */
                 cause?: string[];
-                /** @description Why it happened. Contains the text; case and accents do not matter. */
+                /** @description The cause. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
-                /** @description Why it happened. `true`: has no value; `false`: has one. */
+                /** @description The cause. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; if repeated, equals any of the values. */
+                /** @description The action that was taken. Equals; if repeated, equals any of the values. */
                 action?: string[];
-                /** @description What was done. Contains the text; case and accents do not matter. */
+                /** @description The action that was taken. Contains the text; case and accents do not matter. */
                 action__contains?: string;
-                /** @description What was done. `true`: has no value; `false`: has one. */
+                /** @description The action that was taken. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
                 /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
@@ -5527,23 +5527,23 @@ export interface operations {
                 severity__gte?: "info" | "minor" | "major" | "critical";
                 /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
                 status?: ("open" | "in_progress" | "done" | "cancelled")[];
-                /** @description What was seen. Equals; if repeated, equals any of the values. */
+                /** @description The observation, such as symptoms. Equals; if repeated, equals any of the values. */
                 comment?: string[];
-                /** @description What was seen. Contains the text; case and accents do not matter. */
+                /** @description The observation, such as symptoms. Contains the text; case and accents do not matter. */
                 comment__contains?: string;
-                /** @description What was seen. `true`: has no value; `false`: has one. */
+                /** @description The observation, such as symptoms. `true`: has no value; `false`: has one. */
                 comment__isnull?: boolean;
-                /** @description Why it happened. Equals; if repeated, equals any of the values. */
+                /** @description The cause. Equals; if repeated, equals any of the values. */
                 cause?: string[];
-                /** @description Why it happened. Contains the text; case and accents do not matter. */
+                /** @description The cause. Contains the text; case and accents do not matter. */
                 cause__contains?: string;
-                /** @description Why it happened. `true`: has no value; `false`: has one. */
+                /** @description The cause. `true`: has no value; `false`: has one. */
                 cause__isnull?: boolean;
-                /** @description What was done. Equals; if repeated, equals any of the values. */
+                /** @description The action that was taken. Equals; if repeated, equals any of the values. */
                 action?: string[];
-                /** @description What was done. Contains the text; case and accents do not matter. */
+                /** @description The action that was taken. Contains the text; case and accents do not matter. */
                 action__contains?: string;
-                /** @description What was done. `true`: has no value; `false`: has one. */
+                /** @description The action that was taken. `true`: has no value; `false`: has one. */
                 action__isnull?: boolean;
                 /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
                 project?: string[];
@@ -5704,11 +5704,11 @@ export interface operations {
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
+                /** @description The use of the machine. Equals; if repeated, equals any of the values. */
                 usage?: string[];
-                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
+                /** @description The use of the machine. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
+                /** @description The use of the machine. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
                 /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];
@@ -6933,11 +6933,11 @@ export interface operations {
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
+                /** @description The use of the machine. Equals; if repeated, equals any of the values. */
                 usage?: string[];
-                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
+                /** @description The use of the machine. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
+                /** @description The use of the machine. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
                 /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];
@@ -7086,11 +7086,11 @@ export interface operations {
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
+                /** @description The use of the machine. Equals; if repeated, equals any of the values. */
                 usage?: string[];
-                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
+                /** @description The use of the machine. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
+                /** @description The use of the machine. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
                 /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];
@@ -7237,11 +7237,11 @@ export interface operations {
                 sector__contains?: string;
                 /** @description The sector of the plant. `true`: has no value; `false`: has one. */
                 sector__isnull?: boolean;
-                /** @description What the machine is used for. Equals; if repeated, equals any of the values. */
+                /** @description The use of the machine. Equals; if repeated, equals any of the values. */
                 usage?: string[];
-                /** @description What the machine is used for. Contains the text; case and accents do not matter. */
+                /** @description The use of the machine. Contains the text; case and accents do not matter. */
                 usage__contains?: string;
-                /** @description What the machine is used for. `true`: has no value; `false`: has one. */
+                /** @description The use of the machine. `true`: has no value; `false`: has one. */
                 usage__isnull?: boolean;
                 /** @description The manufacturer. Equals; if repeated, equals any of the values. */
                 manufacturer?: string[];

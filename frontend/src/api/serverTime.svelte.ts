@@ -35,11 +35,7 @@ class ServerTime {
     // Ranges that exclude each other mean that somebody set one of the clocks meanwhile.
     this.#low = agrees ? Math.max(low, this.#low) : low;
     this.#high = agrees ? Math.min(high, this.#high) : high;
-    this.#setOffset(Math.round(Math.min(Math.max(0, this.#low), this.#high)));
-  }
-
-  #setOffset(offset: number): void {
-    // The range narrows with every response. Only a change that matters is stored.
+    const offset = Math.round(Math.min(Math.max(0, this.#low), this.#high));
     if (offset === this.offset) return;
     this.offset = offset;
     writeLocal(KEY, offset);

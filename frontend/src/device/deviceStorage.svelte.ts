@@ -101,7 +101,12 @@ class DeviceStorage {
     return stores;
   }
 
-  #readMark(stores: Stores): Promise<string> {
+  async #readMark(stores: Stores): Promise<string> {
+    const mark = await transactRead(stores, 'known', (known) => known.get(MARK));
+    return (mark as string | undefined) ?? this.#createMark(stores);
+  }
+
+  #createMark(stores: Stores): Promise<string> {
     return transact(stores, ['known'], async (tx) => {
       const known = tx.objectStore('known');
       const found = (await known.get(MARK)) as string | undefined;

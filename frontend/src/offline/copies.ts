@@ -2,7 +2,7 @@ import { copies, type Copy } from '../api/client';
 import { readLocal } from '../api/localStorage';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';
-import { deleteCached, readAllCached, readCached, writeCached } from '../device/database';
+import { deleteCached, readAllCached, readCached, writeCached } from './database';
 import { answerFrom, type ListItem } from './localAnswers';
 
 const PREFIX = 'copy:';
@@ -19,9 +19,14 @@ function prefix(): string {
 }
 
 /** Keep a copy of lists and records. Searches are left out: each key press is one. */
-async function keep(url: string, response: Response): Promise<void> {
-  const { pathname, search, searchParams } = new URL(url);
-  if (!READABLE.test(pathname) || searchParams.has('q') || searchParams.has('cursor') || !session.canRead) return;
+function keep(request: Request, response: Response): void {
+  const url = new URL(request.url);
+  const isKept = request.method === 'GET' && READABLE.test(url.pathname) && !url.searchParams.has('q') && !url.searchParams.has('cursor');
+  // The caller reads the body too.
+  if (isKept && session.canRead) void store(url, response.clone());
+}
+
+async function store({ pathname, search }: URL, response: Response): Promise<void> {
   const body = await response.text().catch(() => '');
   if (!body || body.length > MAX_CHARACTERS) return;
   await writeCached(prefix() + pathname + search, { body, at: serverTime.now() } satisfies Copy);

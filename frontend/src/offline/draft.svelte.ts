@@ -1,6 +1,6 @@
 import { session } from '../api/session.svelte';
 import { serverTime } from '../api/serverTime.svelte';
-import { readDraftKeys, moveDraft, readDraft, writeDraft } from '../device/database';
+import { readDraftKeys, moveDraft, readDraft, writeDraft } from './database';
 import type { StoredDraft } from '../device/deviceStorage.svelte';
 import { openPages, pageId, previousPageId } from '../device/page';
 import { randomUuid } from '../device/uuid';
@@ -46,7 +46,7 @@ export class Draft {
     return stored;
   }
 
-  /** Store the input, or delete the draft if it is null. Input that arrives during a write is written after it, at once. */
+  /** Store the input, or delete the draft if it is null. During a write, only the latest input waits for its turn. */
   save(draft: Pick<StoredDraft, 'values' | 'base'> | null): void {
     if (!this.#canSave) return;
     this.isSaved = false;
@@ -54,7 +54,7 @@ export class Draft {
     this.#writing ??= this.#write();
   }
 
-  /** Wait for the current write, then save no more: the input is about to be sent, or the form is closed. */
+  /** Stop saving, because the input is about to be sent or the form is closed, and wait until the current write ends. */
   async close(): Promise<void> {
     this.#canSave = false;
     await this.#writing;

@@ -5,7 +5,7 @@ import { network } from '../api/network.svelte';
 import { serverTime } from '../api/serverTime.svelte';
 import { session } from '../api/session.svelte';
 import { searchMachines } from '../machines/machineSearch';
-import { readCached, writeCached } from '../device/database';
+import { readCached, writeCached } from './database';
 import { fold } from '../logs/highlight';
 
 export interface CachedMachine {

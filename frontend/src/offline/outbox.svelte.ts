@@ -2,7 +2,7 @@ import { api, data } from '../api/client';
 import { ApiError, toProblem, type Problem } from '../api/error';
 import { session } from '../api/session.svelte';
 import { drafts } from './draft.svelte';
-import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setVersion } from '../device/database';
+import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setVersion } from './database';
 import { isApplied, isUnrelated, nextToSend, ON_HOLD, outcomeOf, recordOf, withPending, type LogBody, type NewWrite, type QueuedCreate, type QueuedUpdate, type QueuedWrite, type Resource, type StoredRecord } from './queue';
 import { openChannel } from '../device/tabChannel';
 import { randomUuid } from '../device/uuid';
@@ -146,7 +146,7 @@ class Outbox {
     return { uuid: write.uuid, state: !item ? 'sent' : item.refused ? 'refused' : 'pending', problem: item?.refused ?? null };
   }
 
-  async #enqueue(write: NewWrite, { draftKey = undefined, replaced = null }: Origin): Promise<void> {
+  async #enqueue(write: NewWrite, { draftKey, replaced = null }: Origin): Promise<void> {
     // Ask for persistent storage: otherwise the browser may delete the queue when the disk is nearly full.
     void navigator.storage?.persist?.().catch(() => {});
     await enqueue({ ...write, by: session.user?.trigram ?? null }, draftKey ?? null, replaced);
@@ -182,12 +182,14 @@ class Outbox {
   /** Send one write. Returns false if it must be retried. */
   async #send(item: QueuedWrite): Promise<boolean> {
     await markTried(item);
-    // From now on, the user cannot undo the write by forgetting it.
+    // From now on, the user cannot undo the write by forgetting it. Until now, that was possible.
     await this.reload();
+    if (!this.items.some(({ uuid }) => uuid === item.uuid)) return true;
     const { error, record } = await attempt(item);
     const outcome = outcomeOf(item.kind, error?.status ?? 200);
     if (outcome === 'retry') return false;
-    if (error?.status === 412 && item.kind === 'create' && item.wasFixed) await this.#changeStored(item);
+    const mayDiffer = item.kind === 'create' && error?.status === 412 && (item.wasFixed || !item.tried);
+    if (mayDiffer) await this.#changeStored(item);
     else if (outcome === 'accepted') await this.#accept(item, record);
     else await this.#refuse(item, error!);
     return true;
@@ -204,7 +206,10 @@ class Outbox {
     await this.#reloadAndNotifyTabs(item.uuid);
   }
 
-  /** The service has an earlier form of this log: turn the new log into a change of it. */
+  /**
+   * The service has this log, but perhaps with other values: the user fixed it after an earlier request, or another page sent the
+   * draft that this page has too. Turn the new log into a change of the stored one.
+   */
   async #changeStored(item: QueuedCreate): Promise<void> {
     const base = (await data(api.GET('/logs/{uuid}', { params: { path: { uuid: item.uuid } } }))) as unknown as StoredRecord;
     const target = { resource: 'logs', key: item.uuid, base } as const;

@@ -2,7 +2,7 @@ import type { Attachment } from 'svelte/attachments';
 import { router } from './router.svelte';
 
 // How long content may take to load before the scroll position is given up.
-const PATIENCE_MS = 5_000;
+const RESTORE_TIMEOUT_MS = 5_000;
 const positions = new Map<string, number>();
 
 /**
@@ -33,7 +33,7 @@ export function keepScroll(name: string): Attachment<HTMLElement> {
         pathname = router.pathname;
         wanted = positions.get(entry) ?? (isNewPage ? 0 : null);
         clearTimeout(timer);
-        timer = setTimeout(giveUp, PATIENCE_MS);
+        timer = setTimeout(giveUp, RESTORE_TIMEOUT_MS);
         restore();
       });
     });

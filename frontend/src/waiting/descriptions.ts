@@ -1,5 +1,6 @@
 import { attributeLabel } from '../attributes/attributeLabel';
 import { attributeText } from '../attributes/attributeText';
+import { serverTime } from '../api/serverTime.svelte';
 import { i18n } from '../i18n/i18n.svelte';
 import { typeLabel, valueLabel } from '../logs/labels';
 import { fixLogPath, newLogPath, path } from '../router/routes';
@@ -59,5 +60,5 @@ function fieldLabel(resource: string, field: string): string {
 
 function shown(field: string, value: unknown): string {
   const text = String(value);
-  return /^\d{4}-\d\d-\d\dT/.test(text) ? i18n.formats.dateTime(text, Date.now()) : valueLabel(field, text);
+  return /^\d{4}-\d\d-\d\dT/.test(text) ? i18n.formats.dateTime(text, serverTime.now()) : valueLabel(field, text);
 }

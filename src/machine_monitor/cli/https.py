@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from machine_monitor.api.serving.https.files import Prepared
+    from machine_monitor.api.serving.https.files import CertificateState
     from machine_monitor.api.serving.https.host_names import HostNames
-    from machine_monitor.api.serving.https.listener import Setup
+    from machine_monitor.api.serving.https.listener import ListenerSettings
     from machine_monitor.config import Settings
 
 # Modules of a margin on each side, without which phones do not find the code.
@@ -26,16 +26,16 @@ def listening(settings: "Settings", host: str, port: int) -> "Generator[None]":
 
     folder = files.folder_of(settings)
 
-    def renew() -> "tuple[HostNames, Prepared]":
+    def renew() -> "tuple[HostNames, CertificateState]":
         names = host_names.of_this_machine(host, settings.allowed_hosts)
         return names, files.prepare(folder, names, datetime.now(UTC))
 
     listener.port_beside(port)
-    names, prepared = renew()
-    setup = listener.Setup(prepared.authority, host, port, renew)
+    names, state = renew()
+    setup = listener.ListenerSettings(state.authority, host, port, renew)
     without_tls = server.options(settings.model_copy(update={"https": False}))
     with listener.listening(setup, settings.allowed_hosts, without_tls):
-        for line in _announcement(setup, names, prepared):
+        for line in _announcement(setup, names, state):
             typer.echo(line)
         yield
 
@@ -52,7 +52,7 @@ def qr_code(text: str) -> list[str]:
     return ["".join(map(characters.__getitem__, zip(*pair, strict=True))) for pair in _pairs(matrix)]
 
 
-def _announcement(setup: "Setup", names: "HostNames", prepared: "Prepared") -> Iterator[str]:
+def _announcement(setup: "ListenerSettings", names: "HostNames", state: "CertificateState") -> Iterator[str]:
     """Yield the lines that the terminal shows."""
     reachable = names.reachable
     if reachable is None:
@@ -64,14 +64,14 @@ def _announcement(setup: "Setup", names: "HostNames", prepared: "Prepared") -> I
         yield from (typer.style(line, fg="bright_white", bg="black") for line in qr_code(page))
     yield f"Console: {setup.https_url(host)}/ui/"
     yield f"Each phone first installs the certificate authority, once: {page}"
-    yield f"Its SHA-256 fingerprint, to compare: {prepared.authority.fingerprint}"
+    yield f"Its SHA-256 fingerprint, to compare: {state.authority.fingerprint}"
     yield (
-        f"The authority is valid until {prepared.authority_ends:%Y-%m-%d}. The server certificate, until "
-        f"{prepared.server_ends:%Y-%m-%d}, is renewed by itself."
+        f"The authority is valid until {state.authority_ends:%Y-%m-%d}. The server certificate, until "
+        f"{state.server_ends:%Y-%m-%d}, is renewed by itself."
     )
-    if prepared.left_out:
+    if state.left_out:
         yield (
-            f"Not in the certificate: {', '.join(prepared.left_out)}. The authority was made before the machine "
+            f"Not in the certificate: {', '.join(state.left_out)}. The authority was made before the machine "
             "had these names, and may not certify them."
         )
 

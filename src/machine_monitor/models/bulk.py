@@ -30,7 +30,7 @@ class BulkResult(Schema):
 
     index: int = Field(description="The item's position in `items`, from 0.")
     uuid: str | None = Field(description="The log's UUID; null if the item has no valid one.")
-    status: Literal["created", "updated", "unchanged", "error"] = Field(description="What was done.")
+    status: Literal["created", "updated", "unchanged", "error"] = Field(description="The result of the item.")
     version: int | None = Field(description="The log's version after the write; null for an error.")
     problem: dict[str, Any] | None = Field(
         description="The error as problem details (RFC 9457); null if there is none."

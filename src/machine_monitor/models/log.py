@@ -78,9 +78,9 @@ class LogFields(Schema):
 
     severity: Severity = kind_field(SEVERITY, "The severity: info, minor, major or critical.", default="info")
     status: Status = kind_field(STATUS, "The status: open, in_progress, done or cancelled.", default="done")
-    comment: LongText | None = kind_field(TEXT, "What was seen.", None)
-    cause: LongText | None = kind_field(TEXT, "Why it happened.", None)
-    action: LongText | None = kind_field(TEXT, "What was done.", None)
+    comment: LongText | None = kind_field(TEXT, "The observation, such as symptoms.", None)
+    cause: LongText | None = kind_field(TEXT, "The cause.", None)
+    action: LongText | None = kind_field(TEXT, "The action that was taken.", None)
     project: ShortText | None = kind_field(TEXT, "The project or order it belongs to.", None)
     user: Annotated[Trigram, Reference(USERS, on="user", to="trigram")] | None = kind_field(
         CODE, "The author's trigram. Set on creation, cannot be changed.", None

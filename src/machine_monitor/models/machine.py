@@ -37,7 +37,7 @@ class MachineFields(Schema):
 
     name: Name = kind_field(TEXT, "The name. Unique, ignoring case.")
     sector: ShortText | None = kind_field(TEXT, "The sector of the plant.", None)
-    usage: ShortText | None = kind_field(TEXT, "What the machine is used for.", None)
+    usage: ShortText | None = kind_field(TEXT, "The use of the machine.", None)
     manufacturer: ShortText | None = kind_field(TEXT, "The manufacturer.", None)
     model: ShortText | None = kind_field(TEXT, "The manufacturer's model name.", None)
     serial_number: ShortText | None = kind_field(TEXT, "The manufacturer's serial number; need not be unique.", None)

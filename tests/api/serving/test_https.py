@@ -5,7 +5,6 @@ import contextlib
 import re
 import socket
 import ssl
-import threading
 import time
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from hashlib import sha256
 
 import httpx2
 import pytest
-import uvicorn
 
 from api.access.site import PASSWORD, hashed_password
 from conftest import client_of, serving
@@ -26,7 +24,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import CertificateError, UsageError
 from machine_monitor.services.accounts import invitations
 from machine_monitor.services.audit.history import ChangeContext
-from servers import HttpsService, connect, environment, free_pair, read_to_end, send_raw
+from servers import HttpsService, connect, environment, free_pair, read_to_end, run_in_thread, send_raw
 
 NAMES = HostNames((), ("localhost", "127.0.0.1"), None)
 
@@ -108,17 +106,8 @@ def tls_server(folder, **settings):
     """Serve the API with TLS in a thread; yield its port."""
     chosen = Settings(https=True, https_folder=str(folder), open=True, **settings)
     port = free_pair()
-    running = uvicorn.Server(uvicorn.Config(create_app(chosen), port=port, **server.options(chosen)))
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    while not running.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
+    with run_in_thread(create_app(chosen), port, server.options(chosen)):
         yield port
-    finally:
-        running.should_exit = True
-        thread.join()
 
 
 @pytest.fixture
@@ -196,7 +185,7 @@ def test_a_shutdown_does_not_wait_for_clients_that_do_not_answer(prepared, hands
 
 
 def setup(authority, port=8000, renew=lambda: None):
-    return listener.Setup(authority, "127.0.0.1", port, renew)
+    return listener.ListenerSettings(authority, "127.0.0.1", port, renew)
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """Fixtures for the console in Firefox and WebKitGTK: a service that can be stopped, and a page in each browser."""
 
 import shutil
-import threading
-import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 import httpx2
 import pytest
-import uvicorn
 
 from api.access.site import hashed_password
 from console.conftest import ADMIN, OPERATOR
@@ -23,7 +20,7 @@ from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations, tokens
 from machine_monitor.services.projections import counters, maintenance
 from outside.browsers import firefox, webkit
-from servers import free_port
+from servers import free_port, run_in_thread
 
 # The virtual list measures its rows while they are laid out; browsers say so, and go on in the next frame.
 HARMLESS = "ResizeObserver loop completed"
@@ -41,16 +38,11 @@ class StoppableService:
 
     def start(self) -> None:
         options = server.options(self._settings) | {"timeout_graceful_shutdown": 1}
-        self._server = uvicorn.Server(uvicorn.Config(create_app(self._settings), port=self._port, **options))
-        self._thread = threading.Thread(target=self._server.run)
-        self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            time.sleep(0.01)
+        self._running = ExitStack()
+        self._running.enter_context(run_in_thread(create_app(self._settings), self._port, options))
 
     def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
+        self._running.close()
 
     @contextmanager
     def stopped(self) -> Generator[None]:

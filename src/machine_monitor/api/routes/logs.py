@@ -77,7 +77,7 @@ async def list_logs(request: Request, query: Annotated[ListQuery, Depends(logs_q
 async def create_log(body: LogCreate, write: WriteOnce) -> Response:
     """Record an intervention. Only `machine` and `type` are required.
 
-    With `unlisted` a machine that nobody knows is created, for a supervisor to confirm or merge.
+    With `unlisted`, a machine name that does not exist creates the machine, for a supervisor to confirm or merge.
     """
     return await write.create("/logs", LOGS, body)
 

@@ -1,4 +1,4 @@
-"""The last backup: `mm backup` notes it in the database, so that the service can show it."""
+"""The last backup: `mm backup` records it in the database, so that the service can show it."""
 
 import json
 import logging
@@ -23,18 +23,18 @@ class LastBackup(NamedTuple):
 
 
 def write(database: Database, last: LastBackup) -> None:
-    """Note a backup in the database that it was made of; only logs a warning if that database cannot be written.
+    """Record a backup in the database that it is a copy of; only log a warning if that database cannot be written.
 
-    The backup itself does not contain the note, because it is finished before.
+    The backup does not contain this record, because it is complete by then.
     """
     row = Derived(name=NAME, value=canonical_json(last._asdict()))
     try:
         database.transact(lambda tx: tx.session.merge(row))
     except (MonitorError, OSError) as error:
-        logger.warning("the backup is complete, but could not be noted in the database: %s", error)
+        logger.warning("the backup is complete, but could not be recorded in the database: %s", error)
 
 
 def read(tx: Transaction) -> LastBackup | None:
-    """Return the last backup that is noted; None if there is none."""
+    """Return the last recorded backup; None if there is none."""
     row = tx.session.get(Derived, NAME)
     return None if row is None else LastBackup(**json.loads(row.value))

@@ -124,7 +124,7 @@ def reassign(tx: Transaction, referrer: Referrer, source: Any, receiver: Any) ->
     tx.flush_deferred(_apply)
     old, new = f"={source}", f"={receiver}"
     deltas: Counter[Key] = Counter()
-    for unit, period, count in tx.execute(_of_value(tx.engine, resource, field), {"value": old}):
+    for unit, period, count in tx.execute(_counters_of_value_statement(tx.engine, resource, field), {"value": old}):
         deltas[field, unit, period, old] -= count
         deltas[field, unit, period, new] += count
     tx.deferred_items(_apply).append({resource: deltas})
@@ -132,7 +132,7 @@ def reassign(tx: Transaction, referrer: Referrer, source: Any, receiver: Any) ->
 
 def count_records(tx: Transaction, resource: Resource) -> int:
     """Return the number of records that are not deleted: from the counters if there are any, else by counting."""
-    return tx.execute(_total(tx.engine, resource), {})[0][0]
+    return tx.execute(_total_statement(tx.engine, resource), {})[0][0]
 
 
 def merge_pending(tx: Transaction) -> None:
@@ -241,7 +241,7 @@ def _find(engine: Engine, reference: Reference) -> Statement:
 
 
 @cache
-def _total(engine: Engine, resource: Resource) -> Statement:
+def _total_statement(engine: Engine, resource: Resource) -> Statement:
     if resource not in COUNTED:
         return compile_statement(engine, select(func.count()).select_from(resource.table))
     # Each record is counted once per field, so any field will do.
@@ -251,7 +251,7 @@ def _total(engine: Engine, resource: Resource) -> Statement:
 
 
 @cache
-def _of_value(engine: Engine, resource: Resource, field: str) -> Statement:
+def _counters_of_value_statement(engine: Engine, resource: Resource, field: str) -> Statement:
     """Compile the query for the counters of one value of a field: unit, period, count."""
     table = counters_of(resource).table
     query = select(table.c.unit, table.c.period, table.c.count)

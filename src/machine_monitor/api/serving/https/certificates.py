@@ -51,7 +51,9 @@ class KeyPair:
         """Read a key and a certificate; raises `ValueError` if one is missing, or if they do not belong together."""
         certificate = x509.load_pem_x509_certificate(data)
         key = load_pem_private_key(data, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) or _bytes(key) != _bytes(certificate):
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) or _public_key_bytes(
+            key
+        ) != _public_key_bytes(certificate):
             raise ValueError("the key is not that of the certificate")
         return cls(key, certificate)
 
@@ -92,7 +94,7 @@ def create_authority(host_name: str, names: Iterable[str], now: datetime) -> Key
     builder = _builder(subject, subject, key, (now, AUTHORITY_LIFETIME))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
-    builder = builder.add_extension(x509.NameConstraints(_permitted(names), None), critical=True)
+    builder = builder.add_extension(x509.NameConstraints(_permitted_subtrees(names), None), critical=True)
     return KeyPair(key, builder.sign(key, hashes.SHA256()))
 
 
@@ -158,7 +160,7 @@ def _builder(
     )
 
 
-def _permitted(names: Iterable[str]) -> list[x509.GeneralName]:
+def _permitted_subtrees(names: Iterable[str]) -> list[x509.GeneralName]:
     found: dict[x509.GeneralName, None] = {x509.DNSName(domain): None for domain in PRIVATE_DOMAINS}
     found |= {x509.IPAddress(network): None for network in PRIVATE_NETWORKS}
     for name in names:
@@ -186,5 +188,5 @@ def _subject(common_name: str) -> x509.Name:
     return x509.Name([organization, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _bytes(owner: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | x509.Certificate) -> bytes:
+def _public_key_bytes(owner: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | x509.Certificate) -> bytes:
     return owner.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

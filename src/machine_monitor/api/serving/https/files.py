@@ -47,7 +47,7 @@ class Authority:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class CertificateState:
     """The certificates in force: the authority, when both end, and the names that the authority may not certify."""
 
     authority: Authority
@@ -72,7 +72,7 @@ def read_authority(folder: Path) -> Authority | None:
         return None
 
 
-def prepare(folder: Path, names: HostNames, now: datetime) -> Prepared:
+def prepare(folder: Path, names: HostNames, now: datetime) -> CertificateState:
     """Create what is missing, and renew the server certificate if it ends soon or if the names have changed.
 
     Raises `CertificateError` if the files cannot be used, or if the clock is wrong.
@@ -87,7 +87,7 @@ def prepare(folder: Path, names: HostNames, now: datetime) -> Prepared:
             authority = certificates.create_authority(_host_name(names), names.all, now)
             _write(folder / AUTHORITY, authority.pem, 0o600)
         _check_authority(authority, folder / AUTHORITY, now)
-        permitted, left_out = _split(authority, names, folder)
+        permitted, left_out = _split_names(authority, names, folder)
         server = _load(folder / SERVER)
         if server is None or not certificates.is_current(server, authority, permitted, now):
             server = certificates.issue(authority, permitted, now)
@@ -96,7 +96,7 @@ def prepare(folder: Path, names: HostNames, now: datetime) -> Prepared:
         if read_authority(folder) != public:
             _write(folder / PUBLIC, public.pem, 0o644)
     ends = (pair.certificate.not_valid_after_utc for pair in (authority, server))
-    return Prepared(public, *ends, left_out)
+    return CertificateState(public, *ends, left_out)
 
 
 def _check_authority(authority: "KeyPair", path: Path, now: datetime) -> None:
@@ -116,7 +116,7 @@ def _check_authority(authority: "KeyPair", path: Path, now: datetime) -> None:
         )
 
 
-def _split(authority: "KeyPair", names: HostNames, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split_names(authority: "KeyPair", names: HostNames, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names that the authority may certify, and those left out; a configured one must not be left out."""
     from machine_monitor.api.serving.https import certificates  # noqa: PLC0415 -- loads `cryptography`
 

@@ -42,8 +42,8 @@ class HostNames:
 
 def of_this_machine(host: str, allowed_hosts: Sequence[str]) -> HostNames:
     """Return the names of this machine, for a service that listens on `host`; raises `BadSetting` for a bad name."""
-    public = [_checked(name, "MM_ALLOWED_HOSTS") for name in allowed_hosts if name != "*"]
-    listening = [] if host in (*UNSPECIFIED, *LOOPBACK) else [_checked(host, "MM_HOST")]
+    public = [_normalize_name(name, "MM_ALLOWED_HOSTS") for name in allowed_hosts if name != "*"]
+    listening = [] if host in (*UNSPECIFIED, *LOOPBACK) else [_normalize_name(host, "MM_HOST")]
     own, lan = own_names(), [*dict.fromkeys(lan_addresses())]
     fixed = [name for name in public if not name.startswith("*.")]
     reachable = [*listening, *fixed, *(each for each in lan if (":" in each) == (":" in host)), *reversed(own)]
@@ -93,7 +93,7 @@ def _interface_addresses() -> Iterable[str]:
     return found
 
 
-def _checked(name: str, setting: str) -> str:
+def _normalize_name(name: str, setting: str) -> str:
     """Return a name or an address in its normal form: in lower case, and in ASCII (IDNA)."""
     with suppress(ValueError):
         return str(ip_address(name.strip("[]")))

@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What the listener serves, where HTTPS is, and what renews the certificate."""
+class ListenerSettings:
+    """The authority that the listener serves, the address of the HTTPS service, and the function that renews it."""
 
     authority: Authority
     host: str
@@ -62,7 +62,7 @@ def port_beside(https_port: int) -> int:
     return 80 if https_port == 443 else https_port + 1
 
 
-def create_app(setup: Setup) -> Starlette:
+def create_app(setup: ListenerSettings) -> Starlette:
     """Create the application of the listener."""
 
     async def show_page(request: Request) -> Response:
@@ -92,7 +92,7 @@ def create_app(setup: Setup) -> Starlette:
 
 
 @contextmanager
-def listening(setup: Setup, allowed_hosts: list[str], options: dict[str, Any]) -> Generator[None]:
+def listening(setup: ListenerSettings, allowed_hosts: list[str], options: dict[str, Any]) -> Generator[None]:
     """Run the listener in a thread, with uvicorn's `options`; raises `UsageError` if its port is in use."""
     app: ASGIApp = RequestMiddleware(create_app(setup), AllowedHosts(allowed_hosts))
     running = uvicorn.Server(uvicorn.Config(app, **options))
@@ -106,7 +106,7 @@ def listening(setup: Setup, allowed_hosts: list[str], options: dict[str, Any]) -
             thread.join()
 
 
-def _bind(setup: Setup) -> socket.socket:
+def _bind(setup: ListenerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
     try:
         return socket.create_server((setup.host, setup.port), family=family)

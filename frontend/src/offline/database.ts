@@ -1,6 +1,6 @@
 import type { Problem } from '../api/error';
-import { deviceStorage, transact, transactRead, type StoredDraft, type Stores } from './deviceStorage.svelte';
-import { fromStored, type NewWrite, type QueuedWrite } from '../offline/queue';
+import { deviceStorage, transact, transactRead, type StoredDraft, type Stores } from '../device/deviceStorage.svelte';
+import { fromStored, type NewWrite, type QueuedWrite } from './queue';
 
 // Writes that the browser could not store come after those that it could.
 const FIRST_UNSTORED_SEQ = 2 ** 40;

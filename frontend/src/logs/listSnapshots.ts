@@ -1,7 +1,7 @@
 import type { Snapshot } from './logList.svelte';
 
 /** Where a list of logs stood: its rows, and the row at the top of the screen with the pixels of it that are scrolled away. */
-export interface KeptList {
+export interface ListSnapshot {
   queryText: string;
   snapshot: Snapshot;
   uuid: string;
@@ -10,15 +10,15 @@ export interface KeptList {
 
 // Each holds at most eight pages of rows.
 const MAX_LISTS = 10;
-const lists = new Map<string, KeptList>();
+const lists = new Map<string, ListSnapshot>();
 
-/** Keep the state of a list for a history entry, so that Back shows the list as it was. */
-export function keepList(entry: string, list: KeptList): void {
+/** Store the state of a list for a history entry, so that Back shows the list as it was. */
+export function storeListSnapshot(entry: string, list: ListSnapshot): void {
   lists.delete(entry);
   lists.set(entry, list);
   if (lists.size > MAX_LISTS) lists.delete(lists.keys().next().value!);
 }
 
-export function keptList(entry: string): KeptList | undefined {
+export function findListSnapshot(entry: string): ListSnapshot | undefined {
   return lists.get(entry);
 }
