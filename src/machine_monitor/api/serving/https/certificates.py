@@ -51,9 +51,9 @@ class KeyPair:
         """Read a key and a certificate; raises `ValueError` if one is missing, or if they do not belong together."""
         certificate = x509.load_pem_x509_certificate(data)
         key = load_pem_private_key(data, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) or _public_key_bytes(
-            key
-        ) != _public_key_bytes(certificate):
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise ValueError("the key is of an unknown kind")  # noqa: TRY004 -- one type of error for any content
+        if _public_key_bytes(key) != _public_key_bytes(certificate):
             raise ValueError("the key is not that of the certificate")
         return cls(key, certificate)
 
