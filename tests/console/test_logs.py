@@ -21,7 +21,7 @@ def test_the_list_shows_the_newest_first_and_loads_more_while_scrolling(opened, 
     page.wait_for_selector(ROW)
     # Other tests add logs, so ask for the current total.
     total = site.call("GET", "/logs?limit=1&count=exact")["total"]
-    assert page.get_by_text(f"{total} logs").is_visible()
+    assert page.get_by_text(f"{total:,} logs").is_visible()
     times = page.eval_on_selector_all(f"{ROW} time", "all => all.map(one => one.dateTime)")
     assert times == sorted(times, reverse=True)
     first = page.locator(ROW).first.get_attribute("data-uuid")

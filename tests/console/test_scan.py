@@ -158,6 +158,7 @@ def test_one_press_ends_a_stop_and_its_log(opened, site, machine):
     assert done["status"] == "done"
     assert datetime.now(UTC) - datetime.fromisoformat(done["down_to"]) < timedelta(seconds=10)
     page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Undone.").wait_for()
     page.get_by_role("button", name="Runs again and done").wait_for()
     undone = site.call("GET", f"/logs/{log['uuid']}")
     assert (undone["status"], undone["down_to"]) == ("open", None)
