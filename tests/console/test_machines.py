@@ -207,6 +207,9 @@ def test_a_machine_is_renamed_retired_and_put_back_in_service(opened, site, mach
     page.get_by_label("Name").fill(f"{machine['name']} b")
     page.get_by_role("button", name="Save").click()
     renamed = {"name": f"{machine['name']} b"}
+    page.get_by_role("dialog").wait_for(state="detached")
+    # Else the buttons would still address the old name.
+    assert page.get_by_role("heading", level=1).inner_text() == renamed["name"]
     page.wait_for_url(f"**{address(renamed)}")
     page.get_by_role("button", name="Retire").click()
     page.get_by_text("Machine retired.").wait_for()

@@ -2,6 +2,8 @@
 
 import socket
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 
@@ -103,10 +105,14 @@ def test_a_client_that_got_an_early_response_cannot_send_forever(port):
 
 
 def test_a_keep_alive_connection_in_use_is_not_cut(port):
-    with connect(port) as client:
+    with closing(HTTPConnection("127.0.0.1", port)) as client:
+        client.connect()
+        first = client.sock
         for _ in range(12):
-            client.sendall(GET + b"\r\n")
-            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+            client.request("GET", "/healthz")
+            with client.getresponse() as response:
+                assert (response.status, response.read()) == (200, b'{"status":"ok"}')
+            assert client.sock is first
             time.sleep(0.15)
 
 
