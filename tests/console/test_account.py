@@ -3,6 +3,7 @@
 from api.access.site import PASSWORD
 from console.conftest import ADMIN, PHONE
 from machine_monitor.services.accounts import invitations
+from machine_monitor.services.audit.history import ChangeContext
 
 
 def test_a_visitor_signs_in_and_returns_to_the_requested_page(opened):
@@ -38,7 +39,7 @@ def test_signing_out_leads_to_the_sign_in_page(opened):
 
 
 def test_an_invitation_works_once_and_errors_are_shown_at_their_field(opened, site):
-    invitation = site.write(lambda tx: invitations.invite(tx, "SOK"))
+    invitation = site.write(lambda tx: invitations.invite(tx, "SOK", ChangeContext("test")))
     page = opened(invitation.url("").replace("//", "/", 1), user=None, **PHONE)
     password = page.get_by_label("New password")
     password.fill("too short")

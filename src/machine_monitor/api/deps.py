@@ -36,6 +36,7 @@ class SignInContext:
 
     database: Database
     client: Client
+    request_id: str
 
     async def user(self, trigram: str) -> dict[str, Any]:
         """Return the public fields of a user."""
@@ -67,7 +68,7 @@ def client_of(request: Request) -> Client:
 
 def sign_in_context_of(request: Request) -> SignInContext:
     """Return the context of a sign-in or sign-out; raises `Invalid` if there are query parameters."""
-    return SignInContext(database_of(request), client_of(request))
+    return SignInContext(database_of(request), client_of(request), request.scope["request_id"])
 
 
 def list_query_of(resource: Resource) -> Any:

@@ -12,6 +12,7 @@ from machine_monitor.models.accounts.token import SCOPE
 from machine_monitor.models.fields import ROLE
 from machine_monitor.services.access.permissions import Role, Scope
 from machine_monitor.services.accounts import tokens
+from machine_monitor.services.audit.history import ChangeContext
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORMATS = ("csv", "ndjson", "xlsx")
@@ -75,7 +76,7 @@ async def credentials(seeded_url):
         late, revoked = await site.token("ADM"), await site.token("ADM")
         number = int(late.split("_")[1])
         await site.write(lambda tx: tx.cursor.execute(f"UPDATE tokens SET expires_at = created_at WHERE id = {number}"))
-        await site.write(lambda tx: tokens.revoke(tx, revoked.split("_")[1]))
+        await site.write(lambda tx: tokens.revoke(tx, revoked.split("_")[1], ChangeContext("test")))
         await site.add("OFF", role="admin")
         off = await site.by_token("OFF")
         await site.write(lambda tx: tx.cursor.execute("UPDATE users SET active = false WHERE trigram = 'OFF'"))

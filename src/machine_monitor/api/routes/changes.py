@@ -1,18 +1,19 @@
 """The change feed: all changes of all records, page by page or as server-sent events."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
 
 from machine_monitor.api import responses
-from machine_monitor.api.access import needs
+from machine_monitor.api.access import caller_of, needs
 from machine_monitor.api.deps import Db
 from machine_monitor.api.openapi.documents import feed_operation, stream_operation
 from machine_monitor.api.route import create_router
 from machine_monitor.api.streaming import TimedStreamingResponse
 from machine_monitor.models import CHANGES
 from machine_monitor.query.language.parser import parse_query_string
-from machine_monitor.services.access.permissions import READ
+from machine_monitor.services.access.permissions import READ, can_see_account_history
 from machine_monitor.services.audit import change_feed
 from machine_monitor.services.audit.change_feed import ChangesQuery
 
@@ -21,14 +22,20 @@ router = create_router("changes")
 
 def changes_query_of(request: Request) -> ChangesQuery:
     """Parse the query string of GET /changes."""
-    return change_feed.parse_changes_query(parse_query_string(request.scope["query_string"]))
+    query = change_feed.parse_changes_query(parse_query_string(request.scope["query_string"]))
+    return _for_caller(request, query)
 
 
 def events_query_of(request: Request) -> ChangesQuery:
     """Parse the query string and the Last-Event-ID header of GET /events."""
-    return change_feed.parse_events_query(
+    query = change_feed.parse_events_query(
         parse_query_string(request.scope["query_string"]), request.headers.get("last-event-id")
     )
+    return _for_caller(request, query)
+
+
+def _for_caller(request: Request, query: ChangesQuery) -> ChangesQuery:
+    return replace(query, with_accounts=can_see_account_history(caller_of(request)))
 
 
 @router.get("/changes", dependencies=[needs(READ)], **feed_operation(CHANGES))
@@ -37,6 +44,8 @@ async def list_changes(query: Annotated[ChangesQuery, Depends(changes_query_of)]
 
     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
     from its last number misses none and can keep a complete copy of the records.
+
+    Entries about accounts (`resource: accounts`) are shown to admins only.
     """
     return responses.json_response(await change_feed.fetch(database, query))
 

@@ -56,9 +56,12 @@ async def check_health() -> Response:
 
 @router.get("/readyz", dependencies=[needs(PUBLIC)], responses=problem_responses(503))
 async def check_readiness(database: Db) -> Response:
-    """Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503."""
-    await health.check(database)
-    return JSONResponse({"status": "ready"})
+    """Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503.
+
+    `warnings` is there if something needs attention: for example, the clock is behind the last entry of the history.
+    """
+    warnings = await health.check(database)
+    return JSONResponse({"status": "ready"} | ({"warnings": warnings} if warnings else {}))
 
 
 @router.get("/metrics", dependencies=[needs(READ)], response_class=PlainTextResponse)

@@ -12,6 +12,7 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.models import CHANGES
+from machine_monitor.models.audit import ACCOUNTS
 from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import QueryPairs, QueryParser
 from machine_monitor.query.language.values import MAX_INTEGER
@@ -27,10 +28,14 @@ KEEPALIVE_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class ChangesQuery:
-    """A query of the change feed: entries after number `since`; None means only new ones."""
+    """A query of the change feed: entries after number `since`; None means only new ones.
+
+    Without `with_accounts`, entries about accounts are passed over.
+    """
 
     since: int | None
     limit: int = MAX_CHANGES
+    with_accounts: bool = False
 
 
 def parse_changes_query(pairs: QueryPairs) -> ChangesQuery:
@@ -57,7 +62,7 @@ def _parse_query(parser: QueryParser, since: int | None) -> ChangesQuery:
 
 async def fetch(database: Database, query: ChangesQuery) -> bytes:
     """Return the next changes as a JSON body; its `next` is the `since` of the next request."""
-    rows = await _rows(database, query.since or 0, query.limit)
+    rows = await _rows(database, query, query.since or 0, query.limit)
     last = rows[-1][1] if rows else query.since
     return b'{"items":[' + database.engine.join_json([row[0] for row in rows]) + f'],"next":{last}}}'.encode()
 
@@ -70,7 +75,7 @@ async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerat
     yield b": changes follow\n\n"
     quiet = 0.0
     while True:
-        rows = await _rows(database, since, MAX_CHANGES)
+        rows = await _rows(database, query, since, MAX_CHANGES)
         for item, since in rows:
             yield b"event: change\nid: %d\ndata: %b\n\n" % (since, database.engine.join_json([item]))
         if rows:
@@ -85,15 +90,18 @@ async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerat
             yield b""
 
 
-async def _rows(database: Database, since: int, limit: int) -> list:
-    return await database.fetch(_after(database.engine), {"since": since, "limit": limit})
+async def _rows(database: Database, query: ChangesQuery, since: int, limit: int) -> list:
+    statement = _after(database.engine, query.with_accounts)
+    return await database.fetch(statement, {"since": since, "limit": limit})
 
 
 @cache
-def _after(engine: Engine) -> Statement:
+def _after(engine: Engine, with_accounts: bool) -> Statement:  # noqa: FBT001 -- a key of the cache
     table, bound = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in ("since", "limit")}
     item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
     entries = select(item, table.c.seq).where(table.c.seq > bound["since"]).order_by(table.c.seq)
+    if not with_accounts:
+        entries = entries.where(table.c.resource != ACCOUNTS)
     return compile_statement(engine, entries.limit(bound["limit"]))
 
 
