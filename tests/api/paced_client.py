@@ -46,9 +46,10 @@ async def running(url, **settings):
 class PacedClient:
     """An ASGI client that accepts response messages only when the test calls `take` or `rest`."""
 
-    def __init__(self, app, path, method="GET"):
+    def __init__(self, app, path, method="GET", headers=()):
         self.path, _, query = path.partition("?")
-        scope = {"type": "http", "method": method, "path": self.path, "query_string": query.encode(), "headers": []}
+        scope = {"type": "http", "method": method, "path": self.path, "query_string": query.encode()}
+        scope["headers"] = [*headers]
         self.messages = asyncio.Queue()
         self.takes = asyncio.Semaphore(0)
         self.gone = asyncio.Event()

@@ -26,7 +26,7 @@ READS = (
         "/log-types/{code}",
     ),
     *("/logs", "/logs/{uuid}", "/logs/{uuid}/history", "/logs/facets", "/logs/stats", "/users", "/users/{trigram}"),
-    *("/tokens", "/tokens/{id}", "/me", "/changes", "/events", "/metrics"),
+    *("/tokens", "/tokens/{id}", "/me", "/me/sessions", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
 )
 # The role and scope that each operation requires, written independently of the code; None means no credentials.
@@ -52,6 +52,7 @@ EXPECTED = {
     ("POST", "/tokens"): ("viewer", "write"),
     ("DELETE", "/tokens/{id}"): ("viewer", "write"),
     ("PUT", "/me/password"): ("viewer", "write"),
+    ("DELETE", "/me/sessions/{id}"): ("viewer", "write"),
     ("DELETE", "/session"): ("viewer", "read"),
     **{("GET", path): None for path in ("/", "/healthz", "/readyz", "/problems/{code}", "/docs")},
     **{("GET", path): None for path in ("/https", "/https/authority.crt")},
@@ -182,6 +183,6 @@ async def test_the_openapi_document_describes_the_access_of_each_operation():
         operation = document["paths"][path][method.lower()]
         assert operation["security"] == ([] if needed is None else [{"token": []}, {"session": []}])
         assert needed is None or "401" in operation["responses"]
-        # Listing deleted logs requires a supervisor.
-        narrower = path == "/logs" or needed not in (None, ("viewer", "read")) or method == "POST"
+        # Listing deleted logs requires a supervisor, and a write with the cookie its CSRF token.
+        narrower = path == "/logs" or needed not in (None, ("viewer", "read")) or method != "GET"
         assert ("403" in operation["responses"]) == narrower
