@@ -891,6 +891,8 @@ export interface paths {
          *
          *     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
          *     from its last number misses none and can keep a complete copy of the records.
+         *
+         *     Entries about accounts (`resource: accounts`) are shown to admins only.
          */
         get: operations["list_changes"];
         put?: never;
@@ -976,7 +978,8 @@ export interface paths {
          * @description Create a token for yourself or, as an admin, for another user. Only this response contains the token itself.
          *
          *     The token has the role of its user, limited by its scope: `read` reads, `write` also writes records, `admin` also
-         *     manages users and tokens.
+         *     manages users and tokens. A token that is created with a token expires no later than that one. A user has at most
+         *     100 tokens that have not expired (409).
          */
         post: operations["create_token"];
         delete?: never;
@@ -1049,6 +1052,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sessions
+         * @description List your sessions, that is, the browsers in which you are signed in; the last used first.
+         */
+        get: operations["list_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Session
+         * @description End one of your sessions: sign out that browser. If it is the session of this request, this signs you out.
+         */
+        delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -1061,11 +1104,14 @@ export interface paths {
         /**
          * Sign In
          * @description Sign in with a password. Sets a session cookie that expires after 12 hours, or 30 minutes without a request.
+         *
+         *     The former session of this browser ends. A second cookie recognizes the browser for 90 days: failed sign-ins
+         *     elsewhere do not count against it.
          */
         post: operations["sign_in"];
         /**
          * Sign Out
-         * @description Sign out: end the session. Has no effect on a request with a token.
+         * @description Sign out: end the session, and clear the browser's cache. Has no effect on a request with a token.
          */
         delete: operations["sign_out"];
         options?: never;
@@ -1166,6 +1212,8 @@ export interface paths {
         /**
          * Check Readiness
          * @description Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503.
+         *
+         *     `warnings` is there if something needs attention: for example, the clock is behind the last entry of the history.
          */
         get: operations["check_readiness"];
         put?: never;
@@ -2984,6 +3032,58 @@ export interface components {
             last_change: components["schemas"]["LastChange"] | null;
             /** @description The last backup; null if none is known. */
             last_backup: components["schemas"]["BackupState"] | null;
+        };
+        /**
+         * SessionList
+         * @description The sessions of the current user.
+         */
+        SessionList: {
+            /** Items */
+            items: components["schemas"]["SessionRead"][];
+        };
+        /**
+         * SessionRead
+         * @description A session: a browser in which the user is signed in.
+         */
+        SessionRead: {
+            /**
+             * Id
+             * @description The id of the session. It is no secret: nobody can sign in with it.
+             */
+            id: string;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When the user signed in.
+             */
+            created_at: string;
+            /**
+             * Last Used At
+             * Format: date-time
+             * @description When it was last used, to the minute.
+             */
+            last_used_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it ends if it is not used again.
+             */
+            expires_at: string;
+            /**
+             * Browser
+             * @description The browser or program that signed in; null if unknown.
+             */
+            browser: string | null;
+            /**
+             * Device
+             * @description The kind of device, such as Windows or Android; null if unknown.
+             */
+            device: string | null;
+            /**
+             * Current
+             * @description Whether this request was made with it.
+             */
+            current: boolean;
         };
         /**
          * SetUp
@@ -9348,6 +9448,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `payload-too-large`: Body too large */
             413: {
                 headers: {
@@ -9799,6 +9908,181 @@ export interface operations {
             };
         };
     };
+    list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sign_in: {
         parameters: {
             query?: never;
@@ -9949,6 +10233,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: Authentication required */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
