@@ -3144,7 +3144,7 @@ export interface components {
             window_seconds: number;
             /**
              * Per Account
-             * @description The limit of an account.
+             * @description The limit of an account, at each address and on each known device.
              */
             per_account: number;
             /**

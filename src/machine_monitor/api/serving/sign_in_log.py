@@ -16,18 +16,19 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def recorded(request_id: str, address: str | None, trigram: str) -> Generator[None]:
-    """Count the result of a password check, and log a failure."""
+    """Count and log the result of a password check."""
+    # A user may have typed the password in place of the trigram. It is too long for one, and is not logged.
+    account = None if validation.key_faults(USERS, trigram) else trigram
+    fields = {"request_id": request_id, "account": account, "remote": address}
     try:
         yield
     except Problem as problem:
         if result := _result(problem):
             metrics.SIGN_INS.labels(result).inc()
-            # A user may have typed the password in place of the trigram. It is too long for one, and is not logged.
-            account = None if validation.key_faults(USERS, trigram) else trigram
-            fields = {"request_id": request_id, "result": result, "account": account, "remote": address}
-            logger.warning("sign-in failed", extra={FIELDS: fields})
+            logger.warning("sign-in failed", extra={FIELDS: fields | {"result": result}})
         raise
     metrics.SIGN_INS.labels("success").inc()
+    logger.info("sign-in succeeded", extra={FIELDS: fields})
 
 
 def _result(problem: Problem) -> str | None:
