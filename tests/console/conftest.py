@@ -33,8 +33,8 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 # Responses that tests cause on purpose: a signed-out visitor, refused forms, conflicts.
 EXPECTED = (401, 403, 410, 412, 422)
 REFUSAL = re.compile(r"the server responded with a status of (\d+)")
-# Console messages that the browser writes when it is offline or when the service worker is blocked.
-HARMLESS = re.compile("Service Worker registration blocked|ERR_INTERNET_DISCONNECTED")
+# Console messages that the browser writes when it is offline or when the service worker is blocked, and of Swagger UI.
+HARMLESS = re.compile("Service Worker registration blocked|ERR_INTERNET_DISCONNECTED|Could not find component: Json")
 
 
 def pytest_itemcollected(item):
@@ -65,9 +65,16 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are read once
     """A service with 12 machines and 600 logs up to now, and one user with a password for each role."""
+    with running_site(tmp_path_factory.mktemp("console")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def running_site(folder: Path):
+    """Start a service as `site` describes it, with its database in this folder."""
     if not (console.FOLDER / "index.html").is_file():
         pytest.skip("needs the console: `make console`")
-    url = f"sqlite:///{tmp_path_factory.mktemp('console') / 'plant.db'}"
+    url = f"sqlite:///{folder / 'plant.db'}"
     settings = Settings(database_url=url, timezone="Europe/Paris")
     database = Database(url)
     maintenance.prepare_database(database)

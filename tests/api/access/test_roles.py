@@ -29,6 +29,7 @@ READS = (
     *("/tokens", "/tokens/{id}", "/me", "/me/sessions", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
 )
+PAGES = ("/docs", "/docs/filters", "/redoc")
 # The role and scope that each operation requires, written independently of the code; None means no credentials.
 EXPECTED = {
     **{("GET", path): ("viewer", "read") for path in READS},
@@ -54,7 +55,7 @@ EXPECTED = {
     ("PUT", "/me/password"): ("viewer", "write"),
     ("DELETE", "/me/sessions/{id}"): ("viewer", "write"),
     ("DELETE", "/session"): ("viewer", "read"),
-    **{("GET", path): None for path in ("/", "/healthz", "/readyz", "/problems/{code}", "/docs")},
+    **{("GET", path): None for path in ("/", "/healthz", "/readyz", "/problems/{code}", *PAGES)},
     **{("GET", path): None for path in ("/https", "/https/authority.crt")},
     ("POST", "/session"): None,
     ("POST", "/setup"): None,
@@ -178,7 +179,7 @@ async def test_the_openapi_document_describes_the_access_of_each_operation():
     document = create_app(Settings.model_construct()).openapi()
     assert set(document["components"]["securitySchemes"]) == {"token", "session"}
     for (method, path), needed in EXPECTED.items():
-        if path in ("/docs", "/https", "/https/authority.crt"):
+        if path in (*PAGES, "/https", "/https/authority.crt"):
             continue
         operation = document["paths"][path][method.lower()]
         assert operation["security"] == ([] if needed is None else [{"token": []}, {"session": []}])

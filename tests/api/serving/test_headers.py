@@ -113,11 +113,12 @@ async def test_the_csp_of_swagger_allows_only_its_own_scripts(client):
     answer = await client.get("/docs")
     policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
     assert "unsafe" not in str(policy)
-    (script,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
-    digest = re.fullmatch(r"'self' 'sha256-(.*)'", policy["script-src"])[1]
-    assert b64encode(sha256(script.encode()).digest()).decode() == digest
-    assert '"validatorUrl": null' in script
-    assert not re.search(r"\son\w+=|\sstyle=|<style", answer.text)
+    for element in ("script", "style"):
+        (text,) = re.findall(rf"<{element}>(.*?)</{element}>", answer.text, re.DOTALL)
+        digest = re.fullmatch(r"'self' 'sha256-(.*)'", policy[f"{element}-src"])[1]
+        assert b64encode(sha256(text.encode()).digest()).decode() == digest
+    assert '"validatorUrl": null' in answer.text
+    assert not re.search(r"\son\w+=|\sstyle=", answer.text)
 
 
 @pytest.mark.parametrize(

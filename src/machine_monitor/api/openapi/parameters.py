@@ -1,11 +1,12 @@
-"""Query parameters in OpenAPI: the common ones as parameters, and a Markdown table of all the others."""
+"""Query parameters in OpenAPI. Only common filters are declared; `filters` takes all the others."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from machine_monitor.api.openapi import filters_page
 from machine_monitor.database.kinds import OBJECT
 from machine_monitor.query.calendar import UNITS
-from machine_monitor.query.language.operators import EQUAL, OPERATORS, Operator
+from machine_monitor.query.language.operators import EQUAL, Operator
 from machine_monitor.query.language.parser import (
     ATTRIBUTE_PATTERN,
     COUNTS,
@@ -28,15 +29,9 @@ from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, MAX_CHANGES
 
-# Operators that are declared as parameters beside equality, by kind; all others are in the table.
+# Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
 DECLARED_RELATED = ("machine.sector",)
-ATTRIBUTES = (
-    "`attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and "
-    "texts that are numbers; `true` and `false` match booleans; "
-    '`"80"` in double quotes, and any other value, match texts. '
-    "`contains`, `startswith` and `endswith` always compare texts."
-)
 BOOLEAN = {"type": "boolean"}
 TEXT = {"type": "string"}
 DIALECT = {"type": "string", "enum": list(DIALECTS), "default": DIALECTS[0]}
@@ -134,40 +129,24 @@ def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
     return chosen
 
 
-def vocabulary_table(resource: Resource) -> str:
-    """Return all filters in Markdown: each field with its operators, each operator with its description."""
-    operators: dict[Field, list[str]] = {}
-    for known, operator in resource.filters.values():
-        operators.setdefault(known, []).extend([f"`{operator.name}`"] if operator.name else [])
-    rows = [f"| `{known.parameter}` | {_kind(known)} | {' '.join(given)} |" for known, given in operators.items()]
-    sentences = [f"- `{operator.name}`: {operator.description}" for operator in OPERATORS.values() if operator.name]
-    return "\n".join(
-        [
-            "\n\n**Filters.** `field=value` is equality; repeat it to match any of several values.",
-            "Other comparisons are `field__operator=value`. All filters must match. Every field below",
-            "can be filtered, and all except attributes can be sorted by.",
-            "",
-            "| field | kind | operators |",
-            "|---|---|---|",
-            *rows,
-            "",
-            *sentences,
-            *(["", ATTRIBUTES] if any(known.kind is OBJECT for known in operators) else []),
-        ]
-    )
-
-
 def _search(resource: Resource) -> list[dict[str, Any]]:
     searched = ", ".join(resource.searched)
     return [_parameter("q", f"Full-text search: words that must occur in {searched}.", TEXT)] if searched else []
 
 
 def _filters(resource: Resource) -> list[dict[str, Any]]:
-    return [
+    declared = [
         _filter(name, known, operator)
         for name, (known, operator) in resource.filters.items()
         if _is_declared(known, operator)
     ]
+    sentence = (
+        'Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. '
+        f"[All fields and operators]({filters_page.address(resource)})"
+    )
+    others = _parameter("filters", sentence, {"type": "object", "additionalProperties": TEXT})
+    # Without the example, Swagger UI would send members of its own.
+    return [*declared, {**others, "style": "form", "explode": True, "example": {}}]
 
 
 def _paging(resource: Resource) -> list[dict[str, Any]]:
@@ -222,23 +201,16 @@ def _value_schema(known: Field, operator: Operator) -> dict[str, Any]:
     return {
         "integer": {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
         "boolean": BOOLEAN,
-        "time": {"type": "string", "pattern": TIME_FILTER_PATTERN},
+        "time": {"type": "string", "pattern": TIME_FILTER_PATTERN, "examples": ["-7d"]},
         "uuid": {"type": "string", "format": "uuid"},
     }.get(known.kind.name, TEXT)
 
 
-def _kind(known: Field) -> str:
-    if known.kind is OBJECT:
-        return "number, text, boolean"
-    between = " < " if known.kind.name == "rank" else ", "
-    values = f" ({between.join(known.kind.choices)})" if known.kind.choices else ""
-    return known.kind.name + values
-
-
 def _names(names: Iterable[str], *patterns: str, at_most: int | None = None) -> dict[str, Any]:
+    names = list(names)
     one = "|".join([*[name.replace(".", r"\.") for name in names], *patterns])
     more = "*" if at_most is None else f"{{0,{at_most - 1}}}"
-    return {"type": "string", "pattern": f"^({one})(,({one})){more}$"}
+    return {"type": "string", "pattern": f"^({one})(,({one})){more}$", "examples": [",".join(names[:2])]}
 
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ router = create_router("account")
 
 @router.get("/me", dependencies=[needs(READ)], **json_operation(Me, *ANYWHERE, 422))
 async def read_me(caller: CurrentUser, sign: SignInDep) -> Response:
-    """The current user, the scope of the credential, and the session's CSRF token."""
+    """Read who is signed in. The user, the scope of the credential, and the session's CSRF token."""
     user = None if caller.user is None else await sign.user(caller.user)
     scope = caller.scope.name.lower()
     return responses.uncached_response(
@@ -48,7 +48,7 @@ async def change_password(body: NewPassword, write: Write, sign: SignInDep) -> R
 
 @router.get("/me/sessions", dependencies=[needs(SEE_SESSIONS)], **json_operation(SessionList, *ANYWHERE, 422))
 async def list_sessions(caller: CurrentUser, sign: SignInDep) -> Response:
-    """List your sessions, that is, the browsers in which you are signed in; the last used first."""
+    """List your sessions. These are the browsers in which you are signed in, the last used first."""
     user = caller.user
     assert user is not None
     found = await sign.database.read(lambda tx: sessions.read_all(tx, user, caller.session))
@@ -61,7 +61,7 @@ async def end_session(
     write: Write,
     client: ClientDep,
 ) -> Response:
-    """End one of your sessions: sign out that browser. If it is the session of this request, this signs you out."""
+    """End one of your sessions. This signs out that browser; you, if it is the session of this request."""
     user = write.caller.user
     assert user is not None
     ended = await write.database.write(lambda tx: sessions.end_by_id(tx, user, id, write.change_context()))
@@ -84,7 +84,7 @@ async def sign_in(body: SignIn, sign: SignInDep) -> Response:
 
 @router.delete("/session", dependencies=[needs(SIGN_OUT)], **json_operation(None, *WRITES, status=204))
 async def sign_out(caller: CurrentUser, sign: SignInDep) -> Response:
-    """Sign out: end the session, and clear the browser's cache. Has no effect on a request with a token."""
+    """Sign out. Ends the session and clears the browser's cache. Has no effect on a request with a token."""
     digest = caller.session
     if digest is not None:
         await sign.database.write(lambda tx: sessions.end(tx, digest))

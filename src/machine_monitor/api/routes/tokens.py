@@ -30,13 +30,13 @@ router = create_router("tokens")
 async def list_tokens(
     request: Request, query: Annotated[ListQuery, list_query_of(TOKENS)], caller: CurrentUser, database: Db
 ) -> Response:
-    """List your own tokens; admins see the tokens of all users."""
+    """List your own tokens. Admins see the tokens of all users."""
     return responses.page_response(request, await tokens.fetch(database, query, caller))
 
 
 @router.post("/tokens", dependencies=[needs(WRITE_TOKENS)], **json_operation(TokenCreated, *BODIES, 409, status=201))
 async def create_token(body: TokenCreate, write: Write) -> Response:
-    """Create a token for yourself or, as an admin, for another user. Only this response contains the token itself.
+    """Create a token, for yourself or as an admin for another user. Only this response contains the token itself.
 
     The token has the role of its user, limited by its scope: `read` reads, `write` also writes records, `admin` also
     manages users and tokens. A token that is created with a token expires no later than that one. A user has at most
