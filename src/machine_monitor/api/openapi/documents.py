@@ -16,11 +16,12 @@ from machine_monitor.api.openapi.parameters import (
     stats_parameters,
     vocabulary_table,
 )
-from machine_monitor.errors import PROBLEMS
+from machine_monitor.errors import PROBLEMS, HistoryReplaced
 from machine_monitor.models.bulk import BulkAnswer
 from machine_monitor.models.fields import Schema
 from machine_monitor.models.schemas import partial_read_schema
 from machine_monitor.query.schema import Resource
+from machine_monitor.services.audit.change_feed import EPOCH_PATTERN
 from machine_monitor.services.tabular.exports import Format
 
 PROBLEM_TYPE = "application/problem+json"
@@ -131,10 +132,10 @@ def list_operation(resource: Resource) -> dict[str, Any]:
 
 def feed_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a feed of changes."""
-    sentence, items = "Changes, and the `since` of the next request.", (list[resource.read], ...)
+    sentence, items = "Changes, and the `since` and the `epoch` of the next request.", (list[resource.read], ...)
     return {
-        "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...)),
-        "responses": problem_responses(*ANYWHERE, 422),
+        "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...), epoch=(str, ...)),
+        "responses": problem_responses(*ANYWHERE, 410, 422),
         "openapi_extra": {"parameters": changes_parameters()},
     }
 
@@ -142,19 +143,26 @@ def feed_operation(resource: Resource) -> dict[str, Any]:
 def stream_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a stream of changes."""
     change = {"$ref": f"#/components/schemas/{resource.read.__name__}"}
-    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": change}
-    properties = {"event": {"const": "change"}, "id": {"type": "string", "pattern": "^[0-9]+$"}, "data": data}
-    event = {"type": "object", "properties": properties, "required": [*properties]}
-    content = {"text/event-stream": {"itemSchema": event}}
+    properties = {"code": {"const": HistoryReplaced.code}, "detail": {"type": "string"}}
+    replaced = {"type": "object", "properties": properties, "required": [*properties]}
+    events = [_event_schema("change", change), _event_schema("replaced", replaced)]
+    content = {"text/event-stream": {"itemSchema": {"oneOf": events}}}
     last = {"Last-Event-ID": "The id of the last event received; browsers send it when they reconnect."}
     return {
         "response_class": Response,
         "responses": {
             200: {"content": content, "description": f"One event per {resource.noun}."},
-            **problem_responses(*ANYWHERE, 422),
+            **problem_responses(*ANYWHERE, 410, 422, 429),
         },
-        "openapi_extra": {"parameters": [changes_parameters()[0], *_headers(last)]},
+        "openapi_extra": {"parameters": [*changes_parameters()[:2], *_headers(last)]},
     }
+
+
+def _event_schema(name: str, content: dict[str, Any]) -> dict[str, Any]:
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
+    identifier = {"type": "string", "pattern": f"^[0-9]+-{EPOCH_PATTERN}$"}
+    properties = {"event": {"const": name}, "id": identifier, "data": data}
+    return {"type": "object", "properties": properties, "required": [*properties]}
 
 
 def export_operation(resource: Resource, form: Format) -> dict[str, Any]:

@@ -23,7 +23,10 @@ class Scope(IntEnum):
 
 
 class Caller(NamedTuple):
-    """The authenticated caller of a request; `session` and `csrf_token` are set for a session."""
+    """The authenticated caller of a request.
+
+    `session` (its digest) and `csrf_token` are set for a session, `token` (its number) for a token.
+    """
 
     user: str | None
     role: Role
@@ -31,6 +34,7 @@ class Caller(NamedTuple):
     via: Literal["session", "token", "anonymous"]
     session: str | None = None
     csrf_token: str | None = None
+    token: int | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ Limits = Mapping[str, int]
 def keys_for(trigram: str, address: str | None) -> Limits:
     """Return the rate limit keys of an attempt with their limits: first the IP address, then the account."""
     account = {f"account {trigram.lower()}": MAX_PER_ACCOUNT}
-    return account if address is None else {f"address {_network(address)}": MAX_PER_ADDRESS, **account}
+    return account if address is None else {f"address {network_of(address)}": MAX_PER_ADDRESS, **account}
 
 
 def register(tx: Transaction, limits: Limits) -> int | None:
@@ -64,7 +64,7 @@ def _increment(tx: Transaction, subject: str, now: datetime) -> tuple[int, datet
     return tx.session.execute(counted.returning(ATTEMPTS.c.count, ATTEMPTS.c.since)).one()
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return the address, or its /64 network for IPv6: a client usually controls a whole /64."""
     try:
         found = ip_address(address)
