@@ -1,6 +1,5 @@
 """The change feed: `/changes` in pages, `/events` as a live stream."""
 
-import asyncio
 import json
 import re
 
@@ -151,8 +150,7 @@ async def test_events_start_after_a_number_and_continue_live(database_url, monke
         await write_a_machine(app)
         name, number, change = event((await client.take(1))[0])
         assert (name, number, change["key"]) == ("change", 8, "Press")
-        client.gone.set()
-        await asyncio.wait_for(client.answer, 5)
+        await client.leave()
 
 
 async def test_events_without_since_start_with_the_next_change_and_send_keepalives(database_url, monkeypatch):
@@ -166,8 +164,7 @@ async def test_events_without_since_start_with_the_next_change_and_send_keepaliv
         while not (message := (await client.take(1))[0])["body"].startswith(b"event"):
             pass
         assert event(message)[1] == 8
-        client.gone.set()
-        await asyncio.wait_for(client.answer, 5)
+        await client.leave()
 
 
 async def write_a_machine(app):
