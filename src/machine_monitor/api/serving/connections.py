@@ -8,7 +8,7 @@ import secrets
 import sys
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -37,9 +37,10 @@ CHECK_SECONDS = 1.0
 # Event streams, and requests for one, may take this share of the connections. The rest is a reserve for other requests.
 STREAM_SHARE = 0.5
 STREAM_PATH = b"/events"
-# Time for exports in progress to finish on shutdown: a service that is restarted is back soon.
+# Time for exports in progress to finish on shutdown; less if the client does not read.
 SHUTDOWN_EXPORT_SECONDS = 1.2
-SHUTDOWN_CHECK_SECONDS = 0.1
+SHUTDOWN_STALLED_SECONDS = 0.7
+SHUTDOWN_CHECK_SECONDS = 0.05
 
 refuse_stream = RequestMiddleware(ProblemMiddleware(stream_limits.refuse))
 
@@ -60,6 +61,13 @@ class Timeouts:
     body: float
 
 
+class Shutdown(NamedTuple):
+    """When the server began to stop, and how many bytes of a response were not sent then."""
+
+    began: float
+    unsent: int
+
+
 class Connection(HttpToolsProtocol):
     """A connection that is aborted if its client is too slow, or if it is idle while there are too many connections.
 
@@ -77,7 +85,7 @@ class Connection(HttpToolsProtocol):
         self._requests_stream = False
         self._unsent = 0
         self._unsent_since = 0.0
-        self._shutdown_since = 0.0
+        self._shutdown: Shutdown | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -179,12 +187,11 @@ class Connection(HttpToolsProtocol):
         Their clients connect again, or see that the response is incomplete.
         """
         super().shutdown()
-        now = self.loop.time()
-        self._shutdown_since = self._shutdown_since or now
         if self.transport.is_closing():
             return
-        is_overdue = self._requests_stream or now - self._shutdown_since > SHUTDOWN_EXPORT_SECONDS
-        if self.cycle.chunked_encoding and is_overdue:
+        if self._shutdown is None:
+            self._shutdown = Shutdown(self.loop.time(), self.transport.get_write_buffer_size())
+        if self.cycle.chunked_encoding and (self._requests_stream or self._is_overdue_at(self._shutdown)):
             self.transport.abort()
         else:
             # The response may not have started yet.
@@ -216,6 +223,11 @@ class Connection(HttpToolsProtocol):
     def _has_too_many_streams(self) -> bool:
         streams = sum(isinstance(each, Connection) and each.is_streaming for each in self.connections)
         return streams >= STREAM_SHARE * _max_connections()
+
+    def _is_overdue_at(self, shutdown: Shutdown) -> bool:
+        is_stalled = self.flow.write_paused and self.transport.get_write_buffer_size() == shutdown.unsent
+        limit = SHUTDOWN_STALLED_SECONDS if is_stalled else SHUTDOWN_EXPORT_SECONDS
+        return self.loop.time() - shutdown.began > limit
 
     def _problem(self) -> Problem:
         if len(self.url) > MAX_URL:
