@@ -523,8 +523,10 @@ export interface paths {
         };
         /**
          * List the changes of all records, oldest first, deletions included
-         * @description Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
-         *     from its last number misses none and can keep a complete copy of the records.
+         * @description Repeat with `since` set to `next` and with its `epoch`. Changes become visible in the order of their numbers, so a
+         *     client that continues from its last number misses none and can keep a complete copy of the records. The epoch names
+         *     the history up to `next`: if the database is restored from a backup, the answer is 410 `history-replaced`, and the
+         *     client makes its copy anew from `since=0`.
          *
          *     Entries about accounts (`resource: accounts`) are shown to admins only.
          */
@@ -545,9 +547,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow the changes as server-sent events named `change`; an event's id is the number of its change
-         * @description Starts after `since`, or after the `Last-Event-ID` that browsers send when they reconnect. Without either, only
-         *     new changes are sent.
+         * Follow the changes as server-sent events
+         * @description They are named `change`, and an event's id is `seq-epoch`. Starts after `since`, or after the `Last-Event-ID` that
+         *     browsers send when they reconnect; a bare number is accepted too. Without either, only new changes are sent. If the
+         *     history was replaced and no longer contains that last event, the client gets one event `replaced`, and then all
+         *     changes from the first.
+         *
+         *     The stream ends when its credential ends. A credential has at most 8 streams, a user 32, an address without a
+         *     credential 8, and a process 200: one more is 429 `rate-limited`.
          */
         get: operations["follow_changes"];
         put?: never;
@@ -1006,13 +1013,15 @@ export interface components {
         };
         /**
          * ChangesPage
-         * @description Changes, and the `since` of the next request.
+         * @description Changes, and the `since` and the `epoch` of the next request.
          */
         ChangesPage: {
             /** Items */
             items: components["schemas"]["ChangeRead"][];
             /** Next */
             next: number;
+            /** Epoch */
+            epoch: string;
         };
         /**
          * DatabaseState
@@ -4085,7 +4094,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4238,7 +4247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4392,7 +4401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4562,7 +4571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -8954,6 +8963,8 @@ export interface operations {
             query?: {
                 /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
+                /** @description The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced. */
+                epoch?: string;
                 /** @description The maximum number of changes. */
                 limit?: number;
             };
@@ -8983,6 +8994,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: Authentication required */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9033,6 +9053,8 @@ export interface operations {
             query?: {
                 /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
+                /** @description The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced. */
+                epoch?: string;
             };
             header?: {
                 /** @description The id of the last event received; browsers send it when they reconnect. */
@@ -9070,6 +9092,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `uri-too-long`: URL too long */
             414: {
                 headers: {
@@ -9081,6 +9112,15 @@ export interface operations {
             };
             /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many attempts */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10202,7 +10242,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;

@@ -21,6 +21,11 @@ export function storeListSnapshot(entry: string, list: ListSnapshot): void {
   if (lists.size > MAX_LISTS) lists.delete(lists.keys().next().value!);
 }
 
+/** Forget all lists: what they hold may no longer exist. */
+export function clearListSnapshots(): void {
+  lists.clear();
+}
+
 export function findListSnapshot(entry: string): ListSnapshot | undefined {
   return lists.get(entry);
 }

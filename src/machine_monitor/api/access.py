@@ -133,6 +133,17 @@ def caller_of(request: Request) -> Caller:
     return request.scope[CALLER]
 
 
+async def has_ended(request: Request) -> bool:
+    """Whether the credential of a request in progress has ended, or its rights have changed since. It is no use of it.
+
+    A stream asks this again and again; if that extended its session, a session with an open page would never end.
+    """
+    try:
+        return await _authenticate(request, is_use=False) != caller_of(request)
+    except Unauthenticated:
+        return True
+
+
 def check_origin(request: Request) -> None:
     """Raise `Forbidden` if the browser's headers say that a page of another site sent this request."""
     headers = request.headers
@@ -158,7 +169,7 @@ def denial_statuses(action: Action, methods: Collection[str]) -> tuple[int, ...]
     return (401,) if is_open_read else (401, 403)
 
 
-async def _authenticate(request: Request) -> Caller:
+async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
     authenticator: Authenticator = request.app.state.authenticator
     header = request.headers.get("authorization")
     if header is not None:
@@ -166,14 +177,14 @@ async def _authenticate(request: Request) -> Caller:
         if scheme.lower() != "bearer":
             raise Unauthenticated("The Authorization header must be `Bearer <token>`.")
         try:
-            return await authenticator.authenticate_token(token.strip())
+            return await authenticator.authenticate_token(token.strip(), is_use=is_use)
         except Unauthenticated:
             raise Unauthenticated(INVALID_TOKEN) from None
     cookie = request.cookies.get(SESSION_COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
     if cookie is None:
         return await authenticator.authenticate_anonymous()
     try:
-        return await authenticator.authenticate_session(cookie)
+        return await authenticator.authenticate_session(cookie, is_use=is_use)
     except Unauthenticated:
         raise Unauthenticated(ENDED_SESSION) from None
 

@@ -18,9 +18,11 @@ from machine_monitor.api.routes import account, changes, documentation, log_type
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
+from machine_monitor.api.serving.stream_limits import OpenStreams
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.authentication import Authenticator
+from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.idempotency import IdempotencyStore
 from machine_monitor.services.projections import maintenance
 
@@ -69,6 +71,8 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
     app.state.idempotency_store = IdempotencyStore()
     app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
     app.state.authenticator = Authenticator(app.state.database, settings)
+    app.state.live_feed = LiveFeed(app.state.database)
+    app.state.open_streams = OpenStreams()
     for module in MODULES:
         # `include_router` would match each request twice.
         app.router.routes.extend(module.router.routes)

@@ -8,7 +8,7 @@ import pytest
 from api.access.site import PASSWORD, ROLES, trigram_of
 from api.paced_client import PacedClient
 from machine_monitor.services.accounts import generated_secrets
-from machine_monitor.services.audit import change_feed, hash_chain
+from machine_monitor.services.audit import live_feed, hash_chain
 
 
 async def entries(client, since=0):
@@ -110,11 +110,11 @@ async def test_only_admins_see_the_entries(site):
 
 
 async def test_the_stream_passes_over_the_entries_for_others(site, monkeypatch):
-    monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(live_feed, "POLL_SECONDS", 0.01)
     admin = await site.by_token("ADM")
     for user, expected in (("VIE", {"users"}), ("ADM", {"users", "accounts"})):
         token = await site.token(user)
-        stream = PacedClient(site.app, "/events?since=7", headers=[(b"authorization", f"Bearer {token}".encode())])
+        stream = PacedClient(site.app, "/events?since=7", authorization=f"Bearer {token}")
         await stream.take(2)
         await admin.post("/tokens", json={"name": "x", "scope": "read"})
         await admin.patch("/users/LEA", json={"first_name": f"For {user}"})

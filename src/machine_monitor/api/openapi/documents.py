@@ -126,17 +126,20 @@ def list_operation(resource: Resource) -> dict[str, Any]:
 
 def feed_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a feed of changes."""
-    sentence, items = "Changes, and the `since` of the next request.", (list[resource.read], ...)
+    sentence, items = "Changes, and the `since` and the `epoch` of the next request.", (list[resource.read], ...)
     return {
-        "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...)),
-        "responses": problem_responses(*ANYWHERE, 422),
+        "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...), epoch=(str, ...)),
+        "responses": problem_responses(*ANYWHERE, 410, 422),
         "openapi_extra": {"parameters": changes_parameters()},
     }
 
 
 def stream_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a stream of changes."""
-    described = f"The `data` of each event is a {resource.read.__name__} as JSON."
+    described = (
+        f"Events with the id `seq-epoch`. The `data` of a `change` is a {resource.read.__name__} as JSON; that of "
+        "`replaced` has `code` and `detail`."
+    )
     schema = {"type": "string", "description": described}
     content = {"text/event-stream": {"schema": schema}}
     last = {"Last-Event-ID": "The id of the last event received; browsers send it when they reconnect."}
@@ -144,9 +147,9 @@ def stream_operation(resource: Resource) -> dict[str, Any]:
         "response_class": Response,
         "responses": {
             200: {"content": content, "description": f"One event per {resource.noun}."},
-            **problem_responses(*ANYWHERE, 422),
+            **problem_responses(*ANYWHERE, 410, 422, 429),
         },
-        "openapi_extra": {"parameters": [changes_parameters()[0], *_headers(last)]},
+        "openapi_extra": {"parameters": [*changes_parameters()[:2], *_headers(last)]},
     }
 
 

@@ -27,7 +27,7 @@ from machine_monitor.query.language.summaries import (
 from machine_monitor.query.language.times import TIME_FILTER_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
-from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, MAX_CHANGES
+from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, EPOCH_PATTERN, MAX_CHANGES
 
 # Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
@@ -50,11 +50,15 @@ def list_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 
 def changes_parameters() -> list[dict[str, Any]]:
-    """Return the OpenAPI parameters of the change feed; the event stream has the first one only."""
+    """Return the OpenAPI parameters of the change feed; the event stream has the first two only."""
+    epoch = {"type": "string", "pattern": f"^{EPOCH_PATTERN}$", "examples": ["5f3c9a0d17e2b468"]}
     since = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES}
     return [
         _parameter("since", "The number of the last change that you have: the feed continues after it.", since),
+        _parameter(
+            "epoch", "The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced.", epoch
+        ),
         _parameter("limit", "The maximum number of changes.", limit),
     ]
 

@@ -43,8 +43,8 @@ class Authenticator:
         self._open = settings.open
         self._touches: dict[Any, asyncio.Task[None]] = {}
 
-    async def authenticate_token(self, text: str) -> Caller:
-        """Return the caller with this API token (bearer token)."""
+    async def authenticate_token(self, text: str, *, is_use: bool = True) -> Caller:
+        """Return the caller with this API token (bearer token); `is_use` updates the token's time of last use."""
         parsed = generated_secrets.parse_token(text)
         if parsed is None:
             raise Unauthenticated
@@ -62,12 +62,12 @@ class Authenticator:
         if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
             raise Unauthenticated
         _, user, role, scope, is_recent = rows[0]
-        if not is_recent:
+        if is_use and not is_recent:
             self._touch_last_used(_last_used_statement(self._database.engine), {"which": identity, "at": self._at(now)})
         return Caller(user, Role(role), Scope(scope), "token", token=identity)
 
-    async def authenticate_session(self, secret: str) -> Caller:
-        """Return the caller with this session cookie."""
+    async def authenticate_session(self, secret: str, *, is_use: bool = True) -> Caller:
+        """Return the caller with this session cookie; `is_use` extends the session."""
         now, digest = instants.now(), generated_secrets.digest(secret)
         limits = {
             "latest": latest_start(now),
@@ -80,7 +80,7 @@ class Authenticator:
         if not rows:
             raise Unauthenticated
         user, role, is_recent = rows[0]
-        if not is_recent:
+        if is_use and not is_recent:
             self._touch_last_used(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
         return Caller(user, Role(role), Scope.ADMIN, "session", digest, generated_secrets.csrf_token(secret))
 

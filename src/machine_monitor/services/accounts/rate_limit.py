@@ -42,7 +42,7 @@ def counters_of_sign_in(trigram: str, address: str | None, device: str | None) -
     account = trigram.lower()
     if device is not None:
         return Counters(f"device {device} account {account}")
-    place = f"address {_network(address)}"
+    place = f"address {network_of(address)}"
     return Counters(f"{place} account {account}", place)
 
 
@@ -91,7 +91,7 @@ def _increment(tx: Transaction, subject: str, now: datetime) -> tuple[int, datet
     return tx.session.execute(counted.returning(ATTEMPTS.c.count, ATTEMPTS.c.since)).one()
 
 
-def _network(address: str | None) -> str:
+def network_of(address: str | None) -> str:
     """Return the address, or its /64 network for IPv6: a client usually controls a whole /64."""
     try:
         found = ip_address(address or "")
