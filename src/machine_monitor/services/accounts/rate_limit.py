@@ -70,4 +70,7 @@ def network_of(address: str) -> str:
         found = ip_address(address)
     except ValueError:
         return address
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address
+    if not isinstance(found, IPv6Address):
+        return address
+    # A socket of both families shows IPv4 clients as ::ffff:192.0.2.1, all in one /64.
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
