@@ -8,6 +8,10 @@ from sqlalchemy import Executable
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+# A page of a list, a history or the change feed has at most 8 MiB. This is the part for its records; the rest is for
+# cursors, which hold long texts if the list is sorted by them.
+MAX_PAGE_BYTES = 8 * 1024 * 1024 - 256 * 1024
+
 
 class HasDialect(Protocol):
     """The part of an engine that compiling needs. Importing `Engine` would be circular: drivers run statements."""

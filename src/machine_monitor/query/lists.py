@@ -24,7 +24,8 @@ from sqlalchemy import (
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
-from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement, compile_statement
+from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.language import cursors
 from machine_monitor.query.language.cursors import Cursor
 from machine_monitor.query.language.parser import ListQuery, Order
@@ -122,17 +123,20 @@ def list_statement(engine: Engine, key: StatementKey) -> Statement:
     searching = key.matching.search is not None
     order = [(key.resource.sort_key_fields[name], descending != key.backward) for name, descending in key.order]
     pages = _pages(engine, key, order)
+
+    def by_keys(rows: FromClause) -> list[ColumnElement]:
+        return sort_keys([rows.c[f"k{i}"] for i in range(len(order))], order, backward=key.backward)
+
     if len(pages) == 1 and key.count == "none":
-        return compile_statement(engine, pages[0], uses_fulltext=searching)
+        return compile_statement(engine, engine.limit_bytes(pages[0], by_keys), uses_fulltext=searching)
     rows = (pages[0] if len(pages) == 1 else union_all(*[select(page.subquery()) for page in pages])).subquery("page")
-    columns = [rows.c[f"k{i}"] for i in range(len(order))]
     if key.count == "none":
         merged = select(rows)
     else:
-        total = _total(engine, key)
+        total, columns = _total(engine, key), [rows.c[f"k{i}"] for i in range(len(order))]
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
-    merged = merged.order_by(*sort_keys(columns, order, backward=key.backward)).limit(_limit(key))
-    return compile_statement(engine, merged, uses_fulltext=searching)
+    merged = merged.order_by(*by_keys(rows)).limit(_limit(key))
+    return compile_statement(engine, engine.limit_bytes(merged, by_keys), uses_fulltext=searching)
 
 
 def _pages(engine: Engine, key: StatementKey, order: SortKeys) -> list[Select]:
@@ -225,11 +229,28 @@ def _total(engine: Engine, key: StatementKey) -> FromClause:
     return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")
 
 
+def fit_page(rows: list[Any]) -> list[Any]:
+    """Return the rows whose documents fit into one page; the first one always does."""
+    size = 0
+    for count, (item, *_) in enumerate(rows):
+        if item is None:  # a counted page without records, or a document that did not fit
+            return rows[:count]
+        size += len(item) + 1
+        if size > MAX_PAGE_BYTES and count:
+            return rows[:count]
+    return rows
+
+
 def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
     total = rows[0][1] if rows and query.count != "none" else None
-    rows = [row for row in rows if row[0] is not None]
-    has_extra_row = len(rows) > query.limit
-    rows = rows[: query.limit]
+    fitting = fit_page(rows)
+    if query.offset is not None and 0 < len(fitting) < min(len(rows), query.limit):
+        message = (
+            f"The page would exceed 8 MiB: with 'offset', use 'limit={len(fitting)}' or less, or page with 'cursor'."
+        )
+        raise invalid([Fault(message, "too-many", parameter="limit")])
+    has_extra_row = 0 < len(fitting) < len(rows) or len(rows) > query.limit
+    rows = fitting[: query.limit]
     backward = query.cursor is not None and query.cursor.backward
     if backward:
         rows.reverse()

@@ -15,6 +15,7 @@ from machine_monitor.models import CHANGES
 from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import QueryPairs, QueryParser
 from machine_monitor.query.language.values import MAX_INTEGER
+from machine_monitor.query.lists import fit_page
 from machine_monitor.query.sql.documents import document
 
 MAX_CHANGES = 1_000
@@ -86,15 +87,15 @@ async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerat
 
 
 async def _rows(database: Database, since: int, limit: int) -> list:
-    return await database.fetch(_after(database.engine), {"since": since, "limit": limit})
+    return fit_page(await database.fetch(_after(database.engine), {"since": since, "limit": limit}))
 
 
 @cache
 def _after(engine: Engine) -> Statement:
     table, bound = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in ("since", "limit")}
     item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
-    entries = select(item, table.c.seq).where(table.c.seq > bound["since"]).order_by(table.c.seq)
-    return compile_statement(engine, entries.limit(bound["limit"]))
+    entries = select(item.label("item"), table.c.seq).where(table.c.seq > bound["since"]).order_by(table.c.seq)
+    return compile_statement(engine, engine.limit_bytes(entries.limit(bound["limit"]), lambda rows: [rows.c.seq]))
 
 
 @cache

@@ -13,7 +13,8 @@ from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
 
-READERS = 8
+# The connections that users share, and those that one user may borrow (`FairSemaphore.capacity`).
+READERS, BORROWED = 8, 4
 WRITERS = 4
 BUSY_SECONDS = 5.0
 # For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
@@ -59,7 +60,7 @@ class PostgresqlDriver:
         self._reads = AsyncConnectionPool(
             conninfo,
             min_size=1,
-            max_size=READERS,
+            max_size=READERS + BORROWED,
             open=False,
             timeout=BUSY_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
@@ -88,6 +89,9 @@ class PostgresqlDriver:
     def close_writer(self) -> None:
         """Close the writer pool."""
         self._writes.close()
+
+    def fetch_inline(self, _statement: Statement, _values: Mapping[str, Any]) -> None:
+        """Return None: every query runs in the server."""
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query; the server cancels it after the query timeout."""
