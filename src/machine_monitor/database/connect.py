@@ -3,18 +3,18 @@
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from machine_monitor.database import database_urls
 from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
-from machine_monitor.database.statements import Statement
+from machine_monitor.database.statements import Statement, StatementCache
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseFault, QueryTimeout
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 # How long a query waits for a reader connection.
 WAIT_SECONDS = 5.0
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -36,7 +37,7 @@ class Database:
     """One database. Call `open` before the first `fetch`, and `close` at the end.
 
     `on_batch` is called with the number of units of work that share a commit. Users share the reader connections, the
-    streams and the write queue: `for_user` returns the database as one of them uses it.
+    streams, the write queue and the thread of `compute`: `for_user` returns the database as one of them uses it.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Database:
         self._streams = StreamPool()
         self._on_batch = on_batch
         self._readers = FairSemaphore(self._driver.readers)
+        self._computing = FairSemaphore(1)
         self._user = SYSTEM
 
     async def open(self) -> None:
@@ -85,6 +87,19 @@ class Database:
                 async with self._readers.slot(self._user, WAIT_SECONDS):
                     rows = await self._driver.fetch(statement, values)
             return rows
+
+    async def compute(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Run a function that computes for milliseconds in a thread, where it does not stall the event loop.
+
+        One such function runs at a time: the event loop waits for the interpreter's lock behind each thread that
+        computes.
+        """
+        async with self._computing.slot(self._user, WAIT_SECONDS):
+            return await asyncio.to_thread(function, *arguments, **options)
+
+    async def compiled(self, statements: StatementCache, *key: Hashable) -> Statement:
+        """Return a statement; a new one is compiled in a thread, since that takes up to 30 ms."""
+        return statements.find(*key) or await self.compute(statements, *key)
 
     def stream(
         self, statement: Statement, values: Mapping[str, Any], transform: Callable[[Iterable[list[Any]]], Iterable[T]]

@@ -1,7 +1,9 @@
 """Compiled statements, to be cached: the SQL text for the driver, and the names of its positional binds."""
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 from sqlalchemy import Executable
@@ -40,6 +42,46 @@ class Statement:
         """Return the positional bind values, in the order of the SQL text."""
         constants = self.constants
         return [values[name] if name in values else constants[name] for name in self.names]
+
+
+class StatementCache:
+    """A function that compiles statements, and those that it compiled, by its arguments; the least recently used go.
+
+    Unlike `functools.lru_cache` it says whether a statement is there: if not, `Database.compiled` compiles it in a
+    thread.
+    """
+
+    def __init__(self, compile_: Callable[..., Statement], size: int) -> None:
+        self._compile = compile_
+        self._size = size
+        self._statements: OrderedDict[tuple[Hashable, ...], Statement] = OrderedDict()
+        self._lock = Lock()
+        self.misses = 0
+
+    def __call__(self, *key: Hashable) -> Statement:
+        """Return the statement; compile it if it is not there."""
+        return self.find(*key) or self._add(key, self._compile(*key))
+
+    def find(self, *key: Hashable) -> Statement | None:
+        """Return the statement if it is there."""
+        with self._lock:
+            statement = self._statements.get(key)
+            if statement is not None:
+                self._statements.move_to_end(key)
+            return statement
+
+    def _add(self, key: tuple[Hashable, ...], statement: Statement) -> Statement:
+        with self._lock:
+            self.misses += 1
+            self._statements[key] = statement
+            if len(self._statements) > self._size:
+                self._statements.popitem(last=False)
+        return statement
+
+
+def statement_cache(size: int) -> Callable[[Callable[..., Statement]], StatementCache]:
+    """Decorate a function that compiles a statement."""
+    return lambda compile_: StatementCache(compile_, size)
 
 
 def compile_statement(engine: HasDialect, clause: Executable, *, uses_fulltext: bool = False) -> Statement:

@@ -5,7 +5,6 @@ Statements are compiled once for each `StatementKey` and cached; later requests 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,7 +23,7 @@ from sqlalchemy import (
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
-from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement, compile_statement
+from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement, compile_statement, statement_cache
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.language import cursors
 from machine_monitor.query.language.cursors import Cursor
@@ -78,14 +77,21 @@ class StatementKey(NamedTuple):
 
 async def fetch(database: Database, query: ListQuery, scope: Mapping[str, Any] | None = None) -> Page:
     """Return the requested page. `scope` has the values of the resource's scope columns (a history: its record)."""
-    statement, values = compile_list(database.engine, query)
+    key, values = bind_list(database.engine, query)
     if scope:
         values |= {scope_param(name): value for name, value in scope.items()}
+    statement = await database.compiled(list_statement, database.engine, key)
     return _page(database.engine, query, await database.fetch(statement, values))
 
 
 def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str, Any]]:
     """Compile a list query; return the statement and its bind values."""
+    key, values = bind_list(engine, query)
+    return list_statement(engine, key), values
+
+
+def bind_list(engine: Engine, query: ListQuery) -> tuple[StatementKey, dict[str, Any]]:
+    """Split a list query into the key of its statement and the bind values."""
     resource, cursor = query.resource, query.cursor
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
     # Read one extra row: it tells whether there is another page.
@@ -111,10 +117,10 @@ def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str,
         # PostgreSQL's generic plan for an unknown limit is so expensive that it would replan for every execution.
         limit=query.limit + 1 if engine.literal_limit else None,
     )
-    return list_statement(engine, key), values
+    return key, values
 
 
-@lru_cache(maxsize=1024)
+@statement_cache(1024)
 def list_statement(engine: Engine, key: StatementKey) -> Statement:
     """Compile one page: rows of (document, total, sort key values).
 
