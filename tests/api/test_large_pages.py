@@ -115,7 +115,8 @@ async def test_changes_end_at_8_mib_and_none_is_missing(large):
         pages, since = pages + 1, page["next"]
         assert since == seen[-1]
     assert pages > 1
-    assert seen == [*range(seen[0], seen[0] + 1 + COUNT + UPDATES)]
+    assert seen == [*range(1, len(seen) + 1)]
+    assert len(seen) > COUNT + UPDATES
 
 
 async def test_a_history_ends_at_8_mib_and_goes_on(large):

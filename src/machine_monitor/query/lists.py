@@ -251,9 +251,7 @@ def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
     total = rows[0][1] if rows and query.count != "none" else None
     fitting = fit_page(rows)
     if query.offset is not None and 0 < len(fitting) < min(len(rows), query.limit):
-        message = (
-            f"The page would exceed 8 MiB: with 'offset', use 'limit={len(fitting)}' or less, or page with 'cursor'."
-        )
+        message = f"The page would exceed 8 MiB: use limit={len(fitting)} or less, or 'cursor' instead of 'offset'."
         raise invalid([Fault(message, "too-many", parameter="limit")])
     has_extra_row = 0 < len(fitting) < len(rows) or len(rows) > query.limit
     rows = fitting[: query.limit]
