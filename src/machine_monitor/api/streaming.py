@@ -18,7 +18,7 @@ SEND_TIMEOUT_SECONDS = 60.0
 # A larger body is sent in pieces, the next one when the client has read enough of the last.
 PIECE_BYTES = 64 * 1024
 # How many bytes of such bodies may wait in memory for their clients.
-MAX_UNSENT_BYTES = 32 * 1024 * 1024
+MAX_UNSENT_BYTES = 16 * 1024 * 1024
 # A response that its client has not read for this long is aborted if its user needs the memory for another one.
 STALLED_SECONDS = 1.0
 

@@ -267,7 +267,7 @@ def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
         f'],"next":{_json_string(next_cursor)},"previous":{_json_string(previous_cursor)},'
         f'"total":{"null" if total is None else total},"total_capped":{"true" if capped else "false"}}}'
     )
-    body = b'{"items":[' + engine.join_json([row[0] for row in rows]) + rest.encode()
+    body = b"".join((b'{"items":[', engine.join_json([row[0] for row in rows]), rest.encode()))
     return Page(body, next_cursor, previous_cursor, total)
 
 

@@ -60,7 +60,8 @@ async def fetch(database: Database, query: ChangesQuery) -> bytes:
     """Return the next changes as a JSON body; its `next` is the `since` of the next request."""
     rows = await _rows(database, query.since or 0, query.limit)
     last = rows[-1][1] if rows else query.since
-    return b'{"items":[' + database.engine.join_json([row[0] for row in rows]) + f'],"next":{last}}}'.encode()
+    items = database.engine.join_json([row[0] for row in rows])
+    return b"".join((b'{"items":[', items, f'],"next":{last}}}'.encode()))
 
 
 async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerator[bytes]:

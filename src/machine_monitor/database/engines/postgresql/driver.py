@@ -14,7 +14,7 @@ from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
 
 # The connections that users share, and those that one user may borrow (`FairSemaphore.capacity`).
-READERS, BORROWED = 8, 4
+READERS, BORROWED = 6, 3
 WRITERS = 4
 BUSY_SECONDS = 5.0
 # For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
@@ -95,9 +95,10 @@ class PostgresqlDriver:
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query; the server cancels it after the query timeout."""
-        async with self._reads.connection() as connection:
+        # The cursor is closed to free its result at once, which may have 8 MiB.
+        async with self._reads.connection() as connection, connection.cursor() as cursor:
             prepare = not statement.uses_fulltext
-            cursor = await connection.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+            await cursor.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
