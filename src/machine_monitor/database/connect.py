@@ -1,7 +1,6 @@
 """The `Database` facade: `fetch` runs a query, `write` runs a unit of work, `stream` reads large results."""
 
 import asyncio
-import copy
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,8 +71,8 @@ class Database:
 
     def for_user(self, user: str) -> Self:
         """Return this database with the same connections, on which `user` waits in turn with the other users."""
-        shared = copy.copy(self)
-        shared._user = user  # noqa: SLF001 -- of this class
+        shared = object.__new__(type(self))
+        shared.__dict__.update(self.__dict__, _user=user)
         return shared
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:

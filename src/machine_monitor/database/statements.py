@@ -1,9 +1,8 @@
 """Compiled statements, to be cached: the SQL text for the driver, and the names of its positional binds."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from threading import Lock
+from functools import lru_cache
 from typing import Any, Protocol
 
 from sqlalchemy import Executable
@@ -53,30 +52,26 @@ class StatementCache:
 
     def __init__(self, compile_: Callable[..., Statement], size: int) -> None:
         self._compile = compile_
-        self._size = size
-        self._statements: OrderedDict[tuple[Hashable, ...], Statement] = OrderedDict()
-        self._lock = Lock()
+        # An entry is empty until its statement is compiled.
+        self._entries = lru_cache(size)(_empty_entry)
         self.misses = 0
 
     def __call__(self, *key: Hashable) -> Statement:
         """Return the statement; compile it if it is not there."""
-        return self.find(*key) or self._add(key, self._compile(*key))
+        entry = self._entries(*key)
+        if not entry:
+            self.misses += 1
+            entry.append(self._compile(*key))
+        return entry[0]
 
     def find(self, *key: Hashable) -> Statement | None:
         """Return the statement if it is there."""
-        with self._lock:
-            statement = self._statements.get(key)
-            if statement is not None:
-                self._statements.move_to_end(key)
-            return statement
+        entry = self._entries(*key)
+        return entry[0] if entry else None
 
-    def _add(self, key: tuple[Hashable, ...], statement: Statement) -> Statement:
-        with self._lock:
-            self.misses += 1
-            self._statements[key] = statement
-            if len(self._statements) > self._size:
-                self._statements.popitem(last=False)
-        return statement
+
+def _empty_entry(*_key: Hashable) -> list[Statement]:
+    return []
 
 
 def statement_cache(size: int) -> Callable[[Callable[..., Statement]], StatementCache]:

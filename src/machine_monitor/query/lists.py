@@ -237,8 +237,11 @@ def _total(engine: Engine, key: StatementKey) -> FromClause:
 
 def fit_page(rows: list[Any]) -> list[Any]:
     """Return the rows whose documents fit into one page; the first one always does."""
+    items = [row[0] for row in rows]
+    if None not in items and sum(map(len, items)) + len(items) <= MAX_PAGE_BYTES:
+        return rows
     size = 0
-    for count, (item, *_) in enumerate(rows):
+    for count, item in enumerate(items):
         if item is None:  # a counted page without records, or a document that did not fit
             return rows[:count]
         size += len(item) + 1

@@ -12,9 +12,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
+from machine_monitor.fairness import FairSemaphore
 
-# The connections that users share, and those that one user may borrow (`FairSemaphore.capacity`).
-READERS, BORROWED = 6, 3
+# The connections that users share.
+READERS = 4
 WRITERS = 4
 BUSY_SECONDS = 5.0
 # For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
@@ -60,7 +61,7 @@ class PostgresqlDriver:
         self._reads = AsyncConnectionPool(
             conninfo,
             min_size=1,
-            max_size=READERS + BORROWED,
+            max_size=FairSemaphore(READERS).capacity,
             open=False,
             timeout=BUSY_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,

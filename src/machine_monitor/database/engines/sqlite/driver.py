@@ -1,6 +1,7 @@
 """SQLite connections: a pool of readers in threads, one inline reader in the event loop, and one writer."""
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Generator, Mapping
@@ -15,11 +16,15 @@ from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
+from machine_monitor.fairness import FairSemaphore
 
-# The connections that users share, and those that one user may borrow (`FairSemaphore.capacity`).
-READERS, BORROWED = 4, 2
-# SQLite virtual machine steps, about 1 ms. A query that exceeds them (at most twice) moves to a thread.
-INLINE_STEPS = 20_000
+# The connections that users share. Queries are bound by the processor: more threads than processors would only slow the
+# event loop down.
+READERS = min(4, max(2, os.cpu_count() or 1))
+# A query that takes longer in the event loop (processor time) moves to a thread. This is checked after so many steps of
+# SQLite's virtual machine, about 50 us; a step that reads a large JSON document takes much longer.
+INLINE_SECONDS = 0.002
+INLINE_CHECK_STEPS = 1_000
 BUSY_SECONDS = 5.0
 # How often a stream checks its deadline, in virtual machine steps: every few milliseconds.
 DEADLINE_CHECK_STEPS = 50_000
@@ -69,12 +74,13 @@ class PageCursor(sqlite3.Cursor):
 
     def fetchall(self) -> list[Any]:
         """Return the rows of a page: at least two, and all if they are few or small."""
-        rows, size, is_complete = [], 0, False
-        while not is_complete and size <= MAX_PAGE_BYTES:
+        rows = fetched = self.fetchmany(PAGE_FETCH_SIZE)
+        if len(fetched) < PAGE_FETCH_SIZE or not isinstance(fetched[0][0], bytes):
+            return [*fetched, *super().fetchall()]
+        size = 0
+        while fetched and (size := size + sum([len(row[0]) for row in fetched])) <= MAX_PAGE_BYTES:
             fetched = self.fetchmany(PAGE_FETCH_SIZE)
             rows += fetched
-            size += sum([len(row[0]) for row in fetched if type(row[0]) is bytes])
-            is_complete = len(fetched) < PAGE_FETCH_SIZE
         return rows
 
 
@@ -122,17 +128,17 @@ class SqliteDriver:
         self._writer: sqlite3.Connection | None = None
         self._lock = LockFile(path)
         self._inline: sqlite3.Connection | None = None
-        self._ticks = 0
+        self._inline_deadline = 0.0
 
     async def open(self) -> None:
         """Open the reader connections; first the writer, which creates the write-ahead log."""
         self._writer = self._writer or connect_writer(self._path)
-        for _ in range(READERS + BORROWED):
+        for _ in range(FairSemaphore(READERS).capacity):
             reader = await _open_reader(self._path)
             self._readers.append(reader)
             self._idle.append(reader)
         self._inline = _connect_reader(self._path, busy_seconds=0)
-        self._inline.set_progress_handler(self._exceeds_inline_steps, INLINE_STEPS)
+        self._inline.set_progress_handler(self._exceeds_inline_time, INLINE_CHECK_STEPS)
 
     async def close(self) -> None:
         """Close every connection; without this the reader threads keep the process alive."""
@@ -167,7 +173,7 @@ class SqliteDriver:
         assert self._inline is not None
         if statement.uses_fulltext:
             return None
-        self._ticks = 0
+        self._inline_deadline = time.thread_time() + INLINE_SECONDS
         try:
             return self._inline.execute(statement.sql, statement.bind(values)).fetchall()
         except sqlite3.OperationalError as error:
@@ -175,13 +181,9 @@ class SqliteDriver:
                 raise
             return None
 
-    def _exceeds_inline_steps(self) -> bool:
-        """Progress handler: abort from the second call on.
-
-        SQLite does not reset its step count between statements, so the first call may come early.
-        """
-        self._ticks += 1
-        return self._ticks > 1
+    def _exceeds_inline_time(self) -> bool:
+        """Progress handler: abort a query that is not short."""
+        return time.thread_time() > self._inline_deadline
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks; each chunk is interrupted after the query timeout."""
