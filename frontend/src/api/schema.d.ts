@@ -3508,7 +3508,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -5027,7 +5027,7 @@ export interface operations {
             query?: {
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -5682,7 +5682,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -6706,7 +6706,7 @@ export interface operations {
             query?: {
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -7374,7 +7374,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `code`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -8193,7 +8193,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `trigram`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -9020,7 +9020,7 @@ export interface operations {
             query?: {
                 /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
-                /** @description The maximum number of changes. */
+                /** @description The maximum number of changes; an answer also ends at 8 MiB. */
                 limit?: number;
             };
             header?: never;
@@ -9179,7 +9179,7 @@ export interface operations {
             query?: {
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `id`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
