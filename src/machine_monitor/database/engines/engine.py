@@ -87,6 +87,13 @@ class Engine(ABC):
         """Join such documents with commas, as bytes."""
 
     @abstractmethod
+    def limit_bytes(self, page: sa.Select, order: Callable[[sa.FromClause], Sequence[ColumnElement]]) -> sa.Select:
+        """End a page after MAX_PAGE_BYTES of documents, its column `item`, unless the driver's cursor does.
+
+        `order` gives the page's order by its columns. Documents that do not fit are null.
+        """
+
+    @abstractmethod
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         """Extract a member of a JSON object."""
 

@@ -15,6 +15,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
+from machine_monitor.database.statements import MAX_PAGE_BYTES
 
 # The advisory lock that serializes migrations: an arbitrary number that no other program should use.
 MIGRATION_LOCK = 7_262_353
@@ -92,6 +93,15 @@ class PostgresqlEngine(Engine):
 
     def join_json(self, items: Sequence[str], /) -> bytes:
         return ",".join(items).encode()
+
+    def limit_bytes(self, page: sa.Select, order: Callable[[sa.FromClause], Sequence[ColumnElement]]) -> sa.Select:
+        # The server sends all rows at once. A server-side cursor would need four statements, none of them prepared.
+        rows = page.subquery("page")
+        size = func.octet_length(rows.c.item)
+        before = func.sum(size + 1).over(order_by=order(rows), rows=(None, -1))
+        fits = before.is_(None) | (before + size <= literal_column(str(MAX_PAGE_BYTES)))
+        columns = [column for column in rows.c if column is not rows.c.item]
+        return sa.select(sa.case((fits, rows.c.item)).label("item"), *columns).order_by(*order(rows))
 
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         return document.op("->")(key)
