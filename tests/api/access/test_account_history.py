@@ -8,7 +8,7 @@ import pytest
 from api.access.site import PASSWORD, ROLES, trigram_of
 from api.paced_client import PacedClient
 from machine_monitor.services.accounts import generated_secrets
-from machine_monitor.services.audit import live_feed, hash_chain
+from machine_monitor.services.audit import hash_chain, live_feed
 
 
 async def entries(client, since=0):
