@@ -84,7 +84,7 @@ def reset(tx: Transaction, counters: Counters) -> None:
 
 
 def _seconds_to_wait(since: datetime, now: datetime) -> int:
-    return max(1, int((since + WINDOW - now).total_seconds()))
+    return max(1, int(min(since + WINDOW - now, WINDOW).total_seconds()))
 
 
 def _increment(tx: Transaction, subject: str, now: datetime) -> tuple[int, datetime]:
