@@ -1,6 +1,9 @@
-"""Verify the hash chain of the history, and compare derived data (search index, counters) with the records."""
+"""Verify a database: its schema, the hash chain, the records against their history, and the derived data.
 
-from collections.abc import Callable
+See docs/internals/hash-chain.md for what this proves.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from machine_monitor.database.connect import Database
@@ -8,10 +11,13 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
+from machine_monitor.services.checks import comparison
 from machine_monitor.services.projections import counters, maintenance
 
 Progress = Callable[[int, int], None]
 MAX_LISTED = 5
+REBUILD = "Run `mm doctor --rebuild-search`."
+DO_NOT_REBUILD = "Do not rebuild it before the other faults are explained: it may still hold the former values."
 
 
 @dataclass(frozen=True)
@@ -29,18 +35,19 @@ def verify(database: Database, expected: Head | None = None, progress: Progress 
 
 def _faults(tx: Transaction, expected: Head | None, progress: Progress | None) -> list[str]:
     faults = hash_chain.verify(tx, expected, progress)
+    faults += comparison.find_faults(tx, RESOURCES, progress)
+    # A rebuild makes derived data from the records: it is no remedy while these may be forged.
+    advice = DO_NOT_REBUILD if faults else REBUILD
+    return faults + [f"{fault} {advice}" for fault in _derived_faults(tx, progress)]
+
+
+def _derived_faults(tx: Transaction, progress: Progress | None) -> Iterator[str]:
     for done, resource in enumerate(RESOURCES, 1):
         ids = maintenance.find_stale_index_entries(tx, resource)
         if ids:
             listed = ", ".join(map(str, ids[:MAX_LISTED])) + (", ..." if len(ids) > MAX_LISTED else "")
-            faults.append(
-                f"The search index of {resource.name} differs from {len(ids)} records ({listed}). "
-                "Run `mm doctor --rebuild-search`."
-            )
+            yield f"The search index of {resource.name} differs from {len(ids)} records ({listed})."
         if progress is not None:
             progress(done, len(RESOURCES))
     if wrong := counters.find_wrong_counters(tx):
-        faults.append(
-            f"The counters of logs by {', '.join(wrong)} differ from the logs. Run `mm doctor --rebuild-search`."
-        )
-    return faults
+        yield f"The counters of logs by {', '.join(wrong)} differ from the logs."

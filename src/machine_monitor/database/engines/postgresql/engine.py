@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 
 # The advisory lock that serializes migrations: an arbitrary number that no other program should use.
 MIGRATION_LOCK = 7_262_353
+_stream_numbers = count(1)
 # asyncpg's name of an option, and libpq's name.
 OPTIONS = {"ssl": "sslmode"}
 
@@ -178,8 +180,8 @@ class PostgresqlEngine(Engine):
         """None: a server has its own backups."""
 
     def stream_cursor(self, cursor: Any) -> Any:
-        # A named (server-side) cursor: psycopg's default cursor fetches all rows at once.
-        return cursor.connection.cursor(name="stream")
+        # A named (server-side) cursor: psycopg's default cursor fetches all rows at once. Several can be open.
+        return cursor.connection.cursor(name=f"stream_{next(_stream_numbers)}")
 
     def to_portable_expr(self, column: sa.Column) -> ColumnElement:
         type_ = column.type.dialect_impl(self.dialect)
