@@ -49,11 +49,7 @@ def require_current_schema(url: DatabaseUrl) -> None:
     """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not at the head revision."""
     from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a service must not import Alembic
 
-    revision = migrations.current_revision(url)
-    if revision is None:
-        raise UsageError(f"There is no database at {url.redacted}.")
-    if revision != schema.head_revision():
-        raise SchemaMismatch(f"{url.redacted}: {migrations.revision_advice(revision)}")
+    migrations.require_head(url)
 
 
 def require_unchanged_schema(tx: Transaction) -> None:

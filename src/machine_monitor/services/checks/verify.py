@@ -4,11 +4,12 @@ See docs/internals/hash-chain.md for what this proves.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from machine_monitor.database.connect import Database
+from machine_monitor.database.schema import objects
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models import RESOURCES
+from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import comparison
@@ -16,32 +17,52 @@ from machine_monitor.services.projections import counters, maintenance
 
 Progress = Callable[[int, int], None]
 MAX_LISTED = 5
+NOT_COVERED = (
+    "Not covered, because it has no history: passwords, tokens, sessions, invitations, stored responses, "
+    "and the files that records were imported from."
+)
+OTHER_UNICODE = (
+    "The search index was not checked: it was made with another version of Unicode. "
+    "The next command that opens the database makes it again."
+)
 REBUILD = "Run `mm doctor --rebuild-search`."
-DO_NOT_REBUILD = "Do not rebuild it before the other faults are explained: it may still hold the former values."
+DO_NOT_REBUILD = "Do not rebuild it before the other faults are explained."
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The faults, one sentence each, and the head of the hash chain, to be given to a later verification."""
+    """The faults, one sentence each, and the head of the hash chain, to be given to a later verification.
+
+    `notes` say what was not checked.
+    """
 
     faults: list[str]
     head: Head
+    notes: list[str] = field(default_factory=list)
 
 
 def verify(database: Database, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
     """Verify a snapshot of the database; `expected` is a head that the history must contain."""
-    return database.snapshot(lambda tx: Verdict(_faults(tx, expected, progress), hash_chain.head(tx)))
+    return database.snapshot(lambda tx: _verify(tx, expected, progress))
 
 
-def _faults(tx: Transaction, expected: Head | None, progress: Progress | None) -> list[str]:
-    faults = hash_chain.verify(tx, expected, progress)
+def _verify(tx: Transaction, expected: Head | None, progress: Progress | None) -> Verdict:
+    differing, notes = objects.find_differences(tx.engine, tx.cursor, METADATA), [NOT_COVERED]
+    faults = [*differing.values()]
+    faults += hash_chain.verify(tx, expected, progress)
     faults += comparison.find_faults(tx, RESOURCES, progress)
     # A rebuild makes derived data from the records: it is no remedy while these may be forged.
     advice = DO_NOT_REBUILD if faults else REBUILD
-    return faults + [f"{fault} {advice}" for fault in _derived_faults(tx, progress)]
+    derived = [*_counter_faults(tx)]
+    if not maintenance.is_unicode_current(tx):
+        notes.append(OTHER_UNICODE)
+    elif not any(each.kind == "table" for each in differing):
+        derived += _search_faults(tx, progress)
+    faults += [f"{fault} {advice}" for fault in derived]
+    return Verdict(faults, hash_chain.head(tx), notes)
 
 
-def _derived_faults(tx: Transaction, progress: Progress | None) -> Iterator[str]:
+def _search_faults(tx: Transaction, progress: Progress | None) -> Iterator[str]:
     for done, resource in enumerate(RESOURCES, 1):
         ids = maintenance.find_stale_index_entries(tx, resource)
         if ids:
@@ -49,5 +70,8 @@ def _derived_faults(tx: Transaction, progress: Progress | None) -> Iterator[str]
             yield f"The search index of {resource.name} differs from {len(ids)} records ({listed})."
         if progress is not None:
             progress(done, len(RESOURCES))
+
+
+def _counter_faults(tx: Transaction) -> Iterator[str]:
     if wrong := counters.find_wrong_counters(tx):
         yield f"The counters of logs by {', '.join(wrong)} differ from the logs."
