@@ -38,9 +38,16 @@ def restore(
     file: Annotated[
         Path, typer.Argument(help="The backup; its manifest FILE.json must be in the same folder.", show_default=False)
     ],
+    accept_differences: Annotated[
+        bool,
+        typer.Option("--accept-differences", help="Restore a backup whose records differ from their history."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Restore a backup into the configured database, which must be empty. An older backup is migrated."""
+    """Restore a backup into the configured database, which must be empty. An older backup is migrated.
+
+    The records of the backup are first compared with their history, as `mm verify` does.
+    """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import database_urls
@@ -48,7 +55,7 @@ def restore(
 
     url = database_urls.parse(config.load().database_url)
     with site.exit_on_sigterm(), bar("Restoring") as progress:
-        contents = backups.restore(file, url, progress)
+        contents = backups.restore(file, url, progress, accept_differences=accept_differences)
     _print(contents, as_json=as_json)
 
 
@@ -73,7 +80,7 @@ def copy(
 
 
 def _print(contents: "Contents | Manifest", *, as_json: bool) -> None:
-    """Print what was copied; exit 1 if its history was tampered with, which a copy does not repair."""
+    """Print what was copied; exit 1 if it differs from its history, which a copy does not repair."""
     if as_json:
         typer.echo(json.dumps(contents.document(), ensure_ascii=False, indent=1))
     else:

@@ -1,6 +1,10 @@
-"""Restore a backup into an empty database, after it was checked against its manifest."""
+"""Restore a backup into an empty database, after it was checked against its manifest and its own history.
+
+A manifest has no signature: who changes a backup can write it again. The history shows the change all the same.
+"""
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
@@ -17,8 +21,11 @@ from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Contents, Progress
 
 
-def restore(file: Path, destination: DatabaseUrl, progress: Progress) -> Contents:
-    """Restore a backup and migrate it to this version's schema; on failure raise an error and change nothing."""
+def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_differences: bool = False) -> Contents:
+    """Restore a backup and migrate it to this version's schema; on failure raise an error and change nothing.
+
+    A backup that differs from its history is refused, unless `accept_differences` or its manifest says so.
+    """
     expected = manifest.read(file)
     copying.require_empty(destination)
     path = destination.path
@@ -26,6 +33,9 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress) -> Content
     with files.staging(path or Path(gettempdir()) / file.name) as staged:
         _fetch(file, staged, expected)
         contents = _migrate(file, staged, expected, progress)
+        if contents.faults != expected.faults and not accept_differences:
+            advice = "Nothing was restored. To restore it as it is, add --accept-differences."
+            raise UsageError(f"{_refusal(file, contents.faults, expected)}\n{advice}")
         if path is not None:
             copying.publish(staged, destination, path)
             return contents
@@ -49,12 +59,18 @@ def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -
     if revision != schema.head_revision():
         migrations.upgrade(url)
     contents = Database(url).snapshot(
-        partial(transfer.contents, progress=progress, expected=hash_chain.parse_head(expected.head))
+        partial(transfer.contents_of_backup, progress=progress, expected=hash_chain.parse_head(expected.head))
     )
     # Compare rows and head only without a migration: it may add rows and history entries.
     same = revision == expected.schema and (
         revision != schema.head_revision() or (contents.tables, contents.head) == (expected.tables, expected.head)
     )
-    if not same or contents.faults != expected.faults:
-        raise UsageError(f"{file} does not match its manifest: its history ends at {contents.head}.")
+    if not same:
+        raise UsageError(_refusal(file, contents.faults, expected))
     return contents
+
+
+def _refusal(file: Path, faults: Sequence[str], expected: Manifest) -> str:
+    """Return the message that refuses a backup; it lists the faults that its manifest does not have."""
+    unknown = [fault for fault in faults if fault not in expected.faults]
+    return "\n".join([f"{file} does not match its manifest.", *unknown])

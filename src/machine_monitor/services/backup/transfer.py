@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -10,13 +10,14 @@ from sqlalchemy import Table
 
 from machine_monitor.database import schema, tables
 from machine_monitor.database.database_urls import DatabaseUrl
+from machine_monitor.database.schema import objects
 from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
-from machine_monitor.services.checks import health
+from machine_monitor.services.checks import comparison, health
 from machine_monitor.services.projections import maintenance
 
 Progress = Callable[[int, int], None]
@@ -27,7 +28,7 @@ PROGRESS_INTERVAL = 1_000
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a database: rows by table, the head of its hash chain, and the faults of its history."""
+    """The contents of a database: rows by table, the head of its hash chain, and where it differs from its history."""
 
     tables: dict[str, int]
     head: str
@@ -39,10 +40,16 @@ class Contents:
 
 
 def contents(tx: Transaction, progress: Progress, expected: Head | None = None) -> Contents:
-    """Count the rows and verify the hash chain; `expected` is a head that it must contain."""
+    """Count the rows, verify the hash chain, and compare the records with it; it must contain the head `expected`."""
     counts = {table.name: tables.count(tx, table.name) for table in TABLES}
-    faults = hash_chain.verify(tx, expected, progress)
+    faults = hash_chain.verify(tx, expected, progress) + comparison.find_faults(tx, RESOURCES, progress)
     return Contents(counts, str(hash_chain.head(tx)), faults)
+
+
+def contents_of_backup(tx: Transaction, progress: Progress, expected: Head | None = None) -> Contents:
+    """Return the contents of a backup file. Its faults include schema objects that are not those of this version."""
+    found, differing = contents(tx, progress, expected), objects.find_differences(tx.engine, tx.cursor, METADATA)
+    return replace(found, faults=[*differing.values(), *found.faults])
 
 
 def require_current_schema(url: DatabaseUrl) -> None:
