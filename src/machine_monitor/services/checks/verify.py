@@ -43,10 +43,11 @@ class Verdict:
 
 def verify(database: Database, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
     """Verify a snapshot of the database; `expected` is a head that the history must contain."""
-    return database.snapshot(lambda tx: _verify(tx, expected, progress))
+    return database.snapshot(lambda tx: inspect(tx, expected, progress))
 
 
-def _verify(tx: Transaction, expected: Head | None, progress: Progress | None) -> Verdict:
+def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
+    """Verify the database as a transaction sees it."""
     differing, notes = objects.find_differences(tx.engine, tx.cursor, METADATA), [NOT_COVERED]
     faults = [*differing.values()]
     faults += hash_chain.verify(tx, expected, progress)
