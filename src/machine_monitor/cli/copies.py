@@ -9,6 +9,8 @@ import typer
 from machine_monitor.cli import site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from machine_monitor.services.backup.manifest import Manifest
     from machine_monitor.services.backup.transfer import Contents
 
@@ -56,7 +58,7 @@ def restore(
     url = database_urls.parse(config.load().database_url)
     with site.exit_on_sigterm(), bar("Restoring") as progress:
         contents = backups.restore(file, url, progress, accept_differences=accept_differences)
-    _print(contents, as_json=as_json)
+    _print(contents, as_json=as_json, not_restored=contents.not_restored)
 
 
 def copy(
@@ -79,14 +81,16 @@ def copy(
     _print(contents, as_json=as_json)
 
 
-def _print(contents: "Contents | Manifest", *, as_json: bool) -> None:
-    """Print what was copied; exit 1 if it differs from its history, which a copy does not repair."""
+def _print(contents: "Contents | Manifest", *, as_json: bool, not_restored: "Sequence[str]" = ()) -> None:
+    """Print what was copied; exit 1 if it differs from its history, which a copy does not repair, or in its schema."""
     if as_json:
         typer.echo(json.dumps(contents.document(), ensure_ascii=False, indent=1))
     else:
         for table, count in contents.tables.items():
             typer.echo(f"{table:24} {count}")
         typer.echo(f"head {contents.head}")
-    for fault in contents.faults:
+    for fault in [*contents.faults, *not_restored]:
         typer.secho(fault, fg="red", err=True)
-    raise typer.Exit(1 if contents.faults else 0)
+    if not_restored:
+        typer.echo("The restored database has the schema of this version, without these differences.", err=True)
+    raise typer.Exit(1 if contents.faults or not_restored else 0)

@@ -5,6 +5,7 @@ A manifest has no signature: who changes a backup can write it again. The histor
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
@@ -13,8 +14,10 @@ from machine_monitor.database import database_urls, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.sqlite import files
-from machine_monitor.database.schema import migrations
+from machine_monitor.database.schema import migrations, objects
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
+from machine_monitor.models import METADATA
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.backup import copying, manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
@@ -36,11 +39,14 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_
         if contents.faults != expected.faults and not accept_differences:
             advice = "Nothing was restored. To restore it as it is, add --accept-differences."
             raise UsageError(f"{_refusal(file, contents.faults, expected)}\n{advice}")
-        if path is not None:
+        differing = Database(database_urls.for_file(staged)).snapshot(_schema_differences)
+        if path is not None and not differing:
             copying.publish(staged, destination, path)
             return contents
+        # Row by row into a new schema: it gets no trigger or view that somebody added.
         files.finalize(staged, "wal")
-        return copying.copy(Database(database_urls.for_file(staged)), destination, progress)
+        restored = copying.copy(Database(database_urls.for_file(staged)), destination, progress)
+        return replace(restored, not_restored=differing)
 
 
 def _fetch(file: Path, staged: Path, expected: Manifest) -> None:
@@ -59,7 +65,7 @@ def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -
     if revision != schema.head_revision():
         migrations.upgrade(url)
     contents = Database(url).snapshot(
-        partial(transfer.contents_of_backup, progress=progress, expected=hash_chain.parse_head(expected.head))
+        partial(transfer.contents, progress=progress, expected=hash_chain.parse_head(expected.head))
     )
     # Compare rows and head only without a migration: it may add rows and history entries.
     same = revision == expected.schema and (
@@ -68,6 +74,10 @@ def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -
     if not same:
         raise UsageError(_refusal(file, contents.faults, expected))
     return contents
+
+
+def _schema_differences(tx: Transaction) -> list[str]:
+    return [*objects.find_differences(tx.engine, tx.cursor, METADATA).values()]
 
 
 def _refusal(file: Path, faults: Sequence[str], expected: Manifest) -> str:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -10,7 +10,6 @@ from sqlalchemy import Table
 
 from machine_monitor.database import schema, tables
 from machine_monitor.database.database_urls import DatabaseUrl
-from machine_monitor.database.schema import objects
 from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch, UsageError
@@ -28,15 +27,19 @@ PROGRESS_INTERVAL = 1_000
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a database: rows by table, the head of its hash chain, and where it differs from its history."""
+    """The contents of a database: rows by table, the head of its hash chain, and where it differs from its history.
+
+    `not_restored` says what in the schema of a backup differed from the code's, which a restored database has.
+    """
 
     tables: dict[str, int]
     head: str
     faults: list[str]
+    not_restored: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return the contents as a JSON object."""
-        return {"tables": self.tables, "head": self.head, "faults": self.faults}
+        return asdict(self)
 
 
 def contents(tx: Transaction, progress: Progress, expected: Head | None = None) -> Contents:
@@ -44,12 +47,6 @@ def contents(tx: Transaction, progress: Progress, expected: Head | None = None) 
     counts = {table.name: tables.count(tx, table.name) for table in TABLES}
     faults = hash_chain.verify(tx, expected, progress) + comparison.find_faults(tx, RESOURCES, progress)
     return Contents(counts, str(hash_chain.head(tx)), faults)
-
-
-def contents_of_backup(tx: Transaction, progress: Progress, expected: Head | None = None) -> Contents:
-    """Return the contents of a backup file. Its faults include schema objects that are not those of this version."""
-    found, differing = contents(tx, progress, expected), objects.find_differences(tx.engine, tx.cursor, METADATA)
-    return replace(found, faults=[*differing.values(), *found.faults])
 
 
 def require_current_schema(url: DatabaseUrl) -> None:
