@@ -18,8 +18,8 @@ from machine_monitor.services.projections import counters, maintenance
 Progress = Callable[[int, int], None]
 MAX_LISTED = 5
 NOT_COVERED = (
-    "Not covered, because it has no history: passwords, tokens, sessions, invitations, stored responses, "
-    "and the files that records were imported from."
+    "Not compared, because the history does not have their values: passwords, tokens, sessions, invitations, "
+    "stored responses, and the files that records were imported from."
 )
 OTHER_UNICODE = (
     "The search index was not checked: it was made with another version of Unicode. "
