@@ -33,7 +33,8 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
     with files.staging(target) as staged:
         head = database.snapshot(partial(_fill, staged, progress))
         files.finalize(staged, "delete")
-        contents = Database(database_urls.for_file(staged)).snapshot(partial(transfer.contents, progress=progress))
+        check = partial(transfer.contents, progress=progress)
+        contents = Database(database_urls.for_file(staged)).snapshot(check)
         if contents.head != head:
             raise UsageError(f"The copy's history ends at {contents.head}, not at {head}: nothing was written.")
         described = manifest.describe(staged, database.engine.name, contents)

@@ -15,6 +15,7 @@ from machine_monitor.database import database_urls, instants, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import TIME
+from machine_monitor.database.schema import objects
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
@@ -117,9 +118,14 @@ def examine(settings: Settings) -> Examination:
 
 def _faults(settings: Settings) -> list[str]:
     """Return the faults of a database that is at the head revision."""
+
+    def find(tx: Transaction) -> list[str]:
+        differing = objects.find_differences(tx.engine, tx.cursor, METADATA)
+        return [*find_faults(tx, settings.timezone), *differing.values()]
+
     database = Database(settings.database_url)
     try:
-        return database.snapshot(lambda tx: find_faults(tx, settings.timezone))
+        return database.snapshot(find)
     finally:
         database.close_writer()
 

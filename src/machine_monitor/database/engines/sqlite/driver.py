@@ -51,9 +51,20 @@ PROBLEMS: dict[int, type[Problem]] = {
 }
 
 
+def connect(
+    path: Path, busy_seconds: float = BUSY_SECONDS, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    """Open a connection that autocommits and may move between threads; triggers and views call no unsafe functions."""
+    connection = sqlite3.connect(
+        path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, factory=factory
+    )
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
+
+
 def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the writer connection: WAL, synchronous=FULL (a commit is durable) and foreign keys on."""
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = connect(path, busy_seconds)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         connection.close()
@@ -93,9 +104,7 @@ class ReaderConnection(sqlite3.Connection):
 
 
 def _connect_reader(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, factory=ReaderConnection
-    )
+    connection = connect(path, busy_seconds, ReaderConnection)
     connection.execute("PRAGMA query_only=ON")
     return connection
 
@@ -201,8 +210,8 @@ class SqliteDriver:
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
         """Open a transaction and yield its cursor; any error rolls it back. A snapshot is read-only and consistent."""
         if snapshot:
-            # A plain connection without PRAGMAs: the file may be a backup, whose journal mode must not change.
-            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            # Not the writer's settings: the file may be a backup, whose journal mode must not change.
+            with closing(connect(self._path)) as connection:
                 yield connection.execute("BEGIN")
             return
         if self._writer is None:

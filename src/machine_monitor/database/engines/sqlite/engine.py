@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr
-from machine_monitor.database.engines.sqlite import driver, files, sequences
+from machine_monitor.database.engines.sqlite import catalog, driver, files, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.instants import left
@@ -52,6 +52,11 @@ class SqliteEngine(Engine):
     name = "sqlite"
     dialect = _Dialect(paramstyle="qmark")
     fulltext = Fts5Index()
+    append_only = tuple(
+        f"CREATE TRIGGER {{name}}_{change} BEFORE {change} ON {{name}} "
+        "BEGIN SELECT RAISE(ABORT, 'entries of the {name} are not changed or removed'); END"
+        for change in ("update", "delete")
+    )
     single_writer = True
     aborts_on_error = False
     index_hints = True
@@ -212,6 +217,9 @@ class SqliteEngine(Engine):
         # Only a complete copy gets the final name.
         partial.replace(target)
         return target
+
+    schema_objects = staticmethod(catalog.read)
+    objects_of_statements = staticmethod(catalog.of_statements)
 
     def stream_cursor(self, cursor: Any) -> Any:
         return cursor.connection.cursor()
