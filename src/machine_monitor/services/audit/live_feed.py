@@ -185,9 +185,7 @@ async def _chunks(
         if entries:
             position = entries[-1].position
             yield b"".join(
-                _change_event(database, entry)
-                for entry in entries
-                if query.with_accounts or not entry.is_about_account
+                _change_event(database, entry) for entry in entries if query.with_accounts or not entry.is_about_account
             )
         elif is_quiet:
             yield b": still here\n\n"

@@ -2,24 +2,37 @@
 
 import asyncio
 import sqlite3
+import threading
 import time
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from machine_monitor.database.engines.sqlite.lock_file import LockFile
+from machine_monitor.database.engines.sqlite.lock_file import LockFile, ServiceLock
+from machine_monitor.database.engines.sqlite.open_files import OpenFiles
+from machine_monitor.database.engines.sqlite.writer import IMMUTABLE, FileMoved, Writer
+from machine_monitor.database.schema import REVISION
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
-from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
+from machine_monitor.errors import (
+    Conflict,
+    DatabaseBusy,
+    Problem,
+    QueryTimeout,
+    SchemaMismatch,
+    StorageFull,
+    UsageError,
+)
 
 READERS = 4
 # SQLite virtual machine steps, about 1 ms. A query that exceeds them (at most twice) moves to a thread.
 INLINE_STEPS = 20_000
 BUSY_SECONDS = 5.0
+# How often the service tries to use another file that is at the path of its database.
+FOLLOW_SECONDS = 1.0
 # How often a stream checks its deadline, in virtual machine steps: every few milliseconds.
 DEADLINE_CHECK_STEPS = 50_000
 # Writing 1,000 logs changes 4,000 pages of 4 KiB. The next 1,000 find many of these pages in the cache, and so does the
@@ -43,9 +56,15 @@ PROBLEMS: dict[int, type[Problem]] = {
 }
 
 
+def connect(path: Path, busy_seconds: float = BUSY_SECONDS, options: str = "mode=rw") -> sqlite3.Connection:
+    """Open an existing database, never a new one; `options` are those of SQLite's URI."""
+    uri = f"{path.as_uri()}?{options}"
+    return sqlite3.connect(uri, timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=True)
+
+
 def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the writer connection: WAL, synchronous=FULL (a commit is durable) and foreign keys on."""
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = connect(path, busy_seconds)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         connection.close()
@@ -58,27 +77,50 @@ def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Co
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
+    _open_sidecars(connection)
     return connection
 
 
 def _connect_reader(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = connect(path, busy_seconds)
     connection.execute("PRAGMA query_only=ON")
+    _open_sidecars(connection)
     return connection
 
 
-@dataclass(frozen=True)
+def _open_sidecars(connection: sqlite3.Connection) -> None:
+    """Make SQLite open the write-ahead log and the shared memory now; it would do so with the first read."""
+    connection.execute("PRAGMA schema_version").fetchone()
+
+
 class Reader:
-    """A reader connection with its own thread, and its raw handle, which a timer may interrupt."""
+    """A reader connection with its own thread, and its raw handle, which a timer may interrupt.
+
+    `files` are those that it has open; None if it is closed.
+    """
 
     connection: aiosqlite.Connection
     raw: sqlite3.Connection
+    files: OpenFiles | None = None
 
+    async def open(self, path: Path, files: OpenFiles | None) -> None:
+        """Open the connection, or open it again on other files."""
+        await self.close()
+        # Connect before the thread starts: if connecting fails, the thread would outlive the event loop.
+        self.raw = raw = _connect_reader(path)
+        self.connection = aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
+        try:
+            await self.connection
+        except BaseException:
+            self.connection.stop()
+            raise
+        self.files = files
 
-async def _open_reader(path: Path) -> Reader:
-    # Connect before the thread starts: if connecting fails, the thread would outlive the event loop.
-    raw = _connect_reader(path)
-    return Reader(await aiosqlite.Connection(lambda: raw, iter_chunk_size=64), raw)
+    async def close(self) -> None:
+        """Close the connection; without this its thread keeps the process alive."""
+        if self.files is not None:
+            self.files = None
+            await self.connection.close()
 
 
 class SqliteDriver:
@@ -92,38 +134,61 @@ class SqliteDriver:
         self._query_timeout = query_timeout
         self._readers: list[Reader] = []
         self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
-        self._writer: sqlite3.Connection | None = None
         self._lock = LockFile(path)
+        self._service_lock = ServiceLock(path)
+        self._serving = False
+        self._writer = Writer(path, lambda: connect_writer(path), lambda: connect(path, options=IMMUTABLE))
         self._inline: sqlite3.Connection | None = None
+        self._inline_files: OpenFiles | None = None
+        self._following = asyncio.Lock()
+        self._follow_at = 0.0
+        # Streams and snapshots have connections of their own.
+        self._temporary = 0
+        self._temporary_lock = threading.Lock()
         self._ticks = 0
 
     async def open(self) -> None:
         """Open the reader connections; first the writer, which creates the write-ahead log."""
-        self._writer = self._writer or connect_writer(self._path)
+        with self._writer.guard:
+            self._writer.connection(may_reopen=True)
         for _ in range(READERS):
-            reader = await _open_reader(self._path)
+            reader = Reader()
             self._readers.append(reader)
+            await reader.open(self._path, self._writer.files)
             self._idle.put_nowait(reader)
-        self._inline = _connect_reader(self._path, busy_seconds=0)
-        self._inline.set_progress_handler(self._exceeds_inline_steps, INLINE_STEPS)
+        self._open_inline()
 
     async def close(self) -> None:
         """Close every connection; without this the reader threads keep the process alive."""
         while self._readers:
-            await self._readers.pop().connection.close()
-        if self._inline is not None:
-            self._inline.close()
+            await self._readers.pop().close()
+        self._close_inline()
         self.close_writer()
 
     def close_writer(self) -> None:
         """Close the writer connection."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._writer.close()
         self._lock.close()
+        self._serving = False
+        self._service_lock.release()
+
+    def serve(self) -> None:
+        """Hold the lock of services until the driver is closed."""
+        self._service_lock.hold()
+        self._serving = True
+
+    async def check(self) -> None:
+        """Raise `DatabaseBusy` unless the database file that is open is the one at its path; follow it if possible."""
+        await self._follow_file()
+        if self._serving:
+            with suppress(UsageError, OSError):
+                self._service_lock.hold(timeout=0)
+        if not self._writer.is_current:
+            raise self._writer.moved_error()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query: in the event loop if it is short, else in a thread, interrupted after the query timeout."""
+        await self._follow_file()
         if not statement.uses_fulltext and (rows := self._fetch_inline(statement, values)) is not None:
             return rows
         try:
@@ -131,6 +196,14 @@ class SqliteDriver:
                 reader = await self._idle.get()
         except TimeoutError:
             raise DatabaseBusy from None
+        try:
+            if reader.files != self._writer.files:
+                await reader.open(self._path, self._writer.files)
+            return await self._fetch_in_thread(reader, statement, values)
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def _fetch_in_thread(self, reader: Reader, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         timer = asyncio.get_running_loop().call_later(self._query_timeout, reader.raw.interrupt)
         try:
             return list(await reader.connection.execute_fetchall(statement.sql, statement.bind(values)))
@@ -139,10 +212,77 @@ class SqliteDriver:
             raise
         finally:
             timer.cancel()
-            self._idle.put_nowait(reader)
+
+    async def _follow_file(self) -> None:
+        """If other files are at the path than those that are open, move all connections there, if it is possible.
+
+        Until then, reads go on with the files that are open.
+        """
+        if self._writer.is_current:
+            self._writer.settle()
+            return
+        if self._writer.is_missing:
+            self._writer.moved_error()
+            return
+        async with self._following:
+            if self._writer.is_current or time.monotonic() < self._follow_at:
+                return
+            try:
+                if self._writer.is_at_path:
+                    async with self._readers_closed():
+                        await asyncio.to_thread(self._reopen_writer, alone=True)
+                else:
+                    await asyncio.to_thread(self._reopen_writer)
+            except (Problem, sqlite3.Error, OSError) as error:
+                self._follow_at = time.monotonic() + FOLLOW_SECONDS
+                self._writer.moved_error("" if isinstance(error, FileMoved) else str(error))
+
+    @asynccontextmanager
+    async def _readers_closed(self) -> AsyncGenerator[None]:
+        """Close all readers as soon as they are idle; they open again when they are used."""
+        taken = []
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                while len(taken) < len(self._readers):
+                    taken.append(await self._idle.get())
+            for reader in taken:
+                await reader.close()
+            self._close_inline()
+            yield
+        except TimeoutError:
+            raise DatabaseBusy("A reader is still busy.") from None
+        finally:
+            for reader in taken:
+                self._idle.put_nowait(reader)
+
+    def _reopen_writer(self, *, alone: bool = False) -> None:
+        """Open the writer on the file at the path; if `alone`, only while this process has no other connection."""
+        with self._writer.guard, self._temporary_lock:
+            if alone and self._temporary:
+                raise DatabaseBusy("An export is still running.")
+            self._writer.require_file()
+            with self._lock.hold(BUSY_SECONDS):
+                self._writer.connection(may_reopen=True)
+
+    @contextmanager
+    def _temporary_connection(self, connect_reader: Callable[[], sqlite3.Connection]) -> Generator[sqlite3.Connection]:
+        """Open a connection for one read."""
+        with self._temporary_lock:
+            if not self._writer.is_current:
+                raise self._writer.moved_error()
+            connection = connect_reader()
+            self._temporary += 1
+        try:
+            yield connection
+        finally:
+            connection.close()
+            with self._temporary_lock:
+                self._temporary -= 1
 
     def _fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
         """Run a query in the event loop; None if it exceeds INLINE_STEPS or meets a lock, and must move to a thread."""
+        if self._inline is None or self._inline_files != self._writer.files:
+            self._open_inline()
         assert self._inline is not None
         self._ticks = 0
         try:
@@ -151,6 +291,17 @@ class SqliteDriver:
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
                 raise
             return None
+
+    def _open_inline(self) -> None:
+        self._close_inline()
+        self._inline = _connect_reader(self._path, busy_seconds=0)
+        self._inline.set_progress_handler(self._exceeds_inline_steps, INLINE_STEPS)
+        self._inline_files = self._writer.files
+
+    def _close_inline(self) -> None:
+        if self._inline is not None:
+            self._inline.close()
+            self._inline = None
 
     def _exceeds_inline_steps(self) -> bool:
         """Progress handler: abort from the second call on.
@@ -162,7 +313,7 @@ class SqliteDriver:
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks; each chunk is interrupted after the query timeout."""
-        with closing(_connect_reader(self._path)) as connection:
+        with self._temporary_connection(lambda: _connect_reader(self._path)) as connection:
             # One statement is one read transaction, so all rows belong to one snapshot.
             cursor = connection.cursor()
             deadline = time.monotonic() + self._query_timeout
@@ -174,24 +325,33 @@ class SqliteDriver:
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
-        """Open a transaction and yield its cursor; any error rolls it back. A snapshot is read-only and consistent."""
+        """Open a transaction and yield a cursor with the schema's revision; any error rolls it back.
+
+        A snapshot is read-only and consistent, and its cursor has no result.
+        """
         if snapshot:
             # A plain connection without PRAGMAs: the file may be a backup, whose journal mode must not change.
-            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            with self._temporary_connection(lambda: connect(self._path)) as connection:
                 yield connection.execute("BEGIN")
             return
-        if self._writer is None:
-            self._writer = connect_writer(self._path)
-        cursor = self._writer.cursor()
-        with self._lock.hold(BUSY_SECONDS):
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
+        with self._writer.guard:
+            self._writer.require_file()
+            with self._lock.hold(BUSY_SECONDS):
+                # The readers of a service have to follow the file too: `_follow_file` does both.
+                connection = self._writer.connection(may_reopen=not self._readers)
+                yield from self._transact(connection)
+
+    def _transact(self, connection: sqlite3.Connection) -> Generator[sqlite3.Cursor]:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield cursor.execute(REVISION)
+            cursor.execute("COMMIT")
+            self._writer.confirm_commit()
+        except BaseException:
+            if connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
 
     def file_bytes(self) -> dict[str, int]:
         """Return the size in bytes of the database file and of its write-ahead log, if they exist."""
