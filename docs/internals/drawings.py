@@ -264,6 +264,24 @@ DRAWINGS = {
         ],
         [Note(0, 5.4, "hash(n) = SHA-256( hash(n-1) + JSON of entry n )")],
     ),
+    "database-file": Drawing(
+        "A write is acknowledged if its file is the one at the path",
+        {
+            "begin": Box(0, 1, 24, "begin\nis it the open file?", "key"),
+            "write": Box(34, 1, 24, "check the revision,\nwrite, COMMIT"),
+            "end": Box(68, 1, 24, "end\nis it still that file?", "key"),
+            "answer": Box(102, 1, 12, "201", ""),
+            "refused": Box(34, 6, 24, "503, not written\none line in the log", "stop"),
+            "unknown": Box(68, 6, 24, "503, written to a file\nthat was moved", "stop"),
+        },
+        [
+            Arrow("begin.right", "write.left", "yes"),
+            Arrow("write.right", "end.left"),
+            Arrow("end.right", "answer.left", "yes"),
+            Arrow("begin.bottom", "refused.left", "no"),
+            Arrow("end.bottom", "unknown.top", "no"),
+        ],
+    ),
     "counters": Drawing(
         "Writes maintain counters, reads use them where no filter narrows",
         {

@@ -25,6 +25,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.audit.live_feed import LiveFeed
+from machine_monitor.services.checks import health
 from machine_monitor.services.idempotency import IdempotencyStore
 from machine_monitor.services.projections import maintenance
 
@@ -104,17 +105,19 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
-    maintenance.prepare_database(database, app.state.settings.zone)
     try:
+        database.serve()
+        maintenance.prepare_database(database, app.state.settings.zone)
         await database.open()
         # Exclude the objects of the startup from collection, and collect rarely: requests leave few cycles.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         sys.setswitchinterval(SWITCH_SECONDS)
-        metrics_task = asyncio.create_task(metrics.refresh_periodically(database))
+        tasks = [asyncio.create_task(each(database)) for each in (metrics.refresh_periodically, health.watch_file)]
         yield
-        metrics_task.cancel()
+        for task in tasks:
+            task.cancel()
     finally:
         await app.state.authenticator.close()
         await database.close()

@@ -162,6 +162,7 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
     from machine_monitor.services.projections import counters, maintenance
 
     database = Database(settings.database_url)
+    database.serve()
     with site.announce_new_file(database):
         maintenance.prepare_database(database)
     counters.ensure_zone(database, settings.zone)

@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from machine_monitor.database import database_urls
+from machine_monitor.database import database_urls, schema
 from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
+from machine_monitor.database.engines.engine import ConnectionLost
+from machine_monitor.database.lasting_condition import LastingCondition
 from machine_monitor.database.statements import Statement, StatementCache
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
-from machine_monitor.errors import Conflict, DatabaseFault, QueryTimeout
+from machine_monitor.errors import Conflict, DatabaseBusy, DatabaseFault, QueryTimeout
 from machine_monitor.fairness import SYSTEM, FairSemaphore
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Database:
         self.url = url if isinstance(url, DatabaseUrl) else database_urls.parse(url)
         self.engine = self.url.engine
         self._driver = self.engine.create_driver(self.url.sqlalchemy_url, query_timeout)
+        self._other_schema = LastingCondition(logger, "The database has the schema of this version again.")
         self._error_translator = _ErrorTranslator(self._driver)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._batches = BatchWriter(self._transact_batch, self._threads)
@@ -53,6 +56,10 @@ class Database:
         self._readers = FairSemaphore(self._driver.readers)
         self._computing = FairSemaphore(1)
         self._user = SYSTEM
+
+    def serve(self) -> None:
+        """Keep commands from putting another database in place of this one, until it is closed."""
+        self._driver.serve()
 
     async def open(self) -> None:
         """Open the reader connections; the writer connection opens with the first write."""
@@ -63,6 +70,11 @@ class Database:
         """Finish the running writes and close every connection."""
         self._threads.shutdown()
         await self._driver.close()
+
+    async def check(self) -> None:
+        """Raise `DatabaseBusy` if the database file was moved, deleted or replaced; a server has none."""
+        with self._error_translator:
+            await self._driver.check()
 
     def close_writer(self) -> None:
         """Close the writer connection; for commands that never opened the readers."""
@@ -81,7 +93,7 @@ class Database:
         Of rows that begin with a record's JSON it returns a page: they may end early, see `lists.fit_page`.
         """
         with self._error_translator:
-            rows = self._driver.fetch_inline(statement, values)
+            rows = await self._driver.fetch_inline(statement, values)
             if rows is None:
                 async with self._readers.slot(self._user, WAIT_SECONDS):
                     rows = await self._driver.fetch(statement, values)
@@ -162,11 +174,20 @@ class Database:
             yield from transform(rows)
 
     def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
-        with self._error_translator, self._driver.transaction() as cursor:
-            tx = Transaction(self.engine, cursor)
+        with self._error_translator, self._write_transaction() as tx:
             result = tx.run_unit(unit)
             tx.flush_deferred()
             return result
+
+    @contextmanager
+    def _write_transaction(self) -> Generator[Transaction]:
+        """Open a transaction, and check that no other version of the program has migrated the database."""
+        with self._driver.transaction() as cursor:
+            if not schema.is_head(cursor.fetchall()):
+                self._other_schema.report(schema.OTHER_SCHEMA)
+                raise DatabaseBusy(schema.OTHER_SCHEMA)
+            self._other_schema.end()
+            yield Transaction(self.engine, cursor)
 
     def _transact_batch(self, units: Sequence[UnitOfWork]) -> Results:
         self._on_batch(len(units))
@@ -184,8 +205,7 @@ class Database:
         ]
 
     def _transact_together(self, units: Sequence[UnitOfWork], *, savepoints: bool) -> Results:
-        with self._error_translator, self._driver.transaction() as cursor:
-            tx = Transaction(self.engine, cursor)
+        with self._error_translator, self._write_transaction() as tx:
             results = []
             for unit in units:
                 result, error = _result_of(self._transact_nested, tx, unit, savepoints)
@@ -227,9 +247,9 @@ class _ErrorTranslator:
 
 
 def _with_retries(run: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Call `run`; retry it on `SerializationConflict`, up to MAX_ATTEMPTS calls in all."""
+    """Call `run`; retry it if nothing was committed and it may work now, up to MAX_ATTEMPTS calls in all."""
     for _ in range(MAX_ATTEMPTS - 1):
-        with suppress(SerializationConflict):
+        with suppress(SerializationConflict, ConnectionLost):
             return run(*arguments, **options)
     return run(*arguments, **options)
 

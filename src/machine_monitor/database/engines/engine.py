@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeEngine
 from machine_monitor.database.definitions import Objects
 from machine_monitor.database.fulltext import FulltextIndex
 from machine_monitor.database.kinds import Kind
+from machine_monitor.errors import DatabaseBusy
 
 ToJsonExpr = Callable[[ColumnElement, Kind], ColumnElement]
 Convert = Callable[[Any, Kind], Any]
@@ -27,6 +28,10 @@ Convert = Callable[[Any, Kind], Any]
 Progress = Callable[[int, int], None]
 # Options of the SQLAlchemy engine for migrations: no connection pool, and no parameter values in error messages.
 MIGRATION_OPTIONS: Mapping[str, Any] = {"poolclass": sa.pool.NullPool, "hide_parameters": True}
+
+
+class ConnectionLost(DatabaseBusy):
+    """Nothing was committed, and another connection may serve: a unit of work can run again."""
 
 
 class Engine(ABC):
@@ -169,6 +174,14 @@ class Engine(ABC):
     @abstractmethod
     def path_of(self, url: sa.URL) -> Path | None:
         """Return the path of the database file; None for a server."""
+
+    @abstractmethod
+    def file_facts(self, url: sa.URL) -> dict[str, str]:
+        """Return what `mm doctor` shows about the database file; empty for a server."""
+
+    @abstractmethod
+    def file_faults(self, url: sa.URL) -> list[str]:
+        """Return what is wrong with the database's files, one sentence each; empty for a server."""
 
     @abstractmethod
     def create_driver(self, url: sa.URL, query_timeout: float) -> Any:

@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from sqlalchemy import MetaData
 
 from machine_monitor.errors import SchemaMismatch
 
+# PostgreSQL's advisory lock that a migration takes and all writes share: an arbitrary number.
+MIGRATION_LOCK = 7_262_353
+# The query for the database's revision.
+REVISION = "SELECT version_num FROM alembic_version"
+OTHER_SCHEMA = (
+    "The database has the schema of another version. Run `mm migrate`, "
+    "or start the service again after an update of the program."
+)
 _PACKAGE = Path(__file__).parents[2]
 _COLUMNS = {
     "sqlite": "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
@@ -42,6 +51,11 @@ def head_revision() -> str:
     if len(heads) != 1:
         raise SchemaMismatch(f"The migrations end in {len(heads)} revisions ({', '.join(heads)}) instead of one.")
     return heads[0]
+
+
+def is_head(rows: Sequence[Any]) -> bool:
+    """Whether the rows of `REVISION` are the head revision."""
+    return [tuple(row) for row in rows] == [(head_revision(),)]
 
 
 def missing_columns(engine_name: str, cursor: Any, metadata: MetaData) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.database_urls import DatabaseUrl
-from machine_monitor.database.engines.sqlite import files
+from machine_monitor.database.engines.sqlite import files, lock_file
 from machine_monitor.database.schema import migrations
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
@@ -22,7 +22,14 @@ def copy(source: Database, destination: DatabaseUrl, progress: Progress) -> Cont
 
 
 def require_empty(destination: DatabaseUrl) -> None:
-    """Raise `UsageError` unless the destination is empty and has no stale sidecar files."""
+    """Raise `UsageError` unless the destination is empty, has no stale sidecar files, and no service uses it."""
+    if destination.path is not None:
+        with lock_file.exclude_services(destination.path):
+            pass
+    _require_empty(destination)
+
+
+def _require_empty(destination: DatabaseUrl) -> None:
     migrations.require_empty(destination)
     if destination.path is not None and (stale := files.stale_sidecars(destination.path)):
         raise UsageError(f"{stale[0]} belongs to a database file that no longer exists. Move it away first.")
@@ -43,5 +50,6 @@ def _copy(destination: DatabaseUrl, progress: Progress, source: Transaction) -> 
 def publish(staged: Path, destination: DatabaseUrl, path: Path) -> None:
     """Move a finished file to the path of the destination, which must be empty."""
     files.finalize(staged, "wal")
-    require_empty(destination)
-    files.replace_atomically(staged, path)
+    with lock_file.exclude_services(path):
+        _require_empty(destination)
+        files.replace_atomically(staged, path)

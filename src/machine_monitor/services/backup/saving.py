@@ -14,9 +14,6 @@ from machine_monitor.services.backup.last_backup import LastBackup
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Progress
 
-# A backup contains password hashes and the digests of sessions and tokens: only its owner may read it.
-PRIVATE = 0o600
-
 
 def save(database: Database, target: Path, *, replace: bool, progress: Progress) -> Manifest:
     """Write a backup; it appears under its name only when it is complete, verified and durable.
@@ -40,8 +37,6 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
         described = manifest.describe(staged, database.engine.name, contents)
         staged_manifest = manifest.path_of(staged)
         manifest.write(described, staged_manifest)
-        for path in (staged_manifest, staged):
-            path.chmod(PRIVATE)
         # Move the backup last: if it exists, its manifest exists too.
         files.replace_atomically(staged_manifest, manifest.path_of(target))
         files.replace_atomically(staged, target)

@@ -1,8 +1,9 @@
 """Health checks: whether the database answers, and whether its schema matches this version of the code."""
 
+import asyncio
 import platform
 import sqlite3
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -28,7 +29,7 @@ CLOCK_BEHIND = (
 )
 # The clocks of several servers on one database may differ a little.
 CLOCK_RESOLUTION = timedelta(seconds=2)
-OTHER_SCHEMA = "The database has the schema of another version. Run `mm migrate`."
+WATCH_SECONDS = 1.0
 
 
 @cache
@@ -38,11 +39,20 @@ def revision(engine: Engine) -> Statement:
 
 
 async def check(database: Database) -> list[str]:
-    """Return warnings; raises `DatabaseBusy` unless the database answers and is at the head revision."""
+    """Return warnings; raises `DatabaseBusy` unless the database is in place, answers, and is at the head revision."""
+    await database.check()
     rows = await database.fetch(_readiness(database.engine), {})
-    if not _is_head([row[:1] for row in rows]):
-        raise DatabaseBusy(OTHER_SCHEMA)
+    if not schema.is_head([row[:1] for row in rows]):
+        raise DatabaseBusy(schema.OTHER_SCHEMA)
     return _clock_faults(database.engine, rows[0][1])
+
+
+async def watch_file(database: Database) -> None:
+    """Look at the database file every second, so that a moved one is logged and followed without any request."""
+    while True:
+        with suppress(MonitorError, OSError):
+            await database.check()
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 def _clock_faults(engine: Engine, last_entry_at: Any) -> list[str]:
@@ -59,10 +69,6 @@ def _readiness(engine: Engine) -> Statement:
     entries = HISTORY.table
     last = select(entries.c.at).order_by(entries.c.seq.desc()).limit(1).scalar_subquery()
     return compile_statement(engine, select(column("version_num"), last).select_from(table("alembic_version")))
-
-
-def _is_head(rows: Sequence[Any]) -> bool:
-    return [tuple(row) for row in rows] == [(schema.head_revision(),)]
 
 
 def missing_migration(tx: Transaction) -> str | None:
@@ -107,11 +113,14 @@ def examine(settings: Settings) -> Examination:
     try:
         url = database_urls.parse(settings.database_url)
         shown["MM_DATABASE_URL"] = url.redacted
+        # First: whatever opens the database makes files beside it for a moment.
+        faults = url.engine.file_faults(url.sqlalchemy_url)
         current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
+        facts |= url.engine.file_facts(url.sqlalchemy_url)
         if current == schema.head_revision():
-            return Examination(shown, facts, _faults(settings))
-        return Examination(shown, facts, [] if current is None else [migrations.revision_advice(current)])
+            return Examination(shown, facts, faults + _faults(settings))
+        return Examination(shown, facts, faults + ([] if current is None else [migrations.revision_advice(current)]))
     except MonitorError as error:
         return Examination(shown, facts, [error.detail])
 
@@ -134,8 +143,8 @@ def find_faults(tx: Transaction, timezone: str) -> list[str]:
     """Return what is wrong with the database, one sentence each: its schema, and the counters' time zone."""
     faults = []
     rows = tx.execute(_readiness(tx.engine), {})
-    if not _is_head([row[:1] for row in rows]):
-        faults.append(OTHER_SCHEMA)
+    if not schema.is_head([row[:1] for row in rows]):
+        faults.append(schema.OTHER_SCHEMA)
     faults += [fault for row in rows for fault in _clock_faults(tx.engine, row[1])]
     if advice := missing_migration(tx):
         faults.append(advice)

@@ -16,6 +16,8 @@ Kind = Literal["machines", "logs", "employs"]
 # The key columns by table; the folders have the same names as the tables.
 KEYS: dict[Kind, str] = {"machines": "name", "logs": "uuid", "employs": "trigram"}
 DRAFTS = ".temp"
+# As much as a request may send. Records of the legacy tool have a few kilobytes.
+MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,12 @@ def _file(path: Path, kind: Kind, stem: str, display_path: str) -> Raw:
         display_path = display_path.encode(errors="replace").decode()
         return Raw(kind, display_path, stem, fault=("file-name", "The file name is not UTF-8."))
     try:
-        return _parse_members(kind, display_path, stem, path.read_bytes().decode("utf-8-sig"))
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            message = f"The file has more than {MAX_BYTES // 1024**2} MiB, so it is not one record."
+            return Raw(kind, display_path, stem, fault=("too-large", message))
+        return _parse_members(kind, display_path, stem, content.decode("utf-8-sig"))
     except OSError as error:
         return Raw(kind, display_path, stem, fault=("unreadable", f"The file cannot be read: {error.strerror}."))
     except UnicodeDecodeError:

@@ -65,7 +65,7 @@ def _has_schema(database: Database) -> bool:
         rows = database.snapshot(lambda tx: tx.execute(health.revision(tx.engine), {}))
     except Exception:  # noqa: BLE001 -- the caller repeats the check with a precise error
         return False
-    return [tuple(row) for row in rows] == [(schema.head_revision(),)]
+    return schema.is_head(rows)
 
 
 def rebuild_if_outdated(database: Database) -> None:

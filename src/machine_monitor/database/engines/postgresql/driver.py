@@ -1,7 +1,10 @@
 """PostgreSQL connections: an asynchronous connection pool for reading, a blocking one for writing."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+import logging
+import select
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
@@ -9,11 +12,15 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from machine_monitor.database.engines.engine import ConnectionLost
+from machine_monitor.database.lasting_condition import LastingCondition
+from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
 from machine_monitor.fairness import FairSemaphore
 
+logger = logging.getLogger(__name__)
 # The connections that users share.
 READERS = 4
 WRITERS = 4
@@ -23,13 +30,23 @@ RANDOM_PAGE_COST = 1.1
 # The pool reconnects with exponential backoff (1, 2, 4 s) and gives up after this time. The next request restarts it,
 # so a low value finds a restarted server sooner.
 RECONNECT_SECONDS = 2.0
+# One round trip, as long as BEGIN alone takes. The lock lets no migration begin before the transaction ends.
+BEGIN = (
+    f"BEGIN; SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK}); "
+    f"SELECT current_setting('transaction_read_only') = 'on'; {REVISION}"
+)
+BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+READ_ONLY = "The database server is read-only at the moment. Reading still works."
+# SQLSTATE classes: operator intervention (shutdown, idle timeout) and connection exception.
+ENDED_BY_SERVER = ("57P", "08")
 # The first row that matches decides: OperationalError is a base class of most errors.
-PROBLEMS: tuple[tuple[type[psycopg.Error], type[Problem]], ...] = (
+PROBLEMS: tuple[tuple[type[psycopg.Error], Callable[[], Problem]], ...] = (
     (errors.QueryCanceled, QueryTimeout),
     (errors.DiskFull, StorageFull),
     (errors.SerializationFailure, Conflict),
     (errors.DeadlockDetected, Conflict),
     (psycopg.IntegrityError, Conflict),
+    (errors.ReadOnlySqlTransaction, lambda: DatabaseBusy(READ_ONLY)),
     (psycopg.OperationalError, DatabaseBusy),
     (psycopg.InterfaceError, DatabaseBusy),
 )
@@ -47,6 +64,37 @@ def read_options(conninfo: str, query_timeout: float) -> str:
     """Return the options of a reader connection; the timeout is in seconds."""
     timeout = max(1, round(query_timeout * 1000))
     return _options(conninfo, statement_timeout=timeout, random_page_cost=RANDOM_PAGE_COST)
+
+
+def is_dead(connection: psycopg.Connection | psycopg.AsyncConnection) -> bool:
+    """Whether the server has ended an idle connection; without a round trip."""
+    try:
+        # The server sends nothing to an idle connection but notices and its end.
+        while _is_readable(connection.fileno()):
+            connection.pgconn.consume_input()
+    except psycopg.Error:
+        return True
+    return connection.closed
+
+
+if sys.platform == "win32":
+
+    def _is_readable(fd: int) -> bool:
+        return bool(select.select([fd], [], [], 0)[0])
+
+else:
+
+    def _is_readable(fd: int) -> bool:
+        # Unlike `select`, `poll` also takes descriptors above 1,023.
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def _is_lost(connection: psycopg.Connection | psycopg.AsyncConnection, error: BaseException) -> bool:
+    """Whether an error means that the connection has ended; the error may have been translated."""
+    states = [getattr(each, "sqlstate", None) or "" for each in (error, error.__cause__)]
+    return connection.broken or any(state.startswith(ENDED_BY_SERVER) for state in states)
 
 
 class PostgresqlDriver:
@@ -75,8 +123,11 @@ class PostgresqlDriver:
             open=False,
             timeout=BUSY_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
-            kwargs={"options": _options(conninfo, lock_timeout=int(BUSY_SECONDS * 1000))},
+            # `BEGIN` is ours, so that it shares its round trip.
+            kwargs={"autocommit": True, "options": _options(conninfo, lock_timeout=int(BUSY_SECONDS * 1000))},
         )
+        self._read_only = LastingCondition(logger, "The database server accepts writes again.")
+        self._leaves_server = False
 
     async def open(self) -> None:
         """Start the reader pool; it connects in the background."""
@@ -91,16 +142,49 @@ class PostgresqlDriver:
         """Close the writer pool."""
         self._writes.close()
 
-    def fetch_inline(self, _statement: Statement, _values: Mapping[str, Any]) -> None:
+    def serve(self) -> None:
+        """Nothing to do: the files belong to the server."""
+
+    async def check(self) -> None:
+        """Nothing to do: the files belong to the server."""
+
+    async def fetch_inline(self, _statement: Statement, _values: Mapping[str, Any]) -> None:
         """Return None: every query runs in the server."""
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query; the server cancels it after the query timeout."""
-        # The cursor is closed to free its result at once, which may have 8 MiB.
-        async with self._reads.connection() as connection, connection.cursor() as cursor:
+        if self._leaves_server:
+            self._leaves_server = False
+            await self._reads.drain()
+        try:
+            return await self._fetch(statement, values)
+        except ConnectionLost:
+            # A query changes nothing, so it can run again.
+            return await self._fetch(statement, values)
+
+    async def _fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+        async with self._live_reader() as connection:
             prepare = not statement.uses_fulltext
-            await cursor.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
-            return await cursor.fetchall()
+            try:
+                # The cursor is closed to free its result at once, which may have 8 MiB.
+                async with connection.cursor() as cursor:
+                    await cursor.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+                    return await cursor.fetchall()
+            except psycopg.OperationalError as error:
+                if _is_lost(connection, error):
+                    raise ConnectionLost from error
+                raise
+
+    @asynccontextmanager
+    async def _live_reader(self) -> AsyncGenerator[psycopg.AsyncConnection]:
+        """Borrow a reader connection; the pool replaces those that the server has ended while they were idle."""
+        for _ in range(2 * READERS):
+            async with self._reads.connection() as connection:
+                if not is_dead(connection):
+                    yield connection
+                    return
+                await connection.close()
+        raise DatabaseBusy
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks, through a server-side cursor. Each FETCH has its own timeout."""
@@ -114,12 +198,47 @@ class PostgresqlDriver:
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[psycopg.Cursor]:
-        """Open a transaction and yield its cursor; any error rolls it back. A snapshot is read-only and consistent."""
+        """Open a transaction and yield a cursor with the schema's revision; any error rolls it back.
+
+        A snapshot is read-only and consistent, and its cursor has no result. Raises `ConnectionLost` if the connection
+        ended before the commit, or if its server is read-only.
+        """
         self._writes.open()
-        with self._writes.connection() as connection, connection.cursor() as cursor:
-            if snapshot:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield cursor
+        with self._live_writer() as connection, connection.cursor() as cursor:
+            try:
+                cursor.execute(BEGIN_SNAPSHOT if snapshot else BEGIN)
+                if not snapshot:
+                    self._require_writable(cursor)
+                yield cursor
+            except BaseException as error:
+                if _is_lost(connection, error):
+                    raise ConnectionLost from error
+                raise
+
+    @contextmanager
+    def _live_writer(self) -> Generator[psycopg.Connection]:
+        """Borrow a writer connection; the pool replaces those that the server has ended while they were idle."""
+        for _ in range(2 * WRITERS):
+            with self._writes.connection() as connection:
+                if not is_dead(connection):
+                    yield connection
+                    return
+                connection.close()
+        raise DatabaseBusy
+
+    def _require_writable(self, cursor: psycopg.Cursor) -> None:
+        """Move to the last result of `BEGIN`, the revision; raises `ConnectionLost` if the server is read-only."""
+        cursor.nextset()
+        cursor.nextset()
+        ((is_read_only,),) = cursor.fetchall()
+        if is_read_only:
+            # Connect again: after a failover, the same URL leads to another server.
+            self._writes.drain()
+            self._read_only.report(READ_ONLY)
+            raise ConnectionLost(READ_ONLY)
+        # Readers stayed with the former server while no other accepted writes.
+        self._leaves_server |= self._read_only.end()
+        cursor.nextset()
 
     def file_bytes(self) -> dict[str, int]:
         """Empty: the files belong to the server."""

@@ -1,8 +1,8 @@
 """The PostgreSQL engine: its SQL dialect, locks, migrations and data transfer."""
 
+import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,11 +17,10 @@ from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
 from machine_monitor.database.engines.postgresql import catalog
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
+from machine_monitor.database.schema import MIGRATION_LOCK
 from machine_monitor.database.statements import MAX_PAGE_BYTES
 
-# The advisory lock that serializes migrations: an arbitrary number that no other program should use.
-MIGRATION_LOCK = 7_262_353
-_stream_numbers = count(1)
+_stream_numbers = itertools.count(1)
 # asyncpg's name of an option, and libpq's name.
 OPTIONS = {"ssl": "sslmode"}
 
@@ -174,6 +173,14 @@ class PostgresqlEngine(Engine):
 
     def path_of(self, url: sa.URL) -> None:
         """None: the files belong to the server."""
+
+    def file_facts(self, url: sa.URL) -> dict[str, str]:
+        del url
+        return {}
+
+    def file_faults(self, url: sa.URL) -> list[str]:
+        del url
+        return []
 
     def create_driver(self, url: sa.URL, query_timeout: float) -> Any:
         from machine_monitor.database.engines.postgresql.driver import (  # noqa: PLC0415 -- do not load psycopg for SQLite

@@ -3,19 +3,31 @@
 import asyncio
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from machine_monitor.database.engines.sqlite.lock_file import LockFile
-from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement
+from machine_monitor.database.engines.sqlite.lock_file import LockFile, ServiceLock
+from machine_monitor.database.engines.sqlite.open_files import OpenFiles
+from machine_monitor.database.engines.sqlite.pages import ReaderConnection
+from machine_monitor.database.engines.sqlite.writer import IMMUTABLE, FileMoved, Writer
+from machine_monitor.database.schema import REVISION
+from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
-from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
+from machine_monitor.errors import (
+    Conflict,
+    DatabaseBusy,
+    Problem,
+    QueryTimeout,
+    SchemaMismatch,
+    StorageFull,
+    UsageError,
+)
 from machine_monitor.fairness import FairSemaphore
 
 # The connections that users share. Queries are bound by the processor: more threads than processors would only slow the
@@ -26,10 +38,10 @@ READERS = min(4, max(2, os.cpu_count() or 1))
 INLINE_SECONDS = 0.002
 INLINE_CHECK_STEPS = 1_000
 BUSY_SECONDS = 5.0
+# How often the service tries to use another file that is at the path of its database.
+FOLLOW_SECONDS = 1.0
 # How often a stream checks its deadline, in virtual machine steps: every few milliseconds.
 DEADLINE_CHECK_STEPS = 50_000
-# Rows per fetch of a page, which ends with the fetch that exceeds MAX_PAGE_BYTES.
-PAGE_FETCH_SIZE = 16
 # Writing 1,000 logs changes 4,000 pages of 4 KiB. The next 1,000 find many of these pages in the cache, and so does the
 # checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
@@ -52,11 +64,18 @@ PROBLEMS: dict[int, type[Problem]] = {
 
 
 def connect(
-    path: Path, busy_seconds: float = BUSY_SECONDS, factory: type[sqlite3.Connection] = sqlite3.Connection
+    path: Path,
+    busy_seconds: float = BUSY_SECONDS,
+    options: str = "mode=rw",
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
-    """Open a connection that autocommits and may move between threads; triggers and views call no unsafe functions."""
+    """Open an existing database, never a new one; `options` are those of SQLite's URI.
+
+    The connection autocommits and may move between threads. Triggers and views call no unsafe functions.
+    """
+    uri = f"{path.as_uri()}?{options}"
     connection = sqlite3.connect(
-        path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, factory=factory
+        uri, timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=True, factory=factory
     )
     connection.execute("PRAGMA trusted_schema=OFF")
     return connection
@@ -77,50 +96,50 @@ def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Co
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
+    _open_sidecars(connection)
     return connection
-
-
-class PageCursor(sqlite3.Cursor):
-    """A cursor that stops reading when the JSON documents in its first column have more than MAX_PAGE_BYTES."""
-
-    def fetchall(self) -> list[Any]:
-        """Return the rows of a page: at least two, and all if they are few or small."""
-        rows = fetched = self.fetchmany(PAGE_FETCH_SIZE)
-        if len(fetched) < PAGE_FETCH_SIZE or not isinstance(fetched[0][0], bytes):
-            return [*fetched, *super().fetchall()]
-        size = 0
-        while fetched and (size := size + sum([len(row[0]) for row in fetched])) <= MAX_PAGE_BYTES:
-            fetched = self.fetchmany(PAGE_FETCH_SIZE)
-            rows += fetched
-        return rows
-
-
-class ReaderConnection(sqlite3.Connection):
-    """A connection that reads pages."""
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Run a statement; its cursor is a `PageCursor`."""
-        return self.cursor(PageCursor).execute(sql, parameters)
 
 
 def _connect_reader(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    connection = connect(path, busy_seconds, ReaderConnection)
+    connection = connect(path, busy_seconds, factory=ReaderConnection)
     connection.execute("PRAGMA query_only=ON")
+    _open_sidecars(connection)
     return connection
 
 
-@dataclass(frozen=True)
+def _open_sidecars(connection: sqlite3.Connection) -> None:
+    """Make SQLite open the write-ahead log and the shared memory now; it would do so with the first read."""
+    connection.execute("PRAGMA schema_version").fetchone()
+
+
 class Reader:
-    """A reader connection with its own thread, and its raw handle, which a timer may interrupt."""
+    """A reader connection with its own thread, and its raw handle, which a timer may interrupt.
+
+    `files` are those that it has open; None if it is closed.
+    """
 
     connection: aiosqlite.Connection
     raw: sqlite3.Connection
+    files: OpenFiles | None = None
 
+    async def open(self, path: Path, files: OpenFiles | None) -> None:
+        """Open the connection, or open it again on other files."""
+        await self.close()
+        # Connect before the thread starts: if connecting fails, the thread would outlive the event loop.
+        self.raw = raw = _connect_reader(path)
+        self.connection = aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
+        try:
+            await self.connection
+        except BaseException:
+            self.connection.stop()
+            raise
+        self.files = files
 
-async def _open_reader(path: Path) -> Reader:
-    # Connect before the thread starts: if connecting fails, the thread would outlive the event loop.
-    raw = _connect_reader(path)
-    return Reader(await aiosqlite.Connection(lambda: raw, iter_chunk_size=64), raw)
+    async def close(self) -> None:
+        """Close the connection; without this its thread keeps the process alive."""
+        if self.files is not None:
+            self.files = None
+            await self.connection.close()
 
 
 class SqliteDriver:
@@ -133,40 +152,75 @@ class SqliteDriver:
         self._path = path
         self._query_timeout = query_timeout
         self._readers: list[Reader] = []
-        self._idle: list[Reader] = []
-        self._writer: sqlite3.Connection | None = None
+        self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
         self._lock = LockFile(path)
+        self._service_lock = ServiceLock(path)
+        self._serving = False
+        self._writer = Writer(path, lambda: connect_writer(path), lambda: connect(path, options=IMMUTABLE))
         self._inline: sqlite3.Connection | None = None
+        self._inline_files: OpenFiles | None = None
+        self._following = asyncio.Lock()
+        self._follow_at = 0.0
+        # Streams and snapshots have connections of their own.
+        self._temporary = 0
+        self._temporary_lock = threading.Lock()
         self._inline_deadline = 0.0
 
     async def open(self) -> None:
         """Open the reader connections; first the writer, which creates the write-ahead log."""
-        self._writer = self._writer or connect_writer(self._path)
+        with self._writer.guard:
+            self._writer.connection(may_reopen=True)
         for _ in range(FairSemaphore(READERS).capacity):
-            reader = await _open_reader(self._path)
+            reader = Reader()
             self._readers.append(reader)
-            self._idle.append(reader)
-        self._inline = _connect_reader(self._path, busy_seconds=0)
-        self._inline.set_progress_handler(self._exceeds_inline_time, INLINE_CHECK_STEPS)
+            await reader.open(self._path, self._writer.files)
+            self._idle.put_nowait(reader)
+        self._open_inline()
 
     async def close(self) -> None:
         """Close every connection; without this the reader threads keep the process alive."""
         while self._readers:
-            await self._readers.pop().connection.close()
-        if self._inline is not None:
-            self._inline.close()
+            await self._readers.pop().close()
+        self._close_inline()
         self.close_writer()
 
     def close_writer(self) -> None:
         """Close the writer connection."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._writer.close()
         self._lock.close()
+        self._serving = False
+        self._service_lock.release()
+
+    def serve(self) -> None:
+        """Hold the lock of services until the driver is closed."""
+        self._service_lock.hold()
+        self._serving = True
+
+    async def check(self) -> None:
+        """Raise `DatabaseBusy` unless the database file that is open is the one at its path; follow it if possible."""
+        await self._follow_file()
+        if self._serving:
+            with suppress(UsageError, OSError):
+                self._service_lock.hold(timeout=0)
+        if not self._writer.is_current:
+            raise self._writer.moved_error()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Run one query in a thread; it is interrupted after the query timeout."""
-        reader = self._idle.pop()
+        """Run one query in a thread; it is interrupted after the query timeout. The caller has one of `readers`."""
+        try:
+            # There is an idle one, except while they are closed to follow the file.
+            async with asyncio.timeout(BUSY_SECONDS):
+                reader = await self._idle.get()
+        except TimeoutError:
+            raise DatabaseBusy from None
+        try:
+            if reader.files != self._writer.files:
+                await reader.open(self._path, self._writer.files)
+            return await self._fetch_in_thread(reader, statement, values)
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def _fetch_in_thread(self, reader: Reader, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         timer = asyncio.get_running_loop().call_later(self._query_timeout, reader.raw.interrupt)
         try:
             return list(await reader.connection.execute_fetchall(statement.sql, statement.bind(values)))
@@ -175,13 +229,81 @@ class SqliteDriver:
             raise
         finally:
             timer.cancel()
-            self._idle.append(reader)
 
-    def fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+    async def _follow_file(self) -> None:
+        """If other files are at the path than those that are open, move all connections there, if it is possible.
+
+        Until then, reads go on with the files that are open.
+        """
+        if self._writer.is_current:
+            self._writer.settle()
+            return
+        if self._writer.is_missing:
+            self._writer.moved_error()
+            return
+        async with self._following:
+            if self._writer.is_current or time.monotonic() < self._follow_at:
+                return
+            try:
+                if self._writer.is_at_path:
+                    async with self._readers_closed():
+                        await asyncio.to_thread(self._reopen_writer, alone=True)
+                else:
+                    await asyncio.to_thread(self._reopen_writer)
+            except (Problem, sqlite3.Error, OSError) as error:
+                self._follow_at = time.monotonic() + FOLLOW_SECONDS
+                self._writer.moved_error("" if isinstance(error, FileMoved) else str(error))
+
+    @asynccontextmanager
+    async def _readers_closed(self) -> AsyncGenerator[None]:
+        """Close all readers as soon as they are idle; they open again when they are used."""
+        taken = []
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                while len(taken) < len(self._readers):
+                    taken.append(await self._idle.get())
+            for reader in taken:
+                await reader.close()
+            self._close_inline()
+            yield
+        except TimeoutError:
+            raise DatabaseBusy("A reader is still busy.") from None
+        finally:
+            for reader in taken:
+                self._idle.put_nowait(reader)
+
+    def _reopen_writer(self, *, alone: bool = False) -> None:
+        """Open the writer on the file at the path; if `alone`, only while this process has no other connection."""
+        with self._writer.guard, self._temporary_lock:
+            if alone and self._temporary:
+                raise DatabaseBusy("An export is still running.")
+            self._writer.require_file()
+            with self._lock.hold(BUSY_SECONDS):
+                self._writer.connection(may_reopen=True)
+
+    @contextmanager
+    def _temporary_connection(self, connect_reader: Callable[[], sqlite3.Connection]) -> Generator[sqlite3.Connection]:
+        """Open a connection for one read."""
+        with self._temporary_lock:
+            if not self._writer.is_current:
+                raise self._writer.moved_error()
+            connection = connect_reader()
+            self._temporary += 1
+        try:
+            yield connection
+        finally:
+            connection.close()
+            with self._temporary_lock:
+                self._temporary -= 1
+
+    async def fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
         """Run a query in the event loop; None if it is not short or meets a lock, and must move to a thread."""
-        assert self._inline is not None
+        await self._follow_file()
         if statement.uses_fulltext:
             return None
+        if self._inline is None or self._inline_files != self._writer.files:
+            self._open_inline()
+        assert self._inline is not None
         self._inline_deadline = time.thread_time() + INLINE_SECONDS
         try:
             return self._inline.execute(statement.sql, statement.bind(values)).fetchall()
@@ -190,13 +312,24 @@ class SqliteDriver:
                 raise
             return None
 
+    def _open_inline(self) -> None:
+        self._close_inline()
+        self._inline = _connect_reader(self._path, busy_seconds=0)
+        self._inline.set_progress_handler(self._exceeds_inline_time, INLINE_CHECK_STEPS)
+        self._inline_files = self._writer.files
+
+    def _close_inline(self) -> None:
+        if self._inline is not None:
+            self._inline.close()
+            self._inline = None
+
     def _exceeds_inline_time(self) -> bool:
         """Progress handler: abort a query that is not short."""
         return time.thread_time() > self._inline_deadline
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks; each chunk is interrupted after the query timeout."""
-        with closing(_connect_reader(self._path)) as connection:
+        with self._temporary_connection(lambda: _connect_reader(self._path)) as connection:
             # One statement is one read transaction, so all rows belong to one snapshot.
             cursor = connection.cursor()
             deadline = time.monotonic() + self._query_timeout
@@ -208,24 +341,33 @@ class SqliteDriver:
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
-        """Open a transaction and yield its cursor; any error rolls it back. A snapshot is read-only and consistent."""
+        """Open a transaction and yield a cursor with the schema's revision; any error rolls it back.
+
+        A snapshot is read-only and consistent, and its cursor has no result.
+        """
         if snapshot:
-            # Not the writer's settings: the file may be a backup, whose journal mode must not change.
-            with closing(connect(self._path)) as connection:
+            # A plain connection without PRAGMAs: the file may be a backup, whose journal mode must not change.
+            with self._temporary_connection(lambda: connect(self._path)) as connection:
                 yield connection.execute("BEGIN")
             return
-        if self._writer is None:
-            self._writer = connect_writer(self._path)
-        cursor = self._writer.cursor()
-        with self._lock.hold(BUSY_SECONDS):
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
+        with self._writer.guard:
+            self._writer.require_file()
+            with self._lock.hold(BUSY_SECONDS):
+                # The readers of a service have to follow the file too: `_follow_file` does both.
+                connection = self._writer.connection(may_reopen=not self._readers)
+                yield from self._transact(connection)
+
+    def _transact(self, connection: sqlite3.Connection) -> Generator[sqlite3.Cursor]:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield cursor.execute(REVISION)
+            cursor.execute("COMMIT")
+            self._writer.confirm_commit()
+        except BaseException:
+            if connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
 
     def file_bytes(self) -> dict[str, int]:
         """Return the size in bytes of the database file and of its write-ahead log, if they exist."""

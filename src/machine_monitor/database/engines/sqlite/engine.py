@@ -17,6 +17,7 @@ from machine_monitor.database.engines.engine import Convert, Engine, Progress, T
 from machine_monitor.database.engines.sqlite import catalog, driver, files, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
+from machine_monitor.database.engines.sqlite.open_files import FileWatch
 from machine_monitor.database.instants import left
 from machine_monitor.errors import BadSetting, SchemaMismatch
 
@@ -179,6 +180,14 @@ class SqliteEngine(Engine):
     def path_of(self, url: sa.URL) -> Path:
         return Path(url.database or "")
 
+    def file_facts(self, url: sa.URL) -> dict[str, str]:
+        reason = FileWatch(self.path_of(url)).unwatched_reason
+        noticed = f"not noticed: inode numbers do not last on {reason}" if reason else "noticed"
+        return {"a moved file is": noticed}
+
+    def file_faults(self, url: sa.URL) -> list[str]:
+        return files.mode_faults(self.path_of(url))
+
     def create_driver(self, url: sa.URL, query_timeout: float) -> driver.SqliteDriver:
         return driver.SqliteDriver(self.path_of(url), query_timeout)
 
@@ -188,6 +197,7 @@ class SqliteEngine(Engine):
         def connect() -> sqlite3.Connection:
             if read_only:
                 return sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=driver.BUSY_SECONDS, uri=True)
+            files.create_private(path)
             connection = driver.connect_writer(path, LOCK_SECONDS)
             # With foreign keys on, rebuilding a table would cascade to the referring rows, or be blocked by them.
             connection.execute("PRAGMA foreign_keys=OFF")
@@ -212,8 +222,8 @@ class SqliteEngine(Engine):
         path = self.path_of(url)
         target = path.with_name(f"{path.name}.{revision}.backup")
         partial = target.with_name(f"{target.name}.partial")
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as copy:
-            source.backup(copy)
+        with closing(sqlite3.connect(path)) as source:
+            files.copy(source, partial, lambda *_: None)
         # Only a complete copy gets the final name.
         partial.replace(target)
         return target

@@ -1,7 +1,13 @@
-"""A lock file beside an SQLite file: one process at a time writes, commits and runs a checkpoint.
+"""Two lock files beside an SQLite file, one for writers and one for services.
 
-SQLite lets one connection commit while another runs a checkpoint of the write-ahead log. Before 3.51.3, that commit
-can be lost: https://www.sqlite.org/wal.html#walresetbug
+Writers: one process at a time writes, commits and runs a checkpoint. SQLite lets one connection commit while another
+runs a checkpoint of the write-ahead log. Before 3.51.3, that commit can be lost:
+https://www.sqlite.org/wal.html#walresetbug
+
+Services: each process of a service holds a shared lock for its life, so that no command puts another database in place
+of the one that it serves.
+
+The kernel releases a lock (flock) when its process ends, however it ends.
 """
 
 import logging
@@ -13,7 +19,8 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from machine_monitor.errors import DatabaseBusy
+from machine_monitor.database.engines.sqlite.files import PRIVATE
+from machine_monitor.errors import DatabaseBusy, UsageError
 
 if sys.platform != "win32":
     import fcntl
@@ -21,6 +28,9 @@ if sys.platform != "win32":
 logger = logging.getLogger(__name__)
 # Poll every millisecond: a batch takes a few milliseconds, while SQLite's busy handler sleeps up to 100 ms.
 POLL_SECONDS = 0.001
+# How long a service that starts waits for `mm restore` or `mm copy` to put the database in place.
+SERVICE_SECONDS = 5.0
+WRITERS, SERVICES = "-lock", "-service"
 
 
 class LockFile:
@@ -56,32 +66,106 @@ class LockFile:
             self._fd = None
 
     def _acquire(self, timeout: float) -> int:
-        fd = self._fd = _open(self._database) if self._fd is None else self._fd
         deadline = time.monotonic() + timeout
         while True:
+            fd = self._fd = _open(self._database, WRITERS) if self._fd is None else self._fd
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
-            else:
+                continue
+            if _is_at(_path(self._database, WRITERS), fd):
                 return fd
+            # The file was moved or deleted: other processes lock the one that is at its path.
+            self.close()
 
 
-def _open(database: Path) -> int:
-    """Open the lock file, and create it if necessary, with the owner and mode of the database.
+class ServiceLock:
+    """The shared lock of a process that serves an SQLite file."""
 
-    Every user who can write to the database can therefore lock it.
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._fd: int | None = None
+
+    def hold(self, timeout: float = SERVICE_SECONDS) -> None:
+        """Take the lock, or take it again if its file was moved or deleted; raises `UsageError` if a command has it."""
+        if sys.platform == "win32" or (self._fd is not None and _is_at(_path(self._database, SERVICES), self._fd)):
+            return
+        self.release()
+        fd, deadline = _open(self._database, SERVICES), time.monotonic() + timeout
+        while not _try_lock(fd, fcntl.LOCK_SH):
+            if time.monotonic() > deadline:
+                os.close(fd)
+                raise UsageError(f"A command is writing {self._database}. Start the service when it has finished.")
+            time.sleep(POLL_SECONDS)
+        self._fd = fd
+
+    def release(self) -> None:
+        """Release the lock."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+@contextmanager
+def exclude_services(database: Path) -> Generator[None]:
+    """Let no service begin to serve this file; raises `UsageError` if one does already."""
+    try:
+        fd = None if sys.platform == "win32" else os.open(_path(database, SERVICES), os.O_RDONLY)
+    except FileNotFoundError:  # no service has ever used the file
+        fd = None
+    if fd is None:
+        yield
+        return
+    try:
+        if not _try_lock(fd, fcntl.LOCK_EX):
+            raise UsageError(f"A running service uses {database}. Stop it first, or choose another file.")
+        yield
+    finally:
+        os.close(fd)
+
+
+def _try_lock(fd: int, mode: int) -> bool:
+    try:
+        fcntl.flock(fd, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """Whether an open file is the one at this path."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    return False
+
+
+def _path(database: Path, suffix: str) -> Path:
+    return database.with_name(f"{database.name}{suffix}")
+
+
+def _open(database: Path, suffix: str) -> int:
+    """Open a lock file, and create it if necessary, with the owner of the database.
+
+    Every user who can write to the database can lock it, and nobody else: a lock that is held stops all writers.
     """
-    path = database.with_name(f"{database.name}-lock")
+    path = _path(database, suffix)
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        status = database.stat()
-        mode = stat.S_IMODE(status.st_mode)
-        fd = os.open(path, os.O_RDONLY | os.O_CREAT, mode)
-        with suppress(PermissionError):  # Another user just created it, or this user is not in the group.
-            os.fchmod(fd, mode)
-            os.fchown(fd, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
+        fd = os.open(path, os.O_RDONLY | os.O_CREAT, PRIVATE)
+        with suppress(FileNotFoundError):  # A service creates its lock before its database.
+            _share(fd, database.stat())
         return fd
+
+
+def _share(fd: int, database: os.stat_result) -> None:
+    """Let those users open a lock file who can write to the database."""
+    mode = PRIVATE
+    for may_write, read_and_write in ((stat.S_IWGRP, 0o060), (stat.S_IWOTH, 0o006)):
+        mode |= read_and_write if database.st_mode & may_write else 0
+    with suppress(PermissionError):  # Another user just created it, or this user is not in the group.
+        os.fchmod(fd, mode)
+        os.fchown(fd, database.st_uid if os.geteuid() == 0 else -1, database.st_gid)

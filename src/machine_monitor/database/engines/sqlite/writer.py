@@ -1,0 +1,202 @@
+"""The writer connection of a process, which follows its database file: see docs/internals/database-file.md."""
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from machine_monitor.database.engines.sqlite.open_files import SHM, WAL, FileWatch, OpenFiles
+from machine_monitor.database.lasting_condition import LastingCondition
+from machine_monitor.database.schema import REVISION, is_head
+from machine_monitor.errors import DatabaseBusy
+
+logger = logging.getLogger(__name__)
+# How often a file that changes while it is opened is opened again.
+OPEN_ATTEMPTS = 3
+# Opens the database read-only without its sidecar files and without locks.
+IMMUTABLE = "immutable=1"
+
+Connect = Callable[..., sqlite3.Connection]
+
+
+class FileMoved(DatabaseBusy):
+    """The files that are open are not those at the path."""
+
+    explanation = (
+        "The database file was moved, deleted or replaced while the service was running. "
+        "Writes work again when it is back at its place."
+    )
+
+
+class Writer:
+    """The writer connection, and the files that this process has open.
+
+    Hold `guard` and the lock file for every method that uses or replaces the connection.
+    """
+
+    def __init__(self, path: Path, connect: Connect, connect_immutable: Connect) -> None:
+        self._path = path
+        self._connect = connect
+        self._connect_immutable = connect_immutable
+        self._watch = FileWatch(path)
+        self._connection: sqlite3.Connection | None = None
+        self._condition = LastingCondition(logger, f"{path} is back at its place. Writes work again.")
+        # Why another file that is at the path cannot be used.
+        self._reason = ""
+        self.guard = threading.RLock()
+        # None before the first write of a command.
+        self.files: OpenFiles | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files at the path are those that are open."""
+        return self.files is None or self._watch.look() == self.files
+
+    @property
+    def is_at_path(self) -> bool:
+        """Whether the database itself is at the path; its sidecar files may have changed."""
+        return self.files is None or self._watch.look().database == self.files.database
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether nothing is at the path, although a file is open."""
+        return self.files is not None and self._watch.look().database is None
+
+    def moved_error(self, reason: str = "") -> FileMoved:
+        """Return the error of a write. Logs once that writes are refused, and again if there is another reason."""
+        self._reason = reason or self._reason
+        if self._watch.look().database is None:
+            self._reason = ""
+            self._condition.report(f"{self._path} was moved or deleted. Writes are refused until it is back.")
+        elif self.is_at_path:
+            self._condition.report(f"The write-ahead log of {self._path} was moved or deleted. {self._reason}".rstrip())
+        else:
+            self._condition.report(f"Another file is at {self._path}. Writes are refused. {self._reason}".rstrip())
+        return FileMoved()
+
+    def settle(self) -> None:
+        """Log that the file is back, if it was away."""
+        self._condition.end()
+        self._reason = ""
+
+    def require_file(self) -> None:
+        """Raise `FileMoved` if the file was moved or deleted; before anything looks for files beside it."""
+        if self.is_missing:
+            raise self.moved_error()
+
+    def connection(self, *, may_reopen: bool) -> sqlite3.Connection:
+        """Return the connection, opened on the file at the path; raises `FileMoved` if another one is open."""
+        if self._connection is None:
+            self._connection, self.files = self._open(reopened=self.files is not None)
+        elif not self.is_current:
+            if not may_reopen:
+                raise self.moved_error()
+            self.reopen()
+        self.settle()
+        assert self._connection is not None
+        return self._connection
+
+    def confirm_commit(self) -> None:
+        """Raise `FileMoved` if the last commit is not in the files at the path."""
+        found = self._watch.look()
+        assert self.files is not None
+        if found == self.files:
+            return
+        if found.database != self.files.database or (found.wal != self.files.wal and not self._rescue_commits()):
+            raise self.moved_error()
+
+    def reopen(self) -> None:
+        """Open the file at the path, if it is a complete database of this version.
+
+        If only a sidecar file changed, no other connection of this process may be open: they share their memory.
+        """
+        self.require_file()
+        former = self._connection
+        if self.is_at_path:
+            if self.files is not None and self._watch.look().wal != self.files.wal:
+                self._rescue_commits()
+            self.close()
+            self._connection, self.files = self._open(reopened=True)
+            logger.warning("%s: the write-ahead log was moved or deleted. A new one is used.", self._path)
+            return
+        self._leave_sidecars()
+        connection, self.files = self._open(reopened=True)
+        self._connection = connection
+        if former is not None:
+            # SQLite notices that its file was moved, and leaves the sidecar files of the new one alone.
+            former.close()
+        logger.warning("%s was replaced. The new file is used from now on.", self._path)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self, *, reopened: bool = False) -> tuple[sqlite3.Connection, OpenFiles]:
+        """Open a connection, and make sure that its file is the one at the path."""
+        for _ in range(OPEN_ATTEMPTS):
+            self._watch.resolve()
+            before = self._watch.look()
+            connection = self._connect()
+            found = self._watch.look()
+            try:
+                if reopened:
+                    self._require_usable(connection)
+                if found.database == before.database and not (reopened and None in found):
+                    return connection, found
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+        raise self.moved_error()
+
+    def _rescue_commits(self) -> bool:
+        """Move all commits of a deleted log into the database file, through the connection that still has it open.
+
+        False if another process has begun a new log: it does not know these commits, or has moved them already.
+        """
+        assert self._connection is not None
+        if _size(self._watch.sidecar(WAL)):
+            return False
+        (is_busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise self.moved_error("A reader is still busy.")
+        return True
+
+    def _leave_sidecars(self) -> None:
+        """Move the sidecar files of the former database out of the way of the one that is at the path now.
+
+        SQLite would apply them to it. The log is kept, because it may hold commits of the former database.
+        """
+        found = self._watch.look()
+        assert self.files is not None
+        if found.wal != self.files.wal and found.shm != self.files.shm:
+            return
+        with closing(self._connect_immutable()) as connection:
+            self._require_usable(connection)
+        wal, shm = self._watch.sidecar(WAL), self._watch.sidecar(SHM)
+        if found.wal == self.files.wal:
+            kept = wal.with_name(f"{wal.name}-of-former-file")
+            wal.replace(kept)
+            logger.warning("%s belongs to the former database, and is now %s.", wal, kept)
+        if found.shm == self.files.shm:
+            shm.unlink()
+
+    def _require_usable(self, connection: sqlite3.Connection) -> None:
+        """Raise `DatabaseBusy` unless the database is complete and of this version."""
+        if not is_head(connection.execute(REVISION).fetchall()):
+            raise DatabaseBusy("It has the schema of another version.")
+        pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        if pages * size > _size(self._path) and not _size(self._watch.sidecar(WAL)):
+            raise DatabaseBusy("It is not complete.")
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 -- as in `open_files`
+    except OSError:
+        return 0
