@@ -107,11 +107,12 @@ def test_verify_names_what_was_forged_and_doctor_what_is_foreign(mm, database_ur
         database.transact(lambda tx, said=statement: tx.cursor.execute(said))
     database.close_writer()
     code, out, _ = mm("verify", database_url=database_url)
-    view, label, stale, not_covered, head = out.splitlines()
+    view, label, index, folded, not_covered, head = out.splitlines()
     assert code == 1
     assert view == "The view reports does not belong to this version."
     assert label == 'The log type "error" (record 2): the history says `label` is "error", the row says "x".'
-    assert stale.startswith("The search index of log_types differs from 1 records (2).")
+    assert index.startswith("The search index of log_types differs from 1 records (2).")
+    assert folded.startswith("The table of folded texts of log_types differs from 1 records (2).")
     assert "rebuild-search" not in out
     assert "passwords, tokens, sessions" in not_covered
     assert head.startswith("head 7:")

@@ -73,6 +73,15 @@ async def test_a_damaged_index_is_detected_and_repaired(client, opened):
     assert await found(client, "word2") == ["word2"]
 
 
+async def test_damaged_folded_texts_are_detected_and_repaired(client, opened):
+    await write_words(client)
+    opened.transact(lambda tx: tx.cursor.execute("UPDATE logs_folded SET comment = 'other' WHERE id = 3"))
+    opened.transact(lambda tx: tx.cursor.execute("DELETE FROM logs_folded WHERE id = 5"))
+    assert verify(opened).faults == [f"The table of folded texts of logs differs from 2 records (3, 5). {REBUILD}"]
+    opened.transact(maintenance.rebuild_search)
+    assert verify(opened).faults == []
+
+
 async def test_a_rebuild_neither_is_advised_for_forged_records_nor_hides_them(client, opened):
     await write_words(client)
     opened.transact(lambda tx: tx.cursor.execute("UPDATE logs SET comment = 'other' WHERE id = 3"))
@@ -80,7 +89,7 @@ async def test_a_rebuild_neither_is_advised_for_forged_records_nor_hides_them(cl
     assert opened.snapshot(lambda tx: maintenance.find_stale_index_entries(tx, LOGS)) == [3]
     assert opened.snapshot(lambda tx: maintenance.find_stale_index_entries(tx, MACHINES)) == [1]
     faults = verify(opened).faults
-    assert len(faults) == 4
+    assert len(faults) == 6
     assert not any(REBUILD in fault for fault in faults)
     opened.transact(maintenance.rebuild_search)
     assert verify(opened).faults == faults[:2]

@@ -109,7 +109,8 @@ class Replay:
         if entry.op == "delete":
             state.deleted_at = entry.at
             return state if self._resource.soft_delete else None
-        state.deleted_at = None
+        if entry.op == "restore":
+            state.deleted_at = None
         for name, (_, after) in entry.changes.items():
             state.values[name] = after
             if name in self._references:

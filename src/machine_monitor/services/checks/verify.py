@@ -3,13 +3,15 @@
 See docs/internals/hash-chain.md for what this proves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from machine_monitor.database.connect import Database
+from machine_monitor.database.definitions import SchemaObject
 from machine_monitor.database.schema import objects
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import METADATA, RESOURCES
+from machine_monitor.query.schema import Resource
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import comparison
@@ -25,6 +27,11 @@ OTHER_UNICODE = (
     "The search index was not checked: it was made with another version of Unicode. "
     "The next command that opens the database makes it again."
 )
+# What is made of the texts of records, and the functions that return the ids of records that it does not fit.
+DERIVED_TEXTS = {
+    "search index": maintenance.find_stale_index_entries,
+    "table of folded texts": maintenance.find_stale_folded_texts,
+}
 REBUILD = "Run `mm doctor --rebuild-search`."
 DO_NOT_REBUILD = "Do not rebuild it before the other faults are explained."
 
@@ -55,22 +62,24 @@ def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | 
     # A rebuild makes derived data from the records: it is no remedy while these may be forged.
     advice = DO_NOT_REBUILD if faults else REBUILD
     derived = [*_counter_faults(tx)]
-    if not maintenance.is_unicode_current(tx):
+    if maintenance.is_unicode_current(tx):
+        searchable = [each for each in RESOURCES if SchemaObject("table", f"{each.name}_search") not in differing]
+        derived += _search_faults(tx, searchable, progress)
+    else:
         notes.append(OTHER_UNICODE)
-    elif not any(each.kind == "table" for each in differing):
-        derived += _search_faults(tx, progress)
     faults += [f"{fault} {advice}" for fault in derived]
     return Verdict(faults, hash_chain.head(tx), notes)
 
 
-def _search_faults(tx: Transaction, progress: Progress | None) -> Iterator[str]:
-    for done, resource in enumerate(RESOURCES, 1):
-        ids = maintenance.find_stale_index_entries(tx, resource)
-        if ids:
-            listed = ", ".join(map(str, ids[:MAX_LISTED])) + (", ..." if len(ids) > MAX_LISTED else "")
-            yield f"The search index of {resource.name} differs from {len(ids)} records ({listed})."
+def _search_faults(tx: Transaction, resources: Sequence[Resource], progress: Progress | None) -> Iterator[str]:
+    for done, resource in enumerate(resources, 1):
+        for what, find in DERIVED_TEXTS.items():
+            ids = find(tx, resource)
+            if ids:
+                listed = ", ".join(map(str, ids[:MAX_LISTED])) + (", ..." if len(ids) > MAX_LISTED else "")
+                yield f"The {what} of {resource.name} differs from {len(ids)} records ({listed})."
         if progress is not None:
-            progress(done, len(RESOURCES))
+            progress(done, len(resources))
 
 
 def _counter_faults(tx: Transaction) -> Iterator[str]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
-from machine_monitor.database import schema
+from machine_monitor.database import schema, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import CODE
@@ -118,6 +118,22 @@ def find_stale_index_entries(tx: Transaction, resource: Resource) -> list[int]:
     fulltext, follows_time = tx.engine.fulltext, resource.search_follows_time
     keys = fulltext.find_differences(tx.cursor, resource.name, documents)
     return sorted({fulltext.id_of(key, follows_time=follows_time) for key in keys})
+
+
+def find_stale_folded_texts(tx: Transaction, resource: Resource) -> list[int]:
+    """Return the ids of records whose folded texts, which `contains` and the like read, do not match their values."""
+    if resource.folded is None:
+        return []
+    names = [column.name for column in resource.folded.columns]
+    rows, row, stale = tables.read(tx, resource.folded), (0,), []
+    for chunk in storage.chunks(tx, resource, CHUNK_SIZE):
+        for identity, values in chunk:
+            while row is not None and row[0] < identity:
+                row = next(rows, None)
+            folded = {"id": identity, **storage.folded_row(resource, values)}
+            if row is None or [*row] != [folded[name] for name in names]:
+                stale.append(identity)
+    return stale
 
 
 def _value(tx: Transaction, name: str) -> str | None:

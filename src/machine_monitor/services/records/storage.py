@@ -186,8 +186,10 @@ def flush_buffers(tx: Transaction) -> None:
 def rewrite_folded_texts(tx: Transaction, resource: Resource, chunk: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Recompute and store the folded texts of these records."""
     if resource.folded is not None:
-        rows = [{"row_id": identity, **folded_row(resource, values)} for identity, values in chunk]
-        tx.execute_many(_update_statement(tx.engine, resource.folded, tuple(rows[0])), rows)
+        rows = [{"id": identity, **folded_row(resource, values)} for identity, values in chunk]
+        # Not an UPDATE: a row may be missing.
+        tx.execute_many(_delete_statement(tx.engine, resource.folded), [{"row_id": row["id"]} for row in rows])
+        tx.execute_many(_insert_statement(tx.engine, resource.folded, tuple(rows[0])), rows)
 
 
 def _insert_child_rows(tx: Transaction, rows: ChildRows, lists: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:

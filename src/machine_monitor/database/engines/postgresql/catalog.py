@@ -29,7 +29,7 @@ RELATIONS = {
     "S": "sequence",
     "c": "type",
 }
-# Each query selects the kind, the name and the definition of objects; `owner` is the table of a trigger or rule.
+# Each query selects objects: kind, name, definition.
 QUERIES = (
     f"""SELECT c.relkind::text, c.relname, concat_ws(' ', CASE c.relpersistence WHEN 'u' THEN 'unlogged' END,
     CASE WHEN c.relrowsecurity THEN 'row security' END)
