@@ -151,6 +151,22 @@ async def replace_last_entry(app):
     await database.write(unit)
 
 
+async def test_a_stream_that_is_far_behind_gets_every_change(database_url, monkeypatch):
+    # Neither the poll nor a stream can hold more than one or two of the changes.
+    monkeypatch.setattr(live_feed, "MAX_BUFFERED_BYTES", 500)
+    monkeypatch.setattr(live_feed, "BATCH_ENTRIES", 3)
+    async with running(database_url) as app:
+        clients = [PacedClient(app, path) for path in ("/events?since=0", f"/events?since={SHIPPED}")]
+        for client in clients:
+            await client.take(2)
+        for number in range(8):
+            await add_machine(app, f"Saw {number}")
+        for client, first in zip(clients, (1, SHIPPED + 1), strict=True):
+            events = await next_events(client, SHIPPED + 8 - first + 1)
+            assert [data["seq"] for _, _, data in events] == [*range(first, SHIPPED + 8 + 1)]
+            await client.leave()
+
+
 async def test_streams_share_one_poll(database_url, monkeypatch):
     async with running(database_url) as app:
         database, fetches = app.state.database, []

@@ -42,7 +42,7 @@ SHUTDOWN_EXPORT_SECONDS = 1.2
 SHUTDOWN_STALLED_SECONDS = 0.7
 SHUTDOWN_CHECK_SECONDS = 0.05
 
-refuse_stream = RequestMiddleware(ProblemMiddleware(stream_limits.refuse))
+refuse_stream = RequestMiddleware(ProblemMiddleware(stream_limits.refuse), hsts=False)
 
 
 class Phase(Enum):

@@ -11,12 +11,11 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, contextmanager
-from itertools import islice
+from itertools import accumulate, islice
 
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import HistoryReplaced, MonitorError, Problem
 from machine_monitor.services.audit.change_feed import (
-    MAX_CHANGES,
     START,
     ChangesQuery,
     Entry,
@@ -31,8 +30,9 @@ RETRY_SECONDS = 2.0
 # Interval of SSE comments, which tell clients and proxies that the connection is alive, and of questions whether the
 # reader's credential has ended. Below 15 s, within which both are promised.
 KEEPALIVE_SECONDS = 10.0
-# Entries that a stream takes at a time.
+# Entries that the poll or a stream reads at a time.
 BATCH_ENTRIES = 100
+# Bytes of entries that the poll keeps, and that a stream keeps while its client reads slowly.
 MAX_BUFFERED_BYTES = 1 << 20
 
 HasEnded = Callable[[], Awaitable[bool]]
@@ -86,7 +86,7 @@ class LiveFeed:
         if buffered is not None:
             return buffered
         _, entries = await entries_after(self._database, position, BATCH_ENTRIES)
-        return entries
+        return _within_memory(entries)
 
     def _buffered(self, position: Position) -> list[Entry] | None:
         """Return the next entries, or None if this position is not in memory."""
@@ -101,7 +101,7 @@ class LiveFeed:
     async def _poll(self) -> None:
         while True:
             try:
-                pause = 0.0 if await self._read() == MAX_CHANGES else POLL_SECONDS
+                pause = 0.0 if await self._read() == BATCH_ENTRIES else POLL_SECONDS
             except HistoryReplaced:
                 # Each stream now reads on from its own position, and so learns whether that still exists.
                 self._forget()
@@ -120,7 +120,7 @@ class LiveFeed:
             self._wake()
             return 0
         last = self._entries[-1].position if self._entries else self._before
-        _, entries = await entries_after(self._database, last, MAX_CHANGES)
+        _, entries = await entries_after(self._database, last, BATCH_ENTRIES)
         self._entries += entries
         self._bytes += sum(len(entry.item) for entry in entries)
         while self._bytes > MAX_BUFFERED_BYTES:
@@ -194,6 +194,12 @@ async def _chunks(
             if query.with_accounts or not entry.is_about_account:
                 yield _change_event(database, entry)
             position = entry.position
+
+
+def _within_memory(entries: list[Entry]) -> list[Entry]:
+    """Return the first entries, at least one, that fit into MAX_BUFFERED_BYTES; the others are read again later."""
+    sizes = accumulate(len(entry.item) for entry in entries)
+    return entries[: max(1, sum(size <= MAX_BUFFERED_BYTES for size in sizes))]
 
 
 async def _is_set_in_time(changed: asyncio.Event) -> bool:
