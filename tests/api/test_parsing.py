@@ -34,7 +34,8 @@ async def test_a_new_statement_is_compiled_in_a_thread_and_found_later(client, m
 
 def test_the_cache_drops_the_statement_that_was_not_used_for_longest():
     cache = StatementCache(lambda text: Statement(text, (), {}, uses_fulltext=False), 2)
-    for text in ("a", "b", "a", "c"):
+    for text, misses in [("a", 1), ("b", 2), ("a", 2), ("c", 3), ("a", 3), ("b", 4)]:
         assert cache(text).sql == text
-    assert [cache.find(text) is not None for text in "abc"] == [True, False, True]
-    assert cache.misses == 3
+        assert cache.misses == misses
+    assert cache.find("a").sql == "a"
+    assert cache.find("d") is None

@@ -72,13 +72,7 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=_lifespan,
     )
-    app.state.settings = settings
-    app.state.idempotency_store = IdempotencyStore()
-    app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
-    app.state.outgoing = OutgoingBodies()
-    app.state.authenticator = Authenticator(app.state.database, settings)
-    app.state.live_feed = LiveFeed(app.state.database)
-    app.state.open_streams = OpenStreams()
+    _create_state(app, settings)
     for module in MODULES:
         # `include_router` would match each request twice.
         app.router.routes.extend(module.router.routes)
@@ -100,6 +94,17 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
     hosts = AllowedHosts(settings.allowed_hosts)
     app.add_middleware(RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https)
     return app
+
+
+def _create_state(app: FastAPI, settings: Settings) -> None:
+    """Create what all requests of the process share."""
+    app.state.settings = settings
+    app.state.idempotency_store = IdempotencyStore()
+    app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
+    app.state.outgoing = OutgoingBodies()
+    app.state.authenticator = Authenticator(app.state.database, settings)
+    app.state.live_feed = LiveFeed(app.state.database)
+    app.state.open_streams = OpenStreams()
 
 
 @asynccontextmanager
