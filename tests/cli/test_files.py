@@ -53,7 +53,7 @@ def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(s
         (["folder"], "--legacy"),
         (["x.txt"], ".ndjson, .csv or .xlsx"),
         (["given.ndjson"], "--force"),
-        (["folder.csv"], "--force"),
+        (["folder.csv", "--force"], "is a folder: name a file"),
         (["no/such/folder.csv"], "Cannot write"),
         (["x.csv", "--query", "unheard=1"], "There is no parameter 'unheard'"),
         (["x.csv", "--query", "limit=1"], "There is no parameter 'limit'"),

@@ -1,4 +1,4 @@
-"""QR labels in a browser: the sheet of a machine, the scanner, and machines that are not in the list."""
+"""QR labels in a browser: the page that they open, the scanner, and machines that are not in the list."""
 
 import json
 import re
@@ -130,7 +130,7 @@ def test_one_press_reports_a_breakdown(opened, site, machine):
     (log,) = logs_of(site, machine)
     assert (log["type"], log["severity"], log["status"], log["comment"]) == ("error", "major", "open", "palan bloque")
     assert abs(datetime.fromisoformat(log["down_from"]) - begun) < timedelta(seconds=2)
-    # The sheet shows the stop, and its author ends it.
+    # The page shows the stop, and its author ends it.
     page.get_by_text("Stopped for 0 min").first.wait_for()
     page.get_by_role("button", name="Runs again and done").wait_for()
 
@@ -178,7 +178,7 @@ def test_each_ongoing_stop_has_its_button(opened, site, machine):
     }
 
 
-def test_the_sheet_works_without_network(opened, site, machine):
+def test_the_page_of_a_label_works_without_network(opened, site, machine):
     add_log(site, machine, comment="ancienne panne", cause="borne desserree")
     page = opened(f"/ui/m/{machine['id']}", user=OPERATOR, **PHONE)
     page.get_by_text("borne desserree").wait_for()
@@ -188,7 +188,7 @@ def test_the_sheet_works_without_network(opened, site, machine):
     page.get_by_label("Description").fill("panne sans reseau")
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Saved on this device. It will be sent").wait_for()
-    # The sheet is read from the copies, and has what waits.
+    # The page shows the stored copies and the unsent logs.
     page.get_by_text("Not sent yet").first.wait_for()
     page.get_by_text("borne desserree").wait_for()
     page.get_by_text("Stopped for 0 min").first.wait_for()
@@ -383,7 +383,7 @@ def test_the_pages_are_accessible(opened, site, machine, axe, screen, language):
     name = f"{'fr' if language else 'en'}-{'desk' if screen is DESK else 'phone'}"
     page = opened(f"/ui/m/{machine['id']}", user=ADMIN, **screen, **language)
     page.wait_for_selector("[data-uuid]")
-    take_picture(page, axe, f"sheet-{name}")
+    take_picture(page, axe, f"scanned-machine-{name}")
     page.locator("footer button").nth(1).click()
     page.locator("[name=comment]").fill("le pont monte lentement, frein chaud")
     page.wait_for_selector("[role=status] a")

@@ -130,6 +130,7 @@ def denial_statuses(action: Action) -> tuple[int, ...]:
     """Return the HTTP statuses with which an action can be denied, for OpenAPI."""
     if action.role is None:
         return ()
+    # Every role and scope includes reading as a viewer, so an authenticated caller is never refused that.
     return (401,) if action.role is Role.VIEWER and action.scope is Scope.READ else (401, 403)
 
 

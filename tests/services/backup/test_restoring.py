@@ -132,13 +132,13 @@ def test_restore_refuses_a_database_of_another_program(saved, empty_url):
 
 def test_restore_refuses_a_file_that_appeared_meanwhile(saved, tmp_path, monkeypatch):
     target = tmp_path / "taken.db"
-    finish = files.finalize
+    finalize = files.finalize
 
-    def finish_then_create_target(*arguments):
-        finish(*arguments)
+    def finalize_then_create_target(path, *, journal):
+        finalize(path, journal=journal)
         prepare(f"sqlite:///{target}")
 
-    monkeypatch.setattr(files, "finalize", finish_then_create_target)
+    monkeypatch.setattr(files, "finalize", finalize_then_create_target)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, f"sqlite:///{target}")
     assert verify_database(f"sqlite:///{target}").faults == []
@@ -156,7 +156,7 @@ def test_a_file_without_tables_may_be_replaced(saved, tmp_path):
 def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
     older = database_urls.for_file(saved)
     migrations.downgrade(older, "-1")
-    files.finalize(saved, "delete")
+    files.finalize(saved, journal="delete")
     alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current_revision(older))(saved)
     held = restore(saved, empty_url)
     assert held.tables["log_types"] == 7

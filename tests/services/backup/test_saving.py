@@ -29,6 +29,13 @@ def test_an_existing_backup_is_replaced_only_with_replace(database_url, saved):
     assert manifest.read(saved).sha256 == manifest.digest(saved)
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_folder_is_not_a_backup_file(sqlite_database_url, folder, replace):
+    with pytest.raises(UsageError, match="is a folder: name a file") as raised:
+        save(sqlite_database_url, folder, replace=replace)
+    assert "--force" not in raised.value.detail
+
+
 def test_concurrent_writes_are_not_in_the_backup_and_do_not_restart_it(sqlite_database_url, folder, monkeypatch):
     monkeypatch.setattr(files, "PAGES_AT_ONCE", 1)
     writer, database, steps = Database(sqlite_database_url), Database(sqlite_database_url), []

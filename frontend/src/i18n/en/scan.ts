@@ -1,6 +1,6 @@
-/** The sheet that a machine's label opens, the scanner, and machines that are not in the list. */
+/** The page that a machine's QR label opens, the scanner, and machines that are not in the list. */
 export const scan = {
-  /** The link from the sheet to the page with the whole history. */
+  /** The link from that page to the page with the whole history. */
   machinePage: 'Whole history',
   lastLogs: 'Last interventions',
   noLogs: 'Nothing recorded on this machine yet.',

@@ -29,7 +29,7 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress) -> Content
         if path is not None:
             copying.publish(staged, destination, path)
             return contents
-        files.finalize(staged, "wal")
+        files.finalize(staged, journal="wal")
         return copying.copy(Database(database_urls.for_file(staged)), destination, progress)
 
 

@@ -28,24 +28,26 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
     for path in (target, manifest.path_of(target)):
         if own is not None and path.exists() and path.samefile(own):
             raise UsageError(f"{path} is the database itself. Choose another file.")
-        if path.is_dir() or (path.exists() and not replace):
-            raise UsageError(f"{path} exists already. Use --force to replace a backup.")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name a file.")
+        if path.exists() and not replace:
+            raise UsageError(f"{path} already exists: use --force to overwrite a backup.")
     with files.staging(target) as staged:
         head = database.snapshot(partial(_fill, staged, progress))
-        files.finalize(staged, "delete")
+        files.finalize(staged, journal="delete")
         contents = Database(database_urls.for_file(staged)).snapshot(partial(transfer.contents, progress=progress))
         if contents.head != head:
             raise UsageError(f"The copy's history ends at {contents.head}, not at {head}: nothing was written.")
-        described = manifest.describe(staged, database.engine.name, contents)
+        backup_manifest = manifest.describe(staged, database.engine.name, contents)
         staged_manifest = manifest.path_of(staged)
-        manifest.write(described, staged_manifest)
+        manifest.write(backup_manifest, staged_manifest)
         for path in (staged_manifest, staged):
             path.chmod(PRIVATE)
-        # Move the backup last: if it exists, its manifest exists too.
+        # Rename the backup last: a backup under its final name then always has a manifest.
         files.replace_atomically(staged_manifest, manifest.path_of(target))
         files.replace_atomically(staged, target)
-    last_backup.write(database, LastBackup(described.created_at, described.size))
-    return described
+    last_backup.write(database, LastBackup(backup_manifest.created_at, backup_manifest.size))
+    return backup_manifest
 
 
 def _fill(staged: Path, progress: Progress, tx: Transaction) -> str:

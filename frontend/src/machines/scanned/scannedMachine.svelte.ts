@@ -10,8 +10,8 @@ import type { QueuedCreate } from '../../offline/queue';
 import { showChange } from '../../shell/showChange';
 import type { Row } from '../requests';
 
-/** A log on the sheet. */
-export interface SheetLog {
+/** A log of the machine, sent or not. */
+export interface MachineLog {
   log: FullLog;
   /** The service does not have it yet. */
   isUnsent: boolean;
@@ -19,8 +19,8 @@ export interface SheetLog {
 
 const MAX_LOGS = 5;
 
-/** What somebody in front of a machine needs: its state, its last logs and its ongoing stops, with what this device has not sent yet. */
-export class MachineSheet {
+/** The machine whose QR label was scanned: its state, its last logs and its ongoing stops, with the changes that this device has not sent yet. */
+export class ScannedMachine {
   machine = $state.raw<Row | CachedMachine | null>(null);
   /** Whether the logs below are known; without network they may not be. */
   hasLogs = $state(false);
@@ -33,7 +33,7 @@ export class MachineSheet {
   /** Whether there is something to show: at least the name. */
   isReady = $derived(this.machine !== null && this.#isLoaded);
   /** All known logs of the machine, each once, the newest first. */
-  #all = $derived.by((): SheetLog[] => {
+  #all = $derived.by((): MachineLog[] => {
     const sent = newestVersions([...this.#recent, ...this.#stopped]);
     const unsent = this.#unsent().filter(({ uuid }) => !sent.has(uuid));
     const all = [...unsent.map((log) => ({ log, isUnsent: true })), ...[...sent.values()].map((log) => ({ log, isUnsent: false }))];
