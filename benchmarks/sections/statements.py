@@ -125,7 +125,7 @@ def _percentiles(run: Run, prepared: Sequence[tuple[Statement, list[Any]]], time
             break
         run(statement, values)
         seconds.append(time.perf_counter() - start)
-    return percentiles(seconds) | {"asked": len(prepared)}
+    return percentiles(seconds) | {"queries": len(prepared)}
 
 
 class _StatementRunner:

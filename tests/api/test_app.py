@@ -97,8 +97,8 @@ async def test_only_allowed_cors_origins_may_read_responses_and_their_headers(sq
         assert set(exposed) == {"ETag", "Link", "Location", "X-Total-Count", "X-Request-ID"}
         missing = await client.get("/machines/none", headers={"Origin": "https://two.example"})
         assert (missing.status_code, missing.headers["Access-Control-Allow-Origin"]) == (404, "https://two.example")
-        asked = {"Origin": "https://one.example", "Access-Control-Request-Method": "PATCH"}
-        preflight = await client.options("/machines/x", headers=asked)
+        headers = {"Origin": "https://one.example", "Access-Control-Request-Method": "PATCH"}
+        preflight = await client.options("/machines/x", headers=headers)
         assert preflight.status_code == 200
         assert preflight.headers["X-Request-ID"]
         other = await client.get("/machines", headers={"Origin": "https://other.example"})
@@ -118,13 +118,13 @@ async def test_the_middleware_passes_lifespan_events_through():
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(RequestMiddleware(app))),
     ):
-        seen = []
+        scope_types = []
 
         async def inner(scope, *_):
-            seen.append(scope["type"])
+            scope_types.append(scope["type"])
 
         await RequestMiddleware(inner)({"type": "lifespan"}, None, None)
-        assert seen == ["lifespan"]
+        assert scope_types == ["lifespan"]
 
 
 async def test_a_path_that_is_not_utf_8_is_a_bad_request(client):

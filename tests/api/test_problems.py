@@ -171,13 +171,13 @@ async def test_a_url_has_at_most_8_kib(seeded):
 
 # Each row has its own error and, where possible, those of all rows after it; its own must be reported.
 async def test_errors_are_reported_in_the_documented_order(seeded):
-    (key, _), (gone, _), (named, _) = (
+    (key, _), (gone, _), (in_use, _) = (
         await create(seeded, LOGS),
         await create(seeded, LOGS),
         await create(seeded, MACHINES),
     )
     (taken, _) = await create(seeded, MACHINES)
-    await create(seeded, LOGS, machine=named)
+    await create(seeded, LOGS, machine=in_use)
     await seeded.delete(LOGS.path_of(gone))
     stale = {"If-Match": '"9"'}
     missing, long = LOGS.path_of(LOGS.new_key()), "?x=" + "%FF" * 3000
@@ -197,10 +197,10 @@ async def test_errors_are_reported_in_the_documented_order(seeded):
         ("PATCH", LOGS.path_of(key), unknown, JSON | stale, 412),
         ("PATCH", LOGS.path_of(key), unknown, JSON, 422),
         ("POST", "/logs", json.dumps({"uuid": key, "machine": "no", "type": "no"}).encode(), JSON, 409),
-        ("PUT", MACHINES.path_of(named), json.dumps({"name": taken}).encode(), JSON | stale, 412),
-        ("PUT", MACHINES.path_of(named), json.dumps({"name": taken, "id": 0}).encode(), JSON, 409),
-        ("DELETE", MACHINES.path_of(named), None, stale, 412),
-        ("DELETE", MACHINES.path_of(named), None, {}, 409),
+        ("PUT", MACHINES.path_of(in_use), json.dumps({"name": taken}).encode(), JSON | stale, 412),
+        ("PUT", MACHINES.path_of(in_use), json.dumps({"name": taken, "id": 0}).encode(), JSON, 409),
+        ("DELETE", MACHINES.path_of(in_use), None, stale, 412),
+        ("DELETE", MACHINES.path_of(in_use), None, {}, 409),
     ]
     found = [
         (await seeded.request(method, url, content=content, headers=headers)).status_code

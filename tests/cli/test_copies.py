@@ -45,7 +45,7 @@ def test_copy_prints_the_number_of_rows(mm, working_folder, database_url):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["backup", "b.db"], "no database"),
         (["restore", "b.db"], "manifest"),
@@ -59,13 +59,13 @@ def test_copy_prints_the_number_of_rows(mm, working_folder, database_url):
         (["copy", "sqlite:///notes.txt", "sqlite:///b.db"], "cannot be used"),
     ],
 )
-def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, working_folder, words, said):
+def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, working_folder, words, message):
     prepare(f"sqlite:///{working_folder / 'there.db'}")
     (working_folder / "notes.txt").write_text("no database, " * 500)
     before = {path.name for path in working_folder.iterdir()}
     code, out, err = mm(*words)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
     assert "secret-word" not in err
     assert {path.name for path in working_folder.iterdir()} == before
@@ -104,12 +104,12 @@ main.main()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_backup_cleans_up(working_folder, sqlite_database_url, told):
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_backup_cleans_up(working_folder, sqlite_database_url, signal_):
     command = [sys.executable, "-c", WAITING_BACKUP]
     settings = environment(database_url=sqlite_database_url)
     with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
         assert running.stdout.readline() == b"here\n"
-        running.send_signal(told)
+        running.send_signal(signal_)
         assert running.wait(timeout=60) != 0
     assert not [path for path in working_folder.iterdir() if "b.db" in path.name]

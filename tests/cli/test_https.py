@@ -36,10 +36,12 @@ def modules(lines):
 
 @pytest.mark.parametrize("text", ["http://10.0.0.1:8001/https", PAGE, "http://machines.example.com:8001/https" * 3])
 def test_the_printed_qr_code_is_that_of_the_address(text):
-    wanted = [list(map(bool, row)) for row in segno.make(text, error="m", micro=False).matrix_iter(border=https.MARGIN)]
+    expected = [
+        list(map(bool, row)) for row in segno.make(text, error="m", micro=False).matrix_iter(border=https.MARGIN)
+    ]
     printed = modules(https.qr_code(text))
-    assert printed[: len(wanted)] == wanted
-    assert not any(map(any, printed[len(wanted) :]))
+    assert printed[: len(expected)] == expected
+    assert not any(map(any, printed[len(expected) :]))
 
 
 def test_serve_prints_the_way_for_phones(mm, working_folder, started):
@@ -101,7 +103,7 @@ def test_an_address_that_the_authority_may_not_certify_is_named(mm, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("words", "settings", "said"),
+    ("words", "settings", "message"),
     [
         (["--port", "0"], {}, "choose a --port from 1 to 65534"),
         (["--port", "65535"], {}, "choose a --port from 1 to 65534"),
@@ -109,10 +111,10 @@ def test_an_address_that_the_authority_may_not_certify_is_named(mm, monkeypatch)
         ([], {"https_folder": "machine-monitor.db"}, "Cannot write the certificates to machine-monitor.db"),
     ],
 )
-def test_what_cannot_work_is_refused_in_a_sentence(mm, started, words, settings, said):
+def test_what_cannot_work_is_refused_in_a_sentence(mm, started, words, settings, message):
     code, _, err = mm("serve", "--https", *words, **settings)
     assert (code, started) == (2, [])
-    assert said in err.replace("\n", " ")
+    assert message in err.replace("\n", " ")
     assert "Traceback" not in err
 
 

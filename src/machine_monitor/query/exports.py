@@ -101,11 +101,11 @@ def row_flattener(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], Sequ
 
     def row(stored: Cells) -> list[str | None]:
         attributes = json.loads(stored[source] or "{}")
-        taken = [
+        cells = [
             _json_or_none(attributes.get(key)) if position is None else stored[position]
             for position, key in zip(positions, keys, strict=True)
         ]
-        return [*taken, *stored[width:]]
+        return [*cells, *stored[width:]]
 
     width = len(stored)
     return lambda rows: [row(stored) for stored in rows]
@@ -128,7 +128,7 @@ def _all_rows(
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
     order = [(resource.sort_key_fields[name], descending) for name, descending in query.order]
     source = resource.joined_table([*selected_fields(resource, fields, expand), *[field for field, _ in order]])
-    named = [as_text(column).label(f"c{i}") for i, column in enumerate(columns)]
+    cells = [as_text(column).label(f"c{i}") for i, column in enumerate(columns)]
     sorted_by = [field.column for field, _ in order if field.column is not None]
     keys = [column.label(f"k{i}") for i, column in enumerate(sorted_by)]
     paths, clauses, searching = (
@@ -137,7 +137,7 @@ def _all_rows(
         bool(matching.search),
     )
     branches = [
-        use_index(select(*named, *(keys if len(paths) > 1 else [])).select_from(source), resource.table, path)
+        use_index(select(*cells, *(keys if len(paths) > 1 else [])).select_from(source), resource.table, path)
         .where(*clauses)
         .order_by(*sort_keys(sorted_by, order))
         for path in paths
@@ -147,6 +147,6 @@ def _all_rows(
     every = literal_column("-1")
     limited = [branch.limit(limit_if_chosen(path, every)) for branch, path in zip(branches, paths, strict=True)]
     rows = union_all(*[select(branch.subquery()) for branch in limited]).subquery()
-    merged = select(*[rows.c[column.name] for column in named])
+    merged = select(*[rows.c[column.name] for column in cells])
     merged = merged.order_by(*sort_keys([rows.c[key.name] for key in keys], order))
     return compile_statement(engine, merged, uses_fulltext=searching), values

@@ -45,9 +45,9 @@ def kill_repeatedly(workload: Workload, kills: int) -> None:
 def save_and_restore(folder: Path, url: str) -> None:
     """Restore a backup to another database, whose history must contain the printed head."""
     file, there = folder / f"{uuid4()}.backup", environment(database_url=f"sqlite:///{folder / f'{uuid4()}.db'}")
-    said = forked_processes.run(["backup", str(file)], folder, environment(database_url=url))
+    output = forked_processes.run(["backup", str(file)], folder, environment(database_url=url))
     forked_processes.run(["restore", str(file)], folder, there)
-    forked_processes.run(["verify", "--head", said.split()[-1]], folder, there)
+    forked_processes.run(["verify", "--head", output.split()[-1]], folder, there)
 
 
 def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():

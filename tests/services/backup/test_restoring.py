@@ -23,7 +23,7 @@ UNLOCK = {
 
 async def test_a_restored_backup_equals_the_original(database_url, empty_url, folder):
     await fill(database_url)
-    before, said = stored_rows(database_url), await api_responses(database_url)
+    before, responses = stored_rows(database_url), await api_responses(database_url)
     described = save(database_url, folder / "b.db")
     assert stored_rows(database_url) == before
     assert {path.name for path in folder.iterdir()} == {"b.db", "b.db.json"}
@@ -32,13 +32,13 @@ async def test_a_restored_backup_equals_the_original(database_url, empty_url, fo
     assert described.engine == database_urls.parse(database_url).engine.name
     bytes_before = (folder / "b.db").read_bytes()
     assert bytes_before[18:20] == b"\1\1", "a backup file must not be in WAL mode"
-    held = restore(folder / "b.db", empty_url)
+    contents = restore(folder / "b.db", empty_url)
     assert (folder / "b.db").read_bytes() == bytes_before
-    assert (held.tables, held.head) == (described.tables, described.head)
+    assert (contents.tables, contents.head) == (described.tables, described.head)
     assert stored_rows(empty_url) == before
     verdict = verify_database(empty_url)
     assert (verdict.faults, str(verdict.head)) == ([], described.head)
-    assert await api_responses(empty_url) == said
+    assert await api_responses(empty_url) == responses
     migrations.check(database_urls.parse(empty_url))
 
 
@@ -158,8 +158,8 @@ def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
     migrations.downgrade(older, "-1")
     files.finalize(saved, journal="delete")
     alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current_revision(older))(saved)
-    held = restore(saved, empty_url)
-    assert held.tables["log_types"] == 7
+    contents = restore(saved, empty_url)
+    assert contents.tables["log_types"] == 7
     migrations.check(database_urls.parse(empty_url))
 
 

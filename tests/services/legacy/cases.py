@@ -37,8 +37,10 @@ def rows(target, query):
 def total(target, resource, query):
     """Return the number of records that a filter finds."""
     clock = TimeContext(PARIS, instants.now())
-    asked = parser.parse_list_query(resource, parser.parse_query_string(f"count=exact&limit=1&{query}".encode()), clock)
-    return target.snapshot(lambda tx: tx.execute(*lists.compile_list(tx.engine, asked)))[0][1]
+    list_query = parser.parse_list_query(
+        resource, parser.parse_query_string(f"count=exact&limit=1&{query}".encode()), clock
+    )
+    return target.snapshot(lambda tx: tx.execute(*lists.compile_list(tx.engine, list_query)))[0][1]
 
 
 def read_all(target, resource):

@@ -149,9 +149,9 @@ def test_a_folder_that_is_not_empty_is_refused(sqlite_database_url, out):
     out.mkdir()
     legacy.export(target, out, PARIS)
     (out / "a file").touch()
-    for taken in (out, out / "a file"):
+    for occupied in (out, out / "a file"):
         with pytest.raises(UsageError, match="already"):
-            legacy.export(target, taken, PARIS)
+            legacy.export(target, occupied, PARIS)
     with pytest.raises(UsageError, match="Cannot write"):
         legacy.export(target, out / "a file" / "below", PARIS)
     target.close_writer()

@@ -25,13 +25,13 @@ from services.legacy.cases import (
 def test_a_second_run_writes_nothing(target, shared):
     source = shared / "data/legacy-tricky"
     legacy.sync(target, source, PARIS)
-    seen = [rows(target, f"SELECT * FROM {table} ORDER BY 1") for table in ("logs", "history", "legacy_imports")]
+    tables = [rows(target, f"SELECT * FROM {table} ORDER BY 1") for table in ("logs", "history", "legacy_imports")]
     report = legacy.sync(target, source, PARIS).document()
     assert report["machines"] == counts(unchanged=6, rejected=3)
     assert report["logs"] == counts(unchanged=13, rejected=3)
     assert report["users"] == counts(unchanged=5)
     assert report["log_types"] == counts(unchanged=4)
-    assert seen == [
+    assert tables == [
         rows(target, f"SELECT * FROM {table} ORDER BY 1") for table in ("logs", "history", "legacy_imports")
     ]
 

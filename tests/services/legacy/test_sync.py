@@ -36,7 +36,7 @@ def test_the_real_folder_is_imported_then_unchanged_then_has_one_conflict(target
     assert {log["user"] for log in logs.values()} == {"uwa"}
     costs = [float(log["attributes"]["cost"]) for log in logs.values() if "cost" in log["attributes"]]
     assert (sum(cost >= 1000 for cost in costs), sum(cost < 0 for cost in costs)) == (1522, 6)
-    assert [total(target, LOGS, f"attributes.cost__{asked}") for asked in ("gte=1000", "lt=0")] == [1522, 6]
+    assert [total(target, LOGS, f"attributes.cost__{condition}") for condition in ("gte=1000", "lt=0")] == [1522, 6]
     in_order = rows(target, "SELECT started_at FROM logs ORDER BY id")
     assert in_order == sorted(in_order)
     edited = next(iter(logs))
@@ -172,9 +172,9 @@ def test_legacy_tokens_are_neither_stored_nor_shown(target, shared, source):
 
 
 def test_progress_ends_at_the_total(target, shared):
-    seen = []
-    legacy.sync(target, shared / "data/legacy-tricky", PARIS, progress=lambda *pair: seen.append(pair))
-    assert seen[-1] == (28, 28)
+    progress = []
+    legacy.sync(target, shared / "data/legacy-tricky", PARIS, progress=lambda *pair: progress.append(pair))
+    assert progress[-1] == (28, 28)
 
 
 def test_other_files_are_ignored_and_unreadable_records_rejected(tmp_path, sqlite_database_url):

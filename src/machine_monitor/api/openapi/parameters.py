@@ -137,9 +137,9 @@ def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
 def vocabulary_table(resource: Resource) -> str:
     """Return all filters in Markdown: each field with its operators, each operator with its description."""
     operators: dict[Field, list[str]] = {}
-    for known, operator in resource.filters.values():
-        operators.setdefault(known, []).extend([f"`{operator.name}`"] if operator.name else [])
-    rows = [f"| `{known.parameter}` | {_kind(known)} | {' '.join(given)} |" for known, given in operators.items()]
+    for field, operator in resource.filters.values():
+        operators.setdefault(field, []).extend([f"`{operator.name}`"] if operator.name else [])
+    rows = [f"| `{field.parameter}` | {_kind(field)} | {' '.join(given)} |" for field, given in operators.items()]
     sentences = [f"- `{operator.name}`: {operator.description}" for operator in OPERATORS.values() if operator.name]
     return "\n".join(
         [
@@ -152,7 +152,7 @@ def vocabulary_table(resource: Resource) -> str:
             *rows,
             "",
             *sentences,
-            *(["", ATTRIBUTES] if any(known.kind is OBJECT for known in operators) else []),
+            *(["", ATTRIBUTES] if any(field.kind is OBJECT for field in operators) else []),
         ]
     )
 
@@ -164,9 +164,9 @@ def _search(resource: Resource) -> list[dict[str, Any]]:
 
 def _filters(resource: Resource) -> list[dict[str, Any]]:
     return [
-        _filter(name, known, operator)
-        for name, (known, operator) in resource.filters.items()
-        if _is_declared(known, operator)
+        _filter(name, field, operator)
+        for name, (field, operator) in resource.filters.items()
+        if _is_declared(field, operator)
     ]
 
 
@@ -190,49 +190,49 @@ def _paging(resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
-def _is_declared(known: Field, operator: Operator) -> bool:
-    if known.kind is OBJECT:
+def _is_declared(field: Field, operator: Operator) -> bool:
+    if field.kind is OBJECT:
         return False
-    if "." in known.name:
-        return known.name in DECLARED_RELATED and operator is EQUAL
+    if "." in field.name:
+        return field.name in DECLARED_RELATED and operator is EQUAL
     if operator.name == "isnull":
-        return known.nullable
-    return operator is EQUAL or operator.name in DECLARED.get(known.kind.name, ())
+        return field.nullable
+    return operator is EQUAL or operator.name in DECLARED.get(field.kind.name, ())
 
 
-def _filter(name: str, known: Field, operator: Operator) -> dict[str, Any]:
-    sentence = f"{known.description} {operator.description[0].upper()}{operator.description[1:]}."
+def _filter(name: str, field: Field, operator: Operator) -> dict[str, Any]:
+    sentence = f"{field.description} {operator.description[0].upper()}{operator.description[1:]}."
     if operator.name:
         return _parameter(
-            name, sentence, BOOLEAN if operator.value_type == "boolean" else _value_schema(known, operator)
+            name, sentence, BOOLEAN if operator.value_type == "boolean" else _value_schema(field, operator)
         )
     # A repeated parameter matches any of its values.
     return {
-        **_parameter(name, sentence, {"type": "array", "items": _value_schema(known, operator)}),
+        **_parameter(name, sentence, {"type": "array", "items": _value_schema(field, operator)}),
         "style": "form",
         "explode": True,
     }
 
 
-def _value_schema(known: Field, operator: Operator) -> dict[str, Any]:
+def _value_schema(field: Field, operator: Operator) -> dict[str, Any]:
     if operator.value_type == "folded":
         return TEXT
-    if known.kind.choices:
-        return {"type": "string", "enum": list(known.kind.choices)}
+    if field.kind.choices:
+        return {"type": "string", "enum": list(field.kind.choices)}
     return {
         "integer": {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
         "boolean": BOOLEAN,
         "time": {"type": "string", "pattern": TIME_FILTER_PATTERN},
         "uuid": {"type": "string", "format": "uuid"},
-    }.get(known.kind.name, TEXT)
+    }.get(field.kind.name, TEXT)
 
 
-def _kind(known: Field) -> str:
-    if known.kind is OBJECT:
+def _kind(field: Field) -> str:
+    if field.kind is OBJECT:
         return "number, text, boolean"
-    between = " < " if known.kind.name == "rank" else ", "
-    values = f" ({between.join(known.kind.choices)})" if known.kind.choices else ""
-    return known.kind.name + values
+    between = " < " if field.kind.name == "rank" else ", "
+    values = f" ({between.join(field.kind.choices)})" if field.kind.choices else ""
+    return field.kind.name + values
 
 
 def _names(names: Iterable[str], *patterns: str, at_most: int | None = None) -> dict[str, Any]:

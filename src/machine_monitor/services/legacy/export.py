@@ -146,10 +146,12 @@ def _author_attribute(text: Any) -> Any:
     return text if isinstance(text, str) and validation.key_faults(USERS, text) else ""
 
 
-def _attributes(record: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+def _attributes(record: Mapping[str, Any], legacy_keys: frozenset[str]) -> dict[str, Any]:
     """Return the attributes that can be keys of the file: not the format's own keys, and not `token`."""
     return {
-        name: value for name, value in record["attributes"].items() if name not in known and name.lower() != "token"
+        name: value
+        for name, value in record["attributes"].items()
+        if name not in legacy_keys and name.lower() != "token"
     }
 
 
