@@ -28,10 +28,10 @@ def environment(report: Mapping[str, Any]) -> str:
     sections = sorted(report["sections"].items(), key=lambda item: item[1]["at"])
     machines = [_describe_machine(part["machine"]) for _, part in sections]
     lines = []
-    for place in dict.fromkeys(machines):
-        parts = {name: part for (name, part), machine in zip(sections, machines, strict=True) if machine == place}
+    for description in dict.fromkeys(machines):
+        parts = {name: part for (name, part), machine in zip(sections, machines, strict=True) if machine == description}
         names = "" if len(parts) == len(sections) else f"{', '.join(parts)}: "
-        lines.append(f"{names}{place} {_describe_runs(list(parts.values()))}")
+        lines.append(f"{names}{description} {_describe_runs(list(parts.values()))}")
     if spreads := list(_spreads(report)):
         lines.append(
             f"Between rounds, the processor time of a server varied by {median(spreads):.0%} of its median "

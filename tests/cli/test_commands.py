@@ -1,3 +1,5 @@
+"""Commands for everyday operation: serve, migrate, doctor, openapi, sync and export, with their exit codes."""
+
 import json
 import socket
 import subprocess

@@ -244,17 +244,17 @@ async def test_a_cursor_belongs_to_its_attributes(plant):
 
 
 async def test_written_attributes_are_found_at_once(plant):
-    async def found(**filters):
+    async def find_names(**filters):
         parameters = {name.replace("_", ".", 1): value for name, value in filters.items()}
         answer = await plant.get("/machines", params={"fields": "name", **parameters})
         return [item["name"] for item in answer.json()["items"]]
 
     assert (await plant.put("/machines/new", json={"attributes": {"w": "Été", "v": 3}})).status_code == 201
-    assert await found(attributes_w__contains="ETE", attributes_v=3) == ["new"]
+    assert await find_names(attributes_w__contains="ETE", attributes_v=3) == ["new"]
     assert (await plant.patch("/machines/new", json={"attributes": {"w": None, "v": "04"}})).status_code == 200
-    assert await found(attributes_w__isnull="false") == []
-    assert await found(attributes_v=4) == []
-    assert await found(attributes_v="04") == ["new"]
+    assert await find_names(attributes_w__isnull="false") == []
+    assert await find_names(attributes_v=4) == []
+    assert await find_names(attributes_v="04") == ["new"]
     assert (await plant.put("/machines/new", json={})).status_code == 200
-    assert await found(attributes_v__isnull="false") == []
+    assert await find_names(attributes_v__isnull="false") == []
     assert (await plant.delete("/machines/new")).status_code == 204

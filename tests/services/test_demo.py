@@ -16,7 +16,7 @@ from machine_monitor.services.demo.plant import KINDS, PEOPLE
 from machine_monitor.services.demo.texts import FAULTS, in_language
 
 UNTIL = datetime(2026, 7, 1, 10, 0, tzinfo=UTC)
-SHIPPED = {"info", "error", "reload", "maintenance", "inspection", "cleaning", "setting"}
+INITIAL_TYPES = {"info", "error", "reload", "maintenance", "inspection", "cleaning", "setting"}
 time = datetime.fromisoformat
 
 
@@ -98,7 +98,7 @@ def test_most_logs_are_done_and_few_machines_cause_most_failures(logs):
 
 def test_every_field_type_severity_and_fault_is_used(logs):
     assert all(any(log[name] for log in logs) for name in LOGS.create.model_fields)
-    assert {log["type"] for log in logs} == SHIPPED | {"calibration", "safety"}
+    assert {log["type"] for log in logs} == INITIAL_TYPES | {"calibration", "safety"}
     assert {log["severity"] for log in logs} == {"info", "minor", "major", "critical"}
     assert {fault for kind in KINDS for fault in kind.faults.split()} == set(FAULTS)
 

@@ -22,7 +22,7 @@ LOGS_AND_ENTRY_COUNTS = """SELECT CAST(uuid AS text), version, (
     SELECT count(*) FROM history h WHERE h.resource = 'logs' AND h.record_id = logs.id AND h.version <= logs.version
     AND h.key = CAST(uuid AS text)
 ) FROM logs"""
-SHIPPED = 7
+INITIAL_TYPES = 7
 
 
 class Writer(threading.Thread):
@@ -67,7 +67,7 @@ def check(file: Path, url: str, acknowledged: set[str]) -> int:
     assert acknowledged <= {name for name, _, _ in logs}
     assert [version for _, version, _ in logs] == [entries for _, _, entries in logs]
     assert contents.tables["logs"] == len(logs)
-    assert contents.tables["history"] == SHIPPED + 1 + sum(version for _, version, _ in logs)
+    assert contents.tables["history"] == INITIAL_TYPES + 1 + sum(version for _, version, _ in logs)
     return len(logs)
 
 
