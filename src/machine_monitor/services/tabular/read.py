@@ -170,7 +170,7 @@ def _split_cells(dialect: Dialect, raw: bytes) -> list[str | None]:
     try:
         return dialect.split(raw.decode().rstrip("\r\n"))
     except UnicodeDecodeError:
-        raise UnreadableLine("The line must be UTF-8.") from None
+        raise UnreadableLine("The line is not UTF-8. Save the file in UTF-8.") from None
     except ValueError as error:
         raise UnreadableLine(str(error)) from None
 
