@@ -149,8 +149,8 @@ def new_database(request, engine: str, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def new_database_url(request, tmp_path):
     """A function that creates another migrated database on a given engine."""
-    with ExitStack() as made:
-        yield lambda engine: made.enter_context(new_database(request, engine, tmp_path))
+    with ExitStack() as stack:
+        yield lambda engine: stack.enter_context(new_database(request, engine, tmp_path))
 
 
 @pytest.fixture

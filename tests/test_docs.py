@@ -167,8 +167,8 @@ def test_the_pictures_of_the_readme_exist_and_are_small():
 
 def test_the_drawings_are_up_to_date():
     drawn = runpy.run_path(str(DOCS / "internals/drawings.py"))
-    made = {f"{name}.svg": drawn["svg"](drawing) for name, drawing in drawn["DRAWINGS"].items()}
-    assert {path.name: path.read_text() for path in (DOCS / "internals").glob("*.svg")} == made, "run drawings.py"
+    expected = {f"{name}.svg": drawn["svg"](drawing) for name, drawing in drawn["DRAWINGS"].items()}
+    assert {path.name: path.read_text() for path in (DOCS / "internals").glob("*.svg")} == expected, "run drawings.py"
 
 
 # The README's program

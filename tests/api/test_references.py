@@ -168,15 +168,15 @@ async def test_a_log_that_moves_to_another_machine_is_found_by_its_new_name(seed
 )
 async def test_any_name_works_as_an_encoded_path(seeded, tail):
     name = f"{secrets.token_hex(4)}{tail}"
-    made = await seeded.post("/machines", json={"name": name})
-    assert made.status_code == 201
-    assert made.headers["Location"].isascii()
+    created = await seeded.post("/machines", json={"name": name})
+    assert created.status_code == 201
+    assert created.headers["Location"].isascii()
     for method, body in (("GET", None), ("PATCH", {"sector": "1"}), ("PUT", {}), ("HEAD", None), ("DELETE", None)):
-        answer = await seeded.request(method, made.headers["Location"], json=body)
+        answer = await seeded.request(method, created.headers["Location"], json=body)
         assert answer.status_code in (200, 204)
         assert method in ("HEAD", "DELETE") or answer.json()["name"] == name
-    put = await seeded.put(made.headers["Location"], json={})
-    assert (put.status_code, put.headers["Location"]) == (201, made.headers["Location"])
+    put = await seeded.put(created.headers["Location"], json={})
+    assert (put.status_code, put.headers["Location"]) == (201, created.headers["Location"])
 
 
 async def test_a_long_name_is_found_in_any_unicode_normalization(seeded):

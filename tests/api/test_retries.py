@@ -83,8 +83,8 @@ async def test_a_key_belongs_to_its_path(press):
 
 
 async def test_other_methods_ignore_the_key(press):
-    made = await press.post("/logs", json=LOG, headers=KEY)
-    path = made.headers["location"]
+    created = await press.post("/logs", json=LOG, headers=KEY)
+    path = created.headers["location"]
     for text in ("first", "second"):
         answer = await press.patch(path, json={"comment": text}, headers=KEY)
         assert (answer.json()["comment"], REPLAYED in answer.headers) == (text, False)

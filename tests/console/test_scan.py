@@ -320,6 +320,7 @@ def test_a_log_of_an_unknown_machine_is_confirmed_by_a_supervisor(opened, site):
 def test_an_unknown_machine_is_merged_into_the_one_that_was_meant(opened, site, machine, axe):
     name = f"Pont mal ecrit {secrets.token_hex(3)}"
     log = site.call("POST", "/logs", machine=name, type="info", comment="mal ecrit", unlisted=True)
+    merged = site.call("GET", f"/machines/{quote(name)}")
     page = opened(f"/ui/machines/{quote(name)}", user=SUPERVISOR, refusals=(404,), **PHONE)
     page.get_by_role("button", name="Merge into…").click()
     dialog = page.get_by_role("dialog")
@@ -333,6 +334,14 @@ def test_an_unknown_machine_is_merged_into_the_one_that_was_meant(opened, site, 
     page.wait_for_url(f"**/ui/machines/{quote(machine['name'])}")
     page.get_by_text(f"{name} is now part of {machine['name']}.").wait_for()
     assert site.call("GET", f"/logs/{log['uuid']}")["machine"] == machine["name"]
+    # The label of the merged machine leads to the other one.
+    page = opened(f"/ui/m/{merged['id']}", user=OPERATOR, **PHONE)
+    page.get_by_role("heading", name=f"“{name}” was merged into “{machine['name']}”.").wait_for()
+    take_picture(page, axe, "merged-phone")
+    page.get_by_role("link", name=machine["name"]).click()
+    page.wait_for_url(f"**/ui/machines/{quote(machine['name'])}")
+    page = opened("/ui/m/999999", user=OPERATOR, **PHONE, **FRENCH)
+    page.get_by_text("Elle a été supprimée, ou cette étiquette vient").wait_for()
 
 
 def test_a_site_with_a_closed_list_says_so_at_the_field(opened):

@@ -61,19 +61,19 @@ async def seed(client) -> None:
 
 
 def job_bodies() -> list[dict]:
-    rng, made = random.Random(15), []
+    rng, jobs = random.Random(15), []
     for i, (station, spare) in enumerate(product(STATIONS, (None, *STATIONS))):
         start = BEGIN + timedelta(hours=rng.randrange(3))
         lines = [
             {"part": rng.choice(PARTS), "quantity": rng.choice((None, 1, 2, 3)), "urgent": rng.random() < 0.3}
             for _ in range(i % 4)
         ]
-        made.append(
+        jobs.append(
             {"code": f"J{i:02}", "station": station, "spare": spare, "kind": rng.choice(list(KINDS)), "lines": lines}
             | {"started_at": start.isoformat(), "ended_at": (start + timedelta(minutes=i)).isoformat(), "minutes": i}
             | {"note": rng.choice((None, "oil", "Öl"))}
         )
-    return made
+    return jobs
 
 
 async def items(client, path: str = "jobs", **parameters) -> list[dict]:

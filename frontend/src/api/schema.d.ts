@@ -890,7 +890,7 @@ export interface paths {
          * @description List the changes of all records, oldest first, deletions included.
          *
          *     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
-         *     from its last number misses none and can keep a complete copy of the records.
+         *     from its last number misses none and can keep a complete copy of the records. `machine_id` selects one machine.
          */
         get: operations["list_changes"];
         put?: never;
@@ -9022,6 +9022,8 @@ export interface operations {
                 since?: number;
                 /** @description The maximum number of changes. */
                 limit?: number;
+                /** @description Only the machine with this `id`, which may have been deleted or merged. */
+                machine_id?: number;
             };
             header?: never;
             path?: never;

@@ -23,15 +23,15 @@ async def make(client, status=201, **more):
 async def test_a_token_is_shown_once_and_then_without_its_text(site):
     client = await site.by_token("OPE", "write")
     answer = await client.post("/tokens", json=BODY)
-    made = answer.json()
-    assert list(made) == ["id", "name", "user", "scope", "created_at", "expires_at", "last_used_at", "token"]
-    assert re.fullmatch(rf"mm_{made['id']}_[A-Za-z0-9_-]{{43}}", made["token"])
-    assert answer.headers["Location"] == f"/tokens/{made['id']}"
+    token = answer.json()
+    assert list(token) == ["id", "name", "user", "scope", "created_at", "expires_at", "last_used_at", "token"]
+    assert re.fullmatch(rf"mm_{token['id']}_[A-Za-z0-9_-]{{43}}", token["token"])
+    assert answer.headers["Location"] == f"/tokens/{token['id']}"
     assert answer.headers["Cache-Control"] == "no-store"
     shown = (await client.get(answer.headers["Location"])).json()
-    assert shown == {name: value for name, value in made.items() if name != "token"}
+    assert shown == {name: value for name, value in token.items() if name != "token"}
     assert shown in (await client.get("/tokens")).json()["items"]
-    assert (await site.with_token(made["token"]).get("/me")).json() == {
+    assert (await site.with_token(token["token"]).get("/me")).json() == {
         "user": (await client.get("/users/OPE")).json(),
         "scope": "read",
         "via": "token",
@@ -131,12 +131,12 @@ async def test_the_list_of_tokens_supports_the_query_language(site):
 
 
 async def test_the_last_use_of_a_token_is_recorded_once_a_minute(site, clock):
-    made = await make(await site.by_token("LEA", "write"))
-    client, admin = site.with_token(made["token"]), await site.by_token("ADM")
+    token = await make(await site.by_token("LEA", "write"))
+    client, admin = site.with_token(token["token"]), await site.by_token("ADM")
 
     async def last_used_at():
         await site.app.state.authenticator.close()
-        return (await admin.get(f"/tokens/{made['id']}")).json()["last_used_at"]
+        return (await admin.get(f"/tokens/{token['id']}")).json()["last_used_at"]
 
     assert await last_used_at() is None
     await asyncio.gather(*[client.get("/me") for _ in range(5)])

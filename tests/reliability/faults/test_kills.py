@@ -53,18 +53,18 @@ def save_and_restore(folder: Path, url: str) -> None:
 def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():
     """The first attempt of a PUT may have succeeded although its retry is rejected after a rename of the machine."""
     writer = Writer(0, {0: "Mill"})
-    made = writer._put_new()
-    record = {**made.document, "uuid": made.path.removeprefix("/logs/"), "version": 1}
+    created = writer._put_new()
+    record = {**created.document, "uuid": created.path.removeprefix("/logs/"), "version": 1}
     answers = [Response(201, {}, json.dumps(record).encode()), None, Response(422, {}, b"{}")]
     http = SimpleNamespace(try_send=lambda *_: answers.pop(0))
-    writer.unanswered = made
+    writer.unanswered = created
     writer.send_one(http)
-    assert writer.differences({made.path: record}) == []
-    assert len(writer.differences({made.path: {**record, "comment": "lost"}})) == 1
-    put = writer.unanswered = writer._put(made.path)
+    assert writer.differences({created.path: record}) == []
+    assert len(writer.differences({created.path: {**record, "comment": "lost"}})) == 1
+    put = writer.unanswered = writer._put(created.path)
     writer.send_one(http)
     writer.send_one(http)
-    assert writer.differences({made.path: {**record, **put.document}}) == []
+    assert writer.differences({created.path: {**record, **put.document}}) == []
 
 
 @pytest.mark.proof("kill -9 under 8 writers of every kind")

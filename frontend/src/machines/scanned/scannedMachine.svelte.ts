@@ -17,6 +17,12 @@ export interface MachineLog {
   isUnsent: boolean;
 }
 
+/** The names of a machine that was merged and of the machine that has its logs. */
+export interface Merge {
+  name: string;
+  into: string;
+}
+
 const MAX_LOGS = 5;
 
 /** The machine whose QR label was scanned: its state, its last logs and its ongoing stops, with the changes that this device has not sent yet. */
@@ -25,6 +31,8 @@ export class ScannedMachine {
   /** Whether the logs below are known; without network they may not be. */
   hasLogs = $state(false);
   isMissing = $state(false);
+  /** The merge in which this machine was deleted. */
+  merge = $state.raw<Merge | null>(null);
   error = $state.raw<ApiError | null>(null);
   #recent = $state.raw<readonly FullLog[]>([]);
   #stopped = $state.raw<readonly FullLog[]>([]);
@@ -49,6 +57,7 @@ export class ScannedMachine {
     try {
       this.machine = (await readMachine(id)) ?? this.machine;
       this.isMissing = this.machine === null;
+      this.merge = this.isMissing && !network.isOffline ? await readMerge(id) : null;
       this.error = null;
       if (this.machine) await this.#loadLogs(this.machine.name);
     } catch (thrown) {
@@ -110,6 +119,14 @@ async function readMachine(id: number): Promise<Row | CachedMachine | null> {
     if (!(thrown instanceof ApiError) || !thrown.isTransient) throw thrown;
   }
   return (await offlineCache.findMachineById(id)) ?? null;
+}
+
+/** Read whether the machine with this id was merged into another one, by the last entry of its history. */
+async function readMerge(id: number): Promise<Merge | null> {
+  const page = await data(api.GET('/changes', { params: { query: { machine_id: id, limit: 1000 } } }));
+  const last = page.items.at(-1);
+  const [name, into] = (last?.op === 'merge' && last.changes.name) || [];
+  return last && name === last.key ? { name, into: into as string } : null;
 }
 
 async function readLogs(query: string): Promise<FullLog[]> {

@@ -58,9 +58,11 @@ def changes_parameters() -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of the change feed; the event stream has the first one only."""
     since = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES}
+    machine_id = {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}
     return [
         _parameter("since", "The number of the last change that you have: the feed continues after it.", since),
         _parameter("limit", "The maximum number of changes.", limit),
+        _parameter("machine_id", "Only the machine with this `id`, which may have been deleted or merged.", machine_id),
     ]
 
 

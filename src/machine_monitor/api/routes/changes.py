@@ -36,7 +36,7 @@ async def list_changes(query: Annotated[ChangesQuery, Depends(changes_query_of)]
     """List the changes of all records, oldest first, deletions included.
 
     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
-    from its last number misses none and can keep a complete copy of the records.
+    from its last number misses none and can keep a complete copy of the records. `machine_id` selects one machine.
     """
     return responses.json_response(await change_feed.fetch(database, query))
 

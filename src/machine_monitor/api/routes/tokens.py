@@ -41,8 +41,8 @@ async def create_token(body: TokenCreate, write: Write) -> Response:
     The token has the role of its user, limited by its scope: `read` reads, `write` also writes records, `admin` also
     manages users and tokens.
     """
-    made = await tokens.create(write.database, body, write.caller)
-    return responses.uncached_response(made, 201, f"/tokens/{made['id']}")
+    token = await tokens.create(write.database, body, write.caller)
+    return responses.uncached_response(token, 201, f"/tokens/{token['id']}")
 
 
 @router.get("/tokens/{id}", dependencies=[needs(SEE_TOKENS)], **unversioned_read_operation(TOKENS))

@@ -37,8 +37,8 @@ async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[
     user = body.user or caller.user
     assert user is not None
     identity, text = await database.write(lambda tx: issue(tx, user, body))
-    made = await read(database, str(identity), Selection(tuple(TOKENS.own_fields)), caller)
-    return json.loads(made) | {"token": text}
+    token = await read(database, str(identity), Selection(tuple(TOKENS.own_fields)), caller)
+    return json.loads(token) | {"token": text}
 
 
 def _check(caller: Caller, body: TokenCreate) -> None:

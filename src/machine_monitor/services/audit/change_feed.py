@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal, select
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
-from machine_monitor.database.kinds import INTEGER
+from machine_monitor.database.kinds import CODE, INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.models import CHANGES
+from machine_monitor.models import CHANGES, MACHINES
 from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import QueryPairs, QueryParser
 from machine_monitor.query.language.values import MAX_INTEGER
@@ -19,7 +19,8 @@ from machine_monitor.query.sql.documents import document
 
 MAX_CHANGES = 1_000
 DEFAULT_CHANGES = 100
-PARAMETERS = frozenset({"since", "limit"})
+EVENTS_PARAMETERS = frozenset({"since"})
+CHANGES_PARAMETERS = EVENTS_PARAMETERS | {"limit", "machine_id"}
 POLL_SECONDS = 0.5
 # Interval of SSE keep-alive comments, for clients and proxies.
 KEEPALIVE_SECONDS = 15.0
@@ -27,22 +28,26 @@ KEEPALIVE_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class ChangesQuery:
-    """A query of the change feed: entries after number `since`; None means only new ones."""
+    """A query of the change feed: entries after number `since`; None means only new ones.
+
+    With `machine_id`, only the entries of that machine, which may have been deleted or merged.
+    """
 
     since: int | None
     limit: int = MAX_CHANGES
+    machine_id: int | None = None
 
 
 def parse_changes_query(pairs: QueryPairs) -> ChangesQuery:
     """Parse the query string of `/changes`; raises `Invalid`, which lists every fault."""
-    return _parse_query(QueryParser(CHANGES, pairs, PARAMETERS), 0)
+    return _parse_query(QueryParser(CHANGES, pairs, CHANGES_PARAMETERS), 0)
 
 
 def parse_events_query(pairs: QueryPairs, last_event_id: str | None) -> ChangesQuery:
     """Parse the query string of `/events`. A reconnecting browser sends the last id it received (Last-Event-ID)."""
     if last_event_id is not None:
         pairs = [("since", last_event_id), *((name, value) for name, value in pairs if name != "since")]
-    return _parse_query(QueryParser(CHANGES, pairs, PARAMETERS - {"limit"}), None)
+    return _parse_query(QueryParser(CHANGES, pairs, EVENTS_PARAMETERS), None)
 
 
 def _parse_query(parser: QueryParser, since: int | None) -> ChangesQuery:
@@ -50,6 +55,7 @@ def _parse_query(parser: QueryParser, since: int | None) -> ChangesQuery:
     query = ChangesQuery(
         parser.parse_reserved("since", values.integer_between(0, MAX_INTEGER), since),
         parser.parse_reserved("limit", values.integer_between(1, MAX_CHANGES), DEFAULT_CHANGES),
+        parser.parse_reserved("machine_id", values.integer_between(1, MAX_INTEGER), None),
     )
     parser.raise_faults()
     return query
@@ -57,7 +63,8 @@ def _parse_query(parser: QueryParser, since: int | None) -> ChangesQuery:
 
 async def fetch(database: Database, query: ChangesQuery) -> bytes:
     """Return the next changes as a JSON body; its `next` is the `since` of the next request."""
-    rows = await _rows(database, query.since or 0, query.limit)
+    binds = {"since": query.since or 0, "limit": query.limit, "machine_id": query.machine_id}
+    rows = await database.fetch(_after(database.engine, of_machine=query.machine_id is not None), binds)
     last = rows[-1][1] if rows else query.since
     return b'{"items":[' + database.engine.join_json([row[0] for row in rows]) + f'],"next":{last}}}'.encode()
 
@@ -70,7 +77,7 @@ async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerat
     yield b": changes follow\n\n"
     quiet = 0.0
     while True:
-        rows = await _rows(database, since, MAX_CHANGES)
+        rows = await database.fetch(_after(database.engine), {"since": since, "limit": MAX_CHANGES})
         for item, since in rows:
             yield b"event: change\nid: %d\ndata: %b\n\n" % (since, database.engine.join_json([item]))
         if rows:
@@ -85,16 +92,17 @@ async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerat
             yield b""
 
 
-async def _rows(database: Database, since: int, limit: int) -> list:
-    return await database.fetch(_after(database.engine), {"since": since, "limit": limit})
-
-
 @cache
-def _after(engine: Engine) -> Statement:
-    table, bound = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in ("since", "limit")}
+def _after(engine: Engine, *, of_machine: bool = False) -> Statement:
+    """Compile the query for the entries after `since`: of all records, or of the machine with the id `machine_id`."""
+    names = ("since", "limit", "machine_id")
+    table, binds = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in names}
     item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
-    entries = select(item, table.c.seq).where(table.c.seq > bound["since"]).order_by(table.c.seq)
-    return compile_statement(engine, entries.limit(bound["limit"]))
+    entries = select(item, table.c.seq).where(table.c.seq > binds["since"]).order_by(table.c.seq)
+    if of_machine:
+        resource = literal(MACHINES.name, CODE.column_type)
+        entries = entries.where(table.c.resource == resource, table.c.record_id == binds["machine_id"])
+    return compile_statement(engine, entries.limit(binds["limit"]))
 
 
 @cache
