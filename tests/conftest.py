@@ -132,7 +132,7 @@ def sqlite_template(tmp_path_factory) -> Path:
 
 @contextmanager
 def new_database(request, engine: str, folder: Path) -> Iterator[str]:
-    """Create a migrated database that contains only the shipped log types, and yield its URL."""
+    """Create a migrated database that contains only the initial log types, and yield its URL."""
     name = f"mm_{uuid.uuid4().hex[:12]}"
     if engine == "sqlite":
         path = folder / name / "test.db"
@@ -165,7 +165,7 @@ def postgresql_database_url(new_database_url) -> str:
 
 @pytest.fixture(params=ENGINES)
 def database_url(request) -> str:
-    """The URL of a migrated database with nothing but the shipped types; each test runs on both engines."""
+    """The URL of a migrated database with nothing but the initial log types; each test runs on both engines."""
     return request.getfixturevalue(f"{request.param}_database_url")
 
 

@@ -1,3 +1,5 @@
+"""The table of results that `make proof` prints."""
+
 from types import SimpleNamespace
 
 from proof_table import COUNTS, FAULT, table

@@ -1,3 +1,5 @@
+"""`expand=activity` of machines: open logs, logs of the last 30 days and the last log."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest

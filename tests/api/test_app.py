@@ -1,3 +1,5 @@
+"""What all endpoints have in common: crashes, request ids, HEAD, CORS and the description of the service."""
+
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -67,9 +69,9 @@ async def test_behind_a_prefix_each_path_is_the_same_operation(sqlite_database_u
 
 
 async def test_the_service_describes_itself_by_links_that_work(client):
-    described = (await client.get("/")).json()
-    assert (described["name"], described["timezone"]) == ("Machine Monitor", "UTC")
-    for link in described["links"].values():
+    root = (await client.get("/")).json()
+    assert (root["name"], root["timezone"]) == ("Machine Monitor", "UTC")
+    for link in root["links"].values():
         assert (await client.get(link)).status_code == 200
 
 

@@ -1,3 +1,5 @@
+"""Deleting and restoring records: soft for logs, permanent for the others."""
+
 import pytest
 
 from api.resource_cases import LOGS, MACHINES, RESOURCES, TYPES, USERS, create

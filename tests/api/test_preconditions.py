@@ -1,3 +1,5 @@
+"""ETag, If-Match and If-None-Match."""
+
 import asyncio
 
 import pytest

@@ -1,3 +1,5 @@
+"""Problem details (RFC 9457): every error has a code, a status and a documented type."""
+
 import asyncio
 import json
 import re
@@ -94,8 +96,8 @@ async def test_the_type_of_a_problem_links_to_its_description(seeded):
     key, _ = await create(seeded, LOGS)
     await seeded.delete(LOGS.path_of(key))
     problem = check(await seeded.get(LOGS.path_of(key)), 410, "gone")
-    described = (await seeded.get(problem["type"])).json()
-    assert (described["code"], described["status"], described["title"]) == ("gone", 410, problem["title"])
+    page = (await seeded.get(problem["type"])).json()
+    assert (page["code"], page["status"], page["title"]) == ("gone", 410, problem["title"])
 
 
 @pytest.mark.parametrize(

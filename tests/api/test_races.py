@@ -1,3 +1,5 @@
+"""Concurrent requests, and requests that are cancelled or time out."""
+
 import asyncio
 import sqlite3
 import threading

@@ -1,3 +1,5 @@
+"""Create, read, replace and update records of every resource."""
+
 import re
 import uuid
 from datetime import UTC, datetime, timedelta

@@ -1,3 +1,5 @@
+"""Logs refer to machines by name: renames, spellings and names that do not exist."""
+
 import secrets
 import unicodedata
 

@@ -1,3 +1,5 @@
+"""`mm user` and `mm token`, and the link that creates the first admin."""
+
 import asyncio
 import io
 import json

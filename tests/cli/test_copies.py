@@ -19,10 +19,10 @@ def test_a_backup_can_be_restored_and_contains_the_printed_head(mm, working_fold
     head = out.splitlines()[-1]
     assert head.startswith("head 7:")
     assert mm("backup", "b.db")[0] == 2
-    described = json.loads((working_folder / "b.db.json").read_text())
+    manifest = json.loads((working_folder / "b.db.json").read_text())
     code, out, _ = mm("backup", "b.db", "--force", "--json")
-    # The first backup is noted in the database.
-    assert (code, json.loads(out)["tables"]) == (0, described["tables"] | {"derived": 3})
+    # `derived` has one more row: the time of the first backup.
+    assert (code, json.loads(out)["tables"]) == (0, manifest["tables"] | {"derived": 3})
     code, out, err = mm("restore", "b.db", database_url=empty_url)
     assert (code, err, out.splitlines()[-1]) == (0, "", head)
     assert mm("restore", "b.db")[0] == 2
@@ -74,7 +74,7 @@ def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, working_fol
 def test_a_tampered_history_gives_exit_code_1(mm, working_folder, sqlite_database_url):
     database = Database(sqlite_database_url)
     for statement in ("DROP TRIGGER history_update", "UPDATE history SET note = 'x' WHERE seq = 3"):
-        database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+        database.transact(lambda tx, statement=statement: tx.cursor.execute(statement))
     database.close_writer()
     code, out, err = mm("backup", "b.db", database_url=sqlite_database_url)
     assert (code, "The hash chain is broken" in err) == (1, True)

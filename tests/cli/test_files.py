@@ -1,3 +1,5 @@
+"""`mm export` and `mm import`."""
+
 import json
 import os
 import signal

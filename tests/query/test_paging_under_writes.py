@@ -1,3 +1,5 @@
+"""Paging while other clients write."""
+
 import asyncio
 import random
 

@@ -117,8 +117,8 @@ async def test_the_root_redirects_browsers_and_links_programs_to_the_console(web
 @pytest.mark.usefixtures("not_built")
 async def test_without_a_built_console_only_the_api_is_served(client):
     assert (await client.get("/ui/")).status_code == 404
-    described = await client.get("/", headers={"Accept": "text/html"})
-    assert "ui" not in described.json()["links"]
+    root = await client.get("/", headers={"Accept": "text/html"})
+    assert "ui" not in root.json()["links"]
 
 
 @pytest.mark.usefixtures("built")

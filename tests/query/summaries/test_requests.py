@@ -1,3 +1,5 @@
+"""Invalid requests for facets and stats."""
+
 import pytest
 
 # A query and its invalid parameter.

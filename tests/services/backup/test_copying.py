@@ -75,7 +75,7 @@ async def test_the_history_of_a_copy_is_append_only(database_url, empty_url):
     database = Database(empty_url)
     for statement in ("UPDATE history SET note = 'x'", "DELETE FROM history"):
         with pytest.raises((MonitorError, sqlite3.Error, psycopg.Error)):
-            database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+            database.transact(lambda tx, statement=statement: tx.cursor.execute(statement))
     database.close_writer()
 
 

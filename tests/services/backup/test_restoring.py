@@ -24,20 +24,20 @@ UNLOCK = {
 async def test_a_restored_backup_equals_the_original(database_url, empty_url, folder):
     await fill(database_url)
     before, responses = stored_rows(database_url), await api_responses(database_url)
-    described = save(database_url, folder / "b.db")
+    manifest_ = save(database_url, folder / "b.db")
     assert stored_rows(database_url) == before
     assert {path.name for path in folder.iterdir()} == {"b.db", "b.db.json"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    assert json.loads((folder / "b.db.json").read_text()) == described.document()
-    assert described.engine == database_urls.parse(database_url).engine.name
+    assert json.loads((folder / "b.db.json").read_text()) == manifest_.document()
+    assert manifest_.engine == database_urls.parse(database_url).engine.name
     bytes_before = (folder / "b.db").read_bytes()
     assert bytes_before[18:20] == b"\1\1", "a backup file must not be in WAL mode"
     contents = restore(folder / "b.db", empty_url)
     assert (folder / "b.db").read_bytes() == bytes_before
-    assert (contents.tables, contents.head) == (described.tables, described.head)
+    assert (contents.tables, contents.head) == (manifest_.tables, manifest_.head)
     assert stored_rows(empty_url) == before
     verdict = verify_database(empty_url)
-    assert (verdict.faults, str(verdict.head)) == ([], described.head)
+    assert (verdict.faults, str(verdict.head)) == ([], manifest_.head)
     assert await api_responses(empty_url) == responses
     migrations.check(database_urls.parse(empty_url))
 
@@ -174,9 +174,9 @@ def test_a_backup_of_a_newer_schema_is_refused(saved, empty_url):
 def test_a_tampered_history_is_backed_up_restored_and_reported(database_url, empty_url, folder):
     database = Database(database_url)
     for statement in (UNLOCK[database.engine.name], "UPDATE history SET note = 'x' WHERE seq = 3"):
-        database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+        database.transact(lambda tx, statement=statement: tx.cursor.execute(statement))
     database.close_writer()
-    described = save(database_url, folder / "b.db")
-    assert len(described.faults) == 1
-    assert restore(folder / "b.db", empty_url).faults == described.faults
-    assert verify_database(empty_url).faults == described.faults
+    manifest_ = save(database_url, folder / "b.db")
+    assert len(manifest_.faults) == 1
+    assert restore(folder / "b.db", empty_url).faults == manifest_.faults
+    assert verify_database(empty_url).faults == manifest_.faults

@@ -103,7 +103,7 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
 def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of an export: those of a list without paging, and with more fields to choose."""
     fields = _names(resource.single_valued_fields, ATTRIBUTE_PATTERN)
-    described = (
+    description = (
         "Only these fields, in this order, separated by commas; also fields of related records, "
         "such as `machine.sector`, and `attributes.<key>`."
     )
@@ -119,7 +119,7 @@ def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, A
         if dialects
         else []
     )
-    return [*dialect, _parameter("fields", described, fields), *own]
+    return [*dialect, _parameter("fields", description, fields), *own]
 
 
 def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
