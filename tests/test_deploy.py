@@ -129,8 +129,13 @@ def test_example_env_contains_no_password():
 
 
 @pytest.fixture(scope="module")
-def services() -> dict:
-    return yaml.safe_load(text("docker-compose.yml"))["services"]
+def compose() -> dict:
+    return yaml.safe_load(text("docker-compose.yml"))
+
+
+@pytest.fixture(scope="module")
+def services(compose) -> dict:
+    return compose["services"]
 
 
 def test_app_waits_for_a_migration_that_waits_for_a_healthy_database(services):
@@ -175,12 +180,16 @@ def test_the_tls_profile_proxies_to_the_app(services):
     assert "CONSOLE_NAME" in tls["environment"]
 
 
-def test_compose_trusts_only_proxies_in_private_networks(services):
-    (networks,) = re.findall(r":-(.+)}", services["app"]["environment"]["FORWARDED_ALLOW_IPS"])
-    trusted = [ipaddress.ip_network(network) for network in networks.split(",")]
-    assert all(network.is_private for network in trusted)
-    # An address from Docker's default address pools.
-    assert any(ipaddress.ip_address("172.18.0.5") in network for network in trusted)
+def test_compose_trusts_only_the_address_of_its_proxy(compose):
+    services = compose["services"]
+    (trusted,) = re.findall(r":-(.+)}", services["app"]["environment"]["FORWARDED_ALLOW_IPS"])
+    assert services["tls"]["networks"]["default"]["ipv4_address"] == trusted
+    (network,) = compose["networks"]["default"]["ipam"]["config"]
+    # Docker gives other containers addresses of the range.
+    proxy, others = ipaddress.ip_address(trusted), ipaddress.ip_network(network["ip_range"])
+    assert proxy in ipaddress.ip_network(network["subnet"])
+    assert proxy not in others
+    assert others.subnet_of(ipaddress.ip_network(network["subnet"]))
 
 
 @pytest.fixture(scope="module")

@@ -174,6 +174,16 @@ class Gone(Problem):
     explanation = "This log was deleted. Its history is still available at `/logs/{uuid}/history`."
 
 
+class HistoryReplaced(Problem):
+    """410."""
+
+    status, code, title = 410, "history-replaced", "History replaced"
+    explanation = (
+        "The history does not contain the change that you continue from: the database was restored from a backup, or "
+        "replaced by one that had not received that change. Discard your copy, and read everything again: `since=0`."
+    )
+
+
 class VersionConflict(Problem):
     """412."""
 
@@ -251,10 +261,13 @@ class RateLimited(Problem):
     """429."""
 
     status, code, title = 429, "rate-limited", "Too many attempts"
-    explanation = "There were too many failed sign-ins. Wait for the number of seconds in the header `Retry-After`."
+    explanation = (
+        "There were too many failed sign-ins, or too many streams are open. "
+        "Wait for the number of seconds in the header `Retry-After`."
+    )
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__()
+    def __init__(self, seconds: int, detail: str = "") -> None:
+        super().__init__(detail)
         self.retry_after = seconds
 
 

@@ -46,9 +46,11 @@ async def running(url, **settings):
 class PacedClient:
     """An ASGI client that accepts response messages only when the test calls `take` or `rest`."""
 
-    def __init__(self, app, path, method="GET"):
+    def __init__(self, app, path, method="GET", address="127.0.0.1", **headers):
         self.path, _, query = path.partition("?")
-        scope = {"type": "http", "method": method, "path": self.path, "query_string": query.encode(), "headers": []}
+        scope = {"type": "http", "method": method, "path": self.path, "query_string": query.encode(), "scheme": "http"}
+        scope["client"] = (address, 50_000)
+        scope["headers"] = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         self.messages = asyncio.Queue()
         self.takes = asyncio.Semaphore(0)
         self.gone = asyncio.Event()
@@ -67,6 +69,11 @@ class PacedClient:
         for _ in range(count):
             self.takes.release()
         return [await self.messages.get() for _ in range(count)]
+
+    async def leave(self):
+        """Disconnect, and wait until the server has noticed."""
+        self.gone.set()
+        await asyncio.wait_for(self.answer, 5)
 
     async def rest(self):
         """Accept all remaining messages; return the body and whether it ended properly."""

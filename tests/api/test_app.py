@@ -48,7 +48,9 @@ async def test_an_invalid_request_id_is_replaced(client, given):
     assert answer.headers["X-Request-ID"] not in ("", given)
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/docs", "/openapi.json", "/problems/gone", "/logs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/docs", "/docs/filters", "/redoc", "/openapi.json", "/problems/gone", "/logs"]
+)
 async def test_head_is_get_without_its_body(client, path):
     got, head = await client.get(path), await client.head(path)
     assert (head.status_code, head.content) == (200, b"")
@@ -96,7 +98,7 @@ async def test_only_allowed_cors_origins_may_read_responses_and_their_headers(sq
         answer = await client.get("/machines", headers={"Origin": "https://two.example"})
         assert answer.headers["Access-Control-Allow-Origin"] == "https://two.example"
         exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
-        assert set(exposed) == {"ETag", "Link", "Location", "X-Total-Count", "X-Request-ID"}
+        assert {"ETag", "Retry-After", "Content-Disposition", "Idempotency-Replayed", "WWW-Authenticate"} < set(exposed)
         missing = await client.get("/machines/none", headers={"Origin": "https://two.example"})
         assert (missing.status_code, missing.headers["Access-Control-Allow-Origin"]) == (404, "https://two.example")
         headers = {"Origin": "https://one.example", "Access-Control-Request-Method": "PATCH"}

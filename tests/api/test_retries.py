@@ -121,6 +121,15 @@ async def test_a_key_expires_after_a_week(press, monkeypatch):
     assert (later.status_code, REPLAYED in later.headers) == (201, False)
 
 
+async def test_a_response_is_replayed_after_its_record_was_deleted(press):
+    """The replay says what the first request did, not what became of the record."""
+    first = await press.post("/machines", json={"name": "Saw"}, headers=KEY)
+    await press.delete("/machines/Saw")
+    again = await press.post("/machines", json={"name": "Saw"}, headers=KEY)
+    assert replayed_parts(again) == replayed_parts(first)
+    assert (await press.get("/machines/Saw")).status_code == 404
+
+
 async def test_twenty_concurrent_repeats_are_executed_once(press, database_url):
     """Send them to two applications on one database, mixed with requests that have other keys."""
     async with serving(Settings(database_url=database_url)) as other:

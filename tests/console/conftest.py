@@ -18,6 +18,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations, tokens
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.projections import counters, maintenance
 from servers import free_port, run_in_thread
 
@@ -26,13 +27,14 @@ AXE = Path(__file__).parents[2] / "frontend/node_modules/axe-core/axe.min.js"
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 # Users of the demo data, by role.
 ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER = "ABE", "TWH", "MLF", "CDU", "HMA"
+SETUP = ChangeContext("test")
 DESK = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 # Responses that tests cause on purpose: a signed-out visitor, refused forms, conflicts.
 EXPECTED = (401, 403, 410, 412, 422)
 REFUSAL = re.compile(r"the server responded with a status of (\d+)")
-# Console messages that the browser writes when it is offline or when the service worker is blocked.
-HARMLESS = re.compile("Service Worker registration blocked|ERR_INTERNET_DISCONNECTED")
+# Console messages that the browser writes when it is offline or when the service worker is blocked, and of Swagger UI.
+HARMLESS = re.compile("Service Worker registration blocked|ERR_INTERNET_DISCONNECTED|Could not find component: Json")
 
 
 def pytest_itemcollected(item):
@@ -63,17 +65,25 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are read once
     """A service with 12 machines and 600 logs up to now, and one user with a password for each role."""
+    with running_site(tmp_path_factory.mktemp("console")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def running_site(folder: Path):
+    """Start a service as `site` describes it, with its database in this folder."""
     if not (console.FOLDER / "index.html").is_file():
         pytest.skip("needs the console: `make console`")
-    url = f"sqlite:///{tmp_path_factory.mktemp('console') / 'plant.db'}"
+    url = f"sqlite:///{folder / 'plant.db'}"
     settings = Settings(database_url=url, timezone="Europe/Paris")
     database = Database(url)
     maintenance.prepare_database(database)
     counters.ensure_zone(database, settings.zone)
     demo.fill(database, demo.plan(12, 600, until=datetime.now(settings.zone)))
     for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
-        database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed_password()))
-    token = database.transact(lambda tx: tokens.issue(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
+        database.transact(lambda tx, name=trigram: invitations.set_password(tx, name, hashed_password(), SETUP))
+    body = TokenCreate(name="test", scope="admin")
+    token = database.transact(lambda tx: tokens.issue(tx, ADMIN, body, SETUP))[1]
     port = free_port()
     with run_in_thread(create_app(settings), port, server.options(settings)):
         yield Site(f"http://127.0.0.1:{port}", database, token)

@@ -9,6 +9,7 @@ from api.access.site import PASSWORD, hashed_password
 from console.conftest import ADMIN, OPERATOR, PHONE, SUPERVISOR
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations
+from machine_monitor.services.audit.history import ChangeContext
 
 SENTENCE = "neuf moutons violets dansent"
 
@@ -186,7 +187,7 @@ def test_actions_that_the_role_forbids_are_not_offered(opened):
 
 def test_changing_the_password_keeps_the_user_signed_in(opened, site):
     add_user(site, "PWD")
-    site.write(lambda tx: invitations.set_password(tx, "PWD", hashed_password()))
+    site.write(lambda tx: invitations.set_password(tx, "PWD", hashed_password(), ChangeContext("test")))
     page = opened("/ui/account/password", user=None)
     sign_in(page, "PWD", PASSWORD)
     page.get_by_text("15 to 200 characters").wait_for()
@@ -227,7 +228,8 @@ def test_nothing_is_written_in_the_name_of_another_user(opened, site):
 
 def test_the_demo_link_signs_in_once(opened, site):
     site.call("POST", "/users", trigram="DEM")
-    account = demo.AdminAccess(site.write(lambda tx: invitations.invite(tx, "DEM")), "as-the-demo-made-it", "")
+    link = site.write(lambda tx: invitations.invite(tx, "DEM", ChangeContext("test")))
+    account = demo.AdminAccess(link, "as-the-demo-made-it", "")
     page = opened(account.url(""), user=None)
     page.get_by_role("button", name="Activate my account").click()
     page.wait_for_url("**/ui/logs")

@@ -10,6 +10,7 @@ import pytest
 from api.access.site import hashed_password
 from console.conftest import DESK, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR, VIEWER
 from machine_monitor.services.accounts import invitations
+from machine_monitor.services.audit.history import ChangeContext
 
 MACHINE = "[data-machine]"
 ROW = "[data-uuid]"
@@ -72,7 +73,7 @@ def test_the_timeline_says_if_it_does_not_show_all_logs(opened, busiest):
 @pytest.fixture(scope="module")
 def lead(site):
     """A user with the role lead, who may change only the state and the comment of a machine."""
-    site.write(lambda tx: invitations.set_password(tx, "MLF", hashed_password()))
+    site.write(lambda tx: invitations.set_password(tx, "MLF", hashed_password(), ChangeContext("test")))
     return "MLF"
 
 

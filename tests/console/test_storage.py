@@ -153,17 +153,29 @@ def test_what_is_on_screen_stays_when_the_service_is_away(opened, site):
     page.unroute_all()
 
 
-def test_the_copies_are_deleted_when_the_user_signs_out(opened):
+def test_the_copies_are_deleted_when_the_user_signs_out_and_drafts_are_kept(opened):
     page = opened("/ui/sign-in", user=None)
     page.get_by_label("Trigram").fill(OPERATOR)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-uuid]")
-    count = """new Promise((done) => { const open = indexedDB.open('machine-monitor'); open.onsuccess = () => {
-        const all = open.result.transaction('known').objectStore('known').getAllKeys();
-        all.onsuccess = () => done(all.result.filter((key) => key.startsWith('copy:')).length); }; })"""
-    wait_until(lambda: page.evaluate(count) > 0)
+    keys = """(store) => new Promise((done) => { const open = indexedDB.open('machine-monitor');
+        open.onsuccess = () => { const all = open.result.transaction(store).objectStore(store).getAllKeys();
+            all.onsuccess = () => done(all.result); }; })"""
+
+    def readable():
+        return [key for key in page.evaluate(keys, "known") if key.startswith("copy:") or key in ("machines", "users")]
+
+    wait_until(lambda: "machines" in readable() and len(readable()) > 1)
+    page.get_by_role("link", name="New log").click()
+    page.get_by_label("Description").fill("typed before signing out")
+    page.wait_for_selector("[data-draft-saved=true]")
+    drafts = page.evaluate(keys, "drafts")
+    assert drafts
+    page.evaluate("localStorage.setItem('mm.recent', '[\"Lathe 1\"]')")
     page.goto("/ui/account")
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/ui/sign-in*")
-    wait_until(lambda: page.evaluate(count) == 0)
+    wait_until(lambda: readable() == [])
+    assert page.evaluate("localStorage.getItem('mm.recent')") is None
+    assert page.evaluate(keys, "drafts") == drafts

@@ -16,13 +16,15 @@ from machine_monitor.database.schema import migrations, rendering
 from machine_monitor.errors import MonitorError, SchemaMismatch
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.models.fields import SEVERITY
-from machine_monitor.services.accounts import invitations, rate_limit, sessions, tokens
+from machine_monitor.services.accounts import invitations, known_devices, rate_limit, sessions, tokens
+from machine_monitor.services.audit.history import ChangeContext
 from query import samples
 
 SET_UP = """
 import sys
 from machine_monitor.database import database_urls
 from machine_monitor.database.schema import migrations, rendering
+from machine_monitor.services.audit.history import ChangeContext
 migrations.{}(database_urls.parse(sys.argv[1]))
 """
 
@@ -112,18 +114,20 @@ async def test_downgrading_accounts_keeps_the_users(empty_url):
     parsed_url = database_urls.parse(empty_url)
 
     def open_accounts(tx):
-        tokens.issue(tx, "ABC", TokenCreate(name="x", scope="read"))
-        invitations.set_password(tx, "ABC", "hash")
-        invitations.invite(tx, "DEF")
+        context = ChangeContext("test")
+        tokens.issue(tx, "ABC", TokenCreate(name="x", scope="read"), context)
+        invitations.set_password(tx, "ABC", "hash", context)
+        invitations.invite(tx, "DEF", context)
         sessions.begin(tx, "ABC")
-        rate_limit.register(tx, rate_limit.keys_for("ABC", "127.0.0.1"))
+        known_devices.remember(tx, "ABC", None)
+        rate_limit.register(tx, rate_limit.counters_of_sign_in("ABC", "127.0.0.1", None))
 
     database = Database(empty_url)
     database.transact(open_accounts)
     database.close_writer()
-    tables = ("tokens", "credentials", "invitations", "sessions", "attempts")
-    row_counts = [execute(empty_url, f"SELECT count(*) FROM {table}") for table in tables]
-    assert row_counts == [[(1,)], [(1,)], [(1,)], [(1,)], [(2,)]]
+    tables = ("tokens", "credentials", "invitations", "sessions", "known_devices", "attempts")
+    held = [execute(empty_url, f"SELECT count(*) FROM {table}") for table in tables]
+    assert held == [[(1,)], [(1,)], [(1,)], [(1,)], [(1,)], [(2,)]]
     before = counts(empty_url)
     migrations.downgrade(parsed_url, "0004")
     assert counts(empty_url) == before

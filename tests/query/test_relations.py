@@ -392,9 +392,3 @@ async def test_a_field_path_that_does_not_exist_or_is_not_supported_is_refused(c
     assert "Did you mean 'station.site.city'?" in answer.json()["detail"]
     assert (await client.get("/jobs?sort=lines.part")).status_code == 422
     assert (await client.get("/jobs?lines=x")).status_code == 422
-
-
-async def test_the_openapi_document_lists_related_fields_and_fields_of_child_rows(client):
-    document = (await client.get("/openapi.json")).json()
-    assert "station.site.region.country" in document["paths"]["/jobs"]["get"]["description"]
-    assert "lines.part" in document["paths"]["/jobs"]["get"]["description"]

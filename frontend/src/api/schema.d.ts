@@ -12,85 +12,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Logs
-         * @description List interventions, newest first.
-         *
-         *     Filter by any field of the log and of its machine, type and user; search with `q`; sort; page with cursors.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `uuid` | uuid | `ne` `in` `nin` `isnull` |
-         *     | `machine` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `severity` | rank (info < minor < major < critical) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `status` | choice (open, in_progress, done, cancelled) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `cause` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `action` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `project` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `started_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `ended_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `down_from` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `down_to` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.sector` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.usage` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.manufacturer` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.model` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.in_service` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `machine.listed` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `machine.comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.id` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.code` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type.label` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type.counts_as_failure` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `type.active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `type.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.trigram` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.first_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.last_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.role` | rank (viewer < operator < lead < supervisor < admin) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `user.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
-         *
-         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
+         * List interventions
+         * @description The newest come first. Filter by any field of the log and of its machine, type and user; search
+         *     with `q`; sort; page with cursors.
          */
         get: operations["list_logs"];
         put?: never;
         /**
-         * Create Log
-         * @description Record an intervention. Only `machine` and `type` are required.
+         * Record an intervention
+         * @description Only `machine` and `type` are required.
          *
          *     With `unlisted`, a machine name that does not exist creates the machine, for a supervisor to confirm or merge.
          */
@@ -111,8 +41,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Put Logs
-         * @description Create or replace up to 1,000 interventions in one request, each like a PUT of its `uuid`.
+         * Create or replace up to 1,000 interventions in one request
+         * @description Each is written like a PUT of its `uuid`.
          *
          *     `atomic` writes all items, or none if one is invalid (422 with all faults). `partial` writes the valid items.
          *     Read-only fields of an item are ignored.
@@ -132,80 +62,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Count Logs
-         * @description Count interventions by the values of some fields, most frequent first.
-         *
+         * Count interventions by the values of some fields
+         * @description The most frequent values come first.
          *     A facet ignores the filters on its own field. If a filter or `q` matches more than 10,000 logs, the facet counts
          *     the 10,000 newest, and `capped` lists its field.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `uuid` | uuid | `ne` `in` `nin` `isnull` |
-         *     | `machine` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `severity` | rank (info < minor < major < critical) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `status` | choice (open, in_progress, done, cancelled) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `cause` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `action` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `project` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `started_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `ended_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `down_from` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `down_to` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.sector` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.usage` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.manufacturer` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.model` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.in_service` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `machine.listed` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `machine.comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.id` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.code` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type.label` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type.counts_as_failure` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `type.active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `type.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.trigram` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.first_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.last_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.role` | rank (viewer < operator < lead < supervisor < admin) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `user.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
-         *
-         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["count_logs"];
         put?: never;
@@ -224,80 +84,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Measure Logs
-         * @description Count interventions and failures, and sum downtime, by up to three fields and one calendar unit.
-         *
+         * Count interventions and failures, and sum downtime
+         * @description Groups are formed by up to three fields and one calendar unit.
          *     `count` and `failures` use the log's `started_at`. `downtime` is in seconds. Overlapping stops of one machine count
          *     once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `uuid` | uuid | `ne` `in` `nin` `isnull` |
-         *     | `machine` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `severity` | rank (info < minor < major < critical) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `status` | choice (open, in_progress, done, cancelled) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `cause` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `action` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `project` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `started_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `ended_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `down_from` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `down_to` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.sector` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.usage` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.manufacturer` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.model` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.in_service` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `machine.listed` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `machine.comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `machine.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `machine.id` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.code` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type.label` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `type.counts_as_failure` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `type.active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `type.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `type.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.trigram` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.first_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.last_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.role` | rank (viewer < operator < lead < supervisor < admin) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `user.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
-         *
-         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
          */
         get: operations["measure_logs"];
         put?: never;
@@ -316,28 +106,28 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Log
-         * @description Read an intervention; 410 if it was deleted.
+         * Read an intervention
+         * @description 410 if it was deleted.
          */
         get: operations["get_log"];
         /**
-         * Replace Log
-         * @description Create or replace an intervention under a UUID that you choose, so that retries are safe.
+         * Create or replace an intervention under a UUID that you choose
+         * @description Retries are safe.
          *
          *     Absent fields take their defaults, except `started_at` and `user`, which keep their stored values.
          */
         put: operations["replace_log"];
         post?: never;
         /**
-         * Delete Log
-         * @description Delete an intervention (soft delete). It disappears from all lists; its history stays, and it can be restored.
+         * Delete an intervention
+         * @description It disappears from all lists; its history stays, and it can be restored.
          */
         delete: operations["delete_log"];
         options?: never;
         head?: never;
         /**
-         * Update Log
-         * @description Change some fields of an intervention (JSON merge patch); null clears a field.
+         * Change some fields of an intervention
+         * @description The body is a JSON merge patch: null clears a field.
          */
         patch: operations["update_log"];
         trace?: never;
@@ -352,8 +142,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Restore Log
-         * @description Restore a deleted intervention; 409 if it is not deleted.
+         * Restore a deleted intervention
+         * @description 409 if it is not deleted.
          */
         post: operations["restore_log"];
         delete?: never;
@@ -370,34 +160,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Log History
-         * @description List the changes of an intervention, newest first. Also works for a deleted one.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `seq` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `via` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `op` | choice (create, update, delete, restore, rename, merge, import) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `note` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
+         * List the changes of an intervention, newest first
+         * @description Also works for a deleted one.
          */
         get: operations["list_log_history"];
         put?: never;
@@ -416,7 +180,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export logs as ndjson
+         * Export logs as NDJSON
          * @description All logs that match, as of one moment: one JSON object per line, like the items of the list.
          */
         get: operations["export_logs_ndjson"];
@@ -436,7 +200,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export logs as csv
+         * Export logs as CSV
          * @description All logs that match, as of one moment: CSV (RFC 4180), or CSV for Excel with `dialect=excel`.
          */
         get: operations["export_logs_csv"];
@@ -456,7 +220,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export logs as xlsx
+         * Export logs as XLSX
          * @description All logs that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_logs_xlsx"];
@@ -476,50 +240,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Machines
-         * @description List machines: filter by any field, search with `q`, sort, page with cursors.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `sector` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `usage` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `manufacturer` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `model` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `serial_number` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `year_of_acquisition` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `in_service` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `listed` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `comment` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `attributes.<key>` | number, text, boolean | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `id` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
-         *
-         *     `attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and texts that are numbers; `true` and `false` match booleans; `"80"` in double quotes, and any other value, match texts. `contains`, `startswith` and `endswith` always compare texts.
+         * List machines
+         * @description Filter by any field, search with `q`, sort, page with cursors.
          */
         get: operations["list_machines"];
         put?: never;
         /**
-         * Create Machine
-         * @description Add a machine. Its name is unique, ignoring case.
+         * Add a machine
+         * @description Its name is unique, ignoring case.
          */
         post: operations["create_machine"];
         delete?: never;
@@ -536,28 +264,28 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get Machine
-         * @description Read a machine by its name, ignoring case.
+         * Read a machine
+         * @description Case is ignored in its name.
          */
         get: operations["get_machine"];
         /**
-         * Replace Machine
-         * @description Create or replace a machine. Absent fields take their defaults.
+         * Create or replace a machine
+         * @description Absent fields take their defaults.
          *
          *     A different `name` in the body renames the machine, also in its logs.
          */
         put: operations["replace_machine"];
         post?: never;
         /**
-         * Delete Machine
-         * @description Delete a machine permanently. 409 if it has logs: set `in_service` to false instead.
+         * Delete a machine permanently
+         * @description 409 if it has logs: set `in_service` to false instead.
          */
         delete: operations["delete_machine"];
         options?: never;
         head?: never;
         /**
-         * Update Machine
-         * @description Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine.
+         * Change some fields of a machine
+         * @description The body is a JSON merge patch: null clears a field, a new `name` renames.
          *
          *     `listed: true` confirms a machine that a log has created.
          */
@@ -574,9 +302,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Merge Machine
-         * @description Move all logs of a machine, deleted ones too, to another machine, and delete the empty one.
-         *
+         * Merge a machine into another one
+         * @description Moves all its logs, deleted ones too, and deletes the empty machine.
          *     Each log gets a new version, as when its machine is renamed. The response is the machine that has the logs now.
          *     409 if it does not exist or is the same machine.
          */
@@ -595,34 +322,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Machine History
-         * @description List the changes of a machine, newest first, also under its earlier names.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `seq` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `via` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `op` | choice (create, update, delete, restore, rename, merge, import) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `note` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
+         * List the changes of a machine, newest first
+         * @description Those under its earlier names are included.
          */
         get: operations["list_machine_history"];
         put?: never;
@@ -641,8 +342,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Draw Machine Label
-         * @description A printable label (SVG) for the machine: its name, and a QR code that opens it in the console.
+         * Draw a label for the machine
+         * @description An SVG to print: the name, and a QR code that opens the machine in the console.
          */
         get: operations["draw_machine_label"];
         put?: never;
@@ -661,7 +362,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export machines as ndjson
+         * Export machines as NDJSON
          * @description All machines that match, as of one moment: one JSON object per line, like the items of the list.
          */
         get: operations["export_machines_ndjson"];
@@ -681,7 +382,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export machines as csv
+         * Export machines as CSV
          * @description All machines that match, as of one moment: CSV (RFC 4180), or CSV for Excel with `dialect=excel`.
          */
         get: operations["export_machines_csv"];
@@ -701,7 +402,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export machines as xlsx
+         * Export machines as XLSX
          * @description All machines that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_machines_xlsx"];
@@ -720,41 +421,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List Log Types
-         * @description List log types.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `code` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `label` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `counts_as_failure` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
-         */
+        /** List log types */
         get: operations["list_log_types"];
         put?: never;
         /**
-         * Create Log Type
-         * @description Add a log type. Its code is unique (ignoring case) and cannot be changed.
+         * Add a log type
+         * @description Its code is unique (ignoring case) and cannot be changed.
          */
         post: operations["create_log_type"];
         delete?: never;
@@ -770,27 +442,24 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get Log Type
-         * @description Read a log type.
-         */
+        /** Read a log type */
         get: operations["get_log_type"];
         /**
-         * Replace Log Type
-         * @description Create or replace a log type. Absent fields take their defaults.
+         * Create or replace a log type
+         * @description Absent fields take their defaults.
          */
         put: operations["replace_log_type"];
         post?: never;
         /**
-         * Delete Log Type
-         * @description Delete a log type. 409 if a log uses it: set `active` to false instead.
+         * Delete a log type
+         * @description 409 if a log uses it: set `active` to false instead.
          */
         delete: operations["delete_log_type"];
         options?: never;
         head?: never;
         /**
-         * Update Log Type
-         * @description Change some fields of a log type (JSON merge patch). New logs cannot use a type with `active: false`.
+         * Change some fields of a log type
+         * @description The body is a merge patch. A type with `active: false` gets no new logs.
          */
         patch: operations["update_log_type"];
         trace?: never;
@@ -802,42 +471,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List Users
-         * @description List users.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `trigram` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `first_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `last_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `role` | rank (viewer < operator < lead < supervisor < admin) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
-         */
+        /** List users */
         get: operations["list_users"];
         put?: never;
         /**
-         * Create User
-         * @description Add a user. The trigram is unique (ignoring case) and cannot be changed.
+         * Add a user
+         * @description The trigram is unique (ignoring case) and cannot be changed.
          */
         post: operations["create_user"];
         delete?: never;
@@ -853,27 +492,24 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get User
-         * @description Read a user.
-         */
+        /** Read a user */
         get: operations["get_user"];
         /**
-         * Replace User
-         * @description Create or replace a user. Absent fields take their defaults.
+         * Create or replace a user
+         * @description Absent fields take their defaults.
          */
         put: operations["replace_user"];
         post?: never;
         /**
-         * Delete User
-         * @description Delete a user. 409 if a log names the user: set `active` to false instead.
+         * Delete a user
+         * @description 409 if a log names the user: set `active` to false instead.
          */
         delete: operations["delete_user"];
         options?: never;
         head?: never;
         /**
-         * Update User
-         * @description Change some fields of a user (JSON merge patch). A user with `active: false` cannot sign in or get new logs.
+         * Change some fields of a user
+         * @description The body is a JSON merge patch. A user with `active: false` cannot sign in.
          */
         patch: operations["update_user"];
         trace?: never;
@@ -886,11 +522,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Changes
-         * @description List the changes of all records, oldest first, deletions included.
+         * List the changes of all records, oldest first, deletions included
+         * @description Repeat with `since` set to `next` and with its `epoch`. Changes become visible in the order of their numbers, so a
+         *     client that continues from its last number misses none and can keep a complete copy of the records. The epoch names
+         *     the history up to `next`: if the database is restored from a backup, the answer is 410 `history-replaced`, and the
+         *     client makes its copy anew from `since=0`.
          *
-         *     Repeat with `since` set to `next`. Changes become visible in the order of their numbers, so a client that continues
-         *     from its last number misses none and can keep a complete copy of the records. `machine_id` selects one machine.
+         *     Entries about accounts (`resource: accounts`) are shown to admins only.
          */
         get: operations["list_changes"];
         put?: never;
@@ -909,11 +547,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow Changes
-         * @description Follow the changes as server-sent events named `change`; an event's id is the number of its change.
+         * Follow the changes as server-sent events
+         * @description They are named `change`, and an event's id is `seq-epoch`. Starts after `since`, or after the `Last-Event-ID` that
+         *     browsers send when they reconnect; a bare number is accepted too. Without either, only new changes are sent. If the
+         *     history was replaced and no longer contains that last event, the client gets one event `replaced`, and then all
+         *     changes from the first.
          *
-         *     Starts after `since`, or after the `Last-Event-ID` that browsers send when they reconnect. Without either, only
-         *     new changes are sent.
+         *     The stream ends when its credential ends. A credential has at most 8 streams, a user 32, an address without a
+         *     credential 8, and a process 200: one more is 429 `rate-limited`.
          */
         get: operations["follow_changes"];
         put?: never;
@@ -932,51 +573,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Tokens
-         * @description List your own tokens; admins see the tokens of all users.
-         *
-         *     **Filters.** `field=value` is equality; repeat it to match any of several values.
-         *     Other comparisons are `field__operator=value`. All filters must match. Every field below
-         *     can be filtered, and all except attributes can be sorted by.
-         *
-         *     | field | kind | operators |
-         *     |---|---|---|
-         *     | `id` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `scope` | rank (read < write < admin) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `expires_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `last_used_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.trigram` | code | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.first_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.last_name` | text | `ne` `lt` `lte` `gt` `gte` `in` `nin` `contains` `startswith` `endswith` `isnull` |
-         *     | `user.role` | rank (viewer < operator < lead < supervisor < admin) | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.active` | boolean | `ne` `in` `nin` `isnull` |
-         *     | `user.version` | integer | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.created_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *     | `user.updated_at` | time | `ne` `lt` `lte` `gt` `gte` `in` `nin` `isnull` |
-         *
-         *     - `ne`: differs, or has no value
-         *     - `lt`: is less, or earlier
-         *     - `lte`: is less, earlier or equal
-         *     - `gt`: is greater, or later
-         *     - `gte`: is greater, later or equal
-         *     - `in`: is one of 1 to 200 values, separated by commas
-         *     - `nin`: is none of 1 to 200 values, or has no value
-         *     - `contains`: contains the text; case and accents do not matter
-         *     - `startswith`: begins with the text; case and accents do not matter
-         *     - `endswith`: ends with the text; case and accents do not matter
-         *     - `isnull`: `true`: has no value; `false`: has one
+         * List your own tokens
+         * @description Admins see the tokens of all users.
          */
         get: operations["list_tokens"];
         put?: never;
         /**
-         * Create Token
-         * @description Create a token for yourself or, as an admin, for another user. Only this response contains the token itself.
+         * Create a token, for yourself or as an admin for another user
+         * @description Only this response contains the token itself.
          *
          *     The token has the role of its user, limited by its scope: `read` reads, `write` also writes records, `admin` also
-         *     manages users and tokens.
+         *     manages users and tokens. A token that is created with a token expires no later than that one. A user has at most
+         *     100 tokens that have not expired (409).
          */
         post: operations["create_token"];
         delete?: never;
@@ -992,16 +600,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get Token
-         * @description Read the properties of a token, never the token itself.
-         */
+        /** Read the properties of a token, never the token itself */
         get: operations["get_token"];
         put?: never;
         post?: never;
         /**
-         * Revoke Token
-         * @description Revoke a token. It stops working at once and leaves the list.
+         * Revoke a token
+         * @description It stops working at once and leaves the list.
          */
         delete: operations["revoke_token"];
         options?: never;
@@ -1017,8 +622,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Me
-         * @description The current user, the scope of the credential, and the session's CSRF token.
+         * Read who is signed in
+         * @description The user, the scope of the credential, and the session's CSRF token.
          */
         get: operations["read_me"];
         put?: never;
@@ -1038,12 +643,52 @@ export interface paths {
         };
         get?: never;
         /**
-         * Change Password
-         * @description Change your password. All of your sessions end, this one too; tokens remain valid.
+         * Change your password
+         * @description All of your sessions end, this one too; tokens remain valid.
          */
         put: operations["change_password"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your sessions
+         * @description These are the browsers in which you are signed in, the last used first.
+         */
+        get: operations["list_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one of your sessions
+         * @description This signs out that browser; you, if it is the session of this request.
+         */
+        delete: operations["end_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1059,13 +704,16 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign In
-         * @description Sign in with a password. Sets a session cookie that expires after 12 hours, or 30 minutes without a request.
+         * Sign in with a password
+         * @description Sets a session cookie that expires after 12 hours, or 30 minutes without a request.
+         *
+         *     The former session of this browser ends. A second cookie recognizes the browser for 90 days: failed sign-ins
+         *     elsewhere do not count against it.
          */
         post: operations["sign_in"];
         /**
-         * Sign Out
-         * @description Sign out: end the session. Has no effect on a request with a token.
+         * Sign out
+         * @description Ends the session and clears the browser's cache. Has no effect on a request with a token.
          */
         delete: operations["sign_out"];
         options?: never;
@@ -1083,10 +731,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Set Up
-         * @description Set a password with the code of a setup or invitation link, and sign in.
-         *
-         *     A code works once and expires (410). `trigram` is required for the first admin, optional for an invited user.
+         * Set a password with the code of a setup or invitation link, and sign in
+         * @description A code works once and expires (410). `trigram` is required for the first admin, optional for an invited user.
          *     `first_name` and `last_name` replace the stored names if they are given.
          */
         post: operations["set_up"];
@@ -1106,8 +752,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Invite User
-         * @description Create a link with which the user sets a password, once and within 24 hours. Earlier links stop working.
+         * Create a link with which the user sets a password, once and within 24 hours
+         * @description Earlier links stop working.
          */
         post: operations["invite_user"];
         delete?: never;
@@ -1124,8 +770,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Describe Service
-         * @description Describe the service: name, version, time zone and links. Browsers are redirected to the console.
+         * Describe the service
+         * @description Its name, version, time zone and links; browsers are redirected to the console.
          */
         get: operations["describe_service"];
         put?: never;
@@ -1144,8 +790,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Check Health
-         * @description Liveness probe: 200 if the process responds.
+         * Check that the process responds
+         * @description The liveness probe.
          */
         get: operations["check_health"];
         put?: never;
@@ -1164,8 +810,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Check Readiness
-         * @description Readiness probe: 200 if the database responds and has the schema of this version, otherwise 503.
+         * Check that requests can be served
+         * @description 503 if the database does not respond or has another schema.
+         *
+         *     `warnings` is there if something needs attention: for example, the clock is behind the last entry of the history.
          */
         get: operations["check_readiness"];
         put?: never;
@@ -1184,8 +832,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Metrics
-         * @description Prometheus metrics of all workers: requests, problems, database queues and sizes.
+         * Read the metrics for Prometheus
+         * @description Requests, problems, database queues and sizes, of all workers.
          */
         get: operations["read_metrics"];
         put?: never;
@@ -1204,10 +852,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read Service State
-         * @description The state of the service: version, health, database, settings, number of records, last change and last backup.
-         *
-         *     Shows no secrets, and no URL of the database.
+         * Read the state of the service
+         * @description Its version, health, database, settings, number of records, last change and last backup. No secrets, and
+         *     no URL of the database.
          */
         get: operations["read_service_state"];
         put?: never;
@@ -1226,8 +873,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Describe Problem
-         * @description Explain a problem code: what it means, and what to do.
+         * Explain a problem code
+         * @description What it means, and what to do.
          */
         get: operations["describe_problem"];
         put?: never;
@@ -1366,13 +1013,15 @@ export interface components {
         };
         /**
          * ChangesPage
-         * @description Changes, and the `since` of the next request.
+         * @description Changes, and the `since` and the `epoch` of the next request.
          */
         ChangesPage: {
             /** Items */
             items: components["schemas"]["ChangeRead"][];
             /** Next */
             next: number;
+            /** Epoch */
+            epoch: string;
         };
         /**
          * DatabaseState
@@ -1567,11 +1216,10 @@ export interface components {
         LogBulk: {
             /**
              * Mode
-             * @description `atomic`: write all items or none. `partial`: write every valid item.
-             * @default atomic
+             * @description `atomic`: write all items or none. `partial`: write every valid item. Default: atomic.
              * @enum {string}
              */
-            mode: "atomic" | "partial";
+            mode?: "atomic" | "partial";
             /**
              * Items
              * @description The logs. One without `uuid` is created.
@@ -1708,18 +1356,16 @@ export interface components {
             type: string;
             /**
              * Severity
-             * @description The severity: info, minor, major or critical.
-             * @default info
+             * @description The severity: info, minor, major or critical. Default: info.
              * @enum {string}
              */
-            severity: "info" | "minor" | "major" | "critical";
+            severity?: "info" | "minor" | "major" | "critical";
             /**
              * Status
-             * @description The status: open, in_progress, done or cancelled.
-             * @default done
+             * @description The status: open, in_progress, done or cancelled. Default: done.
              * @enum {string}
              */
-            status: "open" | "in_progress" | "done" | "cancelled";
+            status?: "open" | "in_progress" | "done" | "cancelled";
             /**
              * Comment
              * @description The observation, such as symptoms.
@@ -1775,10 +1421,9 @@ export interface components {
             };
             /**
              * Unlisted
-             * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.
-             * @default false
+             * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log. Default: false.
              */
-            unlisted: boolean;
+            unlisted?: boolean;
         };
         /**
          * LogPage
@@ -2036,18 +1681,16 @@ export interface components {
             type: string;
             /**
              * Severity
-             * @description The severity: info, minor, major or critical.
-             * @default info
+             * @description The severity: info, minor, major or critical. Default: info.
              * @enum {string}
              */
-            severity: "info" | "minor" | "major" | "critical";
+            severity?: "info" | "minor" | "major" | "critical";
             /**
              * Status
-             * @description The status: open, in_progress, done or cancelled.
-             * @default done
+             * @description The status: open, in_progress, done or cancelled. Default: done.
              * @enum {string}
              */
-            status: "open" | "in_progress" | "done" | "cancelled";
+            status?: "open" | "in_progress" | "done" | "cancelled";
             /**
              * Comment
              * @description The observation, such as symptoms.
@@ -2103,10 +1746,9 @@ export interface components {
             };
             /**
              * Unlisted
-             * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.
-             * @default false
+             * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log. Default: false.
              */
-            unlisted: boolean;
+            unlisted?: boolean;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -2142,16 +1784,14 @@ export interface components {
             label?: string;
             /**
              * Counts As Failure
-             * @description Whether logs of this type count as failures of the machine.
-             * @default false
+             * @description Whether logs of this type count as failures of the machine. Default: false.
              */
-            counts_as_failure: boolean;
+            counts_as_failure?: boolean;
             /**
              * Active
-             * @description Whether new logs may use it.
-             * @default true
+             * @description Whether new logs may use it. Default: true.
              */
-            active: boolean;
+            active?: boolean;
         };
         /**
          * LogTypePage
@@ -2274,16 +1914,14 @@ export interface components {
             label?: string;
             /**
              * Counts As Failure
-             * @description Whether logs of this type count as failures of the machine.
-             * @default false
+             * @description Whether logs of this type count as failures of the machine. Default: false.
              */
-            counts_as_failure: boolean;
+            counts_as_failure?: boolean;
             /**
              * Active
-             * @description Whether new logs may use it.
-             * @default true
+             * @description Whether new logs may use it. Default: true.
              */
-            active: boolean;
+            active?: boolean;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -2491,16 +2129,14 @@ export interface components {
             year_of_acquisition?: number | null;
             /**
              * In Service
-             * @description Whether it is in service; null if unknown.
-             * @default true
+             * @description Whether it is in service; null if unknown. Default: true.
              */
-            in_service: boolean | null;
+            in_service?: boolean | null;
             /**
              * Listed
-             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it.
-             * @default true
+             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it. Default: true.
              */
-            listed: boolean;
+            listed?: boolean;
             /**
              * Comment
              * @description Anything else worth knowing.
@@ -2762,16 +2398,14 @@ export interface components {
             year_of_acquisition?: number | null;
             /**
              * In Service
-             * @description Whether it is in service; null if unknown.
-             * @default true
+             * @description Whether it is in service; null if unknown. Default: true.
              */
-            in_service: boolean | null;
+            in_service?: boolean | null;
             /**
              * Listed
-             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it.
-             * @default true
+             * @description Whether a supervisor has confirmed it; false if a log with `unlisted` created it. Default: true.
              */
-            listed: boolean;
+            listed?: boolean;
             /**
              * Comment
              * @description Anything else worth knowing.
@@ -2986,6 +2620,58 @@ export interface components {
             last_backup: components["schemas"]["BackupState"] | null;
         };
         /**
+         * SessionList
+         * @description The sessions of the current user.
+         */
+        SessionList: {
+            /** Items */
+            items: components["schemas"]["SessionRead"][];
+        };
+        /**
+         * SessionRead
+         * @description A session: a browser in which the user is signed in.
+         */
+        SessionRead: {
+            /**
+             * Id
+             * @description The id of the session. It is no secret: nobody can sign in with it.
+             */
+            id: string;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When the user signed in.
+             */
+            created_at: string;
+            /**
+             * Last Used At
+             * Format: date-time
+             * @description When it was last used, to the minute.
+             */
+            last_used_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When it ends if it is not used again.
+             */
+            expires_at: string;
+            /**
+             * Browser
+             * @description The browser or program that signed in; null if unknown.
+             */
+            browser: string | null;
+            /**
+             * Device
+             * @description The kind of device, such as Windows or Android; null if unknown.
+             */
+            device: string | null;
+            /**
+             * Current
+             * @description Whether this request was made with it.
+             */
+            current: boolean;
+        };
+        /**
          * SetUp
          * @description The body of POST /setup: sets the password of an invited user, or creates the first administrator.
          */
@@ -3044,7 +2730,7 @@ export interface components {
             window_seconds: number;
             /**
              * Per Account
-             * @description The limit of an account.
+             * @description The limit of an account, at each address and on each known device.
              */
             per_account: number;
             /**
@@ -3116,10 +2802,9 @@ export interface components {
             scope: "read" | "write" | "admin";
             /**
              * Days
-             * @description The lifetime in days.
-             * @default 90
+             * @description The lifetime in days. Default: 90.
              */
-            days: number;
+            days?: number;
             /**
              * User
              * @description The user the token acts for, by default yourself. Another user requires the admin role.
@@ -3264,17 +2949,15 @@ export interface components {
             last_name?: string | null;
             /**
              * Role
-             * @description The role, from viewer to admin.
-             * @default operator
+             * @description The role, from viewer to admin. Default: operator.
              * @enum {string}
              */
-            role: "viewer" | "operator" | "lead" | "supervisor" | "admin";
+            role?: "viewer" | "operator" | "lead" | "supervisor" | "admin";
             /**
              * Active
-             * @description Whether the account is active.
-             * @default true
+             * @description Whether the account is active. Default: true.
              */
-            active: boolean;
+            active?: boolean;
         };
         /**
          * UserPage
@@ -3414,17 +3097,15 @@ export interface components {
             last_name?: string | null;
             /**
              * Role
-             * @description The role, from viewer to admin.
-             * @default operator
+             * @description The role, from viewer to admin. Default: operator.
              * @enum {string}
              */
-            role: "viewer" | "operator" | "lead" | "supervisor" | "admin";
+            role?: "viewer" | "operator" | "lead" | "supervisor" | "admin";
             /**
              * Active
-             * @description Whether the account is active.
-             * @default true
+             * @description Whether the account is active. Default: true.
              */
-            active: boolean;
+            active?: boolean;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -3610,6 +3291,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -3709,6 +3397,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "machine": "Tour CN 1",
+                 *       "type": "error",
+                 *       "severity": "major",
+                 *       "comment": "Spindle vibrates above 3,000 rpm.",
+                 *       "started_at": "2026-03-02T08:15:00+01:00"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LogCreate"];
             };
         };
@@ -3841,6 +3538,32 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "mode": "atomic",
+                 *       "items": [
+                 *         {
+                 *           "machine": "Tour CN 1",
+                 *           "type": "error",
+                 *           "severity": "major",
+                 *           "comment": "Spindle vibrates above 3,000 rpm.",
+                 *           "started_at": "2026-03-02T08:15:00+01:00"
+                 *         },
+                 *         {
+                 *           "machine": "Tour CN 1",
+                 *           "type": "maintenance",
+                 *           "severity": "major",
+                 *           "comment": "Spindle vibrates above 3,000 rpm.",
+                 *           "started_at": "2026-03-02T08:15:00+01:00",
+                 *           "cause": "Worn bearing.",
+                 *           "action": "Replaced the bearing.",
+                 *           "attributes": {
+                 *             "bearing": "6205-2RS"
+                 *           }
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["LogBulk"];
             };
         };
@@ -4052,6 +3775,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -4221,6 +3951,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -4303,6 +4040,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
                 uuid: string;
             };
             cookie?: never;
@@ -4356,7 +4094,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4424,12 +4162,27 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
                 uuid: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "machine": "Tour CN 1",
+                 *       "type": "error",
+                 *       "severity": "major",
+                 *       "comment": "Spindle vibrates above 3,000 rpm.",
+                 *       "started_at": "2026-03-02T08:15:00+01:00",
+                 *       "cause": "Worn bearing.",
+                 *       "action": "Replaced the bearing.",
+                 *       "attributes": {
+                 *         "bearing": "6205-2RS"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["LogReplace"];
             };
         };
@@ -4494,7 +4247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4598,6 +4351,7 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
                 uuid: string;
             };
             cookie?: never;
@@ -4647,7 +4401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4733,13 +4487,30 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
                 uuid: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "severity": "critical",
+                 *       "attributes": {
+                 *         "bearing": null
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["LogUpdate"];
+                /**
+                 * @example {
+                 *       "severity": "critical",
+                 *       "attributes": {
+                 *         "bearing": null
+                 *       }
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["LogUpdate"];
             };
         };
@@ -4800,7 +4571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -4904,6 +4675,7 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
                 uuid: string;
             };
             cookie?: never;
@@ -5061,9 +4833,17 @@ export interface operations {
                 note__contains?: string;
                 /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#history)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
                 uuid: string;
             };
             cookie?: never;
@@ -5249,6 +5029,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -5426,6 +5213,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -5601,6 +5395,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -5760,6 +5561,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -5850,6 +5658,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Press 12",
+                 *       "sector": "Usinage",
+                 *       "manufacturer": "Ovrandel",
+                 *       "model": "OV-250",
+                 *       "year_of_acquisition": 2024
+                 *     }
+                 */
                 "application/json": components["schemas"]["MachineCreate"];
             };
         };
@@ -5978,6 +5795,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @example Tour CN 1 */
                 name: string;
             };
             cookie?: never;
@@ -6090,12 +5908,21 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example Tour CN 1 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "sector": "Usinage",
+                 *       "manufacturer": "Ovrandel",
+                 *       "model": "OV-250",
+                 *       "year_of_acquisition": 2024
+                 *     }
+                 */
                 "application/json": components["schemas"]["MachineReplace"];
             };
         };
@@ -6255,6 +6082,7 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example Tour CN 1 */
                 name: string;
             };
             cookie?: never;
@@ -6390,13 +6218,24 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example Tour CN 1 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "comment": "Moved beside the entrance."
+                 *     }
+                 */
                 "application/json": components["schemas"]["MachineUpdate"];
+                /**
+                 * @example {
+                 *       "comment": "Moved beside the entrance."
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["MachineUpdate"];
             };
         };
@@ -6552,12 +6391,18 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example Tour CN 1 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "into": "Tour CN 2"
+                 *     }
+                 */
                 "application/json": components["schemas"]["MachineMerge"];
             };
         };
@@ -6740,9 +6585,17 @@ export interface operations {
                 note__contains?: string;
                 /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#history)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path: {
+                /** @example Tour CN 1 */
                 name: string;
             };
             cookie?: never;
@@ -6832,6 +6685,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example Tour CN 1 */
                 name: string;
             };
             cookie?: never;
@@ -6989,6 +6843,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -7142,6 +7003,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -7293,6 +7161,13 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -7408,6 +7283,13 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#log_types)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -7498,6 +7380,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "code": "lubrication",
+                 *       "label": "Lubrication"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LogTypeCreate"];
             };
         };
@@ -7624,6 +7512,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @example calibration */
                 code: string;
             };
             cookie?: never;
@@ -7736,12 +7625,18 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example calibration */
                 code: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "label": "Calibration"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LogTypeReplace"];
             };
         };
@@ -7901,6 +7796,7 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example calibration */
                 code: string;
             };
             cookie?: never;
@@ -8036,13 +7932,24 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example calibration */
                 code: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "active": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["LogTypeUpdate"];
+                /**
+                 * @example {
+                 *       "active": true
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["LogTypeUpdate"];
             };
         };
@@ -8237,6 +8144,13 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#users)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -8327,6 +8241,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "trigram": "JDO",
+                 *       "first_name": "Jane",
+                 *       "last_name": "Doe",
+                 *       "role": "operator"
+                 *     }
+                 */
                 "application/json": components["schemas"]["UserCreate"];
             };
         };
@@ -8453,6 +8375,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @example SOK */
                 trigram: string;
             };
             cookie?: never;
@@ -8565,12 +8488,20 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example SOK */
                 trigram: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "first_name": "Sarah",
+                 *       "last_name": "Okafor",
+                 *       "role": "lead"
+                 *     }
+                 */
                 "application/json": components["schemas"]["UserReplace"];
             };
         };
@@ -8730,6 +8661,7 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example SOK */
                 trigram: string;
             };
             cookie?: never;
@@ -8865,13 +8797,24 @@ export interface operations {
                 "X-Change-Note"?: string;
             };
             path: {
+                /** @example SOK */
                 trigram: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "role": "supervisor"
+                 *     }
+                 */
                 "application/json": components["schemas"]["UserUpdate"];
+                /**
+                 * @example {
+                 *       "role": "supervisor"
+                 *     }
+                 */
                 "application/merge-patch+json": components["schemas"]["UserUpdate"];
             };
         };
@@ -9020,6 +8963,8 @@ export interface operations {
             query?: {
                 /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
+                /** @description The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced. */
+                epoch?: string;
                 /** @description The maximum number of changes. */
                 limit?: number;
                 /** @description Only the machine with this `id`, which may have been deleted or merged. */
@@ -9051,6 +8996,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: Authentication required */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9101,6 +9055,8 @@ export interface operations {
             query?: {
                 /** @description The number of the last change that you have: the feed continues after it. */
                 since?: number;
+                /** @description The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced. */
+                epoch?: string;
             };
             header?: {
                 /** @description The id of the last event received; browsers send it when they reconnect. */
@@ -9117,7 +9073,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": unknown;
+                    "text/event-stream": string;
                 };
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
@@ -9138,6 +9094,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `uri-too-long`: URL too long */
             414: {
                 headers: {
@@ -9149,6 +9114,15 @@ export interface operations {
             };
             /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many attempts */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9225,6 +9199,13 @@ export interface operations {
                 last_used_at__gte?: string;
                 /** @description When it was last used, to the minute; null if never. `true`: has no value; `false`: has one. */
                 last_used_at__isnull?: boolean;
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#tokens)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
             };
             header?: never;
             path?: never;
@@ -9310,6 +9291,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Monthly report",
+                 *       "scope": "read",
+                 *       "days": 90
+                 *     }
+                 */
                 "application/json": components["schemas"]["TokenCreate"];
             };
         };
@@ -9343,6 +9331,15 @@ export interface operations {
             };
             /** @description `forbidden`: Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9689,6 +9686,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "current": "the current password",
+                 *       "new": "a new long password"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewPassword"];
             };
         };
@@ -9801,6 +9804,181 @@ export interface operations {
             };
         };
     };
+    list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sign_in: {
         parameters: {
             query?: never;
@@ -9810,6 +9988,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "trigram": "ABE",
+                 *       "password": "the password of ABE"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SignIn"];
             };
         };
@@ -9958,6 +10142,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `uri-too-long`: URL too long */
             414: {
                 headers: {
@@ -10014,6 +10207,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "code": "the code of the link",
+                 *       "password": "a new long password"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SetUp"];
             };
         };
@@ -10045,7 +10244,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `gone`: Gone */
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -10124,6 +10323,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example SOK */
                 trigram: string;
             };
             cookie?: never;
@@ -10417,6 +10617,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example calibration */
                 code: string;
             };
             cookie?: never;

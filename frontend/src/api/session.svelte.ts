@@ -12,8 +12,7 @@ class Session {
   /** Whether this browser may read the API: signed in, or the site is open to all. */
   canRead = $state(false);
   scope = $state<Me['scope']>('read');
-  /** Called before a user signs out: nobody who uses this device later may read what this user could. */
-  onSignOut = async (): Promise<void> => {};
+  #signOutListeners: (() => void | Promise<void>)[] = [];
 
   constructor() {
     unauthorized.listener = () => this.clear();
@@ -48,9 +47,19 @@ class Session {
     this.#set(user, csrf_token);
   }
 
+  /** Call the listener when a user signs out: nobody who uses this device later may read what this user could. */
+  onSignOut(listener: () => void | Promise<void>): void {
+    this.#signOutListeners.push(listener);
+  }
+
   async signOut(): Promise<void> {
-    await api.DELETE('/session');
-    await this.onSignOut();
+    try {
+      await api.DELETE('/session');
+    } catch (thrown) {
+      // The session has ended already, but its copies are still here.
+      if (asApiError(thrown).status !== 401) throw thrown;
+    }
+    await Promise.all(this.#signOutListeners.map((listener) => listener()));
     removeLocal(SESSION_KEY);
     this.clear();
     // On a site that is open to all, the visitor can still read.

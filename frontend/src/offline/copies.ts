@@ -67,4 +67,4 @@ async function clear(): Promise<void> {
 }
 
 Object.assign(copies, { keep, find });
-session.onSignOut = clear;
+session.onSignOut(clear);

@@ -1,11 +1,11 @@
 import { api, data } from '../api/client';
 import { ApiError } from '../api/error';
-import { readLocal, writeLocal } from '../api/localStorage';
+import { readLocal, removeLocal, writeLocal } from '../api/localStorage';
 import { network } from '../api/network.svelte';
 import { serverTime } from '../api/serverTime.svelte';
 import { session } from '../api/session.svelte';
 import { searchMachines } from '../machines/machineSearch';
-import { readCached, writeCached } from './database';
+import { deleteCached, readCached, writeCached } from './database';
 import { fold } from '../logs/highlight';
 
 export interface CachedMachine {
@@ -90,6 +90,17 @@ class OfflineCache {
     void writeCached('machines', $state.snapshot(this.machines));
   }
 
+  /** Delete the lists: the user has signed out. */
+  async clear(): Promise<void> {
+    this.machines = [];
+    this.users = [];
+    this.recentMachines = [];
+    this.#hasAllMachines = false;
+    this.#readForOfflineAt = 0;
+    removeLocal(RECENT_KEY);
+    await deleteCached(['machines', 'users']);
+  }
+
   async #refresh(): Promise<void> {
     this.machines = (await readCached<CachedMachine[]>('machines')) ?? this.machines;
     this.users = (await readCached<string[]>('users')) ?? this.users;
@@ -158,3 +169,4 @@ function findContaining(names: readonly string[], typed: string): string[] {
 }
 
 export const offlineCache = new OfflineCache();
+session.onSignOut(() => offlineCache.clear());

@@ -1,7 +1,8 @@
 """Authentication and authorization of requests. Each operation declares its action with `needs(...)`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from hmac import compare_digest
 from typing import Any
 
@@ -11,6 +12,8 @@ from machine_monitor.api.middleware import USER
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
+from machine_monitor.services.accounts import known_devices, user_agents
+from machine_monitor.services.accounts.password_sign_in import Browser, NewSession
 from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
@@ -19,6 +22,8 @@ ENDED_SESSION = "This session has ended. Sign in again."
 # The name of the session cookie, by URL scheme. With the prefix `__Host-`, browsers accept the cookie only over HTTPS
 # and only for this host.
 SESSION_COOKIES = {"http": "mm_session", "https": "__Host-mm_session"}
+# The name of the cookie by which a browser is recognized when its user signs in again.
+DEVICE_COOKIES = {"http": "mm_device", "https": "__Host-mm_device"}
 SECURITY_SCHEMES = {
     "token": {
         "type": "http",
@@ -49,27 +54,45 @@ class RequiredAction:
 
 @dataclass(frozen=True)
 class Client:
-    """The client of a request: its IP address, and the base URL that it requested."""
+    """The client of a request: the base URL that it requested, and what is known of its browser."""
 
     base_url: str
-    ip_address: str | None
+    browser: Browser
 
     @classmethod
     def from_request(cls, request: Request) -> "Client":
         """Return the client of this request."""
-        return cls(str(request.base_url), request.client.host if request.client else None)
-
-    def set_cookie(self, response: Response, secret: str, max_age: int = int(LIFETIME.total_seconds())) -> Response:
-        """Set the session cookie: HttpOnly, SameSite=Strict, Secure over HTTPS."""
-        scheme = self.base_url.partition(":")[0]
-        response.set_cookie(
-            SESSION_COOKIES[scheme], secret, max_age, secure=scheme == "https", httponly=True, samesite="strict"
+        scheme, cookies = request.url.scheme, request.cookies
+        browser = Browser(
+            address=request.client.host if request.client else None,
+            agent=user_agents.parse(request.headers.get("user-agent", "")),
+            session=cookies.get(SESSION_COOKIES[scheme]),
+            device=cookies.get(DEVICE_COOKIES[scheme]),
         )
+        return cls(str(request.base_url), browser)
+
+    def set_cookies(self, response: Response, session: NewSession) -> Response:
+        """Set the session cookie and the device cookie."""
+        self._set_cookie(response, SESSION_COOKIES, session.secret, LIFETIME)
+        self._set_cookie(response, DEVICE_COOKIES, session.device, known_devices.LIFETIME)
         return response
 
-    def clear_cookie(self, response: Response) -> Response:
+    def clear_session_cookie(self, response: Response) -> Response:
         """Delete the session cookie."""
-        return self.set_cookie(response, "", 0)
+        self._set_cookie(response, SESSION_COOKIES, "", timedelta(0))
+        return response
+
+    def sign_out_response(self) -> Response:
+        """Return the response of a sign-out: it deletes the session cookie and the browser's cache of this site."""
+        # Only the cache: the console keeps drafts and unsent writes in the browser's storage.
+        headers = {"Clear-Site-Data": '"cache"'}
+        return self.clear_session_cookie(Response(status_code=204, headers=headers))
+
+    def _set_cookie(self, response: Response, names: Mapping[str, str], secret: str, lifetime: timedelta) -> None:
+        """Set a cookie: HttpOnly, SameSite=Strict, Secure over HTTPS."""
+        scheme = self.base_url.partition(":")[0]
+        max_age, secure = int(lifetime.total_seconds()), scheme == "https"
+        response.set_cookie(names[scheme], secret, max_age, secure=secure, httponly=True, samesite="strict")
 
 
 def needs(action: Action) -> Any:
@@ -110,6 +133,17 @@ def caller_of(request: Request) -> Caller:
     return request.scope[CALLER]
 
 
+async def has_ended(request: Request) -> bool:
+    """Whether the credential of a request in progress has ended, or its rights have changed since. It is no use of it.
+
+    A stream asks this again and again; if that extended its session, a session with an open page would never end.
+    """
+    try:
+        return await _authenticate(request, is_use=False) != caller_of(request)
+    except Unauthenticated:
+        return True
+
+
 def check_origin(request: Request) -> None:
     """Raise `Forbidden` if the browser's headers say that a page of another site sent this request."""
     headers = request.headers
@@ -126,15 +160,16 @@ def security_of(action: Action) -> dict[str, Any]:
     return {"security": [] if action.role is None else [{name: []} for name in SECURITY_SCHEMES]}
 
 
-def denial_statuses(action: Action) -> tuple[int, ...]:
-    """Return the HTTP statuses with which an action can be denied, for OpenAPI."""
+def denial_statuses(action: Action, methods: Collection[str]) -> tuple[int, ...]:
+    """Return the HTTP statuses with which an operation can be denied, for OpenAPI."""
     if action.role is None:
         return ()
-    # Every role and scope includes reading as a viewer, so an authenticated caller is never refused that.
-    return (401,) if action.role is Role.VIEWER and action.scope is Scope.READ else (401, 403)
+    # Every role and scope includes reading as a viewer. A write with the session cookie is 403 without its CSRF token.
+    is_open_read = action.role is Role.VIEWER and action.scope is Scope.READ and {*methods} <= {"GET", "HEAD"}
+    return (401,) if is_open_read else (401, 403)
 
 
-async def _authenticate(request: Request) -> Caller:
+async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
     authenticator: Authenticator = request.app.state.authenticator
     header = request.headers.get("authorization")
     if header is not None:
@@ -142,14 +177,14 @@ async def _authenticate(request: Request) -> Caller:
         if scheme.lower() != "bearer":
             raise Unauthenticated("The Authorization header must be `Bearer <token>`.")
         try:
-            return await authenticator.authenticate_token(token.strip())
+            return await authenticator.authenticate_token(token.strip(), is_use=is_use)
         except Unauthenticated:
             raise Unauthenticated(INVALID_TOKEN) from None
     cookie = request.cookies.get(SESSION_COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
     if cookie is None:
         return await authenticator.authenticate_anonymous()
     try:
-        return await authenticator.authenticate_session(cookie)
+        return await authenticator.authenticate_session(cookie, is_use=is_use)
     except Unauthenticated:
         raise Unauthenticated(ENDED_SESSION) from None
 

@@ -13,22 +13,34 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
-from machine_monitor.api.openapi import documents
-from machine_monitor.api.routes import account, changes, log_types, logs, machines, system, tokens, users
+from machine_monitor.api.openapi.finishing import finish
+from machine_monitor.api.routes import account, changes, documentation, log_types, logs, machines, system, tokens, users
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
+from machine_monitor.api.serving.stream_limits import OpenStreams
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.authentication import Authenticator
+from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.idempotency import IdempotencyStore
 from machine_monitor.services.projections import maintenance
 
 # Starlette tries routes in this order, so the most used come first.
-ROUTERS = tuple(module.router for module in (logs, machines, log_types, users, changes, tokens, account, system))
+MODULES = (logs, machines, log_types, users, changes, tokens, account, system, documentation)
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
-EXPOSED = ("ETag", "Link", "Location", "X-Total-Count", "X-Request-ID")
+EXPOSED = (
+    "Content-Disposition",
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+    "X-Total-Count",
+)
 
 
 class Application(FastAPI):
@@ -59,10 +71,12 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
     app.state.idempotency_store = IdempotencyStore()
     app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
     app.state.authenticator = Authenticator(app.state.database, settings)
-    for router in ROUTERS:
+    app.state.live_feed = LiveFeed(app.state.database)
+    app.state.open_streams = OpenStreams()
+    for module in MODULES:
         # `include_router` would match each request twice.
-        app.router.routes.extend(router.routes)
-    app.mount("/docs/static", StaticFiles(directory=system.SWAGGER))
+        app.router.routes.extend(module.router.routes)
+    app.mount("/docs/static", StaticFiles(directory=documentation.STATIC))
     if built := console.load():
         app.mount("/ui", built)
         app.add_route("/ui", console.redirect_to_slash, include_in_schema=False)
@@ -106,7 +120,7 @@ def _complete_openapi(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = documents.finish(generate())
+            app.openapi_schema = finish(generate())
         return app.openapi_schema
 
     app.openapi = openapi

@@ -9,10 +9,11 @@ from fastapi import Depends, Request
 from machine_monitor.api.access import Client, caller_of
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import invalid
-from machine_monitor.models import USERS
+from machine_monitor.errors import Fault, invalid
+from machine_monitor.models import DELETED_LOGS, LOGS, USERS
 from machine_monitor.query.language.parser import (
     ListQuery,
+    QueryPairs,
     parse_export_query,
     parse_list_query,
     parse_query_string,
@@ -23,10 +24,11 @@ from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery, pa
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import Caller
+from machine_monitor.services.access.permissions import SEE_DELETED, Caller
 from machine_monitor.services.records.preconditions import Preconditions
 from machine_monitor.services.tabular.exports import Format
 
+DELETED_RECORDS = {LOGS.name: DELETED_LOGS}
 _ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 
 
@@ -36,6 +38,7 @@ class SignInContext:
 
     database: Database
     client: Client
+    request_id: str
 
     async def user(self, trigram: str) -> dict[str, Any]:
         """Return the public fields of a user."""
@@ -67,15 +70,16 @@ def client_of(request: Request) -> Client:
 
 def sign_in_context_of(request: Request) -> SignInContext:
     """Return the context of a sign-in or sign-out; raises `Invalid` if there are query parameters."""
-    return SignInContext(database_of(request), client_of(request))
+    return SignInContext(database_of(request), client_of(request), request.scope["request_id"])
 
 
 def list_query_of(resource: Resource) -> Any:
     """A dependency: the list query of `resource`."""
 
     def read(request: Request) -> ListQuery:
-        pairs = parse_query_string(request.scope["query_string"])
-        return parse_list_query(resource, pairs, time_context_of(request), fingerprint_scope=request.scope["path"])
+        chosen, pairs = _with_deleted(request, resource)
+        scope = f"{request.scope['path']} deleted" if chosen.deleted else request.scope["path"]
+        return parse_list_query(chosen, pairs, time_context_of(request), fingerprint_scope=scope)
 
     return Depends(read)
 
@@ -84,8 +88,8 @@ def export_of(resource: Resource, form: Format) -> Any:
     """A dependency: the export query of `resource` in this format."""
 
     def read(request: Request) -> ListQuery:
-        pairs = parse_query_string(request.scope["query_string"])
-        return parse_export_query(resource, pairs, time_context_of(request), dialects=form.has_dialects)
+        chosen, pairs = _with_deleted(request, resource)
+        return parse_export_query(chosen, pairs, time_context_of(request), dialects=form.has_dialects)
 
     return Depends(read)
 
@@ -123,6 +127,22 @@ PreconditionsDep = Annotated[Preconditions, Depends(preconditions_of)]
 CurrentUser = Annotated[Caller, Depends(caller_of)]
 ClientDep = Annotated[Client, Depends(client_of)]
 SignInDep = Annotated[SignInContext, Depends(sign_in_context_of)]
+
+
+def _with_deleted(request: Request, resource: Resource) -> tuple[Resource, QueryPairs]:
+    """Return the records that are asked for, the deleted ones with `deleted=true`, and the other parameters."""
+    pairs = parse_query_string(request.scope["query_string"])
+    if not resource.soft_delete:
+        return resource, pairs
+    given = [value for name, value in pairs if name == "deleted"]
+    others = [pair for pair in pairs if pair[0] != "deleted"]
+    if given in ([], ["false"]):
+        return resource, others
+    if given != ["true"]:
+        message = "'deleted' must be given once, as true or false."
+        raise invalid([Fault(message, parameter="deleted", allowed=("true", "false"))])
+    SEE_DELETED.check(caller_of(request))
+    return DELETED_RECORDS[resource.name], others
 
 
 def _etags(request: Request, header: str) -> tuple[str, ...] | None:

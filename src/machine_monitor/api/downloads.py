@@ -31,8 +31,8 @@ def _endpoint(resource: Resource, form: Format) -> Callable[..., Coroutine[Any, 
     async def export(query: Annotated[ListQuery, export_of(resource, form)], now: Now, database: Db) -> Response:
         chunks = form.write(Export(database, query, now.zone))
         name = f"{resource.name}-{now.today}.{form.suffix}"
-        return TimedStreamingResponse(
-            chunks, form.media_type, {"Content-Disposition": f'attachment; filename="{name}"'}
-        )
+        # An export may be the whole site: no browser may keep it after the user has signed out.
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return TimedStreamingResponse(chunks, form.media_type, headers)
 
     return export

@@ -8,7 +8,9 @@ import logging
 import re
 import secrets
 from contextlib import suppress
+from ipaddress import ip_address
 from time import perf_counter
+from typing import Any
 
 from fastapi import Response
 from starlette.exceptions import HTTPException
@@ -26,6 +28,8 @@ IS_HEAD = "is_head"
 # Key in the ASGI scope: the authenticated user's trigram, for the access log.
 USER = "user"
 SHUTDOWN_RESPONSE_SECONDS = 0.5
+# A proxy may forward the scheme of a WebSocket.
+SECURE_SCHEMES = ("https", "wss")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 logger = logging.getLogger(__name__)
@@ -88,13 +92,16 @@ class RequestContext:
 
     def __init__(self, scope: Scope, send: Send, *, hsts: bool = True) -> None:
         self._began = perf_counter()
-        self._hsts = hsts and scope.get("scheme") == "https"
+        scheme = "https" if scope.get("scheme") in SECURE_SCHEMES else "http"
+        self._hsts = hsts and scheme == "https"
         self._send = send
         self._method = scope["method"]
         self._headers: list[tuple[bytes, bytes]] = [*scope["headers"]]
         self.request_id = self._client_request_id() or secrets.token_hex(8)
-        self.scope = {
+        self.scope: dict[str, Any] = {
             **scope,
+            "scheme": scheme,
+            "client": _client_address(scope),
             "request_id": self.request_id,
             "method": "GET" if self._method == "HEAD" else self._method,
             IS_HEAD: self._method == "HEAD",
@@ -161,6 +168,16 @@ class ProblemMiddleware:
             await render(problem, scope["path"], scope["request_id"])(scope, receive, send)
         except HTTPException as error:
             await _render_http_exception(error, scope)(scope, receive, send)
+
+
+def _client_address(scope: Scope) -> tuple[str, int] | None:
+    """Return the client's IP address and port; None if the server or a proxy reports anything else."""
+    client = scope.get("client")
+    try:
+        ip_address(client[0] if client else "")
+    except ValueError:
+        return None
+    return client
 
 
 def _render_http_exception(error: HTTPException, scope: Scope) -> Response:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import Response
 
 from machine_monitor.api.serving import metrics
-from machine_monitor.errors import Problem, Unauthenticated
+from machine_monitor.errors import Problem, RateLimited, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -19,6 +19,9 @@ def render(problem: Problem, path: str, request_id: str) -> Response:
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     if isinstance(problem, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(problem, RateLimited):
+        # A client that tries too often does not keep one of the server's connections while it waits.
+        headers["Connection"] = "close"
     return Response(
         # ASCII-escaped: an unknown field's name may contain unpaired surrogates.
         json.dumps(problem_details(problem) | location | problem.members),

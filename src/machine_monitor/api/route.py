@@ -41,7 +41,8 @@ class Route(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.action = action_of(path, options)
         options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **security_of(self.action)}
-        options["responses"] = {**problem_responses(*denial_statuses(self.action)), **(options.get("responses") or {})}
+        denials = denial_statuses(self.action, options.get("methods") or ("GET",))
+        options["responses"] = {**problem_responses(*denials), **(options.get("responses") or {})}
         super().__init__(path, endpoint, **options)
         # Replaces FastAPI's wrapper, whose exit stacks and exception handlers are not needed here.
         self.app = _asgi_app(self.get_route_handler())

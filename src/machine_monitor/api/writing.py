@@ -75,9 +75,10 @@ class WriteContext:
 
     async def _write(self, operation: Callable[..., T], *arguments: Any) -> T:
         # Create the change context inside the unit of work: its timestamp is taken after waiting for other writes.
-        return await self.database.write(lambda tx: operation(tx, *arguments, self._change_context()))
+        return await self.database.write(lambda tx: operation(tx, *arguments, self.change_context()))
 
-    def _change_context(self) -> ChangeContext:
+    def change_context(self) -> ChangeContext:
+        """Return the context of a change that is made now."""
         caller = self.caller
         return ChangeContext(caller.via, caller.user, self.note, request_id=self.request_id, role=caller.role)
 
@@ -93,7 +94,7 @@ class IdempotentWriteContext(WriteContext):
         """Add a record to the list at `path`."""
         write = self._allow_unlisted(records.create)
         return await self._run_once(
-            lambda tx: responses.stored_write_response(path, write(tx, resource, body, self._change_context()))
+            lambda tx: responses.stored_write_response(path, write(tx, resource, body, self.change_context()))
         )
 
     async def put_items(
@@ -102,7 +103,7 @@ class IdempotentWriteContext(WriteContext):
         """Create or replace a record for each item, validated by `schema`; if `atomic`, all of them or none."""
 
         def put(tx: Transaction) -> StoredResponse:
-            context = BulkContext(resource, self._change_context(), self.zone, schema, self.allows_unlisted)
+            context = BulkContext(resource, self.change_context(), self.zone, schema, self.allows_unlisted)
             return responses.stored_bulk_response(bulk.put_items(tx, context, items, atomic=atomic))
 
         return await self._run_once(put)

@@ -74,11 +74,12 @@ def add_token(
     """Create an API token that acts for a user, and print it. It cannot be shown again."""
     from machine_monitor.models.accounts.token import TokenCreate
     from machine_monitor.services.accounts import tokens
+    from machine_monitor.services.audit.history import ChangeContext
     from machine_monitor.services.records import validation
 
     body = validation.validate(TokenCreate, {"name": name, "scope": scope, "days": days})
     with site.open_database() as (_, database):
-        _, text = database.transact(lambda tx: tokens.issue(tx, trigram, body))
+        _, text = database.transact(lambda tx: tokens.issue(tx, trigram, body, ChangeContext(VIA)))
     typer.echo(text)
 
 
@@ -102,6 +103,7 @@ def revoke_token(
 ) -> None:
     """Revoke a token. It stops working at once."""
     from machine_monitor.services.accounts import tokens
+    from machine_monitor.services.audit.history import ChangeContext
 
     with site.open_database() as (_, database):
-        database.transact(lambda tx: tokens.revoke(tx, number))
+        database.transact(lambda tx: tokens.revoke(tx, number, ChangeContext(VIA)))

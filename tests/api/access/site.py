@@ -43,18 +43,18 @@ class Site:
         """Add one user of each role; only the admin has a password."""
         for role in ROLES:
             await self.add(trigram_of(role), role=role)
-        await self.write(lambda tx: invitations.set_password(tx, "ADM", hashed_password()))
+        await self.write(lambda tx: invitations.set_password(tx, "ADM", hashed_password(), ChangeContext("test")))
 
     async def add(self, trigram, **given):
         values = USERS.create.model_validate({"trigram": trigram, **given}).model_dump(mode="json")
         await self.write(lambda tx: records.insert(tx, USERS, values, ChangeContext("test")))
 
     async def set_password(self, trigram):
-        await self.write(lambda tx: invitations.set_password(tx, trigram, hashed_password()))
+        await self.write(lambda tx: invitations.set_password(tx, trigram, hashed_password(), ChangeContext("test")))
 
     async def token(self, trigram, scope="admin", days=90):
         body = TokenCreate(name="test", scope=scope, days=days)
-        return (await self.write(lambda tx: tokens.issue(tx, trigram, body)))[1]
+        return (await self.write(lambda tx: tokens.issue(tx, trigram, body, ChangeContext("test"))))[1]
 
     async def by_token(self, trigram, scope="admin"):
         """Return a client that authenticates with a token of this user."""

@@ -4,6 +4,7 @@ import pytest
 
 from api.access.site import opened
 from machine_monitor.services.accounts import invitations, tokens
+from machine_monitor.services.audit.history import ChangeContext
 
 LOG = {"machine": "Saw", "type": "info"}
 
@@ -49,7 +50,7 @@ async def test_the_first_account_ends_open_access_in_every_process_at_once(datab
         assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
         if number:
             # Open access does not return when the last account is removed.
-            await one.write(lambda tx: tokens.revoke(tx, number.split("_")[1]))
+            await one.write(lambda tx: tokens.revoke(tx, number.split("_")[1], ChangeContext("test")))
             assert [(await client.get("/logs")).status_code for client in clients] == [401, 401]
 
 

@@ -12,6 +12,7 @@ from machine_monitor.models.accounts.token import SCOPE
 from machine_monitor.models.fields import ROLE
 from machine_monitor.services.access.permissions import Role, Scope
 from machine_monitor.services.accounts import tokens
+from machine_monitor.services.audit.history import ChangeContext
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORMATS = ("csv", "ndjson", "xlsx")
@@ -25,9 +26,10 @@ READS = (
         "/log-types/{code}",
     ),
     *("/logs", "/logs/{uuid}", "/logs/{uuid}/history", "/logs/facets", "/logs/stats", "/users", "/users/{trigram}"),
-    *("/tokens", "/tokens/{id}", "/me", "/changes", "/events", "/metrics"),
+    *("/tokens", "/tokens/{id}", "/me", "/me/sessions", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
 )
+PAGES = ("/docs", "/docs/filters", "/redoc")
 # The role and scope that each operation requires, written independently of the code; None means no credentials.
 EXPECTED = {
     **{("GET", path): ("viewer", "read") for path in READS},
@@ -51,8 +53,9 @@ EXPECTED = {
     ("POST", "/tokens"): ("viewer", "write"),
     ("DELETE", "/tokens/{id}"): ("viewer", "write"),
     ("PUT", "/me/password"): ("viewer", "write"),
+    ("DELETE", "/me/sessions/{id}"): ("viewer", "write"),
     ("DELETE", "/session"): ("viewer", "read"),
-    **{("GET", path): None for path in ("/", "/healthz", "/readyz", "/problems/{code}", "/docs")},
+    **{("GET", path): None for path in ("/", "/healthz", "/readyz", "/problems/{code}", *PAGES)},
     **{("GET", path): None for path in ("/https", "/https/authority.crt")},
     ("POST", "/session"): None,
     ("POST", "/setup"): None,
@@ -75,7 +78,7 @@ async def credentials(seeded_url):
         late, revoked = await site.token("ADM"), await site.token("ADM")
         number = int(late.split("_")[1])
         await site.write(lambda tx: tx.cursor.execute(f"UPDATE tokens SET expires_at = created_at WHERE id = {number}"))
-        await site.write(lambda tx: tokens.revoke(tx, revoked.split("_")[1]))
+        await site.write(lambda tx: tokens.revoke(tx, revoked.split("_")[1], ChangeContext("test")))
         await site.add("OFF", role="admin")
         off = await site.by_token("OFF")
         await site.write(lambda tx: tx.cursor.execute("UPDATE users SET active = false WHERE trigram = 'OFF'"))
@@ -176,11 +179,11 @@ async def test_the_openapi_document_describes_the_access_of_each_operation():
     document = create_app(Settings.model_construct()).openapi()
     assert set(document["components"]["securitySchemes"]) == {"token", "session"}
     for (method, path), needed in EXPECTED.items():
-        if path in ("/docs", "/https", "/https/authority.crt"):
+        if path in (*PAGES, "/https", "/https/authority.crt"):
             continue
         operation = document["paths"][path][method.lower()]
         assert operation["security"] == ([] if needed is None else [{"token": []}, {"session": []}])
         assert needed is None or "401" in operation["responses"]
-        # Listing deleted logs requires a supervisor.
-        narrower = path == "/logs" or needed not in (None, ("viewer", "read")) or method == "POST"
+        # Listing deleted logs requires a supervisor, and a write with the cookie its CSRF token.
+        narrower = path == "/logs" or needed not in (None, ("viewer", "read")) or method != "GET"
         assert ("403" in operation["responses"]) == narrower

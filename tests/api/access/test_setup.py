@@ -169,11 +169,22 @@ async def test_deleting_a_user_deletes_its_credentials(site):
     session = await site.by_session("VIE")
     assert (await (await site.by_token("ADM")).delete("/users/VIE")).status_code == 204
     assert [(await client.get("/me")).status_code for client in (token, session)] == [401, 401]
+    tables = ("sessions", "known_devices", "invitations", "tokens", "credentials")
     counts = [
         await site.write(lambda tx, table=table: tx.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-        for table in ("sessions", "invitations", "tokens", "credentials")
+        for table in tables
     ]
-    assert counts == [0, 0, 2, 1]
+    assert counts == [0, 0, 0, 2, 1]
+
+
+async def test_a_new_user_does_not_get_the_stored_responses_of_a_deleted_one(site):
+    admin, key = await site.by_token("ADM"), {"Idempotency-Key": "press-1"}
+    await site.add("NEW", role="supervisor")
+    first = await (await site.by_token("NEW")).post("/machines", json={"name": "Saw"}, headers=key)
+    await admin.delete("/users/NEW")
+    await site.add("NEW", role="supervisor")
+    again = await (await site.by_token("NEW")).post("/machines", json={"name": "Saw"}, headers=key)
+    assert (first.status_code, again.status_code) == (201, 409)
 
 
 async def test_links_use_the_host_of_the_request(database_url):

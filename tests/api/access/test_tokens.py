@@ -9,7 +9,7 @@ import pytest
 from api.access.site import PASSWORD, SCOPES
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
-from machine_monitor.services.accounts import invitations
+from machine_monitor.services.accounts import invitations, tokens
 
 BODY = {"name": "Étiquettes", "scope": "read"}
 
@@ -77,6 +77,29 @@ async def test_a_credential_cannot_create_a_token_of_a_wider_scope(site):
             assert fits or found["errors"][0]["pointer"] == "/scope"
     # A session has the full rights of its user.
     await make(await site.by_session("ADM"), scope="admin")
+
+
+async def test_a_token_that_is_made_with_a_token_expires_no_later(site):
+    short = site.with_token(await site.token("ADM", days=2))
+    (own,) = (await short.get("/tokens")).json()["items"]
+    for user in (None, "LEA"):
+        made = await make(short, days=3_650, user=user)
+        assert made["expires_at"] == own["expires_at"]
+        made_with_it = await make(site.with_token((await make(short, scope="write"))["token"]), days=90)
+        assert made_with_it["expires_at"] == own["expires_at"]
+    assert (await make(short, days=1))["expires_at"] < own["expires_at"]
+    assert (await make(await site.by_session("ADM"), days=90))["expires_at"] > own["expires_at"]
+
+
+async def test_the_number_of_valid_tokens_of_a_user_is_bounded(site, clock, monkeypatch):
+    monkeypatch.setattr(tokens, "MAX_PER_USER", 3)
+    admin = await site.by_token("ADM")
+    for _ in range(2):
+        await make(admin, days=1)
+    assert (await make(admin, 409))["code"] == "conflict"
+    await make(admin, user="LEA")
+    clock.advance(hours=25)
+    await make(admin)
 
 
 async def test_users_manage_their_own_tokens_and_admins_all(site):

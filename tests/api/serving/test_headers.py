@@ -6,7 +6,9 @@ from hashlib import sha256
 
 import httpx2
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from api.access.site import PASSWORD, opened
 from conftest import serving
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
@@ -25,7 +27,6 @@ ALWAYS = {
     ("method", "path"),
     [
         ("GET", "/logs"),
-        ("HEAD", "/machines.csv"),
         ("GET", "/nowhere"),
         ("DELETE", "/logs"),
         ("POST", "/machines"),
@@ -46,6 +47,13 @@ async def test_every_response_has_the_security_headers(client, method, path):
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("form", ["csv", "ndjson", "xlsx"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_exports_are_not_stored(client, method, form):
+    answer = await client.request(method, f"/machines.{form}")
+    assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS | {"Cache-Control": "no-store"}
+
+
 async def test_500_and_304_responses_have_the_security_headers(client, monkeypatch):
     created = await client.put("/machines/Saw", json={})
     not_modified = await client.get("/machines/Saw", headers={"If-None-Match": created.headers["ETag"]})
@@ -63,15 +71,54 @@ async def test_responses_over_tls_have_hsts(sqlite_database_url):
         assert (await client.get("/healthz")).headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
+# The scheme in a header of a trusted proxy, with the scheme that it means. Unknown ones are ignored.
+FORWARDED_SCHEMES = [("wss", "https"), ("https", "https"), ("ws", "http"), ("http", "http"), ("gopher", "http")]
+
+
+@pytest.mark.parametrize(("forwarded", "expected"), FORWARDED_SCHEMES)
+async def test_the_forwarded_scheme_decides_the_kind_of_cookie(sqlite_database_url, forwarded, expected):
+    async with opened(sqlite_database_url) as site:
+        await site.add_users()
+        transport = httpx2.ASGITransport(ProxyHeadersMiddleware(site.app))
+        headers = {"X-Forwarded-Proto": forwarded}
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+            answer = await client.post("/session", json={"trigram": "ADM", "password": PASSWORD})
+            assert answer.headers["Set-Cookie"].startswith("__Host-" if expected == "https" else "mm_session")
+            assert ("Strict-Transport-Security" in answer.headers) == (expected == "https")
+            cookie = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}
+            assert (await client.get("/me", headers=cookie)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "logged"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("192.0.2.7:4711", "192.0.2.7"),
+        ("[2001:db8::1]:80", "2001:db8::1"),
+        ("a" * 300, None),
+        ("unknown", None),
+        ("<script>", None),
+    ],
+)
+async def test_a_forwarded_address_that_is_none_is_ignored(sqlite_database_url, forwarded, logged):
+    seen = []
+    app = create_app(Settings(database_url=sqlite_database_url), lambda _event, **fields: seen.append(fields["remote"]))
+    transport = httpx2.ASGITransport(ProxyHeadersMiddleware(app))
+    async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport) as client:
+        answer = await client.get("http://localhost/healthz", headers={"X-Forwarded-For": forwarded})
+    assert (answer.status_code, seen) == (200, [logged])
+
+
 async def test_the_csp_of_swagger_allows_only_its_own_scripts(client):
     answer = await client.get("/docs")
     policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
     assert "unsafe" not in str(policy)
-    (script,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
-    digest = re.fullmatch(r"'self' 'sha256-(.*)'", policy["script-src"])[1]
-    assert b64encode(sha256(script.encode()).digest()).decode() == digest
-    assert '"validatorUrl": null' in script
-    assert not re.search(r"\son\w+=|\sstyle=|<style", answer.text)
+    for element in ("script", "style"):
+        (text,) = re.findall(rf"<{element}>(.*?)</{element}>", answer.text, re.DOTALL)
+        digest = re.fullmatch(r"'self' 'sha256-(.*)'", policy[f"{element}-src"])[1]
+        assert b64encode(sha256(text.encode()).digest()).decode() == digest
+    assert '"validatorUrl": null' in answer.text
+    assert not re.search(r"\son\w+=|\sstyle=", answer.text)
 
 
 @pytest.mark.parametrize(

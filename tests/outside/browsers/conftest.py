@@ -18,6 +18,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models.accounts.token import TokenCreate
 from machine_monitor.services import demo
 from machine_monitor.services.accounts import invitations, tokens
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.projections import counters, maintenance
 from outside.browsers import firefox, webkit
 from servers import free_port, run_in_thread
@@ -72,8 +73,9 @@ def service(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations ar
     maintenance.prepare_database(database)
     counters.ensure_zone(database, settings.zone)
     demo.fill(database, demo.plan(12, 60, until=datetime.now(settings.zone)))
-    database.transact(lambda tx: invitations.set_password(tx, OPERATOR, hashed_password()))
-    token = database.transact(lambda tx: tokens.issue(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
+    database.transact(lambda tx: invitations.set_password(tx, OPERATOR, hashed_password(), ChangeContext("test")))
+    body = TokenCreate(name="test", scope="admin")
+    token = database.transact(lambda tx: tokens.issue(tx, ADMIN, body, ChangeContext("test")))[1]
     running = StoppableService(settings, token)
     running.start()
     yield running

@@ -27,7 +27,7 @@ def give_tokens(url):
         trigram = role[:3].upper()
         values = USERS.create.model_validate({"trigram": trigram, "role": role}).model_dump(mode="json")
         records.insert(tx, USERS, values, ChangeContext("test"))
-        return tokens.issue(tx, trigram, TokenCreate(name="test", scope="admin", days=1))[1]
+        return tokens.issue(tx, trigram, TokenCreate(name="test", scope="admin", days=1), ChangeContext("test"))[1]
 
     database = Database(url)
     given = {role: database.transact(lambda tx, role=role: give(tx, role)) for role in ROLES if role != NOBODY}

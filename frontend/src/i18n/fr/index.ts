@@ -10,6 +10,7 @@ import { machines } from './machines';
 import { outbox } from './outbox';
 import { problems } from './problems';
 import { scan } from './scan';
+import { sessions } from './sessions';
 import { shell } from './shell';
 import { siteState } from './siteState';
 import { start } from './start';
@@ -19,6 +20,6 @@ import { users } from './users';
 import { wall } from './wall';
 
 /** The French messages. The type `Messages` makes the compiler report every message that is missing here. */
-const fr: Messages = { account, attributes, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, scan, shell, siteState, start, terms, tokens, users, wall };
+const fr: Messages = { account, attributes, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, scan, sessions, shell, siteState, start, terms, tokens, users, wall };
 
 export default fr;

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, create_model
 
-from machine_monitor.api import access
 from machine_monitor.api.openapi.parameters import (
     changes_parameters,
     export_parameters,
@@ -14,7 +13,6 @@ from machine_monitor.api.openapi.parameters import (
     list_parameters,
     selection_parameters,
     stats_parameters,
-    vocabulary_table,
 )
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.models.bulk import BulkAnswer
@@ -23,8 +21,6 @@ from machine_monitor.models.schemas import partial_read_schema
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.tabular.exports import Format
 
-PROBLEM_TYPE = "application/problem+json"
-TABLE = "x-vocabulary"
 ETAG = {
     "ETag": {
         "description": "The record's version, in quotes. Send it as `If-Match` to change this version.",
@@ -102,19 +98,19 @@ class Groups(BaseModel):
 
 def facets_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of facets."""
-    return _summary(resource, FacetCounts, facets_parameters(resource))
+    return _summary(FacetCounts, facets_parameters(resource))
 
 
 def stats_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of stats."""
-    return _summary(resource, Groups, stats_parameters(resource))
+    return _summary(Groups, stats_parameters(resource))
 
 
-def _summary(resource: Resource, model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "response_model": model,
         "responses": problem_responses(*ANYWHERE, 422),
-        "openapi_extra": {"parameters": parameters, TABLE: vocabulary_table(resource)},
+        "openapi_extra": {"parameters": parameters},
     }
 
 
@@ -124,45 +120,45 @@ def list_operation(resource: Resource) -> dict[str, Any]:
     return {
         "response_model": _page(_part(resource)),
         "responses": {200: {"headers": LIST_HEADERS}, **problem_responses(*ANYWHERE, 422, *extra)},
-        # `finish` appends the table to the docstring.
-        "openapi_extra": {"parameters": list_parameters(resource), TABLE: vocabulary_table(resource)},
+        "openapi_extra": {"parameters": list_parameters(resource)},
     }
 
 
 def feed_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a feed of changes."""
-    sentence, items = "Changes, and the `since` of the next request.", (list[resource.read], ...)
+    sentence, items = "Changes, and the `since` and the `epoch` of the next request.", (list[resource.read], ...)
     return {
-        "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...)),
-        "responses": problem_responses(*ANYWHERE, 422),
+        "response_model": create_model("ChangesPage", __doc__=sentence, items=items, next=(int, ...), epoch=(str, ...)),
+        "responses": problem_responses(*ANYWHERE, 410, 422),
         "openapi_extra": {"parameters": changes_parameters()},
     }
 
 
 def stream_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a stream of changes."""
-    change = {"$ref": f"#/components/schemas/{resource.read.__name__}"}
-    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": change}
-    properties = {"event": {"const": "change"}, "id": {"type": "string", "pattern": "^[0-9]+$"}, "data": data}
-    event = {"type": "object", "properties": properties, "required": [*properties]}
-    content = {"text/event-stream": {"itemSchema": event}}
+    described = (
+        f"Events with the id `seq-epoch`. The `data` of a `change` is a {resource.read.__name__} as JSON; that of "
+        "`replaced` has `code` and `detail`."
+    )
+    schema = {"type": "string", "description": described}
+    content = {"text/event-stream": {"schema": schema}}
     last = {"Last-Event-ID": "The id of the last event received; browsers send it when they reconnect."}
     return {
         "response_class": Response,
         "responses": {
             200: {"content": content, "description": f"One event per {resource.noun}."},
-            **problem_responses(*ANYWHERE, 422),
+            **problem_responses(*ANYWHERE, 410, 422, 429),
         },
-        "openapi_extra": {"parameters": [changes_parameters()[0], *_headers(last)]},
+        "openapi_extra": {"parameters": [*changes_parameters()[:2], *_headers(last)]},
     }
 
 
 def export_operation(resource: Resource, form: Format) -> dict[str, Any]:
     """Decorator arguments of an export."""
-    success = {"content": {form.media_type: {"schema": {"type": "string"}}}, "headers": DISPOSITION}
+    success = {"content": {form.media_type: {"schema": {"type": "string", "format": "binary"}}}, "headers": DISPOSITION}
     return {
-        "summary": f"Export {resource.name} as {form.suffix}",
-        "description": f"All {resource.name} that match, as of one moment: {form.description}.",
+        "description": f"Export {resource.noun}s as {form.suffix.upper()}.\n\n"
+        f"All {resource.noun}s that match, as of one moment: {form.description}.",
         "response_class": Response,
         "responses": {200: success, **problem_responses(*ANYWHERE, 422)},
         "openapi_extra": {"parameters": export_parameters(resource, dialects=form.has_dialects)},
@@ -261,26 +257,6 @@ def unversioned_read_operation(resource: Resource) -> dict[str, Any]:
 def json_operation(model: Any, *refused: int, status: int = 200) -> dict[str, Any]:
     """Decorator arguments of an operation on something other than a record: response model and problem statuses."""
     return {"status_code": status, "response_model": model, "responses": problem_responses(*refused)}
-
-
-def finish(document: dict[str, Any]) -> dict[str, Any]:
-    """Complete FastAPI's document: media types of merge patches and problems, security schemes, vocabulary tables."""
-    for path in document["paths"].values():
-        for method, operation in path.items():
-            operation["description"] = operation.get("description", "") + operation.pop(TABLE, "")
-            if method == "patch":
-                content = operation["requestBody"]["content"]
-                content["application/merge-patch+json"] = content["application/json"]
-            # Remove the 422 that FastAPI adds to operations without one.
-            if "HTTPValidationError" in str(operation["responses"].get("422")):
-                del operation["responses"]["422"]
-            for status, response in operation["responses"].items():
-                if status >= "400" and "content" in response:
-                    response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}
-    document["components"]["securitySchemes"] = access.SECURITY_SCHEMES
-    document["components"]["schemas"].pop("HTTPValidationError", None)
-    document["components"]["schemas"].pop("ValidationError", None)
-    return document
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -1,11 +1,12 @@
-"""Query parameters in OpenAPI: the common ones as parameters, and a Markdown table of all the others."""
+"""Query parameters in OpenAPI. Only common filters are declared; `filters` takes all the others."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from machine_monitor.api.openapi import filters_page
 from machine_monitor.database.kinds import OBJECT
 from machine_monitor.query.calendar import UNITS
-from machine_monitor.query.language.operators import EQUAL, OPERATORS, Operator
+from machine_monitor.query.language.operators import EQUAL, Operator
 from machine_monitor.query.language.parser import (
     ATTRIBUTE_PATTERN,
     COUNTS,
@@ -26,17 +27,11 @@ from machine_monitor.query.language.summaries import (
 from machine_monitor.query.language.times import TIME_FILTER_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
-from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, MAX_CHANGES
+from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, EPOCH_PATTERN, MAX_CHANGES
 
-# Operators that are declared as parameters beside equality, by kind; all others are in the table.
+# Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
 DECLARED_RELATED = ("machine.sector",)
-ATTRIBUTES = (
-    "`attributes.<key>` takes any key; a record without the key counts as null. A JSON number matches numbers, and "
-    "texts that are numbers; `true` and `false` match booleans; "
-    '`"80"` in double quotes, and any other value, match texts. '
-    "`contains`, `startswith` and `endswith` always compare texts."
-)
 BOOLEAN = {"type": "boolean"}
 TEXT = {"type": "string"}
 DIALECT = {"type": "string", "enum": list(DIALECTS), "default": DIALECTS[0]}
@@ -55,12 +50,16 @@ def list_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 
 def changes_parameters() -> list[dict[str, Any]]:
-    """Return the OpenAPI parameters of the change feed; the event stream has the first one only."""
+    """Return the OpenAPI parameters of the change feed; the event stream has the first two only."""
+    epoch = {"type": "string", "pattern": f"^{EPOCH_PATTERN}$", "examples": ["5f3c9a0d17e2b468"]}
     since = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES}
     machine_id = {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}
     return [
         _parameter("since", "The number of the last change that you have: the feed continues after it.", since),
+        _parameter(
+            "epoch", "The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced.", epoch
+        ),
         _parameter("limit", "The maximum number of changes.", limit),
         _parameter("machine_id", "Only the machine with this `id`, which may have been deleted or merged.", machine_id),
     ]
@@ -103,7 +102,7 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
 def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of an export: those of a list without paging, and with more fields to choose."""
     fields = _names(resource.single_valued_fields, ATTRIBUTE_PATTERN)
-    description = (
+    described = (
         "Only these fields, in this order, separated by commas; also fields of related records, "
         "such as `machine.sector`, and `attributes.<key>`."
     )
@@ -119,7 +118,7 @@ def export_parameters(resource: Resource, *, dialects: bool) -> list[dict[str, A
         if dialects
         else []
     )
-    return [*dialect, _parameter("fields", description, fields), *own]
+    return [*dialect, _parameter("fields", described, fields), *own]
 
 
 def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
@@ -136,40 +135,24 @@ def selection_parameters(resource: Resource) -> list[dict[str, Any]]:
     return chosen
 
 
-def vocabulary_table(resource: Resource) -> str:
-    """Return all filters in Markdown: each field with its operators, each operator with its description."""
-    operators: dict[Field, list[str]] = {}
-    for field, operator in resource.filters.values():
-        operators.setdefault(field, []).extend([f"`{operator.name}`"] if operator.name else [])
-    rows = [f"| `{field.parameter}` | {_kind(field)} | {' '.join(given)} |" for field, given in operators.items()]
-    sentences = [f"- `{operator.name}`: {operator.description}" for operator in OPERATORS.values() if operator.name]
-    return "\n".join(
-        [
-            "\n\n**Filters.** `field=value` is equality; repeat it to match any of several values.",
-            "Other comparisons are `field__operator=value`. All filters must match. Every field below",
-            "can be filtered, and all except attributes can be sorted by.",
-            "",
-            "| field | kind | operators |",
-            "|---|---|---|",
-            *rows,
-            "",
-            *sentences,
-            *(["", ATTRIBUTES] if any(field.kind is OBJECT for field in operators) else []),
-        ]
-    )
-
-
 def _search(resource: Resource) -> list[dict[str, Any]]:
     searched = ", ".join(resource.searched)
     return [_parameter("q", f"Full-text search: words that must occur in {searched}.", TEXT)] if searched else []
 
 
 def _filters(resource: Resource) -> list[dict[str, Any]]:
-    return [
-        _filter(name, field, operator)
-        for name, (field, operator) in resource.filters.items()
-        if _is_declared(field, operator)
+    declared = [
+        _filter(name, known, operator)
+        for name, (known, operator) in resource.filters.items()
+        if _is_declared(known, operator)
     ]
+    sentence = (
+        'Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. '
+        f"[All fields and operators]({filters_page.address(resource)})"
+    )
+    others = _parameter("filters", sentence, {"type": "object", "additionalProperties": TEXT})
+    # Without the example, Swagger UI would send members of its own.
+    return [*declared, {**others, "style": "form", "explode": True, "example": {}}]
 
 
 def _paging(resource: Resource) -> list[dict[str, Any]]:
@@ -192,55 +175,48 @@ def _paging(resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
-def _is_declared(field: Field, operator: Operator) -> bool:
-    if field.kind is OBJECT:
+def _is_declared(known: Field, operator: Operator) -> bool:
+    if known.kind is OBJECT:
         return False
-    if "." in field.name:
-        return field.name in DECLARED_RELATED and operator is EQUAL
+    if "." in known.name:
+        return known.name in DECLARED_RELATED and operator is EQUAL
     if operator.name == "isnull":
-        return field.nullable
-    return operator is EQUAL or operator.name in DECLARED.get(field.kind.name, ())
+        return known.nullable
+    return operator is EQUAL or operator.name in DECLARED.get(known.kind.name, ())
 
 
-def _filter(name: str, field: Field, operator: Operator) -> dict[str, Any]:
-    sentence = f"{field.description} {operator.description[0].upper()}{operator.description[1:]}."
+def _filter(name: str, known: Field, operator: Operator) -> dict[str, Any]:
+    sentence = f"{known.description} {operator.description[0].upper()}{operator.description[1:]}."
     if operator.name:
         return _parameter(
-            name, sentence, BOOLEAN if operator.value_type == "boolean" else _value_schema(field, operator)
+            name, sentence, BOOLEAN if operator.value_type == "boolean" else _value_schema(known, operator)
         )
     # A repeated parameter matches any of its values.
     return {
-        **_parameter(name, sentence, {"type": "array", "items": _value_schema(field, operator)}),
+        **_parameter(name, sentence, {"type": "array", "items": _value_schema(known, operator)}),
         "style": "form",
         "explode": True,
     }
 
 
-def _value_schema(field: Field, operator: Operator) -> dict[str, Any]:
+def _value_schema(known: Field, operator: Operator) -> dict[str, Any]:
     if operator.value_type == "folded":
         return TEXT
-    if field.kind.choices:
-        return {"type": "string", "enum": list(field.kind.choices)}
+    if known.kind.choices:
+        return {"type": "string", "enum": list(known.kind.choices)}
     return {
         "integer": {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
         "boolean": BOOLEAN,
-        "time": {"type": "string", "pattern": TIME_FILTER_PATTERN},
+        "time": {"type": "string", "pattern": TIME_FILTER_PATTERN, "examples": ["-7d"]},
         "uuid": {"type": "string", "format": "uuid"},
-    }.get(field.kind.name, TEXT)
-
-
-def _kind(field: Field) -> str:
-    if field.kind is OBJECT:
-        return "number, text, boolean"
-    between = " < " if field.kind.name == "rank" else ", "
-    values = f" ({between.join(field.kind.choices)})" if field.kind.choices else ""
-    return field.kind.name + values
+    }.get(known.kind.name, TEXT)
 
 
 def _names(names: Iterable[str], *patterns: str, at_most: int | None = None) -> dict[str, Any]:
+    names = list(names)
     one = "|".join([*[name.replace(".", r"\.") for name in names], *patterns])
     more = "*" if at_most is None else f"{{0,{at_most - 1}}}"
-    return {"type": "string", "pattern": f"^({one})(,({one})){more}$"}
+    return {"type": "string", "pattern": f"^({one})(,({one})){more}$", "examples": [",".join(names[:2])]}
 
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

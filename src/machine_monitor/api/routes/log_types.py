@@ -59,7 +59,7 @@ async def replace_log_type(code: Code, body: LogTypeReplace, write: Write) -> Re
 
 @router.patch("/log-types/{code}", dependencies=[needs(MANAGE_RECORDS)], **update_operation(LOG_TYPES))
 async def update_log_type(code: Code, body: LogTypeUpdate, write: Write) -> Response:
-    """Change some fields of a log type (JSON merge patch). New logs cannot use a type with `active: false`."""
+    """Change some fields of a log type. The body is a merge patch. A type with `active: false` gets no new logs."""
     return responses.write_response("/log-types", await write.update(LOG_TYPES, code, body))
 
 

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 
 from machine_monitor.api import responses
-from machine_monitor.api.access import caller_of, needs
+from machine_monitor.api.access import needs
 from machine_monitor.api.deps import (
     Db,
     PreconditionsDep,
@@ -13,7 +13,6 @@ from machine_monitor.api.deps import (
     list_query_of,
     selection_of,
     stats_of,
-    time_context_of,
 )
 from machine_monitor.api.downloads import add_export_routes
 from machine_monitor.api.openapi.documents import (
@@ -30,45 +29,28 @@ from machine_monitor.api.openapi.documents import (
 )
 from machine_monitor.api.route import create_router
 from machine_monitor.api.writing import Write, WriteOnce
-from machine_monitor.errors import Fault, invalid
-from machine_monitor.models import DELETED_LOGS, HISTORY, LOGS
+from machine_monitor.models import HISTORY, LOGS
 from machine_monitor.models.bulk import LogBulk
 from machine_monitor.models.fields import Uuid
 from machine_monitor.models.log import LogCreate, LogReplace, LogUpdate
 from machine_monitor.query import facets as log_facets
 from machine_monitor.query import lists
 from machine_monitor.query import stats as log_stats
-from machine_monitor.query.language.parser import ListQuery, parse_list_query, parse_query_string
+from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
-from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, MANAGE_RECORDS, READ, SEE_DELETED
+from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, MANAGE_RECORDS, READ
 
 router = create_router("logs")
 
 
-def logs_query_of(request: Request) -> ListQuery:
-    """Return the list query of logs, or of deleted logs with `deleted=true`."""
-    pairs, path = parse_query_string(request.scope["query_string"]), request.scope["path"]
-    time_context = time_context_of(request)
-    deleted = [value for name, value in pairs if name == "deleted"]
-    if not deleted:
-        return parse_list_query(LOGS, pairs, time_context, fingerprint_scope=path)
-    if deleted not in (["true"], ["false"]):
-        message = "'deleted' must be given once, as true or false."
-        raise invalid([Fault(message, parameter="deleted", allowed=("true", "false"))])
-    pairs = [pair for pair in pairs if pair[0] != "deleted"]
-    if deleted == ["false"]:
-        return parse_list_query(LOGS, pairs, time_context, fingerprint_scope=path)
-    SEE_DELETED.check(caller_of(request))
-    return parse_list_query(DELETED_LOGS, pairs, time_context, fingerprint_scope=f"{path} deleted")
-
-
 @router.get("/logs", dependencies=[needs(READ)], **list_operation(LOGS))
-async def list_logs(request: Request, query: Annotated[ListQuery, Depends(logs_query_of)], database: Db) -> Response:
-    """List interventions, newest first.
+async def list_logs(request: Request, query: Annotated[ListQuery, list_query_of(LOGS)], database: Db) -> Response:
+    """List interventions.
 
-    Filter by any field of the log and of its machine, type and user; search with `q`; sort; page with cursors.
+    The newest come first. Filter by any field of the log and of its machine, type and user; search
+    with `q`; sort; page with cursors.
     """
     return responses.page_response(request, await lists.fetch(database, query))
 
@@ -84,7 +66,7 @@ async def create_log(body: LogCreate, write: WriteOnce) -> Response:
 
 @router.post("/logs/bulk", dependencies=[needs(MANAGE_RECORDS)], **bulk_operation())
 async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
-    """Create or replace up to 1,000 interventions in one request, each like a PUT of its `uuid`.
+    """Create or replace up to 1,000 interventions in one request. Each is written like a PUT of its `uuid`.
 
     `atomic` writes all items, or none if one is invalid (422 with all faults). `partial` writes the valid items.
     Read-only fields of an item are ignored.
@@ -94,8 +76,9 @@ async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
 
 @router.get("/logs/facets", dependencies=[needs(READ)], **facets_operation(LOGS))
 async def count_logs(facets: Annotated[FacetsQuery, facets_of(LOGS)], database: Db) -> Response:
-    """Count interventions by the values of some fields, most frequent first.
+    """Count interventions by the values of some fields.
 
+    The most frequent values come first.
     A facet ignores the filters on its own field. If a filter or `q` matches more than 10,000 logs, the facet counts
     the 10,000 newest, and `capped` lists its field.
     """
@@ -104,8 +87,9 @@ async def count_logs(facets: Annotated[FacetsQuery, facets_of(LOGS)], database: 
 
 @router.get("/logs/stats", dependencies=[needs(READ)], **stats_operation(LOGS))
 async def measure_logs(stats: Annotated[StatsQuery, stats_of(LOGS)], database: Db) -> Response:
-    """Count interventions and failures, and sum downtime, by up to three fields and one calendar unit.
+    """Count interventions and failures, and sum downtime.
 
+    Groups are formed by up to three fields and one calendar unit.
     `count` and `failures` use the log's `started_at`. `downtime` is in seconds. Overlapping stops of one machine count
     once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
     """
@@ -116,13 +100,13 @@ async def measure_logs(stats: Annotated[StatsQuery, stats_of(LOGS)], database: D
 async def get_log(
     uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], preconditions: PreconditionsDep, database: Db
 ) -> Response:
-    """Read an intervention; 410 if it was deleted."""
+    """Read an intervention. 410 if it was deleted."""
     return responses.record_response(await records.read(database, LOGS, uuid, selection), preconditions, selection)
 
 
 @router.put("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **replace_operation(LOGS))
 async def replace_log(uuid: Uuid, body: LogReplace, write: Write) -> Response:
-    """Create or replace an intervention under a UUID that you choose, so that retries are safe.
+    """Create or replace an intervention under a UUID that you choose. Retries are safe.
 
     Absent fields take their defaults, except `started_at` and `user`, which keep their stored values.
     """
@@ -131,20 +115,20 @@ async def replace_log(uuid: Uuid, body: LogReplace, write: Write) -> Response:
 
 @router.patch("/logs/{uuid}", dependencies=[needs(EDIT_LOG)], **update_operation(LOGS))
 async def update_log(uuid: Uuid, body: LogUpdate, write: Write) -> Response:
-    """Change some fields of an intervention (JSON merge patch); null clears a field."""
+    """Change some fields of an intervention. The body is a JSON merge patch: null clears a field."""
     return responses.write_response("/logs", await write.update(LOGS, uuid, body))
 
 
 @router.delete("/logs/{uuid}", dependencies=[needs(MANAGE_RECORDS)], **delete_operation(LOGS))
 async def delete_log(uuid: Uuid, write: Write) -> Response:
-    """Delete an intervention (soft delete). It disappears from all lists; its history stays, and it can be restored."""
+    """Delete an intervention. It disappears from all lists; its history stays, and it can be restored."""
     await write.delete(LOGS, uuid)
     return Response(status_code=204)
 
 
 @router.post("/logs/{uuid}/restore", dependencies=[needs(MANAGE_RECORDS)], **restore_operation(LOGS))
 async def restore_log(uuid: Uuid, write: Write) -> Response:
-    """Restore a deleted intervention; 409 if it is not deleted."""
+    """Restore a deleted intervention. 409 if it is not deleted."""
     return responses.write_response("/logs", await write.restore(LOGS, uuid))
 
 

@@ -39,7 +39,7 @@ LABEL_RESPONSES = {200: {"content": {SVG: {"schema": {"type": "string"}}}}, **pr
 async def list_machines(
     request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: Db
 ) -> Response:
-    """List machines: filter by any field, search with `q`, sort, page with cursors."""
+    """List machines. Filter by any field, search with `q`, sort, page with cursors."""
     return responses.page_response(request, await lists.fetch(database, query))
 
 
@@ -53,7 +53,7 @@ async def create_machine(body: MachineCreate, write: WriteOnce) -> Response:
 async def get_machine(
     name: Name, selection: Annotated[Selection, selection_of(MACHINES)], preconditions: PreconditionsDep, database: Db
 ) -> Response:
-    """Read a machine by its name, ignoring case."""
+    """Read a machine. Case is ignored in its name."""
     return responses.record_response(await records.read(database, MACHINES, name, selection), preconditions, selection)
 
 
@@ -68,7 +68,7 @@ async def replace_machine(name: Name, body: MachineReplace, write: Write) -> Res
 
 @router.patch("/machines/{name}", dependencies=[needs(EDIT_MACHINE)], **update_operation(MACHINES))
 async def update_machine(name: Name, body: MachineUpdate, write: Write) -> Response:
-    """Change some fields of a machine (JSON merge patch); null clears a field, a new `name` renames the machine.
+    """Change some fields of a machine. The body is a JSON merge patch: null clears a field, a new `name` renames.
 
     `listed: true` confirms a machine that a log has created.
     """
@@ -84,8 +84,9 @@ async def delete_machine(name: Name, write: Write) -> Response:
 
 @router.post("/machines/{name}/merge", dependencies=[needs(MANAGE_RECORDS)], **merge_operation(MACHINES))
 async def merge_machine(name: Name, body: MachineMerge, write: Write) -> Response:
-    """Move all logs of a machine, deleted ones too, to another machine, and delete the empty one.
+    """Merge a machine into another one.
 
+    Moves all its logs, deleted ones too, and deletes the empty machine.
     Each log gets a new version, as when its machine is renamed. The response is the machine that has the logs now.
     409 if it does not exist or is the same machine.
     """
@@ -96,7 +97,7 @@ async def merge_machine(name: Name, body: MachineMerge, write: Write) -> Respons
 async def list_machine_history(
     request: Request, name: Name, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
 ) -> Response:
-    """List the changes of a machine, newest first, also under its earlier names."""
+    """List the changes of a machine, newest first. Those under its earlier names are included."""
     return responses.page_response(request, await records.read_history(database, MACHINES, name, query))
 
 
@@ -104,7 +105,7 @@ async def list_machine_history(
     "/machines/{name}/label.svg", dependencies=[needs(READ)], response_class=Response, responses=LABEL_RESPONSES
 )
 async def draw_machine_label(name: Name, client: ClientDep, database: Db) -> Response:
-    """A printable label (SVG) for the machine: its name, and a QR code that opens it in the console."""
+    """Draw a label for the machine. An SVG to print: the name, and a QR code that opens the machine in the console."""
     machine = await records.read(database, MACHINES, name, labels.SELECTION)
     return Response(labels.machine_label(machine, client.base_url), media_type=SVG)
 

@@ -30,19 +30,20 @@ router = create_router("tokens")
 async def list_tokens(
     request: Request, query: Annotated[ListQuery, list_query_of(TOKENS)], caller: CurrentUser, database: Db
 ) -> Response:
-    """List your own tokens; admins see the tokens of all users."""
+    """List your own tokens. Admins see the tokens of all users."""
     return responses.page_response(request, await tokens.fetch(database, query, caller))
 
 
-@router.post("/tokens", dependencies=[needs(WRITE_TOKENS)], **json_operation(TokenCreated, *BODIES, status=201))
+@router.post("/tokens", dependencies=[needs(WRITE_TOKENS)], **json_operation(TokenCreated, *BODIES, 409, status=201))
 async def create_token(body: TokenCreate, write: Write) -> Response:
-    """Create a token for yourself or, as an admin, for another user. Only this response contains the token itself.
+    """Create a token, for yourself or as an admin for another user. Only this response contains the token itself.
 
     The token has the role of its user, limited by its scope: `read` reads, `write` also writes records, `admin` also
-    manages users and tokens.
+    manages users and tokens. A token that is created with a token expires no later than that one. A user has at most
+    100 tokens that have not expired (409).
     """
-    token = await tokens.create(write.database, body, write.caller)
-    return responses.uncached_response(token, 201, f"/tokens/{token['id']}")
+    made = await tokens.create(write.database, body, write.caller, write.change_context)
+    return responses.uncached_response(made, 201, f"/tokens/{made['id']}")
 
 
 @router.get("/tokens/{id}", dependencies=[needs(SEE_TOKENS)], **unversioned_read_operation(TOKENS))
@@ -63,5 +64,5 @@ async def revoke_token(
 ) -> Response:
     """Revoke a token. It stops working at once and leaves the list."""
     owner = None if can_manage_other_accounts(write.caller) else write.caller.user
-    await write.database.write(lambda tx: tokens.revoke(tx, id, owner))
+    await write.database.write(lambda tx: tokens.revoke(tx, id, write.change_context(), owner))
     return Response(status_code=204)

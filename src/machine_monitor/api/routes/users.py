@@ -60,7 +60,7 @@ async def replace_user(trigram: Trigram, body: UserReplace, write: Write) -> Res
 
 @router.patch("/users/{trigram}", dependencies=[needs(MANAGE_USERS)], **update_operation(USERS))
 async def update_user(trigram: Trigram, body: UserUpdate, write: Write) -> Response:
-    """Change some fields of a user (JSON merge patch). A user with `active: false` cannot sign in or get new logs."""
+    """Change some fields of a user. The body is a JSON merge patch. A user with `active: false` cannot sign in."""
     return responses.write_response("/users", await write.update(USERS, trigram, body))
 
 

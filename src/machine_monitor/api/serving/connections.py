@@ -8,14 +8,16 @@ import secrets
 import sys
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from machine_monitor.api import problems
+from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
 from machine_monitor.api.route import MAX_URL
-from machine_monitor.api.serving import headers, metrics
+from machine_monitor.api.serving import headers, metrics, stream_limits
 from machine_monitor.errors import BadRequest, Problem, UriTooLong
 
 if sys.platform != "win32":
@@ -32,6 +34,15 @@ MIN_BYTES_PER_SECOND = 16 * 1024
 # A connection is aborted if the client does not read its response for this long; also for downloads.
 SEND_TIMEOUT_SECONDS = 60.0
 CHECK_SECONDS = 1.0
+# Event streams, and requests for one, may take this share of the connections. The rest is a reserve for other requests.
+STREAM_SHARE = 0.5
+STREAM_PATH = b"/events"
+# Time for exports in progress to finish on shutdown; less if the client does not read.
+SHUTDOWN_EXPORT_SECONDS = 1.2
+SHUTDOWN_STALLED_SECONDS = 0.7
+SHUTDOWN_CHECK_SECONDS = 0.05
+
+refuse_stream = RequestMiddleware(ProblemMiddleware(stream_limits.refuse))
 
 
 class Phase(Enum):
@@ -50,6 +61,13 @@ class Timeouts:
     body: float
 
 
+class Shutdown(NamedTuple):
+    """When the server began to stop, and how many bytes of a response were not sent then."""
+
+    began: float
+    unsent: int
+
+
 class Connection(HttpToolsProtocol):
     """A connection that is aborted if its client is too slow, or if it is idle while there are too many connections.
 
@@ -64,14 +82,21 @@ class Connection(HttpToolsProtocol):
         self._phase = Phase.HEAD
         self._size = self._arrived = 0
         self._is_last = False
+        self._requests_stream = False
         self._unsent = 0
         self._unsent_since = 0.0
+        self._shutdown: Shutdown | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_responding(self) -> bool:
         """Whether a response is in progress."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether an event stream is open, or requested."""
+        return self._requests_stream and self.is_responding
 
     @property
     def is_waiting(self) -> bool:
@@ -119,7 +144,13 @@ class Connection(HttpToolsProtocol):
         """Start waiting for the body. Without a body, the parser calls `on_message_complete` next."""
         if self._is_too_large():
             raise httptools.HttpParserError
+        self._requests_stream = unquote_to_bytes(self.url.partition(b"?")[0]).endswith(STREAM_PATH)
+        app = self.app
+        if self._requests_stream and self._has_too_many_streams():
+            # Before the application authenticates the client: a thousand of these must not take all connections.
+            self.app = refuse_stream
         super().on_headers_complete()
+        self.app = app
         self._enter(Phase.BODY)
         # Keep the connection open until the body is received: a client that is still sending cannot read the response.
         self._is_last, self.cycle.keep_alive = not self.cycle.keep_alive, True
@@ -150,6 +181,22 @@ class Connection(HttpToolsProtocol):
         if self._timer is None:
             self._start_timer()
 
+    def shutdown(self) -> None:
+        """Close the connection after its response. Event streams, which have no end, and long exports are aborted.
+
+        Their clients connect again, or see that the response is incomplete.
+        """
+        super().shutdown()
+        if self.transport.is_closing():
+            return
+        if self._shutdown is None:
+            self._shutdown = Shutdown(self.loop.time(), self.transport.get_write_buffer_size())
+        if self.cycle.chunked_encoding and (self._requests_stream or self._is_overdue_at(self._shutdown)):
+            self.transport.abort()
+        else:
+            # The response may not have started yet.
+            self.loop.call_later(SHUTDOWN_CHECK_SECONDS, self.shutdown)
+
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, even if the client has not read the end of its last response."""
         super().timeout_keep_alive_handler()
@@ -172,6 +219,15 @@ class Connection(HttpToolsProtocol):
             return False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return len(self.headers) > MAX_FIELDS or size > MAX_HEAD
+
+    def _has_too_many_streams(self) -> bool:
+        streams = sum(isinstance(each, Connection) and each.is_streaming for each in self.connections)
+        return streams >= STREAM_SHARE * _max_connections()
+
+    def _is_overdue_at(self, shutdown: Shutdown) -> bool:
+        is_stalled = self.flow.write_paused and self.transport.get_write_buffer_size() == shutdown.unsent
+        limit = SHUTDOWN_STALLED_SECONDS if is_stalled else SHUTDOWN_EXPORT_SECONDS
+        return self.loop.time() - shutdown.began > limit
 
     def _problem(self) -> Problem:
         if len(self.url) > MAX_URL:

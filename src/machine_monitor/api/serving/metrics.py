@@ -46,6 +46,12 @@ IN_FLIGHT = Gauge(
     f"{PREFIX}_requests_in_flight", "Requests in progress.", registry=REGISTRY, multiprocess_mode="livesum"
 )
 PROBLEMS = Counter(f"{PREFIX}_problems", "Problem responses sent.", ("code",), registry=REGISTRY)
+SIGN_INS = Counter(
+    f"{PREFIX}_sign_ins",
+    "Passwords that clients sent: right (success), wrong (failure), or not looked at after too many (limited).",
+    ("result",),
+    registry=REGISTRY,
+)
 ABORTED_CONNECTIONS = Counter(
     f"{PREFIX}_connections_cut",
     "Connections aborted: head or body too slow, response (answer) not read, or too many connections (crowd).",

@@ -54,6 +54,24 @@ class Me(Schema):
     csrf_token: str | None = Field(description="The CSRF token of the session; null without a session.")
 
 
+class SessionRead(Schema):
+    """A session: a browser in which the user is signed in."""
+
+    id: str = Field(description="The id of the session. It is no secret: nobody can sign in with it.")
+    created_at: Instant = Field(description="When the user signed in.")
+    last_used_at: Instant = Field(description="When it was last used, to the minute.")
+    expires_at: Instant = Field(description="When it ends if it is not used again.")
+    browser: str | None = Field(description="The browser or program that signed in; null if unknown.")
+    device: str | None = Field(description="The kind of device, such as Windows or Android; null if unknown.")
+    current: bool = Field(description="Whether this request was made with it.")
+
+
+class SessionList(Schema):
+    """The sessions of the current user."""
+
+    items: list[SessionRead]
+
+
 class Link(Schema):
     """A one-time invitation link to set a password."""
 

@@ -1,4 +1,4 @@
-"""Internal account tables: credentials, sessions, invitations, sign-in attempts.
+"""Internal account tables: credentials, sessions, known devices, invitations, sign-in attempts.
 
 Secrets are stored only as hashes.
 """
@@ -38,6 +38,19 @@ class Session(Schema, table=True):
     user: str = Field(sa_type=CODE.column_type)
     created_at: Instant = Field(sa_type=TIME.column_type)
     seen_at: Instant = Field(sa_type=TIME.column_type)
+    browser: str | None = Field(default=None, sa_type=CODE.column_type)
+    device: str | None = Field(default=None, sa_type=CODE.column_type)
+
+
+class KnownDevice(Schema, table=True):
+    """Table of the browsers in which a user signed in lately, by the digest of their device cookie."""
+
+    __tablename__ = "known_devices"
+    __table_args__: ClassVar[Any] = (user_foreign_key(), Index(None, "user"))
+
+    digest: str = Field(primary_key=True, sa_type=CODE.column_type)
+    user: str = Field(primary_key=True, sa_type=CODE.column_type)
+    seen_at: Instant = Field(sa_type=TIME.column_type)
 
 
 class Invitation(Schema, table=True):
@@ -52,7 +65,7 @@ class Invitation(Schema, table=True):
 
 
 class Attempt(Schema, table=True):
-    """Table of rate limit counters: failed sign-ins by account and by IP address since the start of the window."""
+    """Table of rate limit counters: failed sign-ins by IP address, account and device since the start of the window."""
 
     __tablename__ = "attempts"
 
@@ -61,6 +74,6 @@ class Attempt(Schema, table=True):
     since: Instant = Field(sa_type=TIME.column_type)
 
 
-CREDENTIALS, SESSIONS, INVITATIONS, ATTEMPTS = (
-    Schema.metadata.tables[name] for name in ("credentials", "sessions", "invitations", "attempts")
+CREDENTIALS, SESSIONS, KNOWN_DEVICES, INVITATIONS, ATTEMPTS = (
+    Schema.metadata.tables[name] for name in ("credentials", "sessions", "known_devices", "invitations", "attempts")
 )

@@ -85,6 +85,18 @@ def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
+def matching(pattern: str, expected: str) -> Callable[[str], str]:
+    """Return a parser of texts that match a regular expression; `expected` says in words what they are."""
+
+    def parse(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            message = f"Expected {expected}."
+            raise BadValue(message)
+        return text
+
+    return parse
+
+
 def is_relative(text: str) -> bool:
     """Whether a time, or one of a comma-separated list, is relative to the current time."""
     return any(part.strip('"').startswith(("now", "today", "yesterday", "-")) for part in text.split(","))

@@ -22,6 +22,7 @@ from machine_monitor.models.accounts import CREDENTIALS, SESSIONS, TOKENS
 from machine_monitor.services.access.permissions import Caller, Role, Scope
 from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.accounts.sessions import IDLE_TIMEOUT, LIFETIME
+from machine_monitor.services.accounts.time_bounds import latest_start
 
 # Last-used times are updated at most once a minute, because each update is a write.
 LAST_USED_RESOLUTION = timedelta(minutes=1)
@@ -42,8 +43,8 @@ class Authenticator:
         self._open = settings.open
         self._touches: dict[Any, asyncio.Task[None]] = {}
 
-    async def authenticate_token(self, text: str) -> Caller:
-        """Return the caller with this API token (bearer token)."""
+    async def authenticate_token(self, text: str, *, is_use: bool = True) -> Caller:
+        """Return the caller with this API token (bearer token); `is_use` updates the token's time of last use."""
         parsed = generated_secrets.parse_token(text)
         if parsed is None:
             raise Unauthenticated
@@ -51,20 +52,25 @@ class Authenticator:
         now = instants.now()
         rows = await self._database.fetch(
             _token(self._database.engine),
-            {"id": identity, "now": self._at(now), "recent": self._at(now - LAST_USED_RESOLUTION)},
+            {
+                "id": identity,
+                "now": self._at(now),
+                "recent": self._at(now - LAST_USED_RESOLUTION),
+                "latest": self._at(latest_start(now)),
+            },
         )
         if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
             raise Unauthenticated
         _, user, role, scope, is_recent = rows[0]
-        if not is_recent:
+        if is_use and not is_recent:
             self._touch_last_used(_last_used_statement(self._database.engine), {"which": identity, "at": self._at(now)})
-        return Caller(user, Role(role), Scope(scope), "token")
+        return Caller(user, Role(role), Scope(scope), "token", token=identity)
 
-    async def authenticate_session(self, secret: str) -> Caller:
-        """Return the caller with this session cookie."""
+    async def authenticate_session(self, secret: str, *, is_use: bool = True) -> Caller:
+        """Return the caller with this session cookie; `is_use` extends the session."""
         now, digest = instants.now(), generated_secrets.digest(secret)
         limits = {
-            "now": now,
+            "latest": latest_start(now),
             "idle": now - IDLE_TIMEOUT,
             "oldest": now - LIFETIME,
             "recent": now - LAST_USED_RESOLUTION,
@@ -74,7 +80,7 @@ class Authenticator:
         if not rows:
             raise Unauthenticated
         user, role, is_recent = rows[0]
-        if not is_recent:
+        if is_use and not is_recent:
             self._touch_last_used(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
         return Caller(user, Role(role), Scope.ADMIN, "session", digest, generated_secrets.csrf_token(secret))
 
@@ -125,22 +131,25 @@ def has_accounts(engine: Engine) -> Statement:
 def _token(engine: Engine) -> Statement:
     """Compile the query for a valid token by its number: digest, user, role, scope, whether the last use is recent."""
     tokens, users = TOKENS.table, USERS.table
-    times = {name: bindparam(name, type_=TIME.column_type) for name in ("now", "recent")}
-    is_recent = tokens.c.last_used_at > times["recent"]
+    times = {name: bindparam(name, type_=TIME.column_type) for name in ("now", "recent", "latest")}
+    is_recent = tokens.c.last_used_at.between(times["recent"], times["latest"])
     query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent)
     query = query.join_from(tokens, users, tokens.c.user == users.c.trigram)
     by_number = tokens.c.id == bindparam("id", type_=INTEGER.column_type)
-    return compile_statement(engine, query.where(by_number, tokens.c.expires_at > times["now"], users.c.active))
+    is_valid = [tokens.c.expires_at > times["now"], tokens.c.created_at <= times["latest"], users.c.active]
+    return compile_statement(engine, query.where(by_number, *is_valid))
 
 
 @cache
 def _session(engine: Engine) -> Statement:
     """Compile the query for an unexpired session by its digest: user, role, whether the last use is recent."""
     sessions, users = SESSIONS, USERS.table
-    times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent")}
+    times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent", "latest")}
     query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"])
     query = query.join_from(sessions, users, sessions.c.user == users.c.trigram)
     is_unexpired = [sessions.c.seen_at > times["idle"], sessions.c.created_at > times["oldest"], users.c.active]
+    # A session that was begun or used while the clock was ahead would otherwise last until the clock gets there.
+    is_unexpired += [column <= times["latest"] for column in (sessions.c.seen_at, sessions.c.created_at)]
     by_digest = sessions.c.digest == bindparam("digest", type_=sessions.c.digest.type)
     return compile_statement(engine, query.where(by_digest, *is_unexpired))
 

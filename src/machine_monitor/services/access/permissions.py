@@ -23,7 +23,10 @@ class Scope(IntEnum):
 
 
 class Caller(NamedTuple):
-    """The authenticated caller of a request; `session` and `csrf_token` are set for a session."""
+    """The authenticated caller of a request.
+
+    `session` (its digest) and `csrf_token` are set for a session, `token` (its number) for a token.
+    """
 
     user: str | None
     role: Role
@@ -31,6 +34,7 @@ class Caller(NamedTuple):
     via: Literal["session", "token", "anonymous"]
     session: str | None = None
     csrf_token: str | None = None
+    token: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,15 @@ MANAGE_USERS = Action("Managing users", Role.ADMIN, Scope.ADMIN)
 INVITE = Action("Inviting a user", Role.ADMIN, Scope.ADMIN, personal=True)
 SEE_TOKENS = Action("Reading tokens", Role.VIEWER, Scope.READ, personal=True)
 WRITE_TOKENS = Action("Creating or revoking a token", Role.VIEWER, Scope.WRITE, personal=True)
+SEE_SESSIONS = Action("Reading sessions", Role.VIEWER, Scope.READ, personal=True)
+END_SESSION = Action("Ending a session", Role.VIEWER, Scope.WRITE, personal=True)
 CHANGE_PASSWORD = Action("Changing a password", Role.VIEWER, Scope.WRITE, personal=True)
 SIGN_OUT = Action("Signing out", Role.VIEWER, Scope.READ, personal=True)
+
+
+def can_see_account_history(caller: Caller) -> bool:
+    """Whether the caller may read the entries of the history that are about accounts."""
+    return caller.role >= Role.ADMIN
 
 
 def can_manage_other_accounts(caller: Caller) -> bool:

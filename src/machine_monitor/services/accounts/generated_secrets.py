@@ -22,6 +22,11 @@ def csrf_token(secret: str) -> str:
     return digest(f"csrf {secret}")
 
 
+def session_id(session_digest: str) -> str:
+    """Derive the public id of a session from the digest of its secret; it does not reveal the digest."""
+    return digest(f"session {session_digest}")[:16]
+
+
 def format_token(identity: int, secret: str) -> str:
     """Format an API token from its number and its secret."""
     return f"mm_{identity}_{secret}"

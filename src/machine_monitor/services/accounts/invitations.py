@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlmodel import col
 
 from machine_monitor.database import instants
@@ -14,9 +14,16 @@ from machine_monitor.errors import Conflict, Fault, Gone, invalid
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS
 from machine_monitor.models.accounts.sign_in import SetUp
-from machine_monitor.models.accounts.tables import Invitation
+from machine_monitor.models.accounts.tables import Credential, Invitation
 from machine_monitor.services import records
-from machine_monitor.services.accounts import account_sync, generated_secrets, passwords, sessions
+from machine_monitor.services.accounts import (
+    account_history,
+    account_sync,
+    generated_secrets,
+    passwords,
+    sessions,
+    time_bounds,
+)
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import Target, storage, validation
 
@@ -25,6 +32,7 @@ LIFETIME = timedelta(hours=24)
 FIRST_ADMIN_LIFETIME = timedelta(minutes=15)
 # Browsers do not send the fragment, so the code does not appear in the logs of proxies.
 SETUP_PATH = "/ui/setup#code="
+VIA = "setup"
 USED = "This invitation was used, replaced or has expired. Ask an admin for a new one."
 
 
@@ -40,7 +48,7 @@ class InvitationLink:
         return f"{base.rstrip('/')}{SETUP_PATH}{self.code}"
 
 
-def invite(tx: Transaction, trigram: str) -> InvitationLink:
+def invite(tx: Transaction, trigram: str, context: ChangeContext) -> InvitationLink:
     """Create an invitation for a user; an earlier one becomes invalid.
 
     Raises `NotFound`, or `Conflict` if the user is inactive.
@@ -48,8 +56,11 @@ def invite(tx: Transaction, trigram: str) -> InvitationLink:
     stored = Target(USERS, trigram).find_or_fail(tx)
     if not stored.values["active"]:
         raise Conflict("This user is inactive. Set `active` to true first.")
-    tx.session.execute(delete(Invitation).where(col(Invitation.user) == stored.values["trigram"]))
-    return _issue(tx, stored.values["trigram"], LIFETIME)
+    user = stored.values["trigram"]
+    tx.session.execute(delete(Invitation).where(col(Invitation.user) == user))
+    link = _issue(tx, user, LIFETIME)
+    account_history.record(tx, user, {"invitation": [None, {"expires_at": link.expires_at}]}, context)
+    return link
 
 
 def invite_first(tx: Transaction) -> InvitationLink | None:
@@ -57,7 +68,7 @@ def invite_first(tx: Transaction) -> InvitationLink | None:
     return None if account_sync.has_admin(tx) else _issue(tx, None, FIRST_ADMIN_LIFETIME)
 
 
-async def accept(database: Database, body: SetUp) -> str:
+async def accept(database: Database, body: SetUp, request_id: str) -> str:
     """Set a password by invitation code and return the user's trigram; raises `Invalid` or `Gone`."""
     names = [body.trigram, body.first_name, body.last_name]
     passwords.check(body.password, names)
@@ -65,12 +76,15 @@ async def accept(database: Database, body: SetUp) -> str:
     if not await database.read(lambda tx: tx.session.scalars(select(Invitation).where(*_valid(body.code))).all()):
         raise Gone(USED)
     hashed = await passwords.hash_in_thread(body.password)
-    return await database.write(lambda tx: _accept(tx, body, hashed))
+    return await database.write(lambda tx: _accept(tx, body, hashed, request_id))
 
 
-def set_password(tx: Transaction, trigram: str, hashed: str) -> None:
+def set_password(tx: Transaction, trigram: str, hashed: str, context: ChangeContext) -> None:
     """Set a user's password; end the user's sessions and invitations."""
+    before = tx.session.scalar(select(col(Credential.changed_at)).where(col(Credential.user) == trigram))
     changed = {"password": hashed, "changed_at": instants.now()}
+    times = [None if at is None else instants.format_instant(at) for at in (before, changed["changed_at"])]
+    account_history.record(tx, trigram, {"password_set_at": times}, context)
     row = tx.engine.insert(CREDENTIALS).values(user=trigram, **changed)
     tx.session.execute(row.on_conflict_do_update(index_elements=["user"], set_=changed))
     tx.session.execute(delete(Invitation).where(col(Invitation.user) == trigram))
@@ -83,8 +97,8 @@ def put_account(
     """Create or update a user; set the password if given, else return an invitation."""
     trigram = put_user(tx, trigram, given, context)
     if hashed is None:
-        return invite(tx, trigram)
-    set_password(tx, trigram, hashed)
+        return invite(tx, trigram, context)
+    set_password(tx, trigram, hashed, context)
     return None
 
 
@@ -98,30 +112,40 @@ def put_user(tx: Transaction, trigram: str, given: dict[str, Any], context: Chan
     return records.insert(tx, USERS, values, context).key
 
 
-def _accept(tx: Transaction, body: SetUp, hashed: str) -> str:
+def _accept(tx: Transaction, body: SetUp, hashed: str, request_id: str) -> str:
     # DELETE ... RETURNING: of concurrent requests with one code only one gets the row.
-    found = tx.session.scalars(delete(Invitation).where(*_valid(body.code)).returning(col(Invitation.user))).all()
+    used = delete(Invitation).where(*_valid(body.code)).returning(col(Invitation.user), col(Invitation.expires_at))
+    found = tx.session.execute(used).all()
     if not found:
         raise Gone(USED)
-    (invited,) = found
+    ((invited, expires_at),) = found
     given = {name: getattr(body, name) for name in ("first_name", "last_name") if getattr(body, name) is not None}
-    trigram = _first_admin(tx, body, given) if invited is None else _activate_invited(tx, body, invited, given)
-    set_password(tx, trigram, hashed)
+    if invited is None:
+        trigram = _first_admin(tx, body)
+        given |= {"role": "admin", "active": True}
+    else:
+        trigram = _require_invited(tx, body, invited)
+    context = ChangeContext(VIA, trigram, request_id=request_id)
+    trigram = put_user(tx, trigram, given, context)
+    used_invitation = {"expires_at": instants.format_instant(expires_at)}
+    account_history.record(tx, trigram, {"invitation": [used_invitation, None]}, context)
+    set_password(tx, trigram, hashed, context)
     return trigram
 
 
-def _first_admin(tx: Transaction, body: SetUp, given: dict[str, Any]) -> str:
+def _first_admin(tx: Transaction, body: SetUp) -> str:
+    """Return the trigram of the first admin; raises `Gone` if there is an admin, `Invalid` without a trigram."""
     account_sync.acquire_admin_lock(tx)
     if account_sync.has_admin(tx):
         raise Gone(USED)
     if body.trigram is None:
         raise invalid([Fault("The first admin needs a trigram.", "required", "/trigram")])
     stored = storage.find(tx, USERS, USERS.unique_key_of(body.trigram), USERS.unique_column)
-    trigram = body.trigram if stored is None else stored.values["trigram"]
-    return put_user(tx, trigram, {**given, "role": "admin", "active": True}, ChangeContext("setup", trigram))
+    return body.trigram if stored is None else stored.values["trigram"]
 
 
-def _activate_invited(tx: Transaction, body: SetUp, trigram: str, given: dict[str, Any]) -> str:
+def _require_invited(tx: Transaction, body: SetUp, trigram: str) -> str:
+    """Return the trigram of the invited user; raises `Gone` or `Invalid` if the invitation does not fit."""
     stored = storage.find(tx, USERS, trigram)
     assert stored is not None
     if not stored.values["active"]:
@@ -129,17 +153,21 @@ def _activate_invited(tx: Transaction, body: SetUp, trigram: str, given: dict[st
     if body.trigram is not None and USERS.unique_key_of(body.trigram) != USERS.unique_key_of(trigram):
         raise invalid([Fault("This invitation is for another user.", pointer="/trigram")])
     passwords.check(body.password, [trigram, stored.values["first_name"], stored.values["last_name"]])
-    return put_user(tx, trigram, given, ChangeContext("setup", trigram))
+    return trigram
 
 
 def _issue(tx: Transaction, trigram: str | None, lifetime: timedelta) -> InvitationLink:
     now = instants.now()
     expires_at, code = now.replace(microsecond=0) + lifetime, generated_secrets.generate()
-    tx.session.execute(delete(Invitation).where(col(Invitation.expires_at) < now))
+    tx.session.execute(delete(Invitation).where(time_bounds.is_removable(col(Invitation.expires_at), now)))
     tx.session.add(Invitation(digest=generated_secrets.digest(code), user=trigram, expires_at=expires_at))
     return InvitationLink(code, instants.format_instant(expires_at))
 
 
 def _valid(code: str) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for an unexpired invitation with this code."""
-    return col(Invitation.digest) == generated_secrets.digest(code), col(Invitation.expires_at) > instants.now()
+    """Return the conditions for a valid invitation with this code: neither expired nor created in the future."""
+    now, expires_at = instants.now(), col(Invitation.expires_at)
+    latest = time_bounds.latest_start(now)
+    is_of_user = col(Invitation.user).is_not(None)
+    is_in_time = or_(expires_at <= latest + FIRST_ADMIN_LIFETIME, and_(is_of_user, expires_at <= latest + LIFETIME))
+    return col(Invitation.digest) == generated_secrets.digest(code), expires_at > now, is_in_time

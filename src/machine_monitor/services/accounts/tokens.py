@@ -1,12 +1,13 @@
 """API tokens: create, list, read and revoke."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlmodel import col
 
 from machine_monitor.database import instants
@@ -15,7 +16,7 @@ from machine_monitor.database.engines import Engine, as_text
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.errors import Fault, Forbidden, NotFound, invalid
+from machine_monitor.errors import Conflict, Fault, Forbidden, NotFound, Unauthenticated, invalid
 from machine_monitor.models import TOKENS, USERS
 from machine_monitor.models.accounts.token import SCOPE, Token, TokenCreate, TokenRead
 from machine_monitor.query import lists
@@ -27,18 +28,33 @@ from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.query.sql.documents import document, selected_fields
 from machine_monitor.services.access.permissions import Caller, Scope, can_manage_other_accounts
-from machine_monitor.services.accounts import generated_secrets
+from machine_monitor.services.accounts import account_history, generated_secrets, time_bounds
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import storage
 
+# Of each user, the tokens that have not expired.
+MAX_PER_USER = 100
+# The members of a token in the history.
+RECORDED = {"id", "name", "scope", "expires_at"}
 
-async def create(database: Database, body: TokenCreate, caller: Caller) -> dict[str, Any]:
-    """Create a token within the caller's permissions; return it with its text. Raises `Forbidden` or `Invalid`."""
+
+async def create(
+    database: Database, body: TokenCreate, caller: Caller, context: Callable[[], ChangeContext]
+) -> dict[str, Any]:
+    """Create a token within the caller's permissions; return it with its text.
+
+    It expires no later than the token that the caller used. Raises `Forbidden`, `Invalid` or `Conflict`.
+    """
     _check(caller, body)
     user = body.user or caller.user
     assert user is not None
-    identity, text = await database.write(lambda tx: issue(tx, user, body))
-    token = await read(database, str(identity), Selection(tuple(TOKENS.own_fields)), caller)
-    return json.loads(token) | {"token": text}
+
+    def unit(tx: Transaction) -> tuple[int, str]:
+        return issue(tx, user, body, context(), latest_end=_end_of(tx, caller.token))
+
+    identity, text = await database.write(unit)
+    made = await read(database, str(identity), Selection(tuple(TOKENS.own_fields)), caller)
+    return json.loads(made) | {"token": text}
 
 
 def _check(caller: Caller, body: TokenCreate) -> None:
@@ -50,14 +66,21 @@ def _check(caller: Caller, body: TokenCreate) -> None:
         raise Forbidden(faults=[Fault(message, "forbidden", "/user")])
 
 
-def issue(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
-    """Create a token for a user; return its number and its text, of which only a digest is stored. Raises `Invalid`."""
+def issue(
+    tx: Transaction, user: str, body: TokenCreate, context: ChangeContext, latest_end: datetime | None = None
+) -> tuple[int, str]:
+    """Create a token for a user; return its number and its text, of which only a digest is stored.
+
+    Raises `Invalid`, or `Conflict` if the user has too many.
+    """
     stored = storage.find(tx, USERS, user)
     if stored is None:
         raise invalid([Fault(f"There is no user '{user}'.", "unknown-user", "/user")])
     if not stored.values["active"]:
         raise invalid([Fault(f"The user '{user}' is inactive.", "inactive", "/user")])
     now, secret = instants.now(), generated_secrets.generate()
+    _make_room(tx, user, now)
+    expires_at = now + timedelta(days=body.days)
     token = Token(
         name=body.name,
         name_folded=fold(body.name),
@@ -65,11 +88,12 @@ def issue(tx: Transaction, user: str, body: TokenCreate) -> tuple[int, str]:
         scope=body.scope,
         digest=generated_secrets.digest(secret),
         created_at=now,
-        expires_at=now + timedelta(days=body.days),
+        expires_at=expires_at if latest_end is None else min(expires_at, latest_end),
     )
     tx.session.add(token)
     tx.session.flush()  # the database assigns the id
     assert token.id is not None
+    account_history.record(tx, user, {"token": [None, _recorded(token)]}, context)
     return token.id, generated_secrets.format_token(token.id, secret)
 
 
@@ -96,12 +120,36 @@ def read_all(tx: Transaction) -> list[dict[str, Any]]:
     return [TokenRead.model_validate(token).model_dump(mode="json") for token in tokens]
 
 
-def revoke(tx: Transaction, key: str, user: str | None = None) -> None:
+def revoke(tx: Transaction, key: str, context: ChangeContext, user: str | None = None) -> None:
     """Revoke a token; if `user` is given, only a token of this user. Raises `NotFound`."""
     query = delete(Token).where(col(Token.id) == _number(key))
     query = query if user is None else query.where(col(Token.user) == user)
-    if not tx.session.scalars(query.returning(col(Token.id))).all():
+    token = tx.session.scalars(query.returning(Token)).one_or_none()
+    if token is None:
         raise NotFound("There is no such token.")
+    account_history.record(tx, token.user, {"token": [_recorded(token), None]}, context)
+
+
+def _make_room(tx: Transaction, user: str, now: datetime) -> None:
+    """Remove tokens that have expired; raises `Conflict` if the user has as many valid ones as allowed."""
+    tx.session.execute(delete(Token).where(time_bounds.is_removable(col(Token.expires_at), now)))
+    valid = select(func.count()).select_from(Token).where(col(Token.user) == user, col(Token.expires_at) > now)
+    if (tx.session.scalar(valid) or 0) >= MAX_PER_USER:
+        raise Conflict(f"The user '{user}' has {MAX_PER_USER} tokens, the most that are allowed. Revoke one first.")
+
+
+def _end_of(tx: Transaction, token: int | None) -> datetime | None:
+    """Return when the caller's token expires; None if the caller has none. Raises `Unauthenticated` if it is gone."""
+    if token is None:
+        return None
+    expires_at = tx.session.scalar(select(col(Token.expires_at)).where(col(Token.id) == token))
+    if expires_at is None:
+        raise Unauthenticated("The token of this request was revoked.")
+    return expires_at
+
+
+def _recorded(token: Token) -> dict[str, Any]:
+    return TokenRead.model_validate(token).model_dump(mode="json", include=RECORDED)
 
 
 def _number(key: str) -> int:

@@ -1,17 +1,24 @@
-"""The change feed: history entries of all records in commit order, by polling or as server-sent events (SSE)."""
+"""The change feed: history entries of all records in commit order, page by page.
 
-import asyncio
-from collections.abc import AsyncGenerator
+A follower's position is the number of the last entry that it has, and its epoch: the start of that entry's hash. The
+hash covers all entries before it (see `hash_chain`), so a history that was replaced, for example by a restored backup,
+has another epoch at that number or does not reach it. Nothing has to be remembered for that.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy import bindparam, case, literal, or_, select
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import CODE, INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.errors import HistoryReplaced
 from machine_monitor.models import CHANGES, MACHINES
+from machine_monitor.models.audit import ACCOUNTS
 from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import QueryPairs, QueryParser
 from machine_monitor.query.language.values import MAX_INTEGER
@@ -19,92 +26,154 @@ from machine_monitor.query.sql.documents import document
 
 MAX_CHANGES = 1_000
 DEFAULT_CHANGES = 100
-EVENTS_PARAMETERS = frozenset({"since"})
+EVENTS_PARAMETERS = frozenset({"since", "epoch"})
 CHANGES_PARAMETERS = EVENTS_PARAMETERS | {"limit", "machine_id"}
-POLL_SECONDS = 0.5
-# Interval of SSE keep-alive comments, for clients and proxies.
-KEEPALIVE_SECONDS = 15.0
+EPOCH_DIGITS = 16
+EPOCH_PATTERN = f"[0-9a-f]{{{EPOCH_DIGITS}}}"
+
+
+class Position(NamedTuple):
+    """A place in the history: an entry's number, and its epoch or None if the follower did not send it."""
+
+    seq: int
+    epoch: str | None
+
+    def __str__(self) -> str:
+        """Format as the id of an event."""
+        return f"{self.seq}-{self.epoch}"
+
+
+class Entry(NamedTuple):
+    """A history entry: its position, its JSON as the driver returned it, and whether only admins may see it."""
+
+    position: Position
+    item: Any
+    is_about_account: bool
 
 
 @dataclass(frozen=True)
 class ChangesQuery:
-    """A query of the change feed: entries after number `since`; None means only new ones.
+    """A query of the change feed: entries after a position; None means only new ones.
 
-    With `machine_id`, only the entries of that machine, which may have been deleted or merged.
+    `is_resumed` is true if the position is the Last-Event-ID of a client that connects again. Without `with_accounts`,
+    entries about accounts are passed over. With `machine_id`, only the entries of that machine count, which may have
+    been deleted or merged.
     """
 
-    since: int | None
+    after: Position | None
     limit: int = MAX_CHANGES
+    is_resumed: bool = False
+    with_accounts: bool = False
     machine_id: int | None = None
 
 
 def parse_changes_query(pairs: QueryPairs) -> ChangesQuery:
     """Parse the query string of `/changes`; raises `Invalid`, which lists every fault."""
-    return _parse_query(QueryParser(CHANGES, pairs, CHANGES_PARAMETERS), 0)
+    return _parse_query(QueryParser(CHANGES, pairs, CHANGES_PARAMETERS), START)
 
 
 def parse_events_query(pairs: QueryPairs, last_event_id: str | None) -> ChangesQuery:
-    """Parse the query string of `/events`. A reconnecting browser sends the last id it received (Last-Event-ID)."""
+    """Parse the query string of `/events`; a Last-Event-ID takes the place of `since` and `epoch`."""
     if last_event_id is not None:
-        pairs = [("since", last_event_id), *((name, value) for name, value in pairs if name != "since")]
-    return _parse_query(QueryParser(CHANGES, pairs, EVENTS_PARAMETERS), None)
-
-
-def _parse_query(parser: QueryParser, since: int | None) -> ChangesQuery:
-    parser.reject_filters()
-    query = ChangesQuery(
-        parser.parse_reserved("since", values.integer_between(0, MAX_INTEGER), since),
-        parser.parse_reserved("limit", values.integer_between(1, MAX_CHANGES), DEFAULT_CHANGES),
-        parser.parse_reserved("machine_id", values.integer_between(1, MAX_INTEGER), None),
-    )
-    parser.raise_faults()
-    return query
+        seq, *epoch = last_event_id.split("-", 1)
+        pairs = [("since", seq), *(("epoch", value) for value in epoch), *_without_position(pairs)]
+    return _parse_query(QueryParser(CHANGES, pairs, EVENTS_PARAMETERS), None, is_resumed=last_event_id is not None)
 
 
 async def fetch(database: Database, query: ChangesQuery) -> bytes:
-    """Return the next changes as a JSON body; its `next` is the `since` of the next request."""
-    binds = {"since": query.since or 0, "limit": query.limit, "machine_id": query.machine_id}
-    rows = await database.fetch(_after(database.engine, of_machine=query.machine_id is not None), binds)
-    last = rows[-1][1] if rows else query.since
-    return b'{"items":[' + database.engine.join_json([row[0] for row in rows]) + f'],"next":{last}}}'.encode()
+    """Return the next changes as a JSON body; its `next` and `epoch` are the position of the next request."""
+    after = query.after or START
+    if query.machine_id is None:
+        position, entries = await entries_after(database, after, query.limit, with_accounts=query.with_accounts)
+    else:
+        position, _ = await entries_after(database, after, 1)
+        binds = {"since": after.seq, "limit": query.limit, "machine_id": query.machine_id}
+        entries = _entries(await database.fetch(_entries_of_machine(database.engine), binds))
+    last = entries[-1].position if entries else position
+    items = database.engine.join_json([entry.item for entry in entries])
+    return b'{"items":[' + items + f'],"next":{last.seq},"epoch":"{last.epoch}"}}'.encode()
 
 
-async def stream_events(database: Database, query: ChangesQuery) -> AsyncGenerator[bytes]:
-    """Yield server-sent events forever. Empty chunks in between let the sender notice a disconnected client."""
-    since = query.since
-    if since is None:
-        since = (await database.fetch(_newest(database.engine), {}))[0][0] or 0
-    yield b": changes follow\n\n"
-    quiet = 0.0
-    while True:
-        rows = await database.fetch(_after(database.engine), {"since": since, "limit": MAX_CHANGES})
-        for item, since in rows:
-            yield b"event: change\nid: %d\ndata: %b\n\n" % (since, database.engine.join_json([item]))
-        if rows:
-            quiet = 0.0
-            continue
-        await asyncio.sleep(POLL_SECONDS)
-        quiet += POLL_SECONDS
-        if quiet >= KEEPALIVE_SECONDS:
-            yield b": still here\n\n"
-            quiet = 0.0
-        else:
-            yield b""
+async def entries_after(
+    database: Database, after: Position, limit: int, *, with_accounts: bool = True
+) -> tuple[Position, list[Entry]]:
+    """Return the position with its epoch, and the entries after it; raises `HistoryReplaced` if it is not there."""
+    # One statement also reads the entry at the position, so that both come from one state of the history.
+    statement = _entries_from(database.engine, with_accounts)
+    rows = await database.fetch(statement, {"since": after.seq, "limit": limit + 1})
+    entries = _entries(rows)
+    if after.seq == 0:
+        return START, entries[:limit]
+    if not entries or entries[0].position.seq != after.seq or after.epoch not in (None, entries[0].position.epoch):
+        raise HistoryReplaced
+    return entries[0].position, entries[1:]
+
+
+def _entries(rows: Iterable[Any]) -> list[Entry]:
+    return [Entry(_position(seq, digest), item, resource == ACCOUNTS) for item, seq, digest, resource in rows]
+
+
+async def newest_position(database: Database) -> Position:
+    """Return the position of the last entry."""
+    rows = await database.fetch(_newest(database.engine), {})
+    return _position(*rows[0]) if rows else START
+
+
+def _parse_query(parser: QueryParser, after: Position | None, *, is_resumed: bool = False) -> ChangesQuery:
+    parser.reject_filters()
+    since = parser.parse_reserved("since", values.integer_between(0, MAX_INTEGER), None)
+    epoch = parser.parse_reserved("epoch", values.matching(EPOCH_PATTERN, "16 hexadecimal digits"), None)
+    limit = parser.parse_reserved("limit", values.integer_between(1, MAX_CHANGES), DEFAULT_CHANGES)
+    machine_id = parser.parse_reserved("machine_id", values.integer_between(1, MAX_INTEGER), None)
+    if epoch is not None and "since" not in parser.reserved:
+        parser.add_fault("epoch", "'epoch' belongs to 'since': send both.")
+    parser.raise_faults()
+    position = after if since is None else Position(since, epoch)
+    return ChangesQuery(position, limit, is_resumed, machine_id=machine_id)
+
+
+def _without_position(pairs: QueryPairs) -> QueryPairs:
+    return [(name, value) for name, value in pairs if name not in ("since", "epoch")]
+
+
+def _position(seq: int, digest: bytes | None) -> Position:
+    return Position(seq, bytes(digest or b"").hex()[:EPOCH_DIGITS].ljust(EPOCH_DIGITS, "0"))
+
+
+# Before the first entry, which follows an empty hash.
+START = _position(0, b"")
 
 
 @cache
-def _after(engine: Engine, *, of_machine: bool = False) -> Statement:
-    """Compile the query for the entries after `since`: of all records, or of the machine with the id `machine_id`."""
+def _entries_from(engine: Engine, with_accounts: bool) -> Statement:  # noqa: FBT001 -- a key of the cache
+    """Compile: the entry at the position, without its document, and those after it.
+
+    Rows of (document, number, hash, resource).
+    """
+    table, bound = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in ("since", "limit")}
+    item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
+    columns = (case((table.c.seq > bound["since"], item)), table.c.seq, table.c.hash, table.c.resource)
+    entries = select(*columns).where(table.c.seq >= bound["since"]).order_by(table.c.seq)
+    if not with_accounts:
+        entries = entries.where(or_(table.c.resource != ACCOUNTS, table.c.seq == bound["since"]))
+    return compile_statement(engine, entries.limit(bound["limit"]))
+
+
+@cache
+def _entries_of_machine(engine: Engine) -> Statement:
+    """Compile: the entries of one machine after a number, as rows like those of `_entries_from`."""
     names = ("since", "limit", "machine_id")
     table, binds = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in names}
     item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
-    entries = select(item, table.c.seq).where(table.c.seq > binds["since"]).order_by(table.c.seq)
-    if of_machine:
-        resource = literal(MACHINES.name, CODE.column_type)
-        entries = entries.where(table.c.resource == resource, table.c.record_id == binds["machine_id"])
-    return compile_statement(engine, entries.limit(binds["limit"]))
+    entries = select(item, table.c.seq, table.c.hash, table.c.resource).where(
+        table.c.resource == literal(MACHINES.name, CODE.column_type),
+        table.c.record_id == binds["machine_id"],
+        table.c.seq > binds["since"],
+    )
+    return compile_statement(engine, entries.order_by(table.c.seq).limit(binds["limit"]))
 
 
 @cache
 def _newest(engine: Engine) -> Statement:
-    return compile_statement(engine, select(func.max(CHANGES.table.c.seq)))
+    table = CHANGES.table
+    return compile_statement(engine, select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1))

@@ -27,6 +27,15 @@ class ChangeContext:
     role: Role = Role.ADMIN
 
 
+class Subject(NamedTuple):
+    """What a history entry is about."""
+
+    resource: str
+    record_id: int
+    key: str
+    version: int
+
+
 class ChangedRecord(NamedTuple):
     """The identity and the new version of a changed record."""
 
@@ -41,20 +50,23 @@ def append_entries(
 ) -> None:
     """Append a history entry for each changed record at the end of the transaction."""
     for record, changes in changed:
-        entry = HistoryEntry(
-            resource=record.resource.name,
-            record_id=record.id,
-            key=record.key,
-            at=context.at,
-            user=context.user,
-            via=context.via,
-            request_id=context.request_id,
-            op=op,
-            version=record.version,
-            note=context.note,
-            changes=canonical_json(changes),
-        )
-        tx.defer(hash_chain.append, entry, last=True)
+        subject = Subject(record.resource.name, record.id, record.key, record.version)
+        append_entry(tx, op, subject, changes, context)
+
+
+def append_entry(tx: Transaction, op: str, subject: Subject, changes: Changes, context: ChangeContext) -> None:
+    """Append one history entry at the end of the transaction."""
+    entry = HistoryEntry(
+        **subject._asdict(),
+        at=context.at,
+        user=context.user,
+        via=context.via,
+        request_id=context.request_id,
+        op=op,
+        note=context.note,
+        changes=canonical_json(changes),
+    )
+    tx.defer(hash_chain.append, entry, last=True)
 
 
 def creation_changes(values: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -4,21 +4,29 @@ import platform
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from sqlalchemy import column, select, table
 
 from machine_monitor.config import Settings
-from machine_monitor.database import database_urls, schema
+from machine_monitor.database import database_urls, instants, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
-from machine_monitor.models import METADATA
+from machine_monitor.models import HISTORY, METADATA
 from machine_monitor.services.projections import counters
 
+CLOCK_BEHIND = (
+    "The clock is behind the last entry of the history: it is wrong now, or it was when that entry was written. "
+    "Check the time of the server."
+)
+# The clocks of several servers on one database may differ a little.
+CLOCK_RESOLUTION = timedelta(seconds=2)
 OTHER_SCHEMA = "The database has the schema of another version. Run `mm migrate`."
 
 
@@ -28,11 +36,24 @@ def revision(engine: Engine) -> Statement:
     return compile_statement(engine, select(column("version_num")).select_from(table("alembic_version")))
 
 
-async def check(database: Database) -> None:
-    """Raise `DatabaseBusy` unless the database answers and is at the head revision."""
+async def check(database: Database) -> list[str]:
+    """Return warnings; raises `DatabaseBusy` unless the database answers and is at the head revision."""
     rows = await database.fetch(revision(database.engine), {})
     if not _is_head(rows):
         raise DatabaseBusy(OTHER_SCHEMA)
+    return _clock_faults(database.engine, await database.fetch(_newest_entry(database.engine), {}))
+
+
+def _clock_faults(engine: Engine, newest: Sequence[Any]) -> list[str]:
+    """Return a sentence if the clock is behind the newest entry of the history, given as a row."""
+    last = max((datetime.fromisoformat(engine.from_db(at, TIME)) for (at,) in newest), default=None)
+    return [CLOCK_BEHIND] if last is not None and instants.now() < last - CLOCK_RESOLUTION else []
+
+
+@cache
+def _newest_entry(engine: Engine) -> Statement:
+    entries = HISTORY.table
+    return compile_statement(engine, select(entries.c.at).order_by(entries.c.seq.desc()).limit(1))
 
 
 def _is_head(rows: Sequence[Any]) -> bool:
@@ -106,6 +127,7 @@ def find_faults(tx: Transaction, timezone: str) -> list[str]:
         faults.append(OTHER_SCHEMA)
     if advice := missing_migration(tx):
         faults.append(advice)
+    faults += _clock_faults(tx.engine, tx.execute(_newest_entry(tx.engine), {}))
     zone = counters.counter_zone(tx)
     if zone != timezone:
         faults.append(

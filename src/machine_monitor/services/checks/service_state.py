@@ -42,7 +42,7 @@ class SignInLimits(BaseModel):
     """The number of failed sign-ins that are allowed within a time window."""
 
     window_seconds: int = Field(description="The length of the window.")
-    per_account: int = Field(description="The limit of an account.")
+    per_account: int = Field(description="The limit of an account, at each address and on each known device.")
     per_address: int = Field(description="The limit of an IP address.")
 
 

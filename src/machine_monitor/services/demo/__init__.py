@@ -66,8 +66,9 @@ class AdminAccess(NamedTuple):
 def create_admin_access(tx: Transaction) -> AdminAccess:
     """Create an invitation, a password and a token for the sample admin."""
     body = TokenCreate(name="demo", scope="admin", days=1)
-    token = tokens.issue(tx, plant.ADMIN, body)[1]
-    return AdminAccess(invitations.invite(tx, plant.ADMIN), secrets.token_urlsafe(15), token)
+    context = ChangeContext(via="demo")
+    token = tokens.issue(tx, plant.ADMIN, body, context)[1]
+    return AdminAccess(invitations.invite(tx, plant.ADMIN, context), secrets.token_urlsafe(15), token)
 
 
 def _plan(at: datetime, resource: Resource, values: dict[str, Any]) -> PlannedRecord:

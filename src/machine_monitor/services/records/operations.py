@@ -191,7 +191,7 @@ def apply_values(
     if not changes:
         return WriteResult(created=False, key=key, version=stored.version, body=stored.body)
     if resource is USERS:
-        account_sync.after_user_update(tx, before, values)
+        account_sync.after_user_update(tx, before, values, context)
     renamed = resource.key in changes
     storage.update(tx, stored, values, found.columns, context.at)
     if renamed:

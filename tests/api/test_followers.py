@@ -1,0 +1,174 @@
+"""Followers of the changes learn that the history was replaced: by a restored backup, a copy, or another server."""
+
+import json
+import re
+
+import pytest
+
+from api.paced_client import PacedClient, running
+from conftest import ENGINES, client_of
+from machine_monitor.services.audit import hash_chain, live_feed
+
+SHIPPED = 7
+OTHER = "0123456789abcdef"
+UNPROTECT = {
+    "sqlite": "DROP TRIGGER history_update",
+    "postgresql": "ALTER TABLE history DISABLE TRIGGER USER",
+}
+
+
+@pytest.fixture(autouse=True)
+def quick_polls(monkeypatch):
+    monkeypatch.setattr(live_feed, "POLL_SECONDS", 0.01)
+
+
+async def add_machine(app, name):
+    async with client_of(app) as client:
+        assert (await client.put(f"/machines/{name}", json={})).status_code == 201
+
+
+async def read_changes(app, **query):
+    async with client_of(app) as client:
+        return await client.get("/changes", params=query)
+
+
+def read_events(body):
+    """Return the events of a stream's body: name, id, data."""
+    found = re.findall(r"event: (\w+)\nid: (\S+)\ndata: (.*)\n\n", body)
+    return [(name, identifier, json.loads(data)) for name, identifier, data in found]
+
+
+async def next_events(client):
+    return read_events((await client.take())[0]["body"].decode())
+
+
+async def test_the_epoch_is_the_start_of_the_hash_of_the_last_entry(database_url):
+    async with running(database_url) as app:
+        await add_machine(app, "Press")
+        head = await app.state.database.read(hash_chain.head)
+        page = (await read_changes(app, since=3)).json()
+        assert (page["next"], page["epoch"]) == (head.seq, head.hash.hex()[:16])
+        first = (await read_changes(app, limit=1)).json()
+        again = (await read_changes(app, since=first["next"], epoch=first["epoch"])).json()
+        assert [item["seq"] for item in again["items"]] == [*range(2, SHIPPED + 2)]
+        assert again["epoch"] == page["epoch"]
+        nothing = (await read_changes(app, since=page["next"], epoch=page["epoch"])).json()
+        assert nothing == {"items": [], "next": page["next"], "epoch": page["epoch"]}
+
+
+@pytest.mark.parametrize("path", ["/changes", "/events"])
+@pytest.mark.parametrize("query", [f"since={SHIPPED + 1}", f"since=3&epoch={OTHER}", "since=9007199254740991"])
+async def test_a_position_that_the_history_does_not_have_is_410(client, path, query):
+    answer = await client.get(f"{path}?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (410, "history-replaced")
+    assert "since=0" in answer.json()["detail"]
+
+
+async def test_the_start_belongs_to_every_history(client):
+    assert (await client.get(f"/changes?since=0&epoch={OTHER}")).json()["next"] == SHIPPED
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_follower_of_one_history_cannot_continue_in_another(new_database_url, engine):
+    async with running(new_database_url(engine)) as one, running(new_database_url(engine)) as other:
+        common = (await read_changes(one)).json()
+        await add_machine(one, "Press")
+        await add_machine(other, "Saw")
+        last = (await read_changes(one)).json()
+        assert (await read_changes(other, since=last["next"], epoch=last["epoch"])).status_code == 410
+        # Both histories begin alike, and up to there the follower has lost nothing.
+        (change,) = (await read_changes(other, since=common["next"], epoch=common["epoch"])).json()["items"]
+        assert change["key"] == "Saw"
+
+
+async def test_a_stale_last_event_id_gets_replaced_and_then_all_changes(database_url):
+    async with running(database_url) as app:
+        for stale in (f"3-{OTHER}", f"{SHIPPED + 1}-{OTHER}", str(SHIPPED + 1)):
+            client = PacedClient(app, "/events", last_event_id=stale)
+            _, greeting = await client.take(2)
+            ((name, identifier, data),) = read_events(greeting["body"].decode())
+            assert (name, data["code"]) == ("replaced", "history-replaced")
+            events = await next_events(client)
+            assert [(name, data["seq"]) for name, _, data in events] == [("change", n) for n in range(1, SHIPPED + 1)]
+            await client.leave()
+            # Whoever loses the connection right after `replaced` begins anew.
+            client = PacedClient(app, "/events", last_event_id=identifier)
+            await client.take(2)
+            assert (await next_events(client))[0][2]["seq"] == 1
+            await client.leave()
+
+
+async def test_an_event_id_or_a_bare_number_continues_after_that_event(database_url):
+    async with running(database_url) as app:
+        client = PacedClient(app, "/events?since=0")
+        await client.take(2)
+        identifiers = [identifier for _, identifier, _ in await next_events(client)]
+        await client.leave()
+        assert all(re.fullmatch("[0-9]+-[0-9a-f]{16}", identifier) for identifier in identifiers)
+        for given in (identifiers[4], "5"):
+            client = PacedClient(app, "/events?since=0", last_event_id=given)
+            await client.take(2)
+            assert [data["seq"] for _, _, data in await next_events(client)] == [6, 7]
+            await client.leave()
+
+
+async def test_a_stream_of_new_changes_can_be_resumed_before_the_first_change(database_url):
+    async with running(database_url) as app:
+        client = PacedClient(app, "/events")
+        _, greeting = await client.take(2)
+        (position,) = re.findall(r"^id: (\S+)$", greeting["body"].decode(), re.MULTILINE)
+        await client.leave()
+        await add_machine(app, "Press")
+        client = PacedClient(app, "/events", last_event_id=position)
+        await client.take(2)
+        assert [data["key"] for _, _, data in await next_events(client)] == ["Press"]
+        await client.leave()
+
+
+async def test_an_open_stream_notices_that_the_history_was_replaced(database_url):
+    async with running(database_url) as app:
+        client = PacedClient(app, "/events")
+        await client.take(2)
+        await add_machine(app, "Press")
+        assert [data["key"] for _, _, data in await next_events(client)] == ["Press"]
+        # As after a failover to a server that never received the last change, but has other ones.
+        await replace_last_entry(app)
+        assert [name for name, _, _ in await next_events(client)] == ["replaced"]
+        assert [data["seq"] for _, _, data in await next_events(client)] == [*range(1, SHIPPED + 2)]
+        await add_machine(app, "Saw")
+        assert [data["key"] for _, _, data in await next_events(client)] == ["Saw"]
+        await client.leave()
+
+
+async def replace_last_entry(app):
+    """Give the last entry another hash, without the trigger that protects the history."""
+    database = app.state.database
+
+    def unit(tx):
+        tx.cursor.execute(UNPROTECT[database.engine.name])
+        tx.cursor.execute("UPDATE history SET hash = NULL WHERE seq = 8")
+
+    await database.write(unit)
+
+
+async def test_streams_share_one_poll(database_url, monkeypatch):
+    async with running(database_url) as app:
+        database, fetches = app.state.database, []
+        fetch = database.fetch
+
+        async def counted(statement, values):
+            fetches.append("history" in statement.sql)
+            return await fetch(statement, values)
+
+        clients = [PacedClient(app, "/events") for _ in range(6)]
+        for client in clients:
+            await client.take(2)
+        monkeypatch.setattr(live_feed, "POLL_SECONDS", 0.2)
+        monkeypatch.setattr(database, "fetch", counted)
+        await add_machine(app, "Press")
+        for client in clients:
+            assert [data["key"] for _, _, data in await next_events(client)] == ["Press"]
+        # A few polls, however many streams there are.
+        assert 1 <= sum(fetches) < len(clients)
+        for client in clients:
+            await client.leave()
