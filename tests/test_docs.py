@@ -188,3 +188,10 @@ async def test_the_python_example_of_the_readme_works(database_url, tmp_path):
     run = await asyncio.to_thread(subprocess.run, command, **options)
     assert [json.loads(line) for line in run.stdout.splitlines()] == listed
     assert len(listed) == 2
+
+
+def test_the_tests_that_the_page_on_security_names_exist():
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "security.md").read_text()))
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert {name for name in named if f"def {name}(" not in sources} == set()

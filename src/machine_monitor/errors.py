@@ -198,7 +198,9 @@ class PayloadTooLarge(Problem):
     """413."""
 
     status, code, title = 413, "payload-too-large", "Body too large"
-    explanation = "The body is too large: at most 1 MiB, or 8 MiB for `POST /logs/bulk`."
+    explanation = (
+        "The body is too large: at most 1 MiB, 8 MiB for `POST /logs/bulk`, or 4 KiB for sign-in, passwords and tokens."
+    )
 
 
 class UriTooLong(Problem):

@@ -10,7 +10,6 @@ import pytest
 
 from machine_monitor.api.app import create_app
 from machine_monitor.config import Settings
-from machine_monitor.database import streams
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services import records
@@ -88,7 +87,7 @@ class PacedClient:
 async def assert_resources_released(app):
     """Assert that no stream holds a slot, a thread or a transaction."""
     database = app.state.database
-    assert database._streams._slots._value == streams.MAX_STREAMS
+    assert database.utilization()["stream"] == (0, 0)
     for _ in range(100):
         if not [thread for thread in threading.enumerate() if thread.name.startswith("stream")]:
             break

@@ -157,8 +157,8 @@ async def test_a_response_with_related_records_is_never_304(client):
 
 
 async def test_a_request_without_a_free_reader_gets_database_busy(sqlite_database_url, monkeypatch):
-    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.READERS", 0)
+    monkeypatch.setattr("machine_monitor.database.connect.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.SqliteDriver.readers", 0)
     async with serving(Settings(database_url=sqlite_database_url)) as client:
         answer = await client.get("/logs?q=word")
         assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")

@@ -12,9 +12,9 @@ from api.resource_cases import LOGS, MACHINES, create
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
+from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import driver
 from machine_monitor.database.statements import Statement
-from machine_monitor.query import lists
 from machine_monitor.services.audit import history
 from machine_monitor.services.records import storage
 from query import samples
@@ -158,11 +158,12 @@ async def test_a_locked_sqlite_file_refuses_writers_and_serves_readers(sqlite_da
 
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_slow_query_is_cancelled_and_the_next_one_succeeds(database_url, monkeypatch, cancelled):
+    async def compile_slow_statement(database, *_):
+        return Statement(SLOW[database.engine.name], (), {}, uses_fulltext=True)
+
     async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(
-                lists, "compile_list", lambda engine, _: (Statement(SLOW[engine.name], (), {}, uses_fulltext=True), {})
-            )
+            patch.setattr(Database, "compiled", compile_slow_statement)
             tasks = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
             await asyncio.sleep(0.1)
             if cancelled:

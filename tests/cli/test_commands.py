@@ -12,6 +12,7 @@ from sqlalchemy import Column, MetaData, Text
 from machine_monitor import config
 from machine_monitor.cli import main
 from machine_monitor.database import database_urls
+from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.models import METADATA
 from machine_monitor.services.checks import health
@@ -70,6 +71,55 @@ def test_counters_are_rebuilt_after_a_change_of_time_zone(mm, empty_url, monkeyp
     assert "counted by the calendar of UTC" in out
     for words in (command, ["user", "list"], command, ["doctor"]):
         assert mm(*words)[0] == 0
+
+
+@pytest.mark.usefixtures("working_folder")
+def test_verify_creates_no_database(mm, tmp_path):
+    code, out, err = mm("verify")
+    assert (code, out) == (2, "")
+    assert "There is no database at" in err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_verify_refuses_an_empty_database(mm, empty_url):
+    code, out, err = mm("verify", database_url=empty_url)
+    assert (code, out) == (2, "")
+    assert "There is no database at" in err
+
+
+@pytest.mark.parametrize("command", ["sync", "import"])
+def test_a_dry_run_creates_no_database(mm, empty_url, working_folder, command):
+    source = working_folder / ("old" if command == "sync" else "machines.ndjson")
+    if command == "sync":
+        (source / "machines").mkdir(parents=True)
+        (source / "machines/Press.json").write_text('{"machineName": "Press"}')
+    else:
+        source.write_text('{"name": "Press"}\n')
+    code, out, err = mm(command, source, "--dry-run", "--json", database_url=empty_url)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["machines"]["created"] == 1
+    assert migrations.current_revision(database_urls.parse(empty_url)) is None
+    assert [path.name for path in working_folder.iterdir()] == [source.name]
+    assert mm(command, source, "--json")[1] == out
+
+
+def test_verify_names_what_was_forged_and_doctor_what_is_foreign(mm, database_url):
+    database = Database(database_url)
+    for statement in ("UPDATE log_types SET label = 'x' WHERE id = 2", "CREATE VIEW reports AS SELECT * FROM logs"):
+        database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+    database.close_writer()
+    code, out, _ = mm("verify", database_url=database_url)
+    view, label, stale, not_covered, head = out.splitlines()
+    assert code == 1
+    assert view == "The view reports does not belong to this version."
+    assert label == 'The log type "error" (record 2): the history says `label` is "error", the row says "x".'
+    assert stale.startswith("The search index of log_types differs from 1 records (2).")
+    assert "rebuild-search" not in out
+    assert "passwords, tokens, sessions" in not_covered
+    assert head.startswith("head 7:")
+    code, out, _ = mm("doctor")
+    assert code == 1
+    assert view in out
 
 
 @pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])

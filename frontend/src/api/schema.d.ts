@@ -3189,7 +3189,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -4799,7 +4799,7 @@ export interface operations {
             query?: {
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -5483,7 +5483,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -6551,7 +6551,7 @@ export interface operations {
             query?: {
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-seq`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -7249,7 +7249,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `code`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -8100,7 +8100,7 @@ export interface operations {
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `trigram`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;
@@ -8965,7 +8965,7 @@ export interface operations {
                 since?: number;
                 /** @description The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced. */
                 epoch?: string;
-                /** @description The maximum number of changes. */
+                /** @description The maximum number of changes; an answer also ends at 8 MiB. */
                 limit?: number;
                 /** @description Only the machine with this `id`, which may have been deleted or merged. */
                 machine_id?: number;
@@ -9155,7 +9155,7 @@ export interface operations {
             query?: {
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `id`. */
                 sort?: string;
-                /** @description The maximum number of records on a page. */
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
                 limit?: number;
                 /** @description Continue from another page of the same list: its `next` or `previous`. */
                 cursor?: string;

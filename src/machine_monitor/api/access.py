@@ -144,6 +144,14 @@ async def has_ended(request: Request) -> bool:
         return True
 
 
+def user_of(request: Request) -> str:
+    """Return the name by which resources are shared: the user's trigram, or the address of an anonymous client."""
+    caller = request.scope.get(CALLER)
+    if caller is not None and caller.user is not None:
+        return caller.user
+    return f"address {request.client.host if request.client else None}"
+
+
 def check_origin(request: Request) -> None:
     """Raise `Forbidden` if the browser's headers say that a page of another site sent this request."""
     headers = request.headers

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.api.serving.stream_limits import OpenStreams
+from machine_monitor.api.streaming import OutgoingBodies
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.authentication import Authenticator
@@ -30,6 +32,8 @@ from machine_monitor.services.projections import maintenance
 MODULES = (logs, machines, log_types, users, changes, tokens, account, system, documentation)
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
+# The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.
+SWITCH_SECONDS = 0.001
 EXPOSED = (
     "Content-Disposition",
     "ETag",
@@ -70,6 +74,7 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
     app.state.settings = settings
     app.state.idempotency_store = IdempotencyStore()
     app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
+    app.state.outgoing = OutgoingBodies()
     app.state.authenticator = Authenticator(app.state.database, settings)
     app.state.live_feed = LiveFeed(app.state.database)
     app.state.open_streams = OpenStreams()
@@ -106,6 +111,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
+        sys.setswitchinterval(SWITCH_SECONDS)
         metrics_task = asyncio.create_task(metrics.refresh_periodically(database))
         yield
         metrics_task.cancel()

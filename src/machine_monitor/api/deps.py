@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from machine_monitor.api.access import Client, caller_of
+from machine_monitor.api.access import Client, caller_of, user_of
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import Fault, invalid
@@ -46,8 +46,8 @@ class SignInContext:
 
 
 def database_of(request: Request) -> Database:
-    """Return the application's database."""
-    return request.app.state.database
+    """Return the application's database, as the user of the request shares it with others."""
+    return request.app.state.database.for_user(user_of(request))
 
 
 def time_context_of(request: Request) -> TimeContext:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
 from machine_monitor.api import problems
+from machine_monitor.api.streaming import FinishedResponse
 from machine_monitor.query.language.parser import parse_query_string
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
@@ -35,12 +36,12 @@ def page_response(request: Request, found: Page) -> Response:
         headers["Link"] = ", ".join(links)
     if found.total is not None:
         headers["X-Total-Count"] = str(found.total)
-    return Response(found.body, media_type=JSON, headers=headers)
+    return FinishedResponse(found.body, media_type=JSON, headers=headers)
 
 
 def json_response(body: bytes) -> Response:
     """Return finished JSON, without an ETag."""
-    return Response(body, media_type=JSON)
+    return FinishedResponse(body, media_type=JSON)
 
 
 def uncached_response(content: Any, status: int = 200, location: str | None = None) -> Response:
@@ -59,7 +60,7 @@ def record_response(stored: StoredRecord, conditions: Preconditions, selection: 
     expand = selection[1]
     if not expand and conditions.matches_if_none_match(stored.version):
         return Response(status_code=304, headers=headers)
-    return Response(stored.body, media_type=JSON, headers=headers)
+    return FinishedResponse(stored.body, media_type=JSON, headers=headers)
 
 
 def write_response(path: str, result: WriteResult) -> Response:
@@ -70,7 +71,7 @@ def write_response(path: str, result: WriteResult) -> Response:
 def replayable_response(answer: StoredResponse) -> Response:
     """Return a stored response; a replay has the header `Idempotency-Replayed`."""
     replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-    return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
+    return FinishedResponse(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
 def stored_write_response(path: str, result: WriteResult) -> StoredResponse:

@@ -1,17 +1,26 @@
-"""Streaming responses with a send timeout."""
+"""Responses to clients that read slowly: a send timeout for streams, and a limit of bytes for finished bodies."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 
-from fastapi import Response
+from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from machine_monitor.api.access import user_of
 from machine_monitor.api.middleware import IS_HEAD
+from machine_monitor.errors import DatabaseBusy
+from machine_monitor.fairness import FairSemaphore
 
 # A response is aborted if the client does not read for this long.
 SEND_TIMEOUT_SECONDS = 60.0
+# A larger body is sent in pieces, the next one when the client has read enough of the last.
+PIECE_BYTES = 64 * 1024
+# How many bytes of such bodies may wait in memory for their clients.
+MAX_UNSENT_BYTES = 16 * 1024 * 1024
+# A response that its client has not read for this long is aborted if its user needs the memory for another one.
+STALLED_SECONDS = 1.0
 
 
 class TimedStreamingResponse(Response):
@@ -74,3 +83,80 @@ async def _next_chunk(chunks: AsyncGenerator[bytes], disconnected: asyncio.Task[
 async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+class OutgoingBodies:
+    """The large bodies that wait in memory for their clients. Users share MAX_UNSENT_BYTES of them."""
+
+    def __init__(self) -> None:
+        self._bytes = FairSemaphore(MAX_UNSENT_BYTES)
+        self._bodies: list[OutgoingBody] = []
+
+    @contextmanager
+    def hold(self, user: str, size: int) -> Generator["OutgoingBody"]:
+        """Count a body of this size while it is sent. Raises `DatabaseBusy` if its user's other bodies leave no room.
+
+        Of those, the ones that their clients have stopped reading are aborted first.
+        """
+        while not self._bytes.try_acquire(user, size):
+            self._abort_stalled(user)
+        body = OutgoingBody(user, size)
+        self._bodies.append(body)
+        try:
+            yield body
+        finally:
+            self._forget(body)
+
+    def _abort_stalled(self, user: str) -> None:
+        latest = asyncio.get_running_loop().time() - STALLED_SECONDS
+        stalled = [body for body in self._bodies if body.user == user and body.read_at < latest]
+        if not stalled:
+            raise DatabaseBusy("Your other responses fill the memory: read them to their end first, or ask for less.")
+        longest = min(stalled, key=lambda body: body.read_at)
+        longest.abort()
+        self._forget(longest)
+
+    def _forget(self, body: "OutgoingBody") -> None:
+        with suppress(ValueError):  # it was aborted before
+            self._bodies.remove(body)
+            self._bytes.release(body.user, body.size)
+
+
+class OutgoingBody:
+    """A body that is being sent: `read_at` is when its client last read some of it."""
+
+    def __init__(self, user: str, size: int) -> None:
+        self.user, self.size = user, size
+        self.read_at = asyncio.get_running_loop().time()
+        self._deadline = asyncio.timeout(None)
+
+    def abort(self) -> None:
+        """Make `send` raise `ClientDisconnect`."""
+        self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    async def send(self, start_message: Message, content: bytes, send: Send) -> None:
+        """Send the response, the body in pieces; raises `ClientDisconnect` if it is aborted."""
+        try:
+            async with self._deadline:
+                await send(start_message)
+                for start in range(0, self.size, PIECE_BYTES):
+                    more = start + PIECE_BYTES < self.size
+                    piece = content[start : start + PIECE_BYTES]
+                    await send({"type": "http.response.body", "body": piece, "more_body": more})
+                    self.read_at = asyncio.get_running_loop().time()
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+
+class FinishedResponse(Response):
+    """A response with a finished body. A large one counts among the application's `OutgoingBodies`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response; raises `DatabaseBusy` before anything is sent, or `ClientDisconnect`."""
+        if len(self.body) <= PIECE_BYTES or scope.get(IS_HEAD):
+            await super().__call__(scope, receive, send)
+            return
+        outgoing: OutgoingBodies = scope["app"].state.outgoing
+        with outgoing.hold(user_of(Request(scope)), len(self.body)) as body:
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await body.send(start, bytes(self.body), send)

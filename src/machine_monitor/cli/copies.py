@@ -9,6 +9,8 @@ import typer
 from machine_monitor.cli import site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from machine_monitor.services.backup.manifest import Manifest
     from machine_monitor.services.backup.transfer import Contents
 
@@ -38,9 +40,16 @@ def restore(
     file: Annotated[
         Path, typer.Argument(help="The backup; its manifest FILE.json must be in the same folder.", show_default=False)
     ],
+    accept_differences: Annotated[
+        bool,
+        typer.Option("--accept-differences", help="Restore a backup whose records differ from their history."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Restore a backup into the configured database, which must be empty. An older backup is migrated."""
+    """Restore a backup into the configured database, which must be empty. An older backup is migrated.
+
+    The records of the backup are first compared with their history, as `mm verify` does.
+    """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import database_urls
@@ -48,8 +57,8 @@ def restore(
 
     url = database_urls.parse(config.load().database_url)
     with site.exit_on_sigterm(), bar("Restoring") as progress:
-        contents = backups.restore(file, url, progress)
-    _print(contents, as_json=as_json)
+        contents = backups.restore(file, url, progress, accept_differences=accept_differences)
+    _print(contents, as_json=as_json, not_restored=contents.not_restored)
 
 
 def copy(
@@ -72,14 +81,16 @@ def copy(
     _print(contents, as_json=as_json)
 
 
-def _print(contents: "Contents | Manifest", *, as_json: bool) -> None:
-    """Print what was copied; exit 1 if its history was tampered with, which a copy does not repair."""
+def _print(contents: "Contents | Manifest", *, as_json: bool, not_restored: "Sequence[str]" = ()) -> None:
+    """Print what was copied; exit 1 if it differs from its history, which a copy does not repair, or in its schema."""
     if as_json:
         typer.echo(json.dumps(contents.document(), ensure_ascii=False, indent=1))
     else:
         for table, count in contents.tables.items():
             typer.echo(f"{table:24} {count}")
         typer.echo(f"head {contents.head}")
-    for fault in contents.faults:
+    for fault in [*contents.faults, *not_restored]:
         typer.secho(fault, fg="red", err=True)
-    raise typer.Exit(1 if contents.faults else 0)
+    if not_restored:
+        typer.echo("The restored database has the schema of this version, without these differences.", err=True)
+    raise typer.Exit(1 if contents.faults or not_restored else 0)

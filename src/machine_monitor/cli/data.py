@@ -62,7 +62,7 @@ def sync(
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import legacy
 
-    with site.open_database() as (settings, database):
+    with site.open_for_import(dry_run=dry_run) as (settings, database):
         zone = site.time_zone(timezone, settings)
         with bar("Importing") as progress:
             report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)

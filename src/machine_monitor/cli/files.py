@@ -74,7 +74,7 @@ def import_(
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import tabular
 
-    with site.open_database() as (settings, database), bar("Importing") as progress:
+    with site.open_for_import(dry_run=dry_run) as (settings, database), bar("Importing") as progress:
         zone = site.time_zone(timezone, settings)
         report = tabular.import_file(database, source, zone, dry_run=dry_run, progress=progress)
     if as_json:

@@ -121,20 +121,23 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Verify the hash chain of the history, the search index and the counters.
+    """Compare the records with their history, verify its hash chain, and check schema, search index and counters.
 
     Prints the head of the history: keep it for a later --head.
     Exit status 1 if something was changed.
     """
+    from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.audit import hash_chain
     from machine_monitor.services.checks import verify
+    from machine_monitor.services.projections import maintenance
 
     expected = None if head is None else hash_chain.parse_head(head)
-    with site.open_database() as (_, database), bar("Verifying") as progress:
+    with site.database_at(config.load().database_url) as database, bar("Verifying") as progress:
+        maintenance.require_current(database)
         verdict = verify.verify(database, expected, progress)
-    for fault in verdict.faults or ["Everything is as it was written."]:
-        typer.echo(fault)
+    for sentence in [*(verdict.faults or ["Everything is as it was written."]), *verdict.notes]:
+        typer.echo(sentence)
     typer.echo(f"head {verdict.head}")
     raise typer.Exit(1 if verdict.faults else 0)
 

@@ -19,17 +19,37 @@ QUERY_TIMEOUT_SECONDS = 24 * 3600.0
 def open_database() -> "Generator[tuple[Settings, Database]]":
     """Open the configured database, and set it up if it is empty."""
     from machine_monitor import config
-    from machine_monitor.database.connect import Database
     from machine_monitor.services.projections import maintenance
 
     settings = config.load()
-    database = Database(settings.database_url, QUERY_TIMEOUT_SECONDS)
-    with announce_new_file(database):
-        maintenance.prepare_database(database, settings.zone)
-    try:
+    with database_at(settings.database_url) as database:
+        with announce_new_file(database):
+            maintenance.prepare_database(database, settings.zone)
         yield settings, database
-    finally:
-        database.close_writer()
+
+
+@contextmanager
+def open_for_import(*, dry_run: bool) -> "Generator[tuple[Settings, Database]]":
+    """Like `open_database`, but a dry run creates no database: if there is none, it gets a temporary, empty one."""
+    import tempfile
+    from pathlib import Path
+
+    from machine_monitor import config
+    from machine_monitor.database import database_urls
+    from machine_monitor.database.schema import migrations
+    from machine_monitor.services.projections import maintenance
+
+    settings = config.load()
+    if not dry_run or migrations.current_revision(database_urls.parse(settings.database_url)) is not None:
+        with open_database() as opened:
+            yield opened
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder,
+        database_at(database_urls.for_file(Path(folder) / "empty.db")) as database,
+    ):
+        maintenance.prepare_database(database, settings.zone)
+        yield settings, database
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from functools import partial
 from typing import Any
 
 from machine_monitor.errors import DatabaseBusy
+from machine_monitor.fairness import SYSTEM, FairQueue, FairSemaphore
 
+# Units that may wait, shared among the users.
 MAX_WAITING = 1_000
 MAX_BATCH = 64
 # Wait briefly for clients that just got a response: they usually write again, and a batch of 16 costs a quarter less
@@ -32,7 +34,8 @@ class BatchWriter:
     def __init__(self, run: Callable[[Sequence[UnitOfWork]], Results], threads: Executor) -> None:
         self._run = run
         self._threads = threads
-        self._waiting: list[tuple[UnitOfWork, asyncio.Future[Any]]] = []
+        self._waiting: FairQueue[tuple[UnitOfWork, asyncio.Future[Any]]] = FairQueue()
+        self._places = FairSemaphore(MAX_WAITING)
         self._busy = False
         self._last = self._expected = 1
         self._lingering: asyncio.TimerHandle | None = None
@@ -42,15 +45,15 @@ class BatchWriter:
         """The number of units that are running now, and of units that are waiting."""
         return self._last if self._busy else 0, len(self._waiting)
 
-    async def submit(self, unit: UnitOfWork) -> Any:
+    async def submit(self, unit: UnitOfWork, user: str = SYSTEM) -> Any:
         """Run a unit and return its result after its batch is durable.
 
-        Backpressure: raises `DatabaseBusy` if MAX_WAITING units are waiting already.
+        Backpressure: raises `DatabaseBusy` if all places of the queue that the user may have are taken.
         """
-        if len(self._waiting) >= MAX_WAITING:
+        if not self._places.try_acquire(user):
             raise DatabaseBusy
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((unit, future))
+        self._waiting.add(user, (unit, future))
         self._schedule()
         return await future
 
@@ -69,7 +72,7 @@ class BatchWriter:
 
     def _start(self) -> None:
         self._busy, self._lingering = True, None
-        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        batch = self._take(MAX_BATCH)
         self._last = len(batch)
         futures = [future for _, future in batch]
         try:
@@ -79,12 +82,18 @@ class BatchWriter:
         else:
             done.add_done_callback(partial(self._finish, futures))
 
+    def _take(self, units: int) -> list[tuple[UnitOfWork, asyncio.Future[Any]]]:
+        """Remove up to this many units from the queue: one of each user in turn."""
+        taken = [self._waiting.take() for _ in range(min(units, len(self._waiting)))]
+        for user, _ in taken:
+            self._places.release(user)
+        return [item for _, item in taken]
+
     def _finish(self, futures: Sequence[asyncio.Future[Any]], done: asyncio.Future[Results]) -> None:
         error = done.exception()
         if isinstance(error, DatabaseBusy):
             # Fail the waiting units too: they would time out in the same way.
-            futures = [*futures, *(future for _, future in self._waiting)]
-            self._waiting = []
+            futures = [*futures, *(future for _, future in self._take(len(self._waiting)))]
         self._resolve_futures(futures, [(None, error)] * len(futures) if error is not None else done.result())
 
     def _resolve_futures(self, futures: Sequence[asyncio.Future[Any]], results: Results) -> None:

@@ -2,25 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from machine_monitor.database import database_urls
 from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
-from machine_monitor.database.statements import Statement
+from machine_monitor.database.statements import Statement, StatementCache
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseFault, QueryTimeout
+from machine_monitor.fairness import SYSTEM, FairSemaphore
 
 logger = logging.getLogger(__name__)
 # On its next attempt a conflicting unit (a key is taken, a reference is gone) sees what the other writer committed.
 MAX_ATTEMPTS = 3
+# How long a query waits for a reader connection.
+WAIT_SECONDS = 5.0
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -31,7 +35,8 @@ class SerializationConflict(Conflict):
 class Database:
     """One database. Call `open` before the first `fetch`, and `close` at the end.
 
-    `on_batch` is called with the number of units of work that share a commit.
+    `on_batch` is called with the number of units of work that share a commit. Users share the reader connections, the
+    streams, the write queue and the thread of `compute`: `for_user` returns the database as one of them uses it.
     """
 
     def __init__(
@@ -45,7 +50,9 @@ class Database:
         self._batches = BatchWriter(self._transact_batch, self._threads)
         self._streams = StreamPool()
         self._on_batch = on_batch
-        self._reading = 0
+        self._readers = FairSemaphore(self._driver.readers)
+        self._computing = FairSemaphore(1)
+        self._user = SYSTEM
 
     async def open(self) -> None:
         """Open the reader connections; the writer connection opens with the first write."""
@@ -62,14 +69,36 @@ class Database:
         self._threads.shutdown()
         self._driver.close_writer()
 
+    def for_user(self, user: str) -> Self:
+        """Return this database with the same connections, on which `user` waits in turn with the other users."""
+        shared = object.__new__(type(self))
+        shared.__dict__.update(self.__dict__, _user=user)
+        return shared
+
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Return the rows of one query; raises `QueryTimeout`, or `DatabaseBusy` if no reader becomes free."""
-        self._reading += 1
-        try:
-            with self._error_translator:
-                return await self._driver.fetch(statement, values)
-        finally:
-            self._reading -= 1
+        """Return the rows of one query; raises `QueryTimeout`, or `DatabaseBusy` if no reader becomes free.
+
+        Of rows that begin with a record's JSON it returns a page: they may end early, see `lists.fit_page`.
+        """
+        with self._error_translator:
+            rows = self._driver.fetch_inline(statement, values)
+            if rows is None:
+                async with self._readers.slot(self._user, WAIT_SECONDS):
+                    rows = await self._driver.fetch(statement, values)
+            return rows
+
+    async def compute(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Run a function that computes for milliseconds in a thread, where it does not stall the event loop.
+
+        One such function runs at a time: the event loop waits for the interpreter's lock behind each thread that
+        computes.
+        """
+        async with self._computing.slot(self._user, WAIT_SECONDS):
+            return await asyncio.to_thread(function, *arguments, **options)
+
+    async def compiled(self, statements: StatementCache, *key: Hashable) -> Statement:
+        """Return a statement; a new one is compiled in a thread, since that takes up to 30 ms."""
+        return statements.find(*key) or await self.compute(statements, *key)
 
     def stream(
         self, statement: Statement, values: Mapping[str, Any], transform: Callable[[Iterable[list[Any]]], Iterable[T]]
@@ -78,14 +107,14 @@ class Database:
 
         The query timeout applies to each chunk of FETCH_SIZE rows. The caller must close the generator.
         """
-        return self._streams.iterate(self._chunks(statement, values, transform))
+        return self._streams.iterate(self._user, self._chunks(statement, values, transform))
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work on the writer thread; on return it is durable.
 
         Waiting units share one transaction (group commit), but each has its own result or error.
         """
-        return await self._batches.submit(unit)
+        return await self._batches.submit(unit, self._user)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work in its own transaction, in this thread; any error rolls it back."""
@@ -110,14 +139,14 @@ class Database:
             return Transaction(self.engine, cursor).run_unit(unit)
 
     async def read(self, unit: Callable[[Transaction], T]) -> T:
-        """Run `snapshot` in a thread."""
-        return await asyncio.to_thread(lambda: self.snapshot(unit))
+        """Run `snapshot` in a thread, with the turn of a reader connection."""
+        async with self._readers.slot(self._user, WAIT_SECONDS):
+            return await asyncio.to_thread(lambda: self.snapshot(unit))
 
     def utilization(self) -> dict[str, tuple[int, int]]:
         """Return for reads, writes and streams how many are running and how many are waiting."""
-        readers = self._driver.readers
         return {
-            "read": (min(self._reading, readers), max(0, self._reading - readers)),
+            "read": self._readers.utilization,
             "write": self._batches.pending,
             "stream": self._streams.utilization,
         }

@@ -1,12 +1,17 @@
 """Compiled statements, to be cached: the SQL text for the driver, and the names of its positional binds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from sqlalchemy import Executable
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
+
+# A page of a list, a history or the change feed has at most 8 MiB. This is the part for its records; the rest is for
+# cursors, which hold long texts if the list is sorted by them.
+MAX_PAGE_BYTES = 8 * 1024 * 1024 - 256 * 1024
 
 
 class HasDialect(Protocol):
@@ -36,6 +41,42 @@ class Statement:
         """Return the positional bind values, in the order of the SQL text."""
         constants = self.constants
         return [values[name] if name in values else constants[name] for name in self.names]
+
+
+class StatementCache:
+    """A function that compiles statements, and those that it compiled, by its arguments; the least recently used go.
+
+    Unlike `functools.lru_cache` it says whether a statement is there: if not, `Database.compiled` compiles it in a
+    thread.
+    """
+
+    def __init__(self, compile_: Callable[..., Statement], size: int) -> None:
+        self._compile = compile_
+        # An entry is empty until its statement is compiled.
+        self._entries = lru_cache(size)(_empty_entry)
+        self.misses = 0
+
+    def __call__(self, *key: Hashable) -> Statement:
+        """Return the statement; compile it if it is not there."""
+        entry = self._entries(*key)
+        if not entry:
+            self.misses += 1
+            entry.append(self._compile(*key))
+        return entry[0]
+
+    def find(self, *key: Hashable) -> Statement | None:
+        """Return the statement if it is there."""
+        entry = self._entries(*key)
+        return entry[0] if entry else None
+
+
+def _empty_entry(*_key: Hashable) -> list[Statement]:
+    return []
+
+
+def statement_cache(size: int) -> Callable[[Callable[..., Statement]], StatementCache]:
+    """Decorate a function that compiles a statement."""
+    return lambda compile_: StatementCache(compile_, size)
 
 
 def compile_statement(engine: HasDialect, clause: Executable, *, uses_fulltext: bool = False) -> Statement:

@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME, VERBATIM_JSON, choice
+from machine_monitor.database.schema.objects import APPEND_ONLY
 from machine_monitor.models.fields import Identity, Instant, LongText, Schema, kind_field
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource
@@ -52,7 +53,7 @@ class History(HistoryRead, table=True):
     __table_args__: ClassVar[Any] = (
         CheckConstraint("op IN ('create', 'update', 'delete', 'restore', 'rename', 'merge', 'import')", name="op"),
         Index(None, "resource", "record_id", "seq"),
-        {"sqlite_autoincrement": True},
+        {"sqlite_autoincrement": True, "info": {APPEND_ONLY: True}},
     )
 
     seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)  # ty: ignore[incompatible-attribute-override] -- the database assigns it

@@ -70,6 +70,12 @@ class Schema(SQLModel):
     model_config = ConfigDict(strict=True, extra="forbid")  # ty: ignore[invalid-assignment] -- SQLModel narrows it to its own subtype
 
 
+class AccountSchema(Schema):
+    """Base of the bodies of sign-in, passwords and tokens: small, because some need no credential."""
+
+    max_bytes: ClassVar[int] = 4 * 1024
+
+
 def kind_field(kind: Kind, description: str, default: Any = PydanticUndefined, **options: Any) -> Any:
     """Declare a field of this kind; in a table class it becomes a column."""
     return Field(default=default, sa_type=kind.column_type, description=description, **options)

@@ -1,7 +1,6 @@
 """Facets: how often each value of a field occurs. One statement counts all requested fields."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -22,7 +21,7 @@ from sqlalchemy import (
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import INTEGER, Kind
-from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.statements import Statement, compile_statement, statement_cache
 from machine_monitor.query.language.parser import Condition
 from machine_monitor.query.language.summaries import FacetsQuery
 from machine_monitor.query.schema import Field, Resource
@@ -45,12 +44,18 @@ class FacetGroup(NamedTuple):
 
 async def fetch(database: Database, query: FacetsQuery) -> bytes:
     """Return the response body: for each field its most frequent values with their counts."""
-    statement, values = compile_facets(database.engine, query)
+    groups, values = _bind_facets(database.engine, query)
+    statement = await database.compiled(facets_statement, database.engine, query.resource, groups)
     return _to_json(query, await database.fetch(statement, values))
 
 
 def compile_facets(engine: Engine, query: FacetsQuery) -> tuple[Statement, dict[str, Any]]:
     """Compile a facets query; return the statement and its bind values."""
+    groups, values = _bind_facets(engine, query)
+    return facets_statement(engine, query.resource, groups), values
+
+
+def _bind_facets(engine: Engine, query: FacetsQuery) -> tuple[tuple[FacetGroup, ...], dict[str, Any]]:
     values: dict[str, Any] = {"limit": query.limit}
     groups = []
     for number, (conditions, fields) in enumerate(_groups(query).items()):
@@ -61,7 +66,7 @@ def compile_facets(engine: Engine, query: FacetsQuery) -> tuple[Statement, dict[
             if matching.search is not None:
                 values[matching.search.max_hits] = MAX_COUNTED + 1
         groups.append(FacetGroup(matching, tuple(fields)))
-    return facets_statement(engine, query.resource, tuple(groups)), values
+    return tuple(groups), values
 
 
 def _groups(query: FacetsQuery) -> dict[tuple[Condition, ...], list[str]]:
@@ -73,7 +78,7 @@ def _groups(query: FacetsQuery) -> dict[tuple[Condition, ...], list[str]]:
     return groups
 
 
-@lru_cache(maxsize=512)
+@statement_cache(512)
 def facets_statement(engine: Engine, resource: Resource, groups: tuple[FacetGroup, ...]) -> Statement:
     """Compile: rows of (field, value as text, count, is capped) for the most frequent values of each field."""
     branches: list[Select] = []

@@ -5,7 +5,6 @@ Statements are compiled once for each `StatementKey` and cached; later requests 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,7 +23,8 @@ from sqlalchemy import (
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
-from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement, compile_statement, statement_cache
+from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.language import cursors
 from machine_monitor.query.language.cursors import Cursor
 from machine_monitor.query.language.parser import ListQuery, Order
@@ -77,14 +77,21 @@ class StatementKey(NamedTuple):
 
 async def fetch(database: Database, query: ListQuery, scope: Mapping[str, Any] | None = None) -> Page:
     """Return the requested page. `scope` has the values of the resource's scope columns (a history: its record)."""
-    statement, values = compile_list(database.engine, query)
+    key, values = bind_list(database.engine, query)
     if scope:
         values |= {scope_param(name): value for name, value in scope.items()}
+    statement = await database.compiled(list_statement, database.engine, key)
     return _page(database.engine, query, await database.fetch(statement, values))
 
 
 def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str, Any]]:
     """Compile a list query; return the statement and its bind values."""
+    key, values = bind_list(engine, query)
+    return list_statement(engine, key), values
+
+
+def bind_list(engine: Engine, query: ListQuery) -> tuple[StatementKey, dict[str, Any]]:
+    """Split a list query into the key of its statement and the bind values."""
     resource, cursor = query.resource, query.cursor
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
     # Read one extra row: it tells whether there is another page.
@@ -110,10 +117,10 @@ def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str,
         # PostgreSQL's generic plan for an unknown limit is so expensive that it would replan for every execution.
         limit=query.limit + 1 if engine.literal_limit else None,
     )
-    return list_statement(engine, key), values
+    return key, values
 
 
-@lru_cache(maxsize=1024)
+@statement_cache(1024)
 def list_statement(engine: Engine, key: StatementKey) -> Statement:
     """Compile one page: rows of (document, total, sort key values).
 
@@ -122,17 +129,20 @@ def list_statement(engine: Engine, key: StatementKey) -> Statement:
     searching = key.matching.search is not None
     order = [(key.resource.sort_key_fields[name], descending != key.backward) for name, descending in key.order]
     pages = _pages(engine, key, order)
+
+    def by_keys(rows: FromClause) -> list[ColumnElement]:
+        return sort_keys([rows.c[f"k{i}"] for i in range(len(order))], order, backward=key.backward)
+
     if len(pages) == 1 and key.count == "none":
-        return compile_statement(engine, pages[0], uses_fulltext=searching)
+        return compile_statement(engine, engine.limit_bytes(pages[0], by_keys), uses_fulltext=searching)
     rows = (pages[0] if len(pages) == 1 else union_all(*[select(page.subquery()) for page in pages])).subquery("page")
-    columns = [rows.c[f"k{i}"] for i in range(len(order))]
     if key.count == "none":
         merged = select(rows)
     else:
-        total = _total(engine, key)
+        total, columns = _total(engine, key), [rows.c[f"k{i}"] for i in range(len(order))]
         merged = select(rows.c.item, total.c.total, *columns).select_from(total.outerjoin(rows, true()))
-    merged = merged.order_by(*sort_keys(columns, order, backward=key.backward)).limit(_limit(key))
-    return compile_statement(engine, merged, uses_fulltext=searching)
+    merged = merged.order_by(*by_keys(rows)).limit(_limit(key))
+    return compile_statement(engine, engine.limit_bytes(merged, by_keys), uses_fulltext=searching)
 
 
 def _pages(engine: Engine, key: StatementKey, order: SortKeys) -> list[Select]:
@@ -225,11 +235,29 @@ def _total(engine: Engine, key: StatementKey) -> FromClause:
     return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")
 
 
+def fit_page(rows: list[Any]) -> list[Any]:
+    """Return the rows whose documents fit into one page; the first one always does."""
+    items = [row[0] for row in rows]
+    if None not in items and sum(map(len, items)) + len(items) <= MAX_PAGE_BYTES:
+        return rows
+    size = 0
+    for count, item in enumerate(items):
+        if item is None:  # a counted page without records, or a document that did not fit
+            return rows[:count]
+        size += len(item) + 1
+        if size > MAX_PAGE_BYTES and count:
+            return rows[:count]
+    return rows
+
+
 def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
     total = rows[0][1] if rows and query.count != "none" else None
-    rows = [row for row in rows if row[0] is not None]
-    has_extra_row = len(rows) > query.limit
-    rows = rows[: query.limit]
+    fitting = fit_page(rows)
+    if query.offset is not None and 0 < len(fitting) < min(len(rows), query.limit):
+        message = f"The page would exceed 8 MiB: use limit={len(fitting)} or less, or 'cursor' instead of 'offset'."
+        raise invalid([Fault(message, "too-many", parameter="limit")])
+    has_extra_row = 0 < len(fitting) < len(rows) or len(rows) > query.limit
+    rows = fitting[: query.limit]
     backward = query.cursor is not None and query.cursor.backward
     if backward:
         rows.reverse()
@@ -242,7 +270,7 @@ def _page(engine: Engine, query: ListQuery, rows: list[Any]) -> Page:
         f'],"next":{_json_string(next_cursor)},"previous":{_json_string(previous_cursor)},'
         f'"total":{"null" if total is None else total},"total_capped":{"true" if capped else "false"}}}'
     )
-    body = b'{"items":[' + engine.join_json([row[0] for row in rows]) + rest.encode()
+    body = b"".join((b'{"items":[', engine.join_json([row[0] for row in rows]), rest.encode()))
     return Page(body, next_cursor, previous_cursor, total)
 
 

@@ -4,9 +4,7 @@ Downtime is a sweep line: a stop is +1 when it starts and -1 when it ends. SQL s
 their instants, per bucket; Python carries the number of open intervals from one bucket to the next.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -29,7 +27,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import TIME
-from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.statements import Statement, compile_statement, statement_cache
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.summaries import StatsQuery
@@ -55,7 +53,7 @@ async def fetch(database: Database, query: StatsQuery) -> bytes:
     stats_key, values = _compile(database.engine, query)
     rows = await _fetch(database, query, stats_key, values)
     # In a thread: serializing 10,000 groups takes 0.1 s and would block the event loop.
-    return await asyncio.to_thread(to_json, query, stats_key, rows)
+    return await database.compute(to_json, query, stats_key, rows)
 
 
 def _compile(engine: Engine, query: StatsQuery) -> tuple[StatsKey, dict[str, Any]]:
@@ -70,13 +68,13 @@ def _compile(engine: Engine, query: StatsQuery) -> tuple[StatsKey, dict[str, Any
 
 async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, values: Mapping[str, Any]) -> Rows:
     if stats_key.counter_field is not None:
-        statement = await asyncio.to_thread(counters_statement, database.engine, stats_key)
+        statement = await database.compiled(counters_statement, database.engine, stats_key)
         rows = await database.fetch(statement, {"zone": query.time_context.zone.key, "limit": MAX_GROUPS + 1})
         zone_index, total_index = (statement.columns.index(name) for name in ("zone", "total"))
         if rows and (stats_key.unit is None or rows[0][zone_index] == query.time_context.zone.key):
             return Rows(statement.columns, [row for row in rows if row[total_index] is not None])
     # In a thread: the first statement for a zone computes all of its offset transitions.
-    statement = await asyncio.to_thread(scan_statement, database.engine, stats_key)
+    statement = await database.compiled(scan_statement, database.engine, stats_key)
     now = database.engine.to_db(instants.format_instant(query.time_context.now), TIME)
     # Up to half of the rows make no group: a row that only ends intervals exactly at a bucket's start adds nothing to
     # that bucket, while the bucket before it is a group. Hence twice the limit.
@@ -84,7 +82,7 @@ async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, val
     return Rows(statement.columns, rows)
 
 
-@lru_cache(maxsize=256)
+@statement_cache(256)
 def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     """Compile the statement that reads the counters; `zone` in each row is the time zone that they were built for.
 
@@ -121,7 +119,7 @@ def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     return compile_statement(engine, query)
 
 
-@lru_cache(maxsize=256)
+@statement_cache(256)
 def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     """Compile the scan of records: one row for each combination of group keys, in key order."""
     matching = stats_key.matching or FilterKey(stats_key.resource)

@@ -59,6 +59,17 @@ async def test_a_session_that_was_used_while_the_clock_was_ahead_ends(site, cloc
     assert await status(session) == 401
 
 
+async def test_operators_cannot_edit_a_log_of_the_future_for_years(site, clock):
+    await (await site.by_token("SUP")).put("/machines/Saw", json={})
+    clock.advance(**AHEAD)
+    log = (await (await site.by_token("OPE")).post("/logs", json={"machine": "Saw", "type": "info"})).json()
+    clock.advance(**BACK)
+    edit = {"comment": "years later"}
+    operator = await site.by_token("OPE")
+    assert (await operator.patch(f"/logs/{log['uuid']}", json=edit)).status_code == 403
+    assert (await (await site.by_token("SUP")).patch(f"/logs/{log['uuid']}", json=edit)).status_code == 200
+
+
 async def test_the_link_for_the_first_admin_is_not_valid_for_longer_than_15_minutes(empty_site, clock):
     clock.advance(hours=1)
     code = (await empty_site.write(invitations.invite_first)).code

@@ -166,6 +166,9 @@ async def test_an_anonymous_address_has_few_streams(new_database_url, engine):
         # A client usually has a whole /64 of addresses.
         assert (await refused(site, {}, "2001:db8::2"))["status"] == 429
         assert await refused(site, {}, "2001:db8:0:1::1") is None
+        for address in ("::ffff:192.0.2.1", "::ffff:192.0.2.2"):
+            streams += [await open_stream(site, {}, address) for _ in range(8)]
+            assert (await refused(site, {}, address))["status"] == 429
         for stream in streams:
             await stream.leave()
 

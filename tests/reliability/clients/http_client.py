@@ -23,10 +23,14 @@ class Response:
 
 
 class HttpClient:
-    """One connection to a local port, which reconnects after it breaks."""
+    """One connection to a local port, which reconnects after it breaks.
 
-    def __init__(self, port: int) -> None:
+    Without credentials, `address` (of 127.0.0.0/8) is the user that the service sees.
+    """
+
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self._port = port
+        self._address = address
         self._connection: http.client.HTTPConnection | None = None
 
     def __enter__(self) -> Self:
@@ -41,7 +45,9 @@ class HttpClient:
         """Send a request; return None if the connection breaks before the response is complete."""
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
+                self._connection = http.client.HTTPConnection(
+                    "127.0.0.1", self._port, timeout=TIMEOUT_SECONDS, source_address=(self._address, 0)
+                )
             self._connection.request(method, path, body, {**(JSON if body is not None else {}), **(headers or {})})
             response = self._connection.getresponse()
             return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())

@@ -1,4 +1,4 @@
-"""Very many event streams of one reader do not cut anybody else off."""
+"""Very many event streams of one reader do not cut anybody else off, and a stream ends with its credential."""
 
 import threading
 import time
@@ -8,10 +8,11 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from reliability.clients.accounts import add_users
-from reliability.clients.http_client import HttpClient
-from servers import ForkedService, connect
+from reliability.clients.http_client import JSON, HttpClient
+from servers import ForkedService, connect, read_to_end
 
 STREAMS = 1_000
+END_SECONDS = 15
 
 
 class Attack(threading.Thread):
@@ -19,8 +20,7 @@ class Attack(threading.Thread):
 
     def __init__(self, port, token, count):
         super().__init__()
-        head = f"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-        self.port, self.count, self._request = port, count, head.encode()
+        self.port, self.count, self._request = port, count, request_of_stream(token)
         self.statuses, self.most_open = Counter(), 0
         self._stopped = threading.Event()
 
@@ -77,10 +77,34 @@ def test_a_thousand_streams_of_one_reader_cut_nobody_else(tmp_path, database_url
     record_counts(times, refused=attack.statuses[429], others_cut=0)
 
 
+@pytest.mark.proof("a token revoked under an open stream")
+def test_a_quiet_stream_ends_with_its_token(tmp_path, database_url, extent, record_counts):
+    headers = {"Authorization": f"Bearer {add_users(database_url, ONE='write')['ONE']}", **JSON}
+    times, slowest = extent(short=1, long=4), 0.0
+    with ForkedService(tmp_path, database_url=database_url, open=False) as service, HttpClient(service.port) as http:
+        for _ in range(times):
+            made = http.try_send("POST", "/tokens", b'{"name": "wall", "scope": "read"}', headers).json
+            with connect(service.port, 2 * END_SECONDS) as client:
+                client.sendall(request_of_stream(made["token"]))
+                assert client.recv(12) == b"HTTP/1.1 200"
+                assert http.try_send("DELETE", f"/tokens/{made['id']}", headers=headers).status == 204
+                began = time.monotonic()
+                # The stream ends properly, so that the client does not take it for a fault of the network.
+                assert read_to_end(client).endswith(b"\r\n0\r\n\r\n")
+                slowest = max(slowest, time.monotonic() - began)
+    assert slowest < END_SECONDS
+    record_counts(times, slowest_end=f"{slowest:.0f} s")
+
+
+def request_of_stream(token, query=""):
+    head = f"GET /events{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    return head.encode()
+
+
 def is_followed(port, token):
     """Whether another reader gets a stream and an event on it."""
     with connect(port) as client:
-        client.sendall(f"GET /events?since=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        client.sendall(request_of_stream(token, "?since=0"))
         received = b""
         while b"event: change" not in received:
             received += client.recv(65536) or pytest.fail(received.decode())

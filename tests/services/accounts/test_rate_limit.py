@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from machine_monitor.database.connect import Database
 from machine_monitor.services.accounts import rate_limit
 
-LIMITS = {"account x": 10}
+COUNTERS = rate_limit.Counters("account x")
 
 
 def register(tx):
-    return rate_limit.register(tx, LIMITS) is not None
+    return rate_limit.register(tx, COUNTERS) is not None
 
 
 def test_attempts_of_several_processes_are_all_counted(database_url):

@@ -12,7 +12,9 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import SchemaMismatch, UsageError
+from machine_monitor.services import backup
 from machine_monitor.services.backup import manifest
+from machine_monitor.services.backup.transfer import TABLES
 from services.backup.full_database import api_responses, fill, is_empty, restore, save, stored_rows, verify_database
 
 UNLOCK = {
@@ -113,6 +115,65 @@ def test_a_tampered_backup_is_refused_even_if_its_checksum_matches(saved, empty_
     with pytest.raises(UsageError, match=r"does not match its manifest|damaged"):
         restore(saved, empty_url)
     assert is_empty(empty_url)
+
+
+FORGED = {
+    "a label": (["UPDATE log_types SET label = 'swapped' WHERE id = 3"], ['"reload"', "`label`", '"swapped"']),
+    "a time": (["UPDATE log_types SET created_at = '2020-01-01' WHERE id = 3"], ['"reload"', "`created_at`"]),
+    "a row less": (
+        [f"DELETE FROM {table} WHERE id = 3" for table in ("log_types_folded", "log_types")],
+        ['"reload"', "row is missing"],
+    ),
+    "an admin more": (
+        [
+            (
+                "INSERT INTO users (trigram, trigram_key, role, active, version, created_at, updated_at) "
+                "SELECT 'EVE', 'eve', 4, true, 1, created_at, updated_at FROM log_types WHERE id = 1"
+            )
+        ],
+        ['"EVE"', "no history"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_backup_with_forged_records_is_refused_by_their_names(saved, empty_url, what):
+    statements, words = FORGED[what]
+    rewrite(saved, *statements)
+    alter(tables=row_counts(saved))(saved)
+    with pytest.raises(UsageError, match="does not match its manifest") as refused:
+        restore(saved, empty_url)
+    assert all(word in refused.value.detail for word in [*words, "--accept-differences"])
+    assert is_empty(empty_url)
+
+
+def test_a_backup_with_forged_records_is_restored_on_demand_and_the_faults_are_reported(saved, empty_url):
+    rewrite(saved, "UPDATE log_types SET label = 'swapped' WHERE id = 3")
+    restored = backup.restore(
+        saved, database_urls.parse(empty_url), lambda _done, _total: None, accept_differences=True
+    )
+    assert len(restored.faults) == 1
+    assert restored.faults == verify_database(empty_url).faults[:1]
+
+
+def test_triggers_and_views_of_a_backup_are_not_restored(saved, empty_url):
+    rewrite(
+        saved,
+        "CREATE TRIGGER up AFTER INSERT ON sessions BEGIN UPDATE users SET role = 4; END",
+        "CREATE VIEW reports AS SELECT * FROM logs",
+    )
+    restored = restore(saved, empty_url)
+    assert restored.faults == []
+    assert restored.not_restored == [
+        "The trigger up on sessions does not belong to this version.",
+        "The view reports does not belong to this version.",
+    ]
+    assert verify_database(empty_url).faults == []
+
+
+def row_counts(file):
+    with sqlite3.connect(file) as connection:
+        return {table.name: connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0] for table in TABLES}
 
 
 def test_restore_refuses_a_database_that_is_not_empty(saved, empty_url):

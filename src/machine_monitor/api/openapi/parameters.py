@@ -60,7 +60,7 @@ def changes_parameters() -> list[dict[str, Any]]:
         _parameter(
             "epoch", "The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced.", epoch
         ),
-        _parameter("limit", "The maximum number of changes.", limit),
+        _parameter("limit", "The maximum number of changes; an answer also ends at 8 MiB.", limit),
         _parameter("machine_id", "Only the machine with this `id`, which may have been deleted or merged.", machine_id),
     ]
 
@@ -164,7 +164,7 @@ def _paging(resource: Resource) -> list[dict[str, Any]]:
             f"Sort fields, separated by commas; `-` before a field sorts it descending. Default `{resource.sort}`.",
             TEXT,
         ),
-        _parameter("limit", "The maximum number of records on a page.", limit),
+        _parameter("limit", "The maximum number of records on a page, which also ends at 8 MiB.", limit),
         _parameter("cursor", "Continue from another page of the same list: its `next` or `previous`.", TEXT),
         _parameter("offset", "The number of records to skip; not together with `cursor`.", offset),
         _parameter(

@@ -17,6 +17,7 @@ from sqlalchemy import Column, ColumnElement, Table, literal_column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
+from machine_monitor.database.definitions import Objects
 from machine_monitor.database.fulltext import FulltextIndex
 from machine_monitor.database.kinds import Kind
 
@@ -38,6 +39,8 @@ class Engine(ABC):
     dialect: ClassVar[Dialect]
     # The full text index.
     fulltext: ClassVar[FulltextIndex]
+    # The statements that make the database refuse to change or remove rows of the table `{name}`.
+    append_only: ClassVar[tuple[str, ...]]
     # Whether only one transaction can write at a time. If so, row locks and sequences are not needed.
     single_writer: ClassVar[bool]
     # Whether a failed statement aborts its transaction, so that each unit of a batch needs a savepoint.
@@ -85,6 +88,13 @@ class Engine(ABC):
     @abstractmethod
     def join_json(self, items: Sequence[Any], /) -> bytes:
         """Join such documents with commas, as bytes."""
+
+    @abstractmethod
+    def limit_bytes(self, page: sa.Select, order: Callable[[sa.FromClause], Sequence[ColumnElement]]) -> sa.Select:
+        """End a page after MAX_PAGE_BYTES of documents, its column `item`, unless the driver's cursor does.
+
+        `order` gives the page's order by its columns. Documents that do not fit are null.
+        """
 
     @abstractmethod
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
@@ -178,6 +188,14 @@ class Engine(ABC):
     @abstractmethod
     def back_up(self, url: sa.URL, revision: str) -> Path | None:
         """Back up the database file before a migration from this revision; None for a server."""
+
+    @abstractmethod
+    def schema_objects(self, cursor: Any) -> Objects:
+        """Return the objects of the database's schema; SQLite's and PostgreSQL's own ones are left out."""
+
+    @abstractmethod
+    def objects_of_statements(self, statements: Sequence[str]) -> Objects:
+        """Return the schema objects that DDL statements would create, in the same form."""
 
     # Transfer between databases of either engine, in the portable form: texts, integers, bytes and nulls, as in SQLite
 

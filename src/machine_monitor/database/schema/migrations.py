@@ -44,6 +44,15 @@ def ensure_schema(url: DatabaseUrl) -> None:
         raise SchemaMismatch(revision_advice(revision))
 
 
+def require_head(url: DatabaseUrl) -> None:
+    """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not at the head revision."""
+    revision = current_revision(url)
+    if revision is None:
+        raise UsageError(f"There is no database at {url.redacted}.")
+    if revision != head_revision():
+        raise SchemaMismatch(f"{url.redacted}: {revision_advice(revision)}")
+
+
 def upgrade(url: DatabaseUrl, revision: str = "head") -> MigrationResult:
     """Upgrade to a revision. Idempotent, and safe to run in two processes at once. SQLite is backed up first."""
     with transaction(url) as connection:

@@ -5,21 +5,21 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints
 from sqlmodel import Field
 
-from machine_monitor.models.fields import Instant, Schema, ShortText, Trigram
+from machine_monitor.models.fields import AccountSchema, Instant, Schema, ShortText, Trigram
 from machine_monitor.models.user import UserRead
 
 MAX_PASSWORD = 200
 Secret = Annotated[ShortText, StringConstraints(min_length=1, max_length=MAX_PASSWORD)]
 
 
-class SignIn(Schema):
+class SignIn(AccountSchema):
     """The body of POST /session."""
 
     trigram: ShortText = Field(description="The trigram, in upper or lower case.")
     password: Secret = Field(description="The password.")
 
 
-class SetUp(Schema):
+class SetUp(AccountSchema):
     """The body of POST /setup: sets the password of an invited user, or creates the first administrator."""
 
     code: ShortText = Field(description="The code in the invitation link.")
@@ -29,7 +29,7 @@ class SetUp(Schema):
     last_name: ShortText | None = Field(default=None, description="Last name; unchanged if absent.")
 
 
-class NewPassword(Schema):
+class NewPassword(AccountSchema):
     """The body of a password change."""
 
     current: Secret = Field(description="The current password.")

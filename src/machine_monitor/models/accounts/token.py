@@ -7,7 +7,7 @@ from sqlmodel import Field, SQLModel
 
 from machine_monitor.database.kinds import CODE, INTEGER, TEXT, TIME, rank
 from machine_monitor.models.accounts.tables import user_foreign_key
-from machine_monitor.models.fields import Identity, Instant, Schema, ShortText, Trigram, kind_field
+from machine_monitor.models.fields import AccountSchema, Identity, Instant, Schema, ShortText, Trigram, kind_field
 from machine_monitor.models.user import USERS
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Reference, Resource
@@ -47,7 +47,7 @@ class Token(TokenRead, table=True):
     digest: str = Field(sa_type=CODE.column_type)
 
 
-class TokenCreate(Schema):
+class TokenCreate(AccountSchema):
     """The body of POST /tokens."""
 
     name: ShortText = Field(min_length=1, description="The purpose of the token.")

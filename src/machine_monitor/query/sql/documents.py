@@ -7,11 +7,11 @@ from sqlalchemy import ColumnElement, Select, Text, bindparam, case, false, sele
 
 from machine_monitor.database.engines import Engine, as_text
 from machine_monitor.database.kinds import INTEGER, OBJECT
-from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.statements import Statement, compile_statement, statement_cache
 from machine_monitor.query.schema import ChildRows, Field, Resource, Selection, field_annotations
 
 
-@lru_cache(maxsize=256)
+@statement_cache(256)
 def record_statement(engine: Engine, resource: Resource, lookup_column: str, selection: Selection) -> Statement:
     """Compile: the record whose column `lookup_column` is `key`: (document, id, version, is deleted)."""
     fields, expand = selection

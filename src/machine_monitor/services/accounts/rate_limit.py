@@ -19,6 +19,8 @@ from machine_monitor.models.accounts import ATTEMPTS
 from machine_monitor.models.accounts.tables import Attempt
 
 WINDOW = timedelta(minutes=15)
+# A concurrent attempt that began later may have been counted first.
+CONCURRENCY = timedelta(seconds=10)
 MAX_PER_ACCOUNT = 10
 MAX_PER_ADDRESS = 50
 # Clients without an address share these counters.
@@ -58,7 +60,8 @@ def register(tx: Transaction, counters: Counters) -> int | None:
     """
     now = instants.now()
     # A counter that began in the future was begun while the clock was ahead: it would last until the clock gets there.
-    tx.session.execute(delete(Attempt).where(or_(col(Attempt.since) < now - WINDOW, col(Attempt.since) > now)))
+    is_in_future = col(Attempt.since) > now + CONCURRENCY
+    tx.session.execute(delete(Attempt).where(or_(col(Attempt.since) < now - WINDOW, is_in_future)))
     limits = counters.limits()
     # An attempt that is rejected counts nowhere.
     for subject, limit in limits.items():
@@ -81,7 +84,7 @@ def reset(tx: Transaction, counters: Counters) -> None:
 
 
 def _seconds_to_wait(since: datetime, now: datetime) -> int:
-    return max(1, int((since + WINDOW - now).total_seconds()))
+    return max(1, int(min(since + WINDOW - now, WINDOW).total_seconds()))
 
 
 def _increment(tx: Transaction, subject: str, now: datetime) -> tuple[int, datetime]:

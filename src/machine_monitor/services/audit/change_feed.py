@@ -5,12 +5,11 @@ hash covers all entries before it (see `hash_chain`), so a history that was repl
 has another epoch at that number or does not reach it. Nothing has to be remembered for that.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, case, literal, or_, select
+from sqlalchemy import bindparam, case, literal, literal_column, or_, select
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
@@ -22,6 +21,7 @@ from machine_monitor.models.audit import ACCOUNTS
 from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import QueryPairs, QueryParser
 from machine_monitor.query.language.values import MAX_INTEGER
+from machine_monitor.query.lists import fit_page
 from machine_monitor.query.sql.documents import document
 
 MAX_CHANGES = 1_000
@@ -91,7 +91,7 @@ async def fetch(database: Database, query: ChangesQuery) -> bytes:
         entries = _entries(await database.fetch(_entries_of_machine(database.engine), binds))
     last = entries[-1].position if entries else position
     items = database.engine.join_json([entry.item for entry in entries])
-    return b'{"items":[' + items + f'],"next":{last.seq},"epoch":"{last.epoch}"}}'.encode()
+    return b"".join((b'{"items":[', items, f'],"next":{last.seq},"epoch":"{last.epoch}"}}'.encode()))
 
 
 async def entries_after(
@@ -101,16 +101,12 @@ async def entries_after(
     # One statement also reads the entry at the position, so that both come from one state of the history.
     statement = _entries_from(database.engine, with_accounts)
     rows = await database.fetch(statement, {"since": after.seq, "limit": limit + 1})
-    entries = _entries(rows)
     if after.seq == 0:
-        return START, entries[:limit]
-    if not entries or entries[0].position.seq != after.seq or after.epoch not in (None, entries[0].position.epoch):
+        return START, _entries(rows[:limit])
+    found = _position(*rows[0][1:3]) if rows else START
+    if found.seq != after.seq or after.epoch not in (None, found.epoch):
         raise HistoryReplaced
-    return entries[0].position, entries[1:]
-
-
-def _entries(rows: Iterable[Any]) -> list[Entry]:
-    return [Entry(_position(seq, digest), item, resource == ACCOUNTS) for item, seq, digest, resource in rows]
+    return found, _entries(rows[1:])
 
 
 async def newest_position(database: Database) -> Position:
@@ -132,6 +128,10 @@ def _parse_query(parser: QueryParser, after: Position | None, *, is_resumed: boo
     return ChangesQuery(position, limit, is_resumed, machine_id=machine_id)
 
 
+def _entries(rows: list[Any]) -> list[Entry]:
+    return [Entry(_position(seq, digest), item, resource == ACCOUNTS) for item, seq, digest, resource in fit_page(rows)]
+
+
 def _without_position(pairs: QueryPairs) -> QueryPairs:
     return [(name, value) for name, value in pairs if name not in ("since", "epoch")]
 
@@ -151,12 +151,13 @@ def _entries_from(engine: Engine, with_accounts: bool) -> Statement:  # noqa: FB
     Rows of (document, number, hash, resource).
     """
     table, bound = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in ("since", "limit")}
-    item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
-    columns = (case((table.c.seq > bound["since"], item)), table.c.seq, table.c.hash, table.c.resource)
+    stored = document(engine, CHANGES, tuple(CHANGES.own_fields), ())
+    item = engine.driver_json(case((table.c.seq > bound["since"], stored), else_=literal_column("'null'")))
+    columns = (item.label("item"), table.c.seq, table.c.hash, table.c.resource)
     entries = select(*columns).where(table.c.seq >= bound["since"]).order_by(table.c.seq)
     if not with_accounts:
         entries = entries.where(or_(table.c.resource != ACCOUNTS, table.c.seq == bound["since"]))
-    return compile_statement(engine, entries.limit(bound["limit"]))
+    return compile_statement(engine, engine.limit_bytes(entries.limit(bound["limit"]), lambda rows: [rows.c.seq]))
 
 
 @cache
@@ -170,7 +171,8 @@ def _entries_of_machine(engine: Engine) -> Statement:
         table.c.record_id == binds["machine_id"],
         table.c.seq > binds["since"],
     )
-    return compile_statement(engine, entries.order_by(table.c.seq).limit(binds["limit"]))
+    entries = entries.order_by(table.c.seq).limit(binds["limit"])
+    return compile_statement(engine, engine.limit_bytes(entries, lambda rows: [rows.c.seq]))
 
 
 @cache

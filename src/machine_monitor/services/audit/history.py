@@ -77,10 +77,11 @@ def creation_changes(values: Mapping[str, Any]) -> dict[str, list[Any]]:
 def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return the fields that differ, each with its value before and after; null if absent."""
     names = dict.fromkeys([*before, *after])
-    return {name: [before.get(name), after.get(name)] for name in names if not _same(before.get(name), after.get(name))}
+    pairs = {name: [before.get(name), after.get(name)] for name in names}
+    return {name: pair for name, pair in pairs.items() if not values_equal(*pair)}
 
 
-def _same(one: object, other: object) -> bool:
+def values_equal(one: object, other: object) -> bool:
     """Compare as JSON values: `true` differs from 1, member order is ignored."""
     if one is None or other is None:
         return one is other

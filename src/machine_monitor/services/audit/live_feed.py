@@ -7,6 +7,7 @@ further behind, such as a new one, reads its own entries until it has caught up.
 import asyncio
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, contextmanager
@@ -30,8 +31,8 @@ RETRY_SECONDS = 2.0
 # Interval of SSE comments, which tell clients and proxies that the connection is alive, and of questions whether the
 # reader's credential has ended. Below 15 s, within which both are promised.
 KEEPALIVE_SECONDS = 10.0
-# Entries per chunk of a stream. The credential is checked before each chunk.
-CHUNK_ENTRIES = 100
+# Entries that a stream takes at a time.
+BATCH_ENTRIES = 100
 MAX_BUFFERED_BYTES = 1 << 20
 
 HasEnded = Callable[[], Awaitable[bool]]
@@ -84,7 +85,7 @@ class LiveFeed:
         buffered = self._buffered(position)
         if buffered is not None:
             return buffered
-        _, entries = await entries_after(self._database, position, CHUNK_ENTRIES)
+        _, entries = await entries_after(self._database, position, BATCH_ENTRIES)
         return entries
 
     def _buffered(self, position: Position) -> list[Entry] | None:
@@ -95,7 +96,7 @@ class LiveFeed:
         if not 0 <= index <= len(self._entries):
             return None
         known = self._entries[index - 1].position if index else self._before
-        return list(islice(self._entries, index, index + CHUNK_ENTRIES)) if known == position else None
+        return list(islice(self._entries, index, index + BATCH_ENTRIES)) if known == position else None
 
     async def _poll(self) -> None:
         while True:
@@ -171,6 +172,7 @@ async def stream_events(
 async def _chunks(
     database: Database, feed: LiveFeed, query: ChangesQuery, position: Position, has_ended: HasEnded
 ) -> AsyncGenerator[bytes]:
+    """Yield the events after a position, and comments, until the credential has ended."""
     while True:
         changed = feed.changed
         try:
@@ -182,13 +184,16 @@ async def _chunks(
         is_quiet = not entries and not await _is_set_in_time(changed)
         if (entries or is_quiet) and await has_ended():
             return
-        if entries:
-            position = entries[-1].position
-            yield b"".join(
-                _change_event(database, entry) for entry in entries if query.with_accounts or not entry.is_about_account
-            )
-        elif is_quiet:
+        if is_quiet:
             yield b": still here\n\n"
+        checked_at = time.monotonic()
+        for entry in entries:
+            # A client that reads slowly does not outlive its credential either.
+            if time.monotonic() - checked_at > KEEPALIVE_SECONDS:
+                break
+            if query.with_accounts or not entry.is_about_account:
+                yield _change_event(database, entry)
+            position = entry.position
 
 
 async def _is_set_in_time(changed: asyncio.Event) -> bool:

@@ -1,6 +1,11 @@
-"""Restore a backup into an empty database, after it was checked against its manifest."""
+"""Restore a backup into an empty database, after it was checked against its manifest and its own history.
+
+A manifest has no signature: who changes a backup can write it again. The history shows the change all the same.
+"""
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
@@ -9,16 +14,21 @@ from machine_monitor.database import database_urls, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.sqlite import files
-from machine_monitor.database.schema import migrations
+from machine_monitor.database.schema import migrations, objects
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
+from machine_monitor.models import METADATA
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.backup import copying, manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Contents, Progress
 
 
-def restore(file: Path, destination: DatabaseUrl, progress: Progress) -> Contents:
-    """Restore a backup and migrate it to this version's schema; on failure raise an error and change nothing."""
+def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_differences: bool = False) -> Contents:
+    """Restore a backup and migrate it to this version's schema; on failure raise an error and change nothing.
+
+    A backup that differs from its history is refused, unless `accept_differences` or its manifest says so.
+    """
     expected = manifest.read(file)
     copying.require_empty(destination)
     path = destination.path
@@ -26,11 +36,17 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress) -> Content
     with files.staging(path or Path(gettempdir()) / file.name) as staged:
         _fetch(file, staged, expected)
         contents = _migrate(file, staged, expected, progress)
-        if path is not None:
+        if contents.faults != expected.faults and not accept_differences:
+            advice = "Nothing was restored. To restore it as it is, add --accept-differences."
+            raise UsageError(f"{_refusal(file, contents.faults, expected)}\n{advice}")
+        differing = Database(database_urls.for_file(staged)).snapshot(_schema_differences)
+        if path is not None and not differing:
             copying.publish(staged, destination, path)
             return contents
+        # Row by row into a new schema: it gets no trigger or view that somebody added.
         files.finalize(staged, journal="wal")
-        return copying.copy(Database(database_urls.for_file(staged)), destination, progress)
+        restored = copying.copy(Database(database_urls.for_file(staged)), destination, progress)
+        return replace(restored, not_restored=differing)
 
 
 def _fetch(file: Path, staged: Path, expected: Manifest) -> None:
@@ -55,6 +71,16 @@ def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -
     same = revision == expected.schema and (
         revision != schema.head_revision() or (contents.tables, contents.head) == (expected.tables, expected.head)
     )
-    if not same or contents.faults != expected.faults:
-        raise UsageError(f"{file} does not match its manifest: its history ends at {contents.head}.")
+    if not same:
+        raise UsageError(_refusal(file, contents.faults, expected))
     return contents
+
+
+def _schema_differences(tx: Transaction) -> list[str]:
+    return [*objects.find_differences(tx.engine, tx.cursor, METADATA).values()]
+
+
+def _refusal(file: Path, faults: Sequence[str], expected: Manifest) -> str:
+    """Return the message that refuses a backup; it lists the faults that its manifest does not have."""
+    unknown = [fault for fault in faults if fault not in expected.faults]
+    return "\n".join([f"{file} does not match its manifest.", *unknown])

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -16,7 +16,7 @@ from machine_monitor.errors import SchemaMismatch, UsageError
 from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
-from machine_monitor.services.checks import health
+from machine_monitor.services.checks import comparison, health
 from machine_monitor.services.projections import maintenance
 
 Progress = Callable[[int, int], None]
@@ -27,21 +27,25 @@ PROGRESS_INTERVAL = 1_000
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a database: rows by table, the head of its hash chain, and the faults of its history."""
+    """The contents of a database: rows by table, the head of its hash chain, and where it differs from its history.
+
+    `not_restored` says what in the schema of a backup differed from the code's, which a restored database has.
+    """
 
     tables: dict[str, int]
     head: str
     faults: list[str]
+    not_restored: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return the contents as a JSON object."""
-        return {"tables": self.tables, "head": self.head, "faults": self.faults}
+        return asdict(self)
 
 
 def contents(tx: Transaction, progress: Progress, expected: Head | None = None) -> Contents:
-    """Count the rows and verify the hash chain; `expected` is a head that it must contain."""
+    """Count the rows, verify the hash chain, and compare the records with it; it must contain the head `expected`."""
     counts = {table.name: tables.count(tx, table.name) for table in TABLES}
-    faults = hash_chain.verify(tx, expected, progress)
+    faults = hash_chain.verify(tx, expected, progress) + comparison.find_faults(tx, RESOURCES, progress)
     return Contents(counts, str(hash_chain.head(tx)), faults)
 
 
@@ -49,11 +53,7 @@ def require_current_schema(url: DatabaseUrl) -> None:
     """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not at the head revision."""
     from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a service must not import Alembic
 
-    revision = migrations.current_revision(url)
-    if revision is None:
-        raise UsageError(f"There is no database at {url.redacted}.")
-    if revision != schema.head_revision():
-        raise SchemaMismatch(f"{url.redacted}: {migrations.revision_advice(revision)}")
+    migrations.require_head(url)
 
 
 def require_unchanged_schema(tx: Transaction) -> None:

@@ -15,6 +15,7 @@ from machine_monitor.database import database_urls, instants, schema
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import TIME
+from machine_monitor.database.schema import objects
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
@@ -38,22 +39,26 @@ def revision(engine: Engine) -> Statement:
 
 async def check(database: Database) -> list[str]:
     """Return warnings; raises `DatabaseBusy` unless the database answers and is at the head revision."""
-    rows = await database.fetch(revision(database.engine), {})
-    if not _is_head(rows):
+    rows = await database.fetch(_readiness(database.engine), {})
+    if not _is_head([row[:1] for row in rows]):
         raise DatabaseBusy(OTHER_SCHEMA)
-    return _clock_faults(database.engine, await database.fetch(_newest_entry(database.engine), {}))
+    return _clock_faults(database.engine, rows[0][1])
 
 
-def _clock_faults(engine: Engine, newest: Sequence[Any]) -> list[str]:
-    """Return a sentence if the clock is behind the newest entry of the history, given as a row."""
-    last = max((datetime.fromisoformat(engine.from_db(at, TIME)) for (at,) in newest), default=None)
-    return [CLOCK_BEHIND] if last is not None and instants.now() < last - CLOCK_RESOLUTION else []
+def _clock_faults(engine: Engine, last_entry_at: Any) -> list[str]:
+    """Return a sentence if the clock is behind the last entry of the history; null if there is none."""
+    if last_entry_at is None:
+        return []
+    last = datetime.fromisoformat(engine.from_db(last_entry_at, TIME))
+    return [CLOCK_BEHIND] if instants.now() < last - CLOCK_RESOLUTION else []
 
 
 @cache
-def _newest_entry(engine: Engine) -> Statement:
+def _readiness(engine: Engine) -> Statement:
+    """Compile the query for the schema revision and the time of the last entry of the history."""
     entries = HISTORY.table
-    return compile_statement(engine, select(entries.c.at).order_by(entries.c.seq.desc()).limit(1))
+    last = select(entries.c.at).order_by(entries.c.seq.desc()).limit(1).scalar_subquery()
+    return compile_statement(engine, select(column("version_num"), last).select_from(table("alembic_version")))
 
 
 def _is_head(rows: Sequence[Any]) -> bool:
@@ -113,9 +118,14 @@ def examine(settings: Settings) -> Examination:
 
 def _faults(settings: Settings) -> list[str]:
     """Return the faults of a database that is at the head revision."""
+
+    def find(tx: Transaction) -> list[str]:
+        differing = objects.find_differences(tx.engine, tx.cursor, METADATA)
+        return [*find_faults(tx, settings.timezone), *differing.values()]
+
     database = Database(settings.database_url)
     try:
-        return database.snapshot(lambda tx: find_faults(tx, settings.timezone))
+        return database.snapshot(find)
     finally:
         database.close_writer()
 
@@ -123,11 +133,12 @@ def _faults(settings: Settings) -> list[str]:
 def find_faults(tx: Transaction, timezone: str) -> list[str]:
     """Return what is wrong with the database, one sentence each: its schema, and the counters' time zone."""
     faults = []
-    if not _is_head(tx.execute(revision(tx.engine), {})):
+    rows = tx.execute(_readiness(tx.engine), {})
+    if not _is_head([row[:1] for row in rows]):
         faults.append(OTHER_SCHEMA)
+    faults += [fault for row in rows for fault in _clock_faults(tx.engine, row[1])]
     if advice := missing_migration(tx):
         faults.append(advice)
-    faults += _clock_faults(tx.engine, tx.execute(_newest_entry(tx.engine), {}))
     zone = counters.counter_zone(tx)
     if zone != timezone:
         faults.append(

@@ -1,46 +1,78 @@
-"""Verify the hash chain of the history, and compare derived data (search index, counters) with the records."""
+"""Verify a database: its schema, the hash chain, the records against their history, and the derived data.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+See docs/internals/hash-chain.md for what this proves.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from machine_monitor.database.connect import Database
+from machine_monitor.database.schema import objects
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models import RESOURCES
+from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
+from machine_monitor.services.checks import comparison
 from machine_monitor.services.projections import counters, maintenance
 
 Progress = Callable[[int, int], None]
 MAX_LISTED = 5
+NOT_COVERED = (
+    "Not compared, because the history does not have their values: passwords, tokens, sessions, invitations, "
+    "stored responses, and the files that records were imported from."
+)
+OTHER_UNICODE = (
+    "The search index was not checked: it was made with another version of Unicode. "
+    "The next command that opens the database makes it again."
+)
+REBUILD = "Run `mm doctor --rebuild-search`."
+DO_NOT_REBUILD = "Do not rebuild it before the other faults are explained."
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The faults, one sentence each, and the head of the hash chain, to be given to a later verification."""
+    """The faults, one sentence each, and the head of the hash chain, to be given to a later verification.
+
+    `notes` say what was not checked.
+    """
 
     faults: list[str]
     head: Head
+    notes: list[str] = field(default_factory=list)
 
 
 def verify(database: Database, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
     """Verify a snapshot of the database; `expected` is a head that the history must contain."""
-    return database.snapshot(lambda tx: Verdict(_faults(tx, expected, progress), hash_chain.head(tx)))
+    return database.snapshot(lambda tx: inspect(tx, expected, progress))
 
 
-def _faults(tx: Transaction, expected: Head | None, progress: Progress | None) -> list[str]:
-    faults = hash_chain.verify(tx, expected, progress)
+def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
+    """Verify the database as a transaction sees it."""
+    differing, notes = objects.find_differences(tx.engine, tx.cursor, METADATA), [NOT_COVERED]
+    faults = [*differing.values()]
+    faults += hash_chain.verify(tx, expected, progress)
+    faults += comparison.find_faults(tx, RESOURCES, progress)
+    # A rebuild makes derived data from the records: it is no remedy while these may be forged.
+    advice = DO_NOT_REBUILD if faults else REBUILD
+    derived = [*_counter_faults(tx)]
+    if not maintenance.is_unicode_current(tx):
+        notes.append(OTHER_UNICODE)
+    elif not any(each.kind == "table" for each in differing):
+        derived += _search_faults(tx, progress)
+    faults += [f"{fault} {advice}" for fault in derived]
+    return Verdict(faults, hash_chain.head(tx), notes)
+
+
+def _search_faults(tx: Transaction, progress: Progress | None) -> Iterator[str]:
     for done, resource in enumerate(RESOURCES, 1):
         ids = maintenance.find_stale_index_entries(tx, resource)
         if ids:
             listed = ", ".join(map(str, ids[:MAX_LISTED])) + (", ..." if len(ids) > MAX_LISTED else "")
-            faults.append(
-                f"The search index of {resource.name} differs from {len(ids)} records ({listed}). "
-                "Run `mm doctor --rebuild-search`."
-            )
+            yield f"The search index of {resource.name} differs from {len(ids)} records ({listed})."
         if progress is not None:
             progress(done, len(RESOURCES))
+
+
+def _counter_faults(tx: Transaction) -> Iterator[str]:
     if wrong := counters.find_wrong_counters(tx):
-        faults.append(
-            f"The counters of logs by {', '.join(wrong)} differ from the logs. Run `mm doctor --rebuild-search`."
-        )
-    return faults
+        yield f"The counters of logs by {', '.join(wrong)} differ from the logs."

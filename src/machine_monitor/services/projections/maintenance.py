@@ -46,6 +46,17 @@ def prepare_database(database: Database, zone: ZoneInfo | None = None) -> None:
     rebuild_if_outdated(database)
 
 
+def require_current(database: Database) -> None:
+    """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not of this version."""
+    if not _has_schema(database):
+        from machine_monitor.database.schema import (  # noqa: PLC0415 -- a service must not import Alembic
+            migrations,
+        )
+
+        migrations.require_head(database.url)
+    database.snapshot(require_columns)
+
+
 def _has_schema(database: Database) -> bool:
     """Whether the database is at the head revision; False if that cannot be determined."""
     if not database.url.exists:

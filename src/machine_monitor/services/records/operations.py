@@ -69,7 +69,7 @@ async def _fetch(database: Database, resource: Resource, key: str, selection: Se
     path_key = lookup_key(resource, key)
     if path_key is None:
         return None
-    statement = record_statement(database.engine, resource, resource.lookup_column, selection)
+    statement = await database.compiled(record_statement, database.engine, resource, resource.lookup_column, selection)
     rows = await database.fetch(statement, {"key": path_key})
     return StoredRecord(resource, *rows[0]) if rows else None
 

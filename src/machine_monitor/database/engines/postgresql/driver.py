@@ -12,8 +12,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
+from machine_monitor.fairness import FairSemaphore
 
-READERS = 8
+# The connections that users share.
+READERS = 4
 WRITERS = 4
 BUSY_SECONDS = 5.0
 # For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
@@ -59,7 +61,7 @@ class PostgresqlDriver:
         self._reads = AsyncConnectionPool(
             conninfo,
             min_size=1,
-            max_size=READERS,
+            max_size=FairSemaphore(READERS).capacity,
             open=False,
             timeout=BUSY_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
@@ -89,11 +91,15 @@ class PostgresqlDriver:
         """Close the writer pool."""
         self._writes.close()
 
+    def fetch_inline(self, _statement: Statement, _values: Mapping[str, Any]) -> None:
+        """Return None: every query runs in the server."""
+
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query; the server cancels it after the query timeout."""
-        async with self._reads.connection() as connection:
+        # The cursor is closed to free its result at once, which may have 8 MiB.
+        async with self._reads.connection() as connection, connection.cursor() as cursor:
             prepare = not statement.uses_fulltext
-            cursor = await connection.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+            await cursor.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,10 +15,13 @@ from sqlalchemy.types import TypeEngine
 from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
+from machine_monitor.database.engines.postgresql import catalog
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
+from machine_monitor.database.statements import MAX_PAGE_BYTES
 
 # The advisory lock that serializes migrations: an arbitrary number that no other program should use.
 MIGRATION_LOCK = 7_262_353
+_stream_numbers = count(1)
 # asyncpg's name of an option, and libpq's name.
 OPTIONS = {"ssl": "sslmode"}
 
@@ -54,6 +58,16 @@ class PostgresqlEngine(Engine):
     name = "postgresql"
     dialect = psycopg.dialect(paramstyle="format")
     fulltext = TsvectorIndex()
+    append_only = (
+        (
+            "CREATE FUNCTION {name}_forbidden() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'entries of the {name} are not changed or removed'; END $$"
+        ),
+        (
+            "CREATE TRIGGER {name}_forbidden BEFORE DELETE OR UPDATE OR TRUNCATE ON {name} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION {name}_forbidden()"
+        ),
+    )
     single_writer = False
     aborts_on_error = True
     index_hints = False
@@ -92,6 +106,15 @@ class PostgresqlEngine(Engine):
 
     def join_json(self, items: Sequence[str], /) -> bytes:
         return ",".join(items).encode()
+
+    def limit_bytes(self, page: sa.Select, order: Callable[[sa.FromClause], Sequence[ColumnElement]]) -> sa.Select:
+        # The server sends all rows at once. A server-side cursor would need four statements, none of them prepared.
+        rows = page.subquery("page")
+        size = func.octet_length(rows.c.item)
+        before = func.sum(size + 1).over(order_by=order(rows), rows=(None, -1))
+        fits = before.is_(None) | (before + size <= literal_column(str(MAX_PAGE_BYTES)))
+        columns = [column for column in rows.c if column is not rows.c.item]
+        return sa.select(sa.case((fits, rows.c.item)).label("item"), *columns).order_by(*order(rows))
 
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         return document.op("->")(key)
@@ -177,9 +200,12 @@ class PostgresqlEngine(Engine):
     def back_up(self, url: sa.URL, revision: str) -> None:
         """None: a server has its own backups."""
 
+    schema_objects = staticmethod(catalog.read)
+    objects_of_statements = staticmethod(catalog.of_statements)
+
     def stream_cursor(self, cursor: Any) -> Any:
-        # A named (server-side) cursor: psycopg's default cursor fetches all rows at once.
-        return cursor.connection.cursor(name="stream")
+        # A named (server-side) cursor: psycopg's default cursor fetches all rows at once. Several can be open.
+        return cursor.connection.cursor(name=f"stream_{next(_stream_numbers)}")
 
     def to_portable_expr(self, column: sa.Column) -> ColumnElement:
         type_ = column.type.dialect_impl(self.dialect)

@@ -20,8 +20,9 @@ class TsvectorIndex(FulltextIndex):
 
     create = (
         (
-            "CREATE TABLE {name}_search (id bigint CONSTRAINT pk_{name}_search PRIMARY KEY "
-            "CONSTRAINT fk_{name}_search_id_{name} REFERENCES {name} (id) ON DELETE RESTRICT, words tsvector NOT NULL)"
+            "CREATE TABLE {name}_search (id bigint NOT NULL, words tsvector NOT NULL, "
+            "CONSTRAINT pk_{name}_search PRIMARY KEY (id), "
+            "CONSTRAINT fk_{name}_search_id_{name} FOREIGN KEY (id) REFERENCES {name} (id) ON DELETE RESTRICT)"
         ),
         # fastupdate=false: otherwise searches must scan the GIN pending list.
         "CREATE INDEX ix_{name}_search_words ON {name}_search USING gin (words) WITH (fastupdate = false)",

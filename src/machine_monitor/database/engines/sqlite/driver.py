@@ -1,6 +1,7 @@
 """SQLite connections: a pool of readers in threads, one inline reader in the event loop, and one writer."""
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Generator, Mapping
@@ -12,16 +13,23 @@ from typing import Any
 import aiosqlite
 
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
-from machine_monitor.database.statements import Statement
+from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, SchemaMismatch, StorageFull
+from machine_monitor.fairness import FairSemaphore
 
-READERS = 4
-# SQLite virtual machine steps, about 1 ms. A query that exceeds them (at most twice) moves to a thread.
-INLINE_STEPS = 20_000
+# The connections that users share. Queries are bound by the processor: more threads than processors would only slow the
+# event loop down.
+READERS = min(4, max(2, os.cpu_count() or 1))
+# A query that takes longer in the event loop (processor time) moves to a thread. This is checked after so many steps of
+# SQLite's virtual machine, about 50 us; a step that reads a large JSON document takes much longer.
+INLINE_SECONDS = 0.002
+INLINE_CHECK_STEPS = 1_000
 BUSY_SECONDS = 5.0
 # How often a stream checks its deadline, in virtual machine steps: every few milliseconds.
 DEADLINE_CHECK_STEPS = 50_000
+# Rows per fetch of a page, which ends with the fetch that exceeds MAX_PAGE_BYTES.
+PAGE_FETCH_SIZE = 16
 # Writing 1,000 logs changes 4,000 pages of 4 KiB. The next 1,000 find many of these pages in the cache, and so does the
 # checkpoint that moves them from the write-ahead log to the file.
 CACHE_KIB = 64 * 1024
@@ -43,9 +51,20 @@ PROBLEMS: dict[int, type[Problem]] = {
 }
 
 
+def connect(
+    path: Path, busy_seconds: float = BUSY_SECONDS, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    """Open a connection that autocommits and may move between threads; triggers and views call no unsafe functions."""
+    connection = sqlite3.connect(
+        path, timeout=busy_seconds, isolation_level=None, check_same_thread=False, factory=factory
+    )
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
+
+
 def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the writer connection: WAL, synchronous=FULL (a commit is durable) and foreign keys on."""
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = connect(path, busy_seconds)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         connection.close()
@@ -61,8 +80,31 @@ def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Co
     return connection
 
 
+class PageCursor(sqlite3.Cursor):
+    """A cursor that stops reading when the JSON documents in its first column have more than MAX_PAGE_BYTES."""
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows of a page: at least two, and all if they are few or small."""
+        rows = fetched = self.fetchmany(PAGE_FETCH_SIZE)
+        if len(fetched) < PAGE_FETCH_SIZE or not isinstance(fetched[0][0], bytes):
+            return [*fetched, *super().fetchall()]
+        size = 0
+        while fetched and (size := size + sum([len(row[0]) for row in fetched])) <= MAX_PAGE_BYTES:
+            fetched = self.fetchmany(PAGE_FETCH_SIZE)
+            rows += fetched
+        return rows
+
+
+class ReaderConnection(sqlite3.Connection):
+    """A connection that reads pages."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement; its cursor is a `PageCursor`."""
+        return self.cursor(PageCursor).execute(sql, parameters)
+
+
 def _connect_reader(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = connect(path, busy_seconds, ReaderConnection)
     connection.execute("PRAGMA query_only=ON")
     return connection
 
@@ -91,21 +133,21 @@ class SqliteDriver:
         self._path = path
         self._query_timeout = query_timeout
         self._readers: list[Reader] = []
-        self._idle: asyncio.LifoQueue[Reader] = asyncio.LifoQueue()
+        self._idle: list[Reader] = []
         self._writer: sqlite3.Connection | None = None
         self._lock = LockFile(path)
         self._inline: sqlite3.Connection | None = None
-        self._ticks = 0
+        self._inline_deadline = 0.0
 
     async def open(self) -> None:
         """Open the reader connections; first the writer, which creates the write-ahead log."""
         self._writer = self._writer or connect_writer(self._path)
-        for _ in range(READERS):
+        for _ in range(FairSemaphore(READERS).capacity):
             reader = await _open_reader(self._path)
             self._readers.append(reader)
-            self._idle.put_nowait(reader)
+            self._idle.append(reader)
         self._inline = _connect_reader(self._path, busy_seconds=0)
-        self._inline.set_progress_handler(self._exceeds_inline_steps, INLINE_STEPS)
+        self._inline.set_progress_handler(self._exceeds_inline_time, INLINE_CHECK_STEPS)
 
     async def close(self) -> None:
         """Close every connection; without this the reader threads keep the process alive."""
@@ -123,14 +165,8 @@ class SqliteDriver:
         self._lock.close()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """Run one query: in the event loop if it is short, else in a thread, interrupted after the query timeout."""
-        if not statement.uses_fulltext and (rows := self._fetch_inline(statement, values)) is not None:
-            return rows
-        try:
-            async with asyncio.timeout(BUSY_SECONDS):
-                reader = await self._idle.get()
-        except TimeoutError:
-            raise DatabaseBusy from None
+        """Run one query in a thread; it is interrupted after the query timeout."""
+        reader = self._idle.pop()
         timer = asyncio.get_running_loop().call_later(self._query_timeout, reader.raw.interrupt)
         try:
             return list(await reader.connection.execute_fetchall(statement.sql, statement.bind(values)))
@@ -139,12 +175,14 @@ class SqliteDriver:
             raise
         finally:
             timer.cancel()
-            self._idle.put_nowait(reader)
+            self._idle.append(reader)
 
-    def _fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
-        """Run a query in the event loop; None if it exceeds INLINE_STEPS or meets a lock, and must move to a thread."""
+    def fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        """Run a query in the event loop; None if it is not short or meets a lock, and must move to a thread."""
         assert self._inline is not None
-        self._ticks = 0
+        if statement.uses_fulltext:
+            return None
+        self._inline_deadline = time.thread_time() + INLINE_SECONDS
         try:
             return self._inline.execute(statement.sql, statement.bind(values)).fetchall()
         except sqlite3.OperationalError as error:
@@ -152,13 +190,9 @@ class SqliteDriver:
                 raise
             return None
 
-    def _exceeds_inline_steps(self) -> bool:
-        """Progress handler: abort from the second call on.
-
-        SQLite does not reset its step count between statements, so the first call may come early.
-        """
-        self._ticks += 1
-        return self._ticks > 1
+    def _exceeds_inline_time(self) -> bool:
+        """Progress handler: abort a query that is not short."""
+        return time.thread_time() > self._inline_deadline
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks; each chunk is interrupted after the query timeout."""
@@ -176,8 +210,8 @@ class SqliteDriver:
     def transaction(self, *, snapshot: bool = False) -> Generator[sqlite3.Cursor]:
         """Open a transaction and yield its cursor; any error rolls it back. A snapshot is read-only and consistent."""
         if snapshot:
-            # A plain connection without PRAGMAs: the file may be a backup, whose journal mode must not change.
-            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            # Not the writer's settings: the file may be a backup, whose journal mode must not change.
+            with closing(connect(self._path)) as connection:
                 yield connection.execute("BEGIN")
             return
         if self._writer is None:

@@ -1,7 +1,7 @@
 """The SQLite engine: its SQL dialect, locks, migrations and data transfer."""
 
 import sqlite3
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr
-from machine_monitor.database.engines.sqlite import driver, files, sequences
+from machine_monitor.database.engines.sqlite import catalog, driver, files, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.instants import left
@@ -52,6 +52,11 @@ class SqliteEngine(Engine):
     name = "sqlite"
     dialect = _Dialect(paramstyle="qmark")
     fulltext = Fts5Index()
+    append_only = tuple(
+        f"CREATE TRIGGER {{name}}_{change} BEFORE {change} ON {{name}} "
+        "BEGIN SELECT RAISE(ABORT, 'entries of the {name} are not changed or removed'); END"
+        for change in ("update", "delete")
+    )
     single_writer = True
     aborts_on_error = False
     index_hints = True
@@ -91,6 +96,10 @@ class SqliteEngine(Engine):
         return sa.cast(document, sa.LargeBinary)
 
     join_json = staticmethod(b",".join)
+
+    def limit_bytes(self, page: sa.Select, order: Callable[[sa.FromClause], Sequence[ColumnElement]]) -> sa.Select:
+        del order  # `PageCursor` stops
+        return page
 
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         # Not `->`: it would interpret a key such as `1` or `[0]` as a path.
@@ -208,6 +217,9 @@ class SqliteEngine(Engine):
         # Only a complete copy gets the final name.
         partial.replace(target)
         return target
+
+    schema_objects = staticmethod(catalog.read)
+    objects_of_statements = staticmethod(catalog.of_statements)
 
     def stream_cursor(self, cursor: Any) -> Any:
         return cursor.connection.cursor()

@@ -1,0 +1,51 @@
+"""Compare the schema objects of a database with those of the models: tables, columns, indexes, triggers, views.
+
+Anything else in the schema could change records behind the service's back, as a trigger does, or show others.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from sqlalchemy import MetaData
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from machine_monitor.database.definitions import Objects, SchemaObject
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.fulltext import SEARCHED
+
+# The key in `Table.info` of tables whose rows the database refuses to change or remove.
+APPEND_ONLY = "append_only"
+# Alembic's table.
+REVISIONS = """CREATE TABLE alembic_version
+(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"""
+
+
+def find_differences(engine: Engine, cursor: Any, metadata: MetaData) -> dict[SchemaObject, str]:
+    """Return the schema objects that are missing, changed, or not of this version, each with a sentence."""
+    expected, found = _expected(engine, metadata), engine.schema_objects(cursor)
+    sentences = {each: f"The {each} is missing." for each in expected if each not in found}
+    for each, definition in found.items():
+        if each not in expected:
+            sentences[each] = f"The {each} does not belong to this version."
+        elif definition != expected[each]:
+            sentences[each] = f"The {each} was changed: it is `{definition}`, and should be `{expected[each]}`."
+    return sentences
+
+
+@cache
+def _expected(engine: Engine, metadata: MetaData) -> Objects:
+    return engine.objects_of_statements([*_statements(engine, metadata)])
+
+
+def _statements(engine: Engine, metadata: MetaData) -> Iterator[str]:
+    """Yield the DDL of the whole schema."""
+    yield REVISIONS
+    for table in metadata.sorted_tables:
+        for ddl in (CreateTable(table), *map(CreateIndex, sorted(table.indexes, key=lambda index: str(index.name)))):
+            yield str(ddl.compile(dialect=engine.dialect))
+        templates = engine.append_only if table.info.get(APPEND_ONLY) else ()
+        if table.name in metadata.info.get(SEARCHED, ()):
+            templates = (*templates, *engine.fulltext.create)
+        for template in templates:
+            yield template.format(name=table.name)

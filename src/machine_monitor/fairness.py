@@ -1,0 +1,147 @@
+"""Share a limited resource fairly among users: in turns (round-robin), and at most half for one while others wait.
+
+See docs/internals/fair-sharing.md.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+from machine_monitor.errors import DatabaseBusy
+
+T = TypeVar("T")
+# The user of work that no user asked for, such as an authentication or an update in the background.
+SYSTEM = ""
+
+
+class FairQueue(Generic[T]):
+    """The waiting items of many users, served in turns: one item of each user, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        # In the order of the next turns.
+        self._items: dict[str, deque[T]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def users(self) -> list[str]:
+        """The users with waiting items, in the order of their turns."""
+        return [*self._items]
+
+    def add(self, user: str, item: T) -> None:
+        """Append an item to those of its user."""
+        self._items.setdefault(user, deque()).append(item)
+        self._size += 1
+
+    def take(self, user: str | None = None) -> tuple[str, T]:
+        """Remove and return the next item and its user: by default, of the user whose turn it is."""
+        user = next(iter(self._items)) if user is None else user
+        items = self._items.pop(user)
+        item = items.popleft()
+        self._size -= 1
+        if items:
+            self._items[user] = items
+        return user, item
+
+    def discard(self, user: str, item: T) -> None:
+        """Remove an item that may be waiting."""
+        items = self._items.get(user, deque())
+        if item in items:
+            items.remove(item)
+            self._size -= 1
+            if not items:
+                del self._items[user]
+
+
+class FairSemaphore:
+    """A semaphore whose slots many users share.
+
+    - A user who is alone may hold all slots.
+    - Slots that a user holds beyond half of them are borrowed: they do not count against other users, who never wait
+      for them. So there are at most half as many slots again in use as `slots` says.
+    - Users who wait are served in turns; one who holds half of the slots waits until the others have been served.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._share = max(1, slots // 2)
+        self._held: Counter[str] = Counter()
+        # The sum of what the users hold, each counted up to its share.
+        self._claimed = 0
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
+
+    @property
+    def capacity(self) -> int:
+        """The most slots that can be in use at once, borrowed ones included."""
+        return 2 * self._slots - self._share
+
+    @property
+    def utilization(self) -> tuple[int, int]:
+        """How many slots are in use, and how many tasks are waiting for one."""
+        return self._held.total(), len(self._waiting)
+
+    def held_by(self, user: str) -> int:
+        """Return how many slots a user holds."""
+        return self._held[user]
+
+    def try_acquire(self, user: str, slots: int = 1) -> bool:
+        """Take slots if they are free for this user."""
+        if not self._is_free_for(user, slots):
+            return False
+        self._hold(user, slots)
+        return True
+
+    async def acquire(self, user: str) -> None:
+        """Take one slot, as soon as it is this user's turn."""
+        if not self._waiting and self.try_acquire(user):
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.add(user, turn)
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._waiting.discard(user, turn)
+            if turn.done() and not turn.cancelled():
+                self.release(user)
+            raise
+
+    def release(self, user: str, slots: int = 1) -> None:
+        """Give slots back, and serve the users who wait."""
+        self._hold(user, -slots)
+        self._serve()
+
+    @asynccontextmanager
+    async def slot(self, user: str, wait_seconds: float) -> AsyncGenerator[None]:
+        """Hold one slot; raises `DatabaseBusy` if it is not the user's turn in time."""
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await self.acquire(user)
+        except TimeoutError:
+            raise DatabaseBusy from None
+        try:
+            yield
+        finally:
+            self.release(user)
+
+    def _is_free_for(self, user: str, slots: int = 1) -> bool:
+        held = self._held[user]
+        return self._claimed - min(held, self._share) + held + slots <= self._slots
+
+    def _hold(self, user: str, slots: int) -> None:
+        before = self._held[user]
+        self._held[user] = after = before + slots
+        self._claimed += min(after, self._share) - min(before, self._share)
+        if not after:
+            del self._held[user]
+
+    def _serve(self) -> None:
+        while users := [user for user in self._waiting.users if self._is_free_for(user)]:
+            user, turn = self._waiting.take(min(users, key=lambda user: self._held[user] >= self._share))
+            if not turn.done():
+                self._hold(user, 1)
+                turn.set_result(None)

@@ -1,0 +1,103 @@
+"""Large bodies wait for slow clients within a limit of bytes, which users share."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from machine_monitor.api import streaming
+from machine_monitor.api.streaming import PIECE_BYTES, FinishedResponse, OutgoingBodies
+from machine_monitor.errors import DatabaseBusy
+
+BODY = bytes(range(256)) * (PIECE_BYTES // 256) * 3 + b"end"
+
+
+class Client:
+    """A client at this address that receives a response, piece by piece, once it is told to read."""
+
+    def __init__(self, outgoing, address, *, reads=True):
+        self.messages = []
+        self.reads = asyncio.Event()
+        if reads:
+            self.reads.set()
+        state = SimpleNamespace(outgoing=outgoing)
+        self.scope = {"type": "http", "app": SimpleNamespace(state=state), "client": (address, 1)}
+
+    async def request(self, body=BODY):
+        await FinishedResponse(body)(self.scope, None, self.send)
+
+    async def send(self, message):
+        if message["type"] == "http.response.body":
+            await self.reads.wait()
+        self.messages.append(message)
+
+    @property
+    def body(self):
+        return b"".join(message.get("body", b"") for message in self.messages)
+
+
+@pytest.fixture
+def outgoing(monkeypatch):
+    """Room for four of these bodies."""
+    monkeypatch.setattr(streaming, "MAX_UNSENT_BYTES", 4 * len(BODY))
+    return OutgoingBodies()
+
+
+async def start(clients):
+    tasks = [asyncio.create_task(client.request()) for client in clients]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_a_large_body_is_sent_in_pieces(outgoing):
+    large, small = Client(outgoing, "a"), Client(outgoing, "a")
+    await large.request()
+    assert large.body == BODY
+    assert [len(message.get("body", b"")) for message in large.messages] == [0, *[PIECE_BYTES] * 3, 3]
+    assert [message.get("more_body") for message in large.messages[1:]] == [True, True, True, False]
+    await small.request(BODY[:PIECE_BYTES])
+    assert len(small.messages) == 2
+
+
+async def test_a_user_whose_clients_read_nothing_gets_503_and_others_are_served(outgoing):
+    stalled = [Client(outgoing, "a", reads=False) for _ in range(4)]
+    tasks = await start(stalled)
+    late, other = Client(outgoing, "a"), Client(outgoing, "b")
+    with pytest.raises(DatabaseBusy):
+        await late.request()
+    assert late.messages == []
+    await other.request()
+    assert other.body == BODY
+    for client in stalled:
+        client.reads.set()
+    await asyncio.gather(*tasks)
+    assert [client.body == BODY for client in stalled] == [True] * 4
+    await late.request()
+    assert late.body == BODY
+
+
+async def test_the_response_that_waits_longest_gives_way_to_another_of_its_user(outgoing, monkeypatch):
+    monkeypatch.setattr(streaming, "STALLED_SECONDS", 0)
+    stalled = [Client(outgoing, address, reads=False) for address in "bbaa"]
+    tasks = await start(stalled)
+    await asyncio.sleep(0.01)
+    late = Client(outgoing, "a")
+    await late.request()
+    assert late.body == BODY
+    with pytest.raises(ClientDisconnect):
+        await tasks[2]
+    assert [task.done() for task in tasks] == [False, False, True, False]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_a_client_that_reads_slowly_is_not_aborted(outgoing, monkeypatch):
+    monkeypatch.setattr(streaming, "STALLED_SECONDS", 60)
+    slow = [Client(outgoing, "a", reads=False) for _ in range(4)]
+    tasks = await start(slow)
+    with pytest.raises(DatabaseBusy):
+        await Client(outgoing, "a").request()
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
