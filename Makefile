@@ -42,7 +42,7 @@ check: $(STAMP) ## Check lint rules, formatting, types and import layers
 	$(BIN)/lint-imports
 
 fix: $(STAMP) ## Fix what ruff can fix, and format the code
-	$(BIN)/ruff check --fix
+	$(BIN)/ruff check --fix --exit-zero --quiet
 	$(BIN)/ruff format
 
 fuzz: $(STAMP) ## Fuzz the API with schemathesis, as a user of every role

@@ -42,9 +42,9 @@ def main() -> int:
     load_average = os.getloadavg()[0]
     usual = [name for name in SECTIONS if not (chosen.is_quick_run and name == SLOW_SECTION)]
     failed = [name for name in chosen.only or usual if not _measure_section(name, chosen, load_average)]
-    known = results.load(chosen)
-    if known["sections"]:
-        sys.stdout.write(f"{tables.environment(known)}\n\n{tables.table(known)}\n")
+    report = results.load(chosen)
+    if report["sections"]:
+        sys.stdout.write(f"{tables.environment(report)}\n\n{tables.table(report)}\n")
     return 1 if failed else 0
 
 

@@ -45,9 +45,9 @@ def sqlite_file(options: Options, rows: int) -> Path:
     """Return the file with `rows` logs. It is built unless a file with the same seed and schema exists."""
     path = options.folder / f"logs-{rows}.db"
     grown = rows <= MAX_WRITE_ROWS
-    wanted = manifest(rows) | {"grown": grown}
+    expected = manifest(rows) | {"grown": grown}
     note = path.with_suffix(".json")
-    if path.is_file() and note.is_file() and json.loads(note.read_text())["of"] == wanted:
+    if path.is_file() and note.is_file() and json.loads(note.read_text())["of"] == expected:
         return path
     options.folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.db")
@@ -58,7 +58,7 @@ def sqlite_file(options: Options, rows: int) -> Path:
         connection.execute("ANALYZE")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     partial.rename(path)
-    note.write_text(json.dumps({"of": wanted, "seconds": round(seconds), "bytes": path.stat().st_size}))
+    note.write_text(json.dumps({"of": expected, "seconds": round(seconds), "bytes": path.stat().st_size}))
     return path
 
 
@@ -99,10 +99,11 @@ def _indexes_created_at_the_end(database: Database) -> Iterator[None]:
 def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], context: ChangeContext) -> None:
     """Insert a batch of logs, with history, search index and counters."""
     reference_cache = ReferenceCache()
-    found = [(values, references.resolve(tx, LOGS, values, reference_cache=reference_cache)) for values in logs]
-    records.insert_all(
-        tx, LOGS, [NewRecord({**values, **named.names}, named.columns) for values, named in found], context
-    )
+    new_records = []
+    for values in logs:
+        resolved = references.resolve(tx, LOGS, values, reference_cache=reference_cache)
+        new_records.append(NewRecord({**values, **resolved.names}, resolved.columns))
+    records.insert_all(tx, LOGS, new_records, context)
 
 
 @contextmanager

@@ -131,8 +131,8 @@ class _Connection:
         return body
 
     async def _body(self, head: bytes) -> bytes:
-        _, known, rest = head.partition(b"\r\ncontent-length:")
-        if known:
+        _, separator, rest = head.partition(b"\r\ncontent-length:")
+        if separator:
             return await self.reader.readexactly(int(rest.partition(b"\r\n")[0]))
         body = b""
         while size := int(await self.reader.readuntil(b"\r\n"), 16):

@@ -43,11 +43,11 @@ class Options:
 def read(only: list[str]) -> Options:
     """Read the options: ROWS, ROUNDS, SECONDS and BENCH_DATA from the environment, and the names of sections."""
     rows = int(os.environ.get("ROWS", "10000").replace("_", "").replace(",", ""))
-    named = only or os.environ.get("ONLY", "").replace(",", " ").split()
+    sections = only or os.environ.get("ONLY", "").replace(",", " ").split()
     return Options(
         rows=rows,
         folder=Path(os.environ.get("BENCH_DATA") or HERE / "data").absolute(),
         rounds=int(os.environ.get("ROUNDS", "4")),
         seconds=float(os.environ.get("SECONDS", "0.12" if rows <= QUICK_RUN_ROWS else "3")),
-        only=tuple(named),
+        only=tuple(sections),
     )

@@ -93,14 +93,14 @@ def _install_peers() -> bool:
 def verify(running: Mapping[str, Server], paths: Sequence[str]) -> None:
     """Raise `MeasurementError` unless all servers return equal items, with all fields, for the first of these paths."""
     for path in paths[:VERIFIED_PATHS]:
-        wanted = None
+        expected = None
         for name, server in running.items():
             items = _items(json.loads(fetch(server, get(path))))
-            if wanted is None:
-                wanted = items
-            elif items != wanted:
+            if expected is None:
+                expected = items
+            elif items != expected:
                 raise MeasurementError(
-                    f"{name} and {next(iter(running))} respond differently to {path}: {_difference(items, wanted)}"
+                    f"{name} and {next(iter(running))} respond differently to {path}: {_difference(items, expected)}"
                 )
 
 
@@ -109,8 +109,8 @@ def _items(body: Any) -> list[Any]:
     return next((body[name] for name in ("items", "results") if name in body), [body])
 
 
-def _difference(items: list[Any], wanted: list[Any]) -> str:
-    if len(items) != len(wanted):
-        return f"{len(items)} items against {len(wanted)}"
-    one, other = next((one, other) for one, other in zip(items, wanted, strict=True) if one != other)
+def _difference(items: list[Any], expected: list[Any]) -> str:
+    if len(items) != len(expected):
+        return f"{len(items)} items against {len(expected)}"
+    one, other = next((one, other) for one, other in zip(items, expected, strict=True) if one != other)
     return str({name: (one.get(name), other.get(name)) for name in {*one, *other} if one.get(name) != other.get(name)})

@@ -132,7 +132,7 @@ def sqlite_template(tmp_path_factory) -> Path:
 
 @contextmanager
 def new_database(request, engine: str, folder: Path) -> Iterator[str]:
-    """Create a migrated database that contains only the shipped log types, and yield its URL."""
+    """Create a migrated database that contains only the initial log types, and yield its URL."""
     name = f"mm_{uuid.uuid4().hex[:12]}"
     if engine == "sqlite":
         path = folder / name / "test.db"
@@ -149,8 +149,8 @@ def new_database(request, engine: str, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def new_database_url(request, tmp_path):
     """A function that creates another migrated database on a given engine."""
-    with ExitStack() as made:
-        yield lambda engine: made.enter_context(new_database(request, engine, tmp_path))
+    with ExitStack() as stack:
+        yield lambda engine: stack.enter_context(new_database(request, engine, tmp_path))
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def postgresql_database_url(new_database_url) -> str:
 
 @pytest.fixture(params=ENGINES)
 def database_url(request) -> str:
-    """The URL of a migrated database with nothing but the shipped types; each test runs on both engines."""
+    """The URL of a migrated database with nothing but the initial log types; each test runs on both engines."""
     return request.getfixturevalue(f"{request.param}_database_url")
 
 

@@ -20,7 +20,7 @@ def record_counts(request):
     """Records how often a test made its fault, and its results. Numbers of the same name are added, texts joined."""
     row: dict[str, Any] = {}
     request.node.user_properties.append((COUNTS, row))
-    return lambda times, **seen: _add(row, {"times": times, **seen})
+    return lambda times, **counts: _add(row, {"times": times, **counts})
 
 
 def label(config, items):

@@ -53,8 +53,8 @@ def parameters(function: Function) -> int:
     """Count the parameters that a caller can pass."""
     arguments = function.args
     first = [argument.arg for argument in arguments.args[:1]]
-    bound = first in (["self"], ["cls"])
-    return len([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]) - bound
+    is_method = first in (["self"], ["cls"])
+    return len([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]) - is_method
 
 
 def test_no_file_has_more_than_400_lines():

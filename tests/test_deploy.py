@@ -72,12 +72,12 @@ def test_every_pin_of_a_lock_has_a_hash(name):
 def test_locks_satisfy_the_requirements_of_pyproject():
     project = tomllib.loads(text("pyproject.toml"))
     runtime, dev, docs = map(pins, ("requirements.lock", "requirements-dev.lock", "docs/requirements.lock"))
-    for lock, wanted in (
+    for lock, requirements in (
         (runtime, project["project"]["dependencies"]),
         (docs, project["dependency-groups"]["docs"]),
         (dev, project["dependency-groups"]["dev"] + project["build-system"]["requires"]),
     ):
-        for requirement in map(Requirement, wanted):
+        for requirement in map(Requirement, requirements):
             assert requirement.specifier.contains(lock[requirement.name][0]), f"{requirement}: run `make lock`"
 
 
@@ -89,8 +89,8 @@ def test_tests_run_on_the_versions_that_are_deployed():
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
 def test_locks_contain_the_extras_of_requirements(name):
     dependencies = map(Requirement, tomllib.loads(text("pyproject.toml"))["project"]["dependencies"])
-    wanted = {f"{found.name}[{', '.join(sorted(found.extras))}]==" for found in dependencies if found.extras}
-    assert [pin for pin in wanted if f"\n{pin}" not in text(name)] == []
+    pins = {f"{found.name}[{', '.join(sorted(found.extras))}]==" for found in dependencies if found.extras}
+    assert [pin for pin in pins if f"\n{pin}" not in text(name)] == []
 
 
 # Commands
@@ -99,8 +99,8 @@ def test_locks_contain_the_extras_of_requirements(name):
 def test_make_without_a_target_lists_all_targets():
     if shutil.which("make") is None:
         pytest.skip("needs make")
-    said = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- the one on the PATH
-    assert set(re.findall(r"^make ([\w-]+) ", said, re.MULTILINE)) == MAKE_TARGETS
+    output = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- the one on the PATH
+    assert set(re.findall(r"^make ([\w-]+) ", output, re.MULTILINE)) == MAKE_TARGETS
 
 
 def test_ci_run_can_be_executed():
@@ -205,9 +205,11 @@ def test_image_pins_all_dependencies_of_the_build_backend():
     while names:
         name = names.pop()
         needed.add(name)
-        wanted = map(Requirement, metadata.requires(name) or [])
+        requirements = map(Requirement, metadata.requires(name) or [])
         names += [
-            each.name for each in wanted if each.name not in needed and (not each.marker or each.marker.evaluate())
+            each.name
+            for each in requirements
+            if each.name not in needed and (not each.marker or each.marker.evaluate())
         ]
     (listed,) = re.findall(r"\^\(([a-z|-]+)\)==", text("Dockerfile"))
     assert set(listed.split("|")) == needed

@@ -118,14 +118,14 @@ def test_settings_commands_and_make_targets_on_a_page_exist(page):
     text = page.read_text()
     settings = set(re.findall(r"\bMM_[A-Z_]*[A-Z]\b", text)) - OTHER_VARIABLES
     assert settings <= {f"MM_{name.upper()}" for name in Settings.model_fields}
-    known = known_commands()
+    commands = known_commands()
     for typed in re.findall(r"(?:^\$ |^|`|bin/|\()mm ((?:[a-z]+ ?)+[^`\n|)]*)", text, re.MULTILINE):
         words = typed.split()
-        name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), "")
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in commands), "")
         # `mm token` alone is a group of commands.
         assert name or words[0] in {"user", "token"}, typed
         options = set(re.findall(r"(?<=\s)--[a-z-]+", typed.split(" #")[0].split(" --port")[0]))
-        assert not name or options <= known[name], typed
+        assert not name or options <= commands[name], typed
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
 
@@ -167,8 +167,8 @@ def test_the_pictures_of_the_readme_exist_and_are_small():
 
 def test_the_drawings_are_up_to_date():
     drawn = runpy.run_path(str(DOCS / "internals/drawings.py"))
-    made = {f"{name}.svg": drawn["svg"](drawing) for name, drawing in drawn["DRAWINGS"].items()}
-    assert {path.name: path.read_text() for path in (DOCS / "internals").glob("*.svg")} == made, "run drawings.py"
+    expected = {f"{name}.svg": drawn["svg"](drawing) for name, drawing in drawn["DRAWINGS"].items()}
+    assert {path.name: path.read_text() for path in (DOCS / "internals").glob("*.svg")} == expected, "run drawings.py"
 
 
 # The README's program

@@ -1,10 +1,12 @@
+"""The table of results that `make proof` prints."""
+
 from types import SimpleNamespace
 
 from proof_table import COUNTS, FAULT, table
 
 
-def report(fault, engine, **seen):
-    return SimpleNamespace(user_properties=[(FAULT, (fault, engine)), *([(COUNTS, seen)] if seen else [])])
+def report(fault, engine, **counts):
+    return SimpleNamespace(user_properties=[(FAULT, (fault, engine)), *([(COUNTS, counts)] if counts else [])])
 
 
 def test_table_has_one_row_per_fault_and_engine_and_shows_failures():

@@ -1,3 +1,5 @@
+"""The selection of tests that `make quick` runs."""
+
 from types import SimpleNamespace
 
 import pytest

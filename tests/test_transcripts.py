@@ -44,8 +44,10 @@ def postgresql(postgresql_url) -> Iterator[dict[str, str]]:
     url = database_urls.parse(postgresql_url)
     with psycopg.connect(url.conninfo, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        made = url.sqlalchemy_url.set(database=name, drivername="postgresql").render_as_string(hide_password=False)
-        yield {POSTGRESQL: made}
+        database_url = url.sqlalchemy_url.set(database=name, drivername="postgresql").render_as_string(
+            hide_password=False
+        )
+        yield {POSTGRESQL: database_url}
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -72,8 +72,8 @@ def test_wheel_installs_both_commands(installed):
 def test_installed_wheel_creates_a_database_in_an_empty_folder(installed, tmp_path):
     where = run("-c", "import machine_monitor as m; print(m.__file__)", cwd=tmp_path, PYTHONPATH=str(installed))
     assert Path(where.strip()).is_relative_to(installed)
-    said = run("-m", "machine_monitor.cli.main", "migrate", cwd=tmp_path, PYTHONPATH=str(installed))
-    assert f"from nothing to {migrations.head_revision()}" in said
+    output = run("-m", "machine_monitor.cli.main", "migrate", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert f"from nothing to {migrations.head_revision()}" in output
     assert (tmp_path / "machine-monitor.db").stat().st_size > 0
     assert {path.name for path in tmp_path.iterdir()} == {"machine-monitor.db", "machine-monitor.db-lock"}
 
@@ -85,17 +85,17 @@ def test_installed_wheel_serves_its_demo_from_an_empty_folder(installed, tmp_pat
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=tmp_path, env=variables, **pipes) as process:
         try:
-            said = []
+            output = []
             for line in process.stderr:
-                said.append(line)
+                output.append(line)
                 if found := re.search(r"running on (http://[\d.:]+)", line):
                     break
             else:
-                pytest.fail("".join(said))
+                pytest.fail("".join(output))
             token = next(line for line in process.stdout if "Authorization: " in line)
             headers = {"Authorization": token.partition("Authorization: ")[2].strip()}
-            wanted = urllib.request.Request(f"{found[1]}/logs?count=exact", headers=headers)  # noqa: S310 -- the line above says http
-            with urllib.request.urlopen(wanted) as answer:  # noqa: S310 -- the same
+            request = urllib.request.Request(f"{found[1]}/logs?count=exact", headers=headers)  # noqa: S310 -- the line above says http
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 -- the same
                 assert json.load(answer)["total"] > 0
         finally:
             process.send_signal(signal.SIGINT)

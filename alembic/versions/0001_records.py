@@ -15,8 +15,8 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 TIME = sa.Text().with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 UUID = sa.Text().with_variant(sa.Uuid(as_uuid=False), "postgresql")
 OBJECT = sa.Text().with_variant(sa.JSON(), "postgresql")
-FAILURES = {"error"}
-SHIPPED_TYPES = ("info", "error", "reload", "maintenance", "inspection", "cleaning", "setting")
+FAILURE_TYPES = {"error"}
+INITIAL_TYPES = ("info", "error", "reload", "maintenance", "inspection", "cleaning", "setting")
 
 
 def upgrade() -> None:
@@ -30,7 +30,7 @@ def upgrade() -> None:
     _create_folded("users", "first_name", "last_name")
     _create_folded("logs", "comment", "cause", "action", "project")
     _create_legacy_imports()
-    _ship_types()
+    _insert_initial_types()
 
 
 def downgrade() -> None:
@@ -73,7 +73,7 @@ def _check(table: str, name: str, condition: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(condition, name=f"ck_{table}_{name}")
 
 
-def _refers(table: str, column: str, target: str, key: str) -> sa.ForeignKeyConstraint:
+def _foreign_key(table: str, column: str, target: str, key: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(
         [column], [f"{target}.{key}"], name=f"fk_{table}_{column}_{target}", ondelete="RESTRICT"
     )
@@ -162,9 +162,9 @@ def _create_logs() -> None:
         _required("attributes", OBJECT),
         _optional("deleted_at", TIME),
         _unique("logs", "uuid"),
-        _refers("logs", "machine_id", "machines", "id"),
-        _refers("logs", "type", "log_types", "code"),
-        _refers("logs", "user", "users", "trigram"),
+        _foreign_key("logs", "machine_id", "machines", "id"),
+        _foreign_key("logs", "type", "log_types", "code"),
+        _foreign_key("logs", "user", "users", "trigram"),
         _check("logs", "severity", "severity BETWEEN 0 AND 3"),
         _check("logs", "status", "status IN ('open', 'in_progress', 'done', 'cancelled')"),
         _check("logs", "ended_at", "ended_at >= started_at"),
@@ -188,7 +188,7 @@ def _create_folded(table: str, *columns: str) -> None:
         sa.Column("id", INTEGER, autoincrement=False, nullable=False),
         *[_optional(name, TEXT) for name in columns],
         _required("words", TEXT),
-        _refers(f"{table}_folded", "id", table, "id"),
+        _foreign_key(f"{table}_folded", "id", table, "id"),
         sa.PrimaryKeyConstraint("id", name=f"pk_{table}_folded"),
     )
 
@@ -211,26 +211,26 @@ def _create_legacy_imports() -> None:
     )
 
 
-def _ship_types() -> None:
+def _insert_initial_types() -> None:
     """Insert the initial log types, each with the first entry of its history."""
     connection = op.get_bind()
     now = datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat()
     at = now if connection.dialect.name == "sqlite" else f"{now}Z"
-    for number, code in enumerate(SHIPPED_TYPES, 1):
-        failure = code in FAILURES
+    for number, code in enumerate(INITIAL_TYPES, 1):
+        failure = code in FAILURE_TYPES
         values = {"id": number, "code": code, "failure": failure, "at": at}
         values["words"] = f" {code} \ue000 {code} \ue000 "
         values["changes"] = (
             f'{{"code":[null,"{code}"],"label":[null,"{code}"],'
             f'"counts_as_failure":[null,{str(failure).lower()}],"active":[null,true]}}'
         )
-        for statement in SHIP:
+        for statement in INSERT_TYPE:
             connection.execute(sa.text(statement), values)
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT setval('log_types_id_seq', :id)"), {"id": len(SHIPPED_TYPES)})
+        connection.execute(sa.text("SELECT setval('log_types_id_seq', :id)"), {"id": len(INITIAL_TYPES)})
 
 
-SHIP = (
+INSERT_TYPE = (
     """INSERT INTO log_types
     (id, code, code_key, label, counts_as_failure, active, version, created_at, updated_at)
     VALUES (:id, :code, :code, :code, :failure, true, 1, :at, :at)""",

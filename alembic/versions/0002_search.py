@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-RESOURCES = {
+SEARCHED_FIELDS = {
     "machines": ("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
     "log_types": ("code", "label"),
     "users": ("trigram", "first_name", "last_name"),
@@ -34,7 +34,7 @@ def upgrade() -> None:
     )
     for column in ("status", "project"):
         op.create_index(f"ix_logs_{column}_started_at_id", "logs", [column, "started_at", "id"])
-    for name in RESOURCES:
+    for name in SEARCHED_FIELDS:
         op.drop_column(f"{name}_folded", "words")
         if op.get_context().dialect.name == "sqlite":
             op.execute(FTS5.format(name))
@@ -63,7 +63,7 @@ def _create_vectors(name: str) -> None:
 def downgrade() -> None:
     for column in ("status", "project"):
         op.drop_index(f"ix_logs_{column}_started_at_id", "logs")
-    for name, searched in RESOURCES.items():
+    for name, searched in SEARCHED_FIELDS.items():
         op.drop_table(f"{name}_search")
         op.add_column(f"{name}_folded", sa.Column("words", TEXT, nullable=False, server_default=""))
         _write_words(name, searched)
@@ -79,8 +79,8 @@ def _write_words(name: str, searched: tuple[str, ...]) -> None:
     ]
     machines = "machines_folded m ON m.id = r.machine_id" if name == "logs" else ""
     joined = f"LEFT JOIN {machines}" if machines else ""
-    shown = ", ".join(["r.id", *(["m.name"] if machines else []), *columns])
-    rows = connection.execute(sa.text(f"SELECT {shown} FROM {name} r JOIN {name}_folded f ON f.id = r.id {joined}"))
+    selected = ", ".join(["r.id", *(["m.name"] if machines else []), *columns])
+    rows = connection.execute(sa.text(f"SELECT {selected} FROM {name} r JOIN {name}_folded f ON f.id = r.id {joined}"))
     for identity, *texts in rows.fetchall():
         segments = (
             "".join(f"{word[:64]} " for word in re.findall(r"[^\W_]+", text)) + "\ue000 "

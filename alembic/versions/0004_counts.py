@@ -12,9 +12,9 @@ INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 UNFINISHED = sa.text("status IN ('open', 'in_progress') AND deleted_at IS NULL")
 STOPPED = sa.text("down_from IS NOT NULL AND deleted_at IS NULL")
-EVER = sa.text("unit = 'all'")
+ALL_TIME = sa.text("unit = 'all'")
 # Each counted field with its period units; `machine` is counted by the machine's id.
-KEPT = {
+COUNTED_FIELDS = {
     "machine": ("machine_id", ("month",)),
     "type": ("type", ("month", "day")),
     "severity": ("severity", ()),
@@ -41,12 +41,12 @@ def upgrade() -> None:
     )
     day = DAYS[op.get_context().dialect.name]
     periods = {"all": "''", "month": f"substr({day}, 1, 7)", "day": day}
-    for field, (column, units) in KEPT.items():
+    for field, (column, units) in COUNTED_FIELDS.items():
         for unit in ("all", *units):
             op.execute(FILL.format(field=field, unit=unit, period=periods[unit], column=column))
     op.execute("INSERT INTO derived (name, value) VALUES ('zone', 'UTC')")
     op.create_index(
-        "ix_log_counts_field_count", "log_counts", ["field", "count"], sqlite_where=EVER, postgresql_where=EVER
+        "ix_log_counts_field_count", "log_counts", ["field", "count"], sqlite_where=ALL_TIME, postgresql_where=ALL_TIME
     )
     op.create_index("ix_logs_machine_id", "logs", ["machine_id"], sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
     op.create_index(

@@ -18,8 +18,8 @@ depends_on = None
 INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.Text().with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-LINKED_AT_ONCE = 5_000
-SAID = 'resource, record_id, "key", at, "user", via, request_id, op, version, note, changes'
+BATCH = 5_000
+HASHED_COLUMNS = 'resource, record_id, "key", at, "user", via, request_id, op, version, note, changes'
 FORBIDDEN = "entries of the history are not changed or removed"
 SQLITE_TRIGGER = f"""CREATE TRIGGER history_{{0}} BEFORE {{0}} ON history
 BEGIN SELECT RAISE(ABORT, '{FORBIDDEN}'); END"""
@@ -32,7 +32,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION history_forbidden()"""
 def upgrade() -> None:
     op.add_column("history", sa.Column("request_id", TEXT))
     op.add_column("history", sa.Column("hash", sa.LargeBinary()))
-    _link(op.get_bind())
+    _fill_hash_chain(op.get_bind())
     _create_kept_answers()
     deleted = sa.text("deleted_at IS NOT NULL")
     op.create_index("ix_logs_deleted", "logs", ["started_at", "id"], sqlite_where=deleted, postgresql_where=deleted)
@@ -71,19 +71,19 @@ def _create_kept_answers() -> None:
     op.create_index("ix_kept_answers_created_at", "kept_answers", ["created_at"])
 
 
-def _link(connection: sa.Connection) -> None:
+def _fill_hash_chain(connection: sa.Connection) -> None:
     """Compute the hash chain of the existing entries."""
     after, link = 0, b""
-    some = sa.text(f"SELECT seq, {SAID} FROM history WHERE seq > :after ORDER BY seq LIMIT {LINKED_AT_ONCE}")
+    next_entries = sa.text(f"SELECT seq, {HASHED_COLUMNS} FROM history WHERE seq > :after ORDER BY seq LIMIT {BATCH}")
     update = sa.text("UPDATE history SET hash = :hash WHERE seq = :seq")
-    while rows := connection.execute(some, {"after": after}).fetchall():
-        links = []
-        for after, *said in rows:
-            said[3] = _instant(said[3])
-            text = json.dumps([after, *said], ensure_ascii=False, separators=(",", ":"))
+    while rows := connection.execute(next_entries, {"after": after}).fetchall():
+        new_hashes = []
+        for after, *values in rows:
+            values[3] = _instant(values[3])
+            text = json.dumps([after, *values], ensure_ascii=False, separators=(",", ":"))
             link = sha256(link + text.encode()).digest()
-            links.append({"seq": after, "hash": link})
-        connection.execute(update, links)
+            new_hashes.append({"seq": after, "hash": link})
+        connection.execute(update, new_hashes)
 
 
 def _instant(at: object) -> str:

@@ -18,14 +18,14 @@ def upgrade() -> None:
         "credentials",
         *_required(TEXT, "user", "password"),
         *_required(TIME, "changed_at"),
-        _of_user("credentials"),
+        _user_foreign_key("credentials"),
         sa.PrimaryKeyConstraint("user", name="pk_credentials"),
     )
     op.create_table(
         "sessions",
         *_required(TEXT, "digest", "user"),
         *_required(TIME, "created_at", "seen_at"),
-        _of_user("sessions"),
+        _user_foreign_key("sessions"),
         sa.PrimaryKeyConstraint("digest", name="pk_sessions"),
     )
     op.create_table(
@@ -33,7 +33,7 @@ def upgrade() -> None:
         *_required(TEXT, "digest"),
         sa.Column("user", TEXT, nullable=True),
         *_required(TIME, "expires_at"),
-        _of_user("invitations"),
+        _user_foreign_key("invitations"),
         sa.PrimaryKeyConstraint("digest", name="pk_invitations"),
     )
     op.create_table(
@@ -51,7 +51,7 @@ def upgrade() -> None:
         *_required(TEXT, "digest"),
         *_required(TIME, "created_at", "expires_at"),
         sa.Column("last_used_at", TIME, nullable=True),
-        _of_user("tokens"),
+        _user_foreign_key("tokens"),
         sa.CheckConstraint("scope BETWEEN 0 AND 2", name="ck_tokens_scope"),
         sa.PrimaryKeyConstraint("id", name="pk_tokens"),
         sqlite_autoincrement=True,
@@ -69,5 +69,5 @@ def _required(kind: sa.types.TypeEngine, *names: str) -> list[sa.Column]:
     return [sa.Column(name, kind, nullable=False) for name in names]
 
 
-def _of_user(table: str) -> sa.ForeignKeyConstraint:
+def _user_foreign_key(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["user"], ["users.trigram"], name=f"fk_{table}_user_users", ondelete="RESTRICT")

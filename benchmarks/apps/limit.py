@@ -68,9 +68,9 @@ class Reader:
 
     def page(self, parameters: Mapping[str, str]) -> Page:
         """Return the newest logs that match the parameters."""
-        known = [name for name in FILTERS if name in parameters]
-        conditions = "".join(f" AND {FILTERS[name]}" for name in known)
-        values = [*(parameters[name] for name in known), int(parameters.get("limit", 50))]
+        filters = [name for name in FILTERS if name in parameters]
+        conditions = "".join(f" AND {FILTERS[name]}" for name in filters)
+        values = [*(parameters[name] for name in filters), int(parameters.get("limit", 50))]
         order = "ORDER BY logs.started_at DESC, logs.id DESC LIMIT ?"
         rows = self.connection.execute(f"SELECT {ITEM} {FROM}{conditions} {order}", values).fetchall()
         return Page([_log(row) for row in rows])

@@ -25,9 +25,9 @@ def draw_chart(results: Sequence[Mapping[str, Any]]) -> str:
     """Draw two panels: all servers over HTTP, and the product's queries in the database."""
 
     def collect(name: str, value: Callable[[Any], float]) -> Points:
-        found = [known for known in results if name in known["sections"]]
-        seen = [(known["rows"], value(known["sections"][name]["found"])) for known in found]
-        return [(rows, each) for rows, each in seen if each]
+        found = [result for result in results if name in result["sections"]]
+        points = [(result["rows"], value(result["sections"][name]["found"])) for result in found]
+        return [(rows, each) for rows, each in points if each]
 
     pages = {
         server: collect("reads", lambda found, server=server: _p99(found["page"]["alone"].get(server)))
@@ -49,8 +49,8 @@ def draw_chart(results: Sequence[Mapping[str, Any]]) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font}>{style}{parts}</svg>\n'
 
 
-def _p99(seen: Mapping[str, float] | None) -> float:
-    return seen["p99_ms"] if seen else 0
+def _p99(latency: Mapping[str, float] | None) -> float:
+    return latency["p99_ms"] if latency else 0
 
 
 def _panel(panel: Panel) -> str:

@@ -50,73 +50,73 @@ def _reads(found: Mapping[str, Any]) -> Iterator[ReportRow]:
             yield _requests(f"{what}{also}", found[kind][clients], bounds)
 
 
-def _requests(title: str, seen: Mapping[str, Any], bounds: Mapping[str, float]) -> ReportRow:
+def _requests(title: str, results: Mapping[str, Any], bounds: Mapping[str, float]) -> ReportRow:
     """Return the row of one kind of request; its goals are ratios of processor time to the product."""
-    cells = {name: _request_cell(each) for name, each in seen.items()}
-    ours, goals = seen[PRODUCT]["cpu_us"], []
+    cells = {name: _request_cell(each) for name, each in results.items()}
+    product_us, goals = results[PRODUCT]["cpu_us"], []
     for name, bound in bounds.items():
-        if name not in seen:
+        if name not in results:
             continue
-        ratio = seen[name]["cpu_us"] / ours
-        shown, wanted = (OF_LIMIT, "{:.2f}") if name == LIMIT else (TIMES, "{:g} x")
-        goals.append(Goal(ratio, shown.format(ratio, name), bound, wanted.format(bound)))
+        ratio = results[name]["cpu_us"] / product_us
+        ratio_format, bound_format = (OF_LIMIT, "{:.2f}") if name == LIMIT else (TIMES, "{:g} x")
+        goals.append(Goal(ratio, ratio_format.format(ratio, name), bound, bound_format.format(bound)))
     return ReportRow(title, cells, tuple(goals))
 
 
-def _request_cell(seen: Mapping[str, Any]) -> str:
-    failed = f", {seen['failed']} failed" if seen["failed"] else ""
-    return f"{seen['cpu_us']:,.0f} µs, {seen['per_second']:,.0f}/s, {_latency(seen)}{failed}"
+def _request_cell(result: Mapping[str, Any]) -> str:
+    failed = f", {result['failed']} failed" if result["failed"] else ""
+    return f"{result['cpu_us']:,.0f} µs, {result['per_second']:,.0f}/s, {_latency(result)}{failed}"
 
 
-def _latency(seen: Mapping[str, Any]) -> str:
-    return f"{seen['p50_ms']:.2f} / {seen['p99_ms']:.2f} ms"
+def _latency(result: Mapping[str, Any]) -> str:
+    return f"{result['p50_ms']:.2f} / {result['p99_ms']:.2f} ms"
+
+
+def _p99_goals(result: Mapping[str, Any], bound: float, digits: int) -> tuple[Goal, ...]:
+    """Return the goal for the 99th percentile of latency; none if the bound is 0."""
+    if not bound:
+        return ()
+    p99 = result["p99_ms"]
+    return (Goal(p99, f"p99 {p99:.{digits}f} ms", bound, f"< {bound:g} ms", is_upper_bound=True),)
 
 
 def _statements(found: Mapping[str, Any], bounds: Mapping[str, float], where: str = "") -> Iterator[ReportRow]:
     for case, bound in bounds.items():
-        seen = found[case]
-        left = "" if seen["count"] == seen["asked"] else f" ({seen['count']} of {seen['asked']} in time)"
-        goals = (
-            (Goal(seen["p99_ms"], f"p99 {seen['p99_ms']:.2f} ms", bound, f"< {bound:g} ms", is_upper_bound=True),)
-            if bound
-            else ()
-        )
-        yield ReportRow(f"in the database{where}: {CASES[case]}", {PRODUCT: _latency(seen) + left}, goals)
+        result = found[case]
+        count, queries = result["count"], result["queries"]
+        incomplete = "" if count == queries else f" ({count} of {queries} in time)"
+        cells = {PRODUCT: _latency(result) + incomplete}
+        yield ReportRow(f"in the database{where}: {CASES[case]}", cells, _p99_goals(result, bound, 2))
 
 
 def _sqlite_statements(found: Mapping[str, Any]) -> Iterator[ReportRow]:
     yield from _statements(found, {"newest": 0, "filtered": 2, "sector": 3, "q_one": 10, "q_two": 20, "q_machine": 10})
-    for name, seen in found["walks"].items():
-        first, deep = seen["first"]["p50_ms"], max(seen[depth]["p50_ms"] for depth in ("10%", "50%", "90%"))
-        cell = f"{deep:.2f} ms, page one {first:.2f} ms; anywhere {_latency(seen['any'])}"
+    for name, walk in found["walks"].items():
+        first, deep = walk["first"]["p50_ms"], max(walk[depth]["p50_ms"] for depth in ("10%", "50%", "90%"))
+        cell = f"{deep:.2f} ms, page one {first:.2f} ms; anywhere {_latency(walk['any'])}"
         goal = Goal(deep / first, f"{deep / first:.2f} x page one", 1.2, "1.2 x", is_upper_bound=True)
         yield ReportRow(f"in the database: a page by cursor, {name}", {PRODUCT: cell}, (goal,))
 
 
 def _aggregates(found: Mapping[str, Any]) -> Iterator[ReportRow]:
     for kind, (what, bound) in AGGREGATES.items():
-        seen = found[kind]
-        if "missing" in seen:
-            yield ReportRow(what, note=seen["missing"])
+        result = found[kind]
+        if "missing" in result:
+            yield ReportRow(what, note=result["missing"])
             continue
-        goals = (
-            (Goal(seen["p99_ms"], f"p99 {seen['p99_ms']:.1f} ms", bound, f"< {bound:g} ms", is_upper_bound=True),)
-            if bound
-            else ()
-        )
-        yield ReportRow(what, {PRODUCT: _request_cell(seen)}, goals)
+        yield ReportRow(what, {PRODUCT: _request_cell(result)}, _p99_goals(result, bound, 1))
 
 
 def _writes(found: Mapping[str, Any]) -> Iterator[ReportRow]:
-    theirs = found[NAIVE]
-    for name, what, wanted in ((PRODUCT, "durable POST", 5), (KEYED, "POST with an `Idempotency-Key`", 4)):
-        ours = found[name]
-        ratio = ours["per_second"] / theirs["per_second"]
+    naive = found[NAIVE]
+    for name, what, bound in ((PRODUCT, "durable POST", 5), (KEYED, "POST with an `Idempotency-Key`", 4)):
+        product = found[name]
+        ratio = product["per_second"] / naive["per_second"]
         goals = (
-            Goal(ratio, f"{ratio:.1f} x naive in logs/s", wanted, f"{wanted} x"),
-            Goal(ours["p99_ms"], f"p99 {ours['p99_ms']:.0f} ms", 160, "< 160 ms", is_upper_bound=True),
+            Goal(ratio, f"{ratio:.1f} x naive in logs/s", bound, f"{bound} x"),
+            Goal(product["p99_ms"], f"p99 {product['p99_ms']:.0f} ms", 160, "< 160 ms", is_upper_bound=True),
         )
-        cells = {PRODUCT: _request_cell(ours), NAIVE: _request_cell(theirs)}
+        cells = {PRODUCT: _request_cell(product), NAIVE: _request_cell(naive)}
         yield ReportRow(f"{what}, 16 clients, into {found['rows']:,} rows", cells, goals)
 
 
@@ -129,12 +129,12 @@ IMPORTS = {
 
 def _imports(found: Mapping[str, Any]) -> Iterator[ReportRow]:
     for kind, what in IMPORTS.items():
-        seen, named = found[kind], f"{what}, into {found['rows']:,} rows"
-        if "missing" in seen:
-            yield ReportRow(named, note=seen["missing"])
+        result, title = found[kind], f"{what}, into {found['rows']:,} rows"
+        if "missing" in result:
+            yield ReportRow(title, note=result["missing"])
             continue
-        goal = Goal(seen["per_second"], f"{seen['per_second']:,.0f} rows/s", 5_000, "5,000 rows/s")
-        yield ReportRow(named, {PRODUCT: f"{seen['cpu_us']:,.0f} µs per row"}, (goal,))
+        goal = Goal(result["per_second"], f"{result['per_second']:,.0f} rows/s", 5_000, "5,000 rows/s")
+        yield ReportRow(title, {PRODUCT: f"{result['cpu_us']:,.0f} µs per row"}, (goal,))
 
 
 def _exports(found: Mapping[str, Any]) -> Iterator[ReportRow]:
@@ -162,9 +162,9 @@ def _postgres(found: Mapping[str, Any]) -> Iterator[ReportRow]:
     where = f" on PostgreSQL, {found['rows']:,} rows"
     for kind, (what, _) in READS.items():
         for clients, also in CLIENTS.items():
-            seen = found["reads"][kind][clients]
-            row = _requests(f"{what}{where}{also}", seen, {NAIVE: 8} if kind == "page" else {})
-            ratio = seen[PRODUCT]["per_second"] / seen[LIMIT]["per_second"]
+            results = found["reads"][kind][clients]
+            row = _requests(f"{what}{where}{also}", results, {NAIVE: 8} if kind == "page" else {})
+            ratio = results[PRODUCT]["per_second"] / results[LIMIT]["per_second"]
             goal = Goal(ratio, f"{ratio:.2f} of SQLite's limit in requests/s", 0.6, "0.60")
             yield ReportRow(row.title, row.cells, (goal, *row.goals) if kind == "page" else ())
     bounds = {"newest": 0, "filtered": 0, "sector": 0, "q_one": 100, "q_two": 100, "q_machine": 100}

@@ -26,8 +26,8 @@ def load(options: Options) -> dict[str, Any]:
 
 def save(options: Options, section: str, found: dict[str, Any], load_average: float) -> None:
     """Save the result of a section, with time, commit, machine, and the load average before the run."""
-    known = load(options)
-    known["sections"][section] = {
+    report = load(options)
+    report["sections"][section] = {
         "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         "commit": _commit(),
         "load_before": round(load_average, 2),
@@ -38,7 +38,7 @@ def save(options: Options, section: str, found: dict[str, Any], load_average: fl
     }
     path = _file(options)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known, indent=1) + "\n")
+    path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def publish(options: Options) -> list[dict[str, Any]]:
@@ -46,7 +46,8 @@ def publish(options: Options) -> list[dict[str, Any]]:
     PUBLISHED.mkdir(exist_ok=True)
     for path in _file(options).parent.glob("*.json"):
         (PUBLISHED / path.name).write_text(path.read_text())
-    return sorted((json.loads(path.read_text()) for path in PUBLISHED.glob("*.json")), key=lambda known: known["rows"])
+    reports = [json.loads(path.read_text()) for path in PUBLISHED.glob("*.json")]
+    return sorted(reports, key=lambda report: report["rows"])
 
 
 def machine() -> dict[str, Any]:

@@ -14,30 +14,30 @@ CHART = HERE / "latency.svg"
 MARKS = ("<!-- run -->", "<!-- end of run -->")
 
 
-def table(known: Mapping[str, Any]) -> str:
+def table(report: Mapping[str, Any]) -> str:
     """Return the table of all results for one number of rows."""
-    rows = list(report_rows(known["sections"]))
-    shown = [name for name in SERVERS if any(name in row.cells for row in rows)]
-    head = ["measurement", *shown, "result", "goal", "met"]
-    lines = [head, ["---"] * len(head), *[_row(row, shown) for row in rows]]
+    rows = list(report_rows(report["sections"]))
+    servers = [name for name in SERVERS if any(name in row.cells for row in rows)]
+    head = ["measurement", *servers, "result", "goal", "met"]
+    lines = [head, ["---"] * len(head), *[_row(row, servers) for row in rows]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def environment(known: Mapping[str, Any]) -> str:
+def environment(report: Mapping[str, Any]) -> str:
     """Describe on which machines and when the sections were measured, and how much the rounds differ."""
-    sections = sorted(known["sections"].items(), key=lambda item: item[1]["at"])
+    sections = sorted(report["sections"].items(), key=lambda item: item[1]["at"])
     machines = [_describe_machine(part["machine"]) for _, part in sections]
     lines = []
-    for place in dict.fromkeys(machines):
-        seen = {name: part for (name, part), machine in zip(sections, machines, strict=True) if machine == place}
-        named = "" if len(seen) == len(sections) else f"{', '.join(seen)}: "
-        lines.append(f"{named}{place} {_describe_runs(list(seen.values()))}")
-    if spreads := list(_spreads(known)):
+    for description in dict.fromkeys(machines):
+        parts = {name: part for (name, part), machine in zip(sections, machines, strict=True) if machine == description}
+        names = "" if len(parts) == len(sections) else f"{', '.join(parts)}: "
+        lines.append(f"{names}{description} {_describe_runs(list(parts.values()))}")
+    if spreads := list(_spreads(report)):
         lines.append(
             f"Between rounds, the processor time of a server varied by {median(spreads):.0%} of its median "
             f"in the typical case, and by {max(spreads):.0%} at most."
         )
-    return "\n\n".join([f"{known['rows']:,} logs. {lines[0]}", *lines[1:]])
+    return "\n\n".join([f"{report['rows']:,} logs. {lines[0]}", *lines[1:]])
 
 
 def _describe_machine(machine: Mapping[str, Any]) -> str:
@@ -68,16 +68,16 @@ def write(results: Sequence[Mapping[str, Any]]) -> None:
     README.write_text(pattern.sub(lambda _: part, README.read_text()))
 
 
-def _row(row: ReportRow, shown: Sequence[str]) -> list[str]:
-    cells = [row.cells.get(name, "") for name in shown]
-    seen = row.note or "; ".join(goal.measured_text for goal in row.goals)
-    wanted = "; ".join(goal.bound_text for goal in row.goals)
-    met = "; ".join("yes" if goal.met else "**no**" for goal in row.goals)
-    return [row.title, *cells, seen, wanted, met]
+def _row(row: ReportRow, servers: Sequence[str]) -> list[str]:
+    cells = [row.cells.get(name, "") for name in servers]
+    measured = row.note or "; ".join(goal.measured_text for goal in row.goals)
+    bounds = "; ".join(goal.bound_text for goal in row.goals)
+    verdicts = "; ".join("yes" if goal.met else "**no**" for goal in row.goals)
+    return [row.title, *cells, measured, bounds, verdicts]
 
 
-def _spreads(known: Mapping[str, Any]) -> Iterator[float]:
-    for kinds in known["sections"].get("reads", {"found": {}})["found"].values():
+def _spreads(report: Mapping[str, Any]) -> Iterator[float]:
+    for kinds in report["sections"].get("reads", {"found": {}})["found"].values():
         for servers in kinds.values():
-            for seen in servers.values():
-                yield (seen["cpu_us_high"] - seen["cpu_us_low"]) / seen["cpu_us"]
+            for measured in servers.values():
+                yield (measured["cpu_us_high"] - measured["cpu_us_low"]) / measured["cpu_us"]

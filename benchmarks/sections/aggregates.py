@@ -18,8 +18,8 @@ STATS = ("/logs/stats?group_by=type,month",)
 def measure(options: Options) -> dict[str, Any]:
     """Measure processor time and latency for each kind of request."""
     path = build.sqlite_file(options, options.rows)
-    asked = QueryGenerator(path).query_strings("q_one", 500)
-    kinds = {"facets": FACETS, "stats": STATS, "search": [f"/logs?{text}" for text in asked]}
+    searches = QueryGenerator(path).query_strings("q_one", 500)
+    kinds = {"facets": FACETS, "stats": STATS, "search": [f"/logs?{text}" for text in searches]}
     with servers.running(servers.product(f"sqlite:///{path}")) as server:
         return {kind: _measure_kind(server, list(paths), options) for kind, paths in kinds.items()}
 

@@ -22,10 +22,10 @@ WORDS = 12
 # Long enough for every response, so that each key press is measured on its own.
 PAUSE_MS = 600
 # The number of rows scrolled past before the first and the second reading of memory.
-SOME, MANY = 1_000, 10_000
+EARLY_ROWS, LATE_ROWS = 1_000, 10_000
 PAGE = 60
 # Records when the list was first and last painted: one frame after its rows changed.
-WATCH = """
+PAINT_OBSERVER = """
     seen = {typed: 0, painted: 0}
     const note = () => requestAnimationFrame(() => setTimeout(() => {
         seen.painted = performance.now()
@@ -51,13 +51,14 @@ def measure(options: Options) -> dict[str, Any]:
     with servers.running(servers.product(f"sqlite:///{path}")) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         address = f"http://127.0.0.1:{server.port}/ui/"
-        firsts = [_first(browser, address) for _ in range(options.rounds)]
+        first_paints = [_first_paint(browser, address) for _ in range(options.rounds)]
         with _open_page(browser, address) as page:
-            keys = list(_keys(page, words))
+            latencies = list(_key_press_latencies(page, words))
         with _open_page(browser, address) as page:
-            memory = [_memory(page, passed) for passed in (SOME, min(MANY, rows * 9 // 10) - SOME)]
+            further_rows = min(LATE_ROWS, rows * 9 // 10) - EARLY_ROWS
+            memory = [_memory_after(page, EARLY_ROWS), _memory_after(page, further_rows)]
         browser.close()
-    return {"rows": rows, "first_ms": median(firsts), "keys": percentiles(keys), "memory": memory}
+    return {"rows": rows, "first_ms": median(first_paints), "keys": percentiles(latencies), "memory": memory}
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def _open_page(browser: Browser, address: str) -> Iterator[Page]:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     context = browser.new_context(viewport=DESK, extra_http_headers=headers, service_workers="block")
     page = context.new_page()
-    page.add_init_script(WATCH)
+    page.add_init_script(PAINT_OBSERVER)
     page.goto(address)
     page.wait_for_selector("[data-uuid]")
     page.wait_for_timeout(PAUSE_MS)
@@ -74,13 +75,13 @@ def _open_page(browser: Browser, address: str) -> Iterator[Page]:
     context.close()
 
 
-def _first(browser: Browser, address: str) -> float:
+def _first_paint(browser: Browser, address: str) -> float:
     """Return the milliseconds from the start of the navigation until logs are on screen."""
     with _open_page(browser, address) as page:
         return page.evaluate("seen.first")
 
 
-def _keys(page: Page, words: list[str]) -> Iterator[float]:
+def _key_press_latencies(page: Page, words: list[str]) -> Iterator[float]:
     """Type words in the search field; yield the seconds from each key press until its result is on screen."""
     field = page.locator("search input")
     for word in words:
@@ -95,11 +96,11 @@ def _keys(page: Page, words: list[str]) -> Iterator[float]:
                 yield (painted - typed) / 1000
 
 
-def _memory(page: Page, rows: int) -> dict[str, float]:
+def _memory_after(page: Page, rows: int) -> dict[str, float]:
     """Scroll past `rows` more rows, and return the JavaScript heap in megabytes and the number of DOM nodes."""
-    debugger, passed = page.context.new_cdp_session(page), []
-    page.on("response", lambda answered: passed.append(answered.url) if "cursor=" in answered.url else None)
-    while len(passed) * PAGE < rows:
+    debugger, pages = page.context.new_cdp_session(page), []
+    page.on("response", lambda answered: pages.append(answered.url) if "cursor=" in answered.url else None)
+    while len(pages) * PAGE < rows:
         page.evaluate("document.querySelector('.scroller').scrollBy(0, 1500)")
         page.wait_for_timeout(20)
     page.wait_for_timeout(PAUSE_MS)

@@ -29,9 +29,9 @@ def compare(
     chosen = [target for target in chosen if target.page is None or list(paths) == [NEWEST]]
     targets.verify({target.name: running[target.name] for target in chosen if target.page is None}, paths)
     requests = {target.name: [get(target.page or path) for path in paths] for target in chosen}
-    seen: dict[str, dict[str, list[Load]]] = {clients: {name: [] for name in requests} for clients in CLIENTS}
+    loads: dict[str, dict[str, list[Load]]] = {clients: {name: [] for name in requests} for clients in CLIENTS}
     for _ in range(options.rounds):
         for clients, count in CLIENTS.items():
-            for name, asked in requests.items():
-                seen[clients][name].append(generate_load(running[name], asked, count, options.seconds))
-    return {clients: {name: summarize(loads) for name, loads in found.items()} for clients, found in seen.items()}
+            for name, server_requests in requests.items():
+                loads[clients][name].append(generate_load(running[name], server_requests, count, options.seconds))
+    return {clients: {name: summarize(rounds) for name, rounds in each.items()} for clients, each in loads.items()}

@@ -89,12 +89,12 @@ def measure_cursors(
             connection, generator, condition.replace("{machine}", machine), COUNT[options.is_quick_run] // 5
         )
         # Build each cursor from its record: following `next` links to a deep page would take too long.
-        made = sorted(tuple(place[field] for field, _ in first.order) for place in positions)
+        cursor_values = sorted(tuple(place[field] for field, _ in first.order) for place in positions)
         pages_after = [
-            prepare(SQLITE, query(text, cursors.encode(Cursor(first.fingerprint, values)))) for values in made
+            prepare(SQLITE, query(text, cursors.encode(Cursor(first.fingerprint, values)))) for values in cursor_values
         ]
-        at = {f"{depth:.0%}": [pages_after[int(len(made) * depth)]] * len(made) for depth in DEPTHS}
-        page_sets = {"first": [prepare(SQLITE, first)] * len(made), **at, "any": pages_after}
+        at = {f"{depth:.0%}": [pages_after[int(len(cursor_values) * depth)]] * len(cursor_values) for depth in DEPTHS}
+        page_sets = {"first": [prepare(SQLITE, first)] * len(cursor_values), **at, "any": pages_after}
         time_budget = TIME_BUDGET[options.is_quick_run] / len(page_sets)
         found[name] = {where: _percentiles(run, prepared, time_budget) for where, prepared in page_sets.items()}
     return found
@@ -125,7 +125,7 @@ def _percentiles(run: Run, prepared: Sequence[tuple[Statement, list[Any]]], time
             break
         run(statement, values)
         seconds.append(time.perf_counter() - start)
-    return percentiles(seconds) | {"asked": len(prepared)}
+    return percentiles(seconds) | {"queries": len(prepared)}
 
 
 class _StatementRunner:

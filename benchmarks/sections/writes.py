@@ -21,10 +21,10 @@ def measure(options: Options) -> dict[str, Any]:
     """Compare the product with the naive app: processor time, logs per second, latency."""
     path = build.sqlite_file(options, options.write_rows)
     with ExitStack() as stack:
-        ours, theirs = (stack.enter_context(build.temporary_copy(path)) for _ in range(2))
+        product_file, naive_file = (stack.enter_context(build.temporary_copy(path)) for _ in range(2))
         chosen = [
-            Target(PRODUCT, servers.product(f"sqlite:///{ours}")),
-            Target(NAIVE, targets.naive(f"sqlite+aiosqlite:///{theirs}")),
+            Target(PRODUCT, servers.product(f"sqlite:///{product_file}")),
+            Target(NAIVE, targets.naive(f"sqlite+aiosqlite:///{naive_file}")),
         ]
         running = {target.name: stack.enter_context(servers.running(target.command)) for target in chosen}
         return compare(options, running) | {"rows": options.write_rows}
@@ -35,12 +35,12 @@ def compare(options: Options, running: dict[str, servers.Server]) -> dict[str, A
     posted = bodies(BODIES)
     requests = [post("/logs", body) for body in posted]
     seconds = max(options.seconds, 0.5)
-    seen = {name: [] for name in (*running, KEYED)}
+    loads = {name: [] for name in (*running, KEYED)}
     for _ in range(options.rounds):
         for name, server in running.items():
-            seen[name].append(generate_load(server, requests, WRITERS, seconds))
-        seen[KEYED].append(generate_load(running[PRODUCT], _posts_with_keys(posted), WRITERS, seconds))
-    return {name: summarize(loads) for name, loads in seen.items()}
+            loads[name].append(generate_load(server, requests, WRITERS, seconds))
+        loads[KEYED].append(generate_load(running[PRODUCT], _posts_with_keys(posted), WRITERS, seconds))
+    return {name: summarize(rounds) for name, rounds in loads.items()}
 
 
 def _posts_with_keys(posted: list[dict[str, Any]]) -> Iterator[bytes]:

@@ -1,3 +1,5 @@
+"""`expand=activity` of machines: open logs, logs of the last 30 days and the last log."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -85,8 +87,8 @@ async def test_activity_is_read_from_indexes(sqlite_database_url):
         tx.cursor.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.bind({"key": "busy"}))
         return [row[3] for row in tx.cursor.fetchall()]
 
-    told = [line for line in database.snapshot(plan) if "logs" in line]
+    steps = [line for line in database.snapshot(plan) if "logs" in line]
     database.close_writer()
-    assert len(told) == 3
-    assert all(line.startswith("SEARCH logs USING") and "machine_id=?" in line for line in told)
-    assert any("ix_logs_machine_id " in line for line in told)
+    assert len(steps) == 3
+    assert all(line.startswith("SEARCH logs USING") and "machine_id=?" in line for line in steps)
+    assert any("ix_logs_machine_id " in line for line in steps)

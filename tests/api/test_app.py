@@ -1,3 +1,5 @@
+"""What all endpoints have in common: crashes, request ids, HEAD, CORS and the description of the service."""
+
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -69,9 +71,9 @@ async def test_behind_a_prefix_each_path_is_the_same_operation(sqlite_database_u
 
 
 async def test_the_service_describes_itself_by_links_that_work(client):
-    described = (await client.get("/")).json()
-    assert (described["name"], described["timezone"]) == ("Machine Monitor", "UTC")
-    for link in described["links"].values():
+    root = (await client.get("/")).json()
+    assert (root["name"], root["timezone"]) == ("Machine Monitor", "UTC")
+    for link in root["links"].values():
         assert (await client.get(link)).status_code == 200
 
 
@@ -99,8 +101,8 @@ async def test_only_allowed_cors_origins_may_read_responses_and_their_headers(sq
         assert {"ETag", "Retry-After", "Content-Disposition", "Idempotency-Replayed", "WWW-Authenticate"} < set(exposed)
         missing = await client.get("/machines/none", headers={"Origin": "https://two.example"})
         assert (missing.status_code, missing.headers["Access-Control-Allow-Origin"]) == (404, "https://two.example")
-        asked = {"Origin": "https://one.example", "Access-Control-Request-Method": "PATCH"}
-        preflight = await client.options("/machines/x", headers=asked)
+        headers = {"Origin": "https://one.example", "Access-Control-Request-Method": "PATCH"}
+        preflight = await client.options("/machines/x", headers=headers)
         assert preflight.status_code == 200
         assert preflight.headers["X-Request-ID"]
         other = await client.get("/machines", headers={"Origin": "https://other.example"})
@@ -120,13 +122,13 @@ async def test_the_middleware_passes_lifespan_events_through():
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(RequestMiddleware(app))),
     ):
-        seen = []
+        scope_types = []
 
         async def inner(scope, *_):
-            seen.append(scope["type"])
+            scope_types.append(scope["type"])
 
         await RequestMiddleware(inner)({"type": "lifespan"}, None, None)
-        assert seen == ["lifespan"]
+        assert scope_types == ["lifespan"]
 
 
 async def test_a_path_that_is_not_utf_8_is_a_bad_request(client):

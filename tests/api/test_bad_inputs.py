@@ -1,3 +1,5 @@
+"""Invalid request bodies are refused, and each fault points at its field."""
+
 import json
 
 import pytest

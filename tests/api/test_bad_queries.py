@@ -1,3 +1,5 @@
+"""Invalid query strings are refused, and each fault names its parameter."""
+
 import pytest
 
 from api.resource_cases import LOGS, create

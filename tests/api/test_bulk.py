@@ -50,8 +50,8 @@ async def test_items_are_created_then_unchanged_then_updated(press):
 
 async def test_an_item_without_uuid_is_created_and_its_uuid_returned(press):
     answer = await put(press, {"machine": "press", "type": "info"})
-    made = answer["results"][0]["uuid"]
-    assert (await press.get(f"/logs/{made}")).json()["machine"] == "Press"
+    uuid = answer["results"][0]["uuid"]
+    assert (await press.get(f"/logs/{uuid}")).json()["machine"] == "Press"
 
 
 async def test_atomic_mode_reports_every_error_and_writes_nothing(press):

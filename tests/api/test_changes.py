@@ -102,6 +102,31 @@ async def test_changes_are_ordered_by_number_and_contain_the_changed_values(clie
     ]
 
 
+async def test_the_changes_of_one_machine_outlive_it(client):
+    for name in ("Saw", "Saw III"):
+        await client.post("/machines", json={"name": name})
+    await client.post("/logs", json={"machine": "Saw III", "type": "info"})
+    machine_id = (await client.get("/machines/Saw III")).json()["id"]
+    await client.patch("/machines/Saw III", json={"name": "Saw 3b"})
+    await client.post("/machines/Saw 3b/merge", json={"into": "Saw"})
+    page = (await client.get("/changes", params={"machine_id": machine_id})).json()
+    assert [(item["op"], item["key"]) for item in page["items"]] == [
+        ("create", "Saw III"),
+        ("rename", "Saw 3b"),
+        ("merge", "Saw 3b"),
+    ]
+    assert page["items"][-1]["changes"]["name"] == ["Saw 3b", "Saw"]
+    rest = {"machine_id": machine_id, "since": page["items"][0]["seq"], "limit": 1}
+    assert (await client.get("/changes", params=rest)).json()["items"] == page["items"][1:2]
+    assert (await client.get("/changes", params={"machine_id": 10_000})).json()["items"] == []
+
+
+@pytest.mark.parametrize("machine_id", ["0", "x", "9007199254740992"])
+async def test_an_invalid_machine_id_is_refused(client, machine_id):
+    answer = await client.get("/changes", params={"machine_id": machine_id})
+    assert [fault["parameter"] for fault in answer.json()["errors"]] == ["machine_id"]
+
+
 @pytest.mark.parametrize("path", ["/changes", "/events"])
 @pytest.mark.parametrize(
     ("query", "parameter"),

@@ -1,3 +1,5 @@
+"""Deleting and restoring records: soft for logs, permanent for the others."""
+
 import pytest
 
 from api.resource_cases import LOGS, MACHINES, RESOURCES, TYPES, USERS, create
@@ -43,8 +45,8 @@ async def test_a_deleted_log_is_gone_but_its_uuid_is_taken(seeded):
             answer = await seeded.request(method, f"/logs/{spelling}", json=body, headers=headers)
             assert answer.status_code == 410, (method, headers)
             assert method == "HEAD" or answer.json()["code"] == "gone"
-        taken = await seeded.post("/logs", json=LOGS.body(spelling))
-        assert (taken.status_code, taken.json()["code"]) == (409, "conflict")
+        answer = await seeded.post("/logs", json=LOGS.body(spelling))
+        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert (await seeded.delete(LOGS.path_of(other))).status_code == 204
 
 

@@ -90,12 +90,12 @@ async def test_streaming_stops_when_the_client_disconnects(database_url):
         await assert_resources_released(app)
 
 
-@pytest.mark.parametrize("taken", [0, 2])
-async def test_a_cancelled_response_releases_its_resources(database_url, taken):
+@pytest.mark.parametrize("chunks", [0, 2])
+async def test_a_cancelled_response_releases_its_resources(database_url, chunks):
     fill(database_url, 45)
     async with running(database_url) as app:
         client = PacedClient(app, "/logs.ndjson")
-        await client.take(taken)
+        await client.take(chunks)
         await asyncio.sleep(0)
         client.answer.cancel()
         with pytest.raises(asyncio.CancelledError):

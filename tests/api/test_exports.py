@@ -57,8 +57,8 @@ async def workbook(client, path, **parameters):
 def flat(record):
     """Return a record as CSV cells, with the fields of related records as further columns."""
     related = record.pop("expanded", {})
-    for name, theirs in related.items():
-        record |= {f"{name}.{field}": value for field, value in (theirs or {}).items()}
+    for name, values in related.items():
+        record |= {f"{name}.{field}": value for field, value in (values or {}).items()}
     return {name: cell(value) for name, value in record.items()}
 
 
@@ -285,12 +285,12 @@ async def test_exports_do_not_contain_deleted_logs(client):
 async def test_an_export_may_select_more_attributes_than_sqlite_function_arguments(client):
     attributes = {f"k{number}": number for number in range(64)}
     await client.put("/machines/Saw", json={"attributes": attributes})
-    named = [f"attributes.k{number}" for number in range(64)] + [f"attributes.'\"%({i}" for i in range(120)]
-    (row,) = await lines(client, "/machines.ndjson", fields=",".join(named))
+    columns = [f"attributes.k{number}" for number in range(64)] + [f"attributes.'\"%({i}" for i in range(120)]
+    (row,) = await lines(client, "/machines.ndjson", fields=",".join(columns))
     assert {name: value for name, value in row.items() if value is not None} == {
         f"attributes.{name}": value for name, value in attributes.items()
     }
-    assert len(row) == len(named)
+    assert len(row) == len(columns)
 
 
 async def test_days_are_in_the_sites_time_zone(sqlite_database_url):

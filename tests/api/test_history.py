@@ -1,3 +1,5 @@
+"""The history of a record: one entry per change, with author, channel and note."""
+
 from urllib.parse import quote
 
 import pytest

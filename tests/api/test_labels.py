@@ -25,8 +25,8 @@ def dark_modules(picture):
 async def test_the_qr_code_stays_valid_after_a_rename(client):
     before = dark_modules(await label_of(client, "Saw"))
     number = (await client.get("/machines/Saw")).json()["id"]
-    wanted = segno.make(f"http://machine-monitor/ui/m/{number}", error="q", micro=False).matrix
-    assert before == {(x, y) for y, row in enumerate(wanted) for x, dark in enumerate(row) if dark}
+    matrix = segno.make(f"http://machine-monitor/ui/m/{number}", error="q", micro=False).matrix
+    assert before == {(x, y) for y, row in enumerate(matrix) for x, dark in enumerate(row) if dark}
     await client.patch("/machines/Saw", json={"name": "Band saw"})
     assert dark_modules(await label_of(client, "Band saw")) == before
 

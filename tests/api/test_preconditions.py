@@ -1,3 +1,5 @@
+"""ETag, If-Match and If-None-Match."""
+
 import asyncio
 
 import pytest
@@ -75,8 +77,8 @@ async def test_a_put_with_if_match_does_not_create(seeded, resource):
         body = None if method == "DELETE" else resource.change
         missing = await seeded.request(method, resource.path_of(key), json=body, headers={"If-Match": '"1"'})
         assert missing.status_code == 404
-    made = await seeded.put(resource.path_of(key), json=resource.minimal_body, headers={"If-None-Match": "*"})
-    assert (made.status_code, made.headers["ETag"]) == (201, '"1"')
+    created = await seeded.put(resource.path_of(key), json=resource.minimal_body, headers={"If-None-Match": "*"})
+    assert (created.status_code, created.headers["ETag"]) == (201, '"1"')
 
 
 @in_module

@@ -1,3 +1,5 @@
+"""Problem details (RFC 9457): every error has a code, a status and a documented type."""
+
 import asyncio
 import json
 import re
@@ -94,8 +96,8 @@ async def test_the_type_of_a_problem_links_to_its_description(seeded):
     key, _ = await create(seeded, LOGS)
     await seeded.delete(LOGS.path_of(key))
     problem = check(await seeded.get(LOGS.path_of(key)), 410, "gone")
-    described = (await seeded.get(problem["type"])).json()
-    assert (described["code"], described["status"], described["title"]) == ("gone", 410, problem["title"])
+    page = (await seeded.get(problem["type"])).json()
+    assert (page["code"], page["status"], page["title"]) == ("gone", 410, problem["title"])
 
 
 @pytest.mark.parametrize(
@@ -171,13 +173,13 @@ async def test_a_url_has_at_most_8_kib(seeded):
 
 # Each row has its own error and, where possible, those of all rows after it; its own must be reported.
 async def test_errors_are_reported_in_the_documented_order(seeded):
-    (key, _), (gone, _), (named, _) = (
+    (key, _), (gone, _), (in_use, _) = (
         await create(seeded, LOGS),
         await create(seeded, LOGS),
         await create(seeded, MACHINES),
     )
     (taken, _) = await create(seeded, MACHINES)
-    await create(seeded, LOGS, machine=named)
+    await create(seeded, LOGS, machine=in_use)
     await seeded.delete(LOGS.path_of(gone))
     stale = {"If-Match": '"9"'}
     missing, long = LOGS.path_of(LOGS.new_key()), "?x=" + "%FF" * 3000
@@ -197,10 +199,10 @@ async def test_errors_are_reported_in_the_documented_order(seeded):
         ("PATCH", LOGS.path_of(key), unknown, JSON | stale, 412),
         ("PATCH", LOGS.path_of(key), unknown, JSON, 422),
         ("POST", "/logs", json.dumps({"uuid": key, "machine": "no", "type": "no"}).encode(), JSON, 409),
-        ("PUT", MACHINES.path_of(named), json.dumps({"name": taken}).encode(), JSON | stale, 412),
-        ("PUT", MACHINES.path_of(named), json.dumps({"name": taken, "id": 0}).encode(), JSON, 409),
-        ("DELETE", MACHINES.path_of(named), None, stale, 412),
-        ("DELETE", MACHINES.path_of(named), None, {}, 409),
+        ("PUT", MACHINES.path_of(in_use), json.dumps({"name": taken}).encode(), JSON | stale, 412),
+        ("PUT", MACHINES.path_of(in_use), json.dumps({"name": taken, "id": 0}).encode(), JSON, 409),
+        ("DELETE", MACHINES.path_of(in_use), None, stale, 412),
+        ("DELETE", MACHINES.path_of(in_use), None, {}, 409),
     ]
     found = [
         (await seeded.request(method, url, content=content, headers=headers)).status_code

@@ -1,3 +1,5 @@
+"""Concurrent requests, and requests that are cancelled or time out."""
+
 import asyncio
 import sqlite3
 import threading
@@ -68,9 +70,9 @@ async def test_a_record_deleted_while_logs_refer_to_it_leaves_no_orphan(filled, 
         deletion = answers.pop(2).status_code
         assert deletion in (204, 409)
         assert {answer.status_code for answer in answers} <= {201, 422}
-        named = (await filled.get("/logs", params={field: key, "expand": field})).json()["items"]
-        assert all(log["expanded"][field] for log in named)
-        assert bool(named) == (deletion == 409)
+        logs = (await filled.get("/logs", params={field: key, "expand": field})).json()["items"]
+        assert all(log["expanded"][field] for log in logs)
+        assert bool(logs) == (deletion == 409)
 
 
 def pause(monkeypatch, module, name, when=lambda *_: True):
@@ -162,12 +164,12 @@ async def test_a_slow_query_is_cancelled_and_the_next_one_succeeds(database_url,
     async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
             patch.setattr(Database, "compiled", compile_slow_statement)
-            asked = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
+            tasks = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
             await asyncio.sleep(0.1)
             if cancelled:
-                for task in asked:
+                for task in tasks:
                     task.cancel()
-            for answer in await asyncio.gather(*asked, return_exceptions=cancelled):
+            for answer in await asyncio.gather(*tasks, return_exceptions=cancelled):
                 if not cancelled:
                     assert (answer.status_code, answer.json()["code"]) == (503, "query-timeout")
                     assert int(answer.headers["Retry-After"]) > 0

@@ -1,3 +1,5 @@
+"""Create, read, replace and update records of every resource."""
+
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -227,9 +229,9 @@ async def test_text_is_stored_as_it_was_sent(seeded, text):
     found = (await seeded.get(LOGS.path_of(key))).json()
     assert (record["project"], found["project"], found["comment"]) == (text, text, text * 3)
     assert (await seeded.patch(LOGS.path_of(key), json={"project": text})).headers["ETag"] == '"1"'
-    other, made = await create(seeded, MACHINES, sector=text, attributes={"k": text})
-    assert (made["sector"], made["attributes"]) == (text, {"k": text})
-    assert (await seeded.get(MACHINES.path_of(other))).json() == made
+    name, machine = await create(seeded, MACHINES, sector=text, attributes={"k": text})
+    assert (machine["sector"], machine["attributes"]) == (text, {"k": text})
+    assert (await seeded.get(MACHINES.path_of(name))).json() == machine
 
 
 async def test_fields_and_expand_select_the_content_of_a_record(seeded):

@@ -1,3 +1,5 @@
+"""Logs refer to machines by name: renames, spellings and names that do not exist."""
+
 import secrets
 import unicodedata
 
@@ -17,7 +19,7 @@ async def machine_with_logs(client, name: str) -> list[str]:
     return [(await create(client, LOGS, machine=name, comment="unique sentence"))[0] for _ in range(2)]
 
 
-async def found(client, **query) -> set[str]:
+async def find_uuids(client, **query) -> set[str]:
     answer = await client.get("/logs", params={"limit": 500, **query})
     assert answer.status_code == 200, answer.text
     return {item["uuid"] for item in answer.json()["items"]}
@@ -38,19 +40,19 @@ async def test_logs_follow_a_renamed_machine(seeded, method, before, after):
     assert (log.json()["machine"], log.json()["version"], log.headers["ETag"]) == (new, 2, '"2"')
     assert log.json()["updated_at"] == answer.json()["updated_at"]
     assert len(await entries(seeded, LOGS, logs[0])) == 1
-    assert await found(seeded, machine=new) == {logs[0]}
-    assert await found(seeded, machine=old) == set()
-    assert await found(seeded, q=f'"{new}"') == {logs[0]}
-    assert await found(seeded, q=f'"{old}"') == set()
-    assert await found(seeded, q=f'"{new}" "unique sentence"') == {logs[0]}
-    assert await found(seeded, q=f'"{new} unique"') == set()
+    assert await find_uuids(seeded, machine=new) == {logs[0]}
+    assert await find_uuids(seeded, machine=old) == set()
+    assert await find_uuids(seeded, q=f'"{new}"') == {logs[0]}
+    assert await find_uuids(seeded, q=f'"{old}"') == set()
+    assert await find_uuids(seeded, q=f'"{new}" "unique sentence"') == {logs[0]}
+    assert await find_uuids(seeded, q=f'"{new} unique"') == set()
     stale = await seeded.patch(LOGS.path_of(logs[0]), json={"comment": "-"}, headers={"If-Match": '"1"'})
     assert stale.status_code == 412
     # The search index is still correct after a change of the log and another rename.
     assert (await seeded.patch(LOGS.path_of(logs[0]), json={"comment": "other sentence"})).status_code == 200
     third = new_name("third")
     assert (await seeded.patch(MACHINES.path_of(new), json={"name": third})).status_code == 200
-    assert await found(seeded, q=f'"{third}" "other sentence" -unique') == {logs[0]}
+    assert await find_uuids(seeded, q=f'"{third}" "other sentence" -unique') == {logs[0]}
     renamed, first, _ = await entries(seeded, MACHINES, third)
     assert (renamed["op"], renamed["changes"]) == ("rename", {"name": [new, third]})
     assert (first["op"], first["changes"]) == ("rename", {"name": [old, new]})
@@ -85,8 +87,8 @@ async def test_another_spelling_of_the_same_name_is_a_rename(seeded, before, aft
     assert (await entries(seeded, MACHINES, old))[0]["op"] == "rename"
     assert (await seeded.get(MACHINES.path_of(old))).json() == (await seeded.get(MACHINES.path_of(new))).json()
     assert (await seeded.get(LOGS.path_of(log))).json()["machine"] == new
-    assert await found(seeded, machine=new) >= {log}
-    assert await found(seeded, machine=old) == set()
+    assert await find_uuids(seeded, machine=new) >= {log}
+    assert await find_uuids(seeded, machine=old) == set()
 
 
 @pytest.mark.parametrize("spelling", ["pelle nº1", "PELLE Nº1"])
@@ -99,7 +101,7 @@ async def test_a_machine_is_found_by_any_spelling_and_returned_as_stored(seeded,
     assert (await seeded.post("/machines", json={"name": spelling})).status_code == 409
     assert (await seeded.put(MACHINES.path_of("e\u0301CLUSE"), json={})).status_code == 200
     assert (await seeded.get(MACHINES.path_of("écluse"))).json()["name"] in ("Écluse", "e\u0301CLUSE")
-    assert await found(seeded, machine=spelling) == set()
+    assert await find_uuids(seeded, machine=spelling) == set()
 
 
 @pytest.mark.parametrize(
@@ -156,11 +158,11 @@ async def test_a_log_that_moves_to_another_machine_is_found_by_its_new_name(seed
     moved = await seeded.patch(LOGS.path_of(logs[0]), json={"machine": other.upper()})
     assert (moved.status_code, moved.json()["machine"]) == (200, other)
     assert (await entries(seeded, LOGS, logs[0]))[0]["changes"] == {"machine": [one, other]}
-    assert await found(seeded, q=f'"{other}"') == {logs[0]}
-    assert await found(seeded, q=f'"{one}"') == {logs[1]}
+    assert await find_uuids(seeded, q=f'"{other}"') == {logs[0]}
+    assert await find_uuids(seeded, q=f'"{one}"') == {logs[1]}
     for name, renamed in ((one, new_name("1")), (other, new_name("2"))):
         assert (await seeded.patch(MACHINES.path_of(name), json={"name": renamed})).status_code == 200
-        assert len(await found(seeded, q=f'"{renamed}" "unique sentence"')) == 1
+        assert len(await find_uuids(seeded, q=f'"{renamed}" "unique sentence"')) == 1
 
 
 @pytest.mark.parametrize(
@@ -168,15 +170,15 @@ async def test_a_log_that_moves_to_another_machine_is_found_by_its_new_name(seed
 )
 async def test_any_name_works_as_an_encoded_path(seeded, tail):
     name = f"{secrets.token_hex(4)}{tail}"
-    made = await seeded.post("/machines", json={"name": name})
-    assert made.status_code == 201
-    assert made.headers["Location"].isascii()
+    created = await seeded.post("/machines", json={"name": name})
+    assert created.status_code == 201
+    assert created.headers["Location"].isascii()
     for method, body in (("GET", None), ("PATCH", {"sector": "1"}), ("PUT", {}), ("HEAD", None), ("DELETE", None)):
-        answer = await seeded.request(method, made.headers["Location"], json=body)
+        answer = await seeded.request(method, created.headers["Location"], json=body)
         assert answer.status_code in (200, 204)
         assert method in ("HEAD", "DELETE") or answer.json()["name"] == name
-    put = await seeded.put(made.headers["Location"], json={})
-    assert (put.status_code, put.headers["Location"]) == (201, made.headers["Location"])
+    put = await seeded.put(created.headers["Location"], json={})
+    assert (put.status_code, put.headers["Location"]) == (201, created.headers["Location"])
 
 
 async def test_a_long_name_is_found_in_any_unicode_normalization(seeded):

@@ -71,8 +71,8 @@ async def test_failed_requests_are_not_stored(press):
     refused = await press.post("/logs", json=LOG | {"machine": "Saw"}, headers=KEY)
     assert refused.json()["code"] == "unknown-machine"
     assert (await press.post("/logs", json=LOG, headers=KEY)).status_code == 201
-    taken = await press.post("/machines", json={"name": "press"}, headers=KEY)
-    assert taken.status_code == 409
+    answer = await press.post("/machines", json={"name": "press"}, headers=KEY)
+    assert answer.status_code == 409
     assert (await press.post("/machines", json={"name": "Saw"}, headers=KEY)).status_code == 201
 
 
@@ -83,8 +83,8 @@ async def test_a_key_belongs_to_its_path(press):
 
 
 async def test_other_methods_ignore_the_key(press):
-    made = await press.post("/logs", json=LOG, headers=KEY)
-    path = made.headers["location"]
+    created = await press.post("/logs", json=LOG, headers=KEY)
+    path = created.headers["location"]
     for text in ("first", "second"):
         answer = await press.patch(path, json={"comment": text}, headers=KEY)
         assert (answer.json()["comment"], REPLAYED in answer.headers) == (text, False)
@@ -146,8 +146,8 @@ async def test_a_concurrent_repeat_waits_for_the_first_request_up_to_a_limit(dat
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.2)
     app = create_app(Settings(database_url=database_url, open=True))
     async with app.router.lifespan_context(app), client_of(app) as client:
-        held = threading.Event()
-        slow = asyncio.create_task(app.state.database.write(lambda _tx: held.wait(10)))
+        released = threading.Event()
+        slow = asyncio.create_task(app.state.database.write(lambda _tx: released.wait(10)))
         await asyncio.sleep(0.05)
         first = asyncio.create_task(client.post("/machines", json={"name": "Saw"}, headers=KEY))
         await asyncio.sleep(0.05)
@@ -155,6 +155,6 @@ async def test_a_concurrent_repeat_waits_for_the_first_request_up_to_a_limit(dat
         assert (impatient.status_code, impatient.json()["code"]) == (409, "conflict")
         assert int(impatient.headers["retry-after"]) > 0
         patient = asyncio.create_task(client.post("/machines", json={"name": "Saw"}, headers=KEY))
-        held.set()
+        released.set()
         await slow
         assert replayed_parts(await first) == replayed_parts(await patient)

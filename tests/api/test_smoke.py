@@ -1,4 +1,7 @@
-async def test_a_new_database_has_the_shipped_types(client):
+"""A new database has the initial log types."""
+
+
+async def test_a_new_database_has_the_initial_types(client):
     answer = await client.get("/log-types", params={"fields": "code", "sort": "code"})
     assert [item["code"] for item in answer.json()["items"]] == [
         "cleaning",

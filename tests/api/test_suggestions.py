@@ -32,10 +32,10 @@ async def faults(client, resource, *names):
     return answer.json()["errors"]
 
 
-@pytest.mark.parametrize(("resource", "name", "meant"), FIELDS)
-async def test_an_unknown_field_gets_a_suggestion(seeded, resource, name, meant):
+@pytest.mark.parametrize(("resource", "name", "suggestion"), FIELDS)
+async def test_an_unknown_field_gets_a_suggestion(seeded, resource, name, suggestion):
     [fault] = await faults(seeded, resource, name)
-    sentence = f"There is no field '{name}'. Did you mean '{meant}'?"
+    sentence = f"There is no field '{name}'. Did you mean '{suggestion}'?"
     assert fault == {"message": sentence, "code": "unknown", "pointer": f"/{name}"}
 
 
@@ -52,6 +52,6 @@ async def test_read_only_fields_are_not_suggested(seeded):
 async def test_long_names_are_cut_and_suggestions_are_limited(seeded):
     [fault] = await faults(seeded, LOGS, "machine" * 1_000)
     assert fault["message"] == f"There is no field '{('machine' * 1_000)[:MAX_LENGTH]}…'."
-    told = [fault["message"] for fault in await faults(seeded, LOGS, *(f"machine{i}" for i in range(50)))]
-    assert len(told) == 50
-    assert sum("Did you mean" in message for message in told) == 10
+    messages = [fault["message"] for fault in await faults(seeded, LOGS, *(f"machine{i}" for i in range(50)))]
+    assert len(messages) == 50
+    assert sum("Did you mean" in message for message in messages) == 10

@@ -22,8 +22,8 @@ def mm(monkeypatch, capsys, loggers):  # noqa: ARG001 -- `serve` configures them
         monkeypatch.setattr(sys, "argv", ["mm", *map(str, words)])
         with pytest.raises(SystemExit) as stopped:
             main.main()
-        said = capsys.readouterr()
-        return stopped.value.code or 0, said.out, said.err
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
 
     return run
 

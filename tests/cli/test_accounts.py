@@ -1,3 +1,5 @@
+"""`mm user` and `mm token`, and the link that creates the first admin."""
+
 import asyncio
 import io
 import json
@@ -81,34 +83,34 @@ async def test_a_token_can_be_created_listed_and_revoked(mm, database_url):
 
 
 def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
-    said, answers = [], []
+    printed, answers = [], []
 
     def serve(app, **_):
         async def ask():
-            token = said[-1].rpartition("Authorization: Bearer ")[2]
-            filled = dict(parse_qsl(re.search("/ui/setup#(.*)", said[-1])[1]))
+            token = printed[-1].rpartition("Authorization: Bearer ")[2]
+            form = dict(parse_qsl(re.search("/ui/setup#(.*)", printed[-1])[1]))
             async with app.router.lifespan_context(app), client_of(app) as client:
                 answers.append(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
-                answers.append(await client.post("/setup", json=filled))
-                answers.append(await client.post("/setup", json=filled))
+                answers.append(await client.post("/setup", json=form))
+                answers.append(await client.post("/setup", json=form))
 
         asyncio.run(ask())
 
     monkeypatch.setattr(uvicorn, "run", serve)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(typer, "echo", said.append)
+    monkeypatch.setattr(typer, "echo", printed.append)
     assert mm("demo", "--machines", "2", "--logs", "3", "--port", "8123")[0] == 0
     assert [answer.json()["user"]["role"] for answer in answers[:2]] == ["admin", "admin"]
     assert answers[2].status_code == 410
-    assert "http://127.0.0.1:8123/ui/setup#code=" in said[-1]
+    assert "http://127.0.0.1:8123/ui/setup#code=" in printed[-1]
 
 
 async def test_serve_prints_a_link_while_no_admin_has_a_password(mm, empty_url, monkeypatch):
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     mm("user", "add", "ABC", "--role", "admin", database_url=empty_url)
-    said = [mm("serve", "--host", host, database_url=empty_url)[1] for host in ("0.0.0.0", "::1")]  # noqa: S104 -- the test does not listen on it
-    assert "http://[::1]:8000/ui/setup#code=" in said[1]
-    code = re.search(LINK, said[0])[1]
+    outputs = [mm("serve", "--host", host, database_url=empty_url)[1] for host in ("0.0.0.0", "::1")]  # noqa: S104 -- the test does not listen on it
+    assert "http://[::1]:8000/ui/setup#code=" in outputs[1]
+    code = re.search(LINK, outputs[0])[1]
     body = {"code": code, "password": PASSWORD, "trigram": "ADM"}
     assert (await ask(empty_url, "POST", "/setup", json=body)).json()["user"]["role"] == "admin"
     assert mm("serve")[1] == ""

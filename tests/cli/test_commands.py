@@ -1,3 +1,5 @@
+"""Commands for everyday operation: serve, migrate, doctor, openapi, sync and export, with their exit codes."""
+
 import json
 import socket
 import subprocess
@@ -166,7 +168,7 @@ def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_ur
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"timezone": "Europe/Pari"}, "Did you mean 'Europe/Paris'?"),
         ({"timezon": "UTC"}, "Did you mean 'MM_TIMEZONE'?"),
@@ -183,10 +185,10 @@ def test_a_new_database_is_created_even_if_a_field_has_no_migration(mm, empty_ur
     ],
 )
 @pytest.mark.usefixtures("working_folder")
-def test_an_invalid_setting_gives_a_clear_error_without_traceback(mm, settings, said):
+def test_an_invalid_setting_gives_a_clear_error_without_traceback(mm, settings, message):
     code, out, err = mm("user", "list", **settings)
     assert code == 2
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
     assert "secret-word" not in out + err
 
@@ -253,8 +255,8 @@ def test_sync_of_an_invalid_source_is_a_usage_error(mm, working_folder, source):
 
 
 def test_a_port_in_use_gives_a_clear_error(mm, working_folder, unused_tcp_port):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", unused_tcp_port))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", unused_tcp_port))
         code, _, err = mm("serve", "--port", unused_tcp_port)
     assert code == 2
     assert f"127.0.0.1:{unused_tcp_port}" in err

@@ -19,10 +19,10 @@ def test_a_backup_can_be_restored_and_contains_the_printed_head(mm, working_fold
     head = out.splitlines()[-1]
     assert head.startswith("head 7:")
     assert mm("backup", "b.db")[0] == 2
-    described = json.loads((working_folder / "b.db.json").read_text())
+    manifest = json.loads((working_folder / "b.db.json").read_text())
     code, out, _ = mm("backup", "b.db", "--force", "--json")
-    # The first backup is noted in the database.
-    assert (code, json.loads(out)["tables"]) == (0, described["tables"] | {"derived": 3})
+    # `derived` has one more row: the time of the first backup.
+    assert (code, json.loads(out)["tables"]) == (0, manifest["tables"] | {"derived": 3})
     code, out, err = mm("restore", "b.db", database_url=empty_url)
     assert (code, err, out.splitlines()[-1]) == (0, "", head)
     assert mm("restore", "b.db")[0] == 2
@@ -45,7 +45,7 @@ def test_copy_prints_the_number_of_rows(mm, working_folder, database_url):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["backup", "b.db"], "no database"),
         (["restore", "b.db"], "manifest"),
@@ -59,13 +59,13 @@ def test_copy_prints_the_number_of_rows(mm, working_folder, database_url):
         (["copy", "sqlite:///notes.txt", "sqlite:///b.db"], "cannot be used"),
     ],
 )
-def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, working_folder, words, said):
+def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, working_folder, words, message):
     prepare(f"sqlite:///{working_folder / 'there.db'}")
     (working_folder / "notes.txt").write_text("no database, " * 500)
     before = {path.name for path in working_folder.iterdir()}
     code, out, err = mm(*words)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
     assert "secret-word" not in err
     assert {path.name for path in working_folder.iterdir()} == before
@@ -74,7 +74,7 @@ def test_a_failed_command_gives_a_clear_error_and_leaves_no_file(mm, working_fol
 def test_a_tampered_history_gives_exit_code_1(mm, working_folder, sqlite_database_url):
     database = Database(sqlite_database_url)
     for statement in ("DROP TRIGGER history_update", "UPDATE history SET note = 'x' WHERE seq = 3"):
-        database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+        database.transact(lambda tx, statement=statement: tx.cursor.execute(statement))
     database.close_writer()
     code, out, err = mm("backup", "b.db", database_url=sqlite_database_url)
     assert (code, "The hash chain is broken" in err) == (1, True)
@@ -104,12 +104,12 @@ main.main()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_backup_cleans_up(working_folder, sqlite_database_url, told):
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_backup_cleans_up(working_folder, sqlite_database_url, signal_):
     command = [sys.executable, "-c", WAITING_BACKUP]
     settings = environment(database_url=sqlite_database_url)
     with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
         assert running.stdout.readline() == b"here\n"
-        running.send_signal(told)
+        running.send_signal(signal_)
         assert running.wait(timeout=60) != 0
     assert not [path for path in working_folder.iterdir() if "b.db" in path.name]

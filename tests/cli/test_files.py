@@ -1,3 +1,5 @@
+"""`mm export` and `mm import`."""
+
 import json
 import os
 import signal
@@ -48,12 +50,12 @@ def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(s
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["folder"], "--legacy"),
         (["x.txt"], ".ndjson, .csv or .xlsx"),
         (["given.ndjson"], "--force"),
-        (["folder.csv"], "--force"),
+        (["folder.csv", "--force"], "is a folder: name a file"),
         (["no/such/folder.csv"], "Cannot write"),
         (["x.csv", "--query", "unheard=1"], "There is no parameter 'unheard'"),
         (["x.csv", "--query", "limit=1"], "There is no parameter 'limit'"),
@@ -65,12 +67,12 @@ def test_logs_are_written_oldest_first_and_equal_times_in_the_order_of_writing(s
         (["new", "--legacy", "--query", "type=error"], "omit --resource"),
     ],
 )
-def test_an_invalid_export_is_a_usage_error_and_leaves_no_file(site, working_folder, words, said):
+def test_an_invalid_export_is_a_usage_error_and_leaves_no_file(site, working_folder, words, message):
     (working_folder / "folder.csv").mkdir()
     before = {path for path in working_folder.rglob("*") if "test.db" not in path.name}
     code, out, err = site("export", *words)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert {path for path in working_folder.rglob("*") if "test.db" not in path.name} == before
     assert (working_folder / "given.ndjson").read_text().count("\n") == 3
 
@@ -141,13 +143,13 @@ def test_the_exit_code_of_import_tells_the_result(site, working_folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [("x.csv", "name,sectr\n", "'sector'"), ("x.xlsx", "", ".ndjson"), ("missing.csv", None, "cannot be read")],
 )
-def test_an_invalid_import_is_a_usage_error(mm, working_folder, name, text, said):
+def test_an_invalid_import_is_a_usage_error(mm, working_folder, name, text, message):
     if text is not None:
         (working_folder / name).write_text(text)
     code, out, err = mm("import", name)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "Traceback" not in err

@@ -12,7 +12,7 @@ from machine_monitor.cli import https
 
 LAN = "192.168.1.20"
 PAGE = f"http://{LAN}:8001/https"
-ANY = "0.0.0.0"  # noqa: S104 -- the tests do not listen on it
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104 -- the tests do not listen on it
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +36,16 @@ def modules(lines):
 
 @pytest.mark.parametrize("text", ["http://10.0.0.1:8001/https", PAGE, "http://machines.example.com:8001/https" * 3])
 def test_the_printed_qr_code_is_that_of_the_address(text):
-    wanted = [list(map(bool, row)) for row in segno.make(text, error="m", micro=False).matrix_iter(border=https.MARGIN)]
+    expected = [
+        list(map(bool, row)) for row in segno.make(text, error="m", micro=False).matrix_iter(border=https.MARGIN)
+    ]
     printed = modules(https.qr_code(text))
-    assert printed[: len(wanted)] == wanted
-    assert not any(map(any, printed[len(wanted) :]))
+    assert printed[: len(expected)] == expected
+    assert not any(map(any, printed[len(expected) :]))
 
 
-def test_serve_prints_the_way_for_phones(mm, working_folder, started):
-    code, out, err = mm("serve", "--https", "--host", ANY, "--workers", 2)
+def test_serve_prints_how_phones_connect(mm, working_folder, started):
+    code, out, err = mm("serve", "--https", "--host", ALL_INTERFACES, "--workers", 2)
     assert code == 0, err
     code_lines, others = [], []
     for line in out.splitlines():
@@ -54,7 +56,7 @@ def test_serve_prints_the_way_for_phones(mm, working_folder, started):
     (setup, options) = started
     assert setup.authority.fingerprint in others[2]
     assert "  https://127.0.0.1:8000/ui/setup#code=" in out
-    assert (setup.port, setup.host) == (8001, ANY)
+    assert (setup.port, setup.host) == (8001, ALL_INTERFACES)
     assert options["workers"] == 2
     assert options["ssl_context_factory"].args == (working_folder / "machine-monitor.db-https/server.pem",)
     # The workers read it from the environment.
@@ -70,7 +72,7 @@ def test_a_service_that_listens_on_this_machine_only_says_so(mm):
 
 
 def test_the_setting_is_enough(mm, started):
-    code, out, _ = mm("serve", host=ANY, https="true", allowed_hosts="machines.example.com", port=443)
+    code, out, _ = mm("serve", host=ALL_INTERFACES, https="true", allowed_hosts="machines.example.com", port=443)
     assert (code, len(started)) == (0, 2)
     assert "Console: https://machines.example.com/ui/" in out
     assert "http://machines.example.com:80/https" in out
@@ -85,9 +87,9 @@ def test_without_https_nothing_changes(mm, started, working_folder):
     assert not (working_folder / "machine-monitor.db-https").exists()
 
 
-def test_a_terminal_without_blocks_gets_the_address(mm, monkeypatch):
+def test_a_terminal_that_cannot_print_a_qr_code_gets_the_address(mm, monkeypatch):
     monkeypatch.setattr(https, "_can_print", lambda _: False)
-    out = mm("serve", "--https", "--host", ANY)[1]
+    out = mm("serve", "--https", "--host", ALL_INTERFACES)[1]
     assert "█" not in out
     assert PAGE in out
 
@@ -101,7 +103,7 @@ def test_an_address_that_the_authority_may_not_certify_is_named(mm, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("words", "settings", "said"),
+    ("words", "settings", "message"),
     [
         (["--port", "0"], {}, "choose a --port from 1 to 65534"),
         (["--port", "65535"], {}, "choose a --port from 1 to 65534"),
@@ -109,10 +111,10 @@ def test_an_address_that_the_authority_may_not_certify_is_named(mm, monkeypatch)
         ([], {"https_folder": "machine-monitor.db"}, "Cannot write the certificates to machine-monitor.db"),
     ],
 )
-def test_what_cannot_work_is_refused_in_a_sentence(mm, started, words, settings, said):
+def test_an_impossible_setup_gives_a_clear_error(mm, started, words, settings, message):
     code, _, err = mm("serve", "--https", *words, **settings)
     assert (code, started) == (2, [])
-    assert said in err.replace("\n", " ")
+    assert message in err.replace("\n", " ")
     assert "Traceback" not in err
 
 

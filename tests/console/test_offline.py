@@ -33,7 +33,7 @@ def write(page, words, kind="Info"):
     page.get_by_text("Saved on this device. It will be sent").wait_for()
 
 
-def found(site, words):
+def find_logs(site, words):
     return site.call("GET", f"/logs?q=%22{words}%22&sort=started_at")["items"]
 
 
@@ -87,11 +87,11 @@ def test_a_log_written_offline_is_sent_when_the_network_returns(opened, site):
     written = datetime.now(UTC)
     page.get_by_text("1 waiting for the network").click()
     page.get_by_text("hors ligne au fond du hall").wait_for()
-    assert found(site, "hors ligne au fond du hall") == []
+    assert find_logs(site, "hors ligne au fond du hall") == []
     page.wait_for_timeout(1500)
     page.context.set_offline(False)
     wait_until_sent(page)
-    (log,) = found(site, "hors ligne au fond du hall")
+    (log,) = find_logs(site, "hors ligne au fond du hall")
     assert log["user"] == OPERATOR
     assert abs(datetime.fromisoformat(log["started_at"]) - written) < timedelta(seconds=1.4)
     page.get_by_text("Everything is sent.").wait_for()
@@ -121,8 +121,8 @@ def test_unsent_logs_and_drafts_survive_a_browser_restart(browser, site):
     assert page.get_by_role("radio", name="Info", exact=True).first.is_checked()
     context.set_offline(False)
     wait_until_sent(page)
-    assert len(found(site, "ecrit avant la panne de batterie")) == 1
-    assert found(site, "a moitie ecr") == []
+    assert len(find_logs(site, "ecrit avant la panne de batterie")) == 1
+    assert find_logs(site, "a moitie ecr") == []
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["locks", "lease"])
@@ -148,8 +148,8 @@ def test_two_tabs_send_in_order_and_each_log_once(opened, site, plain):
     page.context.set_offline(False)
     wait_until_sent(page)
     wait_until_sent(other)
-    written = [log["uuid"] for log in found(site, words)]
-    assert [log["comment"] for log in found(site, words)] == [f"{words} {number}" for number in (1, 2, 3)]
+    written = [log["uuid"] for log in find_logs(site, words)]
+    assert [log["comment"] for log in find_logs(site, words)] == [f"{words} {number}" for number in (1, 2, 3)]
     arrived = [change["key"] for change in changes(site) if change["key"] in written]
     assert arrived == written
     assert sorted(puts) == sorted({url for url in puts if url.rpartition("/")[2] in written})
@@ -180,7 +180,7 @@ def test_a_log_whose_response_was_lost_is_stored_once(opened, site):
     page.get_by_text("Saved on this device. It will be sent").wait_for()
     wait_until_sent(page)
     assert statuses == [201, 412]
-    assert len(found(site, "reponse perdue en route")) == 1
+    assert len(find_logs(site, "reponse perdue en route")) == 1
 
 
 def test_a_refused_log_says_why_does_not_block_others_and_can_be_fixed(opened, site, axe):
@@ -194,7 +194,7 @@ def test_a_refused_log_says_why_does_not_block_others_and_can_be_fixed(opened, s
     try:
         page.context.set_offline(False)
         page.locator(BAR, has_text=re.compile("^\\s*1 to fix\\s*$")).wait_for()
-        assert len(found(site, "apres le refus")) == 1
+        assert len(find_logs(site, "apres le refus")) == 1
         page.locator(f"{BAR} a").click()
         page.get_by_text("Some fields need fixing.").wait_for()
         page.screenshot(path=SCREENSHOTS / "waiting-refused-phone-en-light.png")
@@ -208,7 +208,7 @@ def test_a_refused_log_says_why_does_not_block_others_and_can_be_fixed(opened, s
         page.get_by_text("Log sent.").wait_for()
     finally:
         site.call("PATCH", "/log-types/reload", active=True)
-    assert [log["type"] for log in found(site, "type mis de cote")] == ["setting"]
+    assert [log["type"] for log in find_logs(site, "type mis de cote")] == ["setting"]
     assert page.locator(f"{BAR} a").count() == 0
 
 
@@ -230,13 +230,13 @@ def test_a_log_waits_for_its_author_to_sign_in(opened, site):
     sign_in(page, LEAD)
     page.get_by_text("1 log waiting").click()
     page.get_by_text(f"waiting for {OPERATOR} to sign in").wait_for()
-    assert found(site, "session finie entre temps") == []
+    assert find_logs(site, "session finie entre temps") == []
     page.context.clear_cookies()
     page.goto("/ui/sign-in")
     sign_in(page, OPERATOR)
     page.wait_for_selector("[data-uuid]")
     wait_until_sent(page)
-    assert [log["user"] for log in found(site, "session finie entre temps")] == [OPERATOR]
+    assert [log["user"] for log in find_logs(site, "session finie entre temps")] == [OPERATOR]
 
 
 def test_plain_http_works_online_and_warns_about_offline_use(opened, site):
@@ -247,7 +247,7 @@ def test_plain_http_works_online_and_warns_about_offline_use(opened, site):
     fill(page, "sans https mais en ligne")
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Log sent.").wait_for()
-    assert len(found(site, "sans https mais en ligne")) == 1
+    assert len(find_logs(site, "sans https mais en ligne")) == 1
 
 
 def test_a_new_build_waits_for_the_update_button_and_loses_no_draft(browser):

@@ -7,7 +7,7 @@ import pytest
 
 from console.conftest import ADMIN, DESK, LEAD, OPERATOR, PHONE, SCREENSHOTS
 from console.test_log_form import DRAFT_SAVED, MACHINE, NEW, add_log
-from console.test_offline import BAR, fill, found, go_offline, wait_until, wait_until_sent, write
+from console.test_offline import BAR, fill, find_logs, go_offline, wait_until, wait_until_sent, write
 
 PENDING = "It will be sent when the service answers"
 
@@ -39,7 +39,7 @@ def test_send_pressed_three_times_writes_one_log(opened, site, screen):
     fill(page, words)
     press_thrice(page.get_by_role("button", name="Send"))
     page.get_by_text("Log sent.").wait_for()
-    assert len(found(site, words)) == 1
+    assert len(find_logs(site, words)) == 1
     assert len(puts) == 1
 
 
@@ -172,8 +172,8 @@ def test_a_waiting_log_can_be_opened_fixed_and_thrown_away(opened, site):
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.context.set_offline(False)
     wait_until_sent(page)
-    assert len(found(site, "bien ecrit")) == 1
-    assert found(site, "mal ecirt") == found(site, "a jeter") == []
+    assert len(find_logs(site, "bien ecrit")) == 1
+    assert find_logs(site, "mal ecirt") == find_logs(site, "a jeter") == []
 
 
 def test_a_log_fixed_after_its_response_was_lost_is_changed_and_not_doubled(opened, site):
@@ -196,7 +196,7 @@ def test_a_log_fixed_after_its_response_was_lost_is_changed_and_not_doubled(open
     page.get_by_text(PENDING).wait_for()
     page.context.set_offline(False)
     wait_until_sent(page)
-    (log,) = found(site, "perdu puis corrige")
+    (log,) = find_logs(site, "perdu puis corrige")
     assert log["comment"] == "perdu puis corrige en deux mots"
 
 
@@ -226,7 +226,7 @@ def test_two_tabs_have_drafts_of_their_own(opened, site):
     page.get_by_text("Log sent.").wait_for()
     other.reload()
     wait_until(lambda: other.get_by_label("Description").input_value() == "brouillon du second onglet")
-    assert len(found(site, "brouillon du premier onglet")) == 1
+    assert len(find_logs(site, "brouillon du premier onglet")) == 1
 
 
 def test_a_draft_left_behind_is_announced_and_opens_again(opened, site):

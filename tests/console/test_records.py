@@ -57,8 +57,8 @@ def test_attributes_of_a_machine_are_added_changed_and_removed(opened, site, mac
     page.get_by_role("group", name="bore_mm").get_by_label("Value", exact=True).fill("120")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Bore (mm)").wait_for()
-    wanted = {"power_kw": 7.5, "bore_mm": 120, "norm": "007", "guard": True}
-    wait_until(lambda: stored(site, machine)["attributes"] == wanted)
+    expected = {"power_kw": 7.5, "bore_mm": 120, "norm": "007", "guard": True}
+    wait_until(lambda: stored(site, machine)["attributes"] == expected)
     assert page.get_by_text("Power (kW)").count() == 1
 
 

@@ -1,4 +1,4 @@
-"""QR labels in a browser: the sheet of a machine, the scanner, and machines that are not in the list."""
+"""QR labels in a browser: the page that they open, and the scanner."""
 
 import json
 import re
@@ -130,7 +130,7 @@ def test_one_press_reports_a_breakdown(opened, site, machine):
     (log,) = logs_of(site, machine)
     assert (log["type"], log["severity"], log["status"], log["comment"]) == ("error", "major", "open", "palan bloque")
     assert abs(datetime.fromisoformat(log["down_from"]) - begun) < timedelta(seconds=2)
-    # The sheet shows the stop, and its author ends it.
+    # The page shows the stop, and its author ends it.
     page.get_by_text("Stopped for 0 min").first.wait_for()
     page.get_by_role("button", name="Runs again and done").wait_for()
 
@@ -178,7 +178,7 @@ def test_each_ongoing_stop_has_its_button(opened, site, machine):
     }
 
 
-def test_the_sheet_works_without_network(opened, site, machine):
+def test_the_page_of_a_label_works_without_network(opened, site, machine):
     add_log(site, machine, comment="ancienne panne", cause="borne desserree")
     page = opened(f"/ui/m/{machine['id']}", user=OPERATOR, **PHONE)
     page.get_by_text("borne desserree").wait_for()
@@ -188,7 +188,7 @@ def test_the_sheet_works_without_network(opened, site, machine):
     page.get_by_label("Description").fill("panne sans reseau")
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Saved on this device. It will be sent").wait_for()
-    # The sheet is read from the copies, and has what waits.
+    # The page shows the stored copies and the unsent logs.
     page.get_by_text("Not sent yet").first.wait_for()
     page.get_by_text("borne desserree").wait_for()
     page.get_by_text("Stopped for 0 min").first.wait_for()
@@ -283,89 +283,6 @@ def test_the_scanner_says_why_there_is_no_camera(opened, script, text):
     assert page.locator("video").is_hidden()
 
 
-def write_unlisted(page, name, words):
-    page.goto("/ui/new")
-    page.get_by_label("Machine").first.fill(name)
-    page.get_by_role("option", name=f"“{name}” is not in the list: use it anyway").click()
-    page.get_by_text("Not in the list: a supervisor will confirm it.").wait_for()
-    page.get_by_role("radio", name="Info", exact=True).check()
-    page.get_by_label("Description").fill(words)
-    page.wait_for_selector(DRAFT_SAVED)
-    page.get_by_role("button", name="Send").click()
-
-
-def test_a_log_of_an_unknown_machine_is_confirmed_by_a_supervisor(opened, site):
-    name = f"Presse {secrets.token_hex(3)}"
-    page = opened("/ui/new", user=OPERATOR, **PHONE)
-    write_unlisted(page, name, "machine inconnue")
-    page.get_by_text("Log sent.").wait_for()
-    assert site.call("GET", f"/machines/{name}")["listed"] is False
-    page = opened("/ui/machines", user=SUPERVISOR)
-    page.get_by_role("link", name=re.compile("^\\d+ not confirmed")).click()
-    page.wait_for_url("**/ui/machines?state=unlisted")
-    group = page.get_by_role("group", name=f"{name}: Not confirmed")
-    group.get_by_role("button", name="Confirm", exact=True).click()
-    page.get_by_text(f"{name} is in the list.").wait_for()
-    group.wait_for(state="detached")
-    assert site.call("GET", f"/machines/{name}")["listed"] is True
-    page.get_by_role("button", name="Undo").click()
-    group.wait_for()
-    assert site.call("GET", f"/machines/{name}")["listed"] is False
-    # Others see that it is not confirmed, and are offered nothing.
-    page = opened("/ui/machines?state=unlisted", user=LEAD)
-    page.locator(f"[data-machine='{name}']", has_text="Not confirmed").wait_for()
-    assert page.get_by_role("button", name="Confirm", exact=True).count() == 0
-
-
-def test_an_unknown_machine_is_merged_into_the_one_that_was_meant(opened, site, machine, axe):
-    name = f"Pont mal ecrit {secrets.token_hex(3)}"
-    log = site.call("POST", "/logs", machine=name, type="info", comment="mal ecrit", unlisted=True)
-    page = opened(f"/ui/machines/{quote(name)}", user=SUPERVISOR, refusals=(404,), **PHONE)
-    page.get_by_role("button", name="Merge into…").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_text("This cannot be undone.").wait_for()
-    assert dialog.get_by_role("button", name="Merge").is_disabled()
-    dialog.get_by_role("combobox", name="Machine to keep").fill(machine["name"].lower())
-    dialog.get_by_role("option", name=machine["name"]).wait_for()
-    take_picture(page, axe, "merge-phone")
-    dialog.get_by_role("option", name=machine["name"]).click()
-    dialog.get_by_role("button", name="Merge").click()
-    page.wait_for_url(f"**/ui/machines/{quote(machine['name'])}")
-    page.get_by_text(f"{name} is now part of {machine['name']}.").wait_for()
-    assert site.call("GET", f"/logs/{log['uuid']}")["machine"] == machine["name"]
-
-
-def test_a_site_with_a_closed_list_says_so_at_the_field(opened):
-    page = opened("/ui/", user=OPERATOR)
-    name = f"Presse {secrets.token_hex(3)}"
-    fault = {"pointer": "/machine", "code": "unknown-machine", "message": "no"}
-    problem = json.dumps({"code": "validation", "status": 422, "errors": [fault]})
-    # As the service answers with MM_UNLISTED=off.
-    page.route(
-        re.compile(r"/logs/[0-9a-f-]{36}$"),
-        lambda route: (
-            route.fulfill(status=422, content_type="application/problem+json", body=problem)
-            if route.request.method == "PUT"
-            else route.continue_()
-        ),
-    )
-    write_unlisted(page, name, "liste fermee")
-    page.get_by_text("This site takes only machines of its list.").wait_for()
-    assert page.get_by_label("Description").input_value() == "liste fermee"
-    page.get_by_label("Machine").first.fill(f"{name} bis")
-    page.wait_for_timeout(300)
-    assert page.get_by_role("option").count() == 0
-
-
-def test_an_unknown_name_that_was_not_chosen_creates_no_machine(opened, site):
-    page = opened("/ui/new", user=OPERATOR)
-    page.get_by_label("Machine").first.fill("Tour CN 1x")
-    page.get_by_role("radio", name="Info", exact=True).check()
-    page.get_by_role("button", name="Send").click()
-    page.wait_for_selector("[name=machine][aria-invalid=true]")
-    assert site.call("GET", "/machines?name=Tour%20CN%201x")["items"] == []
-
-
 @pytest.mark.parametrize("language", [{}, FRENCH], ids=["en", "fr"])
 @pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
 def test_the_pages_are_accessible(opened, site, machine, axe, screen, language):
@@ -383,7 +300,7 @@ def test_the_pages_are_accessible(opened, site, machine, axe, screen, language):
     name = f"{'fr' if language else 'en'}-{'desk' if screen is DESK else 'phone'}"
     page = opened(f"/ui/m/{machine['id']}", user=ADMIN, **screen, **language)
     page.wait_for_selector("[data-uuid]")
-    take_picture(page, axe, f"sheet-{name}")
+    take_picture(page, axe, f"scanned-machine-{name}")
     page.locator("footer button").nth(1).click()
     page.locator("[name=comment]").fill("le pont monte lentement, frein chaud")
     page.wait_for_selector("[role=status] a")

@@ -9,7 +9,7 @@ import pytest
 from api.access.site import PASSWORD
 from console.conftest import OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR
 from console.test_log_form import MACHINE, NEW, add_log
-from console.test_offline import BAR, fill, found, go_offline, wait_until, wait_until_sent
+from console.test_offline import BAR, fill, find_logs, go_offline, wait_until, wait_until_sent
 
 # Scripts that take one feature of the browser away, before the console starts.
 DENIALS = {
@@ -54,7 +54,7 @@ def test_a_log_is_sent_whatever_the_browser_denies(opened, site, denied):
         page.get_by_text("This device keeps nothing").first.wait_for()
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Log sent.").wait_for()
-    assert [log["comment"] for log in found(site, words)] == [words]
+    assert [log["comment"] for log in find_logs(site, words)] == [words]
     for path, ready in (("/ui/logs", "[data-uuid]"), ("/ui/machines", "[data-machine]"), ("/ui/waiting", "h1")):
         page.goto(path)
         page.wait_for_selector(ready)
@@ -71,7 +71,7 @@ def test_without_storage_a_log_waits_in_the_page_for_the_network(opened, site):
     page.screenshot(path=SCREENSHOTS / "keeps-nothing-desk-en-light.png")
     page.context.set_offline(False)
     wait_until_sent(page)
-    assert len(found(site, "garde en memoire")) == 1
+    assert len(find_logs(site, "garde en memoire")) == 1
 
 
 def test_waiting_writes_survive_the_deletion_of_the_site_data(opened, site):
@@ -84,7 +84,7 @@ def test_waiting_writes_survive_the_deletion_of_the_site_data(opened, site):
     session.send("Storage.clearDataForOrigin", {"origin": site.address, "storageTypes": "indexeddb,local_storage"})
     page.context.set_offline(False)
     wait_until_sent(page)
-    assert len(found(site, "donnees effacees")) == 1
+    assert len(find_logs(site, "donnees effacees")) == 1
 
 
 @pytest.mark.parametrize(("shift", "words"), [(3, "3 h fast"), (-40 * 24, "40 d slow")])
@@ -98,7 +98,7 @@ def test_a_wrong_clock_is_corrected_and_said(opened, site, shift, words):
     begun = datetime.now(UTC)
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Log sent.").wait_for()
-    (log,) = found(site, comment)
+    (log,) = find_logs(site, comment)
     assert abs(datetime.fromisoformat(log["started_at"]) - begun) < timedelta(seconds=3)
     # The correction is kept: a phone may start without network.
     assert page.evaluate("Math.abs(JSON.parse(localStorage.getItem('mm.clockOffset'))) > 120000")
@@ -116,7 +116,7 @@ def test_a_local_time_that_is_repeated_or_skipped_is_the_instant_of_the_api(open
     page.locator("[name=started_at]").fill(typed)
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Log sent.").wait_for()
-    (log,) = found(site, comment)
+    (log,) = find_logs(site, comment)
     assert log["started_at"] == instant
     assert site.call("POST", "/logs", machine=MACHINE, type="info", started_at=typed)["started_at"] == instant
 

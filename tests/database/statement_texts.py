@@ -76,9 +76,9 @@ async def main(url: str) -> None:
     texts, compile_statement = set(), statements.compile_statement
 
     def record_statement(engine, clause, **options):
-        made = compile_statement(engine, clause, **options)
-        texts.add(f"{made.sql} {made.names}")
-        return made
+        statement = compile_statement(engine, clause, **options)
+        texts.add(f"{statement.sql} {statement.names}")
+        return statement
 
     statements.compile_statement = record_statement
     from machine_monitor.api.app import create_app  # noqa: PLC0415 -- after compile has been patched

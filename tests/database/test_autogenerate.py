@@ -194,6 +194,6 @@ def test_the_named_types_of_migrations_match_the_types_of_the_models():
 
 
 def test_each_table_has_autoincrement_where_its_model_says_so(sqlite_database_url):
-    meant = {name: bool(table.dialect_options["sqlite"]["autoincrement"]) for name, table in METADATA.tables.items()}
+    expected = {name: bool(table.dialect_options["sqlite"]["autoincrement"]) for name, table in METADATA.tables.items()}
     found = shape(sqlite_database_url)
-    assert {name: found[name]["ids"] for name in meant} == meant
+    assert {name: found[name]["ids"] for name in expected} == expected

@@ -143,7 +143,7 @@ async def test_a_deadlock_with_another_service_is_resolved_without_an_error(post
     database = Database(postgresql_database_url)
     await database.open()
     other, holding = Database(postgresql_database_url), threading.Event()
-    held = asyncio.Event()
+    is_running = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def change(tx, name, value):
@@ -154,7 +154,7 @@ async def test_a_deadlock_with_another_service_is_resolved_without_an_error(post
         # This session never detects deadlocks itself, so the batch has to detect the deadlock and give way.
         tx.cursor.execute("SET LOCAL deadlock_timeout = '1h'")
         change(tx, "b", "theirs")
-        loop.call_soon_threadsafe(held.set)
+        loop.call_soon_threadsafe(is_running.set)
         assert holding.wait(10)
         return change(tx, "a", "theirs")
 
@@ -166,7 +166,7 @@ async def test_a_deadlock_with_another_service_is_resolved_without_an_error(post
     await database.write(insert_on_postgresql("a"))
     await database.write(insert_on_postgresql("b"))
     running = asyncio.create_task(asyncio.to_thread(other.transact, theirs))
-    await held.wait()
+    await is_running.wait()
     outcomes = await asyncio.gather(
         database.write(first), database.write(lambda tx: change(tx, "b", "ours")), return_exceptions=True
     )

@@ -1,3 +1,5 @@
+"""Database URLs: accepted spellings, options, and secrets that are not shown."""
+
 from pathlib import Path
 from urllib.parse import quote
 

@@ -161,8 +161,8 @@ def test_a_new_migration_uses_database_types_not_model_types(database_url):
 def test_concurrent_processes_set_up_a_database_once(empty_url, verb):
     command = [sys.executable, "-c", SET_UP.format(verb), empty_url]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    told = [process.communicate(timeout=60)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0, 0], told
+    errors = [process.communicate(timeout=60)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], errors
     assert counts(empty_url)["log_types"] == 7
     migrations.check(database_urls.parse(empty_url))
 

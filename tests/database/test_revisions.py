@@ -56,11 +56,11 @@ def test_a_merge_revision_is_supported(folder):
     assert schema.head_revision() == ScriptDirectory(str(folder)).get_current_head() == "0004"
 
 
-@pytest.mark.parametrize(("revision", "said"), [("0002", "have the revision 0002"), ("0003", r"0002, 0003")])
-def test_two_heads_give_a_clear_error(folder, revision, said):
+@pytest.mark.parametrize(("revision", "message"), [("0002", "have the revision 0002"), ("0003", r"0002, 0003")])
+def test_two_heads_give_a_clear_error(folder, revision, message):
     (folder / "versions/0002_a.py").write_text('revision = "0002"\ndown_revision = "0001"\n')
     (folder / "versions/0002_b.py").write_text(f'revision = "{revision}"\ndown_revision = "0001"\n')
-    with pytest.raises(SchemaMismatch, match=said):
+    with pytest.raises(SchemaMismatch, match=message):
         schema.head_revision()
 
 
@@ -70,5 +70,5 @@ def test_the_revision_of_this_code_is_read_without_alembic():
         "import sys; from machine_monitor.database import schema; "
         "print(schema.head_revision(), 'alembic' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert told.split() == [head, "False"]
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert output.split() == [head, "False"]

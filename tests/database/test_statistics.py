@@ -15,9 +15,9 @@ def test_planner_statistics_are_updated_after_ten_percent_growth(sqlite_database
             records.create(tx, MACHINES, MachineCreate(name=f"machine {number}"), ChangeContext(via="test"))
 
     there = 0
-    for reached, known in ((100, 100), (109, 100), (112, 112)):
+    for reached, estimate in ((100, 100), (109, 100), (112, 112)):
         database.transact(lambda tx, first=there + 1, last=reached: add(tx, first, last))
         there = reached
         database.analyze("machines")
-        assert database.snapshot(lambda tx: tx.engine.estimated_row_count(tx.cursor, "machines")) == known
+        assert database.snapshot(lambda tx: tx.engine.estimated_row_count(tx.cursor, "machines")) == estimate
     database.close_writer()

@@ -64,8 +64,8 @@ async def test_attributes_have_the_types_of_the_schemas(seeded, seeded_url):
 
 async def test_filters_accept_api_values(seeded, seeded_url):
     since = datetime(2025, 7, 24, 22, tzinfo=UTC)
-    asked = {"severity__gte": "major", "started_at__gte": since.isoformat(), "user.role__gte": "operator"}
-    listed = {log["uuid"] for log in await collect(seeded, "logs", **asked)}
+    filters = {"severity__gte": "major", "started_at__gte": since.isoformat(), "user.role__gte": "operator"}
+    listed = {log["uuid"] for log in await collect(seeded, "logs", **filters)}
     query = select(Log.uuid).join(Log.user_row).where(Log.severity >= "major", User.role >= "operator")
     async with session_on(seeded_url) as session:
         found = set(await session.scalars(query.where(Log.started_at >= since.astimezone(PARIS))))

@@ -48,10 +48,10 @@ WRITES = [
     merge,
     insert_many,
     *[
-        lambda session, made=made: session.execute(made)
+        lambda session, statement=statement: session.execute(statement)
         for record in RECORDS
         for table in (record, record.__table__)
-        for made in (insert(table), update(table), delete(table))
+        for statement in (insert(table), update(table), delete(table))
     ],
 ]
 

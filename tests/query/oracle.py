@@ -69,8 +69,8 @@ def operand_bounds(name: str, text: str):
 
 
 def text_matches(found: str, operator: str, text: str) -> bool:
-    wanted, have = fold(text), fold(found)
-    return {"contains": wanted in have, "startswith": have.startswith(wanted), "endswith": have.endswith(wanted)}[
+    operand, have = fold(text), fold(found)
+    return {"contains": operand in have, "startswith": have.startswith(operand), "endswith": have.endswith(operand)}[
         operator
     ]
 
@@ -102,9 +102,9 @@ def is_accepted(operator: str, text: str) -> bool:
     """Return whether a filter on an attribute accepts the value: infinite numbers and ordered booleans are invalid."""
     if operator in ("contains", "startswith", "endswith"):
         return True
-    wanted = operand_of(text)
+    operand = operand_of(text)
     ordered = operator in ("lt", "lte", "gt", "gte")
-    return not (ordered and isinstance(wanted, bool)) and wanted not in (math.inf, -math.inf)
+    return not (ordered and isinstance(operand, bool)) and operand not in (math.inf, -math.inf)
 
 
 def attribute_holds(found, operator: str, operands: list) -> bool:
@@ -114,17 +114,17 @@ def attribute_holds(found, operator: str, operands: list) -> bool:
     if operator in ("contains", "startswith", "endswith"):
         return isinstance(found, str) and text_matches(found, operator, operands[0])
     pairs = []
-    for wanted in map(operand_of, operands):
+    for operand in map(operand_of, operands):
         have = found
-        if isinstance(wanted, float) and not isinstance(found, bool) and found is not None:
+        if isinstance(operand, float) and not isinstance(found, bool) and found is not None:
             have = parse_number(found) if isinstance(found, str) else float(found)
-        if type(have) is type(wanted):
-            pairs.append((have, wanted))
+        if type(have) is type(operand):
+            pairs.append((have, operand))
     if operator in ("", "in", "ne", "nin"):
-        return any(have == wanted for have, wanted in pairs) == (operator in ("", "in"))
+        return any(have == operand for have, operand in pairs) == (operator in ("", "in"))
     return any(
-        {"lt": have < wanted, "lte": have <= wanted, "gt": have > wanted, "gte": have >= wanted}[operator]
-        for have, wanted in pairs
+        {"lt": have < operand, "lte": have <= operand, "gt": have > operand, "gte": have >= operand}[operator]
+        for have, operand in pairs
     )
 
 

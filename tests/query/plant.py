@@ -62,10 +62,10 @@ def text(name: str, *, nullable: bool = True) -> Column:
 
 def named_table(name: str, *columns: Column) -> Table:
     """Return the table of a resource whose key is a name, which may change."""
-    made = table(name, text("name", nullable=False), text("name_key", nullable=False), *columns)
+    resource_table = table(name, text("name", nullable=False), text("name_key", nullable=False), *columns)
     for column in ("name", "name_key"):
-        made.append_constraint(UniqueConstraint(made.c[column]))
-    return made
+        resource_table.append_constraint(UniqueConstraint(resource_table.c[column]))
+    return resource_table
 
 
 def reference_column(name: str, refers_to: str, *, nullable: bool = True) -> Column:
@@ -114,7 +114,7 @@ READING_TABLE = table(
 
 
 def declare_named(
-    name: str, noun: str, made: Table, schemas: tuple[type[Schema], type[Schema]], **more: Any
+    name: str, noun: str, table_: Table, schemas: tuple[type[Schema], type[Schema]], **more: Any
 ) -> Resource:
     """Declare a resource whose key is a name."""
     read_schema, create_schema = schemas
@@ -128,8 +128,8 @@ def declare_named(
         Resource(
             name=name,
             noun=noun,
-            table=made,
-            folded=folded_table(made, read_schema),
+            table=table_,
+            folded=folded_table(table_, read_schema),
             read=read_schema,
             create=create_schema,
             key="name",
@@ -316,8 +316,8 @@ def create_tables(tx) -> None:
     """Create the tables, as a migration would."""
     from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: PLC0415 -- for tests of the plant alone
 
-    for made in METADATA.sorted_tables:
-        for ddl in (CreateTable(made), *map(CreateIndex, made.indexes)):
+    for table_ in METADATA.sorted_tables:
+        for ddl in (CreateTable(table_), *map(CreateIndex, table_.indexes)):
             tx.cursor.execute(str(ddl.compile(dialect=tx.engine.dialect)))
     for resource in RESOURCES:
         for statement in tx.engine.fulltext.create:

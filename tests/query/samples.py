@@ -15,7 +15,7 @@ USERS = (
     {"trigram": "gh.1", "first_name": "ana", "role": "admin"},
 )
 _P, _Q, _G, _E, _B = (machine["name"] for machine in MACHINES)
-# One row per log, in the order of writing.
+# One row per log, in the order of writing; the first one has number 1.
 _COLUMNS = ("machine", "type", "severity", "status", "user", "started_at", "comment", "project", "ended_at")
 _ROWS = (
     (_P, "error", "critical", "done", "ABC", "2025-07-24T22:00:00Z", "Fuite d'huile moteur", "P1", None),
@@ -44,7 +44,8 @@ _ROWS = (
     (_G, "info", "major", "done", "DEF", "2025-07-25T12:00:00Z", None, None, None),
     (_E, "info", "minor", "open", "gh.1", "2025-07-25T12:00:00Z", "ﬁltre à air", "A", None),
 )
-_MORE = {
+# Further fields of some of these logs, by number.
+_MORE_FIELDS = {
     1: {"cause": "joint usé", "action": "joint changé", "down_from": "2025-07-24T22:00:00Z"},
     5: {"cause": "huile", "down_from": "2025-03-30T01:00:00Z", "down_to": "2025-03-30T01:00:00Z"},
     7: {"action": "huile", "attributes": {"temp": 80, "note": "Été"}},
@@ -68,7 +69,7 @@ def uuid_of(number: int) -> str:
 
 
 LOGS = tuple(
-    {"uuid": uuid_of(number), **dict(zip(_COLUMNS, row, strict=True)), **_MORE.get(number, {})}
+    {"uuid": uuid_of(number), **dict(zip(_COLUMNS, row, strict=True)), **_MORE_FIELDS.get(number, {})}
     for number, row in enumerate(_ROWS, 1)
 )
 

@@ -100,24 +100,24 @@ def spell(operator: str, texts: list[str]) -> list[str]:
 @example(80, "nin", ["1", "true", '"80"'])
 @example(80.00000000000001, "gt", ["80"])
 @given(VALUES, st.sampled_from(OPERATORS), st.data())
-async def test_any_value_compares_as_the_oracle_says(plant, stored, operator, asked):
-    if not isinstance(asked, list):
+async def test_any_value_compares_as_the_oracle_says(plant, stored, operator, operands):
+    if not isinstance(operands, list):
         several = 4 if operator in ("", "in", "nin") else 1
         choice = TEXTS | variations(stored)
-        asked = asked.draw(st.lists(choice, min_size=1, max_size=several), label="asked")
-    assume(all("\0" not in text for text in asked))
+        operands = operands.draw(st.lists(choice, min_size=1, max_size=several), label="operands")
+    assume(all("\0" not in text for text in operands))
     url = "/logs/00000001-0000-4000-8000-000000000000"
     # Write with a merge patch, so that PATCH also sees old and new values of different types.
     assert (await plant.patch(url, json={"attributes": {"x": stored}})).status_code == 200
     name = f"attributes.x__{operator}" if operator else "attributes.x"
-    query = [(name, text) for text in spell(operator, asked)]
+    query = [(name, text) for text in spell(operator, operands)]
     answer = await plant.get("/logs", params=[*query, ("machine", "none"), ("limit", "2")])
-    if not all(oracle.is_accepted(operator, text) for text in asked):
+    if not all(oracle.is_accepted(operator, text) for text in operands):
         assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, name)
         return
     assert answer.status_code == 200, answer.text
     found = [item["attributes"]["x"] for item in answer.json()["items"]]
-    assert found == ([stored] if oracle.attribute_holds(stored, operator, asked) else [])
+    assert found == ([stored] if oracle.attribute_holds(stored, operator, operands) else [])
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -125,8 +125,8 @@ async def test_any_attribute_key_can_be_filtered(plant, key):
     owner = "all" if key in KEYS[:64] else "more"
 
     async def names(**filters):
-        asked = {f"attributes.{key}{operator}": text for operator, text in filters.items()}
-        answer = await plant.get("/machines", params={"fields": "name", **asked})
+        parameters = {f"attributes.{key}{operator}": text for operator, text in filters.items()}
+        answer = await plant.get("/machines", params={"fields": "name", **parameters})
         assert answer.status_code == 200, answer.text
         return {item["name"] for item in answer.json()["items"]}
 
@@ -141,7 +141,7 @@ async def test_any_attribute_key_can_be_filtered(plant, key):
 
 @pytest.mark.parametrize("resource", ["logs", "machines"])
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("attributes", "Did you mean 'attributes.<key>'?"),
         ("attributes__contains", "Did you mean 'attributes.<key>__contains'?"),
@@ -162,11 +162,11 @@ async def test_any_attribute_key_can_be_filtered(plant, key):
         ("Attributes.temp", "Did you mean 'attributes.<key>'?"),
     ],
 )
-async def test_an_invalid_attribute_name_is_an_unknown_parameter(plant, resource, name, told):
+async def test_an_invalid_attribute_name_is_an_unknown_parameter(plant, resource, name, message):
     answer = await plant.get(f"/{resource}", params={name: "1"})
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
     assert answer.json()["errors"][0]["parameter"] == name
-    assert told in answer.json()["detail"]
+    assert message in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ async def test_a_cursor_belongs_to_its_attributes(plant):
 
 
 async def test_written_attributes_are_found_at_once(plant):
-    async def found(**filters):
-        asked = {name.replace("_", ".", 1): value for name, value in filters.items()}
-        answer = await plant.get("/machines", params={"fields": "name", **asked})
+    async def find_names(**filters):
+        parameters = {name.replace("_", ".", 1): value for name, value in filters.items()}
+        answer = await plant.get("/machines", params={"fields": "name", **parameters})
         return [item["name"] for item in answer.json()["items"]]
 
     assert (await plant.put("/machines/new", json={"attributes": {"w": "Été", "v": 3}})).status_code == 201
-    assert await found(attributes_w__contains="ETE", attributes_v=3) == ["new"]
+    assert await find_names(attributes_w__contains="ETE", attributes_v=3) == ["new"]
     assert (await plant.patch("/machines/new", json={"attributes": {"w": None, "v": "04"}})).status_code == 200
-    assert await found(attributes_w__isnull="false") == []
-    assert await found(attributes_v=4) == []
-    assert await found(attributes_v="04") == ["new"]
+    assert await find_names(attributes_w__isnull="false") == []
+    assert await find_names(attributes_v=4) == []
+    assert await find_names(attributes_v="04") == ["new"]
     assert (await plant.put("/machines/new", json={})).status_code == 200
-    assert await found(attributes_v__isnull="false") == []
+    assert await find_names(attributes_v__isnull="false") == []
     assert (await plant.delete("/machines/new")).status_code == 204

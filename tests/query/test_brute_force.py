@@ -1,3 +1,5 @@
+"""Random filters and sort orders agree with the oracle."""
+
 import csv
 import io
 

@@ -63,12 +63,12 @@ async def test_counts_stop_at_ten_thousand_only_if_they_are_capped(many):
 
 @pytest.mark.parametrize("sort", ["-started_at", "severity", "-user,project"])
 async def test_paging_through_ten_thousand_logs_at_one_instant_returns_each_once(many, sort):
-    seen, cursor, pages = [], {}, 0
+    uuids, cursor, pages = [], {}, 0
     while cursor is not None:
         answer = await many.get("/logs", params={"limit": 500, "fields": "uuid", "sort": sort, **cursor})
-        seen += [item["uuid"] for item in answer.json()["items"]]
+        uuids += [item["uuid"] for item in answer.json()["items"]]
         cursor, pages = answer.json()["next"] and {"cursor": answer.json()["next"]}, pages + 1
-    assert (len(seen), len(set(seen)), pages) == (MANY, MANY, 21)
+    assert (len(uuids), len(set(uuids)), pages) == (MANY, MANY, 21)
     last = await many.get("/logs", params={"limit": 5, "fields": "uuid", "sort": sort, "offset": 10_000})
-    assert [item["uuid"] for item in last.json()["items"]] == seen[10_000:]
+    assert [item["uuid"] for item in last.json()["items"]] == uuids[10_000:]
     assert last.json()["next"] is None

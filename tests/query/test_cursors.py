@@ -1,3 +1,5 @@
+"""Encoding and decoding of cursors."""
+
 import base64
 import string
 

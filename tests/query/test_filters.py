@@ -1,3 +1,5 @@
+"""Each filter finds the sample logs that match."""
+
 import pytest
 
 from query.samples import LOGS, uuid_of

@@ -1,3 +1,5 @@
+"""Paging by texts that are longer than a cursor can hold."""
+
 import pytest
 
 from query import samples

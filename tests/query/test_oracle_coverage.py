@@ -22,8 +22,8 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_brute_force_tries_every_operator(kind):
-    known = {name for name, operator in OPERATORS.items() if operator.applies_to(kind, folded=kind is kinds.TEXT)}
-    assert set(KINDS[kind]) == known
+    operators = {name for name, operator in OPERATORS.items() if operator.applies_to(kind, folded=kind is kinds.TEXT)}
+    assert set(KINDS[kind]) == operators
 
 
 def test_brute_force_covers_every_metric_field_and_unit():

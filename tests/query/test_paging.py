@@ -1,3 +1,5 @@
+"""Paging by cursor and by offset."""
+
 import pytest
 
 from machine_monitor.api import deps

@@ -1,3 +1,5 @@
+"""Paging while other clients write."""
+
 import asyncio
 import random
 
@@ -107,7 +109,7 @@ async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(fi
             await filled.delete(f"/logs/{victims.pop()}")
 
     expected = await expected_uuids(filled, untouched, sort)
-    wanted = set(expected)
+    unchanged = set(expected)
     found = await page(filled, sort=sort, limit=rng.randint(1, 9))
     assert found["previous"] is None
     forward, steps = keys(found["items"]), 1
@@ -117,7 +119,7 @@ async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(fi
         forward += keys(found["items"])
         steps += 1
         assert steps < 100
-    assert [key for key in forward if key in wanted] == expected
+    assert [key for key in forward if key in unchanged] == expected
     assert len(set(forward)) == len(forward)
     backward = keys(found["items"])
     while found["previous"] is not None:
@@ -126,7 +128,7 @@ async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(fi
         backward = keys(found["items"]) + backward
         steps += 1
         assert steps < 200
-    assert [key for key in backward if key in wanted] == expected
+    assert [key for key in backward if key in unchanged] == expected
     assert len(set(backward)) == len(backward)
 
 

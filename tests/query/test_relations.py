@@ -61,19 +61,19 @@ async def seed(client) -> None:
 
 
 def job_bodies() -> list[dict]:
-    rng, made = random.Random(15), []
+    rng, jobs = random.Random(15), []
     for i, (station, spare) in enumerate(product(STATIONS, (None, *STATIONS))):
         start = BEGIN + timedelta(hours=rng.randrange(3))
         lines = [
             {"part": rng.choice(PARTS), "quantity": rng.choice((None, 1, 2, 3)), "urgent": rng.random() < 0.3}
             for _ in range(i % 4)
         ]
-        made.append(
+        jobs.append(
             {"code": f"J{i:02}", "station": station, "spare": spare, "kind": rng.choice(list(KINDS)), "lines": lines}
             | {"started_at": start.isoformat(), "ended_at": (start + timedelta(minutes=i)).isoformat(), "minutes": i}
             | {"note": rng.choice((None, "oil", "Öl"))}
         )
-    return made
+    return jobs
 
 
 async def items(client, path: str = "jobs", **parameters) -> list[dict]:
@@ -114,10 +114,10 @@ MATCHES = {
 async def test_a_filter_works_through_any_number_of_relations(client, relation, field):
     all_jobs = await items(client)
     values = sorted({station_field(name, field) for name in STATIONS} - {None})
-    for operator, wanted in product(MATCHES, values):
-        found = await codes(client, **{f"{relation}.{field}{operator}": wanted})
-        expected = {job["code"] for job in all_jobs if MATCHES[operator](station_field(job[relation], field), wanted)}
-        assert found == expected, (relation, field, operator, wanted)
+    for operator, operand in product(MATCHES, values):
+        found = await codes(client, **{f"{relation}.{field}{operator}": operand})
+        expected = {job["code"] for job in all_jobs if MATCHES[operator](station_field(job[relation], field), operand)}
+        assert found == expected, (relation, field, operator, operand)
     for is_null in ("true", "false"):
         found = await codes(client, **{f"{relation}.{field}__isnull": is_null})
         assert found == {
@@ -172,8 +172,8 @@ async def test_a_sort_by_a_related_field_puts_nulls_last(client):
     for direction in ("", "-"):
         jobs = await items(client, sort=f"{direction}spare.site.city")
         found = [station_field(job["spare"], "site.city") for job in jobs]
-        filled = [city for city in found if city is not None]
-        assert found == sorted(filled, reverse=direction == "-") + [None] * (len(found) - len(filled))
+        cities = [city for city in found if city is not None]
+        assert found == sorted(cities, reverse=direction == "-") + [None] * (len(found) - len(cities))
 
 
 async def test_expand_includes_the_related_records(client):

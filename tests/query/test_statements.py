@@ -1,3 +1,5 @@
+"""Each request is one SQL statement, compiled once."""
+
 from itertools import product
 
 import pytest

@@ -1,3 +1,5 @@
+"""Times in requests: RFC 3339, local times, days and relative times, in the site's time zone."""
+
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -39,7 +41,7 @@ INSTANTS = [
     ("2100-12-31T23:59:59.999999Z", UTC_ZONE, "2100-12-31T23:59:59.999999Z"),
     ("2101-01-01T01:00:00+02:00", UTC_ZONE, "2100-12-31T23:00:00Z"),
 ]
-NO_INSTANTS = [
+INVALID_INSTANTS = [
     "",
     "now",
     "2025-07-25",
@@ -73,7 +75,7 @@ NO_INSTANTS = [
     "0000-01-01T00:00:00Z",
     "٢٠٢٥-07-25T13:18:25Z",
 ]
-MOMENTS = [
+TIME_FILTERS = [
     ("now", PARIS, "2025-03-31T10:30:00Z"),
     ("-12h", PARIS, "2025-03-30T22:30:00Z"),
     ("-0h", PARIS, "2025-03-31T10:30:00Z"),
@@ -106,8 +108,8 @@ DAYS = [
     ("2100-12-31", UTC_ZONE, "2100-12-31T00:00:00Z", "2101-01-01T00:00:00Z"),
     ("2024-02-29", UTC_ZONE, "2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z"),
 ]
-NO_MOMENTS = [
-    *[text for text in NO_INSTANTS if text not in ("now", "2025-07-25")],
+INVALID_TIME_FILTERS = [
+    *[text for text in INVALID_INSTANTS if text not in ("now", "2025-07-25")],
     "Today",
     "tomorrow",
     "NOW",
@@ -142,25 +144,25 @@ def test_an_instant_is_rfc_3339_or_local(text, zone, expected):
 
 
 @pytest.mark.parametrize("zone", [UTC_ZONE, PARIS])
-@pytest.mark.parametrize("text", NO_INSTANTS)
+@pytest.mark.parametrize("text", INVALID_INSTANTS)
 def test_an_invalid_instant_is_refused(text, zone):
     with pytest.raises(BadTime):
         parse_instant(text, ZoneInfo(zone))
 
 
-@pytest.mark.parametrize(("text", "zone", "expected"), MOMENTS)
+@pytest.mark.parametrize(("text", "zone", "expected"), TIME_FILTERS)
 def test_a_relative_time_is_relative_to_now(text, zone, expected):
     assert instants.format_instant(parse_time_filter(text, TimeContext(ZoneInfo(zone), NOW))) == expected
 
 
 @pytest.mark.parametrize(("text", "zone", "start", "end"), DAYS)
 def test_a_day_is_in_the_sites_time_zone(text, zone, start, end):
-    span = parse_time_filter(text, TimeContext(ZoneInfo(zone), NOW))
-    assert isinstance(span, DayRange)
-    assert (instants.format_instant(span.start), instants.format_instant(span.end)) == (start, end)
+    day = parse_time_filter(text, TimeContext(ZoneInfo(zone), NOW))
+    assert isinstance(day, DayRange)
+    assert (instants.format_instant(day.start), instants.format_instant(day.end)) == (start, end)
 
 
-@pytest.mark.parametrize("text", NO_MOMENTS)
+@pytest.mark.parametrize("text", INVALID_TIME_FILTERS)
 def test_an_invalid_relative_time_is_refused(text):
     with pytest.raises(BadTime):
         parse_time_filter(text, TimeContext(ZoneInfo(PARIS), NOW))
@@ -178,8 +180,8 @@ def test_an_invalid_relative_time_is_refused(text):
     ],
 )
 def test_subtracting_months_keeps_the_day_or_uses_the_last_of_the_month(now, text, expected):
-    clock = TimeContext(ZoneInfo("UTC"), datetime.fromisoformat(now))
-    assert instants.format_instant(parse_time_filter(text, clock)) == expected
+    time_context = TimeContext(ZoneInfo("UTC"), datetime.fromisoformat(now))
+    assert instants.format_instant(parse_time_filter(text, time_context)) == expected
 
 
 @pytest.mark.parametrize(
@@ -188,8 +190,8 @@ def test_subtracting_months_keeps_the_day_or_uses_the_last_of_the_month(now, tex
     [("2025-04-06T00:30:00Z", "2025-03-30T01:30:00Z"), ("2025-11-02T01:30:00Z", "2025-10-26T00:30:00Z")],
 )
 def test_a_week_ago_has_the_same_clock_time_if_it_exists(now, expected):
-    clock = TimeContext(ZoneInfo(PARIS), datetime.fromisoformat(now))
-    assert instants.format_instant(parse_time_filter("-1w", clock)) == expected
+    time_context = TimeContext(ZoneInfo(PARIS), datetime.fromisoformat(now))
+    assert instants.format_instant(parse_time_filter("-1w", time_context)) == expected
 
 
 def test_hours_throughout_a_year_round_trip():

@@ -1,3 +1,5 @@
+"""Parsing of filter values by kind and operator."""
+
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 

@@ -1,3 +1,5 @@
+"""Folding, tokenizing and parsing of searches."""
+
 import string
 from datetime import UTC, datetime, timedelta
 

@@ -16,7 +16,7 @@ from machine_monitor.services.demo.plant import KINDS, PEOPLE
 from machine_monitor.services.demo.texts import FAULTS, in_language
 
 UNTIL = datetime(2026, 7, 1, 10, 0, tzinfo=UTC)
-SHIPPED = {"info", "error", "reload", "maintenance", "inspection", "cleaning", "setting"}
+INITIAL_TYPES = {"info", "error", "reload", "maintenance", "inspection", "cleaning", "setting"}
 time = datetime.fromisoformat
 
 
@@ -75,8 +75,8 @@ def test_a_stopped_machine_gets_no_logs_and_spindle_hours_never_decrease(logs):
 
 def test_each_user_writes_in_one_language(logs):
     languages = {row[2]: name for name in ("en", "fr") for rows in FAULTS.values() for row in in_language(rows, name)}
-    told = {(log["user"], languages[log["action"]]) for log in logs if log["user"] and log["action"] in languages}
-    assert told == {(person.trigram, person.language) for person in PEOPLE if person.role != "viewer"}
+    pairs = {(log["user"], languages[log["action"]]) for log in logs if log["user"] and log["action"] in languages}
+    assert pairs == {(person.trigram, person.language) for person in PEOPLE if person.role != "viewer"}
 
 
 def test_nights_and_sundays_in_local_time_have_few_logs():
@@ -98,15 +98,15 @@ def test_most_logs_are_done_and_few_machines_cause_most_failures(logs):
 
 def test_every_field_type_severity_and_fault_is_used(logs):
     assert all(any(log[name] for log in logs) for name in LOGS.create.model_fields)
-    assert {log["type"] for log in logs} == SHIPPED | {"calibration", "safety"}
+    assert {log["type"] for log in logs} == INITIAL_TYPES | {"calibration", "safety"}
     assert {log["severity"] for log in logs} == {"info", "minor", "major", "critical"}
     assert {fault for kind in KINDS for fault in kind.faults.split()} == set(FAULTS)
 
 
 async def test_the_demo_data_can_be_searched(database):
-    told, entries = [], demo.plan(26, 600, until=UNTIL)
-    demo.fill(database, entries, lambda done, total: told.append((done, total)))
-    assert told[-1] == (len(entries), len(entries))
+    progress, entries = [], demo.plan(26, 600, until=UNTIL)
+    demo.fill(database, entries, lambda done, total: progress.append((done, total)))
+    assert progress[-1] == (len(entries), len(entries))
     assert await total(database, LOGS) == 600
     assert await total(database, MACHINES, in_service="false") == 2
     causes = Counter((log["machine"], log["cause"]) for log in values_of(entries, LOGS) if log["cause"])
@@ -114,6 +114,6 @@ async def test_the_demo_data_can_be_searched(database):
     assert await total(database, LOGS, q=f'"{machine}" "{cause}"') == count > 3
 
 
-async def total(database, resource, **asked):
-    pairs = [*asked.items(), ("count", "exact")]
+async def total(database, resource, **filters):
+    pairs = [*filters.items(), ("count", "exact")]
     return (await lists.fetch(database, parse_list_query(resource, pairs, TimeContext(ZoneInfo("UTC"), UNTIL)))).total

@@ -22,7 +22,7 @@ def opened(database_url):
     database.close_writer()
 
 
-async def found(client, q: str, **more) -> list[str]:
+async def find_comments(client, q: str, **more) -> list[str]:
     answer = await client.get("/logs", params={"q": q, **more})
     assert answer.status_code == 200, answer.text
     return [log["comment"] for log in answer.json()["items"]]
@@ -70,7 +70,7 @@ async def test_a_damaged_index_is_detected_and_repaired(client, opened):
     assert fault.endswith(REBUILD)
     opened.transact(maintenance.rebuild_search)
     assert verify(opened).faults == []
-    assert await found(client, "word2") == ["word2"]
+    assert await find_comments(client, "word2") == ["word2"]
 
 
 async def test_damaged_folded_texts_are_detected_and_repaired(client, opened):
@@ -93,7 +93,7 @@ async def test_a_rebuild_neither_is_advised_for_forged_records_nor_hides_them(cl
     assert not any(REBUILD in fault for fault in faults)
     opened.transact(maintenance.rebuild_search)
     assert verify(opened).faults == faults[:2]
-    assert await found(client, "other") == ["other"]
+    assert await find_comments(client, "other") == ["other"]
 
 
 async def write_words(client):
@@ -194,8 +194,8 @@ async def test_a_search_can_be_combined_with_any_filter(client, filters, expecte
         for machine, kind, comment, day in rows
     ]
     await client.post("/logs/bulk", json={"items": items})
-    assert sorted(await found(client, "word", **filters)) == expected
-    assert sorted(await found(client, "-nothing", **filters)) == expected
+    assert sorted(await find_comments(client, "word", **filters)) == expected
+    assert sorted(await find_comments(client, "-nothing", **filters)) == expected
 
 
 async def test_the_total_of_a_search_is_the_same_on_every_page(client):

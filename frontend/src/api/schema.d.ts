@@ -8967,6 +8967,8 @@ export interface operations {
                 epoch?: string;
                 /** @description The maximum number of changes; an answer also ends at 8 MiB. */
                 limit?: number;
+                /** @description Only the machine with this `id`, which may have been deleted or merged. */
+                machine_id?: number;
             };
             header?: never;
             path?: never;

@@ -10,7 +10,7 @@ type Message = { ask: string[]; answer?: undefined } | { answer: string; ask?: u
 /** Identifies this page from its load to its end. */
 export const pageId = randomUuid();
 /** The page that this tab showed before, if this one was loaded in its place. */
-export const previousPageId = swap();
+export const previousPageId = replaceStoredPageId();
 
 /** When each page last answered. */
 const answeredAt = new Map<string, number>();
@@ -22,13 +22,14 @@ const channel = openChannel<Message>('mm-pages', ({ ask, answer }) => {
 /** Ask which of these pages are open in other tabs. A page that the browser has frozen does not answer. */
 export async function openPages(ids: readonly string[]): Promise<ReadonlySet<string>> {
   if (!ids.length) return new Set();
-  const asked = performance.now();
+  const askedAt = performance.now();
   channel.post({ ask: [...ids] });
   await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
-  return new Set([pageId, ...ids.filter((id) => (answeredAt.get(id) ?? 0) >= asked)]);
+  return new Set([pageId, ...ids.filter((id) => (answeredAt.get(id) ?? 0) >= askedAt)]);
 }
 
-function swap(): string | null {
+/** Store the id of this page for its tab. Returns the id that was stored before. */
+function replaceStoredPageId(): string | null {
   try {
     const previous = sessionStorage.getItem(KEY);
     sessionStorage.setItem(KEY, pageId);

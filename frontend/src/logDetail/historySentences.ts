@@ -9,7 +9,8 @@ export type HistoryEntry = Schemas['HistoryPart'] & {
   at: string;
   user: string | null;
   via: string;
-  op: 'create' | 'update' | 'delete' | 'restore' | 'rename' | 'merge' | 'import';
+  /** A log is never renamed or merged. */
+  op: 'create' | 'update' | 'delete' | 'restore' | 'import';
   changes: Record<string, [unknown, unknown]>;
   note: string | null;
 };
@@ -28,7 +29,7 @@ const SEVERITIES = ['info', 'minor', 'major', 'critical'];
 export function sentences(entry: HistoryEntry): Sentence[] {
   const t = i18n.t.logDetail;
   const actor = entry.user ?? t.via[entry.via] ?? t.someone;
-  const describe = { create: t.created, import: t.imported, delete: t.deletedBy, restore: t.restoredBy }[entry.op as string];
+  const describe = { create: t.created, import: t.imported, delete: t.deletedBy, restore: t.restoredBy, update: null }[entry.op];
   if (describe) return [{ text: describe(actor) }];
   return Object.entries(entry.changes).map(([field, [before, after]]) => ({
     ...(typeof before === 'string' && typeof after === 'string' && TEXT_FIELDS.includes(field) && { diff: wordDiff(before, after) }),

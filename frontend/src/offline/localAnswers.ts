@@ -13,7 +13,7 @@ interface ListAnswer {
 
 const KEYS: Record<string, string> = { logs: 'uuid', machines: 'name', 'log-types': 'code' };
 const SEARCHED_FIELDS = ['machine', 'comment', 'cause', 'action', 'project', 'name', 'serial_number', 'sector'];
-// They choose the form of the answer and not its records.
+// These parameters change the form of the answer, not which records it has.
 const FORM_PARAMETERS = new Set(['limit', 'sort', 'expand', 'count', 'fields', 'facets']);
 
 /**

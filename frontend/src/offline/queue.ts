@@ -74,7 +74,7 @@ export function recordOf(write: QueuedWrite): string {
 
 /**
  * The next write to send: the oldest of this user. A refused write holds back the later writes to the same record, and so
- * does a deletion that can still be undone; writes to other records go on.
+ * does a deletion that can still be undone. Writes to other records are sent.
  */
 export function nextToSend(queue: readonly QueuedWrite[], user: string | null, now: number): QueuedWrite | null {
   const held = new Set<string>();
@@ -117,7 +117,7 @@ export function isUnrelated({ body, base }: QueuedUpdate, current: StoredRecord)
 /** The record as it will be when these waiting changes are sent. */
 export function withPending<R extends object>(record: R, queue: readonly QueuedWrite[], name: string): R {
   const changes = queue.filter((write) => write.kind === 'update' && recordOf(write) === name) as QueuedUpdate[];
-  return changes.reduce((seen, { body }) => applyPatch(seen, body), record);
+  return changes.reduce((patched, { body }) => applyPatch(patched, body), record);
 }
 
 /** The record after a change. As in the API, attributes are merged one by one, and null removes one. */

@@ -29,7 +29,7 @@ export const PAGES: Record<RouteName, Page> = {
   logs: { name: (t) => t.logs.title, load: logs },
   log: { name: (t) => t.logs.title, load: logs },
   newLog: { name: (t) => t.logForm.title, load: () => import('../logForm/NewLogPage.svelte') },
-  machineById: { name: (t) => t.machines.title, load: () => import('../machines/sheet/MachineSheetPage.svelte') },
+  machineById: { name: (t) => t.machines.title, load: () => import('../machines/scanned/ScannedMachinePage.svelte') },
   outbox: { name: (t) => t.outbox.title, load: () => import('../waiting/OutboxPage.svelte') },
   machines: { name: (t) => t.machines.title, load: () => import('../machines/MachinesPage.svelte') },
   machine: { name: (t) => t.machines.title, load: () => import('../machines/detail/MachinePage.svelte') },

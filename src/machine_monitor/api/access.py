@@ -172,7 +172,7 @@ def denial_statuses(action: Action, methods: Collection[str]) -> tuple[int, ...]
     """Return the HTTP statuses with which an operation can be denied, for OpenAPI."""
     if action.role is None:
         return ()
-    # A write with the session cookie is 403 without its CSRF token.
+    # Every role and scope includes reading as a viewer. A write with the session cookie is 403 without its CSRF token.
     is_open_read = action.role is Role.VIEWER and action.scope is Scope.READ and {*methods} <= {"GET", "HEAD"}
     return (401,) if is_open_read else (401, 403)
 

@@ -34,7 +34,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class WriteContext:
-    """The context of a write: database, caller, change note, preconditions, time zone and request id."""
+    """The context of a write: database, caller, change note, preconditions, time zone and request id.
+
+    If `allows_unlisted` (MM_UNLISTED), a log may name a machine that does not exist: it is then created.
+    """
 
     database: Database
     note: str | None

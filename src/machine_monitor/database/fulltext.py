@@ -113,10 +113,10 @@ def cap_positions(words: Iterable[str]) -> list[str]:
     words = list(words)
     if len(words) <= MAX_OCCURRENCES:
         return words
-    seen: Counter[str] = Counter()
+    occurrences: Counter[str] = Counter()
     capped = []
     for word in words[:MAX_POSITION]:
-        seen[word] += 1
-        capped.append(word if seen[word] <= MAX_OCCURRENCES else SEPARATOR)
-    beyond = dict.fromkeys(word for word in words[MAX_POSITION:] if word not in seen)
+        occurrences[word] += 1
+        capped.append(word if occurrences[word] <= MAX_OCCURRENCES else SEPARATOR)
+    beyond = dict.fromkeys(word for word in words[MAX_POSITION:] if word not in occurrences)
     return [*capped, *(token for word in beyond for token in (SEPARATOR, word))]

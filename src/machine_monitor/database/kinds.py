@@ -116,7 +116,7 @@ BOOLEAN = Kind("boolean", Boolean())
 UUID = Kind("uuid", Text().with_variant(Uuid(as_uuid=False), "postgresql"))
 OBJECT = Kind("object", ObjectType())
 # An object stored as text, byte for byte: hashes cover it.
-VERBATIM_JSON = Kind("evidence", VerbatimJsonType())
+VERBATIM_JSON = Kind("verbatim", VerbatimJsonType())
 # Rows of a child table, shown as a JSON array; the parent's table has no column for them.
 LIST = Kind("list", EXACT_TEXT)
 

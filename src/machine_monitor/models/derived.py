@@ -9,8 +9,8 @@ from machine_monitor.models.fields import Schema
 class Derived(Schema, table=True):
     """Table of these values by name.
 
-    If the Unicode version of the folded texts or the time zone of the counters changes, these are rebuilt.
-    `last_backup` is written by `mm backup`.
+    A new Unicode version makes the next command rebuild the folded texts, a new time zone the counters.
+    `mm backup` writes `last_backup`.
     """
 
     __tablename__ = "derived"

@@ -116,8 +116,8 @@ def _name_faults(resource: Resource) -> Iterator[str]:
         field = resource.fields.get(name)
         if field is None or not _is_searchable(resource, field):
             yield f"'{name}' cannot be searched: only its own texts, those of child rows, and keys of references can"
-    wanted = {resource.key, *([resource.author] if resource.author else [])}
-    if missing := wanted - set(resource.own_fields):
+    required = {resource.key, *([resource.author] if resource.author else [])}
+    if missing := required - set(resource.own_fields):
         yield f"there is no field {', '.join(sorted(missing))}"
     if resource.sort.removeprefix("-") not in resource.sortable:
         yield f"a list cannot be sorted by '{resource.sort}'"

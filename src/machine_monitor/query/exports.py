@@ -63,8 +63,8 @@ def compile_count(engine: Engine, query: ListQuery, limit: int) -> BoundStatemen
     """Compile a statement that counts the matching records, up to `limit`."""
     matching, values = compile_filters(engine, query.resource, query.conditions, query.terms)
     rows = matching_rows(engine, matching).limit(LIMIT_PARAM).subquery()
-    counted = select(func.count()).select_from(rows)
-    return compile_statement(engine, counted, uses_fulltext=matching.search is not None), values | {"limit": limit}
+    count = select(func.count()).select_from(rows)
+    return compile_statement(engine, count, uses_fulltext=matching.search is not None), values | {"limit": limit}
 
 
 def has_dotted_fields(query: ListQuery) -> bool:
@@ -92,23 +92,22 @@ def row_flattener(columns: Sequence[Column]) -> Callable[[Sequence[Cells]], Sequ
 
     It extracts the attributes from their JSON object.
     """
-    stored = _stored_fields(columns)
-    positions = [None if column.kind is ATTRIBUTE_VALUE else stored.index(column.name) for column in columns]
+    fields = _stored_fields(columns)
+    positions = [None if column.kind is ATTRIBUTE_VALUE else fields.index(column.name) for column in columns]
     if None not in positions:
         return lambda rows: rows
-    source = stored.index(ATTRIBUTES)
+    source = fields.index(ATTRIBUTES)
     keys = [column.name.removeprefix(ATTRIBUTE) for column in columns]
 
-    def row(stored: Cells) -> list[str | None]:
-        attributes = json.loads(stored[source] or "{}")
-        taken = [
-            _json_or_none(attributes.get(key)) if position is None else stored[position]
+    def flatten(row: Cells) -> list[str | None]:
+        attributes = json.loads(row[source] or "{}")
+        cells = [
+            _json_or_none(attributes.get(key)) if position is None else row[position]
             for position, key in zip(positions, keys, strict=True)
         ]
-        return [*taken, *stored[width:]]
+        return [*cells, *row[len(fields) :]]
 
-    width = len(stored)
-    return lambda rows: [row(stored) for stored in rows]
+    return lambda rows: [flatten(row) for row in rows]
 
 
 def _stored_fields(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -128,25 +127,23 @@ def _all_rows(
     matching, values = compile_filters(engine, resource, query.conditions, query.terms)
     order = [(resource.sort_key_fields[name], descending) for name, descending in query.order]
     source = resource.joined_table([*selected_fields(resource, fields, expand), *[field for field, _ in order]])
-    named = [as_text(column).label(f"c{i}") for i, column in enumerate(columns)]
+    cells = [as_text(column).label(f"c{i}") for i, column in enumerate(columns)]
     sorted_by = [field.column for field, _ in order if field.column is not None]
     keys = [column.label(f"k{i}") for i, column in enumerate(sorted_by)]
-    paths, clauses, searching = (
-        access_paths(engine, matching, query.order),
-        where(engine, matching),
-        bool(matching.search),
-    )
+    paths, clauses = access_paths(engine, matching, query.order), where(engine, matching)
+    uses_fulltext = matching.search is not None
     branches = [
-        use_index(select(*named, *(keys if len(paths) > 1 else [])).select_from(source), resource.table, path)
+        use_index(select(*cells, *(keys if len(paths) > 1 else [])).select_from(source), resource.table, path)
         .where(*clauses)
         .order_by(*sort_keys(sorted_by, order))
         for path in paths
     ]
     if len(branches) == 1:
-        return compile_statement(engine, branches[0], uses_fulltext=searching), values
-    every = literal_column("-1")
-    limited = [branch.limit(limit_if_chosen(path, every)) for branch, path in zip(branches, paths, strict=True)]
+        return compile_statement(engine, branches[0], uses_fulltext=uses_fulltext), values
+    # Only SQLite has two access paths. There, LIMIT -1 means no limit.
+    no_limit = literal_column("-1")
+    limited = [branch.limit(limit_if_chosen(path, no_limit)) for branch, path in zip(branches, paths, strict=True)]
     rows = union_all(*[select(branch.subquery()) for branch in limited]).subquery()
-    merged = select(*[rows.c[column.name] for column in named])
+    merged = select(*[rows.c[column.name] for column in cells])
     merged = merged.order_by(*sort_keys([rows.c[key.name] for key in keys], order))
-    return compile_statement(engine, merged, uses_fulltext=searching), values
+    return compile_statement(engine, merged, uses_fulltext=uses_fulltext), values

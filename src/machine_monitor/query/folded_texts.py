@@ -1,4 +1,8 @@
-"""The side table of a resource: its folded texts and the representations of its attributes."""
+"""The table `<resource>_folded`, which filters and sorts read in place of the stored texts.
+
+Folding removes case and accents, in Python, because the two engines fold differently. The table also has each
+record's attributes in the form in which they are compared: see `query/language/attributes.py`.
+"""
 
 from sqlalchemy import Column, ForeignKey, Table
 from sqlmodel import SQLModel
@@ -8,10 +12,7 @@ from machine_monitor.query.schema import field_annotations
 
 
 def folded_table(table: Table, read: type[SQLModel]) -> Table | None:
-    """Create the side table `<table>_folded`: folded texts and attribute representations, one row per record.
-
-    Returns None if the records have neither texts nor attributes.
-    """
+    """Create this table, with one row per record; None if the records have neither texts nor attributes."""
     kinds = {name: field_annotations(info).kind for name, info in read.model_fields.items() if name in table.c}
     texts = [Column(name, kind.column_type) for name, kind in kinds.items() if kind in (TEXT, OBJECT)]
     if not texts:

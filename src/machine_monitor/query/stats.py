@@ -134,6 +134,7 @@ def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     }
     for metric in stats_key.interval_metrics:
         delta, seconds, microseconds = interval_columns(metric)
+        # Two sums, because SQLite's 64-bit SUM would overflow at about 5,000 instants in microseconds.
         instant = events.c[f"{metric.name}_at"]
         sums[delta] = events.c[delta]
         sums[seconds] = events.c[delta] * (instant // MICROSECONDS_PER_SECOND)

@@ -104,19 +104,19 @@ async def test_every_route_is_listed_here():
 @pytest.mark.proof("every route with every role and scope, and missing, expired, revoked, bad credentials")
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_each_route_allows_exactly_the_documented_roles_and_scopes(credentials, record_counts, method, path):
-    known, unknown = credentials
+    clients, invalid_clients = credentials
     needed = EXPECTED.get((method, path))
-    record_counts(len(known) + len(unknown), routes=1, contract_violations=0)
+    record_counts(len(clients) + len(invalid_clients), routes=1, contract_violations=0)
     if needed is None:
-        for client in (*unknown, *known.values()):
+        for client in (*invalid_clients, *clients.values()):
             answer = await ask(client, method, path)
             assert answer.status_code not in (401, 403), answer.text
         return
-    for client in unknown:
+    for client in invalid_clients:
         answer = await ask(client, method, path)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
-    for (role, scope), client in known.items():
+    for (role, scope), client in clients.items():
         answer = await ask(client, method, path)
         may = ROLES.index(role) >= ROLES.index(needed[0]) and SCOPES.index(scope) >= SCOPES.index(needed[1])
         if may:
@@ -158,9 +158,9 @@ async def test_authorization_is_checked_before_the_request_is_validated(credenti
 
 
 async def test_head_requires_the_same_access_as_get(credentials):
-    known, unknown = credentials
-    assert (await unknown[0].head("/logs")).status_code == 401
-    assert (await known["viewer", "read"].head("/logs")).status_code == 200
+    clients, invalid_clients = credentials
+    assert (await invalid_clients[0].head("/logs")).status_code == 401
+    assert (await clients["viewer", "read"].head("/logs")).status_code == 200
 
 
 async def test_roles_and_scopes_are_those_of_the_models():

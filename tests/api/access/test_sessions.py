@@ -196,9 +196,9 @@ async def test_every_failed_sign_in_gets_the_same_response(site, monkeypatch):
     register = rate_limit.register
     monkeypatch.setattr(rate_limit, "register", lambda *given: verified.append(given) or register(*given))
     answers = [await site.anonymous().post("/session", json=body) for body in WRONG]
-    said = [{**answer.json(), "request_id": None} for answer in answers]
+    bodies = [{**answer.json(), "request_id": None} for answer in answers]
     assert [answer.status_code for answer in answers] == [401] * len(WRONG)
-    assert said == [said[0]] * len(WRONG)
+    assert bodies == [bodies[0]] * len(WRONG)
     assert len(verified) == len(WRONG)
     assert {answer.headers.get("Set-Cookie") for answer in answers} == {None}
 

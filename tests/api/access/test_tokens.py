@@ -23,15 +23,15 @@ async def make(client, status=201, **more):
 async def test_a_token_is_shown_once_and_then_without_its_text(site):
     client = await site.by_token("OPE", "write")
     answer = await client.post("/tokens", json=BODY)
-    made = answer.json()
-    assert list(made) == ["id", "name", "user", "scope", "created_at", "expires_at", "last_used_at", "token"]
-    assert re.fullmatch(rf"mm_{made['id']}_[A-Za-z0-9_-]{{43}}", made["token"])
-    assert answer.headers["Location"] == f"/tokens/{made['id']}"
+    token = answer.json()
+    assert list(token) == ["id", "name", "user", "scope", "created_at", "expires_at", "last_used_at", "token"]
+    assert re.fullmatch(rf"mm_{token['id']}_[A-Za-z0-9_-]{{43}}", token["token"])
+    assert answer.headers["Location"] == f"/tokens/{token['id']}"
     assert answer.headers["Cache-Control"] == "no-store"
     shown = (await client.get(answer.headers["Location"])).json()
-    assert shown == {name: value for name, value in made.items() if name != "token"}
+    assert shown == {name: value for name, value in token.items() if name != "token"}
     assert shown in (await client.get("/tokens")).json()["items"]
-    assert (await site.with_token(made["token"]).get("/me")).json() == {
+    assert (await site.with_token(token["token"]).get("/me")).json() == {
         "user": (await client.get("/users/OPE")).json(),
         "scope": "read",
         "via": "token",
@@ -71,9 +71,9 @@ async def test_a_token_expires_and_ends_with_its_user(site, clock):
 async def test_a_credential_cannot_create_a_token_of_a_wider_scope(site):
     for scope in SCOPES[1:]:
         client = await site.by_token("ADM", scope)
-        for wanted in SCOPES:
-            fits = SCOPES.index(wanted) <= SCOPES.index(scope)
-            found = await make(client, 201 if fits else 403, scope=wanted)
+        for requested in SCOPES:
+            fits = SCOPES.index(requested) <= SCOPES.index(scope)
+            found = await make(client, 201 if fits else 403, scope=requested)
             assert fits or found["errors"][0]["pointer"] == "/scope"
     # A session has the full rights of its user.
     await make(await site.by_session("ADM"), scope="admin")
@@ -108,18 +108,18 @@ async def test_users_manage_their_own_tokens_and_admins_all(site):
     for client in (lead, narrow):
         refused = await make(client, 403, user="OPE")
         assert refused["errors"][0]["pointer"] == "/user"
-    theirs, mine = (await make(admin, user="OPE"))["id"], (await make(lead, user="LEA"))["id"]
+    foreign, own = (await make(admin, user="OPE"))["id"], (await make(lead, user="LEA"))["id"]
     listed = {name: (await client.get("/tokens")).json()["items"] for name, client in (("LEA", lead), ("all", admin))}
     assert {token["user"] for token in listed["LEA"]} == {"LEA"}
     assert {token["user"] for token in listed["all"]} == {"ADM", "LEA", "OPE"}
     assert [token["id"] for token in listed["all"]] == sorted(token["id"] for token in listed["all"])
     assert {token["user"] for token in (await narrow.get("/tokens")).json()["items"]} == {"ADM"}
     for client in (lead, narrow):
-        assert (await client.get(f"/tokens/{theirs}")).status_code == 404
-        assert (await client.delete(f"/tokens/{theirs}")).status_code == 404
-    assert (await lead.delete(f"/tokens/{mine}")).status_code == 204
-    assert (await admin.delete(f"/tokens/{theirs}")).status_code == 204
-    for key in (mine, theirs, "abc", "0", "9" * 30, "%00", "1.0"):
+        assert (await client.get(f"/tokens/{foreign}")).status_code == 404
+        assert (await client.delete(f"/tokens/{foreign}")).status_code == 404
+    assert (await lead.delete(f"/tokens/{own}")).status_code == 204
+    assert (await admin.delete(f"/tokens/{foreign}")).status_code == 204
+    for key in (own, foreign, "abc", "0", "9" * 30, "%00", "1.0"):
         assert (await admin.get(f"/tokens/{key}")).status_code == 404
         assert (await admin.delete(f"/tokens/{key}")).status_code == 404
 
@@ -154,12 +154,12 @@ async def test_the_list_of_tokens_supports_the_query_language(site):
 
 
 async def test_the_last_use_of_a_token_is_recorded_once_a_minute(site, clock):
-    made = await make(await site.by_token("LEA", "write"))
-    client, admin = site.with_token(made["token"]), await site.by_token("ADM")
+    token = await make(await site.by_token("LEA", "write"))
+    client, admin = site.with_token(token["token"]), await site.by_token("ADM")
 
     async def last_used_at():
         await site.app.state.authenticator.close()
-        return (await admin.get(f"/tokens/{made['id']}")).json()["last_used_at"]
+        return (await admin.get(f"/tokens/{token['id']}")).json()["last_used_at"]
 
     assert await last_used_at() is None
     await asyncio.gather(*[client.get("/me") for _ in range(5)])
@@ -227,12 +227,12 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
         await session.get("/problems/unauthenticated", headers={"Authorization": f"Bearer {token}"}),
     ]
     await site.app.state.authenticator.close()
-    said = "".join(answer.text + str(answer.headers) for answer in answers)
+    contents = "".join(answer.text + str(answer.headers) for answer in answers)
     content = await database_content(site)
     assert "argon2id" in content
     for secret in secrets:
         assert secret not in content
-        assert secret not in said
+        assert secret not in contents
         assert secret not in caplog.text
     assert csrf not in content
     assert json.loads(answers[0].text)["via"] == "token"

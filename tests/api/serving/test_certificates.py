@@ -1,4 +1,4 @@
-"""The certificates of `mm serve --https`: their names, their end, their files."""
+"""The certificates of `mm serve --https`: host names, expiry and files."""
 
 import os
 import ssl
@@ -77,9 +77,9 @@ def test_the_authority_cannot_certify_sites_of_others(folder, name):
     files.prepare(folder, NAMES, NOW)
     authority = certificates.KeyPair.from_pem((folder / files.AUTHORITY).read_bytes())
     assert not certificates.is_permitted(authority, name)
-    stolen = certificates.issue(authority, [name], NOW)
+    forged = certificates.issue(authority, [name], NOW)
     with pytest.raises(verification.VerificationError):
-        verify(folder, name.replace("*", "a"), stolen.certificate, NOW)
+        verify(folder, name.replace("*", "a"), forged.certificate, NOW)
 
 
 @pytest.mark.parametrize("name", ["other.local", "a.shop", "10.1.2.3", "fd00::7", "100.64.1.1", "x.plant.example.com"])
@@ -96,10 +96,10 @@ def test_openssl_accepts_the_chain_strictly(folder):
     assert len(context.get_ca_certs()) == 1
     command = ["openssl", "verify", "-x509_strict", "-CAfile", folder / files.PUBLIC, folder / files.SERVER]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("needs the command openssl")
-    assert said.stdout.endswith("OK\n"), said.stderr
+    assert completed.stdout.endswith("OK\n"), completed.stderr
 
 
 def test_a_second_start_changes_nothing(folder):
@@ -110,34 +110,34 @@ def test_a_second_start_changes_nothing(folder):
 
 
 @pytest.mark.parametrize(
-    ("names", "later"),
+    ("names", "elapsed"),
     [
         (NAMES, timedelta(days=367)),
         (with_names("shop", "10.0.0.7"), timedelta()),
         (NAMES, timedelta(days=800)),
     ],
-    ids=["29 days left", "other address", "ended"],
+    ids=["29 days left", "another address", "expired"],
 )
-def test_the_server_certificate_is_renewed_by_the_same_authority(folder, names, later):
+def test_the_server_certificate_is_renewed_by_the_same_authority(folder, names, elapsed):
     first = files.prepare(folder, NAMES, NOW)
     before = server_of(folder)
-    second = files.prepare(folder, names, NOW + later)
+    second = files.prepare(folder, names, NOW + elapsed)
     assert server_of(folder).serial_number != before.serial_number
     assert second.authority == first.authority
-    verify(folder, names.discovered[-1], server_of(folder), NOW + later)
+    verify(folder, names.discovered[-1], server_of(folder), NOW + elapsed)
 
 
 def test_the_last_server_certificate_ends_with_the_authority(folder):
     first = files.prepare(folder, NAMES, NOW)
-    late = first.authority_ends - 100 * DAY
-    assert files.prepare(folder, NAMES, late).server_ends <= first.authority_ends
-    verify(folder, "shop", server_of(folder), late)
+    last_renewal = first.authority_ends - 100 * DAY
+    assert files.prepare(folder, NAMES, last_renewal).server_ends <= first.authority_ends
+    verify(folder, "shop", server_of(folder), last_renewal)
     with pytest.raises(CertificateError, match=r"ended on 2036-.*let each phone install the new authority"):
         files.prepare(folder, NAMES, first.authority_ends + DAY)
 
 
 def test_private_keys_are_readable_by_their_owner_only(folder, monkeypatch):
-    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the mode does not depend on it"))
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the modes of files must not depend on the umask"))
     files.prepare(folder, NAMES, NOW)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert modes == {files.AUTHORITY: 0o600, files.SERVER: 0o600, files.PUBLIC: 0o644}
@@ -167,28 +167,28 @@ def test_a_failed_write_leaves_the_former_file(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("now", "said"),
+    ("now", "message"),
     [
         (datetime(1970, 1, 1, 0, 5, tzinfo=UTC), "clock of this machine says 1970-01-01 00:05 UTC: set it"),
         (NOW - 20 * DAY, "clock of this machine says 2026-11-11, but .*authority.pem is valid from 2026-11-30"),
     ],
 )
-def test_a_wrong_clock_is_named(folder, now, said):
+def test_a_wrong_clock_is_named(folder, now, message):
     files.prepare(folder, NAMES, NOW)
-    with pytest.raises(CertificateError, match=said):
+    with pytest.raises(CertificateError, match=message):
         files.prepare(folder, NAMES, now)
 
 
-def test_files_of_others_are_named_with_what_to_do(folder):
+def test_unusable_files_are_named_with_what_to_do(folder):
     files.prepare(folder, NAMES, NOW)
     authority, server = folder / files.AUTHORITY, folder / files.SERVER
     for content in (b"", b"nonsense", authority.read_bytes()[:250] + server.read_bytes()[250:]):
-        other = folder.with_name(f"other-{len(content)}")
-        other.mkdir(parents=True)
-        (other / files.AUTHORITY).write_bytes(content)
-        (other / files.AUTHORITY).chmod(0o600)
+        damaged = folder.with_name(f"damaged-{len(content)}")
+        damaged.mkdir(parents=True)
+        (damaged / files.AUTHORITY).write_bytes(content)
+        (damaged / files.AUTHORITY).chmod(0o600)
         with pytest.raises(CertificateError, match="does not hold a private key and its certificate: move the folder"):
-            files.prepare(other, NAMES, NOW)
+            files.prepare(damaged, NAMES, NOW)
     authority.write_bytes(server.read_bytes())
     with pytest.raises(CertificateError, match="is not a certificate authority"):
         files.prepare(folder, NAMES, NOW)

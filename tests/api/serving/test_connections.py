@@ -63,10 +63,10 @@ def test_slow_headers_are_cut(port, begun, dripped):
     assert cut_count("head") == before + 1
 
 
-@pytest.mark.parametrize("said", [b"", b"G", GET, b"\r\n\r\n"])
-def test_a_client_that_stalls_in_the_headers_is_disconnected(port, said):
+@pytest.mark.parametrize("sent", [b"", b"G", GET, b"\r\n\r\n"])
+def test_a_client_that_stalls_in_the_headers_is_disconnected(port, sent):
     with connect(port) as client:
-        client.sendall(said)
+        client.sendall(sent)
         began = time.monotonic()
         assert read_to_end(client) == b""
         assert 0.3 < time.monotonic() - began < 2
@@ -160,9 +160,9 @@ def test_a_new_connection_displaces_the_longest_waiting_one(sqlite_database_url,
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 3)
     with threaded(Settings(database_url=sqlite_database_url)) as (_, port):
         clients = [connect(port)]
-        for said in (GET, POST + b"Content-Length: 10\r\n\r\n", b""):
+        for sent in (GET, POST + b"Content-Length: 10\r\n\r\n", b""):
             time.sleep(0.05)
-            clients[-1].sendall(said)
+            clients[-1].sendall(sent)
             clients.append(connect(port))
         clients[-1].sendall(GET + b"Connection: close\r\n\r\n")
         assert read_to_end(clients[-1]).startswith(b"HTTP/1.1 200")

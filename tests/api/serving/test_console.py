@@ -110,15 +110,15 @@ async def test_the_console_path_without_slash_redirects(web):
 async def test_the_root_redirects_browsers_and_links_programs_to_the_console(web):
     led = await web.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert (led.status_code, led.headers["Location"], led.headers["Vary"]) == (303, "/ui/", "Accept")
-    told = await web.get("/")
-    assert (told.json()["links"]["ui"], told.headers["Vary"]) == ("/ui/", "Accept")
+    answer = await web.get("/")
+    assert (answer.json()["links"]["ui"], answer.headers["Vary"]) == ("/ui/", "Accept")
 
 
 @pytest.mark.usefixtures("not_built")
 async def test_without_a_built_console_only_the_api_is_served(client):
     assert (await client.get("/ui/")).status_code == 404
-    described = await client.get("/", headers={"Accept": "text/html"})
-    assert "ui" not in described.json()["links"]
+    root = await client.get("/", headers={"Accept": "text/html"})
+    assert "ui" not in root.json()["links"]
 
 
 @pytest.mark.usefixtures("built")

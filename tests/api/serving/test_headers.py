@@ -56,11 +56,11 @@ async def test_exports_are_not_stored(client, method, form):
 
 async def test_500_and_304_responses_have_the_security_headers(client, monkeypatch):
     created = await client.put("/machines/Saw", json={})
-    known = await client.get("/machines/Saw", headers={"If-None-Match": created.headers["ETag"]})
+    not_modified = await client.get("/machines/Saw", headers={"If-None-Match": created.headers["ETag"]})
     monkeypatch.setattr("machine_monitor.database.connect.Database.fetch", None)
     crashed = await client.get("/logs")
-    assert (known.status_code, crashed.status_code) == (304, 500)
-    for answer in (known, crashed):
+    assert (not_modified.status_code, crashed.status_code) == (304, 500)
+    for answer in (not_modified, crashed):
         assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
 
 

@@ -69,19 +69,19 @@ def test_a_client_that_trusts_the_authority_is_served(tmp_path, sqlite_database_
         beside = httpx2.get(f"http://127.0.0.1:{service.port + 1}/https")
         fingerprint = files.read_authority(service.folder).fingerprint
         assert fingerprint in beside.text
-        said = service.log.read_text()
-    assert f"Its SHA-256 fingerprint, to compare: {fingerprint}\n" in said
-    assert f"http://localhost:{service.port + 1}/https" in said
-    assert "Traceback" not in said
+        output = service.log.read_text()
+    assert f"Its SHA-256 fingerprint, to compare: {fingerprint}\n" in output
+    assert f"http://localhost:{service.port + 1}/https" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.slow
 def test_the_port_beside_must_be_free(mm_in_process):
     port = free_pair()
     with socket.create_server(("127.0.0.1", port + 1)):
-        code, said = mm_in_process("serve", "--https", "--port", port)
+        code, output = mm_in_process("serve", "--https", "--port", port)
     assert code == 2
-    assert f"phones get the certificate from port {port + 1}, which cannot be used" in said
+    assert f"phones get the certificate from port {port + 1}, which cannot be used" in output
 
 
 @pytest.fixture

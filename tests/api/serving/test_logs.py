@@ -38,10 +38,10 @@ async def test_each_request_is_one_log_line(sqlite_database_url, written):
         await client.head("/logs", headers={"X-Request-ID": "mine-1"})
         await client.get("/nowhere")
         await client.put("/machines/Saw", json={})
-    asked, lost, put = lines(written)
-    assert asked.pop("ms") >= 0
-    assert asked.pop("time").endswith("Z")
-    assert asked == {
+    got, lost, put = lines(written)
+    assert got.pop("ms") >= 0
+    assert got.pop("time").endswith("Z")
+    assert got == {
         "event": "request",
         "level": "info",
         "request_id": "mine-1",
@@ -56,9 +56,9 @@ async def test_each_request_is_one_log_line(sqlite_database_url, written):
 
 
 async def test_the_log_line_names_the_user(sqlite_database_url, monkeypatch):
-    told = []
+    events = []
     monkeypatch.setattr("machine_monitor.services.checks.health.check", lambda _: None)
-    app = create_app(Settings(database_url=sqlite_database_url), lambda _, **fields: told.append(fields))
+    app = create_app(Settings(database_url=sqlite_database_url), lambda _, **fields: events.append(fields))
     app.router.routes.clear()
 
     async def endpoint(scope, _receive, _send):
@@ -67,7 +67,7 @@ async def test_the_log_line_names_the_user(sqlite_database_url, monkeypatch):
     app.router.default = endpoint
     await PacedClient(app, "/me").answer
     # There was no response: the client had disconnected.
-    assert (told[0]["user"], told[0]["status"]) == ("ABC", 499)
+    assert (events[0]["user"], events[0]["status"]) == ("ABC", 499)
 
 
 @pytest.mark.slow
@@ -81,10 +81,10 @@ def test_the_log_contains_nothing_that_a_client_sent(tmp_path, sqlite_database_u
             send_raw(service.port, f"POST {path} HTTP/1.1\r\n{head}{sent}".encode())
         send_raw(service.port, f"GET /{SECRET} \0 HTTP/1.1\r\n{head}\r\n".encode())
     # The link for the first admin is printed for the user who starts the service; it is not part of the log.
-    told = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
-    assert len([line for line in told if line["event"] == "request"]) >= 6
-    assert SECRET not in str(told)
-    assert CODE not in str(told)
+    events = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    assert len([line for line in events if line["event"] == "request"]) >= 6
+    assert SECRET not in str(events)
+    assert CODE not in str(events)
 
 
 async def test_a_crash_is_logged_with_request_id_and_traceback(sqlite_database_url, written, monkeypatch):
@@ -95,10 +95,10 @@ async def test_a_crash_is_logged_with_request_id_and_traceback(sqlite_database_u
     settings = Settings(database_url=sqlite_database_url)
     async with serving(settings, logs.configure(settings)) as client:
         await client.get("/logs", headers={"X-Request-ID": "mine-1"})
-    told, request = lines(written)
-    assert (told["event"], told["level"], told["request_id"]) == ("unhandled error", "error", "mine-1")
-    assert "Traceback" in told["exception"]
-    assert told["exception"].endswith("RuntimeError: the reason")
+    error, request = lines(written)
+    assert (error["event"], error["level"], error["request_id"]) == ("unhandled error", "error", "mine-1")
+    assert "Traceback" in error["exception"]
+    assert error["exception"].endswith("RuntimeError: the reason")
     assert request["status"] == 500
 
 
@@ -138,24 +138,24 @@ def test_other_loggers_and_warnings_use_the_same_format(written):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("old", DeprecationWarning, stacklevel=1)
-    told = lines(written)
-    assert [line["event"] for line in told[:2]] == ["Started it", "careful"]
-    assert "DeprecationWarning: old" in told[2]["event"]
-    assert set(told[0]) == {"event", "level", "time"}
-    assert len(told) == 3
+    events = lines(written)
+    assert [line["event"] for line in events[:2]] == ["Started it", "careful"]
+    assert "DeprecationWarning: old" in events[2]["event"]
+    assert set(events[0]) == {"event", "level", "time"}
+    assert len(events) == 3
 
 
 @pytest.mark.parametrize(
-    ("level", "told"), [("debug", ["a", "b", "c"]), ("info", ["b", "c"]), ("warning", ["c"]), ("error", [])]
+    ("level", "expected"), [("debug", ["a", "b", "c"]), ("info", ["b", "c"]), ("warning", ["c"]), ("error", [])]
 )
-def test_the_log_level_is_configurable(written, level, told):
+def test_the_log_level_is_configurable(written, level, expected):
     tell = logs.configure(Settings(log_level=level))
     tell("request")
     logging.getLogger("machine_monitor.x").debug("a")
     logging.getLogger("machine_monitor.x").info("b")
     logging.getLogger("machine_monitor.x").warning("c")
     events = [line["event"] for line in lines(written)]
-    assert [event for event in events if event != "request"] == told
+    assert [event for event in events if event != "request"] == expected
     assert ("request" in events) == (level in ("debug", "info"))
 
 
@@ -168,8 +168,8 @@ def test_a_terminal_gets_text_and_other_outputs_json(written, monkeypatch, form,
     tell = logs.configure(Settings(log_format=form))
     tell("request", operation="list_logs", user=object)
     logging.getLogger("machine_monitor").error("crash", exc_info=ValueError("the reason"))
-    said = written()
-    assert said.startswith("{") is json_
-    assert "list_logs" in said
-    assert "ValueError: the reason" in said
-    assert ("\x1b[" in said) is (terminal and not json_)
+    output = written()
+    assert output.startswith("{") is json_
+    assert "list_logs" in output
+    assert "ValueError: the reason" in output
+    assert ("\x1b[" in output) is (terminal and not json_)

@@ -32,9 +32,9 @@ def chunk(part):
     return b"%x\r\n%s\r\n" % (len(part), part)
 
 
-def status_and_code(said):
+def status_and_code(response):
     """Return the status and the code of the problem."""
-    head, _, body = said.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     assert b"x-request-id: " in head
     assert b"x-content-type-options: nosniff" in head
     return int(head[9:12]), json.loads(body).get("code")
@@ -72,10 +72,10 @@ def test_the_size_of_a_body_is_limited(port, path, most, body, chunked):
 )
 def test_json_nesting_and_numbers_are_limited(port, body, expected):
     for chunked in (False, True):
-        said = send_raw(
+        response = send_raw(
             port, post(b"/machines/" + body[10:14].strip(b'"') + b"%d" % chunked, body, chunked=chunked, method=b"PUT")
         )
-        status, code = status_and_code(said)
+        status, code = status_and_code(response)
         assert (status, code) in (expected, (422, "validation")) if expected[0] == 201 else (status, code) == expected
 
 
@@ -107,8 +107,8 @@ def test_the_size_of_headers_is_limited(port, fields):
             client.sendall(b"GET /healthz HTTP/1.1\r\n" + CLOSE + fields + b"\r\n")
         except OSError:
             return  # the server closed the connection while the client was sending
-        said = read_to_end(client)
-    assert not said or status_and_code(said) == (400, "bad-request")
+        response = read_to_end(client)
+    assert not response or status_and_code(response) == (400, "bad-request")
 
 
 def test_headers_within_the_limits_are_accepted(port):
@@ -117,7 +117,7 @@ def test_headers_within_the_limits_are_accepted(port):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "raw_request",
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"HELLO\r\n\r\n",
@@ -132,35 +132,35 @@ def test_headers_within_the_limits_are_accepted(port):
         b"POST /machines HTTP/1.1\r\nHost: x\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
     ],
 )
-def test_invalid_http_is_refused_at_once(port, said):
-    assert status_and_code(send_raw(port, said)) == (400, "bad-request")
+def test_invalid_http_is_refused_at_once(port, raw_request):
+    assert status_and_code(send_raw(port, raw_request)) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
 def test_an_upgrade_header_is_ignored(port, upgrade):
-    said = send_raw(
+    response = send_raw(
         port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: " + upgrade + b"\r\n\r\n"
     )
-    assert status_and_code(said) == (200, None)
+    assert status_and_code(response) == (200, None)
 
 
 def test_pipelined_requests_are_answered_in_order(port):
     requests = [b"GET /logs?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(1, 30)]
     requests += [post(b"/machines", b'{"name": "together"}').replace(b"Connection: close\r\n", b"")]
     requests += [b"GET /machines/together HTTP/1.1\r\n" + CLOSE + b"\r\n"]
-    said = send_raw(port, b"".join(requests))
-    assert [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]] == [200] * 29 + [201, 200]
+    responses = send_raw(port, b"".join(requests))
+    assert [int(part[:3]) for part in responses.split(b"HTTP/1.1 ")[1:]] == [200] * 29 + [201, 200]
 
 
 def test_garbage_after_a_request_does_not_affect_its_response(port):
-    said = send_raw(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
-    assert said.startswith(b"HTTP/1.1 200")
-    assert said.count(b"HTTP/1.1") == 1
+    response = send_raw(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00" * 100)
+    assert response.startswith(b"HTTP/1.1 200")
+    assert response.count(b"HTTP/1.1") == 1
 
 
 def test_bytes_beyond_content_length_are_another_request(port):
-    said = send_raw(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
-    assert said.startswith(b"HTTP/1.1 400")
+    response = send_raw(port, post(b"/machines", b'{"name": "lying"}').replace(b"Length: 17", b"Length: 2") + b"!")
+    assert response.startswith(b"HTTP/1.1 400")
 
 
 def test_a_truncated_body_writes_nothing(port):
@@ -177,9 +177,9 @@ def test_expect_100_continue_is_answered(port, size, status):
     head, _, _ = post(b"/machines", body).partition(b"\r\n\r\n")
     with connect(port) as client:
         client.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
-        said = client.recv(65536)
+        response = client.recv(65536)
         if status == b"201":
-            assert said == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert response == b"HTTP/1.1 100 Continue\r\n\r\n"
             client.sendall(body)
-            said = read_to_end(client)
-        assert said.startswith(b"HTTP/1.1 " + status)
+            response = read_to_end(client)
+        assert response.startswith(b"HTTP/1.1 " + status)

@@ -41,12 +41,12 @@ class Connection:
         if body:
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         self.socket.sendall(head.encode() + b"\r\n" + body)
-        said = b""
-        while not (ended := re.search(rb"content-length: (\d+)\r\n.*?\r\n\r\n", said, re.DOTALL)):
-            said += self.socket.recv(65536) or pytest.fail("hung up")
-        while len(said) < ended.end() + int(ended[1]):
-            said += self.socket.recv(65536) or pytest.fail("hung up in an answer")
-        return int(said[9:12]), said[ended.end() :]
+        response = b""
+        while not (ended := re.search(rb"content-length: (\d+)\r\n.*?\r\n\r\n", response, re.DOTALL)):
+            response += self.socket.recv(65536) or pytest.fail("hung up")
+        while len(response) < ended.end() + int(ended[1]):
+            response += self.socket.recv(65536) or pytest.fail("hung up in an answer")
+        return int(response[9:12]), response[ended.end() :]
 
 
 @pytest.fixture
@@ -116,14 +116,14 @@ def test_each_worker_reports_the_metrics_of_all(service, open_connection):
         assert re.search(rb"^machine_monitor_build_info\{.*\} 1.0$", connection.ask("GET", "/metrics")[1], re.MULTILINE)
 
 
-def await_metric(connection, wanted):
+def await_metric(connection, sample):
     """Poll the metrics for a value: a client may read a response a moment before the server counts it."""
     for _ in range(50):
-        told = connection.ask("GET", "/metrics")[1].decode()
-        if wanted in told.splitlines():
+        metrics = connection.ask("GET", "/metrics")[1].decode()
+        if sample in metrics.splitlines():
             return
         time.sleep(0.05)
-    pytest.fail(told)
+    pytest.fail(metrics)
 
 
 def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(service, open_connection):
@@ -169,18 +169,18 @@ def test_an_unfinished_request_gets_503_at_shutdown(tmp_path, sqlite_database_ur
         time.sleep(0.2)
         service.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        said = read_to_end(client)
+        response = read_to_end(client)
         assert service.process.wait(5) in (0, -signal.SIGTERM)
         assert 5 < time.monotonic() - began < 12
-    assert said.startswith(b"HTTP/1.1 503")
-    assert b'"database-busy"' in said
+    assert response.startswith(b"HTTP/1.1 503")
+    assert b'"database-busy"' in response
 
 
 def test_workers_that_cannot_start_stop_the_service(tmp_path, sqlite_database_url):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        service = Service(tmp_path, *TWO, "--port", str(taken.getsockname()[1]), database_url=sqlite_database_url)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        service = Service(tmp_path, *TWO, "--port", str(listening.getsockname()[1]), database_url=sqlite_database_url)
         assert service.process.wait(20) == 2
     assert "could not start" in service.log.read_text()
     assert "Traceback" not in service.log.read_text()

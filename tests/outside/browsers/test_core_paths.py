@@ -8,7 +8,7 @@ import pytest
 from api.access.site import PASSWORD
 from console.conftest import OPERATOR
 from console.test_log_form import MACHINE, NEW, add_log
-from console.test_offline import BAR, found
+from console.test_offline import BAR, find_logs
 from console.test_storage import DENIALS
 from outside.browsers.page import ENTER, wait_until
 
@@ -47,7 +47,7 @@ def test_a_log_is_written_and_sent(page, service):
     sign_in(page, NEW)
     write_log(page, "broche bruyante")
     page.wait_for_text("Log sent.")
-    (log,) = found(service, "broche bruyante")
+    (log,) = find_logs(service, "broche bruyante")
     assert (log["machine"], log["type"], log["user"]) == (MACHINE, "info", OPERATOR)
     service.call("DELETE", f"/logs/{log['uuid']}")
 
@@ -61,7 +61,7 @@ def test_a_log_written_offline_is_sent_when_the_service_is_back(page, service):
         page.wait_for_text("Saved on this device. It will be sent")
         page.wait_for_text("1 waiting for the network")
     page.wait_for(f"{BAR} a", count=0)
-    (log,) = found(service, "hors ligne")
+    (log,) = find_logs(service, "hors ligne")
     assert abs(datetime.fromisoformat(log["started_at"]) - written) < timedelta(seconds=2)
     service.call("DELETE", f"/logs/{log['uuid']}")
 
@@ -75,7 +75,7 @@ def test_a_log_is_sent_where_storage_is_denied(page, service, inject, denied):
     words = f"sans {denied.replace('-', ' ')}"
     write_log(page, words)
     page.wait_for_text("Log sent.")
-    (log,) = found(service, words)
+    (log,) = find_logs(service, words)
     service.call("DELETE", f"/logs/{log['uuid']}")
 
 

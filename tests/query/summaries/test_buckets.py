@@ -1,3 +1,5 @@
+"""Days, weeks and months in a time zone, computed alike by both engines and by Python."""
+
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 

@@ -1,3 +1,5 @@
+"""Invalid requests for facets and stats."""
+
 import pytest
 
 # A query and its invalid parameter.
@@ -71,12 +73,12 @@ test_an_invalid_aggregation_is_refused_and_named = pytest.mark.asyncio(loop_scop
 @pytest.mark.asyncio(loop_scope="module")
 async def test_all_errors_are_reported_together_with_suggestions(seeded):
     answer = await seeded.get("/logs/facets?by=typ&limit=0&machin=x")
-    told = {fault["parameter"]: fault for fault in answer.json()["errors"]}
-    assert told.keys() == {"by", "limit", "machin"}
-    assert "'type'" in told["by"]["message"]
-    assert "'machine'" in told["machin"]["message"]
-    assert "by" in told["machin"]["allowed"]
-    assert "sort" not in told["machin"]["allowed"]
+    faults = {fault["parameter"]: fault for fault in answer.json()["errors"]}
+    assert faults.keys() == {"by", "limit", "machin"}
+    assert "'type'" in faults["by"]["message"]
+    assert "'machine'" in faults["machin"]["message"]
+    assert "by" in faults["machin"]["allowed"]
+    assert "sort" not in faults["machin"]["allowed"]
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,3 +1,5 @@
+"""Stats agree with a brute-force computation."""
+
 from itertools import combinations
 from random import Random
 from zoneinfo import ZoneInfo

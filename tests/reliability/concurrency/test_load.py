@@ -59,8 +59,8 @@ def test_a_mixed_load_causes_no_errors_and_no_growth(tmp_path, database_url, ext
                 memory.append(process.memory_info().rss)
                 largest = max(largest, wal.stat().st_size if wal.exists() else 0)
         workload.finish_and_check(service.port)
-    asked = sum((reader.statuses for reader in readers), Counter())
-    assert set(asked) == {200}
+    statuses = sum((reader.statuses for reader in readers), Counter())
+    assert set(statuses) == {200}
     assert [writer.statuses for writer in writers if max(writer.statuses) >= 500 or 0 in writer.statuses] == []
     begun, ended = max(memory[: len(memory) * 2 // 3]), max(memory)
     assert ended - begun < GROWTH
@@ -69,5 +69,5 @@ def test_a_mixed_load_causes_no_errors_and_no_growth(tmp_path, database_url, ext
     results = {"p95": f"{p95:.0f} ms", "memory": f"{begun / MIB:.0f} to {ended / MIB:.0f} MiB"}
     results |= {"largest_WAL": f"{largest / MIB:.0f} MiB"} if largest else {}
     record_counts(
-        seconds, reads=asked.total(), writes=sum(writer.acknowledged for writer in writers), status_5xx=0, **results
+        seconds, reads=statuses.total(), writes=sum(writer.acknowledged for writer in writers), status_5xx=0, **results
     )

@@ -31,7 +31,7 @@ def service(tmp_path, database_url):
 @pytest.mark.proof(f"{CLIENTS} clients change one record at once")
 def test_one_of_many_concurrent_updates_wins(service, record_counts):
     key = "/logs/00000000-0000-4000-8000-000000000001"
-    start, seen = threading.Barrier(CLIENTS), Counter()
+    start, statuses = threading.Barrier(CLIENTS), Counter()
 
     def change(number):
         with HttpClient(service.port) as http:
@@ -50,9 +50,9 @@ def test_one_of_many_concurrent_updates_wins(service, record_counts):
             assert len(losers) == CLIENTS - 1
             assert {json.dumps(answer.json["current"]) for answer in losers} == {json.dumps(winner.json)}
             assert winner.json["version"] == version
-            seen.update(answer.status for answer in answers)
+            statuses.update(answer.status for answer in answers)
         assert http.get(key)["version"] == ROUNDS + 1
-    record_counts(ROUNDS, won=seen[200], status_412=seen[412])
+    record_counts(ROUNDS, won=statuses[200], status_412=statuses[412])
 
 
 @pytest.mark.proof("a POST sent 3 times at once, 1 in 5 cut off")
@@ -101,7 +101,7 @@ def cut(port, body, key):
 @pytest.mark.proof("a machine deleted while it gets a log")
 def test_a_machine_is_either_deleted_or_gets_its_log(service, extent, record_counts):
     pairs = extent(short=200, long=500)
-    seen, start = Counter(), threading.Barrier(2)
+    outcomes, start = Counter(), threading.Barrier(2)
 
     def delete():
         with HttpClient(service.port) as http:
@@ -120,11 +120,11 @@ def test_a_machine_is_either_deleted_or_gets_its_log(service, extent, record_cou
 
     with ThreadPoolExecutor(2) as threads:
         deleting, adding = threads.submit(lambda: list(delete())), threads.submit(lambda: list(add()))
-        seen.update(zip(deleting.result(), adding.result(), strict=True))
-    assert set(seen) <= {(204, 422), (409, 201)}
+        outcomes.update(zip(deleting.result(), adding.result(), strict=True))
+    assert set(outcomes) <= {(204, 422), (409, 201)}
     with HttpClient(service.port) as http:
         machines = {machine["name"] for machine in http.walk("/machines")}
         logs = [log["machine"] for log in http.walk("/logs")]
     assert {*logs} <= machines
-    assert len(logs) == len(machines) - 1 == seen[409, 201]
-    record_counts(pairs, deleted=seen[204, 422], not_deleted=seen[409, 201], orphans=0)
+    assert len(logs) == len(machines) - 1 == outcomes[409, 201]
+    record_counts(pairs, deleted=outcomes[204, 422], not_deleted=outcomes[409, 201], orphans=0)

@@ -22,7 +22,7 @@ LOGS_AND_ENTRY_COUNTS = """SELECT CAST(uuid AS text), version, (
     SELECT count(*) FROM history h WHERE h.resource = 'logs' AND h.record_id = logs.id AND h.version <= logs.version
     AND h.key = CAST(uuid AS text)
 ) FROM logs"""
-SHIPPED = 7
+INITIAL_TYPES = 7
 
 
 class Writer(threading.Thread):
@@ -58,16 +58,16 @@ def ignore_progress(_done: int, _total: int) -> None:
 
 def check(file: Path, url: str, acknowledged: set[str]) -> int:
     """Restore a backup, verify it, and return its number of logs."""
-    held = backup.restore(file, database_urls.parse(url), ignore_progress)
+    contents = backup.restore(file, database_urls.parse(url), ignore_progress)
     database = Database(url)
-    verdict = verify.verify(database, verify.hash_chain.parse_head(held.head))
+    verdict = verify.verify(database, verify.hash_chain.parse_head(contents.head))
     logs = database.snapshot(lambda tx: tx.cursor.execute(LOGS_AND_ENTRY_COUNTS).fetchall())
     database.close_writer()
     assert verdict.faults == []
     assert acknowledged <= {name for name, _, _ in logs}
     assert [version for _, version, _ in logs] == [entries for _, _, entries in logs]
-    assert held.tables["logs"] == len(logs)
-    assert held.tables["history"] == SHIPPED + 1 + sum(version for _, version, _ in logs)
+    assert contents.tables["logs"] == len(logs)
+    assert contents.tables["history"] == INITIAL_TYPES + 1 + sum(version for _, version, _ in logs)
     return len(logs)
 
 

@@ -96,7 +96,7 @@ def test_a_killed_sync_is_atomic(tmp_path, new_database_url, engine, legacy, ext
     whole = new_database_url(engine)
     nothing = database_state(whole)
     (whole_sync := sync(tmp_path, whole, legacy)).run()
-    all_of_it, seen = database_state(whole), Counter()
+    all_of_it, outcomes = database_state(whole), Counter()
     for _ in range(times := extent(short=4, long=10)):
         url = new_database_url(engine)
         command = sync(tmp_path, url, legacy)
@@ -104,11 +104,11 @@ def test_a_killed_sync_is_atomic(tmp_path, new_database_url, engine, legacy, ext
         killed = command.run_and_kill()
         found = database_state(url)
         assert found in (nothing, all_of_it)
-        seen["nothing" if found == nothing else "all"] += killed
+        outcomes["nothing" if found == nothing else "all"] += killed
         command.run()
         assert database_state(url) == all_of_it
         assert is_sound(url)
-    record_counts(times, killed_while_running=seen.total(), rolled_back=seen["nothing"], half_done=0)
+    record_counts(times, killed_while_running=outcomes.total(), rolled_back=outcomes["nothing"], half_done=0)
 
 
 @pytest.mark.proof("kill -9 in mm migrate")
@@ -120,15 +120,15 @@ def test_a_killed_migration_is_atomic(tmp_path, new_database_url, engine, legacy
     migrations.downgrade(parsed_url, OLDEST)
     command = Command(tmp_path, url, "migrate")
     command.run()
-    all_of_it, seen = database_state(url), Counter()
+    all_of_it, revisions = database_state(url), Counter()
     for _ in range(times := extent(short=4, long=10)):
         migrations.downgrade(parsed_url, OLDEST)
         killed = command.run_and_kill()
         revision = migrations.current_revision(parsed_url)
         assert revision in (OLDEST, newest)
-        seen[revision] += killed
+        revisions[revision] += killed
         command.run()
         assert migrations.current_revision(parsed_url) == newest
         assert database_state(url) == all_of_it
         assert is_sound(url)
-    record_counts(times, killed_while_running=seen.total(), rolled_back=seen[OLDEST], half_done=0)
+    record_counts(times, killed_while_running=revisions.total(), rolled_back=revisions[OLDEST], half_done=0)

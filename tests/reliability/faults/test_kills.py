@@ -23,9 +23,9 @@ KILLS_PER_DATABASE = 25
 
 def write_and_kill(workload: Workload, service: ForkedService, seconds: float) -> None:
     stopped = threading.Event()
-    busy = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in workload.writers]
-    busy.append(threading.Thread(target=workload.follow, args=(service.port, stopped)))
-    with running_threads(busy, stopped):
+    threads = [threading.Thread(target=writer.write_until, args=(service.port, stopped)) for writer in workload.writers]
+    threads.append(threading.Thread(target=workload.follow, args=(service.port, stopped)))
+    with running_threads(threads, stopped):
         time.sleep(seconds)
         service.process.kill()
         service.process.wait()
@@ -44,39 +44,39 @@ def kill_repeatedly(workload: Workload, kills: int) -> None:
 
 def save_and_restore(folder: Path, url: str) -> None:
     """Restore a backup to another database, whose history must contain the printed head."""
-    file, there = folder / f"{uuid4()}.backup", environment(database_url=f"sqlite:///{folder / f'{uuid4()}.db'}")
-    said = forked_processes.run(["backup", str(file)], folder, environment(database_url=url))
-    forked_processes.run(["restore", str(file)], folder, there)
-    forked_processes.run(["verify", "--head", said.split()[-1]], folder, there)
+    file, restored = folder / f"{uuid4()}.backup", environment(database_url=f"sqlite:///{folder / f'{uuid4()}.db'}")
+    output = forked_processes.run(["backup", str(file)], folder, environment(database_url=url))
+    forked_processes.run(["restore", str(file)], folder, restored)
+    forked_processes.run(["verify", "--head", output.split()[-1]], folder, restored)
 
 
 def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():
     """The first attempt of a PUT may have succeeded although its retry is rejected after a rename of the machine."""
     writer = Writer(0, {0: "Mill"})
-    made = writer._put_new()
-    record = {**made.document, "uuid": made.path.removeprefix("/logs/"), "version": 1}
+    created = writer._put_new()
+    record = {**created.document, "uuid": created.path.removeprefix("/logs/"), "version": 1}
     answers = [Response(201, {}, json.dumps(record).encode()), None, Response(422, {}, b"{}")]
     http = SimpleNamespace(try_send=lambda *_: answers.pop(0))
-    writer.unanswered = made
+    writer.unanswered = created
     writer.send_one(http)
-    assert writer.differences({made.path: record}) == []
-    assert len(writer.differences({made.path: {**record, "comment": "lost"}})) == 1
-    put = writer.unanswered = writer._put(made.path)
+    assert writer.differences({created.path: record}) == []
+    assert len(writer.differences({created.path: {**record, "comment": "lost"}})) == 1
+    put = writer.unanswered = writer._put(created.path)
     writer.send_one(http)
     writer.send_one(http)
-    assert writer.differences({made.path: {**record, **put.document}}) == []
+    assert writer.differences({created.path: {**record, **put.document}}) == []
 
 
 @pytest.mark.proof("kill -9 under 8 writers of every kind")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_acknowledged_writes_survive_a_kill(tmp_path, engine, new_database_url, extent, record_counts):
-    left = kills = extent(short=13, long=100)
+    remaining = kills = extent(short=13, long=100)
     writers = []
-    while left > 0:
+    while remaining > 0:
         workload = Workload(tmp_path, new_database_url(engine))
-        kill_repeatedly(workload, min(left, KILLS_PER_DATABASE))
+        kill_repeatedly(workload, min(remaining, KILLS_PER_DATABASE))
         save_and_restore(tmp_path, workload.url)
-        left -= KILLS_PER_DATABASE
+        remaining -= KILLS_PER_DATABASE
         writers += workload.writers
     unanswered = sum(writer.statuses[0] for writer in writers)
     assert unanswered > 0

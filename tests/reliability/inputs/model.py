@@ -95,8 +95,8 @@ class Model:
         if uuid in self.deleted:
             return 410
         attributes = self.logs[uuid]["attributes"] | body.get("attributes", {})
-        told = {name: value for name, value in attributes.items() if value is not None}
-        return STATUSES[self.put(uuid, {**self.logs[uuid], **body, "attributes": told})]
+        non_null = {name: value for name, value in attributes.items() if value is not None}
+        return STATUSES[self.put(uuid, {**self.logs[uuid], **body, "attributes": non_null})]
 
     def delete(self, uuid: str) -> int:
         if uuid not in self.logs:
@@ -118,10 +118,10 @@ class Model:
 
     def bulk(self, items: list[Record], *, atomic: bool) -> list[str] | None:
         """Apply a bulk call; return the outcome of each item, or None if an atomic call is rejected."""
-        before, seen, outcomes = deepcopy(vars(self)), set(), []
+        before, uuids, outcomes = deepcopy(vars(self)), set(), []
         for item in items:
-            repeated = item["uuid"] in seen
-            seen.add(item["uuid"])
+            repeated = item["uuid"] in uuids
+            uuids.add(item["uuid"])
             outcome = "error" if repeated else self.put(item["uuid"], item)
             outcomes.append(outcome if outcome in ("created", "updated", "unchanged") else "error")
         if atomic and "error" in outcomes:

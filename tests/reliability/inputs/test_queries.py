@@ -141,14 +141,14 @@ async def checked_status(client, path, query):
 async def test_hostile_values_of_any_parameter_never_cause_a_server_error(seeded, extent, record_counts):
     names = (*OWN, *COUNTED, *FIELDS, *(f"{name}__{operator}" for name in FIELDS for operator in TEXTUAL if operator))
     chosen = names[:: extent(short=60, long=5)]
-    asked = [(PATHS[number % len(PATHS)], *pair) for number, pair in enumerate(product(chosen, HOSTILE_VALUES))]
-    seen = Counter(
-        [await checked_status(seeded, path, f"{name}={percent_encode(value)}") for path, name, value in asked]
+    requests = [(PATHS[number % len(PATHS)], *pair) for number, pair in enumerate(product(chosen, HOSTILE_VALUES))]
+    statuses = Counter(
+        [await checked_status(seeded, path, f"{name}={percent_encode(value)}") for path, name, value in requests]
     )
-    record_counts(seen.total(), status_5xx=0, status_200=seen[200], refused=seen.total() - seen[200])
+    record_counts(statuses.total(), status_5xx=0, status_200=statuses[200], refused=statuses.total() - statuses[200])
 
 
 @given(queries=st.lists(st.tuples(st.sampled_from(PATHS), QUERIES), min_size=AT_ONCE, max_size=AT_ONCE))
 async def test_random_query_strings_never_cause_a_server_error(seeded, record_counts, queries):
-    seen = Counter([await checked_status(seeded, path, query) for path, query in queries])
-    record_counts(seen.total(), status_5xx=0, status_200=seen[200], refused=seen.total() - seen[200])
+    statuses = Counter([await checked_status(seeded, path, query) for path, query in queries])
+    record_counts(statuses.total(), status_5xx=0, status_200=statuses[200], refused=statuses.total() - statuses[200])

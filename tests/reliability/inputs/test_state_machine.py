@@ -48,7 +48,7 @@ SORTS = st.sampled_from(["-started_at", "started_at", "machine", "-comment,sever
 class ApiStateMachine(RuleBasedStateMachine):
     """A database with the API, and the model that it must agree with."""
 
-    seen: ClassVar[Counter[str]] = Counter()
+    counts: ClassVar[Counter[str]] = Counter()
 
     def __init__(self, database_context):
         super().__init__()
@@ -57,14 +57,14 @@ class ApiStateMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.server = serving(Settings(database_url=self.url))
         self.client = self.runner.run(self.server.__aenter__())
-        self.seen["databases"] += 1
+        self.counts["databases"] += 1
 
     def teardown(self):
         try:
             changes = replica.Replica()
             changes.apply(self.get("/changes", limit=1000))
-            held = {log["uuid"]: {k: v for k, v in log.items() if v is not None} for log in self.model.visible_logs}
-            assert changes.records["logs"] == held
+            logs = {log["uuid"]: {k: v for k, v in log.items() if v is not None} for log in self.model.visible_logs}
+            assert changes.records["logs"] == logs
         finally:
             # An open connection would keep the process alive.
             self.runner.run(self.server.__aexit__(None, None, None))
@@ -75,7 +75,7 @@ class ApiStateMachine(RuleBasedStateMachine):
         self.database_context.__exit__(None, None, None)
 
     def send(self, method, path, body=None, query=()):
-        self.seen["requests"] += 1
+        self.counts["requests"] += 1
         return self.runner.run(self.client.request(method, path, json=body, params=list(query) or None))
 
     def get(self, path, *query, **parameters):
@@ -181,7 +181,7 @@ class ApiStateMachine(RuleBasedStateMachine):
 @pytest.mark.proof("Hypothesis state machine against a model")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_api_agrees_with_a_dictionary(request, tmp_path, engine, extent, record_counts):
-    ApiStateMachine.seen.clear()
+    ApiStateMachine.counts.clear()
     chosen = settings(max_examples=extent(short=10, long=150), stateful_step_count=extent(short=20, long=50))
     run_state_machine_as_test(lambda: ApiStateMachine(new_database(request, engine, tmp_path)), settings=chosen)
-    record_counts(ApiStateMachine.seen["requests"], databases=ApiStateMachine.seen["databases"], divergences=0)
+    record_counts(ApiStateMachine.counts["requests"], databases=ApiStateMachine.counts["databases"], divergences=0)

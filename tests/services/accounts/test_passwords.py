@@ -1,3 +1,5 @@
+"""Password rules and hashing."""
+
 import asyncio
 
 import pytest

@@ -30,17 +30,17 @@ def copy(source: str, destination: str):
 
 async def test_a_copy_has_the_same_rows_ids_history_and_api_responses(database_url, empty_url):
     await fill(database_url)
-    before, said = stored_rows(database_url), await api_responses(database_url)
-    held = copy(database_url, empty_url)
+    before, responses = stored_rows(database_url), await api_responses(database_url)
+    contents = copy(database_url, empty_url)
     assert stored_rows(database_url) == before
     assert stored_rows(empty_url) == before
-    assert held.tables == {table.name: len(before[table.name]) for table in TABLES}
+    assert contents.tables == {table.name: len(before[table.name]) for table in TABLES}
     assert {"kept_answers", "legacy_imports", "log_counts", "history", "logs", "users_folded"} <= {
-        table for table, count in held.tables.items() if count
+        table for table, count in contents.tables.items() if count
     }
     verdict = verify_database(empty_url)
-    assert (verdict.faults, str(verdict.head)) == ([], held.head)
-    assert await api_responses(empty_url) == said
+    assert (verdict.faults, str(verdict.head)) == ([], contents.head)
+    assert await api_responses(empty_url) == responses
     migrations.check(database_urls.parse(empty_url))
 
 
@@ -75,7 +75,7 @@ async def test_the_history_of_a_copy_is_append_only(database_url, empty_url):
     database = Database(empty_url)
     for statement in ("UPDATE history SET note = 'x'", "DELETE FROM history"):
         with pytest.raises((MonitorError, sqlite3.Error, psycopg.Error)):
-            database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+            database.transact(lambda tx, statement=statement: tx.cursor.execute(statement))
     database.close_writer()
 
 

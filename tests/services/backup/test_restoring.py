@@ -25,22 +25,22 @@ UNLOCK = {
 
 async def test_a_restored_backup_equals_the_original(database_url, empty_url, folder):
     await fill(database_url)
-    before, said = stored_rows(database_url), await api_responses(database_url)
-    described = save(database_url, folder / "b.db")
+    before, responses = stored_rows(database_url), await api_responses(database_url)
+    manifest_ = save(database_url, folder / "b.db")
     assert stored_rows(database_url) == before
     assert {path.name for path in folder.iterdir()} == {"b.db", "b.db.json"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    assert json.loads((folder / "b.db.json").read_text()) == described.document()
-    assert described.engine == database_urls.parse(database_url).engine.name
+    assert json.loads((folder / "b.db.json").read_text()) == manifest_.document()
+    assert manifest_.engine == database_urls.parse(database_url).engine.name
     bytes_before = (folder / "b.db").read_bytes()
     assert bytes_before[18:20] == b"\1\1", "a backup file must not be in WAL mode"
-    held = restore(folder / "b.db", empty_url)
+    contents = restore(folder / "b.db", empty_url)
     assert (folder / "b.db").read_bytes() == bytes_before
-    assert (held.tables, held.head) == (described.tables, described.head)
+    assert (contents.tables, contents.head) == (manifest_.tables, manifest_.head)
     assert stored_rows(empty_url) == before
     verdict = verify_database(empty_url)
-    assert (verdict.faults, str(verdict.head)) == ([], described.head)
-    assert await api_responses(empty_url) == said
+    assert (verdict.faults, str(verdict.head)) == ([], manifest_.head)
+    assert await api_responses(empty_url) == responses
     migrations.check(database_urls.parse(empty_url))
 
 
@@ -193,13 +193,13 @@ def test_restore_refuses_a_database_of_another_program(saved, empty_url):
 
 def test_restore_refuses_a_file_that_appeared_meanwhile(saved, tmp_path, monkeypatch):
     target = tmp_path / "taken.db"
-    finish = files.finalize
+    finalize = files.finalize
 
-    def finish_then_create_target(*arguments):
-        finish(*arguments)
+    def finalize_then_create_target(path, *, journal):
+        finalize(path, journal=journal)
         prepare(f"sqlite:///{target}")
 
-    monkeypatch.setattr(files, "finalize", finish_then_create_target)
+    monkeypatch.setattr(files, "finalize", finalize_then_create_target)
     with pytest.raises(UsageError, match="not empty"):
         restore(saved, f"sqlite:///{target}")
     assert verify_database(f"sqlite:///{target}").faults == []
@@ -217,10 +217,10 @@ def test_a_file_without_tables_may_be_replaced(saved, tmp_path):
 def test_a_backup_of_an_older_schema_is_migrated(saved, empty_url):
     older = database_urls.for_file(saved)
     migrations.downgrade(older, "-1")
-    files.finalize(saved, "delete")
+    files.finalize(saved, journal="delete")
     alter(sha256=manifest.digest(saved), size=saved.stat().st_size, schema=migrations.current_revision(older))(saved)
-    held = restore(saved, empty_url)
-    assert held.tables["log_types"] == 7
+    contents = restore(saved, empty_url)
+    assert contents.tables["log_types"] == 7
     migrations.check(database_urls.parse(empty_url))
 
 
@@ -235,9 +235,9 @@ def test_a_backup_of_a_newer_schema_is_refused(saved, empty_url):
 def test_a_tampered_history_is_backed_up_restored_and_reported(database_url, empty_url, folder):
     database = Database(database_url)
     for statement in (UNLOCK[database.engine.name], "UPDATE history SET note = 'x' WHERE seq = 3"):
-        database.transact(lambda tx, said=statement: tx.cursor.execute(said))
+        database.transact(lambda tx, statement=statement: tx.cursor.execute(statement))
     database.close_writer()
-    described = save(database_url, folder / "b.db")
-    assert len(described.faults) == 1
-    assert restore(folder / "b.db", empty_url).faults == described.faults
-    assert verify_database(empty_url).faults == described.faults
+    manifest_ = save(database_url, folder / "b.db")
+    assert len(manifest_.faults) == 1
+    assert restore(folder / "b.db", empty_url).faults == manifest_.faults
+    assert verify_database(empty_url).faults == manifest_.faults

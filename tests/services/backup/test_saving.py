@@ -29,6 +29,13 @@ def test_an_existing_backup_is_replaced_only_with_replace(database_url, saved):
     assert manifest.read(saved).sha256 == manifest.digest(saved)
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_folder_is_not_a_backup_file(sqlite_database_url, folder, replace):
+    with pytest.raises(UsageError, match="is a folder: name a file") as raised:
+        save(sqlite_database_url, folder, replace=replace)
+    assert "--force" not in raised.value.detail
+
+
 def test_concurrent_writes_are_not_in_the_backup_and_do_not_restart_it(sqlite_database_url, folder, monkeypatch):
     monkeypatch.setattr(files, "PAGES_AT_ONCE", 1)
     writer, database, steps = Database(sqlite_database_url), Database(sqlite_database_url), []
@@ -39,12 +46,12 @@ def test_concurrent_writes_are_not_in_the_backup_and_do_not_restart_it(sqlite_da
             writer.transact(lambda tx: tx.cursor.execute(text, [str(len(steps)) * 5_000]))
         steps.append((done, total))
 
-    described = backup.save(database, folder / "b.db", replace=False, progress=write)
+    manifest_ = backup.save(database, folder / "b.db", replace=False, progress=write)
     writer.close_writer()
     pages = [done for done, total in steps if total == steps[0][1]]
     assert len(pages) > 20
     assert pages == [*range(1, steps[0][1] + 1)]
-    assert described.tables["log_counts"] == 0
+    assert manifest_.tables["log_counts"] == 0
     assert len(stored_rows(sqlite_database_url)["log_counts"]) == len(pages)
 
 
@@ -106,14 +113,14 @@ def test_a_backup_to_a_missing_folder_gives_a_clear_error(database_url, folder):
 @pytest.fixture
 def full_disk(tmp_path):
     """A disk with almost no space."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", place]
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", directory]
     mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("needs the right to mount a small disk")
-    yield place
-    subprocess.run(["umount", place], check=True)  # noqa: S607 -- the one on the PATH
+    yield directory
+    subprocess.run(["umount", directory], check=True)  # noqa: S607 -- the one on the PATH
 
 
 def test_a_full_disk_gives_a_clear_error_and_leaves_no_file(database_url, saved, full_disk):
@@ -126,11 +133,10 @@ def test_a_full_disk_gives_a_clear_error_and_leaves_no_file(database_url, saved,
 
 
 # This program prints a line when it reaches the moment to be killed, and waits there.
-SLOW = """
+PAUSING_BACKUP = """
 import sys, time
 from pathlib import Path
 from machine_monitor.database.connect import Database
-from machine_monitor.services import backup
 from machine_monitor.services import backup
 from machine_monitor.services.backup import manifest
 def stay(*_):
@@ -147,7 +153,7 @@ backup.save(Database(url), Path(file), replace=False, progress=stay if moment ==
 @pytest.mark.parametrize("moment", ["in the middle", "at the end"])
 def test_a_killed_backup_leaves_no_file_under_its_final_name(database_url, folder, moment):
     file = folder / "b.db"
-    command = [sys.executable, "-c", SLOW, database_url, str(file), moment]
+    command = [sys.executable, "-c", PAUSING_BACKUP, database_url, str(file), moment]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
         assert b"here\n" in iter(running.stdout.readline, b"")
         running.send_signal(signal.SIGKILL)

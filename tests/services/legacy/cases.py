@@ -36,9 +36,11 @@ def rows(target, query):
 
 def total(target, resource, query):
     """Return the number of records that a filter finds."""
-    clock = TimeContext(PARIS, instants.now())
-    asked = parser.parse_list_query(resource, parser.parse_query_string(f"count=exact&limit=1&{query}".encode()), clock)
-    return target.snapshot(lambda tx: tx.execute(*lists.compile_list(tx.engine, asked)))[0][1]
+    time_context = TimeContext(PARIS, instants.now())
+    list_query = parser.parse_list_query(
+        resource, parser.parse_query_string(f"count=exact&limit=1&{query}".encode()), time_context
+    )
+    return target.snapshot(lambda tx: tx.execute(*lists.compile_list(tx.engine, list_query)))[0][1]
 
 
 def read_all(target, resource):
@@ -78,7 +80,7 @@ def delete(target, resource, key):
     target.transact(lambda tx: records.delete(tx, Target(resource, key), ChangeContext("anonymous")))
 
 
-def found(report, file):
+def problems_of(report, file):
     return [(p["field"], p["level"], p["code"]) for p in report["problems"] if p["file"] == file]
 
 

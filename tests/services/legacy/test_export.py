@@ -41,8 +41,9 @@ def test_an_export_of_synced_records_can_be_synced_again(target, second, shared,
         for name, resource in (("machines", MACHINES), ("logs", LOGS), ("users", USERS))
     } | {"not_held": {}}
     for key in read_all(target, LOGS):
-        ours, theirs = ([row[:5] for row in history(base, LOGS, key)] for base in (target, second))
-        assert theirs == ours
+        # The note and the time of an entry are those of its own sync.
+        expected, actual = ([entry[:5] for entry in history(base, LOGS, key)] for base in (target, second))
+        assert actual == expected
 
 
 @pytest.mark.untraced
@@ -93,12 +94,12 @@ NOT_HELD = [
 ]
 
 
-@pytest.mark.parametrize(("values", "kind"), NOT_HELD, ids=str)
-def test_a_field_that_the_legacy_format_lacks_is_counted(sqlite_database_url, out, values, kind):
+@pytest.mark.parametrize(("values", "field"), NOT_HELD, ids=str)
+def test_a_field_that_the_legacy_format_lacks_is_counted(sqlite_database_url, out, values, field):
     target = Database(sqlite_database_url)
     create(target, MACHINES, name="m")
     create(target, LOGS, uuid=UUID_1, machine="m", type="info", **{"started_at": "2025-01-01T00:00:00Z"} | values)
-    assert legacy.export(target, out, PARIS).document()["not_held"] == {f"logs.{kind}": 1}
+    assert legacy.export(target, out, PARIS).document()["not_held"] == {f"logs.{field}": 1}
     assert "token" not in (out / f"logs/{UUID_1}.json").read_text()
     target.close_writer()
 
@@ -148,9 +149,9 @@ def test_a_folder_that_is_not_empty_is_refused(sqlite_database_url, out):
     out.mkdir()
     legacy.export(target, out, PARIS)
     (out / "a file").touch()
-    for taken in (out, out / "a file"):
+    for occupied in (out, out / "a file"):
         with pytest.raises(UsageError, match="already"):
-            legacy.export(target, taken, PARIS)
+            legacy.export(target, occupied, PARIS)
     with pytest.raises(UsageError, match="Cannot write"):
         legacy.export(target, out / "a file" / "below", PARIS)
     target.close_writer()

@@ -47,6 +47,6 @@ def test_twenty_thousand_files_are_read_once_in_little_memory(tmp_path, sqlite_d
         (logs / f"00000000-0000-4000-8000-{number:012}.json").write_text(json.dumps(log))
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "legacy"), sqlite_database_url]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seen = json.loads(done.stdout)
-    assert (seen["created"], seen["files"], seen["most"]) == (FILES, FILES, 1)
-    assert seen["megabytes"] < 100
+    report = json.loads(done.stdout)
+    assert (report["created"], report["files"], report["most"]) == (FILES, FILES, 1)
+    assert report["megabytes"] < 100

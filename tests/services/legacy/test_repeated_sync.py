@@ -13,9 +13,9 @@ from services.legacy.cases import (
     create,
     delete,
     everything,
-    found,
     history,
     patch,
+    problems_of,
     read_all,
     rows,
     write,
@@ -25,13 +25,13 @@ from services.legacy.cases import (
 def test_a_second_run_writes_nothing(target, shared):
     source = shared / "data/legacy-tricky"
     legacy.sync(target, source, PARIS)
-    seen = [rows(target, f"SELECT * FROM {table} ORDER BY 1") for table in ("logs", "history", "legacy_imports")]
+    tables = [rows(target, f"SELECT * FROM {table} ORDER BY 1") for table in ("logs", "history", "legacy_imports")]
     report = legacy.sync(target, source, PARIS).document()
     assert report["machines"] == counts(unchanged=6, rejected=3)
     assert report["logs"] == counts(unchanged=13, rejected=3)
     assert report["users"] == counts(unchanged=5)
     assert report["log_types"] == counts(unchanged=4)
-    assert seen == [
+    assert tables == [
         rows(target, f"SELECT * FROM {table} ORDER BY 1") for table in ("logs", "history", "legacy_imports")
     ]
 
@@ -84,7 +84,7 @@ def test_an_edited_field_is_a_conflict_only_if_it_differs(target, folder):
     report = legacy.sync(target, folder, PARIS).document()
     assert report["logs"] == counts(unchanged=11, conflict=2, rejected=3)
     assert report["machines"] == counts(unchanged=5, conflict=1, rejected=3)
-    assert found(report, f"logs/{UUID.format(2)}.json") == [("comment, project", "error", "conflict")]
+    assert problems_of(report, f"logs/{UUID.format(2)}.json") == [("comment, project", "error", "conflict")]
     assert read_all(target, LOGS)[UUID.format(2)]["comment"] == "other"
     write(folder / f"logs/{UUID.format(1)}.json", machineName="tour-01", type="info", timeStamp=AT)
     assert legacy.sync(target, folder, PARIS).document()["logs"]["conflict"] == 3
@@ -99,8 +99,8 @@ def test_a_record_deleted_in_the_database_is_a_conflict(target, folder):
     report = legacy.sync(target, folder, PARIS).document()
     assert report["logs"] == counts(unchanged=12, conflict=1, rejected=4)
     assert report["machines"] == counts(unchanged=5, conflict=1, rejected=3)
-    assert found(report, "machines/bom.json") == [(None, "error", "conflict")]
-    assert found(report, f"logs/{UUID.format(99)}.json") == [("machineName", "error", "unknown-machine")]
+    assert problems_of(report, "machines/bom.json") == [(None, "error", "conflict")]
+    assert problems_of(report, f"logs/{UUID.format(99)}.json") == [("machineName", "error", "unknown-machine")]
 
 
 def test_a_machine_renamed_in_the_database_keeps_its_logs(target, folder):
@@ -112,7 +112,7 @@ def test_a_machine_renamed_in_the_database_keeps_its_logs(target, folder):
     report = legacy.sync(target, folder, PARIS).document()
     assert report["logs"] == counts(created=1, unchanged=12, updated=1, rejected=3)
     assert report["machines"] == counts(unchanged=5, conflict=1, rejected=3)
-    assert found(report, "machines/tour-01.json") == [("name", "error", "conflict")]
+    assert problems_of(report, "machines/tour-01.json") == [("name", "error", "conflict")]
     logs = read_all(target, LOGS)
     assert logs[UUID.format(98)]["machine"] == logs[UUID.format(6)]["machine"] == "Lathe 1"
     assert "tour-01" not in read_all(target, MACHINES)
@@ -127,7 +127,7 @@ def test_a_machine_merged_in_the_database_keeps_its_logs(target, folder):
     write(folder / f"logs/{UUID.format(98)}.json", machineName="TOUR-01", type="info", timeStamp=AT)
     report = legacy.sync(target, folder, PARIS).document()
     assert report["logs"] == counts(created=1, unchanged=13, rejected=3)
-    assert found(report, "machines/tour-01.json")[0][1:] == ("error", "conflict")
+    assert problems_of(report, "machines/tour-01.json")[0][1:] == ("error", "conflict")
     assert read_all(target, LOGS)[UUID.format(98)]["machine"] == "bom"
     assert read_all(target, MACHINES) == before
 
@@ -177,7 +177,7 @@ def test_an_inactive_type_takes_no_new_log(target, tmp_path):
     write(tmp_path / "legacy/logs/x.json", machineName="a", type="old", timeStamp="2025_01_01__00_00_00")
     report = legacy.sync(target, tmp_path / "legacy", PARIS).document()
     assert report["logs"] == counts(rejected=1)
-    assert ("type", "error", "unknown-type") in found(report, "logs/x.json")
+    assert ("type", "error", "unknown-type") in problems_of(report, "logs/x.json")
 
 
 def test_a_deleted_placeholder_machine_is_not_created_again(target, folder):
@@ -186,7 +186,7 @@ def test_a_deleted_placeholder_machine_is_not_created_again(target, folder):
     delete(target, MACHINES, "unknown-9")
     report = legacy.sync(target, folder, PARIS).document()
     assert report["logs"] == counts(unchanged=12, conflict=1, rejected=3)
-    assert ("machineName", "error", "conflict") in found(report, f"logs/{UUID.format(5)}.json")
+    assert ("machineName", "error", "conflict") in problems_of(report, f"logs/{UUID.format(5)}.json")
     assert "unknown-9" not in read_all(target, MACHINES)
 
 

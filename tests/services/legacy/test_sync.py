@@ -12,7 +12,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOGS, MACHINES, USERS
 from machine_monitor.services import legacy
-from services.legacy.cases import PARIS, UUID, counts, found, history, patch, read_all, rows, total
+from services.legacy.cases import PARIS, UUID, counts, history, patch, problems_of, read_all, rows, total
 
 NOT_A_UUID = "84e274e9-ab8e-5d97-9f73-33cca34de7f1"
 
@@ -36,7 +36,7 @@ def test_the_real_folder_is_imported_then_unchanged_then_has_one_conflict(target
     assert {log["user"] for log in logs.values()} == {"uwa"}
     costs = [float(log["attributes"]["cost"]) for log in logs.values() if "cost" in log["attributes"]]
     assert (sum(cost >= 1000 for cost in costs), sum(cost < 0 for cost in costs)) == (1522, 6)
-    assert [total(target, LOGS, f"attributes.cost__{asked}") for asked in ("gte=1000", "lt=0")] == [1522, 6]
+    assert [total(target, LOGS, f"attributes.cost__{condition}") for condition in ("gte=1000", "lt=0")] == [1522, 6]
     in_order = rows(target, "SELECT started_at FROM logs ORDER BY id")
     assert in_order == sorted(in_order)
     edited = next(iter(logs))
@@ -68,7 +68,7 @@ def test_every_special_case_of_the_tricky_folder(target, shared):
     assert machines["imprimante 3D"]["sector"] == "2B"
     assert machines["tour-02"]["comment"] == "arrêtée : broche à changer"
     assert machines["tour-01"]["comment"] is None
-    assert [found(report, f"machines/{name}.json") for name in ("bad year", "bad flag", "broken")] == [
+    assert [problems_of(report, f"machines/{name}.json") for name in ("bad year", "bad flag", "broken")] == [
         [("year_of_acquisition", "error", "invalid")],
         [("in_service", "error", "invalid")],
         [(None, "error", "bad-json")],
@@ -83,7 +83,7 @@ def test_every_special_case_of_the_tricky_folder(target, shared):
         "pma": ("supervisor", "paul", "martin"),
         "sle": ("operator", "sophie", "leroy"),
     }
-    assert found(report, "employs/sophie leroy.json") == [("authorisation", "note", "unknown-role")]
+    assert problems_of(report, "employs/sophie leroy.json") == [("authorisation", "note", "unknown-role")]
 
 
 def test_every_log_of_the_tricky_folder(target, shared):
@@ -110,7 +110,7 @@ def test_every_log_of_the_tricky_folder(target, shared):
         UUID.format(16): [(None, "error", "bad-json")],
         "not-a-uuid": [(None, "note", "derived-uuid")],
     }
-    assert {name: found(report, f"logs/{name}.json") for name in expected} == expected
+    assert {name: problems_of(report, f"logs/{name}.json") for name in expected} == expected
     assert len(report["problems"]) == len(expected) + 4
 
 
@@ -135,7 +135,7 @@ def test_drafts_are_imported_on_request(target, shared):
     (draft,) = [log for log in read_all(target, LOGS).values() if log["comment"] == "unsaved draft"]
     assert (draft["status"], draft["user"], draft["machine"]) == ("open", "angir", "tour-02")
     assert draft["started_at"] == "2025-07-25T13:47:42Z"
-    assert found(report, "logs/.temp/angir/2025_07_25__15_47_42.json") == [(None, "note", "draft")]
+    assert problems_of(report, "logs/.temp/angir/2025_07_25__15_47_42.json") == [(None, "note", "draft")]
 
 
 def test_the_legacy_database(target, shared):
@@ -145,7 +145,7 @@ def test_the_legacy_database(target, shared):
     assert report["machines"] == counts(created=3)
     assert report["logs"] == counts(created=3, rejected=1)
     assert report["users"] == counts(created=2)
-    assert found(report, f"logs/{UUID.format(22)}") == [("timeStamp", "error", "time")]
+    assert problems_of(report, f"logs/{UUID.format(22)}") == [("timeStamp", "error", "time")]
     assert [row[:3] for row in history(target, LOGS, UUID.format(21))] == [("update", 1, "mdu"), ("import", 1, None)]
     assert read_all(target, MACHINES)["testMachine"]["in_service"] is False
     assert source.read_bytes() == before
@@ -172,9 +172,9 @@ def test_legacy_tokens_are_neither_stored_nor_shown(target, shared, source):
 
 
 def test_progress_ends_at_the_total(target, shared):
-    seen = []
-    legacy.sync(target, shared / "data/legacy-tricky", PARIS, progress=lambda *pair: seen.append(pair))
-    assert seen[-1] == (28, 28)
+    progress = []
+    legacy.sync(target, shared / "data/legacy-tricky", PARIS, progress=lambda *pair: progress.append(pair))
+    assert progress[-1] == (28, 28)
 
 
 def test_other_files_are_ignored_and_unreadable_records_rejected(tmp_path, sqlite_database_url):

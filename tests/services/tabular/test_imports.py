@@ -230,7 +230,7 @@ def test_an_unreadable_row_is_reported_with_its_line_number(target, import_text)
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("x.txt", "", "must end with .ndjson or .csv"),
         ("x.ndjson", "nothing\n[]\n{}\n", "no log and no machine"),
@@ -244,8 +244,8 @@ def test_an_unreadable_row_is_reported_with_its_line_number(target, import_text)
         ("x.csv", "name,\nA,\n", "no field ''"),
     ],
 )
-def test_a_file_without_recognizable_records_is_a_usage_error(target, import_text, name, text, said):
-    with pytest.raises(UsageError, match=said.replace("?", r"\?")):
+def test_a_file_without_recognizable_records_is_a_usage_error(target, import_text, name, text, message):
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         import_text(name, text)
     assert read_all(target, MACHINES) == {}
 
@@ -270,11 +270,11 @@ def test_a_bad_first_line_does_not_prevent_recognizing_the_resource(import_text)
 
 def test_progress_runs_from_zero_to_the_file_size(import_text, monkeypatch):
     monkeypatch.setattr(imports, "BATCH_SIZE", 2)
-    seen = []
+    calls = []
     text = lines(*[log(number) for number in range(5)])
-    import_text("x.ndjson", text, progress=lambda done, total: seen.append((done, total)))
-    assert seen == sorted(seen)
-    assert (len(seen), seen[-1]) == (3, (len(text), len(text)))
+    import_text("x.ndjson", text, progress=lambda done, total: calls.append((done, total)))
+    assert calls == sorted(calls)
+    assert (len(calls), calls[-1]) == (3, (len(text), len(text)))
 
 
 def test_an_overlong_line_is_refused(import_text):

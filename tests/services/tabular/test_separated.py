@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from machine_monitor.database.kinds import TEXT
 from machine_monitor.query.exports import Column
-from machine_monitor.query.language.parser import DIALECTS as NAMES
+from machine_monitor.query.language.parser import DIALECTS as DIALECT_NAMES
 from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS
 
-nasty = st.text(st.one_of(st.sampled_from("\",;'=+-@\t\r\n \ufeffa"), st.characters(exclude_categories=["Cs"])))
+special_texts = st.text(st.one_of(st.sampled_from("\",;'=+-@\t\r\n \ufeffa"), st.characters(exclude_categories=["Cs"])))
 tables = st.integers(1, 4).flatmap(
-    lambda width: st.lists(st.lists(st.none() | nasty, min_size=width, max_size=width), max_size=5)
+    lambda width: st.lists(st.lists(st.none() | special_texts, min_size=width, max_size=width), max_size=5)
 )
 
 
@@ -38,7 +38,7 @@ def from_csv(dialect, data):
 
 
 def test_the_dialects_are_those_of_the_grammar():
-    assert tuple(DIALECTS) == NAMES
+    assert tuple(DIALECTS) == DIALECT_NAMES
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)

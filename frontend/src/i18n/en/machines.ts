@@ -39,7 +39,7 @@ export const machines = {
   delete: 'Delete',
   wasDeleted: 'Machine deleted.',
   notFound: 'Machine not found.',
-  notFoundHint: 'It may have been renamed. To find it, scan its QR label.',
+  notFoundHint: 'It may have been renamed, or merged into another machine. Its QR label shows which one.',
   toMachines: 'All machines',
   add: 'Add a machine',
   addShort: 'Add',

@@ -31,7 +31,7 @@ export const problems = {
     'too-long': 'This is too long. Shorten it.',
     'attribute-name': 'No dots and no double underscores: write power_kw, not power.kw.',
     'not-a-number': 'This is not a number. Write digits only, or choose text.',
-  'too-many': 'Too many of these. Remove some.',
+    'too-many': 'Too many of these. Remove some.',
     pattern: 'Start with a letter or digit, then use only letters, digits or . _ -',
     taken: 'This name is already taken. Choose another.',
     'unlisted-off': 'This site takes only machines of its list. Choose one, or ask a supervisor to add it.',

@@ -1,6 +1,6 @@
-/** The sheet that a machine's label opens, the scanner, and machines that are not in the list. */
+/** The page that a machine's QR label opens, the scanner, and machines that are not in the list. */
 export const scan = {
-  /** The link from the sheet to the page with the whole history. */
+  /** The link from that page to the page with the whole history. */
   machinePage: 'Whole history',
   lastLogs: 'Last interventions',
   noLogs: 'Nothing recorded on this machine yet.',
@@ -12,6 +12,9 @@ export const scan = {
   /** `author` is empty if nobody but a supervisor can do it. */
   notYours: (author: string) => `To end this stop, ask ${author && `${author} or `}a supervisor.`,
   notSent: 'Not sent yet',
+  mergedInto: (name: string, into: string) => `“${name}” was merged into “${into}”.`,
+  mergedIntoHint: 'All its logs are there. Replace this label with a new one.',
+  missingHint: 'It was deleted, or this label is from another site.',
   looksLike: (date: string, text: string) => `Looks like ${date}: ${text}`,
   scanLabel: 'Scan a label',
   aim: 'Hold the label in front of the camera.',
@@ -30,7 +33,7 @@ export const scan = {
   confirmed: (name: string) => `${name} is in the list.`,
   merge: 'Merge into…',
   mergeTitle: (name: string) => `Merge “${name}” into another machine`,
-  mergeHint: (name: string) => `All logs of “${name}” move to the machine that you choose. “${name}” is then deleted, and its QR label no longer works.`,
+  mergeHint: (name: string) => `All logs of “${name}” move to the machine that you choose. “${name}” is then deleted, and its QR label shows a link to that machine.`,
   mergeFinal: 'This cannot be undone.',
   mergeInto: 'Machine to keep',
   mergeNow: 'Merge',

@@ -40,7 +40,7 @@ export const machines: Messages['machines'] = {
   delete: 'Supprimer',
   wasDeleted: 'Machine supprimée.',
   notFound: 'Machine introuvable.',
-  notFoundHint: 'Elle a peut-être changé de nom. Scannez son étiquette QR pour la retrouver.',
+  notFoundHint: 'Elle a peut-être changé de nom, ou été fusionnée avec une autre. Son étiquette QR mène à la bonne machine.',
   toMachines: 'Toutes les machines',
   add: 'Ajouter une machine',
   addShort: 'Ajouter',

@@ -54,12 +54,14 @@ def changes_parameters() -> list[dict[str, Any]]:
     epoch = {"type": "string", "pattern": f"^{EPOCH_PATTERN}$", "examples": ["5f3c9a0d17e2b468"]}
     since = {"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_CHANGES}
+    machine_id = {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}
     return [
         _parameter("since", "The number of the last change that you have: the feed continues after it.", since),
         _parameter(
             "epoch", "The `epoch` of the answer whose `next` is in `since`: 410 if the history was replaced.", epoch
         ),
         _parameter("limit", "The maximum number of changes; an answer also ends at 8 MiB.", limit),
+        _parameter("machine_id", "Only the machine with this `id`, which may have been deleted or merged.", machine_id),
     ]
 
 

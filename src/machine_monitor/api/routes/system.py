@@ -30,13 +30,13 @@ async def describe_service(request: Request) -> Response:
     vary = {"Vary": "Accept"}
     if has_console and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("/ui/", 303, vary)
-    described = {
+    document = {
         "name": request.app.title,
         "version": request.app.version,
         "timezone": request.app.state.settings.timezone,
         "links": {name: f"/{name}" for name in (*RESOURCES, *DOCUMENTS)} | ({"ui": "/ui/"} if has_console else {}),
     }
-    return JSONResponse(described, headers=vary)
+    return JSONResponse(document, headers=vary)
 
 
 @router.get("/healthz", dependencies=[needs(PUBLIC)])

@@ -38,6 +38,7 @@ def render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
     """Render a column type by its name in `NAMED_TYPES`, and add the definition; False means Alembic's default."""
     name = _NAMES.get(ddl(item)) if kind == "type" else None
     if name is None and isinstance(item, TypeDecorator):
+        # A migration must not depend on the code of today's models: write the decorated SQLAlchemy type.
         return render._repr_type(item.impl_instance, context)  # noqa: SLF001 -- Alembic has no public function for this
     if name is None:
         return False

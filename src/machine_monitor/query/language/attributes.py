@@ -2,8 +2,8 @@
 
 A value is stored in one or more representations, each a text that compares like the value: `n` a number (as a sortable
 double; also for a text that is a number), `t` text, `f` folded text, `b` boolean. They are stored beside the record:
-`{"temp": {"t": "80", "f": "80", "n": "c054000000000000"}}`. Comparing texts avoids that the engines parse numbers
-differently in the last bit.
+`{"temp": {"t": "80", "f": "80", "n": "c054000000000000"}}`. Both engines compare texts alike, but they may parse the
+same number differently in the last bit.
 """
 
 import re

@@ -94,7 +94,7 @@ def parse_query_string(query_string: bytes) -> QueryPairs:
 def parse_list_query(
     resource: Resource, pairs: QueryPairs, time_context: TimeContext, fingerprint_scope: str = ""
 ) -> ListQuery:
-    """Parse a list's query string; raises the 400 or 422 that names every fault of it.
+    """Parse a list's query string; raises a 400, or a 422 that names every fault.
 
     `fingerprint_scope` distinguishes lists of one resource, such as the histories of two records, so that their cursors
     are not interchangeable.
@@ -363,11 +363,11 @@ def _is_attribute(name: str) -> bool:
     return _ATTRIBUTE.fullmatch(name) is not None
 
 
-def _names_parser(allowed: tuple[str, ...], also: Callable[[str], bool] = lambda _: False) -> NamesParser:
+def _names_parser(allowed: tuple[str, ...], is_also_allowed: Callable[[str], bool] = lambda _: False) -> NamesParser:
     def parse(text: str) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(text.split(",")))
         for name in names:
-            if name not in allowed and not also(name):
+            if name not in allowed and not is_also_allowed(name):
                 message = f"Unknown name '{name}'.{did_you_mean(name, allowed)}"
                 raise BadValue(message, allowed)
         return names

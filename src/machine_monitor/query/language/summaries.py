@@ -57,10 +57,12 @@ def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: Time
 
 def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> StatsQuery:
     """Parse the query string of stats; raises a 422 that names every fault."""
-    parser, offered = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
+    parser, allowed_metrics = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
     conditions, terms = parser.conditions(time_context), parser.terms()
     group_by = parser.parse_reserved("group_by", _group_by(summary_fields(resource)), ())
-    metrics = parser.parse_reserved("metrics", _distinct_names(offered, len(offered)), (DEFAULT_METRIC,))
+    metrics = parser.parse_reserved(
+        "metrics", _distinct_names(allowed_metrics, len(allowed_metrics)), (DEFAULT_METRIC,)
+    )
     parser.raise_faults()
     return StatsQuery(resource, group_by, metrics, conditions, terms, time_context)
 
@@ -76,10 +78,10 @@ def metric_names(resource: Resource) -> tuple[str, ...]:
 
 
 def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    chosen = _distinct_names((*fields, *UNITS), MAX_FIELDS + 1)
+    parse_names = _distinct_names((*fields, *UNITS), MAX_FIELDS + 1)
 
     def parse(text: str) -> tuple[str, ...]:
-        names = chosen(text)
+        names = parse_names(text)
         if sum(name in UNITS for name in names) > 1 or sum(name in fields for name in names) > MAX_FIELDS:
             message = f"Write at most {MAX_FIELDS} fields and one of {', '.join(UNITS)}."
             raise BadValue(message)

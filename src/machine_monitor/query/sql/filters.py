@@ -209,8 +209,8 @@ def _attribute(engine: Engine, filter_: Filter, own: Field) -> ColumnElement:
     for operand in filter_.operands:
         operands.setdefault(operand.form, []).append(bindparam(operand.names[0], type_=EXACT_TEXT))
     clauses = [
-        filter_.operator.build(member.op("->>", return_type=EXACT_TEXT)(literal_column(f"'{form}'")), asked)
-        for form, asked in operands.items()
+        filter_.operator.build(member.op("->>", return_type=EXACT_TEXT)(literal_column(f"'{form}'")), binds)
+        for form, binds in operands.items()
     ]
     return and_(*clauses) if filter_.operator.keeps_null else or_(*clauses)
 

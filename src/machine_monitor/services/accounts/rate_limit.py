@@ -89,9 +89,9 @@ def _seconds_to_wait(since: datetime, now: datetime) -> int:
 
 def _increment(tx: Transaction, subject: str, now: datetime) -> tuple[int, datetime]:
     """Increment the counter atomically, in one upsert."""
-    row = tx.engine.insert(ATTEMPTS).values(subject=subject, count=1, since=now)
-    counted = row.on_conflict_do_update(index_elements=["subject"], set_={"count": ATTEMPTS.c.count + 1})
-    return tx.session.execute(counted.returning(ATTEMPTS.c.count, ATTEMPTS.c.since)).one()
+    insert = tx.engine.insert(ATTEMPTS).values(subject=subject, count=1, since=now)
+    upsert = insert.on_conflict_do_update(index_elements=["subject"], set_={"count": ATTEMPTS.c.count + 1})
+    return tx.session.execute(upsert.returning(ATTEMPTS.c.count, ATTEMPTS.c.since)).one()
 
 
 def network_of(address: str | None) -> str:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, case, literal_column, or_, select
+from sqlalchemy import bindparam, case, literal, literal_column, or_, select
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
-from machine_monitor.database.kinds import INTEGER
+from machine_monitor.database.kinds import CODE, INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import HistoryReplaced
-from machine_monitor.models import CHANGES
+from machine_monitor.models import CHANGES, MACHINES
 from machine_monitor.models.audit import ACCOUNTS
 from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import QueryPairs, QueryParser
@@ -26,7 +26,8 @@ from machine_monitor.query.sql.documents import document
 
 MAX_CHANGES = 1_000
 DEFAULT_CHANGES = 100
-PARAMETERS = frozenset({"since", "epoch", "limit"})
+EVENTS_PARAMETERS = frozenset({"since", "epoch"})
+CHANGES_PARAMETERS = EVENTS_PARAMETERS | {"limit", "machine_id"}
 EPOCH_DIGITS = 16
 EPOCH_PATTERN = f"[0-9a-f]{{{EPOCH_DIGITS}}}"
 
@@ -55,18 +56,20 @@ class ChangesQuery:
     """A query of the change feed: entries after a position; None means only new ones.
 
     `is_resumed` is true if the position is the Last-Event-ID of a client that connects again. Without `with_accounts`,
-    entries about accounts are passed over.
+    entries about accounts are passed over. With `machine_id`, only the entries of that machine count, which may have
+    been deleted or merged.
     """
 
     after: Position | None
     limit: int = MAX_CHANGES
     is_resumed: bool = False
     with_accounts: bool = False
+    machine_id: int | None = None
 
 
 def parse_changes_query(pairs: QueryPairs) -> ChangesQuery:
     """Parse the query string of `/changes`; raises `Invalid`, which lists every fault."""
-    return _parse_query(QueryParser(CHANGES, pairs, PARAMETERS), START)
+    return _parse_query(QueryParser(CHANGES, pairs, CHANGES_PARAMETERS), START)
 
 
 def parse_events_query(pairs: QueryPairs, last_event_id: str | None) -> ChangesQuery:
@@ -74,14 +77,18 @@ def parse_events_query(pairs: QueryPairs, last_event_id: str | None) -> ChangesQ
     if last_event_id is not None:
         seq, *epoch = last_event_id.split("-", 1)
         pairs = [("since", seq), *(("epoch", value) for value in epoch), *_without_position(pairs)]
-    return _parse_query(QueryParser(CHANGES, pairs, PARAMETERS - {"limit"}), None, is_resumed=last_event_id is not None)
+    return _parse_query(QueryParser(CHANGES, pairs, EVENTS_PARAMETERS), None, is_resumed=last_event_id is not None)
 
 
 async def fetch(database: Database, query: ChangesQuery) -> bytes:
     """Return the next changes as a JSON body; its `next` and `epoch` are the position of the next request."""
-    position, entries = await entries_after(
-        database, query.after or START, query.limit, with_accounts=query.with_accounts
-    )
+    after = query.after or START
+    if query.machine_id is None:
+        position, entries = await entries_after(database, after, query.limit, with_accounts=query.with_accounts)
+    else:
+        position, _ = await entries_after(database, after, 1)
+        binds = {"since": after.seq, "limit": query.limit, "machine_id": query.machine_id}
+        entries = _entries(await database.fetch(_entries_of_machine(database.engine), binds))
     last = entries[-1].position if entries else position
     items = database.engine.join_json([entry.item for entry in entries])
     return b"".join((b'{"items":[', items, f'],"next":{last.seq},"epoch":"{last.epoch}"}}'.encode()))
@@ -113,10 +120,12 @@ def _parse_query(parser: QueryParser, after: Position | None, *, is_resumed: boo
     since = parser.parse_reserved("since", values.integer_between(0, MAX_INTEGER), None)
     epoch = parser.parse_reserved("epoch", values.matching(EPOCH_PATTERN, "16 hexadecimal digits"), None)
     limit = parser.parse_reserved("limit", values.integer_between(1, MAX_CHANGES), DEFAULT_CHANGES)
+    machine_id = parser.parse_reserved("machine_id", values.integer_between(1, MAX_INTEGER), None)
     if epoch is not None and "since" not in parser.reserved:
         parser.add_fault("epoch", "'epoch' belongs to 'since': send both.")
     parser.raise_faults()
-    return ChangesQuery(after if since is None else Position(since, epoch), limit, is_resumed)
+    position = after if since is None else Position(since, epoch)
+    return ChangesQuery(position, limit, is_resumed, machine_id=machine_id)
 
 
 def _entries(rows: list[Any]) -> list[Entry]:
@@ -149,6 +158,21 @@ def _entries_from(engine: Engine, with_accounts: bool) -> Statement:  # noqa: FB
     if not with_accounts:
         entries = entries.where(or_(table.c.resource != ACCOUNTS, table.c.seq == bound["since"]))
     return compile_statement(engine, engine.limit_bytes(entries.limit(bound["limit"]), lambda rows: [rows.c.seq]))
+
+
+@cache
+def _entries_of_machine(engine: Engine) -> Statement:
+    """Compile: the entries of one machine after a number, as rows like those of `_entries_from`."""
+    names = ("since", "limit", "machine_id")
+    table, binds = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in names}
+    item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
+    entries = select(item, table.c.seq, table.c.hash, table.c.resource).where(
+        table.c.resource == literal(MACHINES.name, CODE.column_type),
+        table.c.record_id == binds["machine_id"],
+        table.c.seq > binds["since"],
+    )
+    entries = entries.order_by(table.c.seq).limit(binds["limit"])
+    return compile_statement(engine, engine.limit_bytes(entries, lambda rows: [rows.c.seq]))
 
 
 @cache

@@ -49,7 +49,7 @@ def _copy(destination: DatabaseUrl, progress: Progress, source: Transaction) -> 
 
 def publish(staged: Path, destination: DatabaseUrl, path: Path) -> None:
     """Move a finished file to the path of the destination, which must be empty."""
-    files.finalize(staged, "wal")
+    files.finalize(staged, journal="wal")
     with lock_file.exclude_services(path):
         _require_empty(destination)
         files.replace_atomically(staged, path)

@@ -44,7 +44,7 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_
             copying.publish(staged, destination, path)
             return contents
         # Row by row into a new schema: it gets no trigger or view that somebody added.
-        files.finalize(staged, "wal")
+        files.finalize(staged, journal="wal")
         restored = copying.copy(Database(database_urls.for_file(staged)), destination, progress)
         return replace(restored, not_restored=differing)
 

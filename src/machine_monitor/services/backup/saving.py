@@ -23,25 +23,31 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
     transfer.require_current_schema(database.url)
     own = database.url.path
     for path in (target, manifest.path_of(target)):
-        if own is not None and path.exists() and path.samefile(own):
-            raise UsageError(f"{path} is the database itself. Choose another file.")
-        if path.is_dir() or (path.exists() and not replace):
-            raise UsageError(f"{path} exists already. Use --force to replace a backup.")
+        _check_target(path, own, replace=replace)
     with files.staging(target) as staged:
         head = database.snapshot(partial(_fill, staged, progress))
-        files.finalize(staged, "delete")
+        files.finalize(staged, journal="delete")
         check = partial(transfer.contents, progress=progress)
         contents = Database(database_urls.for_file(staged)).snapshot(check)
         if contents.head != head:
             raise UsageError(f"The copy's history ends at {contents.head}, not at {head}: nothing was written.")
-        described = manifest.describe(staged, database.engine.name, contents)
+        backup_manifest = manifest.describe(staged, database.engine.name, contents)
         staged_manifest = manifest.path_of(staged)
-        manifest.write(described, staged_manifest)
-        # Move the backup last: if it exists, its manifest exists too.
+        manifest.write(backup_manifest, staged_manifest)
+        # Rename the backup last: a backup under its final name then always has a manifest.
         files.replace_atomically(staged_manifest, manifest.path_of(target))
         files.replace_atomically(staged, target)
-    last_backup.write(database, LastBackup(described.created_at, described.size))
-    return described
+    last_backup.write(database, LastBackup(backup_manifest.created_at, backup_manifest.size))
+    return backup_manifest
+
+
+def _check_target(path: Path, own: Path | None, *, replace: bool) -> None:
+    if own is not None and path.exists() and path.samefile(own):
+        raise UsageError(f"{path} is the database itself. Choose another file.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file.")
+    if path.exists() and not replace:
+        raise UsageError(f"{path} already exists: use --force to overwrite a backup.")
 
 
 def _fill(staged: Path, progress: Progress, tx: Transaction) -> str:

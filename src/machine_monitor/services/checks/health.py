@@ -107,22 +107,22 @@ def examine(settings: Settings) -> Examination:
     """Examine a deployment; faults are reported, never raised."""
     from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a service must not import Alembic
 
-    shown = {f"MM_{name.upper()}": value for name, value in settings.model_dump().items()}
+    masked_settings = {f"MM_{name.upper()}": value for name, value in settings.model_dump().items()}
     facts: dict[str, Any] = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
-    shown["MM_DATABASE_URL"] = "***"
+    masked_settings["MM_DATABASE_URL"] = "***"
     try:
         url = database_urls.parse(settings.database_url)
-        shown["MM_DATABASE_URL"] = url.redacted
+        masked_settings["MM_DATABASE_URL"] = url.redacted
         # First: whatever opens the database makes files beside it for a moment.
         faults = url.engine.file_faults(url.sqlalchemy_url)
         current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
         facts |= url.engine.file_facts(url.sqlalchemy_url)
         if current == schema.head_revision():
-            return Examination(shown, facts, faults + _faults(settings))
-        return Examination(shown, facts, faults + ([] if current is None else [migrations.revision_advice(current)]))
+            return Examination(masked_settings, facts, faults + _faults(settings))
+        return Examination(masked_settings, facts, faults + ([] if current is None else [migrations.revision_advice(current)]))
     except MonitorError as error:
-        return Examination(shown, facts, [error.detail])
+        return Examination(masked_settings, facts, [error.detail])
 
 
 def _faults(settings: Settings) -> list[str]:

@@ -50,8 +50,8 @@ def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
             imports.apply(tx, steps, context)
         for step in steps:
             _add_to_report(report, step)
-            if (named := plan.named_record(step)) is not None:
-                names[resource.name][step.record.key] = named
+            if (named_record := plan.named_record(step)) is not None:
+                names[resource.name][step.record.key] = named_record
         done += len(batch)
         if progress is not None:
             progress(done, import_set.total)

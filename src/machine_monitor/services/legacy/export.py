@@ -24,8 +24,8 @@ from machine_monitor.services.records import validation
 MAX_FILE_NAME = 255  # bytes, on common file systems
 FLAGS = {True: "Oui", False: "Non", None: ""}
 # Log types that every new database has.
-SHIPPED_TYPES = ("info", "error", "reload", "maintenance", "inspection", "cleaning", "setting")
-SHIPPED_FAILURES = ("error",)
+INITIAL_TYPES = ("info", "error", "reload", "maintenance", "inspection", "cleaning", "setting")
+INITIAL_FAILURE_TYPES = ("error",)
 
 
 @dataclass
@@ -146,17 +146,19 @@ def _author_attribute(text: Any) -> Any:
     return text if isinstance(text, str) and validation.key_faults(USERS, text) else ""
 
 
-def _attributes(record: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+def _attributes(record: Mapping[str, Any], legacy_keys: frozenset[str]) -> dict[str, Any]:
     """Return the attributes that can be keys of the file: not the format's own keys, and not `token`."""
     return {
-        name: value for name, value in record["attributes"].items() if name not in known and name.lower() != "token"
+        name: value
+        for name, value in record["attributes"].items()
+        if name not in legacy_keys and name.lower() != "token"
     }
 
 
 def _lost_type_fields(log_type: Mapping[str, Any], used: set[str]) -> list[str]:
     """Return the fields of a log type that an import of the exported logs into a new database would not restore."""
     code = log_type["code"]
-    if code not in used and code not in SHIPPED_TYPES:
+    if code not in used and code not in INITIAL_TYPES:
         return ["code"]
-    given = {"label": code, "counts_as_failure": code in SHIPPED_FAILURES, "active": True}
+    given = {"label": code, "counts_as_failure": code in INITIAL_FAILURE_TYPES, "active": True}
     return [name for name, value in given.items() if log_type[name] != value]

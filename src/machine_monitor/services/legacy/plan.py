@@ -107,12 +107,12 @@ def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
     """Yield the records that a log references and that were not read yet."""
     facts = {"machine": {"in_service": None}, "type": {"label": log.type_label} if log.type_label else {}}
     for name, related in LOGS.references.items():
-        value, theirs = log.values[name], related.resource
-        if value is not None and theirs.unique_key_of(value) not in keys[theirs.name]:
+        value, referenced = log.values[name], related.resource
+        if value is not None and referenced.unique_key_of(value) not in keys[referenced.name]:
             legacy = LEGACY_NAMES.get(name, name)
             note = Finding(log.file, legacy, "note", f"undeclared-{name}", UNDECLARED[name].format(value))
-            values = {theirs.key: value, **facts.get(name, {})}
-            yield Record(theirs, log.file, theirs.unique_key_of(value), values, notes=(note,), declared=False)
+            values = {referenced.key: value, **facts.get(name, {})}
+            yield Record(referenced, log.file, referenced.unique_key_of(value), values, notes=(note,), declared=False)
 
 
 def decide(record: Record, existing: ExistingState, names: NamedRecords) -> Step:
@@ -180,15 +180,15 @@ def _resolve(record: Record, names: NamedRecords) -> tuple[dict[str, Any], list[
     """Return the values with references in their stored spelling, and findings for references that are not usable."""
     values, faults = dict(record.values), []
     for name, related in record.resource.references.items():
-        theirs, value = related.resource, values[name]
+        referenced, value = related.resource, values[name]
         if value is None:
             continue
-        found = names[theirs.name].get(theirs.unique_key_of(value))
+        found = names[referenced.name].get(referenced.unique_key_of(value))
         if found is not None:
             values[name] = found.spelling
         if found is None or not found.active:
             state = "was deleted here" if found is None else "is not active"
-            message = f"The {theirs.noun} '{value}' {state}."
+            message = f"The {referenced.noun} '{value}' {state}."
             faults.append(Finding(record.file, LEGACY_NAMES.get(name, name), "error", f"unknown-{name}", message))
     return values, faults
 

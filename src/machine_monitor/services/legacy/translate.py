@@ -83,18 +83,20 @@ class Translation:
             return (value.strip() if trimmed else value) or None
         return value
 
-    def attributes(self, known: frozenset[str]) -> dict[str, Any]:
+    def attributes(self, legacy_keys: frozenset[str]) -> dict[str, Any]:
         """Return the members with unknown keys, as attributes."""
-        kept: dict[str, Any] = {}
-        unknown = {key: value for key, value in self.members.items() if key not in known and value not in ("", None)}
+        attributes: dict[str, Any] = {}
+        unknown = {
+            key: value for key, value in self.members.items() if key not in legacy_keys and value not in ("", None)
+        }
         for key, value in unknown.items():
-            name = values.attribute_key(key, kept.keys() | unknown.keys())
-            kept[name], adjusted = values.attribute_content(value)
+            name = values.attribute_key(key, attributes.keys() | unknown.keys())
+            attributes[name], adjusted = values.attribute_content(value)
             if name != key:
                 self.note(key, "attribute-key", f"This key is not allowed for an attribute. It is stored as '{name}'.")
             if adjusted:
                 self.note(key, "attribute-value", adjusted)
-        return kept
+        return attributes
 
     def validate(self, resource: Resource, found: dict[str, Any]) -> dict[str, Any]:
         """Validate the values against the resource's schema, and reject what is invalid."""

@@ -80,8 +80,8 @@ def type_code(text: str) -> tuple[str, str | None]:
     if not validation.key_faults(LOG_TYPES, text):
         return text, None
     letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    made = re.sub(r"[^A-Za-z0-9_.-]+", "-", letters).strip("-_.")[:40].rstrip("-_.")
-    return made or f"type-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}", text
+    code = re.sub(r"[^A-Za-z0-9_.-]+", "-", letters).strip("-_.")[:40].rstrip("-_.")
+    return code or f"type-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}", text
 
 
 def entries(value: Any) -> list[Any]:
@@ -116,11 +116,11 @@ def attribute_key(key: str, taken: AbstractSet[str]) -> str:
     """Return a valid attribute key; if it had to be derived, it is different from all of `taken`."""
     if is_valid_key(key):
         return key
-    made = re.sub(r"[._]+", "_", key)[:MAX_KEY] or "_"
-    name, number = made, 1
+    stem = re.sub(r"[._]+", "_", key)[:MAX_KEY] or "_"
+    name, number = stem, 1
     while name in taken:
         number += 1
-        name = f"{made[: MAX_KEY - 8].rstrip('_')}_{number}"
+        name = f"{stem[: MAX_KEY - 8].rstrip('_')}_{number}"
     return name
 
 

@@ -129,26 +129,28 @@ def _foreign_key_value(reference: Reference, stored: StoredRecord) -> Any:
     return stored.id if reference.to == "id" else stored.values[reference.to]
 
 
-def _unknown_name_fault(tx: Transaction, name: str, theirs: Resource, value: str, cached: ReferenceCache) -> Fault:
+def _unknown_name_fault(tx: Transaction, name: str, referenced: Resource, value: str, cached: ReferenceCache) -> Fault:
     """Return the fault for an unknown name; the first MAX_SUGGESTIONS include the closest existing name."""
     if (name, value) not in cached.faults:
         hint = ""
         if len(cached.faults) < MAX_SUGGESTIONS:
-            known = [row[0] for row in tx.execute(_known_keys_statement(tx.engine, theirs), {"limit": MAX_CANDIDATES})]
-            hint = did_you_mean(value, known)
-        message = f"There is no {theirs.noun} '{value}'.{hint}"
+            candidates = [
+                row[0] for row in tx.execute(_known_keys_statement(tx.engine, referenced), {"limit": MAX_CANDIDATES})
+            ]
+            hint = did_you_mean(value, candidates)
+        message = f"There is no {referenced.noun} '{value}'.{hint}"
         cached.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
     return cached.faults[name, value]
 
 
 @cache
 def _lookup_statement(engine: Engine, related: Reference) -> Statement:
-    theirs = related.resource
-    table = theirs.table
+    referenced = related.resource
+    table = referenced.table
     active = table.c.active if "active" in table.c else true()
-    column = table.c[theirs.lookup_column]
-    query = select(table.c[related.to], table.c[theirs.key], active).where(
-        column == bindparam("key", type_=column.type), *_not_deleted(theirs)
+    column = table.c[referenced.lookup_column]
+    query = select(table.c[related.to], table.c[referenced.key], active).where(
+        column == bindparam("key", type_=column.type), *_not_deleted(referenced)
     )
     # FOR KEY SHARE: a concurrent rename must wait, otherwise this record would index the old name.
     return compile_statement(engine, query.with_for_update(read=True, key_share=True))

@@ -66,10 +66,10 @@ def read(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> S
 
 def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, StoredRecord]:
     """Return the records that have these keys, by unique key; row-locked until the transaction ends."""
-    wanted = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
+    binds = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
     if not tx.engine.single_writer:
-        tx.execute(_lock_several_statement(tx.engine, resource), wanted)
-    rows = tx.execute(records_by_key_statement(tx.engine, resource), wanted)
+        tx.execute(_lock_several_statement(tx.engine, resource), binds)
+    rows = tx.execute(records_by_key_statement(tx.engine, resource), binds)
     return {str(key): StoredRecord(resource, *rest) for *rest, key in rows}
 
 
@@ -242,7 +242,7 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
 
 @cache
 def _columns(resource: Resource) -> tuple[str, ...]:
-    return tuple(name for name, known in resource.own_fields.items() if not known.joins and known.column is not None)
+    return tuple(name for name, field in resource.own_fields.items() if not field.joins and field.column is not None)
 
 
 @cache

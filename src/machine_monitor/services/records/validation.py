@@ -29,9 +29,11 @@ MAX_SUGGESTIONS = 10
 
 def faults(error: ValidationError, schema: type[SQLModel]) -> list[Fault]:
     """Convert a validation error to faults. They contain no submitted values; an unknown field gets a suggestion."""
-    known = [name for name in schema.model_fields if name not in READ_ONLY]
+    field_names = [name for name in schema.model_fields if name not in READ_ONLY]
     details = error.errors(include_url=False, include_input=False)
-    return [_fault(dict(detail), schema, known if i < MAX_SUGGESTIONS else ()) for i, detail in enumerate(details)]
+    return [
+        _fault(dict(detail), schema, field_names if i < MAX_SUGGESTIONS else ()) for i, detail in enumerate(details)
+    ]
 
 
 def validate(schema: type[S], values: Mapping[str, Any]) -> S:
@@ -56,7 +58,7 @@ def defaults(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _fault(detail: dict[str, Any], schema: type[SQLModel], known: Collection[str]) -> Fault:
+def _fault(detail: dict[str, Any], schema: type[SQLModel], field_names: Collection[str]) -> Fault:
     kind = detail["type"]
     # A rule between fields reports the field that the user should correct.
     field = (detail.get("ctx") or {}).get("field")
@@ -67,7 +69,7 @@ def _fault(detail: dict[str, Any], schema: type[SQLModel], known: Collection[str
     if kind == "extra_forbidden":
         name = str(path[-1])
         shown = name if len(name) <= MAX_LENGTH else f"{name[:MAX_LENGTH]}…"
-        return Fault(f"There is no field '{shown}'.{did_you_mean_field(name, known)}", "unknown", pointer=pointer)
+        return Fault(f"There is no field '{shown}'.{did_you_mean_field(name, field_names)}", "unknown", pointer=pointer)
     return Fault(message_of(detail, schema), CODES.get(kind, "invalid"), pointer=pointer)
 
 

@@ -29,7 +29,9 @@ class ExportRequest:
             raise UsageError(
                 f"{self.target}: the file name must end with {', '.join(names)} or {last}. For a folder, use --legacy."
             )
-        if self.target.is_dir() or (self.target.exists() and not self.replace):
+        if self.target.is_dir():
+            raise UsageError(f"{self.target} is a folder: name a file.")
+        if self.target.exists() and not self.replace:
             raise UsageError(f"{self.target} already exists: use --force to overwrite a file.")
 
     @property

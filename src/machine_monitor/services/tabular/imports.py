@@ -132,21 +132,21 @@ class _ImportState:
     def _create_referenced(self, entry: ImportRow) -> None:
         """Create the missing records that a line references, unless the line itself is invalid."""
         for name, related in self.table.resource.references.items():
-            theirs, value = related.resource, entry.members.get(name)
-            if not isinstance(value, str) or (theirs.name, theirs.unique_key_of(value)) in self.existing:
+            referenced, value = related.resource, entry.members.get(name)
+            if not isinstance(value, str) or (referenced.name, referenced.unique_key_of(value)) in self.existing:
                 continue
-            if validation.key_faults(theirs, value):
+            if validation.key_faults(referenced, value):
                 continue
-            if storage.find_id_by_key(self.tx, theirs, value) is None:
-                minimal = {theirs.key: value, **MINIMAL_VALUES.get(theirs.name, {})}
-                if not self._is_valid(self.table.resource, entry.members) or not self._is_valid(theirs, minimal):
+            if storage.find_id_by_key(self.tx, referenced, value) is None:
+                minimal = {referenced.key: value, **MINIMAL_VALUES.get(referenced.name, {})}
+                if not self._is_valid(self.table.resource, entry.members) or not self._is_valid(referenced, minimal):
                     return
-                body = theirs.create.model_validate(minimal)
-                records.insert(self.tx, theirs, body.model_dump(mode="json"), self.change_context)
-                self.report.count(theirs.name, "created")
-                message = f"The {theirs.noun} '{value}' does not exist yet: this import creates it."
+                body = referenced.create.model_validate(minimal)
+                records.insert(self.tx, referenced, body.model_dump(mode="json"), self.change_context)
+                self.report.count(referenced.name, "created")
+                message = f"The {referenced.noun} '{value}' does not exist yet: this import creates it."
                 self._add_finding(entry, "note", Fault(message, f"undeclared-{name}", f"/{name}"))
-            self.existing.add((theirs.name, theirs.unique_key_of(value)))
+            self.existing.add((referenced.name, referenced.unique_key_of(value)))
 
     def _add_finding(self, entry: ImportRow, level: Literal["error", "note"], fault: Fault) -> None:
         field_name = (fault.pointer or "/").split("/")[1] or None

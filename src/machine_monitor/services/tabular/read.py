@@ -129,11 +129,12 @@ def _read_header(path: Path, dialect: Dialect) -> list[str]:
 
 
 def _check_columns(path: Path, resource: Resource, names: Sequence[str]) -> None:
-    known = [*resource.create.model_fields, *resource.read_only]
+    field_names = [*resource.create.model_fields, *resource.read_only]
     for name in names:
-        if name not in known and not _is_read_only(name):
+        if name not in field_names and not _is_read_only(name):
             raise UsageError(
-                f"{path}: {resource.name} have no field '{name}', so it cannot be a column.{did_you_mean(name, known)}"
+                f"{path}: {resource.name} have no field '{name}', so it cannot be a column."
+                f"{did_you_mean(name, field_names)}"
             )
         if names.count(name) > 1:
             raise UsageError(f"{path} has two columns '{name}'.")
@@ -169,7 +170,7 @@ def _split_cells(dialect: Dialect, raw: bytes) -> list[str | None]:
     try:
         return dialect.split(raw.decode().rstrip("\r\n"))
     except UnicodeDecodeError:
-        raise UnreadableLine("The line must be UTF-8.") from None
+        raise UnreadableLine("The line is not UTF-8. Save the file in UTF-8.") from None
     except ValueError as error:
         raise UnreadableLine(str(error)) from None
 

@@ -28,12 +28,12 @@ class Dialect:
 
     def writer(self, columns: Sequence[Column]) -> Callable[[Iterable[Sequence[Cells]]], Generator[bytes]]:
         """Return a function that turns chunks of rows into chunks of a file."""
-        cells = [self._cell(column.kind.name) for column in columns]
+        formatters = [self._formatter(column.kind.name) for column in columns]
         join = self.delimiter.join
 
-        def text(rows: Sequence[Cells]) -> str:
+        def lines_of(rows: Sequence[Cells]) -> str:
             return "".join(
-                [join([write(cell) for write, cell in zip(cells, row, strict=True)]) + "\r\n" for row in rows]
+                [join([format_(cell) for format_, cell in zip(formatters, row, strict=True)]) + "\r\n" for row in rows]
             )
 
         def file(chunks: Iterable[Sequence[Cells]]) -> Generator[bytes]:
@@ -41,7 +41,7 @@ class Dialect:
             if self.spreadsheet:
                 begin = lines.BOM + begin
             for rows in chunks:
-                yield begin + text(rows).encode()
+                yield begin + lines_of(rows).encode()
                 begin = b""
             if begin:
                 yield begin
@@ -85,21 +85,21 @@ class Dialect:
     def _special_pattern(self) -> re.Pattern[str]:
         return re.compile(rf'["\r\n{self.delimiter}]')
 
-    def _cell(self, kind: str) -> Callable[[str | None], str]:
+    def _formatter(self, kind: str) -> Callable[[str | None], str]:
         if kind in UNQUOTED_KINDS:
             return lambda cell: cell or ""
         if kind in ("object", "list"):
             return lambda cell: "" if cell is None else self._quote(cell)
-        return self._value if kind == "value" else self._text
+        return self._format_json if kind == "value" else self._format_text
 
-    def _text(self, cell: str | None) -> str:
+    def _format_text(self, cell: str | None) -> str:
         if not cell:
             return "" if cell is None else '""'
         return self._quote(GUARD + cell if self.spreadsheet and cell.startswith(FORMULAS) else cell)
 
-    def _value(self, fragment: str | None) -> str:
+    def _format_json(self, fragment: str | None) -> str:
         """Format a JSON value: a text like other texts, anything else as it is."""
-        return self._text(json.loads(fragment)) if fragment and fragment[0] == '"' else fragment or ""
+        return self._format_text(json.loads(fragment)) if fragment and fragment[0] == '"' else fragment or ""
 
     def _quote(self, cell: str) -> str:
         doubled = cell.replace('"', '""')

@@ -121,9 +121,9 @@ def is_permitted(authority: KeyPair, name: str) -> bool:
         constraints = authority.certificate.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
         return True
-    wanted = _general_name(name)
+    general_name = _general_name(name)
     permitted = constraints.permitted_subtrees or ()
-    if isinstance(wanted, x509.IPAddress):
+    if isinstance(general_name, x509.IPAddress):
         networks = [ip_network(str(each.value)) for each in permitted if isinstance(each, x509.IPAddress)]
         return any(ip_address(name) in network for network in networks)
     domains = [f".{each.value}" for each in permitted if isinstance(each, x509.DNSName)]

@@ -76,12 +76,12 @@ class PostgresqlEngine(Engine):
     json_converters: ClassVar[Mapping[str, ToJsonExpr]] = {
         "rank": engine.rank_to_json_expr,
         "time": lambda column, _: _rfc3339(column),
-        "evidence": lambda column, _: sa.cast(column, sa.JSON),
+        "verbatim": lambda column, _: sa.cast(column, sa.JSON),
     }
     db_converters: ClassVar[Mapping[str, Convert]] = {
         "rank": engine.rank_to_db,
         "object": engine.json_to_db,
-        "evidence": engine.json_to_db,
+        "verbatim": engine.json_to_db,
     }
     result_converters: ClassVar[Mapping[str, Convert]] = {
         "rank": engine.rank_from_db,

@@ -8,10 +8,11 @@ from typing import Any
 
 from machine_monitor.database.fulltext import MAX_POSITION, SEPARATOR, Documents, FulltextIndex, SearchQuery, Term
 
-UNEQUAL = """SELECT coalesce(found.id, given.id)
-FROM unnest(%(keys)s::bigint[], %(words)s::text[]) AS given (id, words)
-FULL JOIN (SELECT * FROM {name}_search WHERE id > %(after)s AND (id <= %(upto)s OR %(upto)s IS NULL)) found USING (id)
-WHERE found.words IS DISTINCT FROM given.words::tsvector"""
+# The ids, within a range of ids, whose stored words are missing, superfluous or different.
+FIND_DIFFERENCES = """SELECT coalesce(stored.id, expected.id)
+FROM unnest(%(keys)s::bigint[], %(words)s::text[]) AS expected (id, words)
+FULL JOIN (SELECT * FROM {name}_search WHERE id > %(after)s AND (id <= %(upto)s OR %(upto)s IS NULL)) stored USING (id)
+WHERE stored.words IS DISTINCT FROM expected.words::tsvector"""
 
 
 class TsvectorIndex(FulltextIndex):
@@ -39,7 +40,7 @@ class TsvectorIndex(FulltextIndex):
         return key
 
     def document(self, words: Sequence[str]) -> str:
-        # Each word with its positions.
+        # In the text form of a tsvector, such as `'oil':2,5 'pump':1`: each word with its positions.
         positions: dict[str, list[str]] = defaultdict(list)
         for position, word in enumerate(words, 1):
             if word == SEPARATOR:
@@ -48,7 +49,7 @@ class TsvectorIndex(FulltextIndex):
                 positions[word].append(str(position))
             else:
                 positions[word] += []
-        return " ".join(f"'{word}':{','.join(found)}" if found else f"'{word}'" for word, found in positions.items())
+        return " ".join(f"'{word}':{','.join(at)}" if at else f"'{word}'" for word, at in positions.items())
 
     def query(self, search: SearchQuery) -> str:
         required = ["(" + " | ".join(map(_term, group)) + ")" for group in search.required]
@@ -64,12 +65,13 @@ class TsvectorIndex(FulltextIndex):
         cursor.execute(definition)
 
     def find_differences(self, cursor: Any, name: str, documents: Documents) -> Iterator[int]:
-        # The server compares chunk by chunk. The last, empty chunk finds rows beyond the end.
+        # PostgreSQL compares chunk by chunk. The empty chunk at the end finds entries after the last record.
         after = 0
         for chunk in chain(documents(), [[]]):
             keys, words = [key for key, _ in chunk], [text for _, text in chunk]
             upto = max(keys, default=None)
-            cursor.execute(UNEQUAL.format(name=name), {"keys": keys, "words": words, "after": after, "upto": upto})
+            binds = {"keys": keys, "words": words, "after": after, "upto": upto}
+            cursor.execute(FIND_DIFFERENCES.format(name=name), binds)
             yield from sorted(row[0] for row in cursor.fetchall())
             after = upto or after
 

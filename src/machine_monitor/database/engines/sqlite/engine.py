@@ -68,13 +68,13 @@ class SqliteEngine(Engine):
         "time": lambda column, _: column.concat(literal_column("'Z'")),
         "boolean": _boolean_to_json_expr,
         "object": lambda column, _: func.json(column),
-        "evidence": lambda column, _: func.json(column),
+        "verbatim": lambda column, _: func.json(column),
     }
     db_converters: ClassVar[Mapping[str, Convert]] = {
         "rank": engine.rank_to_db,
         "time": lambda value, _: value[:-1],
         "object": engine.json_to_db,
-        "evidence": engine.json_to_db,
+        "verbatim": engine.json_to_db,
     }
     result_converters: ClassVar[Mapping[str, Convert]] = {
         "rank": engine.rank_from_db,

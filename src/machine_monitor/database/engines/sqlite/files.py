@@ -78,8 +78,11 @@ def copy(source: sqlite3.Connection, target: Path, progress: Progress) -> None:
         )
 
 
-def finalize(path: Path, journal: Literal["wal", "delete"]) -> None:
-    """Set the journal mode, which leaves a single file, and check its integrity; raises `UsageError` if damaged."""
+def finalize(path: Path, *, journal: Literal["wal", "delete"]) -> None:
+    """Set the journal mode, which leaves a single file, and check its integrity; raises `UsageError` if damaged.
+
+    `wal` suits a database in use. `delete` suits a backup: readers then need no files beside it.
+    """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode={journal}")
         faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check(3)") if fault != "ok"]

@@ -10,21 +10,29 @@ import type { QueuedCreate } from '../../offline/queue';
 import { showChange } from '../../shell/showChange';
 import type { Row } from '../requests';
 
-/** A log on the sheet. */
-export interface SheetLog {
+/** A log of the machine, sent or not. */
+export interface MachineLog {
   log: FullLog;
   /** The service does not have it yet. */
   isUnsent: boolean;
 }
 
+/** The names of a machine that was merged and of the machine that has its logs. */
+export interface Merge {
+  name: string;
+  into: string;
+}
+
 const MAX_LOGS = 5;
 
-/** What somebody in front of a machine needs: its state, its last logs and its ongoing stops, with what this device has not sent yet. */
-export class MachineSheet {
+/** The machine whose QR label was scanned: its state, its last logs and its ongoing stops, with the changes that this device has not sent yet. */
+export class ScannedMachine {
   machine = $state.raw<Row | CachedMachine | null>(null);
   /** Whether the logs below are known; without network they may not be. */
   hasLogs = $state(false);
   isMissing = $state(false);
+  /** The merge in which this machine was deleted. */
+  merge = $state.raw<Merge | null>(null);
   error = $state.raw<ApiError | null>(null);
   #recent = $state.raw<readonly FullLog[]>([]);
   #stopped = $state.raw<readonly FullLog[]>([]);
@@ -33,7 +41,7 @@ export class MachineSheet {
   /** Whether there is something to show: at least the name. */
   isReady = $derived(this.machine !== null && this.#isLoaded);
   /** All known logs of the machine, each once, the newest first. */
-  #all = $derived.by((): SheetLog[] => {
+  #all = $derived.by((): MachineLog[] => {
     const sent = newestVersions([...this.#recent, ...this.#stopped]);
     const unsent = this.#unsent().filter(({ uuid }) => !sent.has(uuid));
     const all = [...unsent.map((log) => ({ log, isUnsent: true })), ...[...sent.values()].map((log) => ({ log, isUnsent: false }))];
@@ -49,6 +57,7 @@ export class MachineSheet {
     try {
       this.machine = (await readMachine(id)) ?? this.machine;
       this.isMissing = this.machine === null;
+      this.merge = this.isMissing && !network.isOffline ? await readMerge(id) : null;
       this.error = null;
       if (this.machine) await this.#loadLogs(this.machine.name);
     } catch (thrown) {
@@ -110,6 +119,14 @@ async function readMachine(id: number): Promise<Row | CachedMachine | null> {
     if (!(thrown instanceof ApiError) || !thrown.isTransient) throw thrown;
   }
   return (await offlineCache.findMachineById(id)) ?? null;
+}
+
+/** Read whether the machine with this id was merged into another one, by the last entry of its history. */
+async function readMerge(id: number): Promise<Merge | null> {
+  const page = await data(api.GET('/changes', { params: { query: { machine_id: id, limit: 1000 } } }));
+  const last = page.items.at(-1);
+  const [name, into] = (last?.op === 'merge' && last.changes.name) || [];
+  return last && name === last.key ? { name, into: into as string } : null;
 }
 
 async function readLogs(query: string): Promise<FullLog[]> {
