@@ -1,6 +1,5 @@
-"""The console's sources: generated API types, package lock, size of the build, and unit tests."""
+"""The console's sources: generated API types, package lock, and unit tests."""
 
-import gzip
 import json
 import re
 import shutil
@@ -9,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from machine_monitor.api.serving import console
-
 ROOT = Path(__file__).parents[2]
 FRONTEND = ROOT / "frontend"
 GENERATED = FRONTEND / "src/api/schema.d.ts"
 TEMPLATES = sorted((FRONTEND / "src").rglob("*.svelte"))
-MAX_FIRST_LOAD = 100 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +52,3 @@ def test_no_template_has_an_inline_style():
     markups = {path.stem: path.read_text().split("</script>")[-1].partition("<style>")[0] for path in TEMPLATES}
     assert markups
     assert [template for template, markup in markups.items() if re.search(r"\sstyle=", markup)] == []
-
-
-def test_the_first_load_is_small():
-    if not (console.FOLDER / "index.html").is_file():
-        pytest.skip("needs the console: `make console`")
-    manifest = json.loads((console.FOLDER / ".vite/manifest.json").read_text())
-    names, needed = ["index.html", "src/logs/LogsPage.svelte", "src/i18n/fr/index.ts"], set()
-    while names:
-        chunk = manifest[names.pop()]
-        needed |= {chunk["file"], *chunk.get("css", ())}
-        names += [name for name in chunk.get("imports", ()) if manifest[name]["file"] not in needed]
-    total = sum(len(gzip.compress((console.FOLDER / name).read_bytes())) for name in {*needed, "index.html"})
-    assert total <= MAX_FIRST_LOAD, total
-    # A size far below the limit would mean that the test measured the wrong files.
-    assert total > MAX_FIRST_LOAD / 4

@@ -12,8 +12,6 @@ class Session {
   /** Whether this browser may read the API: signed in, or the site is open to all. */
   canRead = $state(false);
   scope = $state<Me['scope']>('read');
-  /** Called before a user signs out: nobody who uses this device later may read what this user could. */
-  onSignOut = async (): Promise<void> => {};
 
   constructor() {
     unauthorized.listener = () => this.clear();
@@ -49,8 +47,10 @@ class Session {
   }
 
   async signOut(): Promise<void> {
+    // Nobody who uses this device later may read what this user could.
+    const copies = await import('../offline/copies');
     await api.DELETE('/session');
-    await this.onSignOut();
+    await copies.clear();
     removeLocal(SESSION_KEY);
     this.clear();
     // On a site that is open to all, the visitor can still read.
