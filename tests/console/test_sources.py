@@ -52,3 +52,18 @@ def test_no_template_has_an_inline_style():
     markups = {path.stem: path.read_text().split("</script>")[-1].partition("<style>")[0] for path in TEMPLATES}
     assert markups
     assert [template for template, markup in markups.items() if re.search(r"\sstyle=", markup)] == []
+
+
+def test_every_message_is_used():
+    folder = FRONTEND / "src/i18n"
+    sources = [path for path in (FRONTEND / "src").rglob("*") if path.suffix in (".svelte", ".ts")]
+    code = "\n".join(path.read_text() for path in sources if not path.is_relative_to(folder / "en"))
+    code = "\n".join(line for line in code.split("\n") if not re.match(r"^  \w+: ", line))
+    keys = {
+        f"{path.stem}.{key}"
+        for path in (folder / "en").glob("*.ts")
+        for key in re.findall(r"^  (\w+): ", path.read_text(), re.MULTILINE)
+    }
+    assert len(keys) > 400
+    used = {*re.findall(r"\.(\w+)", code), *re.findall(r"\w+", "".join(re.findall(r"const \{(.*?)\}", code)))}
+    assert {key for key in keys if key.split(".")[1] not in used} == set()
