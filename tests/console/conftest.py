@@ -60,24 +60,32 @@ class Site:
         return response.json() if response.content else None
 
 
+@contextlib.contextmanager
+def serve(path, machines=0, logs=0, **settings):
+    """Run a service with a new database. If it has machines, it has demo data, and users with passwords."""
+    settings = Settings(database_url=f"sqlite:///{path}", timezone="Europe/Paris", **settings)
+    database = Database(settings.database_url)
+    maintenance.prepare_database(database)
+    counters.ensure_zone(database, settings.zone)
+    token = ""
+    if machines:
+        demo.fill(database, demo.plan(machines, logs, until=datetime.now(settings.zone)))
+        for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
+            database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed_password()))
+        token = database.transact(lambda tx: tokens.issue(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
+    port = free_port()
+    with run_in_thread(create_app(settings), port, server.options(settings)):
+        yield Site(f"http://127.0.0.1:{port}", database, token)
+    database.close_writer()
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are read once
     """A service with 12 machines and 600 logs up to now, and one user with a password for each role."""
     if not (console.FOLDER / "index.html").is_file():
         pytest.skip("needs the console: `make console`")
-    url = f"sqlite:///{tmp_path_factory.mktemp('console') / 'plant.db'}"
-    settings = Settings(database_url=url, timezone="Europe/Paris")
-    database = Database(url)
-    maintenance.prepare_database(database)
-    counters.ensure_zone(database, settings.zone)
-    demo.fill(database, demo.plan(12, 600, until=datetime.now(settings.zone)))
-    for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
-        database.transact(lambda tx, trigram=trigram: invitations.set_password(tx, trigram, hashed_password()))
-    token = database.transact(lambda tx: tokens.issue(tx, ADMIN, TokenCreate(name="test", scope="admin")))[1]
-    port = free_port()
-    with run_in_thread(create_app(settings), port, server.options(settings)):
-        yield Site(f"http://127.0.0.1:{port}", database, token)
-    database.close_writer()
+    with serve(tmp_path_factory.mktemp("console") / "plant.db", machines=12, logs=600) as plant:
+        yield plant
 
 
 # Playwright runs an event loop in this thread, and no other can run beside it. Module scope ends it with each module.

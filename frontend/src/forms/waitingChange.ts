@@ -1,4 +1,4 @@
-import type { RecordForm } from '../forms/recordForm.svelte';
+import type { RecordForm } from './recordForm.svelte';
 import { refusalOf } from '../logForm/refusal';
 import { outbox } from '../offline/outbox.svelte';
 import type { QueuedUpdate } from '../offline/queue';
