@@ -44,12 +44,12 @@ def test_the_list_of_logs_loads_little_script_and_the_rest_afterwards(opened, lo
     scripts, held = scripts_of(page), []
     # While the list waits for the logs, the page has all the script that it needs to show them.
     page.route(re.compile(r"/logs\?"), lambda route: held.append(route), times=1)  # noqa: PLW0108 -- needs attributes
-    page.goto("/ui/")
+    with page.expect_request(re.compile(r"/logs\?")):
+        page.goto("/ui/")
     page.wait_for_timeout(QUIET_MS)
     first = list(scripts)
     assert MAX_SCRIPT / 2 < size(first) <= MAX_SCRIPT
-    (list_request,) = held
-    list_request.continue_()
+    held[0].continue_()
     page.wait_for_selector("[data-uuid]")
     page.wait_for_selector(".outbox [data-ready=true]", state="attached")
     # The outbox and the forms are there as well then, before the user opens them.

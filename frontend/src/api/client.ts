@@ -28,6 +28,9 @@ export interface Copy {
   at: number;
 }
 
+// A page makes some ten requests. The list must not grow if `offline/copies` cannot be loaded.
+const MAX_EARLY_RESPONSES = 30;
+
 /** The responses that arrived before `offline/copies` was loaded: the first page does without it. */
 export const earlyResponses: [Request, Response][] = [];
 
@@ -35,7 +38,7 @@ export const earlyResponses: [Request, Response][] = [];
 export const copies = {
   keep(request: Request, response: Response): void {
     // The caller reads the body too.
-    if (request.method === 'GET') earlyResponses.push([request, response.clone()]);
+    if (request.method === 'GET' && earlyResponses.length < MAX_EARLY_RESPONSES) earlyResponses.push([request, response.clone()]);
   },
   find: async (url: string): Promise<Copy | null> => (await import('../offline/copies').catch(() => null))?.find(url) ?? null,
 };

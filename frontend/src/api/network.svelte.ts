@@ -6,7 +6,6 @@ class Network {
   isOffline = $state(!navigator.onLine);
   /** When the data on screen was read, in milliseconds, if it is a copy from before the network was lost. */
   copiedAt = $state<number | null>(null);
-
   /** How many requests wait for their response. */
   #pending = 0;
 
@@ -15,7 +14,7 @@ class Network {
   }
 
   /** Count a request as long as it waits for its response. */
-  async track<T>(request: Promise<T>): Promise<T> {
+  track<T>(request: Promise<T>): Promise<T> {
     this.#pending += 1;
     return request.finally(() => (this.#pending -= 1));
   }

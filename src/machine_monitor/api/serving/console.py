@@ -66,9 +66,10 @@ class Console:
         headers = dict(file.headers)
         if headers["ETag"].encode() in request_headers.get(b"if-none-match", b""):
             return Response(None, 304, headers)
-        accepted = request_headers.get(b"accept-encoding", b"").decode("latin-1").split(",")
+        offered = request_headers.get(b"accept-encoding", b"").decode("latin-1").split(",")
+        accepted = {each.partition(";")[0].strip() for each in offered}
         for encoding, content in file.encoded.items():
-            if encoding in {each.partition(";")[0].strip() for each in accepted}:
+            if encoding in accepted:
                 return Response(content, 200, {**headers, "Content-Encoding": encoding})
         return Response(file.content, 200, headers)
 
