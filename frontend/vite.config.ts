@@ -1,21 +1,33 @@
 import { svelte, vitePreprocess } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
+import { brotli } from './worker/brotli.ts';
 import { serviceWorker } from './worker/plugin.ts';
 
 export default defineConfig({
   base: '/ui/',
-  plugins: [svelte({ preprocess: vitePreprocess() }), serviceWorker()],
+  plugins: [svelte({ preprocess: vitePreprocess() }), serviceWorker(), brotli()],
   build: {
     outDir: '../src/machine_monitor/web',
     emptyOutDir: true,
-    // tests/console/test_sources.py reads the manifest to measure the first load.
-    manifest: true,
     target: 'es2022',
     // All browsers of the target support module preloading.
     modulePreload: { polyfill: false },
     // Inlined assets cannot be cached, and the content security policy forbids them.
     assetsInlineLimit: 0,
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // Many small files compress worse than a few, and each is a request.
+        codeSplitting: {
+          groups: [
+            // What every page needs. `main.ts` stays apart: it awaits the chunks of messages, which may import from this one.
+            { name: 'shell', tags: ['$initial'], test: (module) => !/(main\.ts|index\.html)$/.test(module) },
+            // What the list of logs shares with most pages.
+            { name: 'shared', test: /src[\\/](components[\\/](Badge|Chip|Duration|Empty|Skeleton|Time)|logs[\\/]|i18n)/, minShareCount: 3 },
+          ],
+        },
+      },
+    },
   },
   server: {
     // For `npm run dev`: requests to the API are forwarded to `mm serve`.

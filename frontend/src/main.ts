@@ -2,7 +2,6 @@ import { mount } from 'svelte';
 import App from './App.svelte';
 import { network } from './api/network.svelte';
 import { session } from './api/session.svelte';
-import './offline/copies';
 import { site } from './api/site.svelte';
 import './styles/base.css';
 import './styles/tokens.css';

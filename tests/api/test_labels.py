@@ -46,3 +46,19 @@ async def test_a_label_of_a_missing_machine_or_with_parameters_is_refused(client
     assert (await client.get("/machines/none/label.svg")).status_code == 404
     assert (await client.get("/machines/none/label.svg?size=3")).json()["code"] == "unknown-parameter"
     assert (await client.get("/machines/a/label.png")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("sector", "serial", "note"),
+    [
+        ("Additive lab", "16G-1021", "Additive… · 16G-1021"),
+        ("Additive lab", "16G-2041-778-XYZ-00012345", "16G-2041-778-XYZ-00012345"),
+        ("Additive manufacturing lab", None, "Additive manufactur…"),
+    ],
+)
+async def test_a_long_sector_is_shortened_before_the_serial_number(client, sector, serial, note):
+    picture = await label_of(client, "Saw", sector=sector, serial_number=serial)
+    line = picture.findall(f"{SVG}text")[-1]
+    assert line.text == note
+    # A letter is at most 0.72 times as wide as the font is high; the label has 48 mm for them.
+    assert len(note) * float(line.get("font-size")) * 0.72 <= 48.1

@@ -62,32 +62,33 @@ class Site:
         return response.json() if response.content else None
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are read once
-    """A service with 12 machines and 600 logs up to now, and one user with a password for each role."""
-    with running_site(tmp_path_factory.mktemp("console")) as running:
-        yield running
-
-
 @contextlib.contextmanager
-def running_site(folder: Path):
-    """Start a service as `site` describes it, with its database in this folder."""
-    if not (console.FOLDER / "index.html").is_file():
-        pytest.skip("needs the console: `make console`")
-    url = f"sqlite:///{folder / 'plant.db'}"
-    settings = Settings(database_url=url, timezone="Europe/Paris")
-    database = Database(url)
+def serve(path, machines=0, logs=0, **settings):
+    """Run a service with a new database. If it has machines, it has demo data, and users with passwords."""
+    settings = Settings(database_url=f"sqlite:///{path}", timezone="Europe/Paris", **settings)
+    database = Database(settings.database_url)
     maintenance.prepare_database(database)
     counters.ensure_zone(database, settings.zone)
-    demo.fill(database, demo.plan(12, 600, until=datetime.now(settings.zone)))
-    for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
-        database.transact(lambda tx, name=trigram: invitations.set_password(tx, name, hashed_password(), SETUP))
-    body = TokenCreate(name="test", scope="admin")
-    token = database.transact(lambda tx: tokens.issue(tx, ADMIN, body, SETUP))[1]
+    token = ""
+    if machines:
+        demo.fill(database, demo.plan(machines, logs, until=datetime.now(settings.zone)))
+        for trigram in (ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER):
+            database.transact(lambda tx, name=trigram: invitations.set_password(tx, name, hashed_password(), SETUP))
+        body = TokenCreate(name="test", scope="admin")
+        token = database.transact(lambda tx: tokens.issue(tx, ADMIN, body, SETUP))[1]
     port = free_port()
     with run_in_thread(create_app(settings), port, server.options(settings)):
         yield Site(f"http://127.0.0.1:{port}", database, token)
     database.close_writer()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations are read once
+    """A service with 12 machines and 600 logs up to now, and one user with a password for each role."""
+    if not (console.FOLDER / "index.html").is_file():
+        pytest.skip("needs the console: `make console`")
+    with serve(tmp_path_factory.mktemp("console") / "plant.db", machines=12, logs=600) as plant:
+        yield plant
 
 
 # Playwright runs an event loop in this thread, and no other can run beside it. Module scope ends it with each module.
@@ -166,18 +167,17 @@ def opened(site, chromium, sessions):
 
 @pytest.fixture
 def axe():
-    """Returns the accessibility violations that axe finds on a page."""
+    """Returns the accessibility violations that axe finds on a page; with `rules`, only those of these rules."""
     if not AXE.is_file():
         pytest.skip("needs the console's packages: `make console`")
     source = AXE.read_text()
 
-    def check(page):
+    def check(page, rules=None):
         # Inject it by the debugger, because the security policy blocks the script; once a page, as it is 500 kB.
         if not page.evaluate("'axe' in window"):
             page.evaluate(source)
-        found = page.evaluate(
-            "axe.run({preload: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
-        )
+        run_only = rules or ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+        found = page.evaluate("(runOnly) => axe.run({ preload: false, runOnly })", run_only)
         return [
             f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
             for each in found["violations"]

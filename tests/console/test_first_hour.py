@@ -3,14 +3,8 @@
 import pytest
 
 from api.access.site import PASSWORD
-from console.conftest import DESK, PHONE, SCREENSHOTS, SUPERVISOR, Site
-from machine_monitor.api.app import create_app
-from machine_monitor.api.serving import server
-from machine_monitor.config import Settings
-from machine_monitor.database.connect import Database
+from console.conftest import DESK, PHONE, SCREENSHOTS, SUPERVISOR, serve
 from machine_monitor.services.accounts import invitations
-from machine_monitor.services.projections import counters, maintenance
-from servers import free_port, run_in_thread
 
 SCREENS = {"desk": DESK, "phone": PHONE}
 LANGUAGES = ["en-GB", "fr-FR"]
@@ -37,15 +31,8 @@ STATE = {
 @pytest.fixture(scope="module")
 def new_site(site, tmp_path_factory):  # noqa: ARG001 -- skips if the console is not built
     """A service with an empty database: no user, no machine."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('new') / 'new.db'}"
-    settings = Settings(database_url=url, timezone="Europe/Paris")
-    database = Database(url)
-    maintenance.prepare_database(database)
-    counters.ensure_zone(database, settings.zone)
-    port = free_port()
-    with run_in_thread(create_app(settings), port, server.options(settings)):
-        yield Site(f"http://127.0.0.1:{port}", database, "")
-    database.close_writer()
+    with serve(tmp_path_factory.mktemp("new") / "new.db") as new:
+        yield new
 
 
 @pytest.fixture

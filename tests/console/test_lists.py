@@ -125,7 +125,7 @@ def newer_build():
 
     def publish():
         content = worker.content.replace(b"const BUILD = '", b"const BUILD = 'newer-")
-        files["sw.js"] = replace(worker, content=content, zipped=None, headers={**worker.headers, "ETag": 'W/"newer"'})
+        files["sw.js"] = replace(worker, content=content, encoded={}, headers={**worker.headers, "ETag": 'W/"newer"'})
 
     yield publish
     files["sw.js"] = worker

@@ -123,7 +123,7 @@ def test_the_list_is_navigated_by_keyboard(opened):
     page.wait_for_selector(RECORD, state="detached")
     assert page.evaluate("document.activeElement.dataset.uuid") == uuids[1]
     page.keyboard.press("?")
-    assert page.get_by_role("dialog", name="Keyboard").is_visible()
+    page.get_by_role("dialog", name="Keyboard").wait_for()
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
 

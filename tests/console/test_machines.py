@@ -1,7 +1,6 @@
 """Machines in a browser: the list, a machine's page with its charts, and labels."""
 
 import re
-from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -15,52 +14,12 @@ from machine_monitor.services.audit.history import ChangeContext
 MACHINE = "[data-machine]"
 ROW = "[data-uuid]"
 SCREENS = {"desk": DESK, "phone": PHONE}
-PAGES = [
-    ("machines", "/ui/machines", MACHINE),
-    ("machine", "/ui/machines/{name}", "[data-uuid]"),
-    ("machine-days", "/ui/machines/{name}?started_at__gte={since}&started_at__lte={until}", "[data-uuid]"),
-    ("labels", "/ui/labels?name={name}", ".sheet img"),
-]
-LOOKS = [
-    ("desk", "en-GB", "light"),
-    ("desk", "fr-FR", "dark"),
-    ("phone", "en-GB", "dark"),
-    ("phone", "fr-FR", "light"),
-]
 
 
 @pytest.fixture(scope="session")
 def busiest(site):
     """The machine with the most logs."""
     return site.call("GET", "/logs/facets?by=machine&limit=1")["facets"]["machine"][0]["value"]
-
-
-@pytest.mark.parametrize(("screen", "locale", "theme"), LOOKS, ids=["-".join(look) for look in LOOKS])
-def test_every_machine_page_is_accessible(opened, axe, busiest, screen, locale, theme):
-    today = datetime.now(UTC).date()
-    days = {"since": today - timedelta(days=80), "until": today - timedelta(days=20)}
-    addresses = {name: path.format(name=quote(busiest), **days) for name, path, _ in PAGES}
-    # One browser page visits all addresses, so that shared files load once.
-    options = {"locale": locale, "color_scheme": theme, "reduced_motion": "reduce", **SCREENS[screen]}
-    page = opened(addresses[PAGES[0][0]], **options)
-    found = {}
-    for name, _, selector in PAGES:
-        page.set_viewport_size(SCREENS[screen]["viewport"])
-        page.goto(addresses[name])
-        page.wait_for_selector(selector)
-        page.wait_for_load_state("load")
-        page.wait_for_timeout(300)
-        page.screenshot(path=SCREENSHOTS / f"{name}-{screen}-{locale[:2]}-{theme}.png")
-        # The content scrolls inside the page: enlarge the window to see all of it.
-        height = int(page.locator("main").evaluate("one => one.scrollHeight")) + 80
-        page.set_viewport_size({**SCREENS[screen]["viewport"], "height": height})
-        page.wait_for_timeout(100)
-        page.screenshot(path=SCREENSHOTS / f"{name}-whole-{screen}-{locale[:2]}-{theme}.png")
-        found[name] = axe(page)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found[name].append("is wider than the screen")
-    assert {name: faults for name, faults in found.items() if faults} == {}
-    assert len(found) == len(PAGES)
 
 
 def test_the_timeline_says_if_it_does_not_show_all_logs(opened, busiest):

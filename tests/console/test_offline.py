@@ -39,6 +39,8 @@ def find_logs(site, words):
 
 def wait_until_sent(page):
     """Wait until the outbox is empty."""
+    # The bar is loaded after the page.
+    page.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
     page.locator(f"{BAR} a").wait_for(state="detached")
 
 
@@ -259,7 +261,7 @@ def test_a_new_build_waits_for_the_update_button_and_loses_no_draft(browser):
     files = console.load()._files
     worker = files["sw.js"]
     newer = worker.content.replace(b"const BUILD = '", b"const BUILD = 'newer-")
-    files["sw.js"] = replace(worker, content=newer, zipped=None, headers={**worker.headers, "ETag": 'W/"newer"'})
+    files["sw.js"] = replace(worker, content=newer, encoded={}, headers={**worker.headers, "ETag": 'W/"newer"'})
     try:
         page.evaluate("navigator.serviceWorker.getRegistration().then((one) => one.update())")
         button = page.get_by_role("button", name="New version")

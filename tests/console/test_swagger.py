@@ -2,7 +2,7 @@
 
 import pytest
 
-from console.conftest import SCREENSHOTS, running_site
+from console.conftest import SCREENSHOTS, serve
 
 # In this order: the PUT of a log creates what the PATCH and the restore change.
 OPERATIONS = (
@@ -26,7 +26,7 @@ OPERATIONS = (
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A service of its own, because the tests write into it."""
-    with running_site(tmp_path_factory.mktemp("swagger")) as running:
+    with serve(tmp_path_factory.mktemp("swagger") / "plant.db", machines=12, logs=600) as running:
         yield running
 
 

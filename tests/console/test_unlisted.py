@@ -1,6 +1,5 @@
 """Machines that are not in the list, in a browser: a log names one, and a supervisor confirms or merges it."""
 
-import json
 import re
 import secrets
 from urllib.parse import quote
@@ -69,28 +68,6 @@ def test_an_unknown_machine_is_merged_into_the_one_that_was_meant(opened, site, 
     page.wait_for_url(f"**/ui/machines/{quote(machine['name'])}")
     page = opened("/ui/m/999999", user=OPERATOR, **PHONE, **FRENCH)
     page.get_by_text("Elle a été supprimée, ou cette étiquette vient").wait_for()
-
-
-def test_a_site_with_a_closed_list_says_so_at_the_field(opened):
-    page = opened("/ui/", user=OPERATOR)
-    name = f"Presse {secrets.token_hex(3)}"
-    fault = {"pointer": "/machine", "code": "unknown-machine", "message": "no"}
-    problem = json.dumps({"code": "validation", "status": 422, "errors": [fault]})
-    # As the service answers with MM_UNLISTED=off.
-    page.route(
-        re.compile(r"/logs/[0-9a-f-]{36}$"),
-        lambda route: (
-            route.fulfill(status=422, content_type="application/problem+json", body=problem)
-            if route.request.method == "PUT"
-            else route.continue_()
-        ),
-    )
-    write_unlisted(page, name, "liste fermee")
-    page.get_by_text("This site takes only machines of its list.").wait_for()
-    assert page.get_by_label("Description").input_value() == "liste fermee"
-    page.get_by_label("Machine").first.fill(f"{name} bis")
-    page.wait_for_timeout(300)
-    assert page.get_by_role("option").count() == 0
 
 
 def test_an_unknown_name_that_was_not_chosen_creates_no_machine(opened, site):

@@ -12,10 +12,10 @@ export interface Tab {
 }
 
 const TABS: readonly Tab[] = [
-  { home: 'users', routes: ['users', 'user', 'newUser'], name: (t) => t.users.title, role: 'admin' },
-  { home: 'tokens', routes: ['tokens', 'newToken'], name: (t) => t.tokens.title, role: 'admin', needsAccount: true },
+  { home: 'users', routes: ['users', 'user', 'newUser'], name: (t) => t.pages.users, role: 'admin' },
+  { home: 'tokens', routes: ['tokens', 'newToken'], name: (t) => t.pages.tokens, role: 'admin', needsAccount: true },
   { home: 'logTypes', routes: ['logTypes', 'logType', 'newLogType'], name: (t) => t.logTypes.short, role: 'supervisor' },
-  { home: 'siteState', routes: ['siteState'], name: (t) => t.siteState.title, role: 'admin' },
+  { home: 'siteState', routes: ['siteState'], name: (t) => t.pages.siteState, role: 'admin' },
 ];
 
 /** The tabs of the administration that the current user may open. */

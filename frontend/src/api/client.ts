@@ -28,8 +28,20 @@ export interface Copy {
   at: number;
 }
 
-/** Copies of responses, for use without network. `offline/copies` implements them. */
-export const copies = { keep: (_request: Request, _response: Response): void => {}, find: async (_url: string): Promise<Copy | null> => null };
+// A page makes some ten requests. The list must not grow if `offline/copies` cannot be loaded.
+const MAX_EARLY_RESPONSES = 30;
+
+/** The responses that arrived before `offline/copies` was loaded: the first page does without it. */
+export const earlyResponses: [Request, Response][] = [];
+
+/** Copies of responses, for use without network. `offline/copies` replaces both functions when it is loaded. */
+export const copies = {
+  keep(request: Request, response: Response): void {
+    // The caller reads the body too.
+    if (request.method === 'GET' && earlyResponses.length < MAX_EARLY_RESPONSES) earlyResponses.push([request, response.clone()]);
+  },
+  find: async (url: string): Promise<Copy | null> => (await import('../offline/copies').catch(() => null))?.find(url) ?? null,
+};
 
 // Longer than the service takes for any query, shorter than a user waits in front of an empty page.
 const READ_TIMEOUT_MS = 20_000;
@@ -81,7 +93,7 @@ async function timedFetch(request: Request): Promise<Response> {
   const sent = Date.now();
   // `AbortSignal.any` is missing in browsers from before 2024.
   const canLimit = request.method === 'GET' && 'any' in AbortSignal;
-  const response = await (canLimit ? fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(READ_TIMEOUT_MS)]) }) : fetch(request));
+  const response = await network.track(canLimit ? fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(READ_TIMEOUT_MS)]) }) : fetch(request));
   serverTime.observe(response.headers.get('date'), sent, Date.now());
   return response;
 }

@@ -53,6 +53,8 @@ class Session {
   }
 
   async signOut(): Promise<void> {
+    // It may not be loaded yet, and its copies have to go too.
+    await import('../offline/copies');
     try {
       await api.DELETE('/session');
     } catch (thrown) {

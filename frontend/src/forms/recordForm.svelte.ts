@@ -32,6 +32,13 @@ export class RecordForm<R extends Versioned> {
     return patchOf(this.#before, this.values);
   }
 
+  /** Put in values that were sent before, and why the service refused them. */
+  fill(body: Record<string, unknown>, error: ApiError | null): void {
+    const fields = Object.keys(body).filter((field) => this.#fields.includes(field));
+    this.values = { ...this.values, ...valuesOf(body, fields) };
+    this.error = error;
+  }
+
   /** Send the changes with the version as an ETag. Returns whether they were saved; otherwise `error` or `hasConflict` is set, or an earlier press is still being sent. */
   async save(send: (body: Patch, etag: string) => Promise<R>): Promise<boolean> {
     if (this.busy) return false;

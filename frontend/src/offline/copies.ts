@@ -1,4 +1,4 @@
-import { copies, type Copy } from '../api/client';
+import { copies, earlyResponses, type Copy } from '../api/client';
 import { readLocal } from '../api/localStorage';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';
@@ -42,7 +42,7 @@ async function trim(): Promise<void> {
 }
 
 /** Find the copy of a response, or make one from the records in other copies. */
-async function find(url: string): Promise<Copy | null> {
+export async function find(url: string): Promise<Copy | null> {
   const { pathname, search } = new URL(url);
   if (!READABLE.test(pathname)) return null;
   const own = prefix();
@@ -62,9 +62,10 @@ function itemsOf(body: object): ListItem[] {
 }
 
 /** Delete all copies: the user has signed out. */
-async function clear(): Promise<void> {
+export async function clear(): Promise<void> {
   await deleteCached([...(await readAllCached(PREFIX)).keys()]);
 }
 
 Object.assign(copies, { keep, find });
 session.onSignOut(clear);
+for (const [request, response] of earlyResponses.splice(0)) keep(request, response);

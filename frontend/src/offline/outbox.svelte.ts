@@ -44,7 +44,8 @@ type Message = { settled: string | null };
 class Outbox {
   items = $state.raw<readonly QueuedWrite[]>([]);
   pending = $derived(this.items.filter(({ refused }) => !refused));
-  refused = $derived(this.items.filter(({ refused }) => refused));
+  /** The writes of this user. Another user of this device does not see what is not sent yet. */
+  own = $derived(this.items.filter(({ by }) => by === null || by === session.user?.trigram));
   #lastFlush: Promise<void> = Promise.resolve();
   #tabs = openChannel<Message>('mm-outbox', ({ settled }) => {
     if (settled) forget(settled);
@@ -81,7 +82,7 @@ class Outbox {
 
   /** The waiting writes to a record. */
   itemsOf(resource: Resource, key: string): QueuedWrite[] {
-    return this.#own().filter((item) => recordOf(item) === `${resource}/${key}`);
+    return this.own.filter((item) => recordOf(item) === `${resource}/${key}`);
   }
 
   /** Whether a deletion of the record waits, so that lists leave it out. */
@@ -91,7 +92,7 @@ class Outbox {
 
   /** The record with the changes that wait. */
   withPending<R extends object>(resource: Resource, key: string, record: R): R {
-    return withPending(record, this.#own(), `${resource}/${key}`);
+    return withPending(record, this.own, `${resource}/${key}`);
   }
 
   /** Send the pending writes, after a flush that is already running. */
@@ -115,7 +116,7 @@ class Outbox {
     // No request of this write is under way while this tab has the lock.
     return withTabLock('mm-outbox', async () => {
       await this.reload();
-      const item = this.items.find((one) => one.uuid === uuid) ?? null;
+      const item = this.own.find((one) => one.uuid === uuid) ?? null;
       if (item && !item.refused) await markRefused(uuid, { code: ON_HOLD, status: 0 });
       await this.#reloadAndNotifyTabs(null);
       return item;
@@ -152,11 +153,6 @@ class Outbox {
     await enqueue({ ...write, by: session.user?.trigram ?? null }, draftKey ?? null, replaced);
     if (draftKey !== undefined) void drafts.reload();
     await this.#reloadAndNotifyTabs(replaced);
-  }
-
-  /** The writes of this user. Another user of this device does not see what is not sent yet. */
-  #own(): QueuedWrite[] {
-    return this.items.filter(({ by }) => by === null || by === session.user?.trigram);
   }
 
   #next(): QueuedWrite | null {

@@ -2,6 +2,7 @@ import type { Component } from 'svelte';
 import type { Role } from '../api/client';
 import { path, type RouteName } from '../router/routes';
 import type { Messages } from '../i18n/en';
+import { i18n } from '../i18n/i18n.svelte';
 
 interface Page {
   /** The name in the document title. */
@@ -16,29 +17,32 @@ interface Page {
   role?: Role;
 }
 
+/** A page that is not in the first load. Its messages load with it. */
+const part = (load: Page['load']): Page['load'] => () => i18n.loadPart(load());
+
 const logs = () => import('../logs/LogsPage.svelte');
-const myTokens: Page = { name: (t) => t.tokens.mine, load: () => import('../account/MyTokensPage.svelte') };
-const admin = () => import('../admin/AdminPage.svelte');
-const users: Page = { name: (t) => t.users.title, load: admin, role: 'admin' };
-const tokens: Page = { name: (t) => t.tokens.title, load: admin, role: 'admin' };
-const logTypes: Page = { name: (t) => t.logTypes.title, load: admin, role: 'supervisor' };
+const myTokens: Page = { name: (t) => t.pages.myTokens, load: part(() => import('../account/MyTokensPage.svelte')) };
+const admin = part(() => import('../admin/AdminPage.svelte'));
+const users: Page = { name: (t) => t.pages.users, load: admin, role: 'admin' };
+const tokens: Page = { name: (t) => t.pages.tokens, load: admin, role: 'admin' };
+const logTypes: Page = { name: (t) => t.pages.logTypes, load: admin, role: 'supervisor' };
 
 /** The page of each route. To add a page: a line in `ROUTES`, one here, and one in `NAVIGATION` if the menu shows it. */
 export const PAGES: Record<RouteName, Page> = {
   home: { name: (t) => t.logs.title, load: logs },
   logs: { name: (t) => t.logs.title, load: logs },
   log: { name: (t) => t.logs.title, load: logs },
-  newLog: { name: (t) => t.logForm.title, load: () => import('../logForm/NewLogPage.svelte') },
-  machineById: { name: (t) => t.machines.title, load: () => import('../machines/scanned/ScannedMachinePage.svelte') },
-  outbox: { name: (t) => t.outbox.title, load: () => import('../waiting/OutboxPage.svelte') },
-  machines: { name: (t) => t.machines.title, load: () => import('../machines/MachinesPage.svelte') },
-  machine: { name: (t) => t.machines.title, load: () => import('../machines/detail/MachinePage.svelte') },
-  labels: { name: (t) => t.machines.labels, load: () => import('../machines/LabelsPage.svelte') },
-  wall: { name: (t) => t.wall.title, load: () => import('../wall/WallPage.svelte'), withoutShell: true },
-  signIn: { name: (t) => t.account.signIn, load: () => import('../account/SignInPage.svelte'), isPublic: true, withoutShell: true },
-  setUp: { name: (t) => t.account.setUp, load: () => import('../account/SetUpPage.svelte'), isPublic: true, withoutShell: true },
-  account: { name: (t) => t.shell.account, load: () => import('../account/AccountPage.svelte') },
-  password: { name: (t) => t.account.changePassword, load: () => import('../account/PasswordPage.svelte') },
+  newLog: { name: (t) => t.pages.newLog, load: part(() => import('../logForm/NewLogPage.svelte')) },
+  machineById: { name: (t) => t.pages.machines, load: part(() => import('../machines/scanned/ScannedMachinePage.svelte')) },
+  outbox: { name: (t) => t.pages.outbox, load: part(() => import('../waiting/OutboxPage.svelte')) },
+  machines: { name: (t) => t.pages.machines, load: part(() => import('../machines/MachinesPage.svelte')) },
+  machine: { name: (t) => t.pages.machines, load: part(() => import('../machines/detail/MachinePage.svelte')) },
+  labels: { name: (t) => t.pages.labels, load: part(() => import('../machines/LabelsPage.svelte')) },
+  wall: { name: (t) => t.pages.wall, load: part(() => import('../wall/WallPage.svelte')), withoutShell: true },
+  signIn: { name: (t) => t.shell.signIn, load: () => import('../account/SignInPage.svelte'), isPublic: true, withoutShell: true },
+  setUp: { name: (t) => t.pages.setUp, load: part(() => import('../account/SetUpPage.svelte')), isPublic: true, withoutShell: true },
+  account: { name: (t) => t.shell.account, load: part(() => import('../account/AccountPage.svelte')) },
+  password: { name: (t) => t.pages.password, load: part(() => import('../account/PasswordPage.svelte')) },
   myTokens,
   newMyToken: myTokens,
   admin: { name: (t) => t.shell.admin, load: admin, role: 'supervisor' },
@@ -50,7 +54,7 @@ export const PAGES: Record<RouteName, Page> = {
   logTypes,
   logType: logTypes,
   newLogType: logTypes,
-  siteState: { name: (t) => t.siteState.title, load: admin, role: 'admin' },
+  siteState: { name: (t) => t.pages.siteState, load: admin, role: 'admin' },
 };
 
 export interface NavigationItem {
@@ -65,8 +69,8 @@ export interface NavigationItem {
 
 export const NAVIGATION: NavigationItem[] = [
   { address: path('logs'), name: (t) => t.shell.logs, icon: 'M3 5h14M3 10h14M3 15h9', routes: ['home', 'logs', 'log'] },
-  { address: path('machines'), name: (t) => t.machines.title, icon: 'M4 17V8l4 3V8l4 3V4h4v13zM7.5 14h5', routes: ['machines', 'machine', 'machineById', 'labels'] },
-  { address: path('wall'), name: (t) => t.wall.title, icon: 'M3 4h14v9H3zM10 13v3M6.5 16.5h7', routes: ['wall'] },
+  { address: path('machines'), name: (t) => t.pages.machines, icon: 'M4 17V8l4 3V8l4 3V4h4v13zM7.5 14h5', routes: ['machines', 'machine', 'machineById', 'labels'] },
+  { address: path('wall'), name: (t) => t.pages.wall, icon: 'M3 4h14v9H3zM10 13v3M6.5 16.5h7', routes: ['wall'] },
   {
     address: path('admin'),
     name: (t) => t.shell.admin,

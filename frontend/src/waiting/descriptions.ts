@@ -35,8 +35,13 @@ export function contextOf(item: QueuedWrite): { label: string; instant: string |
 export function fixPath(item: QueuedWrite): string | null {
   if (item.kind === 'create') return fixLogPath(item.uuid);
   if (item.kind === 'delete') return null;
-  if (item.resource === 'logs') return `${path('log', { uuid: item.key })}?fix=${item.uuid}`;
-  return item.resource === 'machines' ? `${path('machine', { name: item.key })}?fix=${item.uuid}` : null;
+  const pages = {
+    logs: () => path('log', { uuid: item.key }),
+    machines: () => path('machine', { name: item.key }),
+    'log-types': () => path('logType', { code: item.key }),
+    users: () => path('user', { trigram: item.key }),
+  };
+  return `${pages[item.resource]()}?fix=${item.uuid}`;
 }
 
 /** The kind of form of a draft, its subject, and the address that opens it. */

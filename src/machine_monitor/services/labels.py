@@ -15,7 +15,7 @@ TEXT_LEFT = CODE + 2 * MARGIN
 TEXT_WIDTH = WIDTH - MARGIN - TEXT_LEFT
 # Relative to the font size: the width of a wide letter, and the line height.
 LETTER_WIDTH, LINE_HEIGHT = 0.72, 1.2
-MAX_FONT_SIZE, MIN_FONT_SIZE, NOTE_FONT_SIZE = 8.0, 2.8, 3.2
+MAX_FONT_SIZE, MIN_FONT_SIZE, NOTE_FONT_SIZE, MIN_NOTE_FONT_SIZE = 8.0, 2.8, 3.2, 1.8
 NAME_HEIGHT = CODE - 5
 MIN_SECTOR_LETTERS = 4
 
@@ -23,7 +23,7 @@ MIN_SECTOR_LETTERS = 4
 def machine_label(machine: StoredRecord, base_url: str) -> bytes:
     """Return the label of a machine as SVG. Its QR code opens the machine's page of the service at `base_url`.
 
-    A long name gets a smaller font; it is never truncated.
+    A long name or serial number gets a smaller font; a name is never truncated.
     """
     name = machine.values["name"]
     # The URL has the machine's id: printed labels stay valid when a machine is renamed.
@@ -35,17 +35,20 @@ def machine_label(machine: StoredRecord, base_url: str) -> bytes:
         f'font-size="{size:.2f}" font-weight="600">{escape(line)}</text>'
         for number, line in enumerate(lines)
     )
-    note = _note(machine.values["sector"] or "", machine.values["serial_number"] or "")
+    note_size, note = _note(machine.values["sector"] or "", machine.values["serial_number"] or "")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}mm" height="{HEIGHT}mm" viewBox="0 0 {WIDTH} {HEIGHT}"'
         f' font-family="system-ui, sans-serif" role="img"><title>{escape(name)}</title>'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>{code}{spans}'
-        f'<text x="{TEXT_LEFT}" y="{HEIGHT - MARGIN}" font-size="{NOTE_FONT_SIZE}">{escape(note)}</text></svg>\n'
+        f'<text x="{TEXT_LEFT}" y="{HEIGHT - MARGIN}" font-size="{note_size:.2f}">{escape(note)}</text></svg>\n'
     ).encode()
 
 
-def _note(sector: str, serial: str) -> str:
-    """Return the line below the name. The serial number identifies the machine, so the sector is shortened first."""
+def _note(sector: str, serial: str) -> tuple[float, str]:
+    """Return the font size and the text of the line below the name.
+
+    The serial number identifies the machine, so the sector is shortened first.
+    """
     letters = int(TEXT_WIDTH / (NOTE_FONT_SIZE * LETTER_WIDTH))
     separator = " · " if sector and serial else ""
     room = letters - len(separator + serial)
@@ -54,7 +57,9 @@ def _note(sector: str, serial: str) -> str:
         sector = f"{sector[: room - 1]}…" if room >= MIN_SECTOR_LETTERS else ""
         separator = separator if sector else ""
     note = f"{sector}{separator}{serial}"
-    return note if len(note) <= letters else f"{note[: letters - 1]}…"
+    size = min(NOTE_FONT_SIZE, max(MIN_NOTE_FONT_SIZE, TEXT_WIDTH / (max(1, len(note)) * LETTER_WIDTH)))
+    letters = int(TEXT_WIDTH / (size * LETTER_WIDTH) + 1e-9)
+    return size, note if len(note) <= letters else f"{note[: letters - 1]}…"
 
 
 def _qr_code(url: str) -> str:

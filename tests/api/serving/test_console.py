@@ -10,7 +10,15 @@ from machine_monitor.config import Settings
 
 PAGE = "<!doctype html><title>Console</title>"
 SCRIPT = "export const words = 'Machine Monitor';\n" * 20
-FILES = {"index.html": PAGE, "assets/main-B1x.js": SCRIPT, "sw.js": "// worker", ".built": "digest", "notes.txt": "x"}
+FILES = {
+    "index.html": PAGE,
+    "assets/main-B1x.js": SCRIPT,
+    "assets/packed-C2y.js": SCRIPT,
+    "assets/packed-C2y.js.br": "as the build compressed it",
+    "sw.js": "// worker",
+    ".built": "digest",
+    "notes.txt": "x",
+}
 
 
 @pytest.fixture
@@ -64,7 +72,7 @@ async def test_only_file_names_with_a_digest_are_cached_forever(web):
 
 
 async def test_files_are_compressed_if_the_client_accepts_it(web):
-    request = web.build_request("GET", "/ui/assets/main-B1x.js", headers={"Accept-Encoding": "br, gzip"})
+    request = web.build_request("GET", "/ui/assets/main-B1x.js", headers={"Accept-Encoding": "deflate, gzip;q=0.8"})
     answer = await web.send(request, stream=True)
     sent = b"".join([part async for part in answer.aiter_raw()])
     assert (answer.headers["Content-Encoding"], answer.headers["Vary"]) == ("gzip", "Accept-Encoding")
@@ -73,6 +81,15 @@ async def test_files_are_compressed_if_the_client_accepts_it(web):
     plain = await web.get("/ui/assets/main-B1x.js", headers={"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in plain.headers
     assert plain.content.decode() == SCRIPT
+
+
+async def test_the_brotli_file_of_the_build_is_preferred(web):
+    request = web.build_request("GET", "/ui/assets/packed-C2y.js", headers={"Accept-Encoding": "gzip, br"})
+    answer = await web.send(request, stream=True)
+    assert (answer.headers["Content-Encoding"], answer.headers["Vary"]) == ("br", "Accept-Encoding")
+    assert b"".join([part async for part in answer.aiter_raw()]) == b"as the build compressed it"
+    # It is not a file of its own.
+    assert (await web.get("/ui/assets/packed-C2y.js.br")).status_code == 404
 
 
 async def test_a_cached_file_gets_304(web):

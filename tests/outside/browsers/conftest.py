@@ -119,8 +119,8 @@ def inject(service):  # noqa: ARG001 -- the service's process has the files
 
     def add(source: str) -> None:
         content = index.content.replace(b"<head>", b'<head><script src="/ui/injected.js"></script>')
-        files["index.html"] = replace(index, content=content, zipped=None, headers=index.headers | {"ETag": '"new"'})
-        files["injected.js"] = replace(script, content=source.encode(), zipped=None)
+        files["index.html"] = replace(index, content=content, encoded={}, headers=index.headers | {"ETag": '"new"'})
+        files["injected.js"] = replace(script, content=source.encode(), encoded={})
 
     yield add
     files["index.html"] = index

@@ -1,28 +1,17 @@
-import { account } from './account';
-import { attributes } from './attributes';
-import { charts } from './charts';
-import { logDetail } from './logDetail';
-import { logForm } from './logForm';
+import type others from './others';
 import { logs } from './logs';
-import { logTypes } from './logTypes';
-import { machines } from './machines';
-import { outbox } from './outbox';
+import { pages } from './pages';
 import { problems } from './problems';
-import { scan } from './scan';
-import { sessions } from './sessions';
 import { shell } from './shell';
-import { siteState } from './siteState';
-import { start } from './start';
+import { signIn } from './signIn';
 import { terms } from './terms';
-import { tokens } from './tokens';
-import { users } from './users';
-import { wall } from './wall';
 
 /**
- * The English messages, one file for each part of the console. A message with a variable part is a function; numbers are
- * passed as formatted text. The type of this object makes the compiler require the same keys in French.
+ * The English messages that the sign-in page and the list of logs need: the first load has no others. There is one file for each
+ * part of the console. A message with a variable part is a function; numbers are passed as formatted text.
  */
-const en = { account, attributes, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, scan, sessions, shell, siteState, start, terms, tokens, users, wall };
+const en = { logs, pages, problems, shell, signIn, terms };
 
-export type Messages = typeof en;
+/** All messages. This type makes the compiler require the same keys in French. */
+export type Messages = typeof en & typeof others;
 export default en;

@@ -1,5 +1,4 @@
 export const logForm = {
-  title: 'New log',
   fixTitle: 'Fix this log',
   recentMachines: 'Recent machines',
   changeMachine: 'Change',

@@ -1,5 +1,4 @@
 export const logTypes = {
-  title: 'Log types',
   short: 'Types',
   intro: 'Each type is a button in the log form and a filter in the list of logs.',
   add: 'Add a type',

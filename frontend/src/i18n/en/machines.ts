@@ -1,5 +1,4 @@
 export const machines = {
-  title: 'Machines',
   count: (count: string, one: boolean) => `${count} ${one ? 'machine' : 'machines'}`,
   stoppedCount: (count: string) => `${count} stopped`,
   state: 'State',
@@ -91,7 +90,6 @@ export const machines = {
   newestLogsWithCause: (count: string) => `the ${count} newest logs with a cause`,
   noCauses: 'No causes recorded in 12 months.',
   label: 'QR label',
-  labels: 'QR labels',
   labelsHint: 'Scan a label with a phone to open its machine. An A4 sheet holds 14 labels; print at 100 %.',
   chooseLabels: 'Choose machines',
   chooseAll: (count: string) => (count ? `Choose all ${count}` : 'Choose all'),

@@ -1,5 +1,4 @@
 export const outbox = {
-  title: 'Not sent yet',
   intro: 'This is saved on this device and sent in order as soon as the service answers. What was refused waits until you fix it.',
   introUnstored: 'This browser keeps nothing on this device. Keep this page open until everything is sent.',
   empty: 'Everything is sent.',

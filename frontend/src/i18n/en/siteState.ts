@@ -1,6 +1,5 @@
 /** The page of the service and its settings, for admins. */
 export const siteState = {
-  title: 'Site',
   intro: 'Settings are changed on the server, in the environment of the service.',
   health: 'Health',
   healthy: 'Everything works.',

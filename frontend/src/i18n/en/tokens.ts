@@ -1,6 +1,4 @@
 export const tokens = {
-  title: 'Tokens',
-  mine: 'My tokens',
   intro: 'A program, such as a script, a spreadsheet or a machine’s controller, sends a token instead of a password.',
   mineHint: 'Programs that act for you.',
   add: 'New token',

@@ -1,5 +1,4 @@
 export const users = {
-  title: 'People',
   find: 'Find a person',
   add: 'Add a person',
   count: (count: string, one: boolean) => `${count} ${one ? 'person' : 'people'}`,

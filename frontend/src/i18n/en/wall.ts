@@ -1,5 +1,4 @@
 export const wall = {
-  title: 'Wall',
   heading: 'The workshop now',
   leave: 'Leave the wall',
   paretoHint: 'The percentages add up from the top.',

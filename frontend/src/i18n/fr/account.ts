@@ -1,18 +1,9 @@
 import type { Messages } from '../en';
 
 export const account: Messages['account'] = {
-  signIn: 'Se connecter',
   signOut: 'Se déconnecter',
   signedInAs: (name) => `Connecté\u00a0: ${name}`,
   notSignedIn: 'Vous n’êtes pas connecté.',
-  intro: 'Les pannes, les réparations et les contrôles des machines.',
-  signInFirst: 'Connectez-vous pour continuer.',
-  trigram: 'Trigramme',
-  trigramHint: 'Votre nom court sur les interventions, par exemple ABC.',
-  password: 'Mot de passe',
-  wrongPassword: 'Trigramme ou mot de passe incorrect. En cas d’oubli, demandez un nouveau lien à un administrateur.',
-  tooManyAttempts: (span) => `Trop de tentatives. Réessayez dans ${span}.`,
-  setUp: 'Choisir un mot de passe',
   setUpIntro: 'Ce lien ne sert qu’une fois. Ensuite, connectez-vous avec votre trigramme et votre mot de passe.',
   setUpTrigramHint: 'Le premier administrateur en choisit un, par exemple ABC. Si vous êtes invité, laissez vide.',
   setUpFilledIn: 'Le formulaire est déjà rempli\u00a0: il suffit d’appuyer sur le bouton. Ce lien ne sert qu’une fois.',
@@ -25,7 +16,6 @@ export const account: Messages['account'] = {
   optional: 'facultatif',
   activate: 'Activer mon compte',
   role: 'Rôle',
-  changePassword: 'Changer de mot de passe',
   currentPassword: 'Mot de passe actuel',
   passwordRules: 'De 15 à 200 caractères\u00a0; une phrase est facile à retenir. Les mots de passe courants, les suites comme 1234, votre trigramme et votre nom ne comptent pas dans les 15.',
   passwordEffect: 'Vous restez connecté ici. Tous les autres navigateurs sont déconnectés. Les jetons restent valables.',

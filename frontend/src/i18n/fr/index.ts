@@ -1,25 +1,12 @@
-import type { Messages } from '../en';
-import { account } from './account';
-import { attributes } from './attributes';
-import { charts } from './charts';
-import { logDetail } from './logDetail';
-import { logForm } from './logForm';
+import type en from '../en';
 import { logs } from './logs';
-import { logTypes } from './logTypes';
-import { machines } from './machines';
-import { outbox } from './outbox';
+import { pages } from './pages';
 import { problems } from './problems';
-import { scan } from './scan';
-import { sessions } from './sessions';
 import { shell } from './shell';
-import { siteState } from './siteState';
-import { start } from './start';
+import { signIn } from './signIn';
 import { terms } from './terms';
-import { tokens } from './tokens';
-import { users } from './users';
-import { wall } from './wall';
 
-/** The French messages. The type `Messages` makes the compiler report every message that is missing here. */
-const fr: Messages = { account, attributes, charts, logDetail, logForm, logs, logTypes, machines, outbox, problems, scan, sessions, shell, siteState, start, terms, tokens, users, wall };
+/** The French messages of the first load. The type makes the compiler report every message that is missing here. */
+const fr: typeof en = { logs, pages, problems, shell, signIn, terms };
 
 export default fr;

@@ -1,7 +1,6 @@
 import type { Messages } from '../en';
 
 export const logForm: Messages['logForm'] = {
-  title: 'Nouvelle intervention',
   fixTitle: 'Corriger l’intervention',
   recentMachines: 'Machines récentes',
   changeMachine: 'Changer',

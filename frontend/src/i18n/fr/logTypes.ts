@@ -1,7 +1,6 @@
 import type { Messages } from '../en';
 
 export const logTypes: Messages['logTypes'] = {
-  title: 'Types d’intervention',
   short: 'Types',
   intro: 'Chaque type est un bouton dans le formulaire de saisie et un filtre dans le journal.',
   add: 'Ajouter un type',

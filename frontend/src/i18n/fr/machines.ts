@@ -1,7 +1,6 @@
 import type { Messages } from '../en';
 
 export const machines: Messages['machines'] = {
-  title: 'Machines',
   count: (count, one) => `${count} ${one ? 'machine' : 'machines'}`,
   stoppedCount: (count) => `${count} à l’arrêt`,
   state: 'État',
@@ -92,7 +91,6 @@ export const machines: Messages['machines'] = {
   newestLogsWithCause: (count) => `les ${count} dernières interventions avec une cause`,
   noCauses: 'Aucune cause notée en 12 mois.',
   label: 'Étiquette QR',
-  labels: 'Étiquettes QR',
   labelsHint: 'Scannez une étiquette avec un téléphone pour ouvrir la page de sa machine. Une feuille A4 porte 14 étiquettes\u00a0; imprimez à 100\u00a0%.',
   chooseLabels: 'Choisir des machines',
   chooseAll: (count) => (count ? `Toutes (${count})` : 'Toutes'),

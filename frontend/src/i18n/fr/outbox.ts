@@ -1,7 +1,6 @@
 import type { Messages } from '../en';
 
 export const outbox: Messages['outbox'] = {
-  title: 'Pas encore envoyé',
   intro: 'Tout est enregistré sur cet appareil et partira dans l’ordre dès que le service répondra. Ce qui est refusé attend que vous le corrigiez.',
   introUnstored: 'Ce navigateur ne garde rien sur cet appareil. Laissez cette page ouverte jusqu’à ce que tout soit envoyé.',
   empty: 'Tout est envoyé.',

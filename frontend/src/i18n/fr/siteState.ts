@@ -1,7 +1,6 @@
 import type { Messages } from '../en';
 
 export const siteState: Messages['siteState'] = {
-  title: 'Site',
   intro: 'Les réglages se changent sur le serveur, dans l’environnement du service.',
   health: 'État',
   healthy: 'Tout fonctionne.',

@@ -1,8 +1,6 @@
 import type { Messages } from '../en';
 
 export const tokens: Messages['tokens'] = {
-  title: 'Jetons',
-  mine: 'Mes jetons',
   intro: 'Un script, un tableur ou l’automate d’une machine s’identifie par un jeton, sans mot de passe.',
   mineHint: 'Les programmes qui agissent pour vous.',
   add: 'Nouveau jeton',

@@ -1,7 +1,6 @@
 import type { Messages } from '../en';
 
 export const users: Messages['users'] = {
-  title: 'Personnes',
   find: 'Chercher une personne',
   add: 'Ajouter une personne',
   count: (count, one) => `${count} ${one ? 'personne' : 'personnes'}`,

@@ -1,7 +1,6 @@
 import type { Messages } from '../en';
 
 export const wall: Messages['wall'] = {
-  title: 'Tableau',
   heading: 'L’atelier en ce moment',
   leave: 'Quitter le tableau',
   paretoHint: 'Les pourcentages se cumulent de haut en bas.',

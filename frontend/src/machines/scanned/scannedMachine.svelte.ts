@@ -100,7 +100,7 @@ export class ScannedMachine {
 
   /** The logs of this machine that wait in the outbox, in the form that the service will give them. */
   #unsent(): FullLog[] {
-    const waiting = outbox.items.filter((item) => item.kind === 'create' && item.body.machine === this.machine?.name) as QueuedCreate[];
+    const waiting = outbox.own.filter((item) => item.kind === 'create' && item.body.machine === this.machine?.name) as QueuedCreate[];
     const absent = { comment: null, cause: null, action: null, down_from: null, down_to: null, user: session.user?.trigram ?? null };
     return waiting.map(({ uuid, body }) => ({ ...absent, ...body, uuid, version: 1 }) as unknown as FullLog);
   }

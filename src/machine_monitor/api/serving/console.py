@@ -38,7 +38,8 @@ class File:
     """A file of the console with its headers, ready to be sent."""
 
     content: bytes
-    zipped: bytes | None
+    # The compressed content by encoding, the smallest first.
+    encoded: dict[str, bytes]
     headers: dict[str, str]
 
 
@@ -65,8 +66,11 @@ class Console:
         headers = dict(file.headers)
         if headers["ETag"].encode() in request_headers.get(b"if-none-match", b""):
             return Response(None, 304, headers)
-        if file.zipped is not None and b"gzip" in request_headers.get(b"accept-encoding", b""):
-            return Response(file.zipped, 200, {**headers, "Content-Encoding": "gzip"})
+        offered = request_headers.get(b"accept-encoding", b"").decode("latin-1").split(",")
+        accepted = {each.partition(";")[0].strip() for each in offered}
+        for encoding, content in file.encoded.items():
+            if encoding in accepted:
+                return Response(content, 200, {**headers, "Content-Encoding": encoding})
         return Response(file.content, 200, headers)
 
 
@@ -86,7 +90,6 @@ def load(folder: Path = FOLDER) -> Console | None:
 
 def _read(path: Path, folder: Path) -> File:
     content = path.read_bytes()
-    zipped = None if path.suffix == ".png" else gzip.compress(content, mtime=0)
     immutable = path.relative_to(folder).as_posix().startswith(ASSETS)
     headers = {
         "Content-Type": TYPES[path.suffix],
@@ -95,4 +98,14 @@ def _read(path: Path, folder: Path) -> File:
         # A weak ETag: it is the same for the compressed and the plain file.
         "ETag": f'W/"{sha256(content).hexdigest()[:20]}"',
     }
-    return File(content, zipped, headers if zipped is None else {**headers, "Vary": "Accept-Encoding"})
+    encoded = _encode(path, content)
+    return File(content, encoded, {**headers, "Vary": "Accept-Encoding"} if encoded else headers)
+
+
+def _encode(path: Path, content: bytes) -> dict[str, bytes]:
+    if path.suffix == ".png":
+        return {}
+    # Python has no Brotli. The build writes these files, and browsers accept them on https and on localhost.
+    brotli = path.with_name(f"{path.name}.br")
+    encoded = {"br": brotli.read_bytes()} if brotli.is_file() else {}
+    return {**encoded, "gzip": gzip.compress(content, mtime=0)}

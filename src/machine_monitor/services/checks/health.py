@@ -120,7 +120,8 @@ def examine(settings: Settings) -> Examination:
         facts |= url.engine.file_facts(url.sqlalchemy_url)
         if current == schema.head_revision():
             return Examination(masked_settings, facts, faults + _faults(settings))
-        return Examination(masked_settings, facts, faults + ([] if current is None else [migrations.revision_advice(current)]))
+        advice = [] if current is None else [migrations.revision_advice(current)]
+        return Examination(masked_settings, facts, faults + advice)
     except MonitorError as error:
         return Examination(masked_settings, facts, [error.detail])
 

@@ -1,0 +1,20 @@
+import { account } from './account';
+import { attributes } from './attributes';
+import { charts } from './charts';
+import { logDetail } from './logDetail';
+import { logForm } from './logForm';
+import { logTypes } from './logTypes';
+import { machines } from './machines';
+import { outbox } from './outbox';
+import { scan } from './scan';
+import { sessions } from './sessions';
+import { siteState } from './siteState';
+import { start } from './start';
+import { tokens } from './tokens';
+import { users } from './users';
+import { wall } from './wall';
+
+/** The English messages of all other pages. */
+const others = { account, attributes, charts, logDetail, logForm, logTypes, machines, outbox, scan, sessions, siteState, start, tokens, users, wall };
+
+export default others;
