@@ -1,10 +1,14 @@
 """What all endpoints have in common: crashes, request ids, HEAD, CORS and the description of the service."""
 
+import asyncio
+import json
+
 import httpx2
 import pytest
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 
+from api.paced_client import PacedClient, running
 from conftest import serving
 from machine_monitor.api.access import needs
 from machine_monitor.api.app import create_app
@@ -170,3 +174,15 @@ async def test_a_disconnected_client_is_not_logged_as_an_error(caplog):
 
     await RequestMiddleware(gone)({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)
     assert caplog.text == ""
+
+
+async def test_a_request_that_is_cancelled_at_shutdown_is_answered(sqlite_database_url, monkeypatch):
+    async with running(sqlite_database_url) as app:
+        monkeypatch.setattr(app.state.database, "fetch", lambda *_: asyncio.Event().wait())
+        client = PacedClient(app, "/logs")
+        await asyncio.sleep(0.05)
+        client.answer.cancel()
+        start, body = await client.take(2)
+        assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")
+        # What is raised here, uvicorn logs with a traceback.
+        await client.answer

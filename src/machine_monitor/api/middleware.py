@@ -67,14 +67,9 @@ class RequestMiddleware:
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
-            # The server is shutting down: send 503 if nothing was sent yet, but do not wait for a slow client.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SHUTDOWN_RESPONSE_SECONDS):
-                    if not context.status:
-                        await context.send_problem(
-                            DatabaseBusy("The service is shutting down. Try again in a moment."), receive
-                        )
-            raise
+            # The server is shutting down. uvicorn logs what is raised here with a traceback.
+            if not await context.send_shutdown(receive):
+                raise
         except Exception:
             logger.exception("unhandled error", extra={FIELDS: {"request_id": context.request_id}})
             if context.status:
@@ -127,6 +122,16 @@ class RequestContext:
     async def send_problem(self, problem: Problem, receive: Receive) -> None:
         """Send a problem response."""
         await render(problem, self.scope["path"], self.request_id)(self.scope, receive, self.send)
+
+    async def send_shutdown(self, receive: Receive) -> bool:
+        """Send 503 unless a response was started; return whether it was sent. Does not wait for a slow client."""
+        if self.status:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_RESPONSE_SECONDS):
+                await self.send_problem(DatabaseBusy("The service is shutting down. Try again in a moment."), receive)
+                return True
+        return False
 
     def finish(self, access_log: AccessLog | None) -> None:
         """Record the metrics and the access log entry. Both contain the operation's name, never the URL."""

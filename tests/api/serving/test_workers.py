@@ -174,6 +174,7 @@ def test_an_unfinished_request_gets_503_at_shutdown(tmp_path, sqlite_database_ur
         assert 5 < time.monotonic() - began < 12
     assert response.startswith(b"HTTP/1.1 503")
     assert b'"database-busy"' in response
+    assert "Traceback" not in service.log.read_text()
 
 
 def test_workers_that_cannot_start_stop_the_service(tmp_path, sqlite_database_url):
