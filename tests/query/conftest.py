@@ -6,13 +6,15 @@ from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.access.authentication import has_accounts
 from query import samples
+from services.backup.full_database import verify_database
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def seeded_url(request, tmp_path_factory):
-    """A database for a whole module, for tests that only read."""
+    """A database for a whole module. What its tests leave in it must be what its history says."""
     with new_database(request, request.param, tmp_path_factory.mktemp("seeded")) as url:
         yield url
+        assert verify_database(url).faults == []
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

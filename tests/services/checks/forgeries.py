@@ -200,6 +200,10 @@ SCHEMA_FORGERIES = {
         Forgery(["ALTER TABLE logs DISABLE TRIGGER ALL"], ["on logs does not belong"]),
         Forgery(["CREATE RULE no AS ON DELETE TO sessions DO INSTEAD NOTHING"], ["rule no on sessions"]),
         Forgery(["ALTER TABLE logs ENABLE ROW LEVEL SECURITY"], ["table logs", "row security"]),
+        Forgery(
+            ["CREATE SCHEMA AUTHORIZATION CURRENT_USER", "CREATE TABLE logs AS SELECT * FROM public.logs"],
+            ["table logs", "hidden by another schema"],
+        ),
         Forgery(["CREATE POLICY all_rows ON logs USING (true)"], ["policy all_rows on logs"]),
         Forgery(["ALTER TABLE users ADD COLUMN spare text"], ["column users.spare"]),
         Forgery(["ALTER TABLE logs ALTER COLUMN comment SET NOT NULL"], ["column logs.comment", "changed"]),

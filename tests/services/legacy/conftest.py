@@ -5,13 +5,16 @@ import shutil
 import pytest
 
 from machine_monitor.database.connect import Database
+from services.backup.full_database import verify_database
 
 
 @pytest.fixture
 def target(database_url):
+    """A database to import into. What a test leaves in it must be what its history says."""
     opened = Database(database_url)
     yield opened
     opened.close_writer()
+    assert verify_database(database_url).faults == []
 
 
 @pytest.fixture

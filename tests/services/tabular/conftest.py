@@ -4,6 +4,7 @@ import pytest
 
 from conftest import ENGINES
 from machine_monitor.database.connect import Database
+from services.backup.full_database import verify_database
 
 
 @pytest.fixture(params=ENGINES)
@@ -15,7 +16,8 @@ def source_and_target_urls(request):
 
 @pytest.fixture
 def target(database_url):
-    """A database to import into."""
+    """A database to import into. What a test leaves in it must be what its history says."""
     opened = Database(database_url)
     yield opened
     opened.close_writer()
+    assert verify_database(database_url).faults == []

@@ -5,7 +5,7 @@ Anything else in the schema could change records behind the service's back, as a
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -21,16 +21,26 @@ REVISIONS = """CREATE TABLE alembic_version
 (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"""
 
 
-def find_differences(engine: Engine, cursor: Any, metadata: MetaData) -> dict[SchemaObject, str]:
-    """Return the schema objects that are missing, changed, or not of this version, each with a sentence."""
+class Difference(NamedTuple):
+    """A schema object that is missing, changed, or not of this version, and the sentence that says so."""
+
+    schema_object: SchemaObject
+    sentence: str
+    is_missing: bool = False
+
+
+def find_differences(engine: Engine, cursor: Any, metadata: MetaData) -> list[Difference]:
+    """Return where the schema of a database differs from that of the models."""
     expected, found = _expected(engine, metadata), engine.schema_objects(cursor)
-    sentences = {each: f"The {each} is missing." for each in expected if each not in found}
+    missing = [each for each in expected if each not in found]
+    differences = [Difference(each, f"The {each} is missing.", is_missing=True) for each in missing]
     for each, definition in found.items():
         if each not in expected:
-            sentences[each] = f"The {each} does not belong to this version."
+            differences.append(Difference(each, f"The {each} does not belong to this version."))
         elif definition != expected[each]:
-            sentences[each] = f"The {each} was changed: it is `{definition}`, and should be `{expected[each]}`."
-    return sentences
+            sentence = f"The {each} was changed: it is `{definition}`, and should be `{expected[each]}`."
+            differences.append(Difference(each, sentence))
+    return differences
 
 
 @cache

@@ -15,6 +15,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations, objects
+from machine_monitor.database.schema.objects import Difference
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models import METADATA
@@ -46,7 +47,7 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_
         # Row by row into a new schema: it gets no trigger or view that somebody added.
         files.finalize(staged, journal="wal")
         restored = copying.copy(Database(database_urls.for_file(staged)), destination, progress)
-        return replace(restored, not_restored=differing)
+        return replace(restored, not_restored=[each.sentence for each in differing if not each.is_missing])
 
 
 def _fetch(file: Path, staged: Path, expected: Manifest) -> None:
@@ -76,8 +77,8 @@ def _migrate(file: Path, staged: Path, expected: Manifest, progress: Progress) -
     return contents
 
 
-def _schema_differences(tx: Transaction) -> list[str]:
-    return [*objects.find_differences(tx.engine, tx.cursor, METADATA).values()]
+def _schema_differences(tx: Transaction) -> list[Difference]:
+    return objects.find_differences(tx.engine, tx.cursor, METADATA)
 
 
 def _refusal(file: Path, faults: Sequence[str], expected: Manifest) -> str:

@@ -29,7 +29,7 @@ PROGRESS_INTERVAL = 1_000
 class Contents:
     """The contents of a database: rows by table, the head of its hash chain, and where it differs from its history.
 
-    `not_restored` says what in the schema of a backup differed from the code's, which a restored database has.
+    `not_restored` says what in the schema of a backup is not in the restored database, because it is not the code's.
     """
 
     tables: dict[str, int]

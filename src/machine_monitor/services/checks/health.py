@@ -131,7 +131,7 @@ def _faults(settings: Settings) -> list[str]:
 
     def find(tx: Transaction) -> list[str]:
         differing = objects.find_differences(tx.engine, tx.cursor, METADATA)
-        return [*find_faults(tx, settings.timezone), *differing.values()]
+        return [*find_faults(tx, settings.timezone), *(each.sentence for each in differing)]
 
     database = Database(settings.database_url)
     try:

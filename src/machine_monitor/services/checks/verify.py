@@ -56,14 +56,15 @@ def verify(database: Database, expected: Head | None = None, progress: Progress 
 def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
     """Verify the database as a transaction sees it."""
     differing, notes = objects.find_differences(tx.engine, tx.cursor, METADATA), [NOT_COVERED]
-    faults = [*differing.values()]
+    faults = [each.sentence for each in differing]
     faults += hash_chain.verify(tx, expected, progress)
     faults += comparison.find_faults(tx, RESOURCES, progress)
     # A rebuild makes derived data from the records: it is no remedy while these may be forged.
     advice = DO_NOT_REBUILD if faults else REBUILD
     derived = [*_counter_faults(tx)]
     if maintenance.is_unicode_current(tx):
-        searchable = [each for each in RESOURCES if SchemaObject("table", f"{each.name}_search") not in differing]
+        unusable = {each.schema_object for each in differing}
+        searchable = [each for each in RESOURCES if SchemaObject("table", f"{each.name}_search") not in unusable]
         derived += _search_faults(tx, searchable, progress)
     else:
         notes.append(OTHER_UNICODE)

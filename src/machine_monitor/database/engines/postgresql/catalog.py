@@ -32,7 +32,8 @@ RELATIONS = {
 # Each query selects objects: kind, name, definition.
 QUERIES = (
     f"""SELECT c.relkind::text, c.relname, concat_ws(' ', CASE c.relpersistence WHEN 'u' THEN 'unlogged' END,
-    CASE WHEN c.relrowsecurity THEN 'row security' END)
+    CASE WHEN c.relrowsecurity THEN 'row security' END,
+    CASE WHEN NOT pg_table_is_visible(c.oid) THEN 'hidden by another schema' END)
     FROM pg_class c WHERE c.relnamespace = {SCHEMA} AND c.relkind = ANY ('{{r,p,v,m,f,S,c}}')
     AND {NO_MEMBER.format("'pg_class'::regclass", "c.oid")}""",
     f"""SELECT 'column', c.relname || '.' || a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
