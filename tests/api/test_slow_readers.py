@@ -77,17 +77,19 @@ async def test_a_user_whose_clients_read_nothing_gets_503_and_others_are_served(
     assert late.body == BODY
 
 
-async def test_the_response_that_waits_longest_gives_way_to_another_of_its_user(outgoing, monkeypatch):
+async def test_a_stalled_response_of_the_user_who_holds_the_most_gives_way(outgoing, monkeypatch):
     monkeypatch.setattr(streaming, "STALLED_SECONDS", 0)
-    stalled = [Client(outgoing, address, reads=False) for address in "bbaa"]
+    stalled = [Client(outgoing, address, reads=False) for address in "aaabb"]
     tasks = await start(stalled)
     await asyncio.sleep(0.01)
-    late = Client(outgoing, "a")
+    # Two users hold what there is: a third one is served nevertheless.
+    late = Client(outgoing, "c")
     await late.request()
     assert late.body == BODY
-    with pytest.raises(ClientDisconnect):
-        await tasks[2]
-    assert [task.done() for task in tasks] == [False, False, True, False]
+    for aborted in tasks[:2]:
+        with pytest.raises(ClientDisconnect):
+            await aborted
+    assert [task.done() for task in tasks] == [True, True, False, False, False]
     for task in tasks:
         task.cancel()
 
@@ -101,3 +103,9 @@ async def test_a_client_that_reads_slowly_is_not_aborted(outgoing, monkeypatch):
     assert not any(task.done() for task in tasks)
     for task in tasks:
         task.cancel()
+
+
+async def test_a_body_that_is_larger_than_all_room_is_sent_alone(outgoing):
+    client = Client(outgoing, "a")
+    await client.request(BODY * 5)
+    assert client.body == BODY * 5

@@ -178,6 +178,21 @@ async def test_a_batch_takes_one_unit_of_each_user_in_turn(database, monkeypatch
     assert written == ["a1", "b1", "c1", "a2", "c2", "a3", "a4", "a5"]
 
 
+async def test_nobody_waits_for_several_bulk_writes_of_another(database, monkeypatch):
+    sizes, run = [], database._batches._run
+    monkeypatch.setattr(database._batches, "_run", lambda units: sizes.append(len(units)) or run(units))
+    greedy, other = database.for_user("a"), database.for_user("b")
+    order = []
+
+    async def write(user, name, records):
+        await user.write(lambda _: None, records)
+        order.append(name)
+
+    await asyncio.gather(*[write(greedy, "bulk", 1_000) for _ in range(3)], *[write(other, "log", 1) for _ in range(2)])
+    assert order == ["bulk", "log", "bulk", "log", "bulk"]
+    assert sizes == [1, 2, 2]
+
+
 async def test_a_user_who_fills_the_write_queue_does_not_keep_out_another(database, monkeypatch):
     monkeypatch.setattr(database._batches, "_places", FairSemaphore(4))
     users = "aaaaaabbbc"

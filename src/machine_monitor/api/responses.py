@@ -71,7 +71,7 @@ def write_response(path: str, result: WriteResult) -> Response:
 def replayable_response(answer: StoredResponse) -> Response:
     """Return a stored response; a replay has the header `Idempotency-Replayed`."""
     replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-    return FinishedResponse(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
+    return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
 def stored_write_response(path: str, result: WriteResult) -> StoredResponse:

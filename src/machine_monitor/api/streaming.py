@@ -94,25 +94,26 @@ class OutgoingBodies:
 
     @contextmanager
     def hold(self, user: str, size: int) -> Generator["OutgoingBody"]:
-        """Count a body of this size while it is sent. Raises `DatabaseBusy` if its user's other bodies leave no room.
+        """Count a body of this size while it is sent; raises `DatabaseBusy` if there is no room for it.
 
-        Of those, the ones that their clients have stopped reading are aborted first.
+        Bodies that their clients have stopped reading give way to it, first those of the user who holds the most.
         """
-        while not self._bytes.try_acquire(user, size):
-            self._abort_stalled(user)
-        body = OutgoingBody(user, size)
+        # A larger body counts as half of all bytes: alone it may be sent.
+        body = OutgoingBody(user, min(size, MAX_UNSENT_BYTES // 2))
+        while not self._bytes.try_acquire(user, body.size):
+            self._abort_stalled()
         self._bodies.append(body)
         try:
             yield body
         finally:
             self._forget(body)
 
-    def _abort_stalled(self, user: str) -> None:
+    def _abort_stalled(self) -> None:
         latest = asyncio.get_running_loop().time() - STALLED_SECONDS
-        stalled = [body for body in self._bodies if body.user == user and body.read_at < latest]
+        stalled = [body for body in self._bodies if body.read_at < latest]
         if not stalled:
-            raise DatabaseBusy("Your other responses fill the memory: read them to their end first, or ask for less.")
-        longest = min(stalled, key=lambda body: body.read_at)
+            raise DatabaseBusy("Responses that clients are still reading fill the memory. Try again, or ask for less.")
+        longest = min(stalled, key=lambda body: (-self._bytes.held_by(body.user), body.read_at))
         longest.abort()
         self._forget(longest)
 
@@ -123,7 +124,7 @@ class OutgoingBodies:
 
 
 class OutgoingBody:
-    """A body that is being sent: `read_at` is when its client last read some of it."""
+    """A body that is being sent. It counts `size` bytes; `read_at` is when its client last read some of it."""
 
     def __init__(self, user: str, size: int) -> None:
         self.user, self.size = user, size
@@ -139,8 +140,8 @@ class OutgoingBody:
         try:
             async with self._deadline:
                 await send(start_message)
-                for start in range(0, self.size, PIECE_BYTES):
-                    more = start + PIECE_BYTES < self.size
+                for start in range(0, len(content), PIECE_BYTES):
+                    more = start + PIECE_BYTES < len(content)
                     piece = content[start : start + PIECE_BYTES]
                     await send({"type": "http.response.body", "body": piece, "more_body": more})
                     self.read_at = asyncio.get_running_loop().time()
@@ -149,7 +150,10 @@ class OutgoingBody:
 
 
 class FinishedResponse(Response):
-    """A response with a finished body. A large one counts among the application's `OutgoingBodies`."""
+    """The response of a read, with a finished body. A large one counts among the application's `OutgoingBodies`.
+
+    Not for a write: it is done, so its response must not be refused.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; raises `DatabaseBusy` before anything is sent, or `ClientDisconnect`."""

@@ -106,13 +106,13 @@ class IdempotentWriteContext(WriteContext):
             context = BulkContext(resource, self.change_context(), self.zone, schema, self.allows_unlisted)
             return responses.stored_bulk_response(bulk.put_items(tx, context, items, atomic=atomic))
 
-        return await self._run_once(put)
+        return await self._run_once(put, len(items))
 
-    async def _run_once(self, respond: Callable[[Transaction], StoredResponse]) -> Response:
+    async def _run_once(self, respond: Callable[[Transaction], StoredResponse], records: int = 1) -> Response:
         if self.idempotency_key is None:
-            return responses.replayable_response(await self.database.write(respond))
+            return responses.replayable_response(await self.database.write(respond, records))
         return responses.replayable_response(
-            await self.idempotency_store.run_once(self.database, self.idempotency_key, respond)
+            await self.idempotency_store.run_once(self.database, self.idempotency_key, respond, records)
         )
 
 

@@ -8,6 +8,7 @@ See docs/internals/write-batches.md for the waiting strategy, and for how a fail
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -18,12 +19,14 @@ from machine_monitor.fairness import SYSTEM, FairQueue, FairSemaphore
 
 # Units that may wait, shared among the users.
 MAX_WAITING = 1_000
+# Records in a batch: it ends with the unit that reaches this number, so that nobody waits for many bulk writes.
 MAX_BATCH = 64
 # Wait briefly for clients that just got a response: they usually write again, and a batch of 16 costs a quarter less
 # CPU per write than one of 8. A lone client never waits.
 LINGER_SECONDS = 0.004
 
 UnitOfWork = Callable[[Any], Any]
+Future = asyncio.Future[Any]
 # One (result, error) pair per unit of work.
 Results = Sequence[tuple[Any, BaseException | None]]
 
@@ -34,7 +37,7 @@ class BatchWriter:
     def __init__(self, run: Callable[[Sequence[UnitOfWork]], Results], threads: Executor) -> None:
         self._run = run
         self._threads = threads
-        self._waiting: FairQueue[tuple[UnitOfWork, asyncio.Future[Any]]] = FairQueue()
+        self._waiting: FairQueue[tuple[UnitOfWork, int, Future]] = FairQueue()
         self._places = FairSemaphore(MAX_WAITING)
         self._busy = False
         self._last = self._expected = 1
@@ -45,15 +48,15 @@ class BatchWriter:
         """The number of units that are running now, and of units that are waiting."""
         return self._last if self._busy else 0, len(self._waiting)
 
-    async def submit(self, unit: UnitOfWork, user: str = SYSTEM) -> Any:
-        """Run a unit and return its result after its batch is durable.
+    async def submit(self, unit: UnitOfWork, user: str = SYSTEM, records: int = 1) -> Any:
+        """Run a unit, which writes so many records, and return its result after its batch is durable.
 
         Backpressure: raises `DatabaseBusy` if all places of the queue that the user may have are taken.
         """
         if not self._places.try_acquire(user):
             raise DatabaseBusy
         future = asyncio.get_running_loop().create_future()
-        self._waiting.add(user, (unit, future))
+        self._waiting.add(user, (unit, records, future))
         self._schedule()
         return await future
 
@@ -82,18 +85,21 @@ class BatchWriter:
         else:
             done.add_done_callback(partial(self._finish, futures))
 
-    def _take(self, units: int) -> list[tuple[UnitOfWork, asyncio.Future[Any]]]:
-        """Remove up to this many units from the queue: one of each user in turn."""
-        taken = [self._waiting.take() for _ in range(min(units, len(self._waiting)))]
-        for user, _ in taken:
+    def _take(self, most: int) -> list[tuple[UnitOfWork, Future]]:
+        """Remove units from the queue, one of each user in turn, until they write this many records."""
+        taken: list[tuple[UnitOfWork, Future]] = []
+        while self._waiting and most > 0:
+            user, (unit, records, future) = self._waiting.take()
             self._places.release(user)
-        return [item for _, item in taken]
+            taken.append((unit, future))
+            most -= records
+        return taken
 
     def _finish(self, futures: Sequence[asyncio.Future[Any]], done: asyncio.Future[Results]) -> None:
         error = done.exception()
         if isinstance(error, DatabaseBusy):
             # Fail the waiting units too: they would time out in the same way.
-            futures = [*futures, *(future for _, future in self._take(len(self._waiting)))]
+            futures = [*futures, *(future for _, future in self._take(sys.maxsize))]
         self._resolve_futures(futures, [(None, error)] * len(futures) if error is not None else done.result())
 
     def _resolve_futures(self, futures: Sequence[asyncio.Future[Any]], results: Results) -> None:

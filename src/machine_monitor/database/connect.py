@@ -121,12 +121,12 @@ class Database:
         """
         return self._streams.iterate(self._user, self._chunks(statement, values, transform))
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
-        """Run a unit of work on the writer thread; on return it is durable.
+    async def write(self, unit: Callable[[Transaction], T], records: int = 1) -> T:
+        """Run a unit of work on the writer thread; on return it is durable. `records` is how many it writes.
 
         Waiting units share one transaction (group commit), but each has its own result or error.
         """
-        return await self._batches.submit(unit, self._user)
+        return await self._batches.submit(unit, self._user, records)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work in its own transaction, in this thread; any error rolls it back."""

@@ -65,7 +65,11 @@ class IdempotencyStore:
         self._running: dict[tuple[str, str, str], asyncio.Event] = {}
 
     async def run_once(
-        self, database: Database, key: IdempotencyKey, respond: Callable[[Transaction], StoredResponse]
+        self,
+        database: Database,
+        key: IdempotencyKey,
+        respond: Callable[[Transaction], StoredResponse],
+        records: int = 1,
     ) -> StoredResponse:
         """Run `respond` and store its response, or return the stored one. Failed requests are not stored.
 
@@ -78,7 +82,7 @@ class IdempotencyStore:
         self._running[identity] = finished
         try:
             return await _poll_until_released(
-                lambda: database.write(lambda tx: _run_or_replay(tx, key, lambda: respond(tx)))
+                lambda: database.write(lambda tx: _run_or_replay(tx, key, lambda: respond(tx)), records)
             )
         finally:
             del self._running[identity]

