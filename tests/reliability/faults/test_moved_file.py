@@ -152,8 +152,36 @@ def test_both_of_two_services_use_a_new_database_at_the_path(
         kill(two)
     assert stored(path) == {"One", "Two"}
     if not sidecars_go:
-        sidecar(path, "-wal-of-former-file").rename(sidecar(former, "-wal"))
+        sidecar(path, f"-wal-of-inode-{former.stat().st_ino}").rename(sidecar(former, "-wal"))
     assert stored(former) == {"Former", "FormerToo"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [False, True], ids=["as it was", "changed by another program"])
+def test_a_former_database_that_comes_back_has_all_of_its_commits(
+    tmp_path, sqlite_database_url, new_database_url, path, changed
+):
+    other, former = Path(database_urls.parse(new_database_url("sqlite")).path), path.with_name("former.db")
+    with ExitStack() as stack:
+        services = [stack.enter_context(ForkedService(tmp_path, database_url=sqlite_database_url)) for _ in range(2)]
+        names = [f"Former-{service.port}" for service in services]
+        assert [put(service.port, name) for service, name in zip(services, names, strict=True)] == [201, 201]
+        path.rename(former)
+        other.rename(path)
+        for service in services:
+            wait_for(service.port, 200)
+            assert put(service.port, f"Other-{service.port}") == 201
+        path.rename(other)
+        if changed:
+            with closing(sqlite3.connect(former)) as connection:
+                connection.execute("PRAGMA user_version = 7")
+        former.rename(path)
+        for service in services:
+            wait_for(service.port, 200)
+            assert put(service.port, f"Again-{service.port}") == 201
+            kill(service)
+    again = {f"Again-{service.port}" for service in services}
+    assert stored(path) == (again if changed else {*names} | again)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import aiosqlite
 from machine_monitor.database.engines.sqlite.lock_file import LockFile, ServiceLock
 from machine_monitor.database.engines.sqlite.open_files import OpenFiles
 from machine_monitor.database.engines.sqlite.pages import ReaderConnection
-from machine_monitor.database.engines.sqlite.writer import IMMUTABLE, FileMoved, Writer
+from machine_monitor.database.engines.sqlite.writer import FileMoved, Writer
 from machine_monitor.database.schema import REVISION
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
@@ -156,7 +156,7 @@ class SqliteDriver:
         self._lock = LockFile(path)
         self._service_lock = ServiceLock(path)
         self._serving = False
-        self._writer = Writer(path, lambda: connect_writer(path), lambda: connect(path, options=IMMUTABLE))
+        self._writer = Writer(path, lambda: connect_writer(path), lambda options: connect(path, options=options))
         self._inline: sqlite3.Connection | None = None
         self._inline_files: OpenFiles | None = None
         self._following = asyncio.Lock()
@@ -245,10 +245,9 @@ class SqliteDriver:
             if self._writer.is_current or time.monotonic() < self._follow_at:
                 return
             try:
-                if self._writer.is_at_path:
-                    async with self._readers_closed():
-                        await asyncio.to_thread(self._reopen_writer, alone=True)
-                else:
+                # Readers stay with the former file until the new one is known to be usable.
+                await asyncio.to_thread(self._writer.require_usable_file)
+                async with self._readers_closed():
                     await asyncio.to_thread(self._reopen_writer)
             except (Problem, sqlite3.Error, OSError) as error:
                 self._follow_at = time.monotonic() + FOLLOW_SECONDS
@@ -272,10 +271,13 @@ class SqliteDriver:
             for reader in taken:
                 self._idle.put_nowait(reader)
 
-    def _reopen_writer(self, *, alone: bool = False) -> None:
-        """Open the writer on the file at the path; if `alone`, only while this process has no other connection."""
+    def _reopen_writer(self) -> None:
+        """Open the writer on the file at the path, while this process has no other connection.
+
+        Connections of a process to the same inode share their memory, so an old one would spoil a new one.
+        """
         with self._writer.guard, self._temporary_lock:
-            if alone and self._temporary:
+            if self._temporary:
                 raise DatabaseBusy("An export is still running.")
             self._writer.require_file()
             with self._lock.hold(BUSY_SECONDS):

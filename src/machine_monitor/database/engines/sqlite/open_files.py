@@ -44,6 +44,8 @@ class FileWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._resolved = os.path.realpath(path)
+        # When each database that was at the path was last modified, as far as it was seen.
+        self.modified_ns: dict[Inode, int] = {}
 
     def resolve(self) -> None:
         """Follow the links of the path, as SQLite does when it opens the file: the WAL is beside the file itself."""
@@ -53,7 +55,15 @@ class FileWatch:
         """Return the files that are at the path now."""
         if self.unwatched_reason:
             return UNWATCHED
-        return OpenFiles(_inode(self._path), _inode(self._resolved + WAL), _inode(self._resolved + SHM))
+        return OpenFiles(self._database(), _inode(self._resolved + WAL), _inode(self._resolved + SHM))
+
+    def _database(self) -> Inode | None:
+        status = _status(self._path)
+        if status is None:
+            return None
+        inode = status.st_dev, status.st_ino
+        self.modified_ns[inode] = status.st_mtime_ns
+        return inode
 
     def sidecar(self, suffix: str) -> Path:
         """Return the path of the WAL or of the shared memory."""
@@ -68,12 +78,16 @@ class FileWatch:
         return f"the file system {kind}" if kind.startswith(UNSTABLE_FILE_SYSTEMS) else ""
 
 
-def _inode(path: str | Path) -> Inode | None:
+def _inode(path: str) -> Inode | None:
+    status = _status(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _status(path: str | Path) -> os.stat_result | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 -- half the time of `Path.stat`, and this runs with each request
+        return os.stat(path)  # noqa: PTH116 -- half the time of `Path.stat`, and this runs with each request
     except OSError:
         return None
-    return status.st_dev, status.st_ino
 
 
 def _file_system(path: str) -> str:

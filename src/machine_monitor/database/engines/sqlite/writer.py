@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from machine_monitor.database.engines.sqlite.open_files import SHM, WAL, FileWatch, OpenFiles
+from machine_monitor.database.engines.sqlite.open_files import SHM, WAL, FileWatch, Inode, OpenFiles
 from machine_monitor.database.lasting_condition import LastingCondition
 from machine_monitor.database.schema import REVISION, is_head
 from machine_monitor.errors import DatabaseBusy
@@ -37,10 +37,10 @@ class Writer:
     Hold `guard` and the lock file for every method that uses or replaces the connection.
     """
 
-    def __init__(self, path: Path, connect: Connect, connect_immutable: Connect) -> None:
+    def __init__(self, path: Path, connect: Connect, connect_to_look: Connect) -> None:
         self._path = path
         self._connect = connect
-        self._connect_immutable = connect_immutable
+        self._connect_to_look = connect_to_look
         self._watch = FileWatch(path)
         self._connection: sqlite3.Connection | None = None
         self._condition = LastingCondition(logger, f"{path} is back at its place. Writes work again.")
@@ -108,27 +108,32 @@ class Writer:
         if found.database != self.files.database or (found.wal != self.files.wal and not self._rescue_commits()):
             raise self.moved_error()
 
-    def reopen(self) -> None:
-        """Open the file at the path, if it is a complete database of this version.
-
-        If only a sidecar file changed, no other connection of this process may be open: they share their memory.
-        """
+    def require_usable_file(self) -> None:
+        """Raise `DatabaseBusy` unless the file at the path is a complete database of this version."""
         self.require_file()
-        former = self._connection
         if self.is_at_path:
-            if self.files is not None and self._watch.look().wal != self.files.wal:
-                self._rescue_commits()
-            self.close()
-            self._connection, self.files = self._open(reopened=True)
-            logger.warning("%s: the write-ahead log was moved or deleted. A new one is used.", self._path)
             return
-        self._leave_sidecars()
-        connection, self.files = self._open(reopened=True)
-        self._connection = connection
-        if former is not None:
-            # SQLite notices that its file was moved, and leaves the sidecar files of the new one alone.
-            former.close()
-        logger.warning("%s was replaced. The new file is used from now on.", self._path)
+        wal = self._watch.look().wal
+        # A log of the former database must not be applied. One of its own holds the newest commits.
+        has_own_log = self.files is not None and wal != self.files.wal and _size(self._watch.sidecar(WAL))
+        with closing(self._connect_to_look("mode=ro" if has_own_log else IMMUTABLE)) as connection:
+            self._require_usable(connection)
+
+    def reopen(self) -> None:
+        """Open the file at the path, if it is usable; this process must have no other connection."""
+        self.require_usable_file()
+        if self.is_at_path:
+            if self._connection is not None and self.files is not None and self._watch.look().wal != self.files.wal:
+                self._rescue_commits()
+            happened = "%s: the write-ahead log was moved or deleted. A new one is used."
+        else:
+            self._leave_sidecars()
+            self._take_back_log()
+            happened = "%s was replaced. The new file is used from now on."
+        # SQLite notices if its file was moved, and then leaves the sidecar files of the new one alone.
+        self.close()
+        self._connection, self.files = self._open(reopened=True)
+        logger.warning(happened, self._path)
 
     def close(self) -> None:
         """Close the connection."""
@@ -170,21 +175,37 @@ class Writer:
     def _leave_sidecars(self) -> None:
         """Move the sidecar files of the former database out of the way of the one that is at the path now.
 
-        SQLite would apply them to it. The log is kept, because it may hold commits of the former database.
+        SQLite would apply them to it. The log is kept, because it may hold commits of the former database. It gets the
+        time of the last change of that database, to which it belongs.
         """
         found = self._watch.look()
         assert self.files is not None
+        assert self.files.database is not None
         if found.wal != self.files.wal and found.shm != self.files.shm:
             return
-        with closing(self._connect_immutable()) as connection:
-            self._require_usable(connection)
         wal, shm = self._watch.sidecar(WAL), self._watch.sidecar(SHM)
         if found.wal == self.files.wal:
-            kept = wal.with_name(f"{wal.name}-of-former-file")
+            kept, modified = self._log_of(self.files.database), self._watch.modified_ns[self.files.database]
+            os.utime(wal, ns=(modified, modified))
             wal.replace(kept)
             logger.warning("%s belongs to the former database, and is now %s.", wal, kept)
         if found.shm == self.files.shm:
             shm.unlink()
+
+    def _take_back_log(self) -> None:
+        """Give a former database that is at the path again its log, unless another program changed it meanwhile."""
+        found = self._watch.look()
+        if found.database is None or found.wal is not None:
+            return
+        kept = self._log_of(found.database)
+        if kept.exists() and kept.stat().st_mtime_ns == self._watch.modified_ns[found.database]:
+            kept.replace(self._watch.sidecar(WAL))
+            logger.warning("%s is the log of the database again.", kept)
+
+    def _log_of(self, database: Inode) -> Path:
+        """Return the path of the log of a former database."""
+        wal = self._watch.sidecar(WAL)
+        return wal.with_name(f"{wal.name}-of-inode-{database[1]}")
 
     def _require_usable(self, connection: sqlite3.Connection) -> None:
         """Raise `DatabaseBusy` unless the database is complete and of this version."""
