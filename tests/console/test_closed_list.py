@@ -6,7 +6,7 @@ import pytest
 
 from api.access.site import PASSWORD
 from console.conftest import OPERATOR, serve
-from console.test_scan import write_unlisted
+from console.test_unlisted import write_unlisted
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from console.conftest import ADMIN, OPERATOR, PHONE
 from console.test_log_form import NEW, add_log
-from console.test_offline import fill, found
+from console.test_offline import fill, find_logs
 from console.test_wall import SCREENS
 
 LONG_TYPE = "Calibration / étalonnage"
@@ -74,7 +74,7 @@ def test_a_session_that_ends_while_sending_says_that_the_log_waits_for_the_user(
     page.get_by_role("button", name="Send").click()
     page.wait_for_url("**/ui/sign-in*")
     page.get_by_role("status").get_by_text("It will be sent when you sign in again").wait_for()
-    assert found(site, "session finie a l envoi") == []
+    assert find_logs(site, "session finie a l envoi") == []
 
 
 @pytest.mark.usefixtures("odd_machine")

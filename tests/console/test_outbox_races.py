@@ -9,7 +9,7 @@ import pytest
 
 from console.conftest import ADMIN, OPERATOR, SUPERVISOR
 from console.test_log_form import DRAFT_SAVED, MACHINE, NEW, add_log
-from console.test_offline import BAR, fill, found, go_offline, wait_until, wait_until_sent, write
+from console.test_offline import BAR, fill, find_logs, go_offline, wait_until, wait_until_sent, write
 from console.test_outbox import PENDING
 
 FULL = """for (const method of ['put', 'add']) IDBObjectStore.prototype[method] = () => {
@@ -61,7 +61,9 @@ def test_two_tabs_that_open_at_once_share_no_draft(opened, site):
     for tab in (first, second):
         tab.get_by_role("button", name="Send").click()
         tab.get_by_text("Log sent.").wait_for()
-    assert len(found(site, "laisse par un onglet ferme")) == len(found(site, "ecrit dans le second onglet")) == 1
+    assert (
+        len(find_logs(site, "laisse par un onglet ferme")) == len(find_logs(site, "ecrit dans le second onglet")) == 1
+    )
 
 
 def test_another_user_of_the_device_sees_and_sends_nothing_of_the_first(opened, site, sessions):
@@ -96,12 +98,14 @@ def test_another_user_of_the_device_sees_and_sends_nothing_of_the_first(opened, 
         assert page.locator("textarea").evaluate_all("all => all.map((one) => one.value).join('')") == "", path
     page.get_by_role("link", name="2 logs waiting").wait_for()
     assert site.call("GET", f"/logs/{uuid}")["comment"] == "connu de tous"
-    assert found(site, "note privee") == []
+    assert find_logs(site, "note privee") == []
     page.context.clear_cookies()
     page.context.add_cookies(sessions(OPERATOR))
     page.goto("/ui/waiting")
-    wait_until(lambda: site.call("GET", f"/logs/{uuid}")["comment"] == "modif privee" and found(site, "note privee"))
-    assert [log["user"] for log in found(site, "note privee")] == [OPERATOR]
+    wait_until(
+        lambda: site.call("GET", f"/logs/{uuid}")["comment"] == "modif privee" and find_logs(site, "note privee")
+    )
+    assert [log["user"] for log in find_logs(site, "note privee")] == [OPERATOR]
 
 
 def test_a_rename_whose_response_was_lost_is_done_and_later_changes_follow(opened, site):
@@ -147,13 +151,13 @@ def test_a_disk_that_becomes_full_while_writing_loses_nothing(opened, site):
     page.get_by_role("link", name="2 waiting for the network").wait_for()
     page.context.set_offline(False)
     wait_until_sent(page)
-    assert len(found(site, "ecrit avant le disque plein")) == 1
-    assert [log["comment"] for log in found(site, "commence avant")] == ["commence avant et fini apres"]
+    assert len(find_logs(site, "ecrit avant le disque plein")) == 1
+    assert [log["comment"] for log in find_logs(site, "commence avant")] == ["commence avant et fini apres"]
     # Nothing comes back from the disk with the next page, which can write again.
     page.reload()
     page.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
     assert page.locator("aside").inner_text().strip() == ""
-    assert len(found(site, "commence avant")) == 1
+    assert len(find_logs(site, "commence avant")) == 1
 
 
 @pytest.mark.parametrize("kind", ["log", "change"])
@@ -180,7 +184,7 @@ def test_a_write_that_was_opened_waits_until_it_is_sent_again(opened, site, kind
     assert words not in str(site.call("GET", f"/logs?machine={quote(MACHINE)}&limit=20"))
     page.get_by_role("button", name="Send again").click()
     wait_until_sent(page)
-    assert len(found(site, words)) == 1
+    assert len(find_logs(site, words)) == 1
 
 
 QUEUE = """({ write }) => new Promise((done) => { const open = indexedDB.open('machine-monitor');

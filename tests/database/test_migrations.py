@@ -11,6 +11,7 @@ from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
+from machine_monitor.database.engines.sqlite.files import COMPANION_SUFFIXES
 from machine_monitor.database.kinds import OBJECT, TIME, VERBATIM_JSON
 from machine_monitor.database.schema import migrations, rendering
 from machine_monitor.errors import MonitorError, SchemaMismatch
@@ -48,7 +49,7 @@ def files(url: str) -> set[str]:
     parsed_url = database_urls.parse(url)
     if parsed_url.engine.name != "sqlite":
         return set()
-    own = {f"{parsed_url.path.name}{tail}" for tail in ("", "-wal", "-shm", "-lock")}
+    own = {f"{parsed_url.path.name}{tail}" for tail in ("", *COMPANION_SUFFIXES)}
     return {path.name for path in parsed_url.path.parent.iterdir()} - own
 
 

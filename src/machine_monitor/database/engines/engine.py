@@ -17,9 +17,9 @@ from sqlalchemy import Column, ColumnElement, Table, literal_column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
-from machine_monitor.database.definitions import Objects
 from machine_monitor.database.fulltext import FulltextIndex
 from machine_monitor.database.kinds import Kind
+from machine_monitor.database.schema.definitions import Objects
 from machine_monitor.errors import DatabaseBusy
 
 ToJsonExpr = Callable[[ColumnElement, Kind], ColumnElement]

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from machine_monitor.database.definitions import Objects, SchemaObject
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.fulltext import SEARCHED
+from machine_monitor.database.schema.definitions import Objects, SchemaObject
 
 # The key in `Table.info` of tables whose rows the database refuses to change or remove.
 APPEND_ONLY = "append_only"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from machine_monitor.database.connect import Database
-from machine_monitor.database.definitions import SchemaObject
 from machine_monitor.database.schema import objects
+from machine_monitor.database.schema.definitions import SchemaObject
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.query.schema import Resource

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from machine_monitor.database.definitions import (
+from machine_monitor.database.schema.definitions import (
     CONSTRAINT_WORDS,
     Objects,
     SchemaObject,

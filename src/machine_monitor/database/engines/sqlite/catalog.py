@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from machine_monitor.database.definitions import (
+from machine_monitor.database.schema.definitions import (
     CONSTRAINT_WORDS,
     Objects,
     SchemaObject,
