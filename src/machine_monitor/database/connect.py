@@ -14,12 +14,12 @@ from machine_monitor.database import database_urls, schema
 from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.engine import ConnectionLost
-from machine_monitor.database.lasting_condition import LastingCondition
 from machine_monitor.database.statements import Statement, StatementCache
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseBusy, DatabaseFault, QueryTimeout
 from machine_monitor.fairness import SYSTEM, FairSemaphore
+from machine_monitor.lasting_condition import LastingCondition
 
 logger = logging.getLogger(__name__)
 # On its next attempt a conflicting unit (a key is taken, a reference is gone) sees what the other writer committed.

@@ -166,7 +166,7 @@ def _entries_of_machine(engine: Engine) -> Statement:
     names = ("since", "limit", "machine_id")
     table, binds = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in names}
     item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
-    entries = select(item, table.c.seq, table.c.hash, table.c.resource).where(
+    entries = select(item.label("item"), table.c.seq, table.c.hash, table.c.resource).where(
         table.c.resource == literal(MACHINES.name, CODE.column_type),
         table.c.record_id == binds["machine_id"],
         table.c.seq > binds["since"],

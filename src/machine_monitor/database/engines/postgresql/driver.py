@@ -13,12 +13,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from machine_monitor.database.engines.engine import ConnectionLost
-from machine_monitor.database.lasting_condition import LastingCondition
 from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
 from machine_monitor.fairness import FairSemaphore
+from machine_monitor.lasting_condition import LastingCondition
 
 logger = logging.getLogger(__name__)
 # The connections that users share.

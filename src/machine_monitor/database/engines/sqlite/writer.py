@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from machine_monitor.database.engines.sqlite.open_files import SHM, WAL, FileWatch, Inode, OpenFiles
-from machine_monitor.database.lasting_condition import LastingCondition
 from machine_monitor.database.schema import REVISION, is_head
 from machine_monitor.errors import DatabaseBusy
+from machine_monitor.lasting_condition import LastingCondition
 
 logger = logging.getLogger(__name__)
 # How often a file that changes while it is opened is opened again.
