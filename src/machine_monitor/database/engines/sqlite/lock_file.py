@@ -94,36 +94,50 @@ class ServiceLock:
         if sys.platform == "win32" or (self._fd is not None and _is_at(_path(self._database, SERVICES), self._fd)):
             return
         self.release()
-        fd, deadline = _open(self._database, SERVICES), time.monotonic() + timeout
-        while not _try_lock(fd, fcntl.LOCK_SH):
+        deadline = time.monotonic() + timeout
+        while (fd := _locked(self._database, fcntl.LOCK_SH)) is None:
             if time.monotonic() > deadline:
-                os.close(fd)
                 raise UsageError(f"A command is writing {self._database}. Start the service when it has finished.")
             time.sleep(POLL_SECONDS)
         self._fd = fd
 
     def release(self) -> None:
-        """Release the lock."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Release the lock; the last service removes its file."""
+        if self._fd is None:
+            return
+        path = _path(self._database, SERVICES)
+        if _is_at(path, self._fd) and _try_lock(self._fd, fcntl.LOCK_EX):
+            path.unlink(missing_ok=True)
+        os.close(self._fd)
+        self._fd = None
 
 
 @contextmanager
 def exclude_services(database: Path) -> Generator[None]:
     """Let no service begin to serve this file; raises `UsageError` if one does already."""
-    try:
-        fd = None if sys.platform == "win32" else os.open(_path(database, SERVICES), os.O_RDONLY)
-    except FileNotFoundError:  # no service has ever used the file
-        fd = None
-    if fd is None:
+    if sys.platform == "win32" or not database.parent.is_dir():
         yield
         return
+    fd = _locked(database, fcntl.LOCK_EX)
+    if fd is None:
+        raise UsageError(f"A running service uses {database}. Stop it first, or choose another file.")
     try:
-        if not _try_lock(fd, fcntl.LOCK_EX):
-            raise UsageError(f"A running service uses {database}. Stop it first, or choose another file.")
         yield
     finally:
+        _path(database, SERVICES).unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _locked(database: Path, mode: int) -> int | None:
+    """Open the lock file of services and lock it; None if another process has a lock that excludes this one."""
+    while True:
+        fd = _open(database, SERVICES)
+        if not _try_lock(fd, mode):
+            os.close(fd)
+            return None
+        if _is_at(_path(database, SERVICES), fd):
+            return fd
+        # The last service has just removed the file.
         os.close(fd)
 
 
