@@ -14,14 +14,13 @@ from machine_monitor.api.access import needs
 from machine_monitor.api.openapi import filters_page
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving.headers import DATA_POLICY
-from machine_monitor.models import HISTORY, LOG_TYPES, LOGS, MACHINES, TOKENS, USERS
+from machine_monitor.models import HISTORY, RESOURCES, TOKENS
 from machine_monitor.services.access.permissions import PUBLIC
 
 router = create_router("service")
 
 # The scripts come from a package, so that the pages work without internet access.
 STATIC = Path(fastapi_offline.__file__).with_name("static")
-RESOURCES = (LOGS, MACHINES, LOG_TYPES, USERS, TOKENS, HISTORY)
 # An operation can have 50 parameters: the button stays in view below them.
 SWAGGER_STYLE = (
     ".swagger-ui .execute-wrapper,.swagger-ui .btn-group"
@@ -71,7 +70,7 @@ async def show_redoc(request: Request) -> Response:
 @router.get("/docs/filters", dependencies=[needs(PUBLIC)], include_in_schema=False)
 async def show_filters() -> Response:
     """Every field that can be filtered, with its operators."""
-    return _page(filters_page.render(RESOURCES), f"style-src {_hash_source(filters_page.STYLE)}")
+    return _page(filters_page.render((*RESOURCES, TOKENS, HISTORY)), f"style-src {_hash_source(filters_page.STYLE)}")
 
 
 def _page(text: str, policy: str) -> Response:
