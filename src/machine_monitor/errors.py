@@ -105,6 +105,8 @@ class Unauthenticated(Problem):
     """401."""
 
     status, code, title = 401, "unauthenticated", "Authentication required"
+    # The header WWW-Authenticate (RFC 6750).
+    challenge: ClassVar[str] = "Bearer"
     explanation = "Missing credentials: send `Authorization: Bearer <token>`, or sign in."
 
 

@@ -17,7 +17,6 @@ from machine_monitor.services.accounts.password_sign_in import Browser, NewSessi
 from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
-INVALID_TOKEN = "This token is invalid, revoked or expired."  # noqa: S105 -- a message
 ENDED_SESSION = "This session has ended. Sign in again."
 # The name of the session cookie, by URL scheme. With the prefix `__Host-`, browsers accept the cookie only over HTTPS
 # and only for this host.
@@ -40,6 +39,16 @@ SECURITY_SCHEMES = {
         ),
     },
 }
+
+
+class InvalidToken(Unauthenticated):
+    """The request has a token, but it is of no use."""
+
+    challenge = 'Bearer error="invalid_token"'
+    explanation = (
+        "This token is not known, was revoked or has expired. "
+        "Create another one in the console under `My tokens`, or with `mm token add`."
+    )
 
 
 @dataclass(frozen=True)
@@ -183,11 +192,11 @@ async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
     if header is not None:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
-            raise Unauthenticated("The Authorization header must be `Bearer <token>`.")
+            raise InvalidToken("The Authorization header must be `Bearer <token>`.")
         try:
             return await authenticator.authenticate_token(token.strip(), is_use=is_use)
         except Unauthenticated:
-            raise Unauthenticated(INVALID_TOKEN) from None
+            raise InvalidToken from None
     cookie = request.cookies.get(SESSION_COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
     if cookie is None:
         return await authenticator.authenticate_anonymous()

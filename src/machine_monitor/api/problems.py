@@ -18,7 +18,7 @@ def render(problem: Problem, path: str, request_id: str) -> Response:
     location = {"instance": quote(path), "request_id": request_id}
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     if isinstance(problem, Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = problem.challenge
     if isinstance(problem, RateLimited):
         # A client that tries too often does not keep one of the server's connections while it waits.
         headers["Connection"] = "close"
