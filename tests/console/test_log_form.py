@@ -7,6 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from console.conftest import ADMIN, DESK, LEAD, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR, VIEWER
+from console.test_offline import wait_until
 
 MACHINE = "Tour CN 1"
 DRAFT_SAVED = "[data-draft-saved=true]"
@@ -92,11 +93,12 @@ def test_one_switch_starts_and_ends_a_machine_stop(opened, site):
     assert site.call("GET", f"/logs/{log['uuid']}")["down_to"] is not None
     page.get_by_role("button", name="Undo").first.click()
     page.wait_for_selector("[role=switch][aria-checked=true]")
-    assert site.call("GET", f"/logs/{log['uuid']}")["down_to"] is None
+    wait_until(lambda: site.call("GET", f"/logs/{log['uuid']}")["down_to"] is None)
 
 
 def test_missing_and_invalid_values_are_reported_at_their_fields(opened):
     page = opened("/ui/new", user=SUPERVISOR)
+    page.locator("[name=machine]").wait_for()
     page.get_by_role("button", name="Send").click()
     assert page.locator("[name=machine]").get_attribute("aria-invalid") == "true"
     assert page.evaluate("document.activeElement.name") == "machine"

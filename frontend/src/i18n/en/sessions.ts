@@ -7,6 +7,6 @@ export const sessions = {
   lastUsed: (span: string) => `last used ${span} ago`,
   since: (time: string) => `signed in ${time}`,
   end: 'End session',
-  endNamed: (name: string) => `End the session of ${name}`,
+  endNamed: (name: string) => `End session of ${name}`,
   ended: 'Session ended.',
 };
