@@ -7,7 +7,7 @@ import pytest
 
 from console.conftest import ADMIN, OPERATOR, PHONE
 from console.test_log_form import NEW, add_log
-from console.test_offline import fill, find_logs
+from console.test_offline import BAR, fill, find_logs
 from console.test_wall import SCREENS
 
 LONG_TYPE = "Calibration / étalonnage"
@@ -70,6 +70,9 @@ def test_the_form_does_not_move_when_the_recent_machines_arrive(opened):
 def test_a_session_that_ends_while_sending_says_that_the_log_waits_for_the_user(opened, site):
     page = opened(NEW, user=OPERATOR)
     fill(page, "session finie a l envoi")
+    # No other request may notice the end of the session first.
+    page.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
+    page.wait_for_load_state("networkidle")
     page.context.clear_cookies()
     page.get_by_role("button", name="Send").click()
     page.wait_for_url("**/ui/sign-in*")

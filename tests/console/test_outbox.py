@@ -123,6 +123,8 @@ def test_a_change_whose_response_was_lost_or_cut_off_is_made_once(opened, site, 
 
     page.route(f"**/logs/{uuid}", lose)
     page.on("response", lambda response: response.request.method == "PATCH" and statuses.append(response.status))
+    # When it is ready the outbox sends by itself, which could hide the message below.
+    page.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
     page.get_by_role("button", name="Done", exact=True).click()
     page.get_by_text(PENDING).wait_for()
     wait_until_sent(page)
