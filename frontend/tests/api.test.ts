@@ -19,6 +19,11 @@ test('a clock that is right within the precision of the header is not corrected'
   expect(time.offset).toBe(0);
 });
 
+test('a clock is not corrected for a header that a busy service wrote late', () => {
+  time.observe(header(10 * HOUR - 1_500), 10 * HOUR, 10 * HOUR + 50);
+  expect(time.offset).toBe(0);
+});
+
 test('a wrong clock is corrected to within a second', () => {
   time.observe(header(10 * HOUR + 400), 13 * HOUR + 300, 13 * HOUR + 500);
   expect(Math.abs(time.offset + 3 * HOUR)).toBeLessThan(1_100);

@@ -3,6 +3,8 @@ import { readLocal, writeLocal } from './localStorage';
 // Browsers hold the offset under this key: a phone whose clock is wrong may start without network.
 const KEY = 'mm.clockOffset';
 const NOTICEABLE_MS = 2 * 60_000;
+// A server writes the header anew once a second, and later when it is busy: a device that is ahead by less may be right.
+const MAX_LAG_MS = 2_000;
 
 /**
  * The time of the service. A device's clock may be wrong by hours; the `Date` header of each response tells by how much. The
@@ -35,7 +37,8 @@ class ServerTime {
     // Ranges that exclude each other mean that somebody set one of the clocks meanwhile.
     this.#low = agrees ? Math.max(low, this.#low) : low;
     this.#high = agrees ? Math.min(high, this.#high) : high;
-    const offset = Math.round(Math.min(Math.max(0, this.#low), this.#high));
+    const nearest = Math.round(Math.min(Math.max(0, this.#low), this.#high));
+    const offset = nearest < 0 && nearest > -MAX_LAG_MS ? 0 : nearest;
     if (offset === this.offset) return;
     this.offset = offset;
     writeLocal(KEY, offset);
