@@ -14,14 +14,14 @@ class LastingCondition:
         self._lock = threading.Lock()
 
     def report(self, sentence: str) -> None:
-        """Log what is wrong, unless it is logged already."""
+        """Log the condition, unless it is logged already."""
         with self._lock:
             changed, self._reported = sentence != self._reported, sentence
         if changed:
             self._logger.error(sentence)
 
     def end(self) -> bool:
-        """Log that all is well again, if anything was reported; return whether that is so."""
+        """Log the end of the condition if it was reported; return whether it was."""
         if not self._reported:
             return False
         with self._lock:

@@ -9,7 +9,7 @@ const MAX_DELAY_MS = 30_000;
 const MAX_SILENCE_MS = 45_000;
 const POLL_LIMIT = 1_000;
 
-/** Who gets what the stream brings. */
+/** The object that receives the changes of the stream. */
 export interface Receiver {
   /** Whether the connection is open. */
   live: boolean;
@@ -83,7 +83,7 @@ export class ChangeStream {
   /** Handle an event. Returns false if the connection is of no more use. */
   #receive({ name, id, data }: StreamEvent): boolean {
     if (name === 'replaced') {
-      // What follows is the whole history. Connect again for new changes, and then load once what is on screen.
+      // The service would now send the whole history. Connect again for new changes only, and then reload the page once.
       this.#forgetPosition();
       return false;
     }

@@ -622,8 +622,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read who is signed in
-         * @description The user, the scope of the credential, and the session's CSRF token.
+         * Read the signed-in user
+         * @description With the scope of the credential, and the session's CSRF token.
          */
         get: operations["read_me"];
         put?: never;

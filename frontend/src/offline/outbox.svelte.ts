@@ -44,7 +44,7 @@ type Message = { settled: string | null };
 class Outbox {
   items = $state.raw<readonly QueuedWrite[]>([]);
   pending = $derived(this.items.filter(({ refused }) => !refused));
-  /** The writes of this user. Another user of this device does not see what is not sent yet. */
+  /** The writes of this user. Another user of this device does not see them. */
   own = $derived(this.items.filter(({ by }) => by === null || by === session.user?.trigram));
   #lastFlush: Promise<void> = Promise.resolve();
   #tabs = openChannel<Message>('mm-outbox', ({ settled }) => {

@@ -14,6 +14,7 @@ from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
 from machine_monitor.services.accounts import known_devices, user_agents
 from machine_monitor.services.accounts.password_sign_in import Browser, NewSession
+from machine_monitor.services.accounts.rate_limit import network_of
 from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
@@ -63,7 +64,7 @@ class RequiredAction:
 
 @dataclass(frozen=True)
 class Client:
-    """The client of a request: the base URL that it requested, and what is known of its browser."""
+    """The client of a request: the base URL that it requested, and its browser."""
 
     base_url: str
     browser: Browser
@@ -143,9 +144,9 @@ def caller_of(request: Request) -> Caller:
 
 
 async def has_ended(request: Request) -> bool:
-    """Whether the credential of a request in progress has ended, or its rights have changed since. It is no use of it.
+    """Whether the credential of a request in progress has ended, or its rights have changed since.
 
-    A stream asks this again and again; if that extended its session, a session with an open page would never end.
+    Asking does not extend the session: an open page, whose stream asks again and again, would keep it alive.
     """
     try:
         return await _authenticate(request, is_use=False) != caller_of(request)
@@ -154,11 +155,11 @@ async def has_ended(request: Request) -> bool:
 
 
 def user_of(request: Request) -> str:
-    """Return the name by which resources are shared: the user's trigram, or the address of an anonymous client."""
+    """Return the name by which resources are shared: the user's trigram, or the network of an anonymous client."""
     caller = request.scope.get(CALLER)
     if caller is not None and caller.user is not None:
         return caller.user
-    return f"address {request.client.host if request.client else None}"
+    return f"address {network_of(request.client.host if request.client else None)}"
 
 
 def check_origin(request: Request) -> None:

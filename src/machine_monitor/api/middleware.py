@@ -67,7 +67,7 @@ class RequestMiddleware:
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:
-            # The server is shutting down. uvicorn logs what is raised here with a traceback.
+            # The server is shutting down. uvicorn would log this exception with a traceback.
             if not await context.send_shutdown(receive):
                 raise
         except Exception:

@@ -82,7 +82,7 @@ def copy(
 
 
 def _print(contents: "Contents | Manifest", *, as_json: bool, not_restored: "Sequence[str]" = ()) -> None:
-    """Print what was copied; exit 1 if it differs from its history, which a copy does not repair, or in its schema."""
+    """Print the contents of a copy; exit 1 if records differ from their history, or if schema objects were left out."""
     if as_json:
         typer.echo(json.dumps(contents.document(), ensure_ascii=False, indent=1))
     else:

@@ -85,14 +85,14 @@ class BatchWriter:
         else:
             done.add_done_callback(partial(self._finish, futures))
 
-    def _take(self, most: int) -> list[tuple[UnitOfWork, Future]]:
-        """Remove units from the queue, one of each user in turn, until they write this many records."""
+    def _take(self, max_records: int) -> list[tuple[UnitOfWork, Future]]:
+        """Remove units from the queue, one of each user in turn, until they write `max_records`."""
         taken: list[tuple[UnitOfWork, Future]] = []
-        while self._waiting and most > 0:
+        while self._waiting and max_records > 0:
             user, (unit, records, future) = self._waiting.take()
             self._places.release(user)
             taken.append((unit, future))
-            most -= records
+            max_records -= records
         return taken
 
     def _finish(self, futures: Sequence[asyncio.Future[Any]], done: asyncio.Future[Results]) -> None:

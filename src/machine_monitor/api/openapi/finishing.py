@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from machine_monitor.api import access
+from machine_monitor.api import access, problems
 from machine_monitor.api.openapi import examples
 
-PROBLEM_TYPE = "application/problem+json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 DESCRIPTION = """\
 Sign in with `POST /session` (a cookie), or create a token in the console or with `mm token add` and send it as
@@ -43,7 +42,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     for name in FASTAPI_ERRORS:
         components["schemas"].pop(name, None)
     for name in examples.BODIES.keys() & components["schemas"].keys():
-        _remove_defaults(components["schemas"][name])
+        _describe_defaults(components["schemas"][name])
     return document
 
 
@@ -76,11 +75,11 @@ def _correct_responses(operation: dict[str, Any]) -> None:
         del responses["422"]
     for status, response in responses.items():
         if status >= "400" and "content" in response:
-            response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}
+            response["content"] = {problems.MEDIA_TYPE: next(iter(response["content"].values()))}
 
 
-def _remove_defaults(schema: dict[str, Any]) -> None:
-    """Say the defaults of a body in words: client generators take a field with `default` as one that is always sent."""
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Say defaults in the description instead: client generators take a field with `default` as one always sent."""
     for field in schema.get("properties", {}).values():
         if "default" in field:
             default = field.pop("default")

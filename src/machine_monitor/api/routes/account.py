@@ -28,7 +28,7 @@ router = create_router("account")
 
 @router.get("/me", dependencies=[needs(READ)], **json_operation(Me, *ANYWHERE, 422))
 async def read_me(caller: CurrentUser, sign: SignInDep) -> Response:
-    """Read who is signed in. The user, the scope of the credential, and the session's CSRF token."""
+    """Read the signed-in user. With the scope of the credential, and the session's CSRF token."""
     user = None if caller.user is None else await sign.user(caller.user)
     scope = caller.scope.name.lower()
     return responses.uncached_response(

@@ -181,7 +181,7 @@ class Engine(ABC):
 
     @abstractmethod
     def file_faults(self, url: sa.URL) -> list[str]:
-        """Return what is wrong with the database's files, one sentence each; empty for a server."""
+        """Return the faults of the database's files, one sentence each; empty for a server."""
 
     @abstractmethod
     def create_driver(self, url: sa.URL, query_timeout: float) -> Any:

@@ -1,6 +1,7 @@
 """Restore a backup into an empty database, after it was checked against its manifest and its own history.
 
-A manifest has no signature: who changes a backup can write it again. The history shows the change all the same.
+A manifest has no signature: anyone who changes a backup can also write a new manifest. The history still shows the
+change.
 """
 
 import shutil

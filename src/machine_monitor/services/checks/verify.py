@@ -27,7 +27,7 @@ OTHER_UNICODE = (
     "The search index was not checked: it was made with another version of Unicode. "
     "The next command that opens the database makes it again."
 )
-# What is made of the texts of records, and the functions that return the ids of records that it does not fit.
+# Data derived from the texts of records, each with the function that returns the ids of records that it does not match.
 DERIVED_TEXTS = {
     "search index": maintenance.find_stale_index_entries,
     "table of folded texts": maintenance.find_stale_folded_texts,

@@ -34,7 +34,7 @@ class OpenFiles(NamedTuple):
     shm: Inode | None
 
 
-# What is seen where inode numbers say nothing: always the same.
+# The result of `look` on a file system whose inode numbers do not last: always the same files.
 UNWATCHED = OpenFiles((0, 0), (0, 0), (0, 0))
 
 

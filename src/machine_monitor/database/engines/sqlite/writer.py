@@ -37,10 +37,10 @@ class Writer:
     Hold `guard` and the lock file for every method that uses or replaces the connection.
     """
 
-    def __init__(self, path: Path, connect: Connect, connect_to_look: Connect) -> None:
+    def __init__(self, path: Path, connect: Connect, connect_to_inspect: Connect) -> None:
         self._path = path
         self._connect = connect
-        self._connect_to_look = connect_to_look
+        self._connect_to_inspect = connect_to_inspect
         self._watch = FileWatch(path)
         self._connection: sqlite3.Connection | None = None
         self._condition = LastingCondition(logger, f"{path} is back at its place. Writes work again.")
@@ -116,7 +116,7 @@ class Writer:
         wal = self._watch.look().wal
         # A log of the former database must not be applied. One of its own holds the newest commits.
         has_own_log = self.files is not None and wal != self.files.wal and _size(self._watch.sidecar(WAL))
-        with closing(self._connect_to_look("mode=ro" if has_own_log else IMMUTABLE)) as connection:
+        with closing(self._connect_to_inspect("mode=ro" if has_own_log else IMMUTABLE)) as connection:
             self._require_usable(connection)
 
     def reopen(self) -> None:
