@@ -10,6 +10,7 @@ from machine_monitor.api import streaming
 from machine_monitor.api.streaming import PIECE_BYTES, FinishedResponse, OutgoingBodies
 from machine_monitor.errors import DatabaseBusy
 
+A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::1"
 BODY = bytes(range(256)) * (PIECE_BYTES // 256) * 3 + b"end"
 
 
@@ -51,7 +52,7 @@ async def start(clients):
 
 
 async def test_a_large_body_is_sent_in_pieces(outgoing):
-    large, small = Client(outgoing, "a"), Client(outgoing, "a")
+    large, small = Client(outgoing, A), Client(outgoing, A)
     await large.request()
     assert large.body == BODY
     assert [len(message.get("body", b"")) for message in large.messages] == [0, *[PIECE_BYTES] * 3, 3]
@@ -61,9 +62,9 @@ async def test_a_large_body_is_sent_in_pieces(outgoing):
 
 
 async def test_a_user_whose_clients_read_nothing_gets_503_and_others_are_served(outgoing):
-    stalled = [Client(outgoing, "a", reads=False) for _ in range(4)]
+    stalled = [Client(outgoing, A, reads=False) for _ in range(4)]
     tasks = await start(stalled)
-    late, other = Client(outgoing, "a"), Client(outgoing, "b")
+    late, other = Client(outgoing, A), Client(outgoing, B)
     with pytest.raises(DatabaseBusy):
         await late.request()
     assert late.messages == []
@@ -77,13 +78,23 @@ async def test_a_user_whose_clients_read_nothing_gets_503_and_others_are_served(
     assert late.body == BODY
 
 
+async def test_the_addresses_of_one_ipv6_network_are_one_user(outgoing):
+    stalled = [Client(outgoing, f"2001:db8::{host}", reads=False) for host in range(4)]
+    tasks = await start(stalled)
+    with pytest.raises(DatabaseBusy):
+        await Client(outgoing, "2001:db8::ffff").request()
+    await Client(outgoing, "2001:db8:0:1::1").request()
+    for task in tasks:
+        task.cancel()
+
+
 async def test_a_stalled_response_of_the_user_who_holds_the_most_gives_way(outgoing, monkeypatch):
     monkeypatch.setattr(streaming, "STALLED_SECONDS", 0)
-    stalled = [Client(outgoing, address, reads=False) for address in "aaabb"]
+    stalled = [Client(outgoing, address, reads=False) for address in (A, A, A, B, B)]
     tasks = await start(stalled)
     await asyncio.sleep(0.01)
     # Two users hold what there is: a third one is served nevertheless.
-    late = Client(outgoing, "c")
+    late = Client(outgoing, C)
     await late.request()
     assert late.body == BODY
     for aborted in tasks[:2]:
@@ -96,16 +107,16 @@ async def test_a_stalled_response_of_the_user_who_holds_the_most_gives_way(outgo
 
 async def test_a_client_that_reads_slowly_is_not_aborted(outgoing, monkeypatch):
     monkeypatch.setattr(streaming, "STALLED_SECONDS", 60)
-    slow = [Client(outgoing, "a", reads=False) for _ in range(4)]
+    slow = [Client(outgoing, A, reads=False) for _ in range(4)]
     tasks = await start(slow)
     with pytest.raises(DatabaseBusy):
-        await Client(outgoing, "a").request()
+        await Client(outgoing, A).request()
     assert not any(task.done() for task in tasks)
     for task in tasks:
         task.cancel()
 
 
 async def test_a_body_that_is_larger_than_all_room_is_sent_alone(outgoing):
-    client = Client(outgoing, "a")
+    client = Client(outgoing, A)
     await client.request(BODY * 5)
     assert client.body == BODY * 5

@@ -17,7 +17,7 @@ from machine_monitor.services.backup.transfer import Contents, Progress
 def copy(source: Database, destination: DatabaseUrl, progress: Progress) -> Contents:
     """Copy a snapshot of the source; on failure raise `UsageError` and leave the destination empty."""
     require_empty(destination)
-    transfer.require_current_schema(source.url)
+    migrations.require_head(source.url)
     return source.snapshot(partial(_copy, destination, progress))
 
 

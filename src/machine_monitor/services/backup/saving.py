@@ -6,6 +6,7 @@ from pathlib import Path
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.sqlite import files
+from machine_monitor.database.schema import migrations
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.services.audit import hash_chain
@@ -20,7 +21,7 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
 
     Other connections can write meanwhile. If the database is writable, it also records when the backup was made.
     """
-    transfer.require_current_schema(database.url)
+    migrations.require_head(database.url)
     own = database.url.path
     for path in (target, manifest.path_of(target)):
         _check_target(path, own, replace=replace)

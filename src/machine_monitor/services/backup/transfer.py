@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Table
 
 from machine_monitor.database import schema, tables
-from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch, UsageError
@@ -47,13 +46,6 @@ def contents(tx: Transaction, progress: Progress, expected: Head | None = None) 
     counts = {table.name: tables.count(tx, table.name) for table in TABLES}
     faults = hash_chain.verify(tx, expected, progress) + comparison.find_faults(tx, RESOURCES, progress)
     return Contents(counts, str(hash_chain.head(tx)), faults)
-
-
-def require_current_schema(url: DatabaseUrl) -> None:
-    """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not at the head revision."""
-    from machine_monitor.database.schema import migrations  # noqa: PLC0415 -- a service must not import Alembic
-
-    migrations.require_head(url)
 
 
 def require_unchanged_schema(tx: Transaction) -> None:
