@@ -147,7 +147,7 @@ DRAWINGS = {
         {
             "text": Box(0, 0, 30, "`?type=error&q=bearing&limit=20", code=True),
             "query": Box(0, 3.4, 30, "ListQuery\nconditions, terms, order, limit\ncomplete and frozen"),
-            "shape": Box(0, 8.6, 30, "Shape: the key\ntype = ?, a search, -started_at\nno value is in it", "key"),
+            "shape": Box(0, 8.6, 30, "StatementKey\ntype = ?, a search, -started_at\nno value is in it", "key"),
             "values": Box(36, 8.6, 30, "the values\n`{type: error, q: bearing, ...}"),
             "statement": Box(0, 13.8, 30, "Statement, compiled SQL\ncached: the next request\nonly looks it up", "key"),
             "rows": Box(36, 13.8, 30, "rows\nthe JSON of each record,\nand its values in the order"),
@@ -157,7 +157,7 @@ DRAWINGS = {
             Arrow("text.bottom", "query.top", "parse: every fault at once, or none"),
             Arrow("query.bottom", "shape.top", "compile_filters"),
             Arrow("query.right", "values.top"),
-            Arrow("shape.bottom", "statement.top", "once per shape"),
+            Arrow("shape.bottom", "statement.top", "once per key"),
             Arrow("statement.right", "rows.left", ""),
             Arrow("values.bottom", "rows.top", "bind, execute: one hop"),
             Arrow("rows.bottom", "page.top", "no entity, no validation"),
