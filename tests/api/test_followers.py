@@ -91,7 +91,7 @@ async def test_a_stale_last_event_id_gets_replaced_and_then_all_changes(database
             events = await next_events(client, SHIPPED)
             assert [(name, data["seq"]) for name, _, data in events] == [("change", n) for n in range(1, SHIPPED + 1)]
             await client.leave()
-            # Whoever loses the connection right after `replaced` begins anew.
+            # A client that loses the connection right after `replaced` starts from the first change.
             client = PacedClient(app, "/events", last_event_id=identifier)
             await client.take(2)
             assert (await next_events(client))[0][2]["seq"] == 1

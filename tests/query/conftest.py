@@ -31,10 +31,10 @@ def sent_statements(monkeypatch):
     sent = []
     fetch = Database.fetch
 
-    async def record_statement(self, statement, *rest, **named):
+    async def fetch_and_remember(self, statement, *rest, **named):
         if statement is not has_accounts(self.engine):
             sent.append(statement)
         return await fetch(self, statement, *rest, **named)
 
-    monkeypatch.setattr(Database, "fetch", record_statement)
+    monkeypatch.setattr(Database, "fetch", fetch_and_remember)
     return sent

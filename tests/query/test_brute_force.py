@@ -88,16 +88,16 @@ def spell_list(values) -> str:
 @st.composite
 def conditions(draw, fields, records):
     name = draw(st.sampled_from(sorted(fields)))
-    operators, beyond = fields[name]
+    operators, extra_values = fields[name]
     operator = draw(st.sampled_from(operators))
     if operator == "isnull":
         chosen = [draw(st.booleans())]
         return name, operator, chosen, [spell(chosen[0])]
-    there = [found for record in records if (found := oracle.json_value(record, name)) is not None]
+    present_values = [found for record in records if (found := oracle.json_value(record, name)) is not None]
     if "attributes." in name:
         # Conditions on attributes keep the text of the operand.
-        there = [text for text in map(spell, there) if oracle.is_accepted(operator, text)]
-    values = st.sampled_from([*there, *beyond])
+        present_values = [text for text in map(spell, present_values) if oracle.is_accepted(operator, text)]
+    values = st.sampled_from([*present_values, *extra_values])
     if operator in ("contains", "startswith", "endswith"):
         whole = draw(values)
         if whole in ("open", "in_progress", "done", "cancelled") or draw(st.booleans()):
@@ -121,7 +121,7 @@ def searches(draw):
     return terms, " ".join(spelled)
 
 
-def found_by(record, resource, term) -> bool:
+def is_found_by(record, resource, term) -> bool:
     text, prefix, excluded = term
     return oracle.contains_words(record, resource, text.split(), prefix=prefix and " " not in text) != excluded
 
@@ -130,9 +130,11 @@ def found_by(record, resource, term) -> bool:
 @pytest.mark.parametrize("resource", LISTS)
 @given(data=st.data())
 async def test_any_filters_and_any_sort_agree_with_the_oracle(seeded, record_counts, resource, data):
-    fields, ties, more = LISTS[resource]
+    fields, tiebreakers, parameters_of_all = LISTS[resource]
     # The tiebreaker is the number for machines, and the order of writing for logs.
-    written = await samples.collect(seeded, resource, **more, sort="id" if resource == "machines" else "started_at")
+    written = await samples.collect(
+        seeded, resource, **parameters_of_all, sort="id" if resource == "machines" else "started_at"
+    )
     if resource == "logs":
         written = sorted(written, key=lambda record: record["uuid"])
     sortable = sorted(name for name in fields if "attributes." not in name)
@@ -143,24 +145,24 @@ async def test_any_filters_and_any_sort_agree_with_the_oracle(seeded, record_cou
     parameters = [
         (name + (operator and f"__{operator}"), text) for name, operator, _, spelled in chosen for text in spelled
     ]
-    together = {}
+    grouped = {}
     for name, operator, values, _ in chosen:
         # Repeated equality means any of the values; other repeated operators must all hold.
         if operator:
-            together[len(together), name, operator] = values
+            grouped[len(grouped), name, operator] = values
         else:
-            together.setdefault((0, name, ""), []).extend(values)
+            grouped.setdefault((0, name, ""), []).extend(values)
     expected = oracle.sort_records(
         [
             record
             for record in written
-            if all(oracle.holds(record, name, operator, values) for (_, name, operator), values in together.items())
-            and all(found_by(record, resource, term) for term in terms)
+            if all(oracle.holds(record, name, operator, values) for (_, name, operator), values in grouped.items())
+            and all(is_found_by(record, resource, term) for term in terms)
         ],
         sort,
-        ties,
+        tiebreakers,
     )
-    query = [*parameters, ("q", q), ("sort", sort), ("limit", "500"), *more.items()]
+    query = [*parameters, ("q", q), ("sort", sort), ("limit", "500"), *parameters_of_all.items()]
     answer = await seeded.get(f"/{resource}", params=query)
     assert answer.status_code == 200, answer.text
     assert answer.json()["items"] == expected

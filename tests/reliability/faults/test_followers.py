@@ -68,14 +68,14 @@ def test_a_follower_notices_that_a_backup_was_restored(tmp_path, database_url, e
     ahead = (tmp_path / "position.txt").read_text()
     backup.restore(saved, database_urls.parse(empty_url), lambda *_: None)
     with ForkedService(tmp_path, database_url=empty_url, open=False) as service:
-        # Beyond the end of the restored history, and then, when it has grown, at a number of another change.
+        # First the position is past the end of the restored history; later another change has that number.
         assert follow(service.port)[0] == "replaced"
         write(service.port, "Mill", "Drill")
         (tmp_path / "position.txt").write_text(ahead)
         lines = follow(service.port)
         assert lines[0] == "replaced"
         assert [line.split()[2] for line in lines[FIRST + 1 :]] == ["Press", "Saw", "Mill", "Drill"]
-        # Who had seen nothing beyond the backup continues.
+        # A follower that had seen nothing after the backup continues.
         (tmp_path / "position.txt").write_text(behind)
         assert [line.split()[2] for line in follow(service.port)] == ["Mill", "Drill"]
     record_counts(3, changes_missed=0)

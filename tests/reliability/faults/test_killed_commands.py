@@ -45,7 +45,7 @@ class Command:
 
 
 @contextmanager
-def opened(url):
+def open_database(url):
     database = Database(url)
     yield database
     database.close_writer()
@@ -53,7 +53,7 @@ def opened(url):
 
 def database_state(url):
     """Return all records and the length of the history."""
-    with opened(url) as database:
+    with open_database(url) as database:
         return everything(database), history_length(database)
 
 
@@ -65,13 +65,12 @@ def history_length(database):
     return database.snapshot(count)
 
 
-def is_sound(url):
-    with opened(url) as database:
+def assert_sound(url):
+    with open_database(url) as database:
         assert verify(database).faults == []
         if database.engine.name == "sqlite":
             (answer,) = database.snapshot(lambda tx: tx.cursor.execute("PRAGMA integrity_check").fetchall())
             assert answer == ("ok",)
-    return True
 
 
 @pytest.fixture
@@ -93,21 +92,21 @@ def sync(tmp_path, url, legacy):
 @pytest.mark.proof("kill -9 in mm sync")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_killed_sync_is_atomic(tmp_path, new_database_url, engine, legacy, extent, record_counts):
-    whole = new_database_url(engine)
-    nothing = database_state(whole)
-    (whole_sync := sync(tmp_path, whole, legacy)).run()
-    all_of_it, outcomes = database_state(whole), Counter()
+    complete_url = new_database_url(engine)
+    empty_state = database_state(complete_url)
+    (complete_sync := sync(tmp_path, complete_url, legacy)).run()
+    complete_state, outcomes = database_state(complete_url), Counter()
     for _ in range(times := extent(short=4, long=10)):
         url = new_database_url(engine)
         command = sync(tmp_path, url, legacy)
-        command.seconds = whole_sync.seconds
+        command.seconds = complete_sync.seconds
         killed = command.run_and_kill()
         found = database_state(url)
-        assert found in (nothing, all_of_it)
-        outcomes["nothing" if found == nothing else "all"] += killed
+        assert found in (empty_state, complete_state)
+        outcomes["nothing" if found == empty_state else "all"] += killed
         command.run()
-        assert database_state(url) == all_of_it
-        assert is_sound(url)
+        assert database_state(url) == complete_state
+        assert_sound(url)
     record_counts(times, killed_while_running=outcomes.total(), rolled_back=outcomes["nothing"], half_done=0)
 
 
@@ -120,7 +119,7 @@ def test_a_killed_migration_is_atomic(tmp_path, new_database_url, engine, legacy
     migrations.downgrade(parsed_url, OLDEST)
     command = Command(tmp_path, url, "migrate")
     command.run()
-    all_of_it, revisions = database_state(url), Counter()
+    complete_state, revisions = database_state(url), Counter()
     for _ in range(times := extent(short=4, long=10)):
         migrations.downgrade(parsed_url, OLDEST)
         killed = command.run_and_kill()
@@ -129,6 +128,6 @@ def test_a_killed_migration_is_atomic(tmp_path, new_database_url, engine, legacy
         revisions[revision] += killed
         command.run()
         assert migrations.current_revision(parsed_url) == newest
-        assert database_state(url) == all_of_it
-        assert is_sound(url)
+        assert database_state(url) == complete_state
+        assert_sound(url)
     record_counts(times, killed_while_running=revisions.total(), rolled_back=revisions[OLDEST], half_done=0)

@@ -51,7 +51,7 @@ def wait_for(port: int, status: int) -> None:
         time.sleep(0.05)
 
 
-def stored(path: Path) -> set[str]:
+def read_machine_names(path: Path) -> set[str]:
     """Return the names of the machines in a file that no service has open; it must be sound."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -105,7 +105,7 @@ def test_the_service_goes_on_when_the_same_file_is_back(service, path):
         assert put(service.port, f"Saw-{number}") == 201
         assert status_of(service.port, "/readyz") == 200
     kill(service)
-    assert stored(path) == {"Saw-0", "Saw-1"}
+    assert read_machine_names(path) == {"Saw-0", "Saw-1"}
     assert "Writes work again" in service.log.read_text()
 
 
@@ -123,7 +123,7 @@ def test_the_service_goes_on_when_all_of_its_files_are_back(service, path):
     wait_for(service.port, 200)
     assert put(service.port, "After") == 201
     kill(service)
-    assert stored(path) == {"Before", "After"}
+    assert read_machine_names(path) == {"Before", "After"}
 
 
 @pytest.mark.slow
@@ -150,10 +150,10 @@ def test_both_of_two_services_use_a_new_database_at_the_path(
                 assert [*http.send("GET", "/machines.csv").body.splitlines()][1:]
         kill(one)
         kill(two)
-    assert stored(path) == {"One", "Two"}
+    assert read_machine_names(path) == {"One", "Two"}
     if not sidecars_go:
         sidecar(path, f"-wal-of-inode-{former.stat().st_ino}").rename(sidecar(former, "-wal"))
-    assert stored(former) == {"Former", "FormerToo"}
+    assert read_machine_names(former) == {"Former", "FormerToo"}
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def test_a_former_database_that_comes_back_has_all_of_its_commits(
             assert put(service.port, f"Again-{service.port}") == 201
             kill(service)
     again = {f"Again-{service.port}" for service in services}
-    assert stored(path) == (again if changed else {*names} | again)
+    assert read_machine_names(path) == (again if changed else {*names} | again)
 
 
 @pytest.mark.slow
@@ -231,7 +231,7 @@ def test_no_acknowledged_write_is_lost_when_a_sidecar_file_is_deleted(
             wait_for(service.port, 200)
             assert status_of(service.port, "/logs.csv") == 200
             kill(service)
-    assert stored(path) == acknowledged
+    assert read_machine_names(path) == acknowledged
 
 
 @pytest.mark.proof("the SQLite file moved away and back under 8 writers")

@@ -35,7 +35,7 @@ def wait_for_workers(service, count):
         time.sleep(0.05)
 
 
-def started(client, request):
+def start_request(client, request):
     """Send a request and wait for the start of its response."""
     client.sendall(request)
     assert client.recv(100).startswith(b"HTTP/1.1 200")
@@ -62,8 +62,8 @@ def test_a_service_with_open_streams_stops_at_once(tmp_path, database_url, exten
 def stop_with_open_streams(service):
     """Open streams and other connections, stop the service, and return how long that took."""
     with ExitStack() as stack:
-        streams = [started(stack.enter_context(connect(service.port)), STREAM) for _ in range(STREAMS)]
-        export = started(stack.enter_context(slow_client(service.port)), EXPORT)
+        streams = [start_request(stack.enter_context(connect(service.port)), STREAM) for _ in range(STREAMS)]
+        export = start_request(stack.enter_context(slow_client(service.port)), EXPORT)
         # Also a request that was not answered yet, and a connection without any.
         stack.enter_context(connect(service.port)).sendall(STREAM)
         stack.enter_context(connect(service.port))
