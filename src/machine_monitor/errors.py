@@ -230,7 +230,7 @@ class UnknownParameter(Invalid):
     """422."""
 
     code, title = "unknown-parameter", "Unknown query parameter"
-    explanation = "This address does not have that query parameter. Unknown parameters are never ignored."
+    explanation = "This URL does not have that query parameter. Unknown parameters are never ignored."
 
 
 class UnknownMachine(Invalid):
@@ -279,7 +279,9 @@ class InternalError(Problem):
     """500."""
 
     status, code, title = 500, "internal", "Internal error"
-    explanation = "The server failed unexpectedly. Its log has the details under the request id."
+    explanation = (
+        "The server failed unexpectedly. Tell an administrator the request id: the log has the details under it."
+    )
 
 
 class DatabaseBusy(Problem):
@@ -302,7 +304,10 @@ class StorageFull(Problem):
     """507."""
 
     status, code, title = 507, "storage-full", "Storage full"
-    explanation = "The disk of the database is full; nothing was written. Reading still works."
+    explanation = (
+        "The disk of the database is full; nothing was written. Reading still works. "
+        "Try again when an administrator has freed space."
+    )
 
 
 def _tree(root: type[Problem]) -> dict[str, type[Problem]]:

@@ -146,6 +146,11 @@ async def test_an_invalid_value_is_refused_with_a_pointer(seeded, resource):
     assert (await seeded.get(resource.path_of(key))).json() == record
 
 
+async def test_a_duplicate_key_is_named(client):
+    refused = await client.post("/logs", content=b'{"type": "x", "comment": "a", "comment": "b"}', headers=JSON)
+    assert refused.json()["detail"] == "The body contains the key 'comment' more than once."
+
+
 @every_resource
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 async def test_a_body_that_is_not_a_json_object_is_refused(seeded, resource, method):
@@ -163,6 +168,7 @@ async def test_a_body_that_is_not_a_json_object_is_refused(seeded, resource, met
         (b'{"a": 1, "a": 1}', 400),
         (b'{"a": 1, "\\u0061": 1}', 400),
         (b'{"a": {"b": 1, "b": 1}}', 400),
+        (b'{"\\ud800": 1, "\\ud800": 1}', 400),
         (b'{"a": "\xff"}', 400),
         (b'{"a": "\xed\xa0\x80"}', 400),
         (b"\xef\xbb\xbf{}", 400),

@@ -25,10 +25,10 @@ from machine_monitor.services.audit.change_feed import (
 )
 
 POLL_SECONDS = 0.5
-# After a poll that failed: the database is away, and each attempt writes a line to the log.
+# Wait longer after a failed poll, since each failure writes a line to the log.
 RETRY_SECONDS = 2.0
-# Interval of SSE comments, which tell clients and proxies that the connection is alive, and of questions whether the
-# reader's credential has ended. Below 15 s, within which both are promised.
+# The interval of re-authentication, and of SSE comments, which tell clients and proxies that the connection is alive.
+# The API promises both within 15 s.
 KEEPALIVE_SECONDS = 10.0
 # Entries that the poll or a stream reads at a time.
 BATCH_ENTRIES = 100
@@ -59,7 +59,7 @@ class LiveFeed:
         return self._changed
 
     @contextmanager
-    def followed(self) -> Generator[None]:
+    def keep_polling(self) -> Generator[None]:
         """Poll the database during this context."""
         self._followers += 1
         if self._poll_task is None:
@@ -73,7 +73,7 @@ class LiveFeed:
                 self._poll_task = None
                 self._forget()
 
-    async def begin(self, query: ChangesQuery) -> Position:
+    async def start_position(self, query: ChangesQuery) -> Position:
         """Return the position at which a stream begins; raises `HistoryReplaced`."""
         if query.after is None:
             return await newest_position(self._database)
@@ -116,7 +116,7 @@ class LiveFeed:
         """Read new entries; return how many there were."""
         if self._before is None:
             self._before = await newest_position(self._database)
-            # A stream may have read before this entry was written, and waits.
+            # Wake streams that read before this entry was written.
             self._wake()
             return 0
         last = self._entries[-1].position if self._entries else self._before
@@ -143,14 +143,14 @@ class LiveFeed:
 async def stream_events(
     database: Database, feed: LiveFeed, query: ChangesQuery, has_ended: HasEnded
 ) -> AsyncGenerator[bytes]:
-    """Yield server-sent events until the reader's credential has ended; raises `HistoryReplaced` before the first.
+    """Yield server-sent events until the credential has ended; raises `HistoryReplaced` before the first event.
 
     A client that connects again cannot handle that response: it gets the event `replaced`, and then all changes.
     """
-    with feed.followed():
+    with feed.keep_polling():
         greeting = b": changes follow\n"
         try:
-            position = await feed.begin(query)
+            position = await feed.start_position(query)
         except HistoryReplaced:
             if not query.is_resumed:
                 raise

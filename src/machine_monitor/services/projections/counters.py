@@ -113,7 +113,7 @@ def _differ(tx: Transaction, resource: Resource, field: str, unit: str, zone: Zo
 
 
 def reassign(tx: Transaction, referrer: Referrer, source: Any, receiver: Any) -> None:
-    """Count the records of one referenced record for another; no other transaction may write such records.
+    """Move the counts of one referenced record to another, for a merge. The caller has locked the referring records.
 
     `source` and `receiver` are the values of the foreign key column.
     """

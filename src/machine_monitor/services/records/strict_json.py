@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from typing import Any, NoReturn
 
 from machine_monitor.errors import BadJson
@@ -10,6 +11,8 @@ MAX_DEPTH = 32
 # Python refuses to parse much longer integers. Truncated, they are still too large for any field, so validation
 # rejects them.
 MAX_DIGITS = 1_000
+# Characters of a key that an error message shows.
+MAX_SHOWN_KEY = 40
 
 
 def parse(raw: bytes, input_name: str = "body") -> Any:
@@ -37,7 +40,9 @@ def _too_deep(input_name: str) -> str:
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("contains a duplicate key.")
+        counts = Counter(name for name, _ in pairs)
+        duplicate = next(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"contains the key '{duplicate[:MAX_SHOWN_KEY]}' more than once.")
     return members
 
 
