@@ -47,7 +47,7 @@ def test_a_search_highlights_matches_and_is_in_the_address(opened):
     page.wait_for_selector(ROW)
     page.keyboard.press("/")
     page.keyboard.type("NETTOYAGE pla")
-    page.wait_for_selector("[data-answered-search='NETTOYAGE pla*'] mark")
+    page.wait_for_selector("[data-shown-search='NETTOYAGE pla*'] mark")
     marked = set(page.eval_on_selector_all("mark", "all => all.map(one => one.textContent.toLowerCase())"))
     assert "nettoyage" in marked
     assert all(word.startswith(("nettoyage", "pla")) for word in marked)
@@ -55,7 +55,7 @@ def test_a_search_highlights_matches_and_is_in_the_address(opened):
     page.keyboard.press("Escape")
     assert page.get_by_label("Search").input_value() == "NETTOYAGE pla"
     page.go_back()
-    page.wait_for_selector("[data-answered-search='']")
+    page.wait_for_selector("[data-shown-search='']")
     assert page.get_by_label("Search").input_value() == ""
 
 

@@ -36,7 +36,7 @@ export const earlyResponses: [Request, Response][] = [];
 
 /** Copies of responses, for use without network. `offline/copies` replaces both functions when it is loaded. */
 export const copies = {
-  keep(request: Request, response: Response): void {
+  cacheResponse(request: Request, response: Response): void {
     // The caller reads the body too.
     if (request.method === 'GET' && earlyResponses.length < MAX_EARLY_RESPONSES) earlyResponses.push([request, response.clone()]);
   },
@@ -54,7 +54,7 @@ const errorMiddleware: Middleware = {
     if (response.headers.has(COPY_HEADER)) return response;
     network.setOnline();
     if (response.ok) {
-      copies.keep(request, response);
+      copies.cacheResponse(request, response);
       return response;
     }
     const error = await errorFromResponse(response);

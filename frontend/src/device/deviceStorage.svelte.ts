@@ -61,7 +61,7 @@ class DeviceStorage {
   }
 
   /** Like `use`, for data that the user would miss. Its result decides `keepsNothing`. */
-  async keep<T>(work: (stores: Stores) => Promise<T>, otherwise: () => T): Promise<T> {
+  async useDurably<T>(work: (stores: Stores) => Promise<T>, otherwise: () => T): Promise<T> {
     let isKept = true;
     const result = await this.use(work, () => {
       isKept = false;
@@ -79,7 +79,7 @@ class DeviceStorage {
 
   /** Find out whether the browser keeps anything, before the user has typed something. */
   async probe(): Promise<void> {
-    await this.keep((stores) => transact(stores, ['known'], async (tx) => void (await tx.objectStore('known').put(Date.now(), 'probe'))), () => {});
+    await this.useDurably((stores) => transact(stores, ['known'], async (tx) => void (await tx.objectStore('known').put(Date.now(), 'probe'))), () => {});
   }
 
   #stores(): Promise<Stores> {

@@ -21,7 +21,7 @@ export interface Snapshot {
 export class LogList {
   rows = $state.raw<Row[]>([]);
   /** The search that the rows answer. It may be older than what the user has typed. */
-  answeredSearch = $state('');
+  shownSearch = $state('');
   total = $state<number | null>(null);
   capped = $state(false);
   /** How many matching logs were added since the list was loaded. */
@@ -57,7 +57,7 @@ export class LogList {
       this.newCount = 0;
       this.total = page.total;
       this.capped = page.total_capped;
-      this.answeredSearch = getFirst(query, 'q') ?? '';
+      this.shownSearch = getFirst(query, 'q') ?? '';
       this.error = null;
       this.#answeredQuery = query;
       this.#setPages([page]);
@@ -72,7 +72,7 @@ export class LogList {
   }
 
   /** Whether the rows start at the start of the list: none were dropped while the user scrolled down. */
-  get startsAtStart(): boolean {
+  get isAtStart(): boolean {
     return !this.#pages[0]?.previous;
   }
 
@@ -86,7 +86,7 @@ export class LogList {
     this.newCount = 0;
     this.total = total;
     this.capped = capped;
-    this.answeredSearch = getFirst(query, 'q') ?? '';
+    this.shownSearch = getFirst(query, 'q') ?? '';
     this.error = null;
     this.#answeredQuery = query;
     this.#setPages(pages);

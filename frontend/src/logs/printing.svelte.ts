@@ -12,7 +12,7 @@ const PAGE_SIZE = '500';
  * Prints a list of logs. The list on the screen holds only some of the rows, so `print` loads the others first. The browser's
  * own Print command cannot wait for them: it prints the rows that are there, and the printout says how many are missing.
  */
-export class Printing {
+export class LogPrinter {
   /** The rows to print; null while nothing is printed. */
   rows = $state.raw<readonly Row[] | null>(null);
   /** How many logs match the filter. */

@@ -19,7 +19,7 @@ function prefix(): string {
 }
 
 /** Keep a copy of lists and records. Searches are left out: each key press is one. */
-function keep(request: Request, response: Response): void {
+function cacheResponse(request: Request, response: Response): void {
   const url = new URL(request.url);
   const isKept = request.method === 'GET' && READABLE.test(url.pathname) && !url.searchParams.has('q') && !url.searchParams.has('cursor');
   // The caller reads the body too.
@@ -66,6 +66,6 @@ export async function clear(): Promise<void> {
   await deleteCached([...(await readAllCached(PREFIX)).keys()]);
 }
 
-Object.assign(copies, { keep, find });
+Object.assign(copies, { cacheResponse, find });
 session.onSignOut(clear);
-for (const [request, response] of earlyResponses.splice(0)) keep(request, response);
+for (const [request, response] of earlyResponses.splice(0)) cacheResponse(request, response);

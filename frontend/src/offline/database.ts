@@ -12,7 +12,7 @@ const memory = {
   /** The writes of this page that the service has not answered. */
   queue: new Map<string, QueuedWrite>(),
   /** The writes that are done with. The browser may fail to delete one. */
-  settled: new Set<string>(),
+  removedUuids: new Set<string>(),
   /** Writes with a change that the browser could not store. */
   changed: new Map<string, QueuedWrite>(),
   /** The writes that were read from the disk last. */
@@ -37,7 +37,7 @@ export async function writeDraft(key: string, draft: StoredDraft | null): Promis
       await (draft ? tx.objectStore('drafts').put(draft, key) : tx.objectStore('drafts').delete(key));
       return true;
     });
-  const isStored = await (draft ? deviceStorage.keep(work, () => false) : deviceStorage.use(work, () => false));
+  const isStored = await (draft ? deviceStorage.useDurably(work, () => false) : deviceStorage.use(work, () => false));
   if (!isStored && draft) memory.drafts.set(key, draft);
   return isStored;
 }
@@ -66,18 +66,18 @@ export async function readQueue(): Promise<QueuedWrite[]> {
   const onDisk = memory.lastRead.map((write) => memory.changed.get(write.uuid) ?? write);
   const others = [...memory.queue.values()].filter(({ uuid, seq }) => (stored === null || seq >= FIRST_UNSTORED_SEQ) && !onDisk.some((one) => one.uuid === uuid));
   const all = [...onDisk, ...others];
-  return all.filter(({ uuid }) => !memory.settled.has(uuid)).sort((one, other) => one.seq - other.seq);
+  return all.filter(({ uuid }) => !memory.removedUuids.has(uuid)).sort((one, other) => one.seq - other.seq);
 }
 
 /** Add a write to the queue and delete its draft, in one transaction. `replaced` is the UUID of a refused write that it replaces. */
 export async function enqueue(write: NewWrite & { by: string | null }, draftKey: string | null, replaced: string | null): Promise<void> {
   const queued = { ...write, tried: false, refused: null, seq: memory.nextSeq++ } as QueuedWrite;
   if (replaced !== null) {
-    memory.settled.add(replaced);
+    memory.removedUuids.add(replaced);
     memory.queue.delete(replaced);
   }
   // A write that the user has fixed keeps its UUID.
-  memory.settled.delete(write.uuid);
+  memory.removedUuids.delete(write.uuid);
   if (draftKey !== null) memory.drafts.delete(draftKey);
   await store(queued, draftKey, replaced);
 }
@@ -94,7 +94,7 @@ async function store(write: QueuedWrite, draftKey: string | null, replaced: stri
       const present = await queue.index('uuid').getKey(write.uuid);
       return present ?? queue.add(replacedKey === undefined ? value : { ...value, seq: replacedKey });
     });
-  const seq = await deviceStorage.keep(work, () => write.seq);
+  const seq = await deviceStorage.useDurably(work, () => write.seq);
   memory.queue.set(write.uuid, { ...write, seq });
 }
 
@@ -139,7 +139,7 @@ export async function setVersion(uuid: string, version: number, key?: string): P
 
 /** Remove a write from the queue: the service accepted it, or its author deleted it. */
 export async function dequeue(uuid: string): Promise<void> {
-  memory.settled.add(uuid);
+  memory.removedUuids.add(uuid);
   await changeWrite(uuid, () => null);
 }
 

@@ -38,7 +38,7 @@ export interface Target {
   base: StoredRecord;
 }
 
-type Message = { settled: string | null };
+type Message = { removedUuid: string | null };
 
 /** What the user wrote and the service does not have yet. It is stored on this device and sent in order, each write exactly once. */
 class Outbox {
@@ -47,8 +47,8 @@ class Outbox {
   /** The writes of this user. Another user of this device does not see them. */
   own = $derived(this.items.filter(({ by }) => by === null || by === session.user?.trigram));
   #lastFlush: Promise<void> = Promise.resolve();
-  #tabs = openChannel<Message>('mm-outbox', ({ settled }) => {
-    if (settled) forget(settled);
+  #tabs = openChannel<Message>('mm-outbox', ({ removedUuid }) => {
+    if (removedUuid) forget(removedUuid);
     void this.reload();
   });
   #retryMs = MIN_RETRY_MS;
@@ -178,7 +178,7 @@ class Outbox {
   /** Send one write. Returns false if it must be retried. */
   async #send(item: QueuedWrite): Promise<boolean> {
     await markTried(item);
-    // From now on, the user cannot undo the write by forgetting it. Until now, that was possible.
+    // The user may have discarded the write until now: look once more before it is sent.
     await this.reload();
     if (!this.items.some(({ uuid }) => uuid === item.uuid)) return true;
     const { error, record } = await attempt(item);
@@ -240,9 +240,9 @@ class Outbox {
     if (waiting.length) setTimeout(() => void this.flush(), Math.min(...waiting) + 50);
   }
 
-  async #reloadAndNotifyTabs(settled: string | null): Promise<void> {
+  async #reloadAndNotifyTabs(removedUuid: string | null): Promise<void> {
     await this.reload();
-    this.#tabs.post({ settled });
+    this.#tabs.post({ removedUuid });
   }
 }
 

@@ -83,7 +83,7 @@ def test_a_search_finds_logs_while_typing(page, service):
     uuid = add_log(service, comment="Nettoyage du plateau")
     sign_in(page)
     page.type("/NETTOYAGE pla")
-    page.wait_for("[data-answered-search='NETTOYAGE pla*'] mark")
+    page.wait_for("[data-shown-search='NETTOYAGE pla*'] mark")
     page.wait_for(f"[data-uuid='{uuid}'] mark")
     marked = page.call("() => [...document.querySelectorAll('mark')].map((one) => one.textContent)")
     assert {word.lower() for word in marked} >= {"nettoyage"}

@@ -18,7 +18,7 @@ export const outbox = {
   deactivate: 'Deactivate',
   wasDeactivated: 'Deactivated. Its logs are kept.',
   needsFixing: 'The service refused this. It is kept until you fix it.',
-  drafts: 'Begun, not sent',
+  drafts: 'Drafts',
   draftCount: (count: string, one: boolean) => `${count} ${one ? 'draft' : 'drafts'}`,
   draftKinds: { 'new:': 'New log', 'mend:': 'Refused log', 'edit:': 'Change of a log', 'machine:': 'Change of a machine' } as Record<string, string>,
   openElsewhere: 'open in another tab',

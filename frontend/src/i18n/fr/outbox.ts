@@ -20,7 +20,7 @@ export const outbox: Messages['outbox'] = {
   deactivate: 'Désactiver',
   wasDeactivated: 'Désactivé. Ses interventions restent.',
   needsFixing: 'Le service a refusé. Votre saisie est gardée jusqu’à ce que vous la corrigiez.',
-  drafts: 'Commencé, pas envoyé',
+  drafts: 'Brouillons',
   draftCount: (count, one) => `${count} ${one ? 'brouillon' : 'brouillons'}`,
   draftKinds: { 'new:': 'Nouvelle intervention', 'mend:': 'Intervention refusée', 'edit:': 'Modification d’une intervention', 'machine:': 'Modification d’une machine' },
   openElsewhere: 'ouvert dans un autre onglet',
