@@ -92,3 +92,13 @@ def test_the_tree_in_architecture_md_matches_the_code():
     assert [path for path in missing if path.rstrip("/") not in GENERATED] == []
     inside = {path.stem for path in PACKAGE.iterdir()}
     assert inside - NOT_SHOWN == {name.rstrip("/") for name in shown["src/machine_monitor/"]} - NOT_SHOWN
+
+
+def test_the_map_of_the_console_names_its_folders():
+    rows = re.findall(r"^\| (`\w+/`.*)$", (ROOT / "frontend/README.md").read_text(), re.MULTILINE)
+    named = {row: re.findall(r"`(\w+)/`", row) for row in rows}
+    first_cells = [re.findall(r"`(\w+)/`", row.partition("|")[0]) for row in rows]
+    source = ROOT / "frontend/src"
+    assert {name for cell in first_cells for name in cell} == {path.name for path in source.iterdir() if path.is_dir()}
+    folders = {path.name for path in source.glob("**/") if path != source}
+    assert {name for names in named.values() for name in names} <= folders
