@@ -170,6 +170,32 @@ def test_compose_publishes_only_to_localhost_by_default(services):
     assert services["app"]["environment"]["MM_PORT"] == "8000"
 
 
+def test_compose_says_which_version_it_needs():
+    needed = r"Docker Compose 2\.24 or newer"
+    assert all(re.search(needed, text(name)) for name in ("docker-compose.yml", "docs/deploy/compose.md"))
+
+
+def test_compose_limits_the_log_of_every_container(services):
+    assert {name: service["logging"]["options"] for name, service in services.items()} == {
+        name: {"max-size": "10m", "max-file": "5"} for name in services
+    }
+
+
+def test_the_backup_of_compose_works(services, tmp_path):
+    backup = services["backup"]
+    assert (backup["profiles"], backup["restart"], backup["volumes"]) == (["backup"], "no", ["backups:/data"])
+    shell, option, script = backup["command"]
+    old = tmp_path / "old.backup"
+    old.touch()
+    os.utime(old, (0, 0))
+    variables = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MM_DATABASE_URL": "sqlite:///site.db"}
+    for command in (["mm", "migrate"], [shell, option, script.replace("$$", "$").replace("/data", str(tmp_path))]):
+        subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, check=True)
+    assert not old.exists()
+    (made,) = tmp_path.glob("*.backup")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d\.backup", made.name)
+
+
 def test_the_tls_profile_proxies_to_the_app(services):
     tls = services["tls"]
     assert tls["profiles"] == ["tls"]
