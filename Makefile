@@ -2,6 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+DIST := dist
 STAMP := .venv/installed
 DOCS := .venv-docs
 UV := $(shell uv --version 2>/dev/null)
@@ -10,7 +11,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no
 # Disable the plugins that a quick run does not need: each takes a fraction of a second to load.
 QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov)
 
-.PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench docs openapi migration lock
+.PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench docs openapi migration sbom lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,9 +65,16 @@ openapi: $(STAMP) ## Write docs/openapi.json and the tables of docs/reference, w
 migration: $(STAMP) ## Generate a migration from the changed models: make migration NAME=add_location
 	@$(BIN)/python -m machine_monitor.database.schema.autogenerate $(NAME)
 
+sbom: $(STAMP) ## Write the software bills of materials (CycloneDX) of the locked packages, in dist/
+	@mkdir -p $(DIST)
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-file $(DIST)/machine-monitor.cdx.json
+	@cd frontend && npm sbom --sbom-format cyclonedx --sbom-type application --package-lock-only \
+		> $(abspath $(DIST))/console.cdx.json
+
 lock: ## Update the lock files from pyproject.toml with uv; ARGS=--upgrade selects the newest versions
-	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements-dev.lock --group dev
-	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock --constraint requirements-dev.lock
+	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements-dev.lock --group dev --all-extras
+	$(COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock --extra tracing --constraint requirements-dev.lock
 	$(COMPILE) frontend/node.in $(ARGS) --output-file frontend/node.lock
 	$(COMPILE) --group docs $(ARGS) --output-file docs/requirements.lock
 

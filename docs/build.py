@@ -16,6 +16,7 @@ PAGES = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "frontend/README.md",
     "benchmarks/README.md",
 )
@@ -27,7 +28,8 @@ SUFFIXES = {".md", ".svg", ".png", ".json"}
 def main(folder: Path = FOLDER) -> None:
     """Copy the pages, and build."""
     shutil.rmtree(folder, ignore_errors=True)
-    documents = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*") if path.suffix in SUFFIXES]
+    files = [path for path in (ROOT / "docs").rglob("*") if path.suffix in SUFFIXES or path.parent.name == "deploy"]
+    documents = [path.relative_to(ROOT).as_posix() for path in files]
     for name in (*PAGES, *SHOWN, *documents):
         copy = folder / "pages" / name
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ export default defineConfig({
     // Inlined assets cannot be cached, and the content security policy forbids them.
     assetsInlineLimit: 0,
     reportCompressedSize: false,
+    // The licences of the npm packages in the build require that their texts are distributed with it.
+    license: { fileName: 'licenses.md' },
     rolldownOptions: {
       output: {
         // Many small files compress worse than a few, and each is a request.

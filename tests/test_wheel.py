@@ -1,17 +1,23 @@
-"""The installed wheel works without the checkout."""
+"""The packages have what a package index shows and what users need; the installed wheel works without the checkout."""
 
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
+import tarfile
 import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.metadata import Metadata
+from trove_classifiers import classifiers
 
+from links import links
 from machine_monitor.database.schema import migrations
 
 pytestmark = pytest.mark.slow
@@ -33,10 +39,16 @@ def run(*command: str, cwd: Path, **given: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def packages(tmp_path_factory) -> Path:
+    """A folder with the wheel and the source distribution."""
     folder = tmp_path_factory.mktemp("dist")
-    run("-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder), cwd=ROOT)
-    (built,) = folder.glob("*.whl")
+    run("-m", "hatchling", "build", "--directory", str(folder), cwd=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(packages) -> Path:
+    (built,) = packages.glob("*.whl")
     return built
 
 
@@ -45,8 +57,25 @@ def installed(wheel, tmp_path_factory) -> Path:
     """A folder with the installed files; in PYTHONPATH it takes precedence over the checkout."""
     folder = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
+        archive.extractall(folder)  # noqa: S202 -- built above, and no tar file
     return folder
+
+
+@pytest.fixture(scope="module")
+def unpacked(packages, tmp_path_factory) -> Path:
+    """The folder in the source distribution."""
+    (built,) = packages.glob("*.tar.gz")
+    folder = tmp_path_factory.mktemp("source")
+    with tarfile.open(built) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / built.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def metadata(installed) -> Metadata:
+    """The metadata of the wheel; fields that break the specification raise an error."""
+    (path,) = installed.glob("*.dist-info/METADATA")
+    return Metadata.from_email(path.read_bytes())
 
 
 def files(folder: Path, below: Path) -> set[Path]:
@@ -61,6 +90,62 @@ def test_wheel_contains_every_file_of_the_package_and_the_migrations(installed):
         Path("alembic.ini"),
     }
     assert Path("alembic/versions/0001_records.py") in contained
+
+
+def test_wheel_contains_the_licences_of_what_it_contains(installed):
+    assert [path.read_bytes() for path in installed.glob("*.dist-info/licenses/*")] == [(ROOT / "LICENSE").read_bytes()]
+    licences = (installed / "machine_monitor/web/licenses.md").read_text()
+    npm = json.loads((ROOT / "frontend/package.json").read_text())["dependencies"]
+    assert {name for name in npm if not re.search(rf"^## {name} - [\d.]+ \(", licences, re.MULTILINE)} == set()
+
+
+def test_wheel_is_described_for_a_package_index(metadata):
+    assert set(metadata.classifiers) <= classifiers
+    assert metadata.keywords
+    assert metadata.license_expression == "MIT"
+    assert metadata.license_files == ["LICENSE"]
+    named = {found[1] for name in metadata.classifiers if (found := re.search(r"Python :: (3\.\d+)$", name))}
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert named == set(workflow["jobs"]["test"]["strategy"]["matrix"]["python"])
+
+
+def test_description_of_the_wheel_has_no_relative_links(metadata):
+    assert metadata.description_content_type == "text/markdown"
+    assert metadata.description.startswith("# Machine Monitor\n")
+    assert [link for link in links(metadata.description) if not link.startswith("https:")] == []
+
+
+def test_links_of_the_description_lead_to_the_repository_if_the_metadata_names_it():
+    describe = runpy.run_path(str(ROOT / "hatch_build.py"))["describe"]
+    readme = 'A\n\n<img src="p/a.png" width="6"> <img src="b.png">\n\n[B](b.md#c), [C](https://c.example) [d](#d)\n'
+    assert describe(readme, "https://example.com/x/%s/v1/") == (
+        'A\n\n<img src="https://example.com/x/raw/v1/p/a.png" width="6"> <img src="https://example.com/x/raw/v1/b.png">'
+        "\n\n[B](https://example.com/x/blob/v1/b.md#c), [C](https://c.example) [d](#d)\n"
+    )
+    assert describe(readme, None) == "A\n\nB, [C](https://c.example) [d](#d)\n"
+
+
+def test_source_distribution_contains_only_what_a_build_needs(unpacked):
+    assert {path.name for path in unpacked.iterdir()} == {
+        *("PKG-INFO", "pyproject.toml", "hatch_build.py", ".gitignore", "README.md", "LICENSE", "CHANGELOG.md"),
+        *("src", "alembic", "alembic.ini", "frontend"),
+    }
+    assert [path for path in unpacked.rglob("*") if path.name in {"node_modules", "__pycache__", ".env"}] == []
+
+
+def test_source_distribution_builds_the_same_wheel_without_node(unpacked, wheel, tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    built = subprocess.run(command, cwd=unpacked, env={"PATH": ""}, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    assert "The console" not in built.stderr
+    # The record of a wheel has the digest of each file.
+    records = []
+    for path in (wheel, *tmp_path.glob("*.whl")):
+        with zipfile.ZipFile(path) as archive:
+            (name,) = [name for name in archive.namelist() if name.endswith("/RECORD")]
+            records.append(sorted(archive.read(name).decode().splitlines()))
+    assert records[0] == records[1]
+    assert [line for line in records[0] if line.startswith("machine_monitor/web/index.html,")]
 
 
 def test_wheel_installs_both_commands(installed):

@@ -123,8 +123,10 @@ def test_verify_names_what_was_forged_and_doctor_what_is_foreign(mm, database_ur
     assert view in out
 
 
-@pytest.mark.parametrize(("revision", "advice"), [("9999", "ahead of this version"), ("0000", "ahead of this version")])
-def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision, advice):
+@pytest.mark.parametrize("revision", ["9999", "0000"])
+def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision):
+    # No name of a package: on an index that the project does not publish to, anybody may register that name.
+    advice = "ahead of this version. Install the newer version from where you got this one: `pip install"
     parsed_url = database_urls.parse(database_url)
     with migrations.transaction(parsed_url) as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")

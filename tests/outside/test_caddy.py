@@ -45,7 +45,7 @@ def caddyfile(name: str) -> str:
     """Return the Caddyfile of Docker Compose, or for the public name the one in the documentation."""
     if name != PUBLIC_NAME:
         return (ROOT / "Caddyfile").read_text()
-    (block,) = [block for block in blocks((ROOT / "docs/run/deploy.md").read_text()) if block.title == "Caddyfile"]
+    (block,) = [block for block in blocks((ROOT / "docs/deploy/site.md").read_text()) if block.title == "Caddyfile"]
     return block.text
 
 

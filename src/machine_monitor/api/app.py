@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
 from machine_monitor.api.openapi.finishing import finish
 from machine_monitor.api.routes import account, changes, documentation, log_types, logs, machines, system, tokens, users
-from machine_monitor.api.serving import console, metrics
+from machine_monitor.api.serving import console, metrics, tracing
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.api.serving.stream_limits import OpenStreams
@@ -59,8 +59,10 @@ class Application(FastAPI):
         return app
 
 
-def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastAPI:
-    """Create the application. It opens its database on startup; `access_log` receives each request."""
+def create_app(
+    settings: Settings, access_log: AccessLog | None = None, traces: tracing.Tracing | None = None
+) -> FastAPI:
+    """Create the application. It opens its database on startup; `access_log` and `traces` receive each request."""
     app = Application(
         title="Machine Monitor",
         summary="Interventions on machines: record them, and find any of them at once.",
@@ -68,11 +70,10 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # We have our own access log and metrics.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=tracing.TELEMETRY_OFF if traces is None else traces.telemetry,
         lifespan=_lifespan,
     )
-    _create_state(app, settings)
+    _create_state(app, settings, traces)
     for module in MODULES:
         # `include_router` would match each request twice.
         app.router.routes.extend(module.router.routes)
@@ -91,16 +92,22 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=EXPOSED,
         )
+    if access_log is not None and traces is not None:
+        access_log = tracing.add_trace_id(access_log)
     hosts = AllowedHosts(settings.allowed_hosts)
     app.add_middleware(RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https)
     return app
 
 
-def _create_state(app: FastAPI, settings: Settings) -> None:
+def _create_state(app: FastAPI, settings: Settings, traces: tracing.Tracing | None) -> None:
     """Create what all requests of the process share."""
     app.state.settings = settings
     app.state.idempotency_store = IdempotencyStore()
-    app.state.database = Database(settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe)
+    app.state.traces = traces
+    create_database = Database if traces is None else traces.database
+    app.state.database = create_database(
+        settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe
+    )
     app.state.outgoing = OutgoingBodies()
     app.state.authenticator = Authenticator(app.state.database, settings)
     app.state.live_feed = LiveFeed(app.state.database)
@@ -126,6 +133,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     finally:
         await app.state.authenticator.close()
         await database.close()
+        if app.state.traces is not None:
+            await app.state.traces.close()
 
 
 def _complete_openapi(app: FastAPI) -> None:

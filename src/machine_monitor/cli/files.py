@@ -10,6 +10,18 @@ from machine_monitor.cli import site
 from machine_monitor.errors import UsageError
 from machine_monitor.suggestions import did_you_mean
 
+RESOURCE_NAMES = ("logs", "machines", "log_types", "users")
+DIALECTS = ("rfc4180", "excel")
+
+Resource = Annotated[
+    str,
+    typer.Option(
+        help="The records to export: logs, machines, log_types or users.", autocompletion=lambda: RESOURCE_NAMES
+    ),
+]
+Dialect = Annotated[
+    str | None, typer.Option(help="The CSV dialect: rfc4180 (default) or excel.", autocompletion=lambda: DIALECTS)
+]
 Timezone = Annotated[str | None, typer.Option(help="The time zone of times without an offset. Default: MM_TIMEZONE.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -21,9 +33,9 @@ def export(
             help="The file to write: .ndjson, .csv or .xlsx. With --legacy: a new folder.", show_default=False
         ),
     ],
-    resource: Annotated[str, typer.Option(help="The records to export: logs, machines, log_types or users.")] = "logs",
+    resource: Resource = "logs",
     query: Annotated[str, typer.Option(help="Filters and sort order, as in a URL: 'type=error&sort=machine'.")] = "",
-    dialect: Annotated[str | None, typer.Option(help="The CSV dialect: rfc4180 (default) or excel.")] = None,
+    dialect: Dialect = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     legacy_shape: Annotated[
         bool, typer.Option("--legacy", help="Export all records as a folder of the legacy tool.")

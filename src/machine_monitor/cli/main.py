@@ -14,7 +14,6 @@ app = typer.Typer(
     name="mm",
     help="Machine Monitor: record interventions on machines, and find any of them instantly.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -29,7 +28,7 @@ app.command(
     epilog=_examples("mm serve", "mm serve --host 0.0.0.0 --port 8080 --workers 2", "mm serve --host 0.0.0.0 --https")
 )(service.serve)
 app.command(epilog=_examples("mm demo", "mm demo --machines 10 --logs 500"))(service.demo)
-app.command()(data.migrate)
+app.command(epilog=_examples("mm migrate", "MM_DATABASE_URL=postgresql://user@host/name mm migrate"))(data.migrate)
 app.command(epilog=_examples("mm sync old-data --dry-run", "mm sync old-data --timezone Europe/Paris"))(data.sync)
 app.command(
     epilog=_examples(
@@ -42,11 +41,13 @@ app.command("import", epilog=_examples("mm import logs.csv --dry-run", "mm impor
 app.command(epilog=_examples("mm backup monday.db"))(copies.backup)
 app.command(epilog=_examples("MM_DATABASE_URL=sqlite:///new.db mm restore monday.db"))(copies.restore)
 app.command(epilog=_examples("mm copy sqlite:///machine-monitor.db postgresql://user@host/name"))(copies.copy)
-app.command()(service.verify)
-app.command()(service.doctor)
+app.command(epilog=_examples("mm verify", "mm verify --head 5120:0d5cf6c1..."))(service.verify)
+app.command(epilog=_examples("mm doctor", "mm doctor --rebuild-search"))(service.doctor)
 app.command(epilog=_examples("mm openapi > openapi.json"))(service.openapi)
 users = typer.Typer(help="Manage user accounts.", no_args_is_help=True)
-users.command("add", epilog=_examples("mm user add ADM --role admin --first-name Ada"))(accounts.add_user)
+users.command(
+    "add", epilog=_examples("mm user add ADM --role admin --first-name Ada", "mm user add EVA --role viewer")
+)(accounts.add_user)
 users.command("list")(accounts.list_users)
 app.add_typer(users, name="user")
 tokens = typer.Typer(help="Manage API tokens, with which programs act for a user.", no_args_is_help=True)

@@ -37,10 +37,12 @@ def serve(
     On the first start it prints a link that creates the first admin. Stop it with Ctrl-C.
     """
     from machine_monitor import config
+    from machine_monitor.api.serving import tracing
 
     # The workers read their settings from the environment.
     os.environ |= {name: "true" for name, given in (("MM_OPEN", open_), ("MM_HTTPS", https)) if given}
     settings = config.load()
+    tracing.is_configured()  # before the database is created
     host, port = host or settings.host, settings.port if port is None else port
     first = _prepare(settings)
     with _listening_for_phones(settings, host, port):
@@ -67,7 +69,7 @@ def demo(
 
     from machine_monitor import config
     from machine_monitor.api.app import create_app
-    from machine_monitor.api.serving import console
+    from machine_monitor.api.serving import console, tracing
     from machine_monitor.api.serving.logs import configure
     from machine_monitor.services.demo.plant import ADMIN
 
@@ -85,7 +87,12 @@ def demo(
             f"Later sign-ins: user {ADMIN}, password {account.password}\n"
             f"For programs, and for Authorize at /docs (there the token alone): Authorization: Bearer {account.token}"
         )
-        _run(create_app(chosen, configure(chosen)), chosen, host="127.0.0.1", port=int(here.rpartition(":")[2]))
+        _run(
+            create_app(chosen, configure(chosen), tracing.from_environment()),
+            chosen,
+            host="127.0.0.1",
+            port=int(here.rpartition(":")[2]),
+        )
 
 
 def doctor(

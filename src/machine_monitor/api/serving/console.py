@@ -23,6 +23,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".webmanifest": "application/manifest+json",
+    ".md": "text/markdown; charset=utf-8",
 }
 # Only files of this host. Trusted types: only these policies may create HTML and the URL of a worker.
 POLICY = (

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from opentelemetry import trace
 from pydantic_core import to_json
 
 # Keep structlog from importing Rich, which we do not use here: it takes 7 MB in each worker.
@@ -93,6 +94,14 @@ def _render_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
     return to_json(event, fallback=str).decode()
 
 
+def current_trace_id() -> str | None:
+    """Return the id of the trace to which the current request belongs; None if traces are off."""
+    span = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(span.trace_id) if span.is_valid else None
+
+
 def _add_fields(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     event.update(getattr(event["_record"], FIELDS, {}))
+    if (trace_id := current_trace_id()) is not None:
+        event["trace_id"] = trace_id
     return event

@@ -133,8 +133,8 @@ def revision_advice(revision: str) -> str:
     if revision in revisions:
         return f"The database is at revision {revision}, behind this version: run `mm migrate`."
     return (
-        f"The database is at revision {revision}, ahead of this version: install the newer version, "
-        "`pip install --upgrade machine-monitor`."
+        f"The database is at revision {revision}, ahead of this version. Install the newer version from where you got "
+        "this one: `pip install --upgrade` with its wheel or checkout."
     )
 
 

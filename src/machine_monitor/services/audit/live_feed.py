@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, contextmanager
+from contextvars import Context
 from itertools import accumulate, islice
 
 from machine_monitor.database.connect import Database
@@ -63,7 +64,8 @@ class LiveFeed:
         """Poll the database during this context."""
         self._followers += 1
         if self._poll_task is None:
-            self._poll_task = asyncio.create_task(self._poll())
+            # Outside the context of the request that is first to follow: the poll is not a part of it.
+            self._poll_task = asyncio.create_task(self._poll(), context=Context())
         try:
             yield
         finally:
