@@ -166,7 +166,7 @@ async def test_polls_in_the_background_belong_to_no_request(traced, exporter, sq
     async with traced(Settings(database_url=sqlite_database_url)) as client:
         feed = client._transport.app.state.live_feed
         tracer = TracerProvider().get_tracer("test")
-        with tracer.start_as_current_span("request"), feed.followed():
+        with tracer.start_as_current_span("request"), feed.keep_polling():
             await asyncio.sleep(0.1)
     polls = exporter.get_finished_spans()
     assert polls
