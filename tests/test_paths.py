@@ -15,8 +15,8 @@ PATH = re.compile(r"\.?\w[\w.-]*(?:/\w[\w.-]*)+/?")
 MEDIA_TYPE = re.compile(r"(?:application|text|image|multipart)/.*")
 # Generated files, which git ignores.
 GENERATED = {"tests/console/screenshots", "src/machine_monitor/web", "frontend/node_modules"}
-# Entries of the package that the tree omits: the package file, caches, and the built console.
-NOT_SHOWN = {"__init__", "__pycache__", "web"}
+# Entries of the package that the tree omits: the package file, caches, `py.typed`, and the built console.
+NOT_SHOWN = {"__init__", "__pycache__", "py", "web"}
 
 
 def paths_in(text: str) -> list[str]:
