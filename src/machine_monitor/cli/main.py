@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from machine_monitor.cli import accounts, copies, data, files, service
+from machine_monitor.cli import accounts, copies, data, files, mcp, service
 from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command(epilog=_examples("mm copy sqlite:///machine-monitor.db postgresql://
 app.command()(service.verify)
 app.command()(service.doctor)
 app.command(epilog=_examples("mm openapi > openapi.json"))(service.openapi)
+app.command(epilog=_examples("MM_URL=http://localhost:8000 MM_TOKEN=mm_... mm mcp"))(mcp.mcp)
 users = typer.Typer(help="Manage user accounts.", no_args_is_help=True)
 users.command("add", epilog=_examples("mm user add ADM --role admin --first-name Ada"))(accounts.add_user)
 users.command("list")(accounts.list_users)

@@ -122,7 +122,7 @@ class Client:
         body = {**fields, "machine": machine, "type": type, "uuid": str(uuid or uuid4())}
         return self.request("POST", "/logs", body=body, headers={"Idempotency-Key": body["uuid"], **_note_header(note)})
 
-    def edit(self, uuid: str, version: int, *, note: str | None = None, **changes: Any) -> Record:
+    def edit(self, uuid: str, version: int, /, *, note: str | None = None, **changes: Any) -> Record:
         """Change fields of a log that still has this version, and return it; None clears a field.
 
         Raises `VersionConflict` if somebody else changed it; its `current` is the log as it is now.
