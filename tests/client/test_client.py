@@ -142,6 +142,12 @@ def test_a_refusal_is_a_problem_with_every_sentence(client, address):
     assert (refused.value.status, refused.value.code, refused.value.is_temporary) == (401, "unauthenticated", False)
 
 
+def test_a_request_that_cannot_be_sent_is_not_repeated(client, caplog):
+    with pytest.raises(ClientError, match="cannot be sent"):
+        client.request("POST", "/logs", headers={"Idempotency-Key": "a\nb"}, body={})
+    assert caplog.text == ""
+
+
 def test_an_answer_that_is_not_json_is_explained(client):
     with pytest.raises(ClientError, match="is it the URL of the service"):
         client.request("GET", "/docs")

@@ -23,11 +23,18 @@ def test_an_address_without_a_scheme_is_refused(url, monkeypatch):
         Client(url)
 
 
+@pytest.mark.parametrize("url", ["http://localhost:8000/mm", "http://localhost:8000/mm/"])
+def test_a_service_may_have_a_prefix(url):
+    with Client(url) as client:
+        assert client._transport._http.build_request("GET", "/logs").url == "http://localhost:8000/mm/logs"
+
+
 def test_a_token_with_other_characters_is_refused():
     with pytest.raises(ClientError, match="copy it again"):
         Client("http://localhost:8000", "mm_1_ab\ncd")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("absent", "program", "sentence"),
     [
@@ -42,6 +49,7 @@ def test_an_absent_package_is_named_in_a_sentence(absent, program, sentence):
     assert last.startswith(f"ImportError: {sentence}")
 
 
+@pytest.mark.slow
 def test_the_client_imports_nothing_of_the_service():
     code = "import sys, machine_monitor.client; print(*(n for n in sys.modules if n.startswith('machine_monitor.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

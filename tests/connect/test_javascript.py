@@ -15,7 +15,11 @@ from reliability.clients.accounts import add_users
 from servers import threaded
 from transcripts import blocks
 
-DOCS = Path(__file__).parents[2] / "docs/connect"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs/connect"
+MODULES = ROOT / "frontend/node_modules"
+# A test of the console holds it fresh: it is what openapi-typescript makes of docs/openapi.json.
+SCHEMA = ROOT / "frontend/src/api/schema.d.ts"
 NODE = shutil.which("node")
 LOGS = 60
 
@@ -109,6 +113,17 @@ process.stdin.on('data', () => {
 """
 
 
+TYPESCRIPT = """
+import { readFileSync, writeFileSync } from 'node:fs'
+import ts from 'typescript'
+const text = readFileSync('client.ts', 'utf8')
+const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true }
+writeFileSync('client.mjs', ts.transpileModule(text, { compilerOptions: options }).outputText)
+const { recordBreakdown } = await import('./client.mjs')
+console.log(JSON.stringify(await recordBreakdown(...process.argv.slice(2), 'Lathe', '2B')))
+"""
+
+
 @pytest.fixture
 def address(sqlite_database_url, monkeypatch):
     """The URL of a service with sixty logs, whose offset ends at 20, and a token."""
@@ -118,7 +133,7 @@ def address(sqlite_database_url, monkeypatch):
         url = f"http://127.0.0.1:{port}"
         with Client(url, token) as client:
             for name in ("Saw", "Lathe"):
-                client.request("PUT", f"/machines/{name}", body={})
+                client.request("PUT", f"/machines/{name}", body={"sector": "2B"})
             items = [
                 {"machine": "Saw", "type": "info", "comment": f"number {n}", "started_at": f"2025-07-01T08:{n:02}Z"}
                 for n in range(LOGS)
@@ -132,7 +147,7 @@ def run(tmp_path):
     """A function that runs a program beside those of the documentation."""
     for page in DOCS.glob("*.md"):
         for block in blocks(page.read_text()):
-            if block.title.endswith(".mjs"):
+            if block.title.endswith((".mjs", ".ts")):
                 (tmp_path / block.title).write_text(block.text)
     shutil.copy(DOCS / "node-red.json", tmp_path)
 
@@ -151,6 +166,19 @@ def test_a_program_for_web_pages_works(address, run, program):
     with run(program, *address) as process:
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0, output
+
+
+@pytest.mark.skipif(not MODULES.is_dir(), reason="needs frontend/node_modules: make console")
+def test_the_types_fit_the_program_in_typescript_which_works(address, run, tmp_path):
+    (tmp_path / "node_modules").symlink_to(MODULES)
+    shutil.copy(SCHEMA, tmp_path / "api.d.ts")
+    strict = ["--strict", "--noEmit", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler"]
+    command = [NODE, MODULES / "typescript/bin/tsc", *strict, "--target", "es2022", "--lib", "es2022,dom", "client.ts"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    with run(TYPESCRIPT, *address) as process:
+        output, _ = process.communicate(timeout=60)
+        assert (process.returncode, json.loads(output)) == (0, ["Lathe major"])
 
 
 def lines_of(process, count):

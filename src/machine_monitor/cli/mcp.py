@@ -12,8 +12,7 @@ def mcp() -> None:
         from machine_monitor.client import Client, ClientError
         from machine_monitor.client.mcp_server import create_server
     except ImportError as error:
-        message = f"`mm mcp` needs the extra `mcp` of machine-monitor, or `pip install mcp`: {error}"
-        raise UsageError(message) from None
+        raise UsageError("`mm mcp` needs the extra `mcp` of machine-monitor, or `pip install mcp`.") from error
     try:
         # An assistant's user waits: soon it gets a sentence instead.
         client = Client(patience=5)

@@ -40,7 +40,8 @@ class Client:
     ) -> None:
         url = url or os.environ.get("MM_URL")
         if not url or not url.startswith(("http://", "https://")):
-            raise ClientError(f"Give the URL of the service, such as http://localhost:8000, or set MM_URL: {url!r}.")
+            given = f" '{url}' is none." if url else ""
+            raise ClientError(f"Give the URL of the service, such as http://localhost:8000, or set MM_URL.{given}")
         token = (token or os.environ.get("MM_TOKEN") or "").strip()
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise ClientError("The token contains characters that no token has: copy it again.")

@@ -48,7 +48,11 @@ def follow(transport: Transport, position: str, interval: float | None) -> Itera
 def newest_position(transport: Transport) -> str:
     """Return the position after the newest change: a stream of events begins with it."""
     with transport.stream_lines("/events") as lines:
-        return next(value for name, _, value in (line.partition(": ") for line in lines) if name == "id")
+        for line in lines:
+            name, _, value = line.partition(": ")
+            if name == "id":
+                return value
+    raise Unavailable("The stream of events ended before it told a position.")
 
 
 def _read(transport: Transport, position: str) -> Batch:

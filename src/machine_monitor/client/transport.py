@@ -67,6 +67,8 @@ class Transport:
         answer = self._send(self._http.build_request("GET", path), is_repeatable=True, is_stream=True)
         try:
             yield answer.iter_lines()
+        except LOST as error:
+            raise Unavailable(f"The stream {answer.url} was interrupted: {_reason(error)}.") from error
         finally:
             answer.close()
 
@@ -83,6 +85,8 @@ class Transport:
             except LOST as error:
                 failure: Problem | Unavailable = Unavailable(f"No answer from {request.url}: {_reason(error)}.")
                 may_repeat = (is_repeatable or isinstance(error, NOT_SENT)) and not _is_about_tls(error)
+            except httpx2.HTTPError as error:
+                raise ClientError(f"The request to {request.url} cannot be sent: {_reason(error)}.") from error
             else:
                 failure = problem_of(answer)
                 failure.was_repeated = attempts > 1
