@@ -1,13 +1,16 @@
 """The client's package: what it imports and reads from the environment, and what it refuses before it sends."""
 
+import ssl
 import subprocess
 import sys
 
+import httpx2
 import pytest
 
 from machine_monitor import config
 from machine_monitor.client import Client, ClientError
 from machine_monitor.client.lists import encode_query
+from machine_monitor.client.transport import is_about_tls
 
 
 @pytest.mark.parametrize("value", [None, [], (), [None]])
@@ -32,6 +35,22 @@ def test_a_service_may_have_a_prefix(url):
 def test_a_token_with_other_characters_is_refused():
     with pytest.raises(ClientError, match="copy it again"):
         Client("http://localhost:8000", "mm_1_ab\ncd")
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_lasting"),
+    [
+        (ssl.SSLCertVerificationError("self-signed certificate"), True),
+        (ssl.SSLError("WRONG_VERSION_NUMBER"), True),
+        (ssl.SSLEOFError("UNEXPECTED_EOF_WHILE_READING"), False),
+        (ConnectionRefusedError(), False),
+    ],
+)
+def test_a_lasting_fault_of_tls_is_told_from_a_stopped_service(cause, is_lasting):
+    lost = httpx2.ConnectError("x")
+    lost.__context__ = OSError()
+    lost.__context__.__context__ = cause
+    assert is_about_tls(lost) == is_lasting
 
 
 @pytest.mark.slow

@@ -84,7 +84,8 @@ class Transport:
                 answer.read()
             except LOST as error:
                 failure: Problem | Unavailable = Unavailable(f"No answer from {request.url}: {_reason(error)}.")
-                may_repeat = (is_repeatable or isinstance(error, NOT_SENT)) and not _is_about_tls(error)
+                failure.__cause__ = error
+                may_repeat = (is_repeatable or isinstance(error, NOT_SENT)) and not is_about_tls(error)
             except httpx2.HTTPError as error:
                 raise ClientError(f"The request to {request.url} cannot be sent: {_reason(error)}.") from error
             else:
@@ -135,12 +136,13 @@ def _json_default(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} cannot be sent as JSON.")
 
 
-def _is_about_tls(error: BaseException) -> bool:
-    """Return whether a connection failed because of its certificate, which a repetition does not change."""
+def is_about_tls(error: BaseException) -> bool:
+    """Return whether a connection failed because of its certificate or protocol, which a repetition does not change."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__
-    return cause is not None
+    # A service that stops during the handshake ends the connection.
+    return cause is not None and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
 
 
 def _reason(error: Exception) -> str:
