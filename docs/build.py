@@ -16,6 +16,7 @@ PAGES = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "frontend/README.md",
     "benchmarks/README.md",
 )
