@@ -13,7 +13,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.services import backup
 from servers import ForkedService, HttpsService, free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.untraced]
+pytestmark = pytest.mark.slow
 
 SHIPPED = 7
 

@@ -12,7 +12,7 @@ from machine_monitor.client import Client as ServiceClient
 from machine_monitor.client import mcp_server
 from servers import environment, free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.untraced]
+pytestmark = pytest.mark.slow
 
 MM = ("-m", "machine_monitor.cli.main")
 # With each conversation an assistant reads the list of tools: the whole API would take 261 KB.
@@ -25,6 +25,14 @@ async def assistant(url, token):
     variables = environment(url=url, token=token)
     async with Client(StdioServerParameters(command=sys.executable, args=[*MM, "mcp"], env=variables)) as client:
         yield client
+
+
+@asynccontextmanager
+async def in_process(url, token):
+    """The same without a process and stdio."""
+    with ServiceClient(url, token) as service:
+        async with Client(mcp_server.create_server(service)) as client:
+            yield client
 
 
 async def call(client, tool, **arguments):
@@ -79,7 +87,7 @@ async def test_an_assistant_reads_and_writes_logs(address, client):
 async def test_problems_are_sentences(address, client, viewer):
     log = client.record("Lathe 1", "error")
     client.edit(log["uuid"], 1, comment="by another")
-    async with assistant(*address) as tools:
+    async with in_process(*address) as tools:
         for tool, arguments, sentence in (
             ("find_logs", {"filters": {"machin": "x"}}, "There is no parameter 'machin'. Did you mean 'machine'?"),
             ("find_logs", {"filters": {"machine": []}}, "'machine' is an empty list"),
@@ -92,7 +100,7 @@ async def test_problems_are_sentences(address, client, viewer):
         ):
             failed, answer = await call(tools, tool, **arguments)
             assert (failed, sentence in answer) == (True, True), (tool, arguments, answer)
-    async with assistant(*viewer) as tools:
+    async with in_process(*viewer) as tools:
         assert not (await call(tools, "get_log", uuid=log["uuid"]))[0]
         failed, answer = await call(tools, "add_log", machine="Lathe 1", type="error", comment="Oil")
         assert failed
