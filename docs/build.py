@@ -22,7 +22,7 @@ PAGES = (
 )
 # Files beside pages that pages show or link to.
 SHOWN = ("benchmarks/latency.svg",)
-SUFFIXES = {".md", ".svg", ".png", ".json"}
+SUFFIXES = {".md", ".svg", ".png", ".json", ".yml"}
 
 
 def main(folder: Path = FOLDER) -> None:

@@ -17,7 +17,7 @@ from links import anchors, dead_links, links
 from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import metrics
 from machine_monitor.cli.main import app as commands
-from machine_monitor.config import Settings
+from machine_monitor.config import FOREIGN_NAMES, Settings
 from machine_monitor.database import database_urls
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.query.language.operators import OPERATORS
@@ -29,7 +29,7 @@ README = (ROOT / "README.md").read_text()
 PYTHON = README.split("```python\n")[1].split("```")[0]
 PAGES = [*(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")), *sorted(DOCS.glob("**/*.md"))]
 # Environment variables of other programs, or of the test suite.
-OTHER_VARIABLES = {"MM_TEST_CHROMIUM", "MM_TEST_DATABASE_URL", "MM_API"}
+OTHER_VARIABLES = {"MM_TEST_CHROMIUM", "MM_API"} | FOREIGN_NAMES
 MAX_LINE = 100
 
 

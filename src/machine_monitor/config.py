@@ -15,8 +15,8 @@ from machine_monitor.suggestions import did_you_mean
 
 PREFIX = "MM_"
 ENV_FILE = Path(".env")
-# Used by the test suite only. May be set in the same environment, so it is not reported as unknown.
-FOREIGN_NAMES = {"MM_TEST_DATABASE_URL"}
+# Names of the client and of the test suite. They may be set in the same environment: they are not reported as unknown.
+FOREIGN_NAMES = {"MM_URL", "MM_TOKEN", "MM_TEST_DATABASE_URL"}
 
 _SECONDS = "a number of seconds, more than 0 and at most 3600"
 _FLAG = "true or false"

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from machine_monitor.cli import accounts, copies, data, files, service
+from machine_monitor.cli import accounts, copies, data, files, mcp, service
 from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command(epilog=_examples("mm copy sqlite:///machine-monitor.db postgresql://
 app.command(epilog=_examples("mm verify", "mm verify --head 5120:0d5cf6c1..."))(service.verify)
 app.command(epilog=_examples("mm doctor", "mm doctor --rebuild-search"))(service.doctor)
 app.command(epilog=_examples("mm openapi > openapi.json"))(service.openapi)
+app.command(epilog=_examples("MM_URL=http://localhost:8000 MM_TOKEN=mm_... mm mcp"))(mcp.mcp)
 users = typer.Typer(help="Manage user accounts.", no_args_is_help=True)
 users.command(
     "add", epilog=_examples("mm user add ADM --role admin --first-name Ada", "mm user add EVA --role viewer")

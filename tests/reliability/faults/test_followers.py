@@ -14,7 +14,7 @@ from reliability.clients.http_client import HttpClient
 from servers import ForkedService
 from transcripts import PORT, blocks
 
-PAGE = Path(__file__).parents[3] / "docs/extend/changes.md"
+PAGE = Path(__file__).parents[3] / "docs/connect/changes.md"
 # The entries before the first write: the shipped log types, and the user that writes.
 FIRST = 8
 
@@ -32,7 +32,7 @@ def follow(tmp_path, token):
     def run(port):
         path = tmp_path / "follow.py"
         path.write_text(program.replace(f":{PORT}", f":{port}"))
-        environment = {"TOKEN": token}
+        environment = {"MM_TOKEN": token}
         command = [sys.executable, str(path)]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
