@@ -146,6 +146,7 @@ class Resource:
     - `key`: the read field in the record's path.
     - `lookup_column`: the column that is looked up with `lookup_key_of(path segment)`.
     - `unique_column`, `unique_key_of`: the same for the check that a key is free.
+    - `new_key_fault`: what is wrong with a key that is about to be given to a record, if anything.
     - `immutable`: fields that are set at creation only.
     - `preserved_on_put`: fields that keep their value if a PUT leaves them out.
     - `author`: the field that names the record's author.
@@ -174,6 +175,7 @@ class Resource:
     lookup_key_of: Callable[[str], str] = str
     unique_column: str = ""
     unique_key_of: Callable[[str], str] = str
+    new_key_fault: Callable[[str], str | None] = lambda _: None
     immutable: frozenset[str] = frozenset()
     preserved_on_put: frozenset[str] = frozenset()
     author: str | None = None
