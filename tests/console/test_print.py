@@ -136,17 +136,7 @@ def test_paper_is_black_on_white_and_has_no_controls(opened, site, busiest, them
 
 
 def test_wide_names_fit_their_labels(chromium):
-    names = [
-        "W" * 120,
-        "m@%" * 40,
-        "🚜" * 120,
-        "主轴" * 60,
-        "WAREHOUSE " * 12,
-        "한" * 120,
-        "Щ" * 120,
-        "س ش" * 40,
-        "ညြ" * 60,
-    ]
+    names = ["WAREHOUSE " * 12, "主轴" * 60, "س ش" * 40, "ညြ" * 60, *(letter * 120 for letter in "WHm@🚜한Щ")]
     page = chromium.new_page()
     for name in names:
         body = json.dumps({"name": name, "sector": "W" * 50, "serial_number": "主" * 9})

@@ -13,7 +13,7 @@ RANKS = {
 }
 TIMES = {"started_at", "ended_at", "down_from", "down_to", "created_at", "updated_at"}
 SEARCHED = {
-    "logs": ("comment", "cause", "action", "project", "machine", "user"),
+    "logs": ("comment", "cause", "action", "project", "machine", "user", "attributes"),
     "machines": ("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
 }
 PARIS = ZoneInfo("Europe/Paris")
@@ -208,10 +208,9 @@ def holds(record: dict, name: str, operator: str, operands: list) -> bool:
 
 
 def searched_texts(record: dict, resource: str) -> list[str]:
-    texts = [record[name] for name in SEARCHED[resource]]
-    if resource == "logs":
-        texts += [value for value in record["attributes"].values() if isinstance(value, str)]
-    return [text for text in texts if text]
+    found = [record[name] for name in SEARCHED[resource]]
+    texts = [text for value in found for text in (value.values() if isinstance(value, dict) else [value])]
+    return [text for text in texts if isinstance(text, str) and text]
 
 
 def contains_words(record: dict, resource: str, typed: str, *, prefix: bool = False) -> bool:

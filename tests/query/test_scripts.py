@@ -137,3 +137,25 @@ async def test_parts_of_texts_agree_with_the_definition(scripts, logs, data):
     operator = data.draw(st.sampled_from(["contains", "startswith", "endswith"]))
     found = {log["uuid"] for log in await samples.collect(scripts, "logs", **{f"comment__{operator}": part})}
     assert found == {log["uuid"] for log in logs if oracle.text_matches(log["comment"], operator, part)}
+
+
+@given(data=st.data())
+async def test_a_search_inside_words_agrees_with_the_definition(scripts, logs, data):
+    texts = [text for log in logs for text in oracle.searched_texts(log, "logs")]
+    parts = [st.sampled_from(texts).flatmap(_part_of), st.sampled_from([*PIECES, "M", "%", "_"])]
+    typed = data.draw(st.lists(st.one_of(parts), min_size=1, max_size=2))
+    found = {log["uuid"] for log in await samples.collect(scripts, "logs", q__contains=typed)}
+    assert found == {
+        log["uuid"]
+        for log in logs
+        if all(
+            any(oracle.text_matches(text, "contains", part) for text in oracle.searched_texts(log, "logs"))
+            for part in typed
+        )
+    }
+
+
+def _part_of(text):
+    return st.integers(0, len(text)).flatmap(
+        lambda start: st.integers(start, len(text)).map(lambda end: text[start:end])
+    )

@@ -15,10 +15,10 @@ from sqlalchemy import Column, ColumnElement, FromClause, Table, func, select
 from sqlmodel import SQLModel
 
 from machine_monitor.database.engines import Engine
-from machine_monitor.database.kinds import INTEGER, LIST, OBJECT, TIME, Kind
+from machine_monitor.database.kinds import INTEGER, LIST, OBJECT, TEXT, TIME, Kind
 from machine_monitor.errors import InUse, Problem
 from machine_monitor.query.language import attributes
-from machine_monitor.query.language.operators import EQUAL, OPERATORS, Operator
+from machine_monitor.query.language.operators import CONTAINS, EQUAL, OPERATORS, Operator
 from machine_monitor.query.metrics import Summary
 
 
@@ -89,6 +89,7 @@ class Field:
 
     `joins` lead from the resource's table to the row that `column` belongs to. `own` is the same field as declared by
     the last resource of that path. `rows` is the child list that the field shows or, if `is_of_child_row`, belongs to.
+    A filter on a field with `any_of` matches if any of those fields matches.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Field:
     description: str = ""
     own: "Field | None" = None
     rows: ChildRows | None = None
+    any_of: tuple["Field", ...] = ()
 
     @property
     def declared(self) -> "Field":
@@ -269,12 +271,20 @@ class Resource:
     @cached_property
     def filters(self) -> dict[str, tuple[Field, Operator]]:
         """All filters by parameter name; `<key>` in a name stands for any attribute key."""
-        return {
+        searched = {"q__contains": (self.search_field, CONTAINS)} if self.searched else {}
+        return searched | {
             field.parameter + (f"__{operator.name}" if operator.name else ""): (field, operator)
             for field in self.fields.values()
             for operator in OPERATORS.values()
             if operator.applies_to(field.kind, folded=field.folded is not None)
         }
+
+    @cached_property
+    def search_field(self) -> Field:
+        """All fields that `q` searches, as one: `q__contains` also finds parts of words."""
+        searched = tuple(self.fields[name] for name in self.searched)
+        description = f"Any text that `q` searches: {', '.join(self.searched)}."
+        return Field("q", TEXT, nullable=False, column=None, description=description, any_of=searched)
 
     @cached_property
     def sortable(self) -> tuple[str, ...]:
