@@ -3203,7 +3203,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any text that `q` searches: machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -3689,7 +3689,7 @@ export interface operations {
                 limit?: number;
                 /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
-                /** @description Any text that `q` searches: machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -3867,7 +3867,7 @@ export interface operations {
                 metrics?: string;
                 /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
-                /** @description Any text that `q` searches: machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -4947,7 +4947,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any text that `q` searches: machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -5133,7 +5133,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any text that `q` searches: machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -5317,7 +5317,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any text that `q` searches: machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -5507,7 +5507,7 @@ export interface operations {
                 fields?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any text that `q` searches: name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -6791,7 +6791,7 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any text that `q` searches: name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -6953,7 +6953,7 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any text that `q` searches: name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -7113,7 +7113,7 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any text that `q` searches: name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -7279,7 +7279,7 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description Any text that `q` searches: code, label. Contains the text; case and accents do not matter. */
+                /** @description Any of code, label. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The code used in logs. Unique (ignoring case), cannot be changed. Equals; if repeated, equals any of the values. */
                 code?: string[];
@@ -8132,7 +8132,7 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description Any text that `q` searches: trigram, first_name, last_name. Contains the text; case and accents do not matter. */
+                /** @description Any of trigram, first_name, last_name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The short name used in logs. Unique (ignoring case), cannot be changed. Equals; if repeated, equals any of the values. */
                 trigram?: string[];

@@ -271,20 +271,14 @@ class Resource:
     @cached_property
     def filters(self) -> dict[str, tuple[Field, Operator]]:
         """All filters by parameter name; `<key>` in a name stands for any attribute key."""
-        searched = {"q__contains": (self.search_field, CONTAINS)} if self.searched else {}
-        return searched | {
+        any_of, description = tuple(self.fields[name] for name in self.searched), ", ".join(self.searched)
+        searched = Field("q", TEXT, nullable=False, column=None, description=f"Any of {description}.", any_of=any_of)
+        return ({"q__contains": (searched, CONTAINS)} if any_of else {}) | {
             field.parameter + (f"__{operator.name}" if operator.name else ""): (field, operator)
             for field in self.fields.values()
             for operator in OPERATORS.values()
             if operator.applies_to(field.kind, folded=field.folded is not None)
         }
-
-    @cached_property
-    def search_field(self) -> Field:
-        """All fields that `q` searches, as one: `q__contains` also finds parts of words."""
-        searched = tuple(self.fields[name] for name in self.searched)
-        description = f"Any text that `q` searches: {', '.join(self.searched)}."
-        return Field("q", TEXT, nullable=False, column=None, description=description, any_of=searched)
 
     @cached_property
     def sortable(self) -> tuple[str, ...]:

@@ -83,8 +83,11 @@ def tokenize_readings(text: str) -> tuple[list[str], list[str]]:
     """
     folded = fold(text)
     if folded.isascii():
-        kinds = folded.encode().translate(_ASCII_KINDS)
-        return _cut(folded), _truncate(_ASCII_PARTS.findall(folded)) if b"a0" in kinds or b"0a" in kinds else []
+        encoded = folded.encode()
+        words, kinds = encoded.translate(_ASCII_SEPARATORS).decode().split(), encoded.translate(_ASCII_KINDS)
+        is_mixed = b"0" in kinds and (b"a0" in kinds or b"0a" in kinds)
+        parts = _ASCII_PARTS.findall(folded) if is_mixed else []
+        return (words, parts) if len(folded) <= MAX_WORD else (_truncate(words), _truncate(parts))
     if _needs_patterns().search(folded) is None:
         words, parts = _truncate(_WORD.findall(folded)), _truncate(_PART.findall(folded))
         return words, parts if len(parts) > len(words) else []

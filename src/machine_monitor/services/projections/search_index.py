@@ -6,7 +6,6 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from machine_monitor.database.fulltext import SEPARATOR, cap_positions
-from machine_monitor.database.kinds import OBJECT
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.language.search_terms import facet_token, tokenize_readings
 from machine_monitor.query.schema import Resource
@@ -62,14 +61,15 @@ def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
 def searched_texts(resource: Resource, values: Mapping[str, Any]) -> Iterator[str]:
     """Yield the texts of a record that `q` searches, in the order of the declaration."""
     for name in resource.searched:
-        child_list, _, field = name.partition(".")
-        if field:  # of child rows, such as `lines.part`: one text per row
-            yield from (row[field] for row in values[child_list] if row[field] is not None)
-        elif resource.own_fields[name].kind is OBJECT:
+        value = values.get(name)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
             # Sorted by key: engines return the keys of an object in different orders.
-            yield from (value for _, value in sorted(values[name].items()) if isinstance(value, str))
-        elif values[name] is not None:
-            yield values[name]
+            yield from (text for _, text in sorted(value.items()) if isinstance(text, str))
+        elif "." in name:  # of child rows, such as `lines.part`: one text per row
+            child_list, _, field = name.partition(".")
+            yield from (row[field] for row in values[child_list] if row[field] is not None)
 
 
 def write(tx: Transaction, entries: Iterable[IndexEntry]) -> None:
