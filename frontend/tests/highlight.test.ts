@@ -18,6 +18,16 @@ test.each([
   ['spare part', '', 'spare part'],
   ['a b a b a', '"a b a"', '[a b a][ b a]'],
   ['ÆØ straße', 'strasse', 'ÆØ [straße]'],
+  ['Manœuvre Ørsted', 'manoeuvre orsted', '[Manœuvre] [Ørsted]'],
+  ['主轴轴承异响', '轴承', '主轴[轴承]异响'],
+  ['バンク パンク', 'バンク', '[バンク] パンク'],
+  ['мой мои ёлка', 'мои елка', 'мой [мои] [ёлка]'],
+  ['ที่นี่', 'นี่', 'ที่[นี่]'],
+  ['soft\u00adhyphen', 'softhyphen', '[soft\u00adhyphen]'],
+  ['Motor 5.5kW', 'kw', 'Motor 5.5[kW]'],
+  ['Motor 5.5kW', '"5.5 kw"', 'Motor [5.5kW]'],
+  ['XK7711234Z', '7711234', 'XK[7711234]Z'],
+  ['ΣΊΓΜΑΣ', 'σιγμας', '[ΣΊΓΜΑΣ]'],
 ])('in %j, the search %j highlights %j', (text, query, expected) => expect(markMatches(text, query)).toBe(expected));
 
 test('for any query, the joined parts are the text', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseQuery, formatQuery } from '../src/router/query';
-import { apiQuery, filterChips, selectedValues, visibleColumns, removeFilters, toSearchExpression, stopFilter, toggleValue, toggleColumn, withStopFilter } from '../src/logs/listQuery';
+import { apiQuery, filterChips, selectedValues, visibleColumns, removeFilters, toSearchExpression, stopFilter, toggleValue, toggleColumn, withSearchInside, withStopFilter } from '../src/logs/listQuery';
 
 test.each([
   ['broche', 'broche*'],
@@ -11,7 +11,19 @@ test.each([
   ['broche b ', 'broche b '],
   ['"bruit de', '"bruit de'],
   ['"bruit de broche"', '"bruit de broche"'],
-  ['PN-0042', 'PN-0042'],
+  ['PN', 'PN*'],
+  ['PN-', 'PN-'],
+  ['PN-0', 'PN-0*'],
+  ['PN-004', 'PN-004*'],
+  ['PN-0042', 'PN-0042*'],
+  ["fuite d'", "fuite d'"],
+  ["fuite d'h", "fuite d'h*"],
+  ['.5', ''],
+  ['-h', ''],
+  ['轴', '轴*'],
+  ['PN轴承', 'PN轴承*'],
+  ['กี่', 'กี่*'],
+  ['"bruit de"x', '"bruit de"x'],
   ['-pièce', '-pièce*'],
   ['gear*', 'gear*'],
 ])('the typed text %s becomes the search expression %s', (typed, asks) => expect(toSearchExpression(typed)).toBe(asks));
@@ -49,4 +61,15 @@ test('the default columns are not written to the address', () => {
   const fewer = toggleColumn([], 'project');
   expect(visibleColumns(fewer)).toEqual(['type', 'user', 'took', 'stop']);
   expect(toggleColumn(fewer, 'project')).toEqual([]);
+});
+
+test('words that find nothing can be searched for inside of words', () => {
+  const query = parseQuery('?q=7711+-spare+"ab*"&type=error');
+  const inside = withSearchInside(query)!;
+  expect(formatQuery(inside)).toBe('?q=7711+-spare+%22ab*%22&type=error&inside=true');
+  expect(apiQuery(inside)).toEqual([['q__contains', '7711'], ['q__contains', 'ab'], ['type', 'error']]);
+  expect(filterChips(inside).flat()).toContainEqual(['inside', 'true']);
+  expect(withSearchInside(inside)).toBeNull();
+  expect(withSearchInside(parseQuery('?q=-spare'))).toBeNull();
+  expect(withSearchInside(parseQuery('?type=error'))).toBeNull();
 });

@@ -1,3 +1,4 @@
+import { compareNaturally } from '../src/i18n/collation';
 import { searchMachines } from '../src/machines/machineSearch';
 import { attributeLabel } from '../src/attributes/attributeLabel';
 import { expect, test } from 'vitest';
@@ -52,4 +53,9 @@ test('machines are found by any words, first by their name, in natural order', (
 
 test('an attribute is named as people write it', () => {
   expect(['power_kw', 'voltage', 'spindle_hours', 'kw'].map(attributeLabel)).toEqual(['Power (kW)', 'Voltage', 'Spindle (h)', 'Kw']);
+});
+
+test('names are ordered as people order them: numbers by value, case and accents aside', () => {
+  const names = ['10', '9', 'Machine 10', 'Machine 2', 'Z mach', 'a mach', 'machine 1', 'É mach', 'Ä mach', 'e mach 2'];
+  expect(names.sort(compareNaturally)).toEqual(['9', '10', 'a mach', 'Ä mach', 'É mach', 'e mach 2', 'machine 1', 'Machine 2', 'Machine 10', 'Z mach']);
 });

@@ -8,7 +8,10 @@ import pytest
 import segno
 
 SVG = "{http://www.w3.org/2000/svg}"
-NAMES = ("Saw", "Fraiseuse <é> & co.", "x" * 120, "Centre d'usinage " * 7 + "1", "🛠" * 40)
+NAMES = (
+    *("Saw", "Fraiseuse <é> & co.", "x" * 120, "Centre d'usinage " * 7 + "1", "🛠" * 40),
+    *("W" * 120, "🚜" * 120, "主" * 120, "W W W " * 19 + "W", "👩\U0001f3fd\u200d🔧" * 30, "กี่" * 40),
+)
 
 
 async def label_of(client, name, **machine):
@@ -40,6 +43,11 @@ async def test_any_name_is_shown_completely_and_fits_the_label(client, name):
     assert note.text == "1A · 4711"
     height = float(picture.get("viewBox").split()[3])
     assert all(float(line.get("y")) < float(note.get("y")) < height for line in lines)
+    # The sizes of glyphs as common fonts draw them: `tests/console/test_print.py` measures them in Chromium.
+    for line in lines:
+        widths = {"W": 1.1, "主": 1, "🚜": 1.37, "🛠": 1.37}
+        width = sum(widths.get(letter, 0) for letter in line.text)
+        assert width * float(line.get("font-size")) <= 48, line.text
 
 
 async def test_a_label_of_a_missing_machine_or_with_parameters_is_refused(client):

@@ -198,3 +198,25 @@ def test_on_a_phone_a_log_covers_the_list_which_keeps_its_scroll_position(opened
     page.go_back()
     assert page.locator(f"[data-uuid='{uuid}']").is_visible()
     assert page.locator(".scroller").evaluate("one => one.scrollTop") == before > 0
+
+
+def test_a_part_number_narrows_as_it_is_typed_and_its_middle_is_found_inside_words(opened, site):
+    machine = site.call("GET", "/machines?limit=1")["items"][0]["name"]
+    parts = ["QN-0042-AB", "QN-0047", "QN-0110", "QM-0042"]
+    uuids = {
+        part: site.call("POST", "/logs", machine=machine, type="info", comment=f"Joint {part}")["uuid"]
+        for part in parts
+    }
+    page = opened("/ui/logs")
+    page.get_by_label("Search").press_sequentially("QN")
+    for typed, sent, count in [("-", "QN-", 3), ("00", "QN-00*", 2), ("42", "QN-0042*", 1)]:
+        page.keyboard.type(typed)
+        page.wait_for_selector(f"[data-answered-search='{sent}']")
+        assert page.locator(ROW).count() == count
+    page.get_by_label("Search").fill("N-004")
+    page.get_by_role("button", name="Search inside words").click()
+    page.wait_for_selector(f"[data-uuid='{uuids['QN-0047']}']")
+    assert page.locator(ROW).count() == 2
+    assert query(page) == "q=N-004&inside=true"
+    page.get_by_role("button", name="Remove filter Inside words").click()
+    page.wait_for_selector("text=No logs found.")

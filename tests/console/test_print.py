@@ -1,11 +1,15 @@
 """Printing: what the browser puts on paper. The printouts are kept beside the screenshots, as PDF."""
 
+import json
 import re
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
 from console.conftest import ADMIN, SCREENSHOTS
+from machine_monitor.models import MACHINES
+from machine_monitor.services.labels import MARGIN, WIDTH, machine_label
+from machine_monitor.services.records.storage import StoredRecord
 
 ROW = "[data-uuid]"
 PRINTED = "[data-printed]"
@@ -129,3 +133,17 @@ def test_paper_is_black_on_white_and_has_no_controls(opened, site, busiest, them
         page.screenshot(path=SCREENSHOTS / f"print-{name}-{theme}.png")
         page.set_viewport_size({"width": 1440, "height": 900})
         page.emulate_media(media="screen")
+
+
+def test_wide_names_fit_their_labels(chromium):
+    names = ["WAREHOUSE " * 12, "主轴" * 60, "س ش" * 40, "ညြ" * 60, *(letter * 120 for letter in "WHm@🚜한Щ")]
+    page = chromium.new_page()
+    for name in names:
+        body = json.dumps({"name": name, "sector": "W" * 50, "serial_number": "主" * 9})
+        record = StoredRecord(MACHINES, body, id=1, version=1, is_deleted=False)
+        page.set_content(machine_label(record, "http://localhost/").decode())
+        ends = page.evaluate(
+            "[...document.querySelectorAll('text')].map((one) => one.x.baseVal[0].value + one.getComputedTextLength())"
+        )
+        assert max(ends) <= WIDTH - MARGIN, (name, ends)
+    page.close()

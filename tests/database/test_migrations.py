@@ -1,6 +1,7 @@
 import sqlite3
 import subprocess
 import sys
+import unicodedata
 
 import psycopg
 import pytest
@@ -108,6 +109,18 @@ async def test_existing_attributes_can_be_filtered_after_a_migration(empty_url):
     migrations.upgrade(parsed_url)
     assert [execute(empty_url, query) for query in queries] == before
     assert sum(document is not None for rows in before for _, document in rows) == 8
+
+
+async def test_an_index_of_older_rules_is_made_again_after_the_migration(empty_url):
+    await fill(empty_url)
+    migrations.downgrade(database_urls.parse(empty_url), "0009")
+    assert execute(empty_url, "SELECT name FROM derived WHERE name IN ('search', 'unicode')") == []
+    execute(empty_url, f"INSERT INTO derived VALUES ('unicode', '{unicodedata.unidata_version}')")
+    execute(empty_url, "UPDATE logs_folded SET comment = 'old'")
+    migrations.upgrade(database_urls.parse(empty_url))
+    async with serving(Settings(database_url=empty_url)) as client:
+        assert len(await samples.collect(client, "logs", comment__contains="huile")) == 6
+    assert execute(empty_url, "SELECT name FROM derived WHERE name IN ('search', 'unicode')") == [("search",)]
 
 
 async def test_downgrading_accounts_keeps_the_users(empty_url):

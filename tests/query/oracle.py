@@ -13,19 +13,68 @@ RANKS = {
 }
 TIMES = {"started_at", "ended_at", "down_from", "down_to", "created_at", "updated_at"}
 SEARCHED = {
-    "logs": ("comment", "cause", "action", "project", "machine", "user"),
+    "logs": ("comment", "cause", "action", "project", "machine", "user", "attributes"),
     "machines": ("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
 }
 PARIS = ZoneInfo("Europe/Paris")
 
 
+IGNORABLE = "\u00ad\u034f\u200b\u200d\u2060\ufe0f"
+LETTERS = {"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
+MARKS_DROPPED = ("LATIN", "GREEK", "ARABIC", "HEBREW")
+# The first word of the name of each letter that is a word by itself.
+LETTERS_ARE_WORDS = (
+    *("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL"),
+    *("THAI", "LAO", "KHMER", "MYANMAR"),
+)
+
+
+def first_of_name(character: str) -> str:
+    return unicodedata.name(character, "").partition(" ")[0]
+
+
+def is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
+
+
 def fold(text: str) -> str:
-    folded = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(character for character in folded if unicodedata.category(character)[0] != "M")
+    """Fold a text character by character; of the ignorable characters it knows those of the tests."""
+    folded, base = "", " "
+    for character in unicodedata.normalize("NFKD", text.translate(dict.fromkeys(map(ord, IGNORABLE)))).casefold():
+        if not is_mark(character):
+            base = character
+            folded += LETTERS.get(character, character)
+        elif first_of_name(base) not in MARKS_DROPPED and folded[-1:] + character != "\u0435\u0308":
+            folded += character
+    return unicodedata.normalize("NFC", folded)
 
 
-def words_of(text: str) -> list[str]:
-    return [word[:64] for word in re.findall(r"[^\W_]+", fold(text))]
+def kind_of(character: str) -> str:
+    """Return what the character is in a text: a letter that is a word, part of a word, or between words (empty)."""
+    if first_of_name(character) in LETTERS_ARE_WORDS and character.isalnum() and not character.isdecimal():
+        return "word"
+    return "" if not character.isalnum() else "digit" if character.isdecimal() else "letter"
+
+
+def words_of(text: str, *, cut: bool = False) -> list[str]:
+    """Return the words of a text as it is, or with a cut between letters and digits."""
+    words, last = [], ""
+    for character in fold(text):
+        kind = last if is_mark(character) and last else kind_of(character)
+        if not kind:
+            last = ""
+            continue
+        starts = not is_mark(character) and (kind == "word" or last in ("", "word") or (cut and kind != last))
+        words = [*words, character] if starts else [*words[:-1], words[-1] + character]
+        last = kind
+    return [word[:64] for word in words]
+
+
+def ends_in_word(text: str) -> bool:
+    folded = fold(text)
+    while folded and is_mark(folded[-1]):
+        folded = folded[:-1]
+    return bool(folded) and kind_of(folded[-1]) != ""
 
 
 def json_value(record: dict, name: str):
@@ -70,6 +119,8 @@ def operand_bounds(name: str, text: str):
 
 def text_matches(found: str, operator: str, text: str) -> bool:
     operand, have = fold(text), fold(found)
+    if text and not operand:
+        return False
     return {"contains": operand in have, "startswith": have.startswith(operand), "endswith": have.endswith(operand)}[
         operator
     ]
@@ -156,10 +207,16 @@ def holds(record: dict, name: str, operator: str, operands: list) -> bool:
     }[operator]
 
 
-def contains_words(record: dict, resource: str, words: list[str], *, prefix: bool = False) -> bool:
-    """Return whether the words occur one after another in one of the searched fields."""
-    for name in SEARCHED[resource]:
-        have = words_of(record[name] or "")
+def searched_texts(record: dict, resource: str) -> list[str]:
+    found = [record[name] for name in SEARCHED[resource]]
+    texts = [text for value in found for text in (value.values() if isinstance(value, dict) else [value])]
+    return [text for text in texts if isinstance(text, str) and text]
+
+
+def contains_words(record: dict, resource: str, typed: str, *, prefix: bool = False) -> bool:
+    """Return whether the typed words occur one after another in one of the searched texts, as it is or cut."""
+    words = words_of(typed)
+    for have in (words_of(text, cut=cut) for text in searched_texts(record, resource) for cut in (False, True)):
         for start in range(len(have) - len(words) + 1):
             part = have[start : start + len(words)]
             last = part[-1].startswith(words[-1]) if prefix else part[-1] == words[-1]

@@ -1,4 +1,4 @@
-"""Folding, tokenizing and parsing of searches."""
+"""Words: how texts are cut, and how searches are parsed."""
 
 import string
 from datetime import UTC, datetime, timedelta
@@ -11,26 +11,11 @@ from machine_monitor.database import instants
 from machine_monitor.database.fulltext import MAX_POSITION, SEPARATOR, cap_positions, fts_rowid
 from machine_monitor.models import USERS
 from machine_monitor.query.language import search_terms
-from machine_monitor.query.language.search_terms import MAX_WORD, MAX_WORDS, TooManyWords
+from machine_monitor.query.language.search_terms import LETTER_END, MAX_LETTERS, MAX_WORD, MAX_WORDS, SearchTooLong
 from machine_monitor.services.projections import search_index
+from query import oracle
 
-FOLDED = [
-    ("Écluse", "ecluse"),
-    ("E\u0301cluse", "ecluse"),
-    ("STRASSE", "strasse"),
-    ("Straße", "strasse"),
-    ("İstanbul", "istanbul"),
-    ("ﬁltre", "filtre"),
-    ("\uff21\uff22\uff23\uff11\uff12", "abc12"),
-    ("N² ½", "n2 1\u20442"),
-    ("Ωmega Жук", "ωmega жук"),
-    ("Œuvre", "œuvre"),
-    ("ÅÄÖ ñ ç", "aao n c"),
-    ("100%_\\", "100%_\\"),
-    ("🛠 ok", "🛠 ok"),
-    ("", ""),
-]
-TOKENIZED = [
+WORDS = [
     ("PN-0042", ["pn", "0042"]),
     ("machine-outil", ["machine", "outil"]),
     ("l'huile d'abord", ["l", "huile", "d", "abord"]),
@@ -45,6 +30,29 @@ TOKENIZED = [
     ("a" * 65, ["a" * 64]),
     ("é" * 70 + " b", ["e" * 64, "b"]),
     ("Straße", ["strasse"]),
+    ("hyphen\u00adated", ["hyphenated"]),
+    ("5.5kW XK7711234Z", ["5", "5kw", "xk7711234z"]),
+    ("l\u00b4huile", ["l", "huile"]),  # an acute accent typed as an apostrophe
+    ("Й-1", ["й", "1"]),
+    ("हिन्दी में", ["हिन्दी", "में"]),
+    ("主轴PN42号", [*"主轴", "pn42", "号"]),
+    ("サーバー", [*"サーバー"]),
+    ("ที่นี่๑๒", ["ที่", "นี่", "๑๒"]),
+    ("각가 \u1100\u1161", ["각", "가", "가"]),
+    ("\U00020000\U00020001x", ["\U00020000", "\U00020001", "x"]),
+    ("ပြည် ភាសា", ["ပြ", "ည်", "ភា", "សា"]),
+    ("🛠️ok", ["ok"]),
+]
+# A text, and its words with a cut between letters and digits.
+CUT = [
+    ("5.5kW", ["5", "5", "kw"]),
+    ("error404page", ["error", "404", "page"]),
+    ("XK7711234Z", ["xk", "7711234", "z"]),
+    ("PN-0042", []),
+    ("主轴42", []),
+    ("Ж7 8й", ["ж", "7", "8", "й"]),
+    ("m² 主 a1", ["m", "2", "主", "a", "1"]),
+    ("x" * 70 + "1", ["x" * 64, "1"]),
 ]
 # A search and its terms, as (words, is a prefix, is excluded); None matches nothing.
 PARSED = [
@@ -74,23 +82,36 @@ PARSED = [
     ("a NEAR b", [("a", False, False), ("near", False, False), ("b", False, False)]),
     ("a - b", [("a", False, False), ("b", False, False)]),
     ("x" * 70, [("x" * 64, False, False)]),
+    ("\u200b", None),
+    # The index has a letter that is a word with the letter after it: `|` ends the first one.
+    ("轴", [("轴|", True, False)]),
+    ("轴*", [("轴", True, False)]),
+    ("轴承", [("轴|承", False, False)]),
+    ("-轴承*", [("轴|承", True, True)]),
+    ("主轴 承", [("主|轴", False, False), ("承|", True, False)]),
+    ('"轴 PN"', [("轴| pn", False, False)]),
+    ("PN轴", [("pn 轴|", True, False)]),
+    ("กี*", [("กี", True, False)]),
+    ("한국어*", [("한|국 국|어", True, False)]),
 ]
 
 
-@pytest.mark.parametrize(("text", "folded"), FOLDED)
-def test_folding_drops_case_marks_and_compatibility(text, folded):
-    assert search_terms.fold(text) == folded
+@pytest.mark.parametrize(("text", "words"), WORDS)
+def test_a_text_is_cut_into_words(text, words):
+    assert [word.removesuffix(LETTER_END) for word in search_terms.words_of(text)] == words == oracle.words_of(text)
 
 
-@pytest.mark.parametrize(("text", "words"), TOKENIZED)
-def test_words_are_runs_of_letters_and_digits(text, words):
-    assert search_terms.tokenize(text) == words
+@pytest.mark.parametrize(("text", "words"), CUT)
+def test_words_of_letters_and_digits_are_also_cut_into_parts(text, words):
+    tokens = search_terms.tokenize_readings(text)[1]
+    assert [token.partition(LETTER_END)[0] for token in tokens] == words
+    assert oracle.words_of(text, cut=True) == (words or oracle.words_of(text))
 
 
 @pytest.mark.parametrize(("text", "terms"), PARSED)
 def test_a_search_is_parsed_into_terms(text, terms):
     parsed = search_terms.parse(text)
-    found = parsed and [(" ".join(term.words), term.prefix, term.excluded) for term in parsed]
+    found = parsed and [(" ".join(term.words).replace(LETTER_END, "|"), term.prefix, term.excluded) for term in parsed]
     assert (found if parsed is None else list(found)) == terms
 
 
@@ -104,20 +125,29 @@ def test_a_search_is_parsed_into_terms(text, terms):
         ("a-" * (MAX_WORDS + 1), False),
         ("-a " * MAX_WORDS + "b", False),
         ("- " * 100 + "a", True),
+        # A run of letters that are words is one of the 32.
+        ("轴" * MAX_LETTERS, True),
+        ("轴" * (MAX_LETTERS + 1), False),
+        ("轴承 " * MAX_WORDS, True),
+        ("轴 " * (MAX_WORDS + 1), False),
+        ('"' + "轴 " * (MAX_WORDS + 1) + '"', False),
+        ("กี่" * 100 + " " + "轴" * 100, True),
+        ("กี่" * 100 + " " + "轴" * 101, False),
+        ("5.5kW " * 16, True),
     ],
 )
 def test_a_search_has_at_most_32_words(text, allowed):
     if allowed:
         assert search_terms.parse(text)
     else:
-        with pytest.raises(TooManyWords):
+        with pytest.raises(SearchTooLong):
             search_terms.parse(text)
 
 
 @given(st.text(max_size=200))
 def test_words_contain_no_whitespace_wildcard_or_separator(text):
-    for word in search_terms.tokenize(text):
-        assert 0 < len(word) <= MAX_WORD
+    for word in search_terms.words_of(text):
+        assert 0 < len(word) <= MAX_WORD + len(LETTER_END)
         assert not set(word) & set(string.whitespace + "%_\\" + SEPARATOR)
 
 
@@ -129,16 +159,16 @@ def test_any_search_can_be_parsed(text):
 @given(st.text(max_size=60))
 def test_words_of_ascii_text_do_not_depend_on_case(text):
     plain = text.encode("ascii", "ignore").decode()
-    assert search_terms.tokenize(plain.upper()) == search_terms.tokenize(plain.lower())
+    assert search_terms.tokenize_readings(plain.upper()) == search_terms.tokenize_readings(plain.lower())
 
 
 @given(st.lists(st.none() | st.text(max_size=30), min_size=3, max_size=3))
 def test_fields_are_separated_so_that_no_phrase_matches_across_them(texts):
     values = dict(zip(USERS.searched, texts, strict=True))
     segments = " ".join(search_index.document(USERS, values)).split(SEPARATOR)
-    assert [segment.split() for segment in segments[:-1]] == [
-        search_terms.tokenize(text) for text in texts if text is not None
-    ]
+    readings = [search_terms.tokenize_readings(text) for text in texts if text is not None]
+    expected = [tokens for tokens, _ in readings] + [tokens for _, tokens in readings if tokens]
+    assert [segment.split() for segment in segments[:-1]] == expected
 
 
 @pytest.mark.parametrize(

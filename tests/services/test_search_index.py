@@ -116,15 +116,32 @@ async def test_index_entries_without_a_record_are_detected(client, opened):
     assert opened.snapshot(lambda tx: maintenance.find_stale_index_entries(tx, LOGS)) == [1]
 
 
-async def test_texts_are_reindexed_after_a_unicode_upgrade(client, opened, monkeypatch):
+@pytest.mark.parametrize(
+    ("owner", "name", "new"), [(unicodedata, "unidata_version", "99.0.0"), (maintenance, "RULES", 99)]
+)
+async def test_texts_are_indexed_again_after_a_change_of_unicode_or_of_the_rules(
+    client, opened, monkeypatch, owner, name, new
+):
     await client.post("/machines", json={"name": "Press"})
-    await client.post("/logs", json={"machine": "Press", "type": "info", "comment": "word"})
-    opened.transact(lambda tx: tx.cursor.execute("UPDATE logs_folded SET comment = 'stale'"))
+    uuid = UUID.format(1)
+    log = {"uuid": uuid, "machine": "Press", "type": "info", "comment": "word", "attributes": {"part": "XK7711"}}
+    await client.post("/logs", json=log, headers={"X-Change-Note": "by night"})
+    opened.transact(_make_stale)
     maintenance.prepare_database(opened)
-    assert (await client.get("/logs?comment__contains=word")).json()["items"] == []
-    monkeypatch.setattr(unicodedata, "unidata_version", "99.0.0")
+    found = ["/logs?comment__contains=word", "/logs?q=7711", f"/logs/{uuid}/history?note__contains=night"]
+    assert [len((await client.get(path)).json()["items"]) for path in found] == [0, 0, 0]
+    assert len(verify(opened).faults) == 2
+    monkeypatch.setattr(owner, name, new)
     maintenance.prepare_database(opened)
-    assert len((await client.get("/logs?comment__contains=word")).json()["items"]) == 1
+    assert [len((await client.get(path)).json()["items"]) for path in found] == [1, 1, 1]
+    assert verify(opened).faults == []
+
+
+def _make_stale(tx) -> None:
+    tx.cursor.execute(tx.engine.fulltext.clear.format(name="logs"))
+    tx.cursor.execute("UPDATE logs_folded SET comment = 'stale'")
+    with tx.engine.triggers_disabled(tx.cursor, "history"):
+        tx.cursor.execute("UPDATE history SET note_folded = 'stale' WHERE note IS NOT NULL")
 
 
 @pytest.mark.parametrize("sort", ["-started_at", "started_at"])

@@ -3185,7 +3185,7 @@ export interface operations {
     list_logs: {
         parameters: {
             query?: {
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -3203,6 +3203,8 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
                 /** @description The machine's name. Equals; if repeated, equals any of the values. */
@@ -3685,8 +3687,10 @@ export interface operations {
                 by: string;
                 /** @description The maximum number of values per field. */
                 limit?: number;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
                 /** @description The machine's name. Equals; if repeated, equals any of the values. */
@@ -3861,8 +3865,10 @@ export interface operations {
                 group_by?: string;
                 /** @description The metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs whose type counts as a failure), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once). */
                 metrics?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
                 /** @description The machine's name. Equals; if repeated, equals any of the values. */
@@ -4933,7 +4939,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -4941,6 +4947,8 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
                 /** @description The machine's name. Equals; if repeated, equals any of the values. */
@@ -5117,7 +5125,7 @@ export interface operations {
                 dialect?: "rfc4180" | "excel";
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -5125,6 +5133,8 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
                 /** @description The machine's name. Equals; if repeated, equals any of the values. */
@@ -5299,7 +5309,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -5307,6 +5317,8 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
+                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
                 /** @description The machine's name. Equals; if repeated, equals any of the values. */
@@ -5495,6 +5507,8 @@ export interface operations {
                 fields?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
@@ -6777,6 +6791,8 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
@@ -6937,6 +6953,8 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
@@ -7095,6 +7113,8 @@ export interface operations {
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
                 /** @description The name. Unique, ignoring case. Contains the text; case and accents do not matter. */
@@ -7259,6 +7279,8 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
+                /** @description Any of code, label. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The code used in logs. Unique (ignoring case), cannot be changed. Equals; if repeated, equals any of the values. */
                 code?: string[];
                 /** @description The display name; defaults to the code. Equals; if repeated, equals any of the values. */
@@ -8110,6 +8132,8 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
+                /** @description Any of trigram, first_name, last_name. Contains the text; case and accents do not matter. */
+                q__contains?: string;
                 /** @description The short name used in logs. Unique (ignoring case), cannot be changed. Equals; if repeated, equals any of the values. */
                 trigram?: string[];
                 /** @description First name. Equals; if repeated, equals any of the values. */

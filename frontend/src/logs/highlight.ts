@@ -14,12 +14,33 @@ export interface TextPart {
 }
 
 const TERM = /(-?)"([^"]*)(?:"|$)|([^\s"]+)/g;
-const WORD = /[\p{L}\p{N}]+/gu;
+// In these scripts each letter is a word. The prolonged sound mark is common to both kana.
+const LETTER_WORD = '(?!\\p{Nd})(?=[\\p{L}\\p{N}])[ー\\p{scx=Han}\\p{sc=Hira}\\p{sc=Kana}\\p{sc=Hang}\\p{sc=Thai}\\p{sc=Laoo}\\p{sc=Khmr}\\p{sc=Mymr}]';
+// What belongs to the letter before it: marks, and invisible characters.
+const REST = '[\\p{M}\\p{DI}]*';
+const LETTER = `(?!${LETTER_WORD})\\p{L}${REST}`;
+const DIGIT = `\\p{N}${REST}`;
+const WORD = new RegExp(`${LETTER_WORD}${REST}|(?:${LETTER}|(?!${LETTER_WORD})${DIGIT})+`, 'gu');
+/** The parts of words that mix letters and digits; other words are whole. */
+const PART = new RegExp(`${LETTER_WORD}${REST}|(?:${LETTER})+|(?:(?!${LETTER_WORD})${DIGIT})+`, 'gu');
+const ONE_LETTER_WORD = new RegExp(LETTER_WORD, 'u');
 
-/** Remove accents and case for comparison. */
+// Letters without a decomposition, and what `toLowerCase` does not fold.
+const LETTERS: Record<string, string> = { œ: 'oe', æ: 'ae', ø: 'o', ł: 'l', đ: 'd', ð: 'd', þ: 'th', ı: 'i', ß: 'ss', ς: 'σ', ё: 'е' };
+const ACCENTS = /((?!\p{M})[\p{sc=Latn}\p{sc=Grek}\p{sc=Arab}\p{sc=Hebr}ـ])\p{M}+/gu;
+
+/**
+ * Remove case and accents for comparison, as the service does: in scripts where a mark makes another letter, it stays. See
+ * docs/internals/search-document.md.
+ */
 export function fold(text: string): string {
-  // The service folds case in full, so that ß equals ss; `toLowerCase` leaves ß as it is.
-  return text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().replaceAll('ß', 'ss');
+  const decomposed = text.replace(/\p{DI}+/gu, '').normalize('NFKD').toLowerCase();
+  return decomposed.replace(ACCENTS, '$1').normalize('NFC').replace(/[œæøłđðþıßςё]/g, (letter) => LETTERS[letter]!);
+}
+
+/** Whether the text has a letter that is a word by itself, as in Chinese. */
+export function hasLetterWord(text: string): boolean {
+  return ONE_LETTER_WORD.test(text);
 }
 
 function termsOf(query: string): Term[] {
@@ -39,8 +60,8 @@ interface Word {
 }
 
 /** The words of a text with their positions. Combining marks belong to their letter, so decomposed text is cut correctly. */
-function wordsOf(text: string): Word[] {
-  return [...text.matchAll(/[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu)].map((match) => ({
+function wordsOf(text: string, pattern: RegExp): Word[] {
+  return [...text.matchAll(pattern)].map((match) => ({
     from: match.index,
     to: match.index + match[0].length,
     word: fold(match[0]),
@@ -51,13 +72,14 @@ function wordsOf(text: string): Word[] {
 export function highlight(text: string, query: string): TextPart[] {
   const terms = termsOf(query);
   if (!terms.length) return [{ text, isMatch: false }];
-  const words = wordsOf(text);
   const ranges: [number, number][] = [];
-  for (let at = 0; at < words.length; at += 1) {
-    for (const term of terms) {
-      if (!matchesAt(words, at, term)) continue;
-      const last = words[at + term.words.length - 1]!;
-      ranges.push([words[at]!.from, last.to]);
+  for (const words of [wordsOf(text, WORD), wordsOf(text, PART)]) {
+    for (let at = 0; at < words.length; at += 1) {
+      for (const term of terms) {
+        if (!matchesAt(words, at, term)) continue;
+        const last = words[at + term.words.length - 1]!;
+        ranges.push([words[at]!.from, last.to]);
+      }
     }
   }
   return split(text, ranges);

@@ -2,7 +2,7 @@ import { serverTime } from '../api/serverTime.svelte';
 import { site } from '../api/site.svelte';
 import type { QueryPair } from '../router/query';
 import { i18n } from '../i18n/i18n.svelte';
-import { stopFilter } from './listQuery';
+import { INSIDE, stopFilter } from './listQuery';
 
 /** The label of a log type. The predefined types have no label on the site; the console translates their codes. */
 export function typeLabel(code: string): string {
@@ -36,6 +36,7 @@ function pairLabel([name, value]: QueryPair): string {
     return t.logs.until(dayLabel(value));
   }
   if (name === 'deleted') return t.logs.deleted;
+  if (name === INSIDE) return t.logs.insideWords;
   if (!operator) return t.logs.fieldIs(fieldLabel(field), valueLabel(field, value));
   return `${fieldLabel(field)} ${OPERATOR_SIGNS[operator] ?? operator} ${valueLabel(field, value)}`;
 }

@@ -1,8 +1,12 @@
+import { hasLetterWord } from './highlight';
 import { getAll, getFirst, omit, setParam, type QueryPair } from '../router/query';
 
 /** Parameters of the page's address that only the console understands; the API does not get them. */
-const CONSOLE_ONLY = ['columns'];
-const NOT_FILTERS = ['q', 'sort', ...CONSOLE_ONLY];
+const COLUMNS_SHOWN = 'columns';
+/** With `true`, what is typed is found inside words. */
+export const INSIDE = 'inside';
+const CONSOLE_ONLY = [COLUMNS_SHOWN, INSIDE];
+const NOT_FILTERS = ['q', 'sort', COLUMNS_SHOWN];
 
 export const FACETS = ['type', 'machine', 'severity', 'status', 'user'] as const;
 export type Facet = (typeof FACETS)[number];
@@ -14,22 +18,39 @@ const DEFAULT_COLUMNS: Column[] = ['type', 'user', 'took', 'stop', 'project'];
 export const NO_VALUE = null;
 
 /**
- * The search expression for text that the user is still typing. The last word becomes a prefix once it has two letters; a
- * space or a quote after it makes it a whole word.
+ * The search expression for text that the user is still typing. What is typed last becomes a prefix once it has two letters, also
+ * after a sign (`PN-0`); a space or a quote after it makes it whole. In Chinese and the like one letter is enough.
  */
 export function toSearchExpression(typed: string): string {
   const isQuoted = typed.split('"').length % 2 === 0;
-  const last = /(?:^|\s)-?([\p{L}\p{N}]+)$/u.exec(typed);
+  const last = /(?:^|\s)-?([^\s"]*[\p{L}\p{N}]\p{M}*)$/u.exec(typed);
   if (isQuoted || !last) return typed;
-  return last[1]!.length > 1 ? `${typed}*` : typed.slice(0, last.index);
+  const letters = last[1]!.match(/[\p{L}\p{N}]/gu)!;
+  return letters.length > 1 || hasLetterWord(last[1]!) ? `${typed}*` : typed.slice(0, last.index);
+}
+
+/** The texts to search for inside words: what is typed, without the signs of phrases and prefixes, and without excluded words. */
+export function insideWords(typed: string): string[] {
+  return typed.split(/\s+/).filter((word) => !word.startsWith('-')).map((word) => word.replace(/["*]/g, '')).filter(Boolean);
+}
+
+/** The search of a page's address for the API: whole words and prefixes, or with `inside=true` any part of a text. */
+export function searchPairs(query: readonly QueryPair[]): QueryPair[] {
+  const typed = getFirst(query, 'q') ?? '';
+  if (getFirst(query, INSIDE) === 'true') return insideWords(typed).map((word) => ['q__contains', word]);
+  const words = toSearchExpression(typed);
+  return words.trim() ? [['q', words]] : [];
+}
+
+/** The query of the address with the search for parts of words, which is offered where the words find nothing; null where it is not. */
+export function withSearchInside(query: readonly QueryPair[]): QueryPair[] | null {
+  const canSearch = getFirst(query, INSIDE) !== 'true' && insideWords(getFirst(query, 'q') ?? '').length > 0;
+  return canSearch ? setParam(query, INSIDE, 'true') : null;
 }
 
 /** The query that the list, its exports and its facets send to the API, from the query of the page's address. */
 export function apiQuery(query: readonly QueryPair[]): QueryPair[] {
-  return omit(query, ...CONSOLE_ONLY).flatMap(([name, value]): QueryPair[] => {
-    if (name !== 'q') return [[name, value]];
-    return toSearchExpression(value).trim() ? [[name, toSearchExpression(value)]] : [];
-  });
+  return omit(query, ...CONSOLE_ONLY).flatMap((pair): QueryPair[] => (pair[0] === 'q' ? searchPairs(query) : [pair]));
 }
 
 export function isFiltered(query: readonly QueryPair[]): boolean {

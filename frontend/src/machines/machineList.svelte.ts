@@ -1,5 +1,5 @@
 import { ApiError } from '../api/error';
-import { toSearchExpression } from '../logs/listQuery';
+import { searchPairs } from '../logs/listQuery';
 import { compareNaturally } from '../i18n/collation';
 import { getFirst, type QueryPair } from '../router/query';
 import { readDowntimes, readMachines, readOngoingStops, type OngoingStop, type Row } from './requests';
@@ -40,11 +40,10 @@ export function nextSort(current: Sort, column: keyof typeof SORT_COLUMNS): Sort
  * machines do not store their stops, logs do.
  */
 export function apiQuery(query: readonly QueryPair[]): QueryPair[] {
-  const words = toSearchExpression(getFirst(query, 'q') ?? '').trim();
   const sector = getFirst(query, 'sector');
   const state = stateOf(query);
   return [
-    ...(words ? [['q', words] as const] : []),
+    ...searchPairs(query),
     ...(sector === undefined ? [] : [['sector', sector] as const]),
     ...(state === 'used' ? [['in_service__ne', 'false'] as const] : []),
     ...(state === 'retired' ? [['in_service', 'false'] as const] : []),

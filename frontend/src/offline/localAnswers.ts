@@ -1,3 +1,4 @@
+import { compareNaturally } from '../i18n/collation';
 import { fold } from '../logs/highlight';
 
 /** A record as a list or a single response has it. Only whole records have a version. */
@@ -40,6 +41,7 @@ function testOf(name: string, value: string, values: string[]): ((record: ListIt
   if (field.includes('.')) return null;
   const text = (record: ListItem): string => String(record[field] ?? '');
   if (name === 'q') return (record) => includesWords(record, value);
+  if (name === 'q__contains') return (record) => values.every((part) => includesWords(record, part));
   if (operator === '') return (record) => values.includes(text(record));
   if (operator === 'isnull') return (record) => ((record[field] ?? null) === null) === (value === 'true');
   // Times of the API sort as text, and a day comes before the times of that day.
@@ -58,5 +60,5 @@ function sort(records: ListItem[], by: string): void {
   const field = by.replace(/^-/, '').split(',')[0]!;
   const direction = by.startsWith('-') ? -1 : 1;
   const text = (record: ListItem): string => String(record[field] ?? '');
-  records.sort((one, other) => direction * text(one).localeCompare(text(other)));
+  records.sort((one, other) => direction * compareNaturally(text(one), text(other)));
 }

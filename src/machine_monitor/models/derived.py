@@ -9,7 +9,8 @@ from machine_monitor.models.fields import Schema
 class Derived(Schema, table=True):
     """Table of these values by name.
 
-    A new Unicode version makes the next command rebuild the folded texts, a new time zone the counters.
+    New rules for words, or a new Unicode version, make the next command rebuild the search index; a new time zone the
+    counters.
     `mm backup` writes `last_backup`.
     """
 

@@ -1,5 +1,6 @@
 """Machines."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -24,12 +25,33 @@ from machine_monitor.models.fields import (
 from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.folded_texts import folded_table
+from machine_monitor.query.language.folding import remove_ignorable
 from machine_monitor.query.schema import Resource
 
 
 def name_key(name: str) -> str:
     """Return the comparison key of a machine's name: Unicode NFC and case-folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+# Embedding, override and isolate controls (UAX #9): they make a name read otherwise than it is written.
+_DIRECTION_CONTROL = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Blanks, controls and format characters. Unassigned ones may be of a newer version of Unicode: they count as visible.
+_INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
+# A blank with the category of visible signs: the Braille pattern without dots.
+_BLANK_SIGN = "\u2800"
+
+
+def new_name_fault(name: str) -> str | None:
+    """Return what is wrong with the name as a new one: the rest of a sentence that begins with the field's name.
+
+    Machines that already have such a name keep it, and can be edited.
+    """
+    if _DIRECTION_CONTROL.search(name):
+        return "must not contain characters that change the direction of text (U+202A to U+202E, U+2066 to U+2069)."
+    if all(sign == _BLANK_SIGN or unicodedata.category(sign) in _INVISIBLE for sign in remove_ignorable(name)):
+        return "must have a visible character."
+    return None
 
 
 class MachineFields(Schema):
@@ -120,6 +142,7 @@ MACHINES = declare(
         unique_column="name_key",
         lookup_key_of=name_key,
         unique_key_of=name_key,
+        new_key_fault=new_name_fault,
         searched=("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
         preserved_on_put=PRESERVED_ON_PUT,
         sort="name",

@@ -115,7 +115,8 @@ def _name_faults(resource: Resource) -> Iterator[str]:
     for name in resource.searched:
         field = resource.fields.get(name)
         if field is None or not _is_searchable(resource, field):
-            yield f"'{name}' cannot be searched: only its own texts, those of child rows, and keys of references can"
+            searchable = "its own texts and attributes, texts of child rows, and keys of references"
+            yield f"'{name}' cannot be searched: only {searchable} can"
     required = {resource.key, *([resource.author] if resource.author else [])}
     if missing := required - set(resource.own_fields):
         yield f"there is no field {', '.join(sorted(missing))}"
@@ -184,8 +185,9 @@ def _is_instant(resource: Resource, name: str) -> bool:
 
 
 def _is_searchable(resource: Resource, field: Field) -> bool:
-    is_text = field.kind.name in ("text", "code", "choice")
-    return is_text and (field.name in resource.own_fields or (field.is_of_child_row and not field.joins))
+    if field.name in resource.own_fields:
+        return field.kind.name in ("text", "code", "choice", "object")
+    return field.kind.name in ("text", "code", "choice") and field.is_of_child_row and not field.joins
 
 
 def _is_unique(table: Table, name: str) -> bool:

@@ -15,10 +15,10 @@ from sqlalchemy import Column, ColumnElement, FromClause, Table, func, select
 from sqlmodel import SQLModel
 
 from machine_monitor.database.engines import Engine
-from machine_monitor.database.kinds import INTEGER, LIST, OBJECT, TIME, Kind
+from machine_monitor.database.kinds import INTEGER, LIST, OBJECT, TEXT, TIME, Kind
 from machine_monitor.errors import InUse, Problem
 from machine_monitor.query.language import attributes
-from machine_monitor.query.language.operators import EQUAL, OPERATORS, Operator
+from machine_monitor.query.language.operators import CONTAINS, EQUAL, OPERATORS, Operator
 from machine_monitor.query.metrics import Summary
 
 
@@ -89,6 +89,7 @@ class Field:
 
     `joins` lead from the resource's table to the row that `column` belongs to. `own` is the same field as declared by
     the last resource of that path. `rows` is the child list that the field shows or, if `is_of_child_row`, belongs to.
+    A filter on a field with `any_of` matches if any of those fields matches.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Field:
     description: str = ""
     own: "Field | None" = None
     rows: ChildRows | None = None
+    any_of: tuple["Field", ...] = ()
 
     @property
     def declared(self) -> "Field":
@@ -146,6 +148,7 @@ class Resource:
     - `key`: the read field in the record's path.
     - `lookup_column`: the column that is looked up with `lookup_key_of(path segment)`.
     - `unique_column`, `unique_key_of`: the same for the check that a key is free.
+    - `new_key_fault`: what is wrong with a key that is about to be given to a record, if anything.
     - `immutable`: fields that are set at creation only.
     - `preserved_on_put`: fields that keep their value if a PUT leaves them out.
     - `author`: the field that names the record's author.
@@ -174,6 +177,7 @@ class Resource:
     lookup_key_of: Callable[[str], str] = str
     unique_column: str = ""
     unique_key_of: Callable[[str], str] = str
+    new_key_fault: Callable[[str], str | None] = lambda _: None
     immutable: frozenset[str] = frozenset()
     preserved_on_put: frozenset[str] = frozenset()
     author: str | None = None
@@ -267,7 +271,9 @@ class Resource:
     @cached_property
     def filters(self) -> dict[str, tuple[Field, Operator]]:
         """All filters by parameter name; `<key>` in a name stands for any attribute key."""
-        return {
+        any_of, description = tuple(self.fields[name] for name in self.searched), ", ".join(self.searched)
+        searched = Field("q", TEXT, nullable=False, column=None, description=f"Any of {description}.", any_of=any_of)
+        return ({"q__contains": (searched, CONTAINS)} if any_of else {}) | {
             field.parameter + (f"__{operator.name}" if operator.name else ""): (field, operator)
             for field in self.fields.values()
             for operator in OPERATORS.values()

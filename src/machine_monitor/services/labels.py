@@ -1,6 +1,7 @@
 """Printable labels for machines: the machine's name, and a QR code with the URL of its page in the console."""
 
-import textwrap
+import unicodedata
+from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from machine_monitor.query.schema import Selection
@@ -13,11 +14,19 @@ WIDTH, HEIGHT, MARGIN = 90, 38, 4
 CODE = HEIGHT - 2 * MARGIN
 TEXT_LEFT = CODE + 2 * MARGIN
 TEXT_WIDTH = WIDTH - MARGIN - TEXT_LEFT
-# Relative to the font size: the width of a wide letter, and the line height.
-LETTER_WIDTH, LINE_HEIGHT = 0.72, 1.2
+# Widths relative to the font size, at most, in the bold sans-serif fonts of common systems.
+LETTER_WIDTH, CAPITAL_WIDTH, IDEOGRAPH_WIDTH, OTHER_WIDTH, PICTOGRAPH_WIDTH = 0.72, 0.87, 1.0, 1.3, 1.4
+WIDE_LETTERS = dict.fromkeys("MWmw@%ÆŒæœ—", 1.12) | dict.fromkeys("ЖШЩЮФЫЊЉжшщюфыњљ", OTHER_WIDTH)
+# The last letter of Latin, Greek and Cyrillic before scripts whose letters may be much wider.
+LAST_EUROPEAN = "\u052f"
+LINE_HEIGHT = 1.2
+# Below the second size, words are split between lines.
 MAX_FONT_SIZE, MIN_FONT_SIZE, NOTE_FONT_SIZE, MIN_NOTE_FONT_SIZE = 8.0, 2.8, 3.2, 1.8
 NAME_HEIGHT = CODE - 5
 MIN_SECTOR_LETTERS = 4
+ZERO_WIDTH_JOINER = "\u200d"
+# Of sums of widths.
+ROUNDING = 1e-9
 
 
 def machine_label(machine: StoredRecord, base_url: str) -> bytes:
@@ -49,17 +58,54 @@ def _note(sector: str, serial: str) -> tuple[float, str]:
 
     The serial number identifies the machine, so the sector is shortened first.
     """
-    letters = int(TEXT_WIDTH / (NOTE_FONT_SIZE * LETTER_WIDTH))
-    separator = " · " if sector and serial else ""
-    room = letters - len(separator + serial)
-    if len(sector) > room:
-        # Too few letters of a sector say nothing.
-        sector = f"{sector[: room - 1]}…" if room >= MIN_SECTOR_LETTERS else ""
-        separator = separator if sector else ""
-    note = f"{sector}{separator}{serial}"
-    size = min(NOTE_FONT_SIZE, max(MIN_NOTE_FONT_SIZE, TEXT_WIDTH / (max(1, len(note)) * LETTER_WIDTH)))
-    letters = int(TEXT_WIDTH / (size * LETTER_WIDTH) + 1e-9)
-    return size, note if len(note) <= letters else f"{note[: letters - 1]}…"
+    ends = f" · {serial}" if sector and serial else serial
+    sector = _shorten(sector, TEXT_WIDTH / NOTE_FONT_SIZE - _width(ends))
+    # Too few letters of a sector say nothing.
+    is_shown = bool(sector) and (not sector.endswith("…") or len(sector) >= MIN_SECTOR_LETTERS)
+    note = sector + ends if is_shown else serial
+    size = min(NOTE_FONT_SIZE, max(MIN_NOTE_FONT_SIZE, TEXT_WIDTH / max(LETTER_WIDTH, _width(note))))
+    return size, _shorten(note, TEXT_WIDTH / size)
+
+
+def _glyphs(text: str) -> list[str]:
+    """Split a text into what is drawn as one: a character with its marks, and characters that a joiner (ZWJ) joins."""
+    glyphs: list[str] = []
+    for character in text:
+        joins = unicodedata.category(character)[0] == "M" or character == ZERO_WIDTH_JOINER
+        if glyphs and (joins or glyphs[-1][-1] == ZERO_WIDTH_JOINER):
+            glyphs[-1] += character
+        else:
+            glyphs.append(character)
+    return glyphs
+
+
+def _width(text: str) -> float:
+    """Return the width of a text relative to the font size; rather too much than too little."""
+    return sum(map(_glyph_width, _glyphs(text)))
+
+
+def _glyph_width(glyph: str) -> float:
+    character = glyph[0]
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    if unicodedata.category(character) == "So":
+        return PICTOGRAPH_WIDTH
+    if unicodedata.east_asian_width(character) in "WF":
+        return IDEOGRAPH_WIDTH
+    if character in WIDE_LETTERS:
+        return WIDE_LETTERS[character]
+    is_european = character <= LAST_EUROPEAN or unicodedata.name(character, "").startswith(("LATIN", "GREEK"))
+    if character.isalpha() and not is_european:
+        return OTHER_WIDTH
+    return CAPITAL_WIDTH if character.isupper() else LETTER_WIDTH
+
+
+def _shorten(text: str, width: float) -> str:
+    """Return the text, or as much of its beginning as fits with an ellipsis."""
+    if _width(text) <= width + ROUNDING:
+        return text
+    first, *_ = _lines(_glyphs(text), width - _width("…")) or [""]
+    return f"{first}…"
 
 
 def _qr_code(url: str) -> str:
@@ -72,13 +118,34 @@ def _qr_code(url: str) -> str:
 
 
 def _fit(name: str) -> tuple[float, list[str]]:
-    """Return the largest font size at which the name fits, and its lines. At the smallest size, words may be split."""
+    """Return the largest font size at which the name fits, and its lines; below MIN_FONT_SIZE words are split."""
     size = MAX_FONT_SIZE
     while True:
-        letters, rows = int(TEXT_WIDTH / (size * LETTER_WIDTH)), int(NAME_HEIGHT / (size * LINE_HEIGHT))
-        lines = textwrap.wrap(name, letters, break_long_words=False)
-        if len(lines) <= rows and max(map(len, lines)) <= letters:
+        width, rows = TEXT_WIDTH / size, int(NAME_HEIGHT / (size * LINE_HEIGHT))
+        lines = _wrap(name, width) if size > MIN_FONT_SIZE else _lines(_glyphs(name), width)
+        if len(lines) <= rows and all(_width(line) <= width for line in lines):
             return size, lines
-        if size == MIN_FONT_SIZE:
-            return size, [name[start : start + letters] for start in range(0, len(name), letters)]
-        size = max(MIN_FONT_SIZE, size - 0.4)
+        size -= 0.4 if size > MIN_FONT_SIZE else 0.1
+
+
+def _wrap(text: str, width: float) -> list[str]:
+    """Wrap a text at its spaces, which the lines lose."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and _width(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _lines(glyphs: Sequence[str], width: float) -> list[str]:
+    """Fill lines with glyphs."""
+    lines, room = [], 0.0
+    for glyph in glyphs:
+        room -= _glyph_width(glyph)
+        if room < 0:
+            lines.append("")
+            room = width - _glyph_width(glyph)
+        lines[-1] += glyph
+    return lines

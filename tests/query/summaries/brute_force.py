@@ -65,7 +65,7 @@ def value(record: dict, name: str):
 
 def holds(record: dict, conditions: list, terms: list) -> bool:
     return all(oracle.holds(record, name, operator, list(operands)) for name, operator, operands in conditions) and all(
-        oracle.contains_words(record, "logs", words) != excluded for words, excluded in terms
+        oracle.contains_words(record, "logs", " ".join(words)) != excluded for words, excluded in terms
     )
 
 

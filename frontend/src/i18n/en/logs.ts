@@ -58,6 +58,8 @@ export const logs = {
   end: 'End of the list.',
   noneFound: 'No logs found.',
   noneFoundHint: 'Remove a filter or search for fewer words.',
+  searchInside: 'Search inside words',
+  insideWords: 'Inside words',
   empty: 'No logs yet.',
   emptyHint: 'Breakdowns, repairs and checks will appear here.',
   writeFirst: 'Write the first log',

@@ -60,6 +60,8 @@ export const logs: Messages['logs'] = {
   end: 'Fin de la liste.',
   noneFound: 'Aucune intervention trouvée.',
   noneFoundHint: 'Retirez un filtre, ou cherchez moins de mots.',
+  searchInside: 'Chercher dans les mots',
+  insideWords: 'Dans les mots',
   empty: 'Aucune intervention pour l’instant.',
   emptyHint: 'Les pannes, les réparations et les contrôles s’afficheront ici.',
   writeFirst: 'Noter la première intervention',

@@ -106,6 +106,10 @@ class Engine(ABC):
         """Extract a member of a JSON object."""
 
     @abstractmethod
+    def members(self, document: ColumnElement) -> sa.FromClause:
+        """Return the members of a JSON object as rows with a column `value`."""
+
+    @abstractmethod
     def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         """Select one row per text of a JSON array, cast to this type."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from machine_monitor.database.engines import canonical_json
-from machine_monitor.query.language.search_terms import fold
+from machine_monitor.query.language.folding import fold
 
 MAX_KEY = 64
 KEY_RULE = f"A key of the attributes has 1 to {MAX_KEY} characters, no '.' and no '__'."

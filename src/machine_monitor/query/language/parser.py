@@ -355,7 +355,7 @@ def _key_rule(resource: Resource, name: str) -> str:
 def _parse_terms(text: str) -> Terms:
     try:
         return search_terms.parse(text)
-    except search_terms.TooManyWords as error:
+    except search_terms.SearchTooLong as error:
         raise BadValue(str(error)) from None
 
 

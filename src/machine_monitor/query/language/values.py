@@ -10,8 +10,8 @@ from machine_monitor.database import instants
 from machine_monitor.database.kinds import OBJECT, Kind
 from machine_monitor.query.language import attributes
 from machine_monitor.query.language.attributes import AttributeOperand
+from machine_monitor.query.language.folding import fold
 from machine_monitor.query.language.operators import MAX_VALUES, Operator
-from machine_monitor.query.language.search_terms import fold
 from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
 from machine_monitor.suggestions import did_you_mean
 
@@ -35,13 +35,19 @@ class BadValue(ValueError):
 def parse_values(text: str, kind: Kind, operator: Operator, time_context: TimeContext) -> tuple[Value, ...]:
     """Parse the values of one filter; raises `BadValue`."""
     if operator.value_type == "folded":
-        escaped = re.sub(r"([\\%_])", r"\\\1", fold(text))
-        pattern = operator.pattern.format(escaped)
+        pattern = operator.pattern.format(_like_operand(text))
         return (AttributeOperand(attributes.FOLDED, pattern) if kind is OBJECT else pattern,)
     parts = _split(text) if operator.value_type == "values" else [text]
     if kind is OBJECT:
         return tuple(_attribute(part, operator) for part in parts)
     return tuple(_PARSERS[kind.name](part, kind, time_context) for part in parts)
+
+
+def _like_operand(text: str) -> str:
+    """Fold a text and escape it for LIKE. Only the empty text is part of every text."""
+    folded = fold(text)
+    # Ignorable characters alone would fold to the empty text: no folded text has one, so they match nothing.
+    return re.sub(r"([\\%_])", r"\\\1", folded) if folded or not text else text
 
 
 def parse_boolean(text: str) -> bool:

@@ -87,6 +87,8 @@ def fixed_prefix(matching: FilterKey) -> tuple[str, ...]:
 def _selective_index_hint(resource: Resource, filter_: Filter) -> str | None:
     """Return the index hint for reading all matches of a filter, unordered; None if no index makes this cheap."""
     column = own_column_of(resource, filter_)
+    if filter_.field.any_of:
+        return None
     if column is None:
         # A filter on child rows: a subquery yields the ids of the records. NOT INDEXED still allows lookups by id.
         return None if filter_.operator.complement else "NOT INDEXED"

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import EXACT_TEXT, OBJECT
-from machine_monitor.query.language.attributes import AttributeOperand
+from machine_monitor.query.language.attributes import FOLDED, AttributeOperand
 from machine_monitor.query.language.operators import EQUAL, DayRangeBinds, Operand, Operator
 from machine_monitor.query.language.parser import Condition, Terms
 from machine_monitor.query.schema import Field, Join, Resource
@@ -119,6 +119,8 @@ def where(engine: Engine, matching: FilterKey, *, include_search: bool = True) -
 
 def filter_clause(engine: Engine, resource: Resource, filter_: Filter) -> ColumnElement:
     """Return one filter as a clause on the resource's table."""
+    if filter_.field.any_of:
+        return or_(*(filter_clause(engine, resource, filter_._replace(field=field)) for field in filter_.field.any_of))
     return _related_clause(engine, resource.table, filter_.field.joins, filter_)
 
 
@@ -159,8 +161,9 @@ def _child_row_clause(parent: Table, filter_: Filter) -> ColumnElement:
 
 
 def own_column_of(resource: Resource, filter_: Filter) -> Column | None:
-    """Return the column of the resource's own table that the filter compares; None for child rows."""
-    return None if filter_.field.is_of_child_row and not filter_.field.joins else resource.own_column(filter_.field)
+    """Return the column of the resource's own table that the filter compares; None for child rows and several."""
+    is_single = not filter_.field.any_of and (filter_.field.joins or not filter_.field.is_of_child_row)
+    return resource.own_column(filter_.field) if is_single else None
 
 
 def fixes_one_value(filter_: Filter) -> bool:
@@ -199,9 +202,15 @@ def _column(field: Field, operator: Operator) -> ColumnElement:
 def _attribute(engine: Engine, filter_: Filter, own: Field) -> ColumnElement:
     """Compare an attribute: each operand with the representation of its type.
 
-    The clauses of positive operators are joined by OR, those of negative ones by AND.
+    The clauses of positive operators are joined by OR, those of negative ones by AND. Without a key, compare the folded
+    text of each attribute.
     """
     assert own.folded is not None
+    if filter_.key is None:
+        members = engine.members(own.folded)
+        text = members.c.value.op("->>", return_type=EXACT_TEXT)(literal_column(f"'{FOLDED}'"))
+        matching = filter_.operator.build(text, _operands(filter_))
+        return exists(select(literal_column("1")).select_from(members).where(matching))
     member = engine.member(own.folded, bindparam(filter_.key, type_=Text()))
     if filter_.operator.value_type == "boolean":
         return filter_.operator.build(member, ())

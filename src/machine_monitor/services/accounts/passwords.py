@@ -12,7 +12,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models.accounts.sign_in import MAX_PASSWORD
-from machine_monitor.query.language.search_terms import fold
+from machine_monitor.query.language.folding import fold
 
 MIN_PASSWORD = 15
 # The number of characters that a password must have besides common words, repeats and sequences.

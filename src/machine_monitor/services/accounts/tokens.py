@@ -20,9 +20,9 @@ from machine_monitor.errors import Conflict, Fault, Forbidden, NotFound, Unauthe
 from machine_monitor.models import TOKENS, USERS
 from machine_monitor.models.accounts.token import SCOPE, Token, TokenCreate, TokenRead
 from machine_monitor.query import lists
+from machine_monitor.query.language.folding import fold
 from machine_monitor.query.language.operators import EQUAL
 from machine_monitor.query.language.parser import Condition, ListQuery
-from machine_monitor.query.language.search_terms import fold
 from machine_monitor.query.language.values import parse_integer
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection

@@ -18,7 +18,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models import HISTORY
-from machine_monitor.query.language.search_terms import fold
+from machine_monitor.query.language.folding import fold
 
 CHUNK_SIZE = 5_000
 _HEAD = re.compile(r"(\d{1,18}):([0-9a-f]{64})")

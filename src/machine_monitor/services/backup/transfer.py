@@ -77,7 +77,7 @@ def transfer(source: Transaction, destination: Transaction, progress: Progress) 
     if differing or before != after:
         what = ", ".join(differing) or "the history"
         raise UsageError(f"The copy differs from the source ({what}) and was rolled back.")
-    maintenance.rebuild_search(destination, progress, fold=not maintenance.is_unicode_current(destination))
+    maintenance.rebuild_search(destination, progress, fold=not maintenance.is_search_current(destination))
     destination.cursor.execute("ANALYZE")
     return after
 

@@ -23,8 +23,8 @@ NOT_COVERED = (
     "Not compared, because the history does not have their values: passwords, tokens, sessions, invitations, "
     "stored responses, and the files that records were imported from."
 )
-OTHER_UNICODE = (
-    "The search index was not checked: it was made with another version of Unicode. "
+OTHER_RULES = (
+    "The search index was not checked: it was made by other rules, or with another version of Unicode. "
     "The next command that opens the database makes it again."
 )
 # Data derived from the texts of records, each with the function that returns the ids of records that it does not match.
@@ -62,12 +62,12 @@ def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | 
     # A rebuild makes derived data from the records: it is no remedy while these may be forged.
     advice = DO_NOT_REBUILD if faults else REBUILD
     derived = [*_counter_faults(tx)]
-    if maintenance.is_unicode_current(tx):
+    if maintenance.is_search_current(tx):
         unusable = {each.schema_object for each in differing}
         searchable = [each for each in RESOURCES if SchemaObject("table", f"{each.name}_search") not in unusable]
         derived += _search_faults(tx, searchable, progress)
     else:
-        notes.append(OTHER_UNICODE)
+        notes.append(OTHER_RULES)
     faults += [f"{fault} {advice}" for fault in derived]
     return Verdict(faults, hash_chain.head(tx), notes)
 

@@ -1,6 +1,7 @@
 """Maintenance of derived data: create it with the database, and rebuild it when its rules changed.
 
-Folded texts and the search index depend on the Unicode version, which depends on the Python version.
+Folded texts and the search index depend on the rules for folding and words, and on the Unicode version, which depends
+on the Python version.
 """
 
 import unicodedata
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 
 from machine_monitor.database import schema, tables
 from machine_monitor.database.connect import Database
@@ -17,15 +18,22 @@ from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch
-from machine_monitor.models import DERIVED, RESOURCES
+from machine_monitor.models import DERIVED, HISTORY, RESOURCES, TOKENS
+from machine_monitor.query.language.folding import fold as fold_text
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.checks import health
 from machine_monitor.services.projections import counters, search_index
 from machine_monitor.services.records import storage
 
 Progress = Callable[[int, int], None]
-UNICODE = "unicode"
+# The name in `derived` under which the rules of the search index are stored.
+SEARCH = "search"
+# The version of the rules by which texts are folded and cut into words, and of what a search document holds. Raise it
+# when they change: every index is then made again, once.
+RULES = 2
 CHUNK_SIZE = 5_000
+# Folded texts beside the text itself, in tables that have no table of folded texts.
+FOLDED_COLUMNS = ((HISTORY.table, "note"), (TOKENS.table, "name"))
 
 
 def prepare_database(database: Database, zone: ZoneInfo | None = None) -> None:
@@ -69,9 +77,9 @@ def _has_schema(database: Database) -> bool:
 
 
 def rebuild_if_outdated(database: Database) -> None:
-    """Rebuild the search index if it was built with another Unicode version."""
-    if not database.snapshot(is_unicode_current):
-        database.transact(lambda tx: is_unicode_current(tx) or rebuild_search(tx))
+    """Rebuild the search index if it was built by other rules."""
+    if not database.snapshot(is_search_current):
+        database.transact(lambda tx: is_search_current(tx) or rebuild_search(tx))
 
 
 def require_columns(tx: Transaction) -> None:
@@ -83,9 +91,13 @@ def require_columns(tx: Transaction) -> None:
         raise SchemaMismatch(advice)
 
 
-def is_unicode_current(tx: Transaction) -> bool:
-    """Whether the folded texts were made with this process's Unicode version."""
-    return _value(tx, UNICODE) == unicodedata.unidata_version
+def is_search_current(tx: Transaction) -> bool:
+    """Whether the folded texts and the search index were made by this process's rules and Unicode version."""
+    return _value(tx, SEARCH) == _search_rules()
+
+
+def _search_rules() -> str:
+    return f"rules {RULES}, Unicode {unicodedata.unidata_version}"
 
 
 def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: bool = True) -> None:
@@ -104,7 +116,22 @@ def rebuild_search(tx: Transaction, progress: Progress | None = None, *, fold: b
                 done += len(chunk)
                 if progress is not None:
                     progress(done, total)
-    _set(tx, UNICODE, unicodedata.unidata_version)
+    if fold:
+        for table, column in FOLDED_COLUMNS:
+            _fold_column(tx, table, column)
+    _set(tx, SEARCH, _search_rules())
+
+
+def _fold_column(tx: Transaction, table: Table, column: str) -> None:
+    """Correct the folded texts of a column. An append-only table is touched only where one differs."""
+    key, text, folded = table.primary_key.columns[0], table.c[column], table.c[f"{column}_folded"]
+    rows = tx.stream(compile_statement(tx.engine, select(key, text, folded).where(text.is_not(None))))
+    stale = [{"key": row[0], "folded": now} for row in rows if (now := fold_text(row[1])) != row[2]]
+    if stale:
+        folded_now = bindparam("folded", type_=folded.type)
+        correct = update(table).where(key == bindparam("key", type_=key.type)).values({folded.name: folded_now})
+        with tx.engine.triggers_disabled(tx.cursor, table.name):
+            tx.execute_many(compile_statement(tx.engine, correct), stale)
 
 
 def find_stale_index_entries(tx: Transaction, resource: Resource) -> list[int]:

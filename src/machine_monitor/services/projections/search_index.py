@@ -1,13 +1,13 @@
 """Maintain the search index in the transaction that writes the record."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from machine_monitor.database.fulltext import SEPARATOR, cap_positions
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.query.language.search_terms import facet_token, tokenize
+from machine_monitor.query.language.search_terms import facet_token, tokenize_readings
 from machine_monitor.query.schema import Resource
 
 
@@ -43,23 +43,33 @@ def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[st
 
 
 def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
-    """Return a record's tokens: the words of each field, then its facet tokens.
+    """Return a record's search document: its texts in words, some of them cut further, then its facet tokens.
 
-    A separator between fields prevents phrase matches across fields.
+    A separator between texts prevents phrase matches across them. Every write and rebuild calls this, and `mm verify`
+    compares its result with the index. After a change of the rules, raise `maintenance.RULES`.
     """
-    words = []
+    as_they_are, cut = [], []
+    for text in searched_texts(resource, values):
+        words, parts = tokenize_readings(text)
+        as_they_are += [*words, SEPARATOR]
+        if parts:
+            cut += [*parts, SEPARATOR]
+    facet_tokens = [facet_token(name, values[name]) for name in resource.facet_token_fields]
+    return cap_positions([*as_they_are, *cut, *facet_tokens])
+
+
+def searched_texts(resource: Resource, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of a record that `q` searches, in the order of the declaration."""
     for name in resource.searched:
-        texts = _child_texts(values, name) if "." in name else (values[name],)
-        for text in texts:
-            if text is not None:
-                words += [*tokenize(text), SEPARATOR]
-    return cap_positions([*words, *(facet_token(name, values[name]) for name in resource.facet_token_fields)])
-
-
-def _child_texts(values: Mapping[str, Any], name: str) -> list[str | None]:
-    """Return the texts of a field of child rows, such as `lines.part`, one per row."""
-    child_list, _, field = name.partition(".")
-    return [row[field] for row in values[child_list]]
+        value = values.get(name)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            # Sorted by key: engines return the keys of an object in different orders.
+            yield from (text for _, text in sorted(value.items()) if isinstance(text, str))
+        elif "." in name:  # of child rows, such as `lines.part`: one text per row
+            child_list, _, field = name.partition(".")
+            yield from (row[field] for row in values[child_list] if row[field] is not None)
 
 
 def write(tx: Transaction, entries: Iterable[IndexEntry]) -> None:

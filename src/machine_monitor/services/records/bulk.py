@@ -92,6 +92,7 @@ class _BulkWrite:
     def _write(self, index: int, values: dict[str, Any], stored: StoredRecord | None) -> Outcome:
         resource = self.context.resource
         if stored is None:
+            validation.require_new_key(resource, values[resource.key])
             found = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
             self.new.append((index, NewRecord({**values, **found.names}, found.columns)))
             return Outcome(index, values[resource.key], "created", 1)

@@ -154,7 +154,11 @@ def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteRes
 
 
 def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], context: ChangeContext) -> WriteResult:
-    """Insert a validated record whose key is free; raises `Invalid` if a referenced record does not exist."""
+    """Insert a validated record whose key is free.
+
+    Raises `Invalid` if no new record may have the key, or if a referenced record does not exist.
+    """
+    validation.require_new_key(resource, values[resource.key])
     found = references.resolve(tx, resource, values)
     (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], context)
     return result_of(tx, resource, identity, values[resource.key], created=True)
@@ -193,6 +197,8 @@ def apply_values(
     if resource is USERS:
         account_sync.after_user_update(tx, before, values, context)
     renamed = resource.key in changes
+    if renamed:
+        validation.require_new_key(resource, key)
     storage.update(tx, stored, values, found.columns, context.at)
     if renamed:
         references.propagate_rename(tx, stored, key, context.at)

@@ -15,7 +15,7 @@ from machine_monitor.database.kinds import OBJECT, TIME, Kind
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.query.language import attributes
-from machine_monitor.query.language.search_terms import fold
+from machine_monitor.query.language.folding import fold
 from machine_monitor.query.schema import ChildRows, Resource, Selection, field_annotations
 from machine_monitor.query.sql.documents import record_statement, records_after_id_statement, records_by_key_statement
 from machine_monitor.services.audit import hash_chain

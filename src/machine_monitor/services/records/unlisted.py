@@ -41,7 +41,7 @@ def is_unlisted(body: object) -> bool:
 
 def create_machine(tx: Transaction, name: str, context: ChangeContext) -> None:
     """Create a machine with `listed: false`; raises `Invalid` if no machine can have this name."""
-    if faults := validation.key_faults(MACHINES, name):
+    if faults := validation.new_key_faults(MACHINES, name):
         raise invalid([replace(fault, pointer="/machine") for fault in faults])
     values = {**validation.defaults(MACHINES), "name": name, "listed": False}
     operations.insert(tx, MACHINES, values, context)

@@ -84,6 +84,22 @@ def key_faults(resource: Resource, key: str) -> list[Fault]:
     return []
 
 
+def new_key_faults(resource: Resource, key: str) -> list[Fault]:
+    """Return the faults of a key for a new record. Some of these keys are valid for older records."""
+    return key_faults(resource, key) or _rule_faults(resource, key)
+
+
+def require_new_key(resource: Resource, key: str) -> None:
+    """Raise `Invalid` if no record may be given this key, though it is a valid one."""
+    if faults := _rule_faults(resource, key):
+        raise invalid(faults)
+
+
+def _rule_faults(resource: Resource, key: str) -> list[Fault]:
+    message = resource.new_key_fault(key)
+    return [Fault(f"'{resource.key}' {message}", pointer=f"/{resource.key}")] if message else []
+
+
 @cache
 def _key_type(resource: Resource) -> TypeAdapter[Any]:
     info = resource.create.model_fields[resource.key]

@@ -135,7 +135,7 @@ class _ImportState:
             referenced, value = related.resource, entry.members.get(name)
             if not isinstance(value, str) or (referenced.name, referenced.unique_key_of(value)) in self.existing:
                 continue
-            if validation.key_faults(referenced, value):
+            if validation.new_key_faults(referenced, value):
                 continue
             if storage.find_id_by_key(self.tx, referenced, value) is None:
                 minimal = {referenced.key: value, **MINIMAL_VALUES.get(referenced.name, {})}

@@ -118,6 +118,9 @@ class PostgresqlEngine(Engine):
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         return document.op("->")(key)
 
+    def members(self, document: ColumnElement) -> sa.FromClause:
+        return func.json_each(document).table_valued("key", "value")
+
     def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         each = func.json_array_elements_text(sa.cast(texts, sa.JSON)).column_valued("value")
         return sa.select(sa.cast(each, type_))

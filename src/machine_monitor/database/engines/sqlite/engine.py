@@ -107,6 +107,9 @@ class SqliteEngine(Engine):
         each = func.json_each(document).table_valued("key", "value")
         return sa.select(each.c.value).where(each.c.key == key).scalar_subquery()
 
+    def members(self, document: ColumnElement) -> sa.FromClause:
+        return func.json_each(document).table_valued("key", "value")
+
     def unnest_json_array(self, texts: ColumnElement, type_: TypeEngine) -> sa.Select:
         del type_
         return sa.select(func.json_each(texts).table_valued("value").c.value)
