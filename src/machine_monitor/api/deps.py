@@ -1,6 +1,5 @@
 """Dependencies of endpoints. Each is a synchronous function of the request, called by `Route`."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -25,11 +24,10 @@ from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import SEE_DELETED, Caller
-from machine_monitor.services.records.preconditions import Preconditions
+from machine_monitor.services.records.preconditions import Preconditions, parse_entity_tags
 from machine_monitor.services.tabular.exports import Format
 
 DELETED_RECORDS = {LOGS.name: DELETED_LOGS}
-_ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 
 
 @dataclass(frozen=True)
@@ -147,4 +145,4 @@ def _with_deleted(request: Request, resource: Resource) -> tuple[Resource, Query
 
 def _etags(request: Request, header: str) -> tuple[str, ...] | None:
     values = request.headers.getlist(header)
-    return tuple(_ETAG.findall(",".join(values))) if values else None
+    return parse_entity_tags(",".join(values)) if values else None

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from machine_monitor.services.records.preconditions import parse_entity_tags
+
 FOLDER = Path(__file__).parents[2] / "web"
 PAGE = "index.html"
 # Files in this folder have a digest in their name, so they never change.
@@ -64,7 +66,8 @@ class Console:
                 raise HTTPException(404)
             file = self._files[PAGE]
         headers = dict(file.headers)
-        if headers["ETag"].encode() in request_headers.get(b"if-none-match", b""):
+        known = parse_entity_tags(request_headers.get(b"if-none-match", b"").decode("latin-1"))
+        if headers["ETag"].removeprefix("W/") in known:
             return Response(None, 304, headers)
         offered = request_headers.get(b"accept-encoding", b"").decode("latin-1").split(",")
         accepted = {each.partition(";")[0].strip() for each in offered}
