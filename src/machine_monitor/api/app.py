@@ -65,6 +65,7 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
         title="Machine Monitor",
         summary="Interventions on machines: record them, and find any of them at once.",
         version=version("machine-monitor"),
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from fastapi import Response
 
 from machine_monitor.api.serving import metrics
+from machine_monitor.api.serving.compression import CompressedResponse
 from machine_monitor.errors import Problem, RateLimited, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
@@ -22,7 +23,7 @@ def render(problem: Problem, path: str, request_id: str) -> Response:
     if isinstance(problem, RateLimited):
         # A client that tries too often does not keep one of the server's connections while it waits.
         headers["Connection"] = "close"
-    return Response(
+    return CompressedResponse(
         # ASCII-escaped: an unknown field's name may contain unpaired surrogates.
         json.dumps(problem_details(problem) | location | problem.members),
         problem.status,

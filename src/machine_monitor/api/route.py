@@ -38,6 +38,8 @@ _static_paths: set[str] = set()
 class Route(APIRoute):
     """Authorizes the caller, resolves the endpoint's parameters, and reports all their faults in one 422."""
 
+    has_secrets = False
+
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.action = action_of(path, options)
         options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **security_of(self.action)}
@@ -90,9 +92,15 @@ class Route(APIRoute):
         return handle
 
 
-def create_router(tag: str) -> APIRouter:
+class SecretRoute(Route):
+    """A route of credentials: its responses are never compressed."""
+
+    has_secrets = True
+
+
+def create_router(tag: str, route_class: type[Route] = Route) -> APIRouter:
     """Create a router that uses `Route`; the operationId of an operation is the name of its function."""
-    return APIRouter(tags=[tag], route_class=Route, generate_unique_id_function=lambda route: route.name)
+    return APIRouter(tags=[tag], route_class=route_class, generate_unique_id_function=lambda route: route.name)
 
 
 def _asgi_app(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

@@ -143,4 +143,4 @@ async def test_without_a_built_console_only_the_api_is_served(client):
 @pytest.mark.usefixtures("built")
 async def test_only_the_console_and_swagger_files_are_mounted():
     mounts = [route.path for route in create_app(Settings.model_construct()).routes if not hasattr(route, "action")]
-    assert set(mounts) == {"/ui", "/docs/static", "/openapi.json"}
+    assert set(mounts) == {"/ui", "/docs/static"}

@@ -1,4 +1,4 @@
-"""Pages that document the API: Swagger UI, ReDoc, and the tables of all filters."""
+"""Documents of the API: Swagger UI, ReDoc, the OpenAPI document, and the tables of all filters."""
 
 import re
 from base64 import b64encode
@@ -9,7 +9,9 @@ import fastapi_offline
 from fastapi import Request, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from pydantic_core import to_json
 
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
 from machine_monitor.api.openapi import filters_page
 from machine_monitor.api.route import create_router
@@ -48,6 +50,12 @@ async def show_swagger(request: Request) -> Response:
         f"script-src 'self' {scripts}; style-src 'self' {_hash_source(SWAGGER_STYLE)}; "
         "img-src 'self' data:; connect-src 'self'",
     )
+
+
+@router.get("/openapi.json", dependencies=[needs(PUBLIC)], include_in_schema=False)
+async def send_openapi_document(request: Request) -> Response:
+    """The OpenAPI document."""
+    return responses.json_response(to_json(request.app.openapi()))
 
 
 @router.get("/redoc", dependencies=[needs(PUBLIC)], include_in_schema=False)

@@ -1,6 +1,7 @@
 """The web console at `/ui/`: the files in `web/`, which are built from `frontend/`."""
 
 import gzip
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from machine_monitor.api.serving.compression import preferred_encoding
 from machine_monitor.services.records.preconditions import parse_entity_tags
 
 FOLDER = Path(__file__).parents[2] / "web"
@@ -56,9 +58,9 @@ class Console:
         if scope["method"] != "GET":
             raise HTTPException(405)
         name = scope["path"].removeprefix(scope["root_path"]).removeprefix("/")
-        await self._response(name, dict(scope["headers"]))(scope, receive, send)
+        await self._response(name, scope["headers"])(scope, receive, send)
 
-    def _response(self, name: str, request_headers: dict[bytes, bytes]) -> Response:
+    def _response(self, name: str, request_headers: Sequence[tuple[bytes, bytes]]) -> Response:
         file = self._files.get(name)
         if file is None:
             # A missing asset is 404: an old page asks for a file of its own version.
@@ -66,15 +68,13 @@ class Console:
                 raise HTTPException(404)
             file = self._files[PAGE]
         headers = dict(file.headers)
-        known = parse_entity_tags(request_headers.get(b"if-none-match", b"").decode("latin-1"))
+        known = parse_entity_tags(dict(request_headers).get(b"if-none-match", b"").decode("latin-1"))
         if headers["ETag"].removeprefix("W/") in known:
             return Response(None, 304, headers)
-        offered = request_headers.get(b"accept-encoding", b"").decode("latin-1").split(",")
-        accepted = {each.partition(";")[0].strip() for each in offered}
-        for encoding, content in file.encoded.items():
-            if encoding in accepted:
-                return Response(content, 200, {**headers, "Content-Encoding": encoding})
-        return Response(file.content, 200, headers)
+        encoding = preferred_encoding(request_headers, tuple(file.encoded))
+        if encoding is None:
+            return Response(file.content, 200, headers)
+        return Response(file.encoded[encoding], 200, {**headers, "Content-Encoding": encoding})
 
 
 async def redirect_to_slash(_: Request) -> Response:
