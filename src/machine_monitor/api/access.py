@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import Depends, Request, Response
 
 from machine_monitor.api.middleware import USER
+from machine_monitor.api.serving.cross_site import check_origin
+from machine_monitor.api.serving.proxies import public_url
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
@@ -79,7 +81,7 @@ class Client:
             session=cookies.get(SESSION_COOKIES[scheme]),
             device=cookies.get(DEVICE_COOKIES[scheme]),
         )
-        return cls(str(request.base_url), browser)
+        return cls(public_url(request), browser)
 
     def set_cookies(self, response: Response, session: NewSession) -> Response:
         """Set the session cookie and the device cookie."""
@@ -162,17 +164,6 @@ def user_of(request: Request) -> str:
     return f"address {network_of(request.client.host if request.client else None)}"
 
 
-def check_origin(request: Request) -> None:
-    """Raise `Forbidden` if the browser's headers say that a page of another site sent this request."""
-    headers = request.headers
-    origin = headers.get("origin") or headers.get("referer")
-    if headers.get("sec-fetch-site") == "cross-site" or (origin is not None and not _is_trusted(request, origin)):
-        raise Forbidden(
-            "The request comes from a page of another site. To allow that site, add it to MM_CORS_ORIGINS."
-            " If it comes from this site, the proxy must pass on the header Host, with its port."
-        )
-
-
 def security_of(action: Action) -> dict[str, Any]:
     """Return the OpenAPI security requirement of an action."""
     return {"security": [] if action.role is None else [{name: []} for name in SECURITY_SCHEMES]}
@@ -205,10 +196,3 @@ async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
         return await authenticator.authenticate_session(cookie, is_use=is_use)
     except Unauthenticated:
         raise Unauthenticated(ENDED_SESSION) from None
-
-
-def _is_trusted(request: Request, origin: str) -> bool:
-    """Whether a URL is on this host or on an origin in MM_CORS_ORIGINS."""
-    scheme, _, rest = origin.partition("://")
-    host = rest.split("/")[0]
-    return host == request.headers.get("host") or f"{scheme}://{host}" in request.app.state.settings.cors_origins

@@ -19,6 +19,7 @@ from machine_monitor.api.routes import account, changes, documentation, log_type
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
+from machine_monitor.api.serving.proxies import TrustedProxies
 from machine_monitor.api.serving.stream_limits import OpenStreams
 from machine_monitor.api.streaming import OutgoingBodies
 from machine_monitor.config import Settings
@@ -94,6 +95,7 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
         )
     hosts = AllowedHosts(settings.allowed_hosts)
     app.add_middleware(RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https)
+    app.add_middleware(TrustedProxies)
     return app
 
 

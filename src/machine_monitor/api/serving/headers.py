@@ -36,6 +36,7 @@ ANY = "*"
 PRIVATE_DOMAINS = ("localhost", "local", "internal", "home.arpa", "test")
 MAX_CACHED = 1_000
 _HOST = re.compile(r"(\[(?P<address>[^]]+)\]|(?P<name>[^:\[\]@/]*))(:\d*)?")
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class AllowedHosts:
@@ -79,6 +80,12 @@ def _name(value: bytes) -> str:
     """Return the host without port and trailing dot; "." if the value is not a valid host."""
     matched = _HOST.fullmatch(value.decode("latin-1").lower())
     return (matched["address"] or matched["name"]).removesuffix(".") if matched else "."
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a name or an address, perhaps with a port."""
+    name = _name(text.encode())
+    return _NAME.fullmatch(name) is not None or _is_address(name)
 
 
 def _is_address(name: str) -> bool:
