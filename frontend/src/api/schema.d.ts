@@ -3292,7 +3292,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -3776,7 +3776,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -3952,7 +3952,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -4834,7 +4834,7 @@ export interface operations {
                 /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#history)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#history)
                  * @example {}
                  */
                 filters?: {
@@ -5030,7 +5030,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -5214,7 +5214,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -5396,7 +5396,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -5562,7 +5562,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -6586,7 +6586,7 @@ export interface operations {
                 /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#history)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#history)
                  * @example {}
                  */
                 filters?: {
@@ -6844,7 +6844,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -7004,7 +7004,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -7162,7 +7162,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -7284,7 +7284,7 @@ export interface operations {
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#log_types)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#log_types)
                  * @example {}
                  */
                 filters?: {
@@ -8145,7 +8145,7 @@ export interface operations {
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#users)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#users)
                  * @example {}
                  */
                 filters?: {
@@ -9200,7 +9200,7 @@ export interface operations {
                 /** @description When it was last used, to the minute; null if never. `true`: has no value; `false`: has one. */
                 last_used_at__isnull?: boolean;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#tokens)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#tokens)
                  * @example {}
                  */
                 filters?: {

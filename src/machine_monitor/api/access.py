@@ -11,6 +11,7 @@ from fastapi import Depends, Request, Response
 from machine_monitor.api.middleware import USER
 from machine_monitor.api.serving.cross_site import check_origin
 from machine_monitor.api.serving.proxies import public_url
+from machine_monitor.api.serving.root_path import root_path_of
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
@@ -21,11 +22,9 @@ from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
 ENDED_SESSION = "This session has ended. Sign in again."
-# The name of the session cookie, by URL scheme. With the prefix `__Host-`, browsers accept the cookie only over HTTPS
-# and only for this host.
-SESSION_COOKIES = {"http": "mm_session", "https": "__Host-mm_session"}
-# The name of the cookie by which a browser is recognized when its user signs in again.
-DEVICE_COOKIES = {"http": "mm_device", "https": "__Host-mm_device"}
+SESSION_COOKIE = "mm_session"
+# The cookie by which a browser is recognized when its user signs in again.
+DEVICE_COOKIE = "mm_device"
 SECURITY_SCHEMES = {
     "token": {
         "type": "http",
@@ -35,10 +34,10 @@ SECURITY_SCHEMES = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": SESSION_COOKIES["http"],
+        "name": SESSION_COOKIE,
         "description": (
-            f"The session cookie set by `POST /session`; over HTTPS its name is `{SESSION_COOKIES['https']}`. "
-            "Writes also need the header `X-CSRF-Token`."
+            f"The session cookie set by `POST /session`; over HTTPS its name is `__Host-{SESSION_COOKIE}`, below "
+            f"MM_ROOT_PATH `__Secure-{SESSION_COOKIE}`. Writes also need the header `X-CSRF-Token`."
         ),
     },
 }
@@ -66,32 +65,34 @@ class RequiredAction:
 
 @dataclass(frozen=True)
 class Client:
-    """The client of a request: the base URL that it requested, and its browser."""
+    """The client of a request: the base URL that it requested, its browser, and what its cookies are called."""
 
     base_url: str
     browser: Browser
+    root_path: str
+    cookie_prefix: str
 
     @classmethod
     def from_request(cls, request: Request) -> "Client":
         """Return the client of this request."""
-        scheme, cookies = request.url.scheme, request.cookies
+        prefix = _cookie_prefix(request)
         browser = Browser(
             address=request.client.host if request.client else None,
             agent=user_agents.parse(request.headers.get("user-agent", "")),
-            session=cookies.get(SESSION_COOKIES[scheme]),
-            device=cookies.get(DEVICE_COOKIES[scheme]),
+            session=_cookie(request, prefix + SESSION_COOKIE),
+            device=_cookie(request, prefix + DEVICE_COOKIE),
         )
-        return cls(public_url(request), browser)
+        return cls(public_url(request), browser, root_path_of(request.scope), prefix)
 
     def set_cookies(self, response: Response, session: NewSession) -> Response:
         """Set the session cookie and the device cookie."""
-        self._set_cookie(response, SESSION_COOKIES, session.secret, LIFETIME)
-        self._set_cookie(response, DEVICE_COOKIES, session.device, known_devices.LIFETIME)
+        self._set_cookie(response, SESSION_COOKIE, session.secret, LIFETIME)
+        self._set_cookie(response, DEVICE_COOKIE, session.device, known_devices.LIFETIME)
         return response
 
     def clear_session_cookie(self, response: Response) -> Response:
         """Delete the session cookie."""
-        self._set_cookie(response, SESSION_COOKIES, "", timedelta(0))
+        self._set_cookie(response, SESSION_COOKIE, "", timedelta(0))
         return response
 
     def sign_out_response(self) -> Response:
@@ -100,11 +101,17 @@ class Client:
         headers = {"Clear-Site-Data": '"cache"'}
         return self.clear_session_cookie(Response(status_code=204, headers=headers))
 
-    def _set_cookie(self, response: Response, names: Mapping[str, str], secret: str, lifetime: timedelta) -> None:
-        """Set a cookie: HttpOnly, SameSite=Strict, Secure over HTTPS."""
-        scheme = self.base_url.partition(":")[0]
-        max_age, secure = int(lifetime.total_seconds()), scheme == "https"
-        response.set_cookie(names[scheme], secret, max_age, secure=secure, httponly=True, samesite="strict")
+    def _set_cookie(self, response: Response, name: str, secret: str, lifetime: timedelta) -> None:
+        """Set a cookie: HttpOnly, SameSite=Strict, Secure over HTTPS, and only for the paths of this service."""
+        response.set_cookie(
+            self.cookie_prefix + name,
+            secret,
+            int(lifetime.total_seconds()),
+            path=self.root_path or "/",
+            secure=bool(self.cookie_prefix),
+            httponly=True,
+            samesite="strict",
+        )
 
 
 def needs(action: Action) -> Any:
@@ -189,10 +196,30 @@ async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
             return await authenticator.authenticate_token(token.strip(), is_use=is_use)
         except Unauthenticated:
             raise InvalidToken from None
-    cookie = request.cookies.get(SESSION_COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
+    cookie = _cookie(request, _cookie_prefix(request) + SESSION_COOKIE)
     if cookie is None:
         return await authenticator.authenticate_anonymous()
     try:
         return await authenticator.authenticate_session(cookie, is_use=is_use)
     except Unauthenticated:
         raise Unauthenticated(ENDED_SESSION) from None
+
+
+def _cookie_prefix(request: Request) -> str:
+    """Return what the names of cookies begin with.
+
+    With these prefixes, browsers accept a cookie only over HTTPS; with `__Host-`, only for this host and all its paths.
+    """
+    if request.scope["scheme"] != "https":
+        return ""
+    return "__Secure-" if root_path_of(request.scope) else "__Host-"
+
+
+def _cookie(request: Request, name: str) -> str | None:
+    """Return the first cookie of this name.
+
+    Consoles below different paths of one host have cookies of the same name. Browsers send that of the longest path
+    first (RFC 6265, 5.4), and a dictionary would keep the last.
+    """
+    pairs = (pair.partition("=") for header in request.headers.getlist("cookie") for pair in header.split(";"))
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), None)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
 from machine_monitor.api.openapi.finishing import finish
+from machine_monitor.api.route import Route
 from machine_monitor.api.routes import account, changes, documentation, log_types, logs, machines, system, tokens, users
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.headers import AllowedHosts
@@ -24,6 +25,7 @@ from machine_monitor.api.serving.stream_limits import OpenStreams
 from machine_monitor.api.streaming import OutgoingBodies
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
+from machine_monitor.errors import BadSetting
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
@@ -62,6 +64,7 @@ class Application(FastAPI):
 
 def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastAPI:
     """Create the application. It opens its database on startup; `access_log` receives each request."""
+    check_root_path(settings.root_path)
     app = Application(
         title="Machine Monitor",
         summary="Interventions on machines: record them, and find any of them at once.",
@@ -94,9 +97,22 @@ def create_app(settings: Settings, access_log: AccessLog | None = None) -> FastA
             expose_headers=EXPOSED,
         )
     hosts = AllowedHosts(settings.allowed_hosts)
-    app.add_middleware(RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https)
+    app.add_middleware(
+        RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https, root_path=settings.root_path
+    )
     app.add_middleware(TrustedProxies)
     return app
+
+
+def check_root_path(root_path: str) -> None:
+    """Raise `BadSetting` if the root path begins like an address of the API, from which it could not be told apart."""
+    first = root_path[1:].partition("/")[0]
+    routes = [route for module in MODULES for route in module.router.routes if isinstance(route, Route)]
+    taken = {"ui", *(route.path[1:].partition("/")[0] for route in routes)}
+    if root_path and first in taken:
+        raise BadSetting(
+            f"MM_ROOT_PATH cannot begin with /{first}, which is an address of the API. Choose another path."
+        )
 
 
 def _create_state(app: FastAPI, settings: Settings) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from machine_monitor.api.access import Client, caller_of, user_of
+from machine_monitor.api.serving.root_path import route_path_of
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import Fault, invalid
@@ -76,7 +77,8 @@ def list_query_of(resource: Resource) -> Any:
 
     def read(request: Request) -> ListQuery:
         chosen, pairs = _with_deleted(request, resource)
-        scope = f"{request.scope['path']} deleted" if chosen.deleted else request.scope["path"]
+        path = route_path_of(request.scope)
+        scope = f"{path} deleted" if chosen.deleted else path
         return parse_list_query(chosen, pairs, time_context_of(request), fingerprint_scope=scope)
 
     return Depends(read)

@@ -83,7 +83,7 @@ def stored_write_response(path: str, result: WriteResult) -> StoredResponse:
     return StoredResponse(201 if result.created else 200, headers, result.body.encode())
 
 
-def stored_bulk_response(outcomes: Sequence[Outcome]) -> StoredResponse:
+def stored_bulk_response(outcomes: Sequence[Outcome], root_path: str) -> StoredResponse:
     """Build the storable response of a bulk write."""
     results = [
         {
@@ -91,7 +91,7 @@ def stored_bulk_response(outcomes: Sequence[Outcome]) -> StoredResponse:
             "uuid": outcome.key,
             "status": outcome.status,
             "version": outcome.version,
-            "problem": None if outcome.problem is None else problems.problem_details(outcome.problem),
+            "problem": None if outcome.problem is None else problems.problem_details(outcome.problem, root_path),
         }
         for outcome in outcomes
     ]

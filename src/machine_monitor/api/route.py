@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from machine_monitor.api.access import action_of, authorize, denial_statuses, security_of
 from machine_monitor.api.bodies import read_body
 from machine_monitor.api.openapi.documents import problem_responses
+from machine_monitor.api.serving.root_path import route_path_of
 from machine_monitor.errors import BadRequest, Fault, Invalid, UriTooLong, invalid
 from machine_monitor.models.fields import Schema
 
@@ -57,7 +58,7 @@ class Route(APIRoute):
 
         Starlette asks the routes one by one: comparing the literal prefix first avoids most regular expressions.
         """
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = route_path_of(scope)
         if self.param_convertors:
             fits = path.startswith(self._prefix) and path not in _static_paths
         else:

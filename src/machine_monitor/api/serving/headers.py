@@ -96,6 +96,16 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def locate(given: Iterable[Header], root_path: str) -> Iterable[Header]:
+    """Add the root path to `Location`, which the application writes without it."""
+    if not root_path:
+        return given
+    prefix = root_path.encode()
+    return [
+        (name, prefix + value if name == b"location" and value.startswith(b"/") else value) for name, value in given
+    ]
+
+
 def complete(given: Iterable[Header], request_id: str, *, hsts: bool = False) -> list[Header]:
     """Add the headers of every response to those given."""
     headers = [*given, *SECURITY_HEADERS, (b"x-request-id", request_id.encode())]

@@ -36,6 +36,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        "root_path": settings.root_path,
         # The application does it: see `proxies`.
         "proxy_headers": False,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
