@@ -16,18 +16,21 @@ PAGES = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "frontend/README.md",
     "benchmarks/README.md",
 )
 # Files beside pages that pages show or link to.
 SHOWN = ("benchmarks/latency.svg",)
-SUFFIXES = {".md", ".svg", ".png", ".json"}
+SUFFIXES = {".md", ".svg", ".png", ".json", ".conf"}
+NAMES = {"Caddyfile"}
 
 
 def main(folder: Path = FOLDER) -> None:
     """Copy the pages, and build."""
     shutil.rmtree(folder, ignore_errors=True)
-    documents = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*") if path.suffix in SUFFIXES]
+    found = [path for path in (ROOT / "docs").rglob("*") if path.suffix in SUFFIXES or path.name in NAMES]
+    documents = [path.relative_to(ROOT).as_posix() for path in found]
     for name in (*PAGES, *SHOWN, *documents):
         copy = folder / "pages" / name
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -180,6 +180,15 @@ def test_the_tls_profile_proxies_to_the_app(services):
     assert "CONSOLE_NAME" in tls["environment"]
 
 
+def test_the_caddyfiles_of_compose_and_of_a_machine_differ_only_in_names():
+    of_compose, of_machine = (
+        re.sub(r"^\s*#.*", "", text(name), flags=re.MULTILINE).split()
+        for name in ("Caddyfile", "docs/deploy/Caddyfile")
+    )
+    replaced = {"{$CONSOLE_NAME}": "machines.example.com", "app:8000": "127.0.0.1:8000"}
+    assert [replaced.get(word, word) for word in of_compose] == of_machine
+
+
 def test_compose_trusts_only_the_address_of_its_proxy(compose):
     services = compose["services"]
     (trusted,) = re.findall(r":-(.+)}", services["app"]["environment"]["FORWARDED_ALLOW_IPS"])
