@@ -14,6 +14,7 @@ from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import console
 from machine_monitor.config import Settings
 from machine_monitor.errors import BadSetting
+from servers import send_raw, status, threaded
 
 ROOT = "/plant/mm"
 SIGN_IN = {"trigram": "ADM", "password": PASSWORD}
@@ -123,6 +124,16 @@ async def test_the_root_path_of_another_server_counts_too(sqlite_database_url, c
             assert (await client.get(path)).json()["instance"] == "/plant/machines/none"
         made = await client.post("/plant/machines", json={"name": "Saw"})
         assert (made.status_code, made.headers["Location"]) == (201, "/plant/machines/Saw")
+
+
+def test_the_server_carries_the_prefix_too(sqlite_database_url):
+    with threaded(Settings(database_url=sqlite_database_url, root_path=ROOT)) as (_, port):
+        for path in (f"{ROOT}/healthz", "/healthz"):
+            assert status(port, path) == 200
+        assert status(port, f"{ROOT}{ROOT}/healthz") == 404
+        # uvicorn reads this one, and the application never gets it.
+        malformed = send_raw(port, b"GET / HTTP/1.1\r\nHost: x\r\nNo field\r\n\r\n")
+        assert f'"type": "{ROOT}/problems/bad-request"'.encode() in malformed
 
 
 async def test_a_path_that_only_begins_like_the_prefix_does_not_have_it(sqlite_database_url):
