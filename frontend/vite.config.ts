@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config';
 import { brotli } from './worker/brotli.ts';
 import { serviceWorker } from './worker/plugin.ts';
 
-export default defineConfig({
-  base: '/ui/',
+export default defineConfig(({ command }) => ({
+  // The files name each other by relative addresses, so that one build works below any prefix. The service completes the page.
+  base: command === 'build' ? './' : '/ui/',
   plugins: [svelte({ preprocess: vitePreprocess() }), serviceWorker(), brotli()],
   build: {
     outDir: '../src/machine_monitor/web',
@@ -36,4 +37,4 @@ export default defineConfig({
     proxy: { '^/(?!ui/)': { target: process.env.MM_API ?? 'http://127.0.0.1:8000', changeOrigin: true } },
   },
   test: { include: ['tests/**/*.test.ts'], environment: 'node', css: true },
-});
+}));

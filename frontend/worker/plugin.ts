@@ -22,7 +22,7 @@ export function serviceWorker(): Plugin {
       const digest = createHash('sha256').update(code + JSON.stringify(assets));
       for (const file of publicFiles) digest.update(readFileSync(new URL(file, PUBLIC)));
       digest.update(readFileSync(new URL('../index.html', here)));
-      const files = ['/ui/', ...[...assets, ...publicFiles].map((file) => `/ui/${file}`)];
+      const files = ['./', ...assets, ...publicFiles];
       const constants = `const BUILD = '${digest.digest('hex').slice(0, 12)}';\nconst FILES = ${JSON.stringify(files)};\n`;
       this.emitFile({ type: 'asset', fileName: 'sw.js', source: constants + code });
     },

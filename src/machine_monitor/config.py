@@ -1,6 +1,7 @@
 """Settings: environment variables `MM_*`, or the same names in a file `.env`."""
 
 import os
+import re
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +36,7 @@ EXPECTED = {
     "require_if_match": _FLAG,
 }
 
+_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _zone_names = cache(available_timezones)  # reads about 600 files
 
 
@@ -50,6 +52,16 @@ def _split_list(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _parse_root_path(value: object) -> object:
+    """Return a path that begins with a slash and does not end with one; empty for the root."""
+    path = str(value).strip("/")
+    segments = path.split("/") if path else []
+    if not all(_PATH_SEGMENT.fullmatch(segment) and segment.strip(".") for segment in segments):
+        message = "write a path such as /plant, of letters, digits and - . _ ~"
+        raise ValueError(message)
+    return f"/{path}" if path else ""
+
+
 class Settings(BaseSettings):
     """The settings. Each field is read from the environment variable `MM_<NAME>`."""
 
@@ -61,6 +73,10 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="The address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port that `serve` listens on.")
+    root_path: Annotated[str, BeforeValidator(_parse_root_path)] = Field(
+        default="",
+        description="The path below which a proxy publishes the service, such as `/plant`; set by `serve --root-path`.",
+    )
     timezone: Annotated[str, BeforeValidator(_zone_name)] = Field(
         default="UTC",
         description="The site's time zone (IANA name), for days and for times without an offset.",

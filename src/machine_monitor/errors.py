@@ -120,6 +120,18 @@ class Forbidden(Problem):
     )
 
 
+class CrossSite(Forbidden):
+    """403."""
+
+    code, title = "cross-site", "From another site"
+    explanation = (
+        "The browser says that a page of another site sent this request. If it was a page of this service, the proxy "
+        "in front of it changes the host name: let it pass on `Host` with its port (nginx: "
+        "`proxy_set_header Host $http_host;`) or set `X-Forwarded-Host`, and list its address in FORWARDED_ALLOW_IPS. "
+        "To allow another site, add its origin to MM_CORS_ORIGINS."
+    )
+
+
 class NotFound(Problem):
     """404."""
 

@@ -4,11 +4,13 @@ import asyncio
 import json
 import sqlite3
 import tracemalloc
+import zlib
 
 import pytest
 
 from api.paced_client import UUID, PacedClient, assert_resources_released, fill, running
 from machine_monitor.api import streaming
+from machine_monitor.api.serving.compression import GZIP_CONTAINER
 from machine_monitor.database import database_urls, streams
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseBusy, QueryTimeout
@@ -170,7 +172,8 @@ async def test_concurrent_downloads_are_limited_and_do_not_block_lists(database_
 
 
 @pytest.mark.slow
-async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypatch):
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypatch, encoding):
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.FETCH_SIZE", 1_000)
     fill(sqlite_database_url, 100)
     with sqlite3.connect(database_urls.parse(sqlite_database_url).path) as connection:
@@ -180,10 +183,12 @@ async def test_memory_does_not_grow_with_the_rows(sqlite_database_url, monkeypat
         numbers = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000) SELECT x FROM n)"
         connection.execute(f"INSERT INTO logs SELECT {columns} FROM logs, {numbers} n")
     async with running(sqlite_database_url) as app:
-        client = PacedClient(app, "/logs.ndjson")
-        await client.take(2)
+        client = PacedClient(app, "/logs.ndjson", accept_encoding=encoding)
+        _, first = await client.take(2)
+        decode = zlib.decompressobj(GZIP_CONTAINER).decompress if encoding == "gzip" else bytes
+        decode(first["body"])
         tracemalloc.start()
-        size = sum([len((await client.take())[0]["body"]) for _ in range(150)])
+        size = sum([len(decode((await client.take())[0]["body"])) for _ in range(150)])
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         client.gone.set()

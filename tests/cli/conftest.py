@@ -11,8 +11,9 @@ from machine_monitor.cli import main
 @pytest.fixture
 def mm(monkeypatch, capsys, loggers):  # noqa: ARG001 -- `serve` configures them
     """A function that runs a command in process and returns its exit code, stdout and stderr."""
-    # `serve --open` sets this variable; monkeypatch restores it after the test.
-    monkeypatch.setenv("MM_OPEN", "false")
+    # Options of `serve` set these variables; monkeypatch restores them after the test.
+    for name in ("MM_OPEN", "MM_ROOT_PATH"):
+        monkeypatch.setenv(name, "")
     for name in [name for name in os.environ if name.startswith("MM_")]:
         monkeypatch.delenv(name)
 

@@ -105,6 +105,17 @@ def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
     assert "http://127.0.0.1:8123/ui/setup#code=" in printed[-1]
 
 
+def test_links_carry_the_root_path(mm, sqlite_database_url, monkeypatch):
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+    serving = mm("serve", "--root-path", "plant/", database_url=sqlite_database_url)[1]
+    assert "http://127.0.0.1:8000/plant/ui/setup#code=" in serving
+    for root_path, reason in (("/logs", "an address of the API"), ("a b", "such as /plant")):
+        code, _, refused = mm("serve", "--root-path", root_path)
+        assert (code, reason in refused) == (2, True)
+    added = mm("user", "add", "ADM", "--role", "admin", root_path="/plant")[1]
+    assert added.startswith("http://127.0.0.1:8000/plant/ui/setup#code=")
+
+
 async def test_serve_prints_a_link_while_no_admin_has_a_password(mm, empty_url, monkeypatch):
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     mm("user", "add", "ABC", "--role", "admin", database_url=empty_url)

@@ -13,7 +13,6 @@ import httpx2
 import pytest
 
 from servers import Service, environment, free_port
-from transcripts import blocks
 
 pytestmark = [
     pytest.mark.outside,
@@ -42,11 +41,8 @@ class Proxy(NamedTuple):
 
 
 def caddyfile(name: str) -> str:
-    """Return the Caddyfile of Docker Compose, or for the public name the one in the documentation."""
-    if name != PUBLIC_NAME:
-        return (ROOT / "Caddyfile").read_text()
-    (block,) = [block for block in blocks((ROOT / "docs/deploy/site.md").read_text()) if block.title == "Caddyfile"]
-    return block.text
+    """Return the Caddyfile of Docker Compose, or for the public name the one in docs/deploy."""
+    return (ROOT / ("docs/deploy/Caddyfile" if name == PUBLIC_NAME else "Caddyfile")).read_text()
 
 
 @pytest.fixture(params=["localhost", PUBLIC_NAME])
@@ -56,7 +52,7 @@ def proxy(request, tmp_path, sqlite_database_url) -> Iterator[Proxy]:
     with Service(tmp_path, database_url=sqlite_database_url, allowed_hosts=PUBLIC_NAME) as service:
         options = OPTIONS.format(http=http, https=https)
         configured = tmp_path / "Caddyfile"
-        configured.write_text(options + re.sub(r"\S+:8000", f"127.0.0.1:{service.port}", caddyfile(name)))
+        configured.write_text(options + re.sub(r"[\w.]+:8000", f"127.0.0.1:{service.port}", caddyfile(name)))
         variables = environment() | {"CONSOLE_NAME": name, "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
         command = ["caddy", "run", "--config", str(configured), "--adapter", "caddyfile"]
         log = tmp_path / "caddy.log"

@@ -1,3 +1,4 @@
+import { ROOT_PATH } from '../device/rootPath';
 import type { Change } from './events.svelte';
 import { api, data, unauthorized } from './client';
 import { ApiError, errorFromResponse, isAborted } from './error';
@@ -66,7 +67,7 @@ export class ChangeStream {
     };
     try {
       const headers = { Accept: 'text/event-stream', ...(this.#position && { 'Last-Event-ID': this.#position }) };
-      const response = await fetch('/events', { headers, cache: 'no-store', signal: request.signal });
+      const response = await fetch(`${ROOT_PATH}/events`, { headers, cache: 'no-store', signal: request.signal });
       // A proxy may answer 200 with a page of its own.
       const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
       if (!response.ok || !isStream || !response.body) throw await refusal(response);

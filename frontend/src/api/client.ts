@@ -1,4 +1,5 @@
 import createClient, { type Middleware } from 'openapi-fetch';
+import { ROOT_PATH } from '../device/rootPath';
 import { ApiError, errorFromResponse, isAborted } from './error';
 import { network } from './network.svelte';
 import { serverTime } from './serverTime.svelte';
@@ -99,7 +100,7 @@ async function timedFetch(request: Request): Promise<Response> {
 }
 
 /** The API client, typed from the API's OpenAPI document. Every call returns a response or throws an `ApiError`. */
-export const api = createClient<paths>({ baseUrl: '/', headers: { Accept: 'application/json' }, fetch: send });
+export const api = createClient<paths>({ baseUrl: `${ROOT_PATH}/`, headers: { Accept: 'application/json' }, fetch: send });
 api.use(errorMiddleware);
 
 /** Return the data of a response. It is always present, because a failed call throws an `ApiError`. */

@@ -1,3 +1,5 @@
+import { storageName } from '../device/rootPath';
+
 /**
  * Small values that the console reads at start, before the API has answered or without network. They are in the browser's
  * localStorage; where the browser denies it or it is full, they last as long as the page. Do not rename the keys that callers
@@ -7,7 +9,7 @@ const memory = new Map<string, string | null>();
 
 export function readLocalText(key: string): string | null {
   try {
-    return memory.has(key) ? memory.get(key)! : localStorage.getItem(key);
+    return memory.has(key) ? memory.get(key)! : localStorage.getItem(storageName(key));
   } catch {
     return null;
   }
@@ -16,8 +18,8 @@ export function readLocalText(key: string): string | null {
 /** Store a text, or remove it if it is null. */
 export function writeLocalText(key: string, text: string | null): void {
   try {
-    if (text === null) localStorage.removeItem(key);
-    else localStorage.setItem(key, text);
+    if (text === null) localStorage.removeItem(storageName(key));
+    else localStorage.setItem(storageName(key), text);
     memory.delete(key);
   } catch {
     memory.set(key, text);

@@ -3294,7 +3294,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -3338,7 +3338,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3443,7 +3443,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3597,7 +3597,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3780,7 +3780,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -3958,7 +3958,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -4235,7 +4235,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4389,7 +4389,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4550,7 +4550,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4717,7 +4717,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4840,7 +4840,7 @@ export interface operations {
                 /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#history)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#history)
                  * @example {}
                  */
                 filters?: {
@@ -5038,7 +5038,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -5224,7 +5224,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -5408,7 +5408,7 @@ export interface operations {
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#logs)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
                  * @example {}
                  */
                 filters?: {
@@ -5576,7 +5576,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -5716,7 +5716,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5983,7 +5983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6128,7 +6128,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6283,7 +6283,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6450,7 +6450,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6600,7 +6600,7 @@ export interface operations {
                 /** @description The note of the author: why the change was made. `true`: has no value; `false`: has one. */
                 note__isnull?: boolean;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#history)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#history)
                  * @example {}
                  */
                 filters?: {
@@ -6860,7 +6860,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -7022,7 +7022,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -7182,7 +7182,7 @@ export interface operations {
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
                  */
                 filters?: {
@@ -7306,7 +7306,7 @@ export interface operations {
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#log_types)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#log_types)
                  * @example {}
                  */
                 filters?: {
@@ -7443,7 +7443,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7705,7 +7705,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7850,7 +7850,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8005,7 +8005,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8169,7 +8169,7 @@ export interface operations {
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#users)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#users)
                  * @example {}
                  */
                 filters?: {
@@ -8308,7 +8308,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8572,7 +8572,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8717,7 +8717,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8872,7 +8872,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9224,7 +9224,7 @@ export interface operations {
                 /** @description When it was last used, to the minute; null if never. `true`: has no value; `false`: has one. */
                 last_used_at__isnull?: boolean;
                 /**
-                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#tokens)
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#tokens)
                  * @example {}
                  */
                 filters?: {
@@ -9353,7 +9353,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9562,7 +9562,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9745,7 +9745,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9938,7 +9938,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10049,7 +10049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10166,7 +10166,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10259,7 +10259,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10381,7 +10381,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10589,7 +10589,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: Not allowed */
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
             403: {
                 headers: {
                     [name: string]: unknown;

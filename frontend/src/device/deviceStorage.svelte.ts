@@ -1,4 +1,5 @@
 import { openDB, type DBSchema, type IDBPDatabase, type IDBPObjectStore, type IDBPTransaction } from 'idb';
+import { storageName } from './rootPath';
 import { randomUuid } from './uuid';
 
 /** Form input that was not sent yet. `base` is the record that the form edits. */
@@ -88,7 +89,7 @@ class DeviceStorage {
   }
 
   async #open(): Promise<Stores> {
-    const opening = openDB<Schema>('machine-monitor', 1, {
+    const opening = openDB<Schema>(storageName('machine-monitor'), 1, {
       upgrade(db) {
         db.createObjectStore('drafts');
         db.createObjectStore('known');

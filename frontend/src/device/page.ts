@@ -1,3 +1,4 @@
+import { storageName } from './rootPath';
 import { openChannel } from './tabChannel';
 import { randomUuid } from './uuid';
 
@@ -31,8 +32,8 @@ export async function openPages(ids: readonly string[]): Promise<ReadonlySet<str
 /** Store the id of this page for its tab. Returns the id that was stored before. */
 function replaceStoredPageId(): string | null {
   try {
-    const previous = sessionStorage.getItem(KEY);
-    sessionStorage.setItem(KEY, pageId);
+    const previous = sessionStorage.getItem(storageName(KEY));
+    sessionStorage.setItem(storageName(KEY), pageId);
     return previous;
   } catch {
     return null;

@@ -1,4 +1,5 @@
 import { readLocal, removeLocal, writeLocal } from '../api/localStorage';
+import { storageName } from './rootPath';
 
 const LEASE_MS = 10_000;
 // A tab that has written its lease waits this long, then checks that no other tab has overwritten it.
@@ -18,7 +19,7 @@ interface Lease {
  * localStorage, which all tabs share. A tab that crashes no longer renews its lease, so another tab gets it after `LEASE_MS`.
  */
 export async function withTabLock<T>(name: string, work: () => Promise<T>): Promise<T> {
-  if (navigator.locks) return navigator.locks.request(name, work) as Promise<T>;
+  if (navigator.locks) return navigator.locks.request(storageName(name), work) as Promise<T>;
   const holder = String(Math.random());
   const key = `mm.lease.${name}`;
   while (!(await tryAcquireLease(key, holder))) await sleep(OVERWRITE_CHECK_MS + Math.random() * MAX_RANDOM_DELAY_MS);

@@ -1,5 +1,6 @@
 import { copies, earlyResponses, type Copy } from '../api/client';
 import { readLocal } from '../api/localStorage';
+import { ROOT_PATH } from '../device/rootPath';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';
 import { deleteCached, readAllCached, readCached, writeCached } from './database';
@@ -21,15 +22,20 @@ function prefix(): string {
 /** Keep a copy of lists and records. Searches are left out: each key press is one. */
 function cacheResponse(request: Request, response: Response): void {
   const url = new URL(request.url);
-  const isKept = request.method === 'GET' && READABLE.test(url.pathname) && !url.searchParams.has('q') && !url.searchParams.has('cursor');
+  const isKept = request.method === 'GET' && READABLE.test(pathOf(url)) && !url.searchParams.has('q') && !url.searchParams.has('cursor');
   // The caller reads the body too.
   if (isKept && session.canRead) void store(url, response.clone());
 }
 
-async function store({ pathname, search }: URL, response: Response): Promise<void> {
+/** The path of the API, without the prefix of a proxy. */
+function pathOf({ pathname }: URL): string {
+  return pathname.slice(ROOT_PATH.length);
+}
+
+async function store(url: URL, response: Response): Promise<void> {
   const body = await response.text().catch(() => '');
   if (!body || body.length > MAX_CHARACTERS) return;
-  await writeCached(prefix() + pathname + search, { body, at: serverTime.now() } satisfies Copy);
+  await writeCached(prefix() + pathOf(url) + url.search, { body, at: serverTime.now() } satisfies Copy);
   keptSinceTrim += 1;
   if (keptSinceTrim >= TRIM_AFTER) await trim();
 }
@@ -43,17 +49,18 @@ async function trim(): Promise<void> {
 
 /** Find the copy of a response, or make one from the records in other copies. */
 export async function find(url: string): Promise<Copy | null> {
-  const { pathname, search } = new URL(url);
+  const address = new URL(url);
+  const pathname = pathOf(address);
   if (!READABLE.test(pathname)) return null;
   const own = prefix();
-  const exact = await readCached<Copy>(own + pathname + search);
+  const exact = await readCached<Copy>(own + pathname + address.search);
   if (exact) return exact;
   const [resource] = pathname.slice(1).split('/');
   const found = [...(await readAllCached<Copy>(`${own}/${resource}`))];
   // The entries of a history are no records.
   const all = found.filter(([name]) => !name.includes('/history')).map(([, copy]) => copy);
   const items = all.sort((one, other) => one.at - other.at).flatMap(({ body }) => itemsOf(JSON.parse(body) as object));
-  const answer = answerFrom(items, pathname, new URLSearchParams(search));
+  const answer = answerFrom(items, pathname, address.searchParams);
   return answer && { body: JSON.stringify(answer), at: Math.min(...all.map(({ at }) => at)) };
 }
 

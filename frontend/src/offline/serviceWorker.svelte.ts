@@ -1,3 +1,5 @@
+import { BASE } from '../router/routes';
+
 const CHECK_INTERVAL_MS = 30 * 60_000;
 const MIN_CHECK_INTERVAL_MS = 60_000;
 
@@ -49,7 +51,7 @@ interface TrustedTypes {
 
 /** The worker's URL, wrapped as a trusted type where the browser requires one. */
 function scriptUrl(): unknown {
-  const url = '/ui/sw.js';
+  const url = `${BASE}/sw.js`;
   const types = (globalThis as { trustedTypes?: TrustedTypes }).trustedTypes;
   return types?.createPolicy('mm-worker', { createScriptURL: () => url }).createScriptURL(url) ?? url;
 }

@@ -1,4 +1,5 @@
 import { parseQuery, type QueryPair } from './query';
+import { ROOT_PATH } from '../device/rootPath';
 import { BASE, matchRoute, type RouteName } from './routes';
 
 interface Address {
@@ -22,6 +23,8 @@ class Router {
   query: readonly QueryPair[] = $derived(parseQuery(this.#address.search));
 
   constructor() {
+    // Opened at the service itself, without the prefix of its proxy: the service knows both addresses.
+    if (`${location.pathname}/`.startsWith('/ui/')) this.go(ROOT_PATH + location.pathname + location.search + location.hash, { replace: true });
     addEventListener('popstate', () => this.#readAddress());
     document.addEventListener('click', (event) => this.#onClick(event));
   }

@@ -1,3 +1,5 @@
+import { ROOT_PATH } from '../device/rootPath';
+
 /** The routes of the console. Braces mark a parameter: `path` fills it in, `matchRoute` reads it. */
 export const ROUTES = {
   home: '/',
@@ -35,7 +37,7 @@ type ParameterNames<P extends string> = P extends `${string}{${infer N}}${infer 
 export type RouteParameters<R extends RouteName> = Record<ParameterNames<(typeof ROUTES)[R]>, string>;
 
 /** The path at which the service serves the console. All routes are below it. */
-export const BASE = '/ui';
+export const BASE = `${ROOT_PATH}/ui`;
 
 const patterns = Object.entries(ROUTES).map(([route, template]) => ({
   route: route as RouteName,

@@ -1,5 +1,7 @@
+import { storageName } from '../device/rootPath';
+
 // Pages of the console that a user may be working on hold this lock, in all tabs of the browser.
-const LOCK = 'mm-page';
+const LOCK = storageName('mm-page');
 
 /** Tell the other tabs that a page is open here. Returns a function that ends it. */
 export function holdPageOpen(): () => void {

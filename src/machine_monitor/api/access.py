@@ -9,6 +9,9 @@ from typing import Any
 from fastapi import Depends, Request, Response
 
 from machine_monitor.api.middleware import USER
+from machine_monitor.api.serving.cross_site import check_origin
+from machine_monitor.api.serving.proxies import public_url
+from machine_monitor.api.serving.root_path import root_path_of
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
@@ -19,11 +22,9 @@ from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
 ENDED_SESSION = "This session has ended. Sign in again."
-# The name of the session cookie, by URL scheme. With the prefix `__Host-`, browsers accept the cookie only over HTTPS
-# and only for this host.
-SESSION_COOKIES = {"http": "mm_session", "https": "__Host-mm_session"}
-# The name of the cookie by which a browser is recognized when its user signs in again.
-DEVICE_COOKIES = {"http": "mm_device", "https": "__Host-mm_device"}
+SESSION_COOKIE = "mm_session"
+# The cookie by which a browser is recognized when its user signs in again.
+DEVICE_COOKIE = "mm_device"
 SECURITY_SCHEMES = {
     "token": {
         "type": "http",
@@ -33,10 +34,10 @@ SECURITY_SCHEMES = {
     "session": {
         "type": "apiKey",
         "in": "cookie",
-        "name": SESSION_COOKIES["http"],
+        "name": SESSION_COOKIE,
         "description": (
-            f"The session cookie set by `POST /session`; over HTTPS its name is `{SESSION_COOKIES['https']}`. "
-            "Writes also need the header `X-CSRF-Token`."
+            f"The session cookie set by `POST /session`; over HTTPS its name is `__Host-{SESSION_COOKIE}`, below "
+            f"MM_ROOT_PATH `__Secure-{SESSION_COOKIE}`. Writes also need the header `X-CSRF-Token`."
         ),
     },
 }
@@ -64,32 +65,34 @@ class RequiredAction:
 
 @dataclass(frozen=True)
 class Client:
-    """The client of a request: the base URL that it requested, and its browser."""
+    """The client of a request: the base URL that it requested, its browser, and what its cookies are called."""
 
     base_url: str
     browser: Browser
+    root_path: str
+    cookie_prefix: str
 
     @classmethod
     def from_request(cls, request: Request) -> "Client":
         """Return the client of this request."""
-        scheme, cookies = request.url.scheme, request.cookies
+        prefix = _cookie_prefix(request)
         browser = Browser(
             address=request.client.host if request.client else None,
             agent=user_agents.parse(request.headers.get("user-agent", "")),
-            session=cookies.get(SESSION_COOKIES[scheme]),
-            device=cookies.get(DEVICE_COOKIES[scheme]),
+            session=_cookie(request, prefix + SESSION_COOKIE),
+            device=_cookie(request, prefix + DEVICE_COOKIE),
         )
-        return cls(str(request.base_url), browser)
+        return cls(public_url(request), browser, root_path_of(request.scope), prefix)
 
     def set_cookies(self, response: Response, session: NewSession) -> Response:
         """Set the session cookie and the device cookie."""
-        self._set_cookie(response, SESSION_COOKIES, session.secret, LIFETIME)
-        self._set_cookie(response, DEVICE_COOKIES, session.device, known_devices.LIFETIME)
+        self._set_cookie(response, SESSION_COOKIE, session.secret, LIFETIME)
+        self._set_cookie(response, DEVICE_COOKIE, session.device, known_devices.LIFETIME)
         return response
 
     def clear_session_cookie(self, response: Response) -> Response:
         """Delete the session cookie."""
-        self._set_cookie(response, SESSION_COOKIES, "", timedelta(0))
+        self._set_cookie(response, SESSION_COOKIE, "", timedelta(0))
         return response
 
     def sign_out_response(self) -> Response:
@@ -98,11 +101,17 @@ class Client:
         headers = {"Clear-Site-Data": '"cache"'}
         return self.clear_session_cookie(Response(status_code=204, headers=headers))
 
-    def _set_cookie(self, response: Response, names: Mapping[str, str], secret: str, lifetime: timedelta) -> None:
-        """Set a cookie: HttpOnly, SameSite=Strict, Secure over HTTPS."""
-        scheme = self.base_url.partition(":")[0]
-        max_age, secure = int(lifetime.total_seconds()), scheme == "https"
-        response.set_cookie(names[scheme], secret, max_age, secure=secure, httponly=True, samesite="strict")
+    def _set_cookie(self, response: Response, name: str, secret: str, lifetime: timedelta) -> None:
+        """Set a cookie: HttpOnly, SameSite=Strict, Secure over HTTPS, and only for the paths of this service."""
+        response.set_cookie(
+            self.cookie_prefix + name,
+            secret,
+            int(lifetime.total_seconds()),
+            path=self.root_path or "/",
+            secure=bool(self.cookie_prefix),
+            httponly=True,
+            samesite="strict",
+        )
 
 
 def needs(action: Action) -> Any:
@@ -162,17 +171,6 @@ def user_of(request: Request) -> str:
     return f"address {network_of(request.client.host if request.client else None)}"
 
 
-def check_origin(request: Request) -> None:
-    """Raise `Forbidden` if the browser's headers say that a page of another site sent this request."""
-    headers = request.headers
-    origin = headers.get("origin") or headers.get("referer")
-    if headers.get("sec-fetch-site") == "cross-site" or (origin is not None and not _is_trusted(request, origin)):
-        raise Forbidden(
-            "The request comes from a page of another site. To allow that site, add it to MM_CORS_ORIGINS."
-            " If it comes from this site, the proxy must pass on the header Host, with its port."
-        )
-
-
 def security_of(action: Action) -> dict[str, Any]:
     """Return the OpenAPI security requirement of an action."""
     return {"security": [] if action.role is None else [{name: []} for name in SECURITY_SCHEMES]}
@@ -198,7 +196,7 @@ async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
             return await authenticator.authenticate_token(token.strip(), is_use=is_use)
         except Unauthenticated:
             raise InvalidToken from None
-    cookie = request.cookies.get(SESSION_COOKIES[request.scope["scheme"]]) if "cookie" in request.headers else None
+    cookie = _cookie(request, _cookie_prefix(request) + SESSION_COOKIE)
     if cookie is None:
         return await authenticator.authenticate_anonymous()
     try:
@@ -207,8 +205,21 @@ async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
         raise Unauthenticated(ENDED_SESSION) from None
 
 
-def _is_trusted(request: Request, origin: str) -> bool:
-    """Whether a URL is on this host or on an origin in MM_CORS_ORIGINS."""
-    scheme, _, rest = origin.partition("://")
-    host = rest.split("/")[0]
-    return host == request.headers.get("host") or f"{scheme}://{host}" in request.app.state.settings.cors_origins
+def _cookie_prefix(request: Request) -> str:
+    """Return what the names of cookies begin with.
+
+    With these prefixes, browsers accept a cookie only over HTTPS; with `__Host-`, only for this host and all its paths.
+    """
+    if request.scope["scheme"] != "https":
+        return ""
+    return "__Secure-" if root_path_of(request.scope) else "__Host-"
+
+
+def _cookie(request: Request, name: str) -> str | None:
+    """Return the first cookie of this name.
+
+    Consoles below different paths of one host have cookies of the same name. Browsers send that of the longest path
+    first (RFC 6265, 5.4), and a dictionary would keep the last.
+    """
+    pairs = (pair.partition("=") for header in request.headers.getlist("cookie") for pair in header.split(";"))
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), None)

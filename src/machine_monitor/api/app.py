@@ -15,14 +15,17 @@ from starlette.types import ASGIApp
 
 from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
 from machine_monitor.api.openapi.finishing import finish
+from machine_monitor.api.route import Route
 from machine_monitor.api.routes import account, changes, documentation, log_types, logs, machines, system, tokens, users
 from machine_monitor.api.serving import console, metrics, tracing
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
+from machine_monitor.api.serving.proxies import TrustedProxies
 from machine_monitor.api.serving.stream_limits import OpenStreams
 from machine_monitor.api.streaming import OutgoingBodies
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
+from machine_monitor.errors import BadSetting
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
@@ -63,10 +66,12 @@ def create_app(
     settings: Settings, access_log: AccessLog | None = None, traces: tracing.Tracing | None = None
 ) -> FastAPI:
     """Create the application. It opens its database on startup; `access_log` and `traces` receive each request."""
+    check_root_path(settings.root_path)
     app = Application(
         title="Machine Monitor",
         summary="Interventions on machines: record them, and find any of them at once.",
         version=version("machine-monitor"),
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -82,6 +87,25 @@ def create_app(
         app.mount("/ui", built)
         app.add_route("/ui", console.redirect_to_slash, include_in_schema=False)
     _complete_openapi(app)
+    if access_log is not None and traces is not None:
+        access_log = tracing.add_trace_id(access_log)
+    _add_middleware(app, settings, access_log)
+    return app
+
+
+def check_root_path(root_path: str) -> None:
+    """Raise `BadSetting` if the root path begins like an address of the API, from which it could not be told apart."""
+    first = root_path[1:].partition("/")[0]
+    routes = [route for module in MODULES for route in module.router.routes if isinstance(route, Route)]
+    taken = {"ui", *(route.path[1:].partition("/")[0] for route in routes)}
+    if root_path and first in taken:
+        raise BadSetting(
+            f"MM_ROOT_PATH cannot begin with /{first}, which is an address of the API. Choose another path."
+        )
+
+
+def _add_middleware(app: FastAPI, settings: Settings, access_log: AccessLog | None) -> None:
+    """Add the layers around each request, the outermost last."""
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -92,11 +116,11 @@ def create_app(
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=EXPOSED,
         )
-    if access_log is not None and traces is not None:
-        access_log = tracing.add_trace_id(access_log)
     hosts = AllowedHosts(settings.allowed_hosts)
-    app.add_middleware(RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https)
-    return app
+    app.add_middleware(
+        RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https, root_path=settings.root_path
+    )
+    app.add_middleware(TrustedProxies)
 
 
 def _create_state(app: FastAPI, settings: Settings, traces: tracing.Tracing | None) -> None:

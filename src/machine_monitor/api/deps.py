@@ -1,12 +1,12 @@
 """Dependencies of endpoints. Each is a synchronous function of the request, called by `Route`."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from machine_monitor.api.access import Client, caller_of, user_of
+from machine_monitor.api.serving.root_path import route_path_of
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import Fault, invalid
@@ -25,11 +25,10 @@ from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import SEE_DELETED, Caller
-from machine_monitor.services.records.preconditions import Preconditions
+from machine_monitor.services.records.preconditions import Preconditions, parse_entity_tags
 from machine_monitor.services.tabular.exports import Format
 
 DELETED_RECORDS = {LOGS.name: DELETED_LOGS}
-_ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,8 @@ def list_query_of(resource: Resource) -> Any:
 
     def read(request: Request) -> ListQuery:
         chosen, pairs = _with_deleted(request, resource)
-        scope = f"{request.scope['path']} deleted" if chosen.deleted else request.scope["path"]
+        path = route_path_of(request.scope)
+        scope = f"{path} deleted" if chosen.deleted else path
         return parse_list_query(chosen, pairs, time_context_of(request), fingerprint_scope=scope)
 
     return Depends(read)
@@ -147,4 +147,4 @@ def _with_deleted(request: Request, resource: Resource) -> tuple[Resource, Query
 
 def _etags(request: Request, header: str) -> tuple[str, ...] | None:
     values = request.headers.getlist(header)
-    return tuple(_ETAG.findall(",".join(values))) if values else None
+    return parse_entity_tags(",".join(values)) if values else None

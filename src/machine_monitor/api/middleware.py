@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from machine_monitor.api.problems import render
 from machine_monitor.api.serving import headers, metrics
 from machine_monitor.api.serving.logs import FIELDS, AccessLog
+from machine_monitor.api.serving.root_path import normalize, root_path_of
 from machine_monitor.errors import BadRequest, DatabaseBusy, InternalError, MethodNotAllowed, NotFound, Problem
 
 # Key in the ASGI scope: True for HEAD requests, so that streams need not be produced.
@@ -46,9 +47,11 @@ class RequestMiddleware:
         access_log: AccessLog | None = None,
         *,
         hsts: bool = True,
+        root_path: str = "",
     ) -> None:
         self.app = app
         self._hsts = hsts
+        self._root_path = root_path
         self._access_log = access_log
         self._hosts = hosts or headers.AllowedHosts()
 
@@ -57,7 +60,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        context = RequestContext(scope, send, hsts=self._hsts)
+        context = RequestContext(scope, send, hsts=self._hsts, root_path=self._root_path)
         metrics.IN_FLIGHT.inc()
         try:
             self._hosts.check(context.headers(b"host"), needed=scope.get("http_version") == "1.1")
@@ -85,7 +88,7 @@ class RequestContext:
 
     __slots__ = ("_began", "_headers", "_hsts", "_method", "_send", "request_id", "scope", "status")
 
-    def __init__(self, scope: Scope, send: Send, *, hsts: bool = True) -> None:
+    def __init__(self, scope: Scope, send: Send, *, hsts: bool = True, root_path: str = "") -> None:
         self._began = perf_counter()
         scheme = "https" if scope.get("scheme") in SECURE_SCHEMES else "http"
         self._hsts = hsts and scheme == "https"
@@ -95,6 +98,7 @@ class RequestContext:
         self.request_id = self._client_request_id() or secrets.token_hex(8)
         self.scope: dict[str, Any] = {
             **scope,
+            **normalize(scope, root_path),
             "scheme": scheme,
             "client": _client_address(scope),
             "request_id": self.request_id,
@@ -114,14 +118,15 @@ class RequestContext:
                 sentence = "A second response was started: an error occurred after the first had been sent in part."
                 raise RuntimeError(sentence)
             self.status = message["status"]
-            message["headers"] = headers.complete(message["headers"], self.request_id, hsts=self._hsts)
+            given = headers.locate(message["headers"], root_path_of(self.scope))
+            message["headers"] = headers.complete(given, self.request_id, hsts=self._hsts)
         elif self.scope[IS_HEAD]:
             message = {**message, "body": b""}
         await self._send(message)
 
     async def send_problem(self, problem: Problem, receive: Receive) -> None:
         """Send a problem response."""
-        await render(problem, self.scope["path"], self.request_id)(self.scope, receive, self.send)
+        await render(problem, self.scope)(self.scope, receive, self.send)
 
     async def send_shutdown(self, receive: Receive) -> bool:
         """Send 503 unless a response was started; return whether it was sent. Does not wait for a slow client."""
@@ -170,7 +175,7 @@ class ProblemMiddleware:
         try:
             await self.app(scope, receive, send)
         except Problem as problem:
-            await render(problem, scope["path"], scope["request_id"])(scope, receive, send)
+            await render(problem, scope)(scope, receive, send)
         except HTTPException as error:
             await _render_http_exception(error, scope)(scope, receive, send)
 
@@ -187,7 +192,7 @@ def _client_address(scope: Scope) -> tuple[str, int] | None:
 
 def _render_http_exception(error: HTTPException, scope: Scope) -> Response:
     kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 400: BadRequest}
-    response = render(kinds.get(error.status_code, InternalError)(), scope["path"], scope["request_id"])
+    response = render(kinds.get(error.status_code, InternalError)(), scope)
     if error.status_code == MethodNotAllowed.status:
         response.headers["Allow"] = ", ".join(_allowed_methods(scope))
     return response

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
 from machine_monitor.api import problems
+from machine_monitor.api.serving.compression import CompressedResponse
 from machine_monitor.api.streaming import FinishedResponse
 from machine_monitor.query.language.parser import parse_query_string
 from machine_monitor.query.lists import Page
@@ -59,7 +60,7 @@ def record_response(stored: StoredRecord, conditions: Preconditions, selection: 
     headers = {"ETag": etag(stored.version)}
     expand = selection[1]
     if not expand and conditions.matches_if_none_match(stored.version):
-        return Response(status_code=304, headers=headers)
+        return Response(status_code=304, headers={**headers, "Vary": "Accept-Encoding"})
     return FinishedResponse(stored.body, media_type=JSON, headers=headers)
 
 
@@ -71,7 +72,7 @@ def write_response(path: str, result: WriteResult) -> Response:
 def replayable_response(answer: StoredResponse) -> Response:
     """Return a stored response; a replay has the header `Idempotency-Replayed`."""
     replayed = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-    return Response(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
+    return CompressedResponse(answer.body, answer.status, {**answer.headers, **replayed}, JSON)
 
 
 def stored_write_response(path: str, result: WriteResult) -> StoredResponse:
@@ -82,7 +83,7 @@ def stored_write_response(path: str, result: WriteResult) -> StoredResponse:
     return StoredResponse(201 if result.created else 200, headers, result.body.encode())
 
 
-def stored_bulk_response(outcomes: Sequence[Outcome]) -> StoredResponse:
+def stored_bulk_response(outcomes: Sequence[Outcome], root_path: str) -> StoredResponse:
     """Build the storable response of a bulk write."""
     results = [
         {
@@ -90,7 +91,7 @@ def stored_bulk_response(outcomes: Sequence[Outcome]) -> StoredResponse:
             "uuid": outcome.key,
             "status": outcome.status,
             "version": outcome.version,
-            "problem": None if outcome.problem is None else problems.problem_details(outcome.problem),
+            "problem": None if outcome.problem is None else problems.problem_details(outcome.problem, root_path),
         }
         for outcome in outcomes
     ]

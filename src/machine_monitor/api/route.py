@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from machine_monitor.api.access import action_of, authorize, denial_statuses, security_of
 from machine_monitor.api.bodies import read_body
 from machine_monitor.api.openapi.documents import problem_responses
+from machine_monitor.api.serving.root_path import route_path_of
 from machine_monitor.errors import BadRequest, Fault, Invalid, UriTooLong, invalid
 from machine_monitor.models.fields import Schema
 
@@ -37,6 +38,8 @@ _static_paths: set[str] = set()
 
 class Route(APIRoute):
     """Authorizes the caller, resolves the endpoint's parameters, and reports all their faults in one 422."""
+
+    has_secrets = False
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self.action = action_of(path, options)
@@ -55,7 +58,7 @@ class Route(APIRoute):
 
         Starlette asks the routes one by one: comparing the literal prefix first avoids most regular expressions.
         """
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = route_path_of(scope)
         if self.param_convertors:
             fits = path.startswith(self._prefix) and path not in _static_paths
         else:
@@ -90,9 +93,15 @@ class Route(APIRoute):
         return handle
 
 
-def create_router(tag: str) -> APIRouter:
+class SecretRoute(Route):
+    """A route of credentials: its responses are never compressed."""
+
+    has_secrets = True
+
+
+def create_router(tag: str, route_class: type[Route] = Route) -> APIRouter:
     """Create a router that uses `Route`; the operationId of an operation is the name of its function."""
-    return APIRouter(tags=[tag], route_class=Route, generate_unique_id_function=lambda route: route.name)
+    return APIRouter(tags=[tag], route_class=route_class, generate_unique_id_function=lambda route: route.name)
 
 
 def _asgi_app(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

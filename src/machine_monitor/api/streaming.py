@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from machine_monitor.api.access import user_of
 from machine_monitor.api.middleware import IS_HEAD
+from machine_monitor.api.serving.compression import CompressedResponse, compress_stream
 from machine_monitor.errors import DatabaseBusy
 from machine_monitor.fairness import FairSemaphore
 
@@ -47,7 +48,7 @@ class TimedStreamingResponse(Response):
         """Send the stream; raises `ClientDisconnect`, so that it ends incomplete, if the client stops reading it."""
         disconnected = asyncio.create_task(_wait_for_disconnect(receive))
         try:
-            async with aclosing(self._chunks) as chunks:
+            async with aclosing(compress_stream(self, scope, self._chunks)) as chunks:
                 chunk = await _next_chunk(chunks, disconnected)
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 while chunk is not None and not scope.get(IS_HEAD):
@@ -149,7 +150,7 @@ class OutgoingBody:
             raise ClientDisconnect from None
 
 
-class FinishedResponse(Response):
+class FinishedResponse(CompressedResponse):
     """The response of a read, with a finished body. A large one counts among the application's `OutgoingBodies`.
 
     Not for a write: it is done, so its response must not be refused.
@@ -157,8 +158,9 @@ class FinishedResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; raises `DatabaseBusy` before anything is sent, or `ClientDisconnect`."""
+        await self.compress(scope)
         if len(self.body) <= PIECE_BYTES or scope.get(IS_HEAD):
-            await super().__call__(scope, receive, send)
+            await Response.__call__(self, scope, receive, send)
             return
         outgoing: OutgoingBodies = scope["app"].state.outgoing
         with outgoing.hold(user_of(Request(scope)), len(self.body)) as body:

@@ -13,6 +13,7 @@ from machine_monitor.api import responses
 from machine_monitor.api.access import caller_of
 from machine_monitor.api.bodies import RAW_BODY
 from machine_monitor.api.deps import database_of, preconditions_of
+from machine_monitor.api.serving.root_path import root_path_of, route_path_of
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class WriteContext:
-    """The context of a write: database, caller, change note, preconditions, time zone and request id.
+    """The context of a write: database, caller, change note, preconditions, time zone, request id, and the root path.
 
     If `allows_unlisted` (MM_UNLISTED), a log may name a machine that does not exist: it is then created.
     """
@@ -45,6 +46,7 @@ class WriteContext:
     zone: ZoneInfo
     caller: Caller
     request_id: str
+    root_path: str
     allows_unlisted: bool
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> WriteResult:
@@ -104,7 +106,7 @@ class IdempotentWriteContext(WriteContext):
 
         def put(tx: Transaction) -> StoredResponse:
             context = BulkContext(resource, self.change_context(), self.zone, schema, self.allows_unlisted)
-            return responses.stored_bulk_response(bulk.put_items(tx, context, items, atomic=atomic))
+            return responses.stored_bulk_response(bulk.put_items(tx, context, items, atomic=atomic), self.root_path)
 
         return await self._run_once(put, len(items))
 
@@ -147,6 +149,7 @@ def _fields(request: Request) -> dict[str, Any]:
         "zone": request.app.state.settings.zone,
         "caller": caller_of(request),
         "request_id": request.scope["request_id"],
+        "root_path": root_path_of(request.scope),
         "allows_unlisted": request.app.state.settings.unlisted == "on",
     }
 
@@ -161,7 +164,9 @@ def _idempotency_key(request: Request, caller: Caller) -> IdempotencyKey | None:
             f"{KEY_HEADER} must be given once, as 1 to {MAX_KEY_LENGTH} printable ASCII characters without spaces."
         )
         raise invalid([Fault(message, parameter=KEY_HEADER)])
-    return IdempotencyKey(caller.user or "", request.scope["path"], key, sha256(request.scope[RAW_BODY]).digest())
+    return IdempotencyKey(
+        caller.user or "", route_path_of(request.scope), key, sha256(request.scope[RAW_BODY]).digest()
+    )
 
 
 def _note(request: Request, faults: list[Fault]) -> str | None:

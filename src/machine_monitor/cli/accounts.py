@@ -44,7 +44,7 @@ def add_user(
             lambda tx: invitations.put_account(tx, trigram, given, password_hash, ChangeContext(VIA))
         )
     if link is not None:
-        typer.echo(link.url(site.base_url(settings.host, settings.port, https=settings.https)))
+        typer.echo(link.url(site.base_url(settings, settings.host, settings.port)))
         typer.echo(f"Send this link to the user. It sets the password, once, until {link.expires_at}.", err=True)
 
 

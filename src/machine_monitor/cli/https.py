@@ -33,7 +33,7 @@ def listening(settings: "Settings", host: str, port: int) -> "Generator[None]":
     listener.port_beside(port)
     names, state = renew()
     setup = listener.ListenerSettings(state.authority, host, port, renew)
-    without_tls = server.options(settings.model_copy(update={"https": False}))
+    without_tls = server.options(settings.model_copy(update={"https": False, "root_path": ""}))
     with listener.listening(setup, settings.allowed_hosts, without_tls):
         for line in _announcement(setup, names, state):
             typer.echo(line)

@@ -31,6 +31,9 @@ def serve(
     https: Annotated[
         bool, typer.Option("--https", help="Serve HTTPS, with a certificate authority that phones install once.")
     ] = False,
+    root_path: Annotated[
+        str | None, typer.Option(help="The path below which a proxy publishes the service. Default: MM_ROOT_PATH.")
+    ] = None,
 ) -> None:
     """Run the service: the API and the web console.
 
@@ -41,6 +44,8 @@ def serve(
 
     # The workers read their settings from the environment.
     os.environ |= {name: "true" for name, given in (("MM_OPEN", open_), ("MM_HTTPS", https)) if given}
+    if root_path is not None:
+        os.environ["MM_ROOT_PATH"] = root_path
     settings = config.load()
     tracing.is_configured()  # before the database is created
     host, port = host or settings.host, settings.port if port is None else port
@@ -50,7 +55,7 @@ def serve(
             typer.echo(
                 "There is no admin with a password yet. Open this link to create the first one "
                 f"(it works once, until {first.expires_at}):\n"
-                f"  {first.url(site.base_url(host, port, https=settings.https))}\n"
+                f"  {first.url(site.base_url(settings, host, port))}\n"
                 'Without a browser: POST /setup {"code": "<the part after code=>", "trigram": "...", "password": "..."}'
             )
         _warn(settings)
@@ -79,7 +84,8 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
         chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}", "https": False})
         account = _fill(chosen, machines, logs)
-        here = site.base_url("127.0.0.1", settings.port if port is None else port)
+        port = settings.port if port is None else port
+        here = site.base_url(chosen, "127.0.0.1", port)
         page = "/ui/" if console.load() else "/docs"
         typer.echo(
             f"Demo with {machines} machines and {logs} logs: {here}{page} (stop it with Ctrl-C)\n"
@@ -87,12 +93,7 @@ def demo(
             f"Later sign-ins: user {ADMIN}, password {account.password}\n"
             f"For programs, and for Authorize at /docs (there the token alone): Authorization: Bearer {account.token}"
         )
-        _run(
-            create_app(chosen, configure(chosen), tracing.from_environment()),
-            chosen,
-            host="127.0.0.1",
-            port=int(here.rpartition(":")[2]),
-        )
+        _run(create_app(chosen, configure(chosen), tracing.from_environment()), chosen, host="127.0.0.1", port=port)
 
 
 def doctor(
@@ -162,12 +163,17 @@ def openapi() -> None:
 def _prepare(settings: "Settings") -> "InvitationLink | None":
     """Set the database up; returns the link that creates the first admin, if there is none yet.
 
-    Once, before the workers start: one process sets the database up, and an error is reported once.
+    Once, before the workers start: one process sets the database up, and an error, such as `BadSetting`, is reported
+    once.
     """
     from machine_monitor.database.connect import Database
     from machine_monitor.services.accounts import invitations
     from machine_monitor.services.projections import counters, maintenance
 
+    if settings.root_path:
+        from machine_monitor.api.app import check_root_path
+
+        check_root_path(settings.root_path)
     database = Database(settings.database_url)
     database.serve()
     with site.announce_new_file(database):

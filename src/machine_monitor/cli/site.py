@@ -63,11 +63,11 @@ def announce_new_file(database: "Database") -> "Generator[None]":
         typer.echo(f"Created a new database: {database.url.path}", err=True)
 
 
-def base_url(host: str, port: int, *, https: bool = False) -> str:
+def base_url(settings: "Settings", host: str, port: int) -> str:
     """Return the URL at which this machine reaches a service that listens there."""
-    scheme = "https" if https else "http"
+    scheme = "https" if settings.https else "http"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- not listened on
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{settings.root_path}"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ READS = (
     *("/tokens", "/tokens/{id}", "/me", "/me/sessions", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
 )
-PAGES = ("/docs", "/docs/filters", "/redoc")
+PAGES = ("/docs", "/docs/filters", "/openapi.json", "/redoc")
 # The role and scope that each operation requires, written independently of the code; None means no credentials.
 EXPECTED = {
     **{("GET", path): ("viewer", "read") for path in READS},

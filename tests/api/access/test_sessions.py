@@ -49,7 +49,9 @@ async def test_a_cookie_of_the_other_scheme_is_ignored(site):
     cookie = (await site.anonymous().post("/session", json=SIGN_IN)).headers["Set-Cookie"].split(";")[0]
     assert (await site.anonymous("https").get("/me", headers={"Cookie": cookie})).status_code == 401
     assert (await site.anonymous().get("/me", headers={"Cookie": f"{cookie}x"})).status_code == 401
-    assert (await site.anonymous().get("/me", headers={"Cookie": f"other=1; {cookie}"})).status_code == 200
+    # Browsers send the cookie of the longest path first: the second is that of another console on this host.
+    for others in (f"other=1; {cookie}", f"{cookie}; mm_session=other"):
+        assert (await site.anonymous().get("/me", headers={"Cookie": others})).status_code == 200
 
 
 async def test_a_write_with_a_cookie_requires_the_csrf_token(site):
@@ -70,18 +72,42 @@ async def test_a_write_with_a_cookie_requires_the_csrf_token(site):
 CROSS_SITE_HEADERS = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
+    {"Origin": ""},
     {"Origin": "http://machine-monitor.evil.example"},
+    {"Origin": "http://machine-monitor@evil.example"},
     {"Origin": "http://machine-monitor:81"},
+    {"Origin": "https://machine-monitor:80"},
+    {"Origin": "https://console.example:444"},
     {"Origin": "http://["},
+    {"Origin": "http://machine-monitor:x"},
+    {"Origin": "null", "Referer": "http://machine-monitor/ui/"},
     {"Referer": "https://evil.example/http://machine-monitor"},
+    {"Referer": ""},
     {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "unknown"},
     {"Origin": "http://machine-monitor", "Sec-Fetch-Site": "cross-site"},
 ]
 SAME_SITE_HEADERS = [
     {"Origin": "http://machine-monitor"},
+    {"Origin": "http://machine-monitor:80"},
+    {"Origin": "HTTP://Machine-Monitor"},
+    # A proxy with TLS that does not send X-Forwarded-Proto.
+    {"Origin": "https://machine-monitor"},
+    {"Origin": "https://machine-monitor", "Host": "machine-monitor:443"},
+    {"Origin": "http://127.0.0.1:8823", "Host": "127.0.0.1:8823"},
+    {"Origin": "http://[::1]:8823", "Host": "[::1]:8823"},
     {"Origin": "https://console.example"},
+    {"Origin": "https://console.example:443", "Sec-Fetch-Site": "cross-site"},
     {"Referer": "http://machine-monitor/ui/"},
     {"Sec-Fetch-Site": "same-origin"},
+    {"Sec-Fetch-Site": "none"},
+    # The proxy changes the host name, but the browser knows.
+    {
+        "Sec-Fetch-Site": "same-origin",
+        "Origin": "https://machines.example.com",
+        "Referer": "https://machines.example.com/",
+    },
     {},
 ]
 
@@ -94,10 +120,53 @@ async def test_a_page_of_another_site_cannot_write_with_the_cookie(database_url)
             for method, path in (WRITE, ("DELETE", "/session"), ("POST", "/session"), ("POST", "/setup")):
                 body = {} if method == "DELETE" else {"json": SIGN_IN}
                 answer = await client.request(method, path, headers=headers, **body)
-                assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (headers, path)
+                assert (answer.status_code, answer.json()["code"]) == (403, "cross-site"), (headers, path)
+                assert "FORWARDED_ALLOW_IPS" in answer.json()["detail"]
             assert (await client.get("/me", headers=headers)).status_code == 200
         for headers in SAME_SITE_HEADERS:
-            assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300
+            assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300, headers
+        for headers in SAME_SITE_HEADERS[-3:]:
+            assert (await client.post("/session", json=SIGN_IN, headers=headers)).status_code == 200, headers
+
+
+# Headers of a request with `Host: 127.0.0.1:8000`, and whether they are of a page of this service if a proxy that is
+# trusted, or one that is not, sent them.
+FORWARDED_HEADERS = [
+    ({"X-Forwarded-Host": "plant.example", "Origin": "http://plant.example"}, True, False),
+    ({"X-Forwarded-Host": "plant.example:8443", "Origin": "https://plant.example:8443"}, True, False),
+    ({"X-Forwarded-Host": "plant.example, inner", "Origin": "http://plant.example"}, True, False),
+    ({"X-Forwarded-Proto": "https", "Origin": "http://127.0.0.1:8000"}, True, True),
+    (
+        {"X-Forwarded-Host": "plant.example", "X-Forwarded-Proto": "https", "Origin": "https://plant.example"},
+        True,
+        False,
+    ),
+    ({"X-Forwarded-Host": "plant.example", "X-Forwarded-Proto": "wss", "Origin": "http://plant.example"}, False, False),
+    ({"X-Forwarded-Host": "plant.example", "Origin": "http://plant.example:81"}, False, False),
+    ({"X-Forwarded-Host": "plant.example", "Origin": "http://127.0.0.1:8000"}, True, True),
+    ({"X-Forwarded-Host": "<plant>", "Origin": "http://<plant>"}, False, False),
+]
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_only_a_trusted_proxy_can_name_another_host(sqlite_database_url, monkeypatch, is_trusted):
+    # The address of the test's client.
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.0/24, 127.0.0.1" if is_trusted else "192.0.2.0/24")
+    async with opened(sqlite_database_url) as site:
+        await site.add_users()
+        for headers, by_trusted, by_other in FORWARDED_HEADERS:
+            client = site.anonymous()
+            answer = await client.post("/session", json=SIGN_IN, headers={"Host": "127.0.0.1:8000", **headers})
+            expected = by_trusted if is_trusted else by_other
+            assert (answer.status_code == 200, "Secure" in answer.headers.get("Set-Cookie", "")) == (
+                expected,
+                expected and is_trusted and "X-Forwarded-Proto" in headers,
+            ), headers
+        admin = await site.by_token("ADM")
+        headers = {"Host": "127.0.0.1:8000", "X-Forwarded-Host": "plant.example", "X-Forwarded-Proto": "https"}
+        link = (await admin.post("/users/LEA/invitation", headers=headers)).json()["url"]
+        expected = "https://plant.example" if is_trusted else "http://127.0.0.1:8000"
+        assert link.startswith(f"{expected}/ui/setup#code=")
 
 
 async def test_only_allowed_cors_origins_may_send_cookies(sqlite_database_url):

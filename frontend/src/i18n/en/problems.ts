@@ -4,6 +4,7 @@ export const problems = {
   code: {
     offline: 'The service does not answer. Check the network, then try again.',
     forbidden: 'Your role does not allow this.',
+    'cross-site': 'The service takes this page for another site: the proxy in front of it changes the host name. An admin has to set the proxy to pass on Host, or X-Forwarded-Host.',
     'not-found': 'Not found: it does not exist, or was deleted.',
     gone: 'This was deleted.',
     'version-conflict': 'Someone else changed this in the meantime. Check the new version, then try again.',

@@ -5,6 +5,7 @@ export const problems: Messages['problems'] = {
   code: {
     offline: 'Le service ne répond pas. Vérifiez le réseau, puis réessayez.',
     forbidden: 'Votre rôle ne le permet pas.',
+    'cross-site': 'Le service prend cette page pour un autre site\u00a0: le proxy placé devant lui change le nom d’hôte. Un administrateur doit régler le proxy pour qu’il transmette Host, ou X-Forwarded-Host.',
     'not-found': 'Introuvable\u00a0: cela n’existe pas, ou a été supprimé.',
     gone: 'Cela a été supprimé.',
     'version-conflict': 'Quelqu’un d’autre a fait une modification entre-temps. Vérifiez la nouvelle version, puis réessayez.',

@@ -29,8 +29,8 @@ ATTRIBUTES = (
 
 
 def address(resource: Resource) -> str:
-    """Return the address of the table of a resource."""
-    return f"{PATH}#{resource.name}"
+    """Return the address of the table of a resource, relative to the pages that show the document."""
+    return f"{PATH[1:]}#{resource.name}"
 
 
 @cache

@@ -31,7 +31,7 @@ FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 def finish(document: dict[str, Any]) -> dict[str, Any]:
     """Complete FastAPI's document."""
     document["info"] |= {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}
-    document["servers"] = [{"url": "/"}]
+    document["servers"] = servers("")
     document["tags"] = [{"name": name, "description": sentence} for name, sentence in TAGS.items()]
     for operation in _operations(document):
         _describe(operation)
@@ -44,6 +44,11 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     for name in examples.BODIES.keys() & components["schemas"].keys():
         _describe_defaults(components["schemas"][name])
     return document
+
+
+def servers(root_path: str) -> list[dict[str, str]]:
+    """Return the `servers` of the document: the service is where the document is."""
+    return [{"url": root_path or "/"}]
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from machine_monitor.api import responses
 from machine_monitor.api.access import needs
 from machine_monitor.api.deps import ClientDep, CurrentUser, SignInContext, SignInDep
 from machine_monitor.api.openapi.documents import ANYWHERE, BODIES, WRITES, json_operation
-from machine_monitor.api.route import create_router
+from machine_monitor.api.route import SecretRoute, create_router
 from machine_monitor.api.serving import sign_in_log
 from machine_monitor.api.writing import Write
 from machine_monitor.models.accounts.sign_in import Link, Me, NewPassword, SessionList, SetUp, SignedIn, SignIn
@@ -23,7 +23,7 @@ from machine_monitor.services.access.permissions import (
 from machine_monitor.services.accounts import generated_secrets, invitations, password_sign_in, sessions
 from machine_monitor.services.accounts.password_sign_in import NewSession
 
-router = create_router("account")
+router = create_router("account", SecretRoute)
 
 
 @router.get("/me", dependencies=[needs(READ)], **json_operation(Me, *ANYWHERE, 422))

@@ -74,6 +74,7 @@ async def follow_changes(
     return TimedStreamingResponse(
         open_streams.limit(limits_of(request), events),
         "text/event-stream",
-        {"Cache-Control": "no-store"},
+        # nginx passes the stream on without buffering it.
+        {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         send_timeout=KEEPALIVE_SECONDS,
     )

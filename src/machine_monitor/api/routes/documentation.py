@@ -1,4 +1,4 @@
-"""Pages that document the API: Swagger UI, ReDoc, and the tables of all filters."""
+"""Documents of the API: Swagger UI, ReDoc, the OpenAPI document, and the tables of all filters."""
 
 import re
 from base64 import b64encode
@@ -9,11 +9,15 @@ import fastapi_offline
 from fastapi import Request, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from pydantic_core import to_json
 
+from machine_monitor.api import responses
 from machine_monitor.api.access import needs
 from machine_monitor.api.openapi import filters_page
+from machine_monitor.api.openapi.finishing import servers
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving.headers import DATA_POLICY
+from machine_monitor.api.serving.root_path import root_path_of
 from machine_monitor.models import HISTORY, RESOURCES, TOKENS
 from machine_monitor.services.access.permissions import PUBLIC
 
@@ -32,12 +36,13 @@ _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 @router.get("/docs", dependencies=[needs(PUBLIC)], include_in_schema=False)
 async def show_swagger(request: Request) -> Response:
     """Swagger UI."""
+    root_path = root_path_of(request.scope)
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url=f"{root_path}/openapi.json",
         title=request.app.title,
-        swagger_js_url="/docs/static/swagger-ui-bundle.js",
-        swagger_css_url="/docs/static/swagger-ui.css",
-        swagger_favicon_url="/docs/static/favicon.png",
+        swagger_js_url=f"{root_path}/docs/static/swagger-ui-bundle.js",
+        swagger_css_url=f"{root_path}/docs/static/swagger-ui.css",
+        swagger_favicon_url=f"{root_path}/docs/static/favicon.png",
         # By default Swagger UI sends the document to an online validator.
         swagger_ui_parameters={"validatorUrl": None, "tryItOutEnabled": True},
     )
@@ -50,14 +55,22 @@ async def show_swagger(request: Request) -> Response:
     )
 
 
+@router.get("/openapi.json", dependencies=[needs(PUBLIC)], include_in_schema=False)
+async def send_openapi_document(request: Request) -> Response:
+    """The OpenAPI document."""
+    document = request.app.openapi() | {"servers": servers(root_path_of(request.scope))}
+    return responses.json_response(to_json(document))
+
+
 @router.get("/redoc", dependencies=[needs(PUBLIC)], include_in_schema=False)
 async def show_redoc(request: Request) -> Response:
     """ReDoc."""
+    root_path = root_path_of(request.scope)
     page = get_redoc_html(
-        openapi_url="/openapi.json",
+        openapi_url=f"{root_path}/openapi.json",
         title=request.app.title,
-        redoc_js_url="/docs/static/redoc.standalone.js",
-        redoc_favicon_url="/docs/static/favicon.png",
+        redoc_js_url=f"{root_path}/docs/static/redoc.standalone.js",
+        redoc_favicon_url=f"{root_path}/docs/static/favicon.png",
         with_google_fonts=False,
     )
     # ReDoc writes styles into the page, and searches in a worker that it makes from a text.

@@ -12,6 +12,7 @@ from machine_monitor.api.openapi.documents import ANYWHERE, json_operation, prob
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.https import files, page
+from machine_monitor.api.serving.root_path import root_path_of
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services.access.permissions import PUBLIC, READ, SEE_SERVICE
 from machine_monitor.services.checks import health
@@ -30,11 +31,13 @@ async def describe_service(request: Request) -> Response:
     vary = {"Vary": "Accept"}
     if has_console and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("/ui/", 303, vary)
+    root_path = root_path_of(request.scope)
+    links = {name: f"{root_path}/{name}" for name in (*RESOURCES, *DOCUMENTS)}
     document = {
         "name": request.app.title,
         "version": request.app.version,
         "timezone": request.app.state.settings.timezone,
-        "links": {name: f"/{name}" for name in (*RESOURCES, *DOCUMENTS)} | ({"ui": "/ui/"} if has_console else {}),
+        "links": links | ({"ui": f"{root_path}/ui/"} if has_console else {}),
     }
     return JSONResponse(document, headers=vary)
 
@@ -89,7 +92,7 @@ async def describe_problem(code: str) -> Response:
 @router.get(page.PATH, dependencies=[needs(PUBLIC)], include_in_schema=False)
 async def show_https_page(request: Request) -> Response:
     """Tell how to install the certificate authority on a phone; 404 without `serve --https`."""
-    return page.install_page(request, _authority(request), "/ui/")
+    return page.install_page(request, _authority(request), f"{root_path_of(request.scope)}/ui/")
 
 
 @router.get(page.CERTIFICATE_PATH, dependencies=[needs(PUBLIC)], include_in_schema=False)

@@ -14,7 +14,7 @@ from machine_monitor.api.openapi.documents import (
     list_operation,
     unversioned_read_operation,
 )
-from machine_monitor.api.route import create_router
+from machine_monitor.api.route import SecretRoute, create_router
 from machine_monitor.api.writing import Write
 from machine_monitor.models import TOKENS
 from machine_monitor.models.accounts.token import TokenCreate, TokenCreated
@@ -23,7 +23,7 @@ from machine_monitor.query.schema import Selection
 from machine_monitor.services.access.permissions import SEE_TOKENS, WRITE_TOKENS, can_manage_other_accounts
 from machine_monitor.services.accounts import tokens
 
-router = create_router("tokens")
+router = create_router("tokens", SecretRoute)
 
 
 @router.get("/tokens", dependencies=[needs(SEE_TOKENS)], **list_operation(TOKENS))

@@ -212,7 +212,7 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if not (self.pipeline or (self.is_responding and self.cycle.response_started)):
-            self.transport.write(_render(self._problem(), self.server_state.default_headers))
+            self.transport.write(self._render(self._problem()))
         self.transport.close()
 
     def _is_too_large(self) -> bool:
@@ -237,6 +237,14 @@ class Connection(HttpToolsProtocol):
         if self._size > MAX_HEAD or self._is_too_large():
             return BadRequest(f"The request's headers are too large: at most {MAX_HEAD} bytes and {MAX_FIELDS} fields.")
         return BadRequest()
+
+    def _render(self, problem: Problem) -> bytes:
+        request_id = secrets.token_hex(8)
+        response = problems.render(problem, {"path": "", "root_path": self.root_path, "request_id": request_id})
+        always = headers.complete(response.raw_headers, request_id)
+        lines = [*self.server_state.default_headers, *always, (b"connection", b"close")]
+        fields = b"".join(b"%s: %s\r\n" % line for line in lines)
+        return STATUS_LINE[problem.status] + fields + b"\r\n" + bytes(response.body)
 
     def _enter(self, phase: Phase) -> None:
         self._phase, self._phase_began, self._size = phase, self.loop.time(), 0
@@ -277,11 +285,3 @@ def _max_connections() -> int:
         return MAX_CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(MAX_CONNECTIONS, max(files - RESERVED_FILES, 1))
-
-
-def _render(problem: Problem, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-    request_id = secrets.token_hex(8)
-    response = problems.render(problem, "", request_id)
-    lines = [*default_headers, *headers.complete(response.raw_headers, request_id), (b"connection", b"close")]
-    fields = b"".join(b"%s: %s\r\n" % line for line in lines)
-    return STATUS_LINE[problem.status] + fields + b"\r\n" + bytes(response.body)

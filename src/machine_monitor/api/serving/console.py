@@ -1,15 +1,21 @@
 """The web console at `/ui/`: the files in `web/`, which are built from `frontend/`."""
 
 import gzip
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
+from html import escape
+from pathlib import Path, PurePath
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
+
+from machine_monitor.api.serving.compression import preferred_encoding
+from machine_monitor.api.serving.root_path import root_path_of
+from machine_monitor.services.records.preconditions import parse_entity_tags
 
 FOLDER = Path(__file__).parents[2] / "web"
 PAGE = "index.html"
@@ -49,30 +55,37 @@ class Console:
 
     def __init__(self, files: dict[str, File]) -> None:
         self._files = files
+        # The page by root path, which its addresses contain. There is one, or two if the ASGI server has another.
+        self._pages: dict[str, File] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a GET; raises `HTTPException` (404, 405) otherwise."""
         if scope["method"] != "GET":
             raise HTTPException(405)
         name = scope["path"].removeprefix(scope["root_path"]).removeprefix("/")
-        await self._response(name, dict(scope["headers"]))(scope, receive, send)
+        file = self._find(name, root_path_of(scope))
+        await self._response(file, scope["headers"])(scope, receive, send)
 
-    def _response(self, name: str, request_headers: dict[bytes, bytes]) -> Response:
-        file = self._files.get(name)
-        if file is None:
-            # A missing asset is 404: an old page asks for a file of its own version.
-            if name.startswith(ASSETS) or PAGE not in self._files:
-                raise HTTPException(404)
-            file = self._files[PAGE]
+    def _find(self, name: str, root_path: str) -> File:
+        if name in self._files and name != PAGE:
+            return self._files[name]
+        # A missing asset is 404: an old page asks for a file of its own version.
+        if name.startswith(ASSETS):
+            raise HTTPException(404)
+        if root_path not in self._pages:
+            self._pages[root_path] = _make_file(PAGE, _page_at(root_path, self._files[PAGE].content))
+        return self._pages[root_path]
+
+    @staticmethod
+    def _response(file: File, request_headers: Sequence[tuple[bytes, bytes]]) -> Response:
         headers = dict(file.headers)
-        if headers["ETag"].encode() in request_headers.get(b"if-none-match", b""):
+        known = parse_entity_tags(dict(request_headers).get(b"if-none-match", b"").decode("latin-1"))
+        if headers["ETag"].removeprefix("W/") in known:
             return Response(None, 304, headers)
-        offered = request_headers.get(b"accept-encoding", b"").decode("latin-1").split(",")
-        accepted = {each.partition(";")[0].strip() for each in offered}
-        for encoding, content in file.encoded.items():
-            if encoding in accepted:
-                return Response(content, 200, {**headers, "Content-Encoding": encoding})
-        return Response(file.content, 200, headers)
+        encoding = preferred_encoding(request_headers, tuple(file.encoded))
+        if encoding is None:
+            return Response(file.content, 200, headers)
+        return Response(file.encoded[encoding], 200, {**headers, "Content-Encoding": encoding})
 
 
 async def redirect_to_slash(_: Request) -> Response:
@@ -90,23 +103,30 @@ def load(folder: Path = FOLDER) -> Console | None:
 
 
 def _read(path: Path, folder: Path) -> File:
-    content = path.read_bytes()
-    immutable = path.relative_to(folder).as_posix().startswith(ASSETS)
+    # Python has no Brotli. The build writes these files, and browsers accept them on https and on localhost.
+    brotli = path.with_name(f"{path.name}.br")
+    encoded = {"br": brotli.read_bytes()} if brotli.is_file() else {}
+    return _make_file(path.relative_to(folder).as_posix(), path.read_bytes(), encoded)
+
+
+def _page_at(root_path: str, content: bytes) -> bytes:
+    """Return the page for a root path: the build writes addresses relative to the page, which has many addresses."""
+    prefix = escape(root_path)
+    page = content.replace(b'="./', f'="{prefix}/ui/'.encode())
+    return page.replace(b'data-root-path=""', f'data-root-path="{prefix}"'.encode())
+
+
+def _make_file(name: str, content: bytes, encoded: Mapping[str, bytes] | None = None) -> File:
+    suffix = PurePath(name).suffix
     headers = {
-        "Content-Type": TYPES[path.suffix],
-        "Cache-Control": "public, max-age=31536000, immutable" if immutable else "no-cache",
+        "Content-Type": TYPES[suffix],
+        "Cache-Control": "public, max-age=31536000, immutable" if name.startswith(ASSETS) else "no-cache",
         "Content-Security-Policy": POLICY,
         # A weak ETag: it is the same for the compressed and the plain file.
         "ETag": f'W/"{sha256(content).hexdigest()[:20]}"',
     }
-    encoded = _encode(path, content)
-    return File(content, encoded, {**headers, "Vary": "Accept-Encoding"} if encoded else headers)
-
-
-def _encode(path: Path, content: bytes) -> dict[str, bytes]:
-    if path.suffix == ".png":
-        return {}
-    # Python has no Brotli. The build writes these files, and browsers accept them on https and on localhost.
-    brotli = path.with_name(f"{path.name}.br")
-    encoded = {"br": brotli.read_bytes()} if brotli.is_file() else {}
-    return {**encoded, "gzip": gzip.compress(content, mtime=0)}
+    if suffix == ".png":
+        return File(content, {}, headers)
+    return File(
+        content, {**(encoded or {}), "gzip": gzip.compress(content, mtime=0)}, {**headers, "Vary": "Accept-Encoding"}
+    )

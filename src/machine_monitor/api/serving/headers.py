@@ -36,6 +36,7 @@ ANY = "*"
 PRIVATE_DOMAINS = ("localhost", "local", "internal", "home.arpa", "test")
 MAX_CACHED = 1_000
 _HOST = re.compile(r"(\[(?P<address>[^]]+)\]|(?P<name>[^:\[\]@/]*))(:\d*)?")
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class AllowedHosts:
@@ -81,12 +82,28 @@ def _name(value: bytes) -> str:
     return (matched["address"] or matched["name"]).removesuffix(".") if matched else "."
 
 
+def is_host(text: str) -> bool:
+    """Whether a text is a name or an address, perhaps with a port."""
+    name = _name(text.encode())
+    return _NAME.fullmatch(name) is not None or _is_address(name)
+
+
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)
     except ValueError:
         return False
     return True
+
+
+def locate(given: Iterable[Header], root_path: str) -> Iterable[Header]:
+    """Add the root path to `Location`, which the application writes without it."""
+    if not root_path:
+        return given
+    prefix = root_path.encode()
+    return [
+        (name, prefix + value if name == b"location" and value.startswith(b"/") else value) for name, value in given
+    ]
 
 
 def complete(given: Iterable[Header], request_id: str, *, hsts: bool = False) -> list[Header]:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from machine_monitor.api.serving.headers import DATA_POLICY
 from machine_monitor.api.serving.https.files import Authority
+from machine_monitor.api.serving.root_path import root_path_of
 
 PATH, CERTIFICATE_PATH = "/https", "/https/authority.crt"
 # Phones offer to install a file of this type.
@@ -36,6 +38,13 @@ class Text:
     phones: tuple[tuple[str, tuple[str, ...]], ...]
     check: tuple[str, str]
     open: str
+
+
+class Links(NamedTuple):
+    """The addresses that the page links to."""
+
+    certificate: str
+    console: str
 
 
 ENGLISH = Text(
@@ -131,7 +140,8 @@ def install_page(request: Request, authority: Authority, console_url: str) -> Re
     """Return the page, in the reader's language first."""
     texts = (FRENCH, ENGLISH) if _prefers_french(request.headers.get("accept-language", "")) else (ENGLISH, FRENCH)
     headers = {"Content-Security-Policy": POLICY, "Vary": "Accept-Language"}
-    return HTMLResponse(_document(texts, authority.fingerprint, console_url), headers=headers)
+    links = Links(root_path_of(request.scope) + CERTIFICATE_PATH, console_url)
+    return HTMLResponse(_document(texts, authority.fingerprint, links), headers=headers)
 
 
 def certificate(authority: Authority) -> Response:
@@ -139,8 +149,8 @@ def certificate(authority: Authority) -> Response:
     return Response(authority.pem, media_type=MEDIA_TYPE)
 
 
-def _document(texts: Sequence[Text], fingerprint: str, console_url: str) -> str:
-    sections = "".join(_section(text, fingerprint, console_url) for text in texts)
+def _document(texts: Sequence[Text], fingerprint: str, links: Links) -> str:
+    sections = "".join(_section(text, fingerprint, links) for text in texts)
     first = texts[0]
     return (
         f'<!doctype html><html lang="{first.language}"><head><meta charset="utf-8">'
@@ -149,7 +159,7 @@ def _document(texts: Sequence[Text], fingerprint: str, console_url: str) -> str:
     )
 
 
-def _section(text: Text, fingerprint: str, console_url: str) -> str:
+def _section(text: Text, fingerprint: str, links: Links) -> str:
     phones = "".join(
         f"<h2>{_html(phone)}</h2><ol>{''.join(f'<li>{_html(step)}</li>' for step in steps)}</ol>"
         for phone, steps in text.phones
@@ -157,9 +167,9 @@ def _section(text: Text, fingerprint: str, console_url: str) -> str:
     heading, sentence = text.check
     return (
         f'<section lang="{text.language}"><h1>{_html(text.title)}</h1><p>{_html(text.why)}</p>'
-        f'<p><a class="button" href="{CERTIFICATE_PATH}">{_html(text.download)}</a></p>{phones}'
+        f'<p><a class="button" href="{escape(links.certificate)}">{_html(text.download)}</a></p>{phones}'
         f"<h2>{_html(heading)}</h2><p>{_html(sentence)}</p><p><code>{fingerprint}</code></p>"
-        f'<p><a class="button" href="{escape(console_url)}">{_html(text.open)}</a></p></section>'
+        f'<p><a class="button" href="{escape(links.console)}">{_html(text.open)}</a></p></section>'
     )
 
 

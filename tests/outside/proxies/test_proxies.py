@@ -1,0 +1,156 @@
+"""The service behind nginx, Caddy and Apache: each as docs/deploy has it, at the root and below a path."""
+
+import contextlib
+import json
+import re
+import time
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+import segno
+
+from api.access.site import PASSWORD
+from console.conftest import ADMIN
+from outside.proxies.conftest import PREFIX
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(300)]
+SIGN_IN = {"trigram": ADMIN, "password": PASSWORD}
+# A change takes this long from its commit to a reader at most; the proxies add milliseconds.
+SOON_SECONDS = 3.0
+
+
+@contextlib.contextmanager
+def signed_in(endpoint):
+    """Yield a browser that has signed in."""
+    with endpoint.browser() as browser:
+        answer = browser.post("/session", json=SIGN_IN)
+        assert answer.status_code == 200, answer.text
+        browser.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        yield browser
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+def test_a_browser_signs_in_writes_and_follows_changes(proxy, prefix):
+    endpoint = proxy[prefix]
+    with signed_in(endpoint) as browser:
+        (session,) = [cookie for cookie in browser.cookies.jar if cookie.name.endswith("mm_session")]
+        assert (session.path, session.secure) == (prefix or "/", True)
+        with browser.stream("GET", "/events", headers={"Accept": "text/event-stream"}) as events:
+            lines = events.iter_lines()
+            next(lines)
+            began = time.monotonic()
+            made = browser.post("/machines", json={"name": f"Saw {began}"})
+            change = next(line for line in lines if line.startswith("data:"))
+            assert (json.loads(change[5:])["key"], time.monotonic() - began < SOON_SECONDS) == (f"Saw {began}", True)
+        assert made.status_code == 201, made.text
+        assert made.headers["Location"] == f"{prefix}/machines/{quote(f'Saw {began}')}"
+        assert "max-age" in made.headers["Strict-Transport-Security"]
+        link = browser.post(f"/users/{ADMIN}/invitation").json()["url"]
+        assert link.startswith(f"{endpoint.origin}{prefix}/ui/setup#code=")
+        # The log shows the browser's address, which no client can choose.
+        browser.headers["X-Forwarded-For"] = "192.0.2.7"
+        assert browser.get("/me/sessions").json()["items"][0]["current"]
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+def test_pages_of_other_sites_are_refused(proxy, prefix):
+    other = {"Origin": "https://evil.example", "Referer": "https://evil.example/", "Sec-Fetch-Site": "cross-site"}
+    with signed_in(proxy[prefix]) as browser:
+        for headers in (other, other | {"Sec-Fetch-Site": "same-site"}):
+            answer = browser.put("/machines/Forged", json={}, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+    # Without Sec-Fetch-Site, as on plain HTTP, the host decides.
+    old = {name: value for name, value in other.items() if name != "Sec-Fetch-Site"}
+    with proxy[prefix].client(**old) as client:
+        assert client.post("/session", json=SIGN_IN).json()["code"] == "cross-site"
+    with proxy[prefix].client(Origin=proxy[prefix].origin) as client:
+        assert client.post("/session", json=SIGN_IN).status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+def test_names_bodies_and_downloads_pass_unchanged(proxy, prefix):
+    with signed_in(proxy[prefix]) as browser:
+        name = quote("50 %2F é?#", safe="")
+        assert browser.put(f"/machines/{name}", json={"comment": "x" * 1500}).status_code in (200, 201)
+        read = browser.get(f"/machines/{name}")
+        assert (read.status_code, read.headers["Content-Encoding"]) == (200, "gzip")
+        written = browser.patch(f"/machines/{name}", json={"sector": "2B"}, headers={"If-Match": read.headers["ETag"]})
+        assert written.status_code == 200, written.text
+        assert browser.get(f"/machines/{name}", headers={"If-None-Match": written.headers["ETag"]}).status_code == 304
+        comment = f"{uuid4()} {'long ' * 1500}"
+        items = [{"machine": "50 %2F é?#", "type": "info", "comment": comment} for _ in range(300)]
+        bulk = browser.post("/logs/bulk", json={"mode": "partial", "items": items})
+        assert (bulk.status_code, bulk.json()["counts"]["created"]) == (200, 300)
+        export = browser.get(f"/logs.ndjson?comment__startswith={comment[:36]}")
+        assert (export.headers["Content-Encoding"], len(export.text.splitlines())) == ("gzip", 300)
+
+
+def test_below_a_path_every_address_leads_to_the_service(proxy):
+    endpoint = proxy[PREFIX]
+    with contextlib.ExitStack() as stack, signed_in(endpoint) as browser:
+        outside = stack.enter_context(endpoint._replace(prefix="").browser())
+        outside.cookies = browser.cookies
+        page = browser.get("/machines?limit=1")
+        (following,) = re.findall('<([^>]+)>; rel="next"', page.headers["Link"])
+        assert outside.get(following).status_code == 200
+        for path in ("/docs", "/redoc", "/ui/", "/ui/machines/x"):
+            text = browser.get(path).text
+            addresses = set(re.findall(r'(?:href|src|url)(?:=|: )["\']([^"\'#]+)["\']', text))
+            assert len(addresses) >= 2, path
+            assert {each: outside.get(each).status_code for each in addresses} == dict.fromkeys(addresses, 200)
+        assert browser.get("/openapi.json").json()["servers"] == [{"url": PREFIX}]
+        missing = browser.get("/machines/none").json()
+        assert outside.get(missing["type"]).json()["code"] == "not-found"
+        (machine,) = page.json()["items"]
+        address = f"{endpoint.origin}{PREFIX}/ui/m/{machine['id']}"
+        matrix = segno.make(address, error="q", micro=False).matrix
+        label = browser.get(f"/machines/{quote(machine['name'], safe='')}/label.svg").text
+        assert label.count("h1v1h-1z") == sum(map(sum, matrix))
+
+
+# nginx as sites have it, without Sec-Fetch-Site where the browser is old or the address is plain HTTP.
+
+
+def test_a_browser_signs_in_though_nginx_changes_the_host(variants):
+    for name in ("bare", "without_port", "compressing", "removing"):
+        with signed_in(variants[name]) as browser:
+            assert browser.put("/machines/Through", json={}).status_code in (200, 201), name
+    page = {"Origin": variants["bare"].origin}
+    with variants["bare"].client(**page) as client:
+        answer = client.post("/session", json=SIGN_IN)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+        assert "X-Forwarded-Host" in answer.json()["detail"]
+
+
+def test_an_edit_works_with_the_etag_of_a_proxy_that_compresses(variants):
+    with signed_in(variants["compressing"]) as browser:
+        read = browser.get("/machines?limit=1&fields=name")
+        path = f"/machines/{quote(read.json()['items'][0]['name'], safe='')}"
+        read = browser.get(path)
+        assert (read.headers["Content-Encoding"], read.headers["ETag"][:3]) == ("gzip", 'W/"')
+        for status in (200, 412):
+            answer = browser.patch(path, json={"usage": "test"}, headers={"If-Match": read.headers["ETag"]})
+            assert answer.status_code == status, answer.text
+
+
+def test_a_proxy_may_remove_the_prefix(variants):
+    with signed_in(variants["removing"]) as browser:
+        made = browser.post("/machines", json={"name": "Removed"})
+        assert made.headers["Location"] == f"{PREFIX}/machines/Removed"
+        assert f'src="{PREFIX}/ui/assets/' in browser.get("/ui/machines").text
+        assert browser.get("/docs").text.count(f'"{PREFIX}/docs/static/') >= 3
+
+
+def test_headers_of_a_proxy_that_is_not_trusted_count_for_nothing(variants, services):
+    endpoint = variants["distrusted"]
+    with endpoint.client(Origin=endpoint.origin) as client:
+        answer = client.post("/session", json=SIGN_IN)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+    with endpoint.browser() as browser:
+        answer = browser.post("/session", json=SIGN_IN)
+        assert (answer.status_code, "Secure" in answer.headers["Set-Cookie"]) == (200, False)
+        assert "Strict-Transport-Security" not in answer.headers
+        browser.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        link = browser.post(f"/users/{ADMIN}/invitation").json()["url"]
+        assert link.startswith(f"{services['distrusting'].address}/ui/setup#code=")
