@@ -168,8 +168,8 @@ class Engine(ABC):
     # URLs, connections and migrations
 
     @abstractmethod
-    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
-        """Normalize a URL; raises `BadSetting`, which names the setting, if it cannot be used."""
+    def parse_url(self, text: str, setting: str, /) -> sa.URL:
+        """Parse what follows `://` in a URL; raises `BadSetting`, which names the setting, if it cannot be used."""
 
     @abstractmethod
     def path_of(self, url: sa.URL) -> Path | None:

@@ -15,14 +15,12 @@ from sqlalchemy.types import TypeEngine
 from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
-from machine_monitor.database.engines.postgresql import catalog
+from machine_monitor.database.engines.postgresql import catalog, urls
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 from machine_monitor.database.schema import MIGRATION_LOCK
 from machine_monitor.database.statements import MAX_PAGE_BYTES
 
 _stream_numbers = itertools.count(1)
-# asyncpg's name of an option, and libpq's name.
-OPTIONS = {"ssl": "sslmode"}
 
 
 def _rfc3339(column: ColumnElement) -> ColumnElement:
@@ -32,14 +30,6 @@ def _rfc3339(column: ColumnElement) -> ColumnElement:
     fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
     is_whole = sa.cast(column, postgresql.TIMESTAMP(timezone=True, precision=0)) == column
     return sa.case((is_whole, whole.concat(literal_column("'Z'"))), else_=fractional)
-
-
-def conninfo_of(url: sa.URL) -> str:
-    """Return the libpq connection string."""
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- do not load psycopg for SQLite
-
-    parts = url.translate_connect_args(database="dbname", username="user")
-    return make_conninfo(**parts, **{name: str(value) for name, value in url.query.items()})
 
 
 # Conversions of PostgreSQL types to the portable form; other types need none.
@@ -166,10 +156,7 @@ class PostgresqlEngine(Engine):
         cursor.execute("SELECT pg_database_size(current_database())")
         return cursor.fetchone()[0]
 
-    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
-        del setting
-        query = {OPTIONS.get(name, name): value for name, value in url.query.items()}
-        return url.set(drivername="postgresql+psycopg", query=query)
+    parse_url = staticmethod(urls.parse)
 
     def path_of(self, url: sa.URL) -> None:
         """None: the files belong to the server."""
@@ -187,7 +174,7 @@ class PostgresqlEngine(Engine):
             PostgresqlDriver,
         )
 
-        return PostgresqlDriver(conninfo_of(url), query_timeout)
+        return PostgresqlDriver(urls.conninfo(url), query_timeout)
 
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         # PostgreSQL uses MVCC: a reader never waits for a writer.

@@ -163,7 +163,11 @@ class SqliteEngine(Engine):
         pages, size = (cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         return pages * size
 
-    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
+    def parse_url(self, text: str, setting: str, /) -> sa.URL:
+        if "?" in text.rstrip("?"):
+            message = f"{setting}: SQLite URLs have no options. Write %3F for a '?' in the name of a file or folder."
+            raise BadSetting(message)
+        url = sa.make_url(f"sqlite://{text.rstrip('?')}")
         file = (url.database or "").removeprefix("file:")
         if file in ("", ":memory:"):
             message = f"{setting} must name a file: an in-memory database loses all records. Write sqlite:///file.db."
