@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ _stream_numbers = itertools.count(1)
 
 
 def _rfc3339(column: ColumnElement) -> ColumnElement:
-    """Format a timestamp as `instants.format_instant` does; requires TimeZone=UTC and DateStyle=ISO in the session."""
+    """Format a timestamp as `instants.format_instant` does; relies on `session_settings`."""
     # to_char costs as much as the rest of a document, so it is used only for fractional seconds.
     whole = func.replace(sa.cast(sa.cast(column, sa.TIMESTAMP), sa.Text), literal_column("' '"), literal_column("'T'"))
     fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
@@ -179,16 +180,23 @@ class PostgresqlEngine(Engine):
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         # PostgreSQL uses MVCC: a reader never waits for a writer.
         del read_only
-        return sa.create_engine(url, **engine.MIGRATION_OPTIONS)
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- do not load psycopg for SQLite
+            session_settings,
+        )
+
+        connect = partial(session_settings.connect_for_migration, urls.conninfo(url))
+        return sa.create_engine(urls.DRIVER + "://", creator=connect, **engine.MIGRATION_OPTIONS)
 
     @contextmanager
     def migration_transaction(self, connection: sa.Connection, url: sa.URL) -> Generator[None]:
         del url
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- do not load psycopg for SQLite
+            session_settings,
+        )
+
         with connection.begin():
+            session_settings.set_for_migration(connection.connection.cursor())
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-            # The same settings as the driver's connections have: `_rfc3339` relies on them.
-            connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'")
-            connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO'")
             yield
 
     def back_up(self, url: sa.URL, revision: str) -> None:
