@@ -1,5 +1,6 @@
 """Database URLs: parse and normalize any spelling of an SQLite or PostgreSQL URL."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from machine_monitor.database.engines import POSTGRESQL, SQLITE, Engine
 from machine_monitor.database.engines.postgresql import urls
-from machine_monitor.errors import BadSetting
+from machine_monitor.errors import BadSetting, DatabaseBusy
 
 # Only the part before `+` counts: the product chooses the driver.
 ENGINES = {"sqlite": SQLITE, "sqlite3": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL}
@@ -34,7 +35,16 @@ class DatabaseUrl:
     @property
     def exists(self) -> bool:
         """Whether the database file exists; always true for a server. Connecting would create a missing SQLite file."""
-        return self.path is None or self.path.exists()
+        return self.path is None or os.path.exists(self.path)  # noqa: PTH110 -- False without the right to look
+
+    def require_usable(self) -> None:
+        """Raise an error that says why the database cannot be opened, and what to do."""
+        if reason := self.engine.find_obstacle(self.sqlalchemy_url):
+            raise self.unusable(reason)
+
+    def unusable(self, reason: str) -> DatabaseBusy:
+        """Return the error that the database cannot be used."""
+        return DatabaseBusy(f"The database {self.redacted} cannot be used: {reason}")
 
     @property
     def conninfo(self) -> str:

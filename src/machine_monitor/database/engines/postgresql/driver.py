@@ -11,7 +11,8 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from machine_monitor.database.engines.engine import ConnectionLost
+from machine_monitor.database.engines.engine import ConnectionLost, DatabaseReadOnly
+from machine_monitor.database.engines.postgresql import failures
 from machine_monitor.database.engines.postgresql.session_settings import CONNECTION, SessionSettings, connect, is_pooled
 from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
 from machine_monitor.database.statements import Statement
@@ -48,7 +49,7 @@ PROBLEMS: tuple[tuple[type[psycopg.Error], Callable[[], Problem]], ...] = (
     (errors.SerializationFailure, Conflict),
     (errors.DeadlockDetected, Conflict),
     (psycopg.IntegrityError, Conflict),
-    (errors.ReadOnlySqlTransaction, lambda: DatabaseBusy(READ_ONLY)),
+    (errors.ReadOnlySqlTransaction, lambda: DatabaseReadOnly(READ_ONLY)),
     (psycopg.OperationalError, DatabaseBusy),
     (psycopg.InterfaceError, DatabaseBusy),
 )
@@ -89,6 +90,12 @@ def _is_lost(connection: psycopg.Connection | psycopg.AsyncConnection, error: Ba
     """Whether an error means that the connection has ended; the error may have been translated."""
     states = [getattr(each, "sqlstate", None) or "" for each in (error, error.__cause__)]
     return connection.broken or any(state.startswith(ENDED_BY_SERVER) for state in states)
+
+
+class ServerReadOnly(ConnectionLost, DatabaseReadOnly):
+    """The server is read-only; after a failover, the same URL may lead to another one."""
+
+    explanation = READ_ONLY
 
 
 class PostgresqlDriver:
@@ -247,7 +254,7 @@ class PostgresqlDriver:
             # Connect again: after a failover, the same URL leads to another server.
             self._writes.drain()
             self._read_only.report(READ_ONLY)
-            raise ConnectionLost(READ_ONLY)
+            raise ServerReadOnly
         # Readers stayed with the former server while no other accepted writes.
         self._leaves_server |= self._read_only.end()
         cursor.nextset()
@@ -258,6 +265,8 @@ class PostgresqlDriver:
 
     def to_problem(self, error: Exception) -> Problem | None:
         """Map a driver error to the API's problem; None if it is a bug in this program."""
+        if isinstance(error, errors.InsufficientPrivilege):
+            return DatabaseReadOnly(f"The database does not allow this: {failures.explain(error)}")
         kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
         return kind() if kind else None
 

@@ -159,6 +159,27 @@ class PostgresqlEngine(Engine):
 
     parse_url = staticmethod(urls.parse)
 
+    def find_obstacle(self, url: sa.URL) -> str | None:
+        import psycopg  # noqa: PLC0415 -- do not load it for SQLite
+
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- it imports psycopg
+            session_settings,
+        )
+
+        try:
+            session_settings.connect(urls.conninfo(url), session_settings.SessionSettings()).close()
+        except psycopg.Error as error:
+            return self.explain(url, error)
+        return None
+
+    def explain(self, url: sa.URL, error: Any) -> str:
+        del url
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- it imports psycopg
+            failures,
+        )
+
+        return failures.explain(error)
+
     def path_of(self, url: sa.URL) -> None:
         """None: the files belong to the server."""
 

@@ -118,6 +118,6 @@ def require_utf8(connection: Any) -> None:
     if encoding != "UTF8":
         name = connection.info.dbname
         raise SchemaMismatch(
-            f"The database {name} has the encoding {encoding}, which cannot store every text. "
-            f"Create one in UTF-8: createdb --encoding UTF8 --template template0 {name}"
+            f"The database {name} has the encoding {encoding}, and must have UTF8. "
+            "Create another one: createdb --encoding UTF8 --template template0 NAME"
         )

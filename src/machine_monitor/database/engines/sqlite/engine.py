@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr
-from machine_monitor.database.engines.sqlite import catalog, driver, files, sequences
+from machine_monitor.database.engines.sqlite import catalog, driver, files, path_faults, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.engines.sqlite.open_files import FileWatch
@@ -180,6 +180,12 @@ class SqliteEngine(Engine):
     def url_of(self, path: Path) -> sa.URL:
         """Return the URL of a file; its name may contain any characters."""
         return sa.URL.create("sqlite+aiosqlite", database=str(path.absolute()))
+
+    def find_obstacle(self, url: sa.URL) -> str | None:
+        return path_faults.find(self.path_of(url))
+
+    def explain(self, url: sa.URL, error: Any) -> str:
+        return self.find_obstacle(url) or f"{error}."
 
     def path_of(self, url: sa.URL) -> Path:
         return Path(url.database or "")
