@@ -1,7 +1,6 @@
 """A wrong folder, a missing right, a database of another encoding: each command says what is wrong and what to do."""
 
 import os
-import sys
 
 import psycopg
 import pytest
@@ -10,6 +9,7 @@ from psycopg import sql
 from machine_monitor.database import database_urls
 from machine_monitor.database.engines.sqlite import path_faults
 from machine_monitor.database.schema import migrations
+from ordinary_user import as_nobody, let_everybody_enter, needs_root
 
 READING = (
     ["user", "list"],
@@ -22,7 +22,6 @@ READING = (
     ["backup", "x.db"],
     ["doctor", "--rebuild-search"],
 )
-NOBODY = 65_534
 PASSWORD = "s3cr3t"  # noqa: S105 -- only a test password
 
 
@@ -64,35 +63,19 @@ def test_a_path_that_cannot_be_used_is_explained(mm, working_folder, path, sente
     assert place in out
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="needs root, to become another user")
+@needs_root
 def test_a_missing_right_is_named(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o700)
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "open/private.db").touch(mode=0o600)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_everybody_enter(tmp_path)
     names = ("closed/x.db", "open/x.db", "open/private.db")
-    found = [as_nobody(lambda path: path_faults.find(path) or "", tmp_path / name) for name in names]
+    found = [as_nobody(path_faults.find, tmp_path / name) for name in names]
     sentences = ("this user may not look into the folder {}/closed.", "this user may not write to the folder {}/open.")
     sentences += ("this user may not read the file.",)
-    for sentence, expected in zip(found, sentences, strict=True):
+    for sentence, expected in zip(filter(None, found), sentences, strict=True):
         assert sentence.startswith(expected.format(tmp_path))
         assert sentence.endswith("choose another file with MM_DATABASE_URL.")
-
-
-def as_nobody(call, *arguments) -> str:
-    """Call a function in a child process of an ordinary user."""
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-        os.write(writing, call(*arguments).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        return pipe.read()
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
             counters.ensure_zone(database, settings.zone)
             return database.transact(invitations.invite_first)
         except DatabaseReadOnly as error:
-            typer.echo(f"{error.detail} The service answers reads; writes are 503.", err=True)
+            typer.echo(f"{error.detail} Writes are answered with 503.", err=True)
             return None
 
 

@@ -44,7 +44,7 @@ async def check(database: Database) -> list[str]:
     rows = await database.fetch(_readiness(database.engine), {})
     if not schema.is_head([row[:1] for row in rows]):
         raise DatabaseBusy(schema.OTHER_SCHEMA)
-    return _clock_faults(database.engine, rows[0][1])
+    return [*filter(None, [database.read_only]), *_clock_faults(database.engine, rows[0][1])]
 
 
 async def watch_file(database: Database) -> None:

@@ -103,6 +103,8 @@ class PostgresqlDriver:
 
     readers = READERS
     failures = psycopg.Error
+    # The server's state may change at any time.
+    read_only = ""
 
     def __init__(self, conninfo: str, query_timeout: float) -> None:
         self._conninfo = conninfo

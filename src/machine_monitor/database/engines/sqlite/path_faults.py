@@ -29,7 +29,30 @@ def _find_in_file(path: Path, mode: int) -> str | None:
         return "it is not a file. Correct the path."
     if not os.access(path, os.R_OK):
         return f"this user may not read the file. {_RIGHTS}"
+    if why_read_only(path) and (sidecar := _unapplied_changes(path)):
+        return (
+            f"{sidecar} has changes that SQLite must first write into the file, which is read-only here. "
+            "Copy both to a folder that can be written."
+        )
     return None
+
+
+def why_read_only(path: Path) -> str | None:
+    """Return why an existing database can be read but not written; None if it can be written, or if there is none."""
+    resolved = Path(os.path.realpath(path))
+    if not os.path.exists(resolved):  # noqa: PTH110 -- False without the right to look
+        return None
+    # A writer also needs files beside the database.
+    return next((why_not_writable(each) for each in (resolved, resolved.parent) if not os.access(each, os.W_OK)), None)
+
+
+def _unapplied_changes(path: Path) -> Path | None:
+    """Return the file beside a database with changes that no process is applying; None if there is none."""
+    resolved = Path(os.path.realpath(path))
+    wal, shm, journal = (resolved.with_name(resolved.name + suffix) for suffix in ("-wal", "-shm", "-journal"))
+    if wal.exists() and wal.stat().st_size and not shm.exists():
+        return wal
+    return journal if journal.exists() and journal.stat().st_size else None
 
 
 def _find_in_folder(folder: Path) -> str | None:
