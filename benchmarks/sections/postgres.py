@@ -13,7 +13,7 @@ from benchmarks.sections import reads, statements
 from benchmarks.targets import LIMIT, NAIVE, PRODUCT, Target
 from machine_monitor.database import database_urls
 from machine_monitor.database.engines import POSTGRESQL
-from machine_monitor.database.engines.postgresql.driver import read_options
+from machine_monitor.database.engines.postgresql.driver import query_settings
 from machine_monitor.database.statements import Statement
 
 
@@ -38,8 +38,8 @@ def measure(options: Options) -> dict[str, Any]:
 def _statements(url: str, generator: QueryGenerator, options: Options) -> dict[str, Any]:
     """Measure the milliseconds from psycopg's call to the last row."""
     conninfo = database_urls.parse(url).conninfo
-    reading = read_options(conninfo, statements.TIMEOUT)
-    with psycopg.connect(conninfo, autocommit=True, options=reading) as connection:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        query_settings(statements.TIMEOUT).configure(connection)
 
         def run(statement: Statement, values: list[Any]) -> None:
             try:

@@ -254,3 +254,19 @@ async def test_a_problem_does_not_echo_what_was_sent(seeded, resource):
 async def test_each_of_many_concurrent_requests_gets_its_response(seeded):
     answers = await asyncio.gather(*[seeded.get(f"/logs?limit={number % 5}") for number in range(40)])
     assert [answer.status_code for answer in answers] == [200 if number % 5 else 422 for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("path", "similar"),
+    [
+        ("/logs/", "/logs"),
+        ("/api/logs", "/logs"),
+        ("/machine", "/machines"),
+        ("/logs/facets//", "/logs/facets"),
+        ("/machines/Lathe%201/history/", "/machines/Lathe 1/history"),
+    ],
+)
+async def test_an_address_with_nothing_is_answered_with_a_similar_one(client, path, similar):
+    answer = await client.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["detail"].endswith(f"`/docs` lists all addresses. Did you mean '{similar}'?")

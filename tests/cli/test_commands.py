@@ -10,7 +10,7 @@ import uvicorn
 from sqlalchemy import Column, MetaData, Text
 
 from machine_monitor import config
-from machine_monitor.cli import main
+from machine_monitor.cli import main, site
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
@@ -48,6 +48,7 @@ def test_version_is_that_of_the_package(mm):
 def test_serve_listens_on_the_given_address(mm, working_folder, monkeypatch, words, settings, expected):
     calls = []
     monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
+    monkeypatch.setattr(site, "require_free_address", lambda *_: None)
     code, _, err = mm("serve", *words, **settings)
     assert (code, "may read and write" in err) == (0, "--open" in words)
     assert [(call["host"], call["port"], call["workers"]) for call in calls] == [expected]
@@ -126,7 +127,7 @@ def test_verify_names_what_was_forged_and_doctor_what_is_foreign(mm, database_ur
 @pytest.mark.parametrize("revision", ["9999", "0000"])
 def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision):
     # No name of a package: on an index that the project does not publish to, anybody may register that name.
-    advice = "ahead of this version. Install the newer version from where you got this one: `pip install"
+    advice = "ahead of this version: a newer version of the program made it. Install that version from where you got it"
     parsed_url = database_urls.parse(database_url)
     with migrations.transaction(parsed_url) as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
@@ -261,5 +262,6 @@ def test_a_port_in_use_gives_a_clear_error(mm, working_folder, unused_tcp_port):
         listening.bind(("127.0.0.1", unused_tcp_port))
         code, _, err = mm("serve", "--port", unused_tcp_port)
     assert code == 2
-    assert f"127.0.0.1:{unused_tcp_port}" in err
-    assert (working_folder / "machine-monitor.db").exists()
+    assert f"cannot listen on 127.0.0.1:{unused_tcp_port}. Another program listens there" in err
+    assert "--port" in err
+    assert list(working_folder.iterdir()) == []

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines.sqlite import driver
+from machine_monitor.database.engines.sqlite import connections, driver
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.schema import migrations
 from machine_monitor.errors import DatabaseBusy
@@ -66,7 +66,7 @@ def test_a_migration_holds_the_lock(sqlite_database):
 
 
 def test_commit_and_checkpoint_happen_while_the_lock_is_held(sqlite_database, monkeypatch):
-    monkeypatch.setattr(driver, "WAL_AUTOCHECKPOINT_PAGES", 1)
+    monkeypatch.setattr(connections, "WAL_AUTOCHECKPOINT_PAGES", 1)
     checkpointed = []
     flock = fcntl.flock
 

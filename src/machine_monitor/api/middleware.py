@@ -23,6 +23,7 @@ from machine_monitor.api.serving import headers, metrics
 from machine_monitor.api.serving.logs import FIELDS, AccessLog
 from machine_monitor.api.serving.root_path import normalize, root_path_of
 from machine_monitor.errors import BadRequest, DatabaseBusy, InternalError, MethodNotAllowed, NotFound, Problem
+from machine_monitor.suggestions import MAX_LENGTH, did_you_mean
 
 # Key in the ASGI scope: True for HEAD requests, so that streams need not be produced.
 IS_HEAD = "is_head"
@@ -192,10 +193,24 @@ def _client_address(scope: Scope) -> tuple[str, int] | None:
 
 def _render_http_exception(error: HTTPException, scope: Scope) -> Response:
     kinds: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 400: BadRequest}
-    response = render(kinds.get(error.status_code, InternalError)(), scope)
+    kind = kinds.get(error.status_code, InternalError)
+    detail = NotFound.explanation + _did_you_mean_path(scope) if kind is NotFound else ""
+    response = render(kind(detail), scope)
     if error.status_code == MethodNotAllowed.status:
         response.headers["Allow"] = ", ".join(_allowed_methods(scope))
     return response
+
+
+def _did_you_mean_path(scope: Scope) -> str:
+    """Suggest the path without a slash too many, or else a similar path."""
+    path: str = scope["path"]
+    if len(path) > MAX_LENGTH:
+        return ""
+    without_slashes = "/" + "/".join(filter(None, path.split("/")))
+    if without_slashes != path and _is_routed({**scope, "method": "GET", "path": without_slashes}):
+        return f" Did you mean '{without_slashes}'?"
+    routes = [route for route in scope["app"].routes if getattr(route, "include_in_schema", False)]
+    return did_you_mean(path, [route.path for route in routes if "{" not in route.path])
 
 
 def _allowed_methods(scope: Scope) -> list[str]:

@@ -54,7 +54,7 @@ def list_users(as_json: Json = False) -> None:
     from machine_monitor.models import USERS
     from machine_monitor.services import records
 
-    with site.open_database() as (_, database):
+    with site.open_existing_database() as (_, database):
         found = database.snapshot(lambda tx: records.read_all(tx, USERS))
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -78,7 +78,7 @@ def add_token(
     from machine_monitor.services.records import validation
 
     body = validation.validate(TokenCreate, {"name": name, "scope": scope, "days": days})
-    with site.open_database() as (_, database):
+    with site.open_existing_database() as (_, database):
         _, text = database.transact(lambda tx: tokens.issue(tx, trigram, body, ChangeContext(VIA)))
     typer.echo(text)
 
@@ -88,7 +88,7 @@ def list_tokens(as_json: Json = False) -> None:
     from machine_monitor.cli import reports
     from machine_monitor.services.accounts import tokens
 
-    with site.open_database() as (_, database):
+    with site.open_existing_database() as (_, database):
         found = database.snapshot(tokens.read_all)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -105,5 +105,5 @@ def revoke_token(
     from machine_monitor.services.accounts import tokens
     from machine_monitor.services.audit.history import ChangeContext
 
-    with site.open_database() as (_, database):
+    with site.open_existing_database() as (_, database):
         database.transact(lambda tx: tokens.revoke(tx, number, ChangeContext(VIA)))

@@ -61,7 +61,7 @@ def export(
     if resource not in resources:
         raise UsageError(f"--resource must be one of {', '.join(resources)}.{did_you_mean(resource, resources)}")
     request = tabular.ExportRequest(target, resources[resource], query, dialect, force)
-    with site.open_database() as (settings, database), bar("Exporting") as progress:
+    with site.open_existing_database() as (settings, database), bar("Exporting") as progress:
         time_context = TimeContext(site.time_zone(timezone, settings), instants.now())
         count = asyncio.run(tabular.save(database, request, time_context, progress))
     typer.echo(json.dumps({resource: count}) if as_json else f"{count} {resource} written")
@@ -101,7 +101,7 @@ def _export_folder(target: Path, timezone: str | None, *, as_json: bool) -> None
     from machine_monitor.cli import reports
     from machine_monitor.services import legacy
 
-    with site.open_database() as (settings, database):
+    with site.open_existing_database() as (settings, database):
         report = legacy.export(database, target, site.time_zone(timezone, settings))
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))

@@ -49,6 +49,7 @@ def serve(
     settings = config.load()
     tracing.is_configured()  # before the database is created
     host, port = host or settings.host, settings.port if port is None else port
+    site.require_free_address(host, port)
     first = _prepare(settings)
     with _listening_for_phones(settings, host, port):
         if first is not None:
@@ -79,6 +80,7 @@ def demo(
     from machine_monitor.services.demo.plant import ADMIN
 
     settings = config.load()
+    site.require_free_address("127.0.0.1", settings.port if port is None else port)
     # After its shutdown uvicorn raises the signal again, which by default would end the process before the cleanup.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
@@ -109,7 +111,7 @@ def doctor(
     from machine_monitor.services.projections import counters, maintenance
 
     if rebuild_search:
-        with site.open_database() as (settings, database), bar("Indexing") as progress:
+        with site.open_existing_database() as (settings, database), bar("Indexing") as progress:
             database.transact(lambda tx: maintenance.rebuild_search(tx, progress))
             database.transact(lambda tx: counters.rebuild(tx, settings.zone))
     report = health.examine(config.load())
@@ -166,7 +168,7 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
     Once, before the workers start: one process sets the database up, and an error, such as `BadSetting`, is reported
     once.
     """
-    from machine_monitor.database.connect import Database
+    from machine_monitor.database.engines.engine import DatabaseReadOnly
     from machine_monitor.services.accounts import invitations
     from machine_monitor.services.projections import counters, maintenance
 
@@ -174,14 +176,17 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
         from machine_monitor.api.app import check_root_path
 
         check_root_path(settings.root_path)
-    database = Database(settings.database_url)
-    database.serve()
-    with site.announce_new_file(database):
-        maintenance.prepare_database(database)
-    counters.ensure_zone(database, settings.zone)
-    first = database.transact(invitations.invite_first)
-    database.close_writer()
-    return first
+    with site.database_at(settings.database_url) as database:
+        database.url.require_usable()
+        database.serve()
+        with site.announce_new_file(database):
+            maintenance.prepare_database(database)
+        try:
+            counters.ensure_zone(database, settings.zone)
+            return database.transact(invitations.invite_first)
+        except DatabaseReadOnly as error:
+            typer.echo(f"{error.detail} Writes are answered with 503.", err=True)
+            return None
 
 
 def _warn(settings: "Settings") -> None:

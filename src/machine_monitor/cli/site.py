@@ -4,6 +4,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from machine_monitor.errors import UsageError
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
@@ -25,6 +27,19 @@ def open_database() -> "Generator[tuple[Settings, Database]]":
     with database_at(settings.database_url) as database:
         with announce_new_file(database):
             maintenance.prepare_database(database, settings.zone)
+        yield settings, database
+
+
+@contextmanager
+def open_existing_database() -> "Generator[tuple[Settings, Database]]":
+    """Open the configured database; raises `UsageError` if there is none: the folder may be the wrong one."""
+    from machine_monitor import config
+    from machine_monitor.services.projections import maintenance
+
+    settings = config.load()
+    with database_at(settings.database_url) as database:
+        maintenance.require_current(database)
+        maintenance.rebuild_if_outdated(database)
         yield settings, database
 
 
@@ -63,6 +78,26 @@ def announce_new_file(database: "Database") -> "Generator[None]":
         typer.echo(f"Created a new database: {database.url.path}", err=True)
 
 
+def require_free_address(host: str, port: int) -> None:
+    """Raise `UsageError` if the service cannot listen there; before anything is made or changed."""
+    import errno
+    import socket
+
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        advice = {
+            errno.EADDRINUSE: "Another program listens there. Choose another port with --port or MM_PORT.",
+            errno.EACCES: "Ports below 1024 need rights of root. Choose another one with --port or MM_PORT.",
+            errno.EADDRNOTAVAIL: "This machine does not have that address. Correct --host or MM_HOST.",
+        }.get(error.errno or 0, f"{error.strerror}. Correct --host or MM_HOST.")
+        raise UsageError(f"The service cannot listen on {host}:{port}. {advice}") from error
+
+
 def base_url(settings: "Settings", host: str, port: int) -> str:
     """Return the URL at which this machine reaches a service that listens there."""
     scheme = "https" if settings.https else "http"
@@ -90,9 +125,25 @@ def database_at(url: "str | DatabaseUrl") -> "Generator[Database]":
 
     database = Database(url, QUERY_TIMEOUT_SECONDS)
     try:
-        yield database
+        with without_database_warnings():
+            yield database
     finally:
         database.close_writer()
+
+
+@contextmanager
+def without_database_warnings() -> "Generator[None]":
+    """Keep warnings about the database from the terminal: a command prints the error that it ends with."""
+    import logging
+
+    levels = {name: logging.getLogger(name).level for name in ("machine_monitor.database.connect", "psycopg.pool")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def time_zone(name: str | None, settings: "Settings") -> "ZoneInfo":

@@ -76,6 +76,11 @@ class Database:
         with self._error_translator:
             await self._driver.check()
 
+    @property
+    def read_only(self) -> str:
+        """Why the database can only be read, as a sentence; empty if it can be written, or if that is not known."""
+        return self._driver.read_only
+
     def close_writer(self) -> None:
         """Close the writer connection; for commands that never opened the readers."""
         self._threads.shutdown()

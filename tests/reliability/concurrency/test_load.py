@@ -8,7 +8,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from machine_monitor.database.engines.sqlite import driver
+from machine_monitor.database.engines.sqlite import connections
 from reliability.clients.http_client import HttpClient
 from reliability.clients.traffic import percentile
 from reliability.clients.workload import Workload, running_threads
@@ -23,7 +23,7 @@ QUERIES = (
 )
 GROWTH = 48 * MIB
 # SQLite restarts its write-ahead log at this size if no reader uses it; allow twice as much for readers.
-LARGEST_WAL = 2 * driver.WAL_AUTOCHECKPOINT_PAGES * 4096
+LARGEST_WAL = 2 * connections.WAL_AUTOCHECKPOINT_PAGES * 4096
 
 
 class Reader(threading.Thread):

@@ -6,13 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from machine_monitor.database.engines.sqlite import driver
+from machine_monitor.database.engines.sqlite import connections
 from reliability.clients.traffic import SUCCESS, Traffic, add_machine, percentile, stored_uuids
 from servers import ForkedService
 
 WRITERS = 32
 # Longer than a writer waits for the lock, so that some get 503.
-LOCK_SECONDS = driver.BUSY_SECONDS + 3
+LOCK_SECONDS = connections.BUSY_SECONDS + 3
 
 
 @pytest.mark.proof(f"SQLite locked by another process for {LOCK_SECONDS:.0f} s under {WRITERS} writers")

@@ -12,8 +12,7 @@ from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines.postgresql import driver
-from machine_monitor.database.schema import OTHER_SCHEMA, head_revision, migrations
+from machine_monitor.database.schema import OTHER_SCHEMA, REVISION, head_revision, migrations
 from machine_monitor.errors import DatabaseBusy
 from reliability.clients.traffic import SUCCESS, Traffic, add_machine, status_of, stored_uuids
 from servers import ForkedService
@@ -96,14 +95,17 @@ def test_the_check_takes_no_round_trip_on_postgresql(postgresql_database_url, mo
     execute = psycopg.Cursor.execute
 
     def record(self, query, *arguments, **options):
-        sent.append(str(query))
+        sent.append(query if isinstance(query, str) else query.decode())
         return execute(self, query, *arguments, **options)
 
-    monkeypatch.setattr(psycopg.Cursor, "execute", record)
     database = Database(postgresql_database_url)
+    # A new connection gets its settings first.
+    database.transact(lambda _: None)
+    monkeypatch.setattr(psycopg.Cursor, "execute", record)
     database.transact(lambda tx: tx.cursor.execute("SELECT 1"))
     database.close_writer()
-    assert sent == [driver.BEGIN, "SELECT 1"]
+    begin, statement = sent
+    assert (begin.startswith("BEGIN"), begin.endswith(REVISION), statement) == (True, True, "SELECT 1")
 
 
 @pytest.mark.proof("the revision of the schema changed under 8 writers")

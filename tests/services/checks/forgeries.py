@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from machine_monitor.database import database_urls
-from machine_monitor.database.engines.sqlite import driver
+from machine_monitor.database.engines.sqlite import connections
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, RESOURCES, USERS
 from machine_monitor.query.schema import Resource
@@ -59,7 +59,7 @@ class Forger:
         parsed = database_urls.parse(url)
         self.engine = parsed.engine
         if parsed.path is not None:
-            self._connection: Any = driver.connect(parsed.path)
+            self._connection: Any = connections.connect(parsed.path)
             self._connection.execute("PRAGMA ignore_check_constraints=ON")
         else:
             settings = "-c TimeZone=UTC -c session_replication_role=replica"

@@ -34,6 +34,12 @@ class ConnectionLost(DatabaseBusy):
     """Nothing was committed, and another connection may serve: a unit of work can run again."""
 
 
+class DatabaseReadOnly(DatabaseBusy):
+    """The database can be read, but not written."""
+
+    explanation = "The database is read-only. Reading still works."
+
+
 class Engine(ABC):
     """One database engine. Engines compare by identity, so compiled statements can be cached by engine.
 
@@ -172,8 +178,19 @@ class Engine(ABC):
     # URLs, connections and migrations
 
     @abstractmethod
-    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
-        """Normalize a URL; raises `BadSetting`, which names the setting, if it cannot be used."""
+    def parse_url(self, text: str, setting: str, /) -> sa.URL:
+        """Parse what follows `://` in a URL; raises `BadSetting`, which names the setting, if it cannot be used."""
+
+    @abstractmethod
+    def find_obstacle(self, url: sa.URL) -> str | None:
+        """Return why the database cannot be opened, and what to do, in one line; None if it can, or can be created.
+
+        Raises `SchemaMismatch` if it can be opened but not used.
+        """
+
+    @abstractmethod
+    def explain(self, url: sa.URL, error: Any) -> str:
+        """Return what an error of the driver means, and what to do, in one line."""
 
     @abstractmethod
     def path_of(self, url: sa.URL) -> Path | None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.schema import head_revision, migrations_folder
-from machine_monitor.errors import DatabaseBusy, SchemaMismatch, UsageError
+from machine_monitor.errors import SchemaMismatch, UsageError
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ def require_head(url: DatabaseUrl) -> None:
     """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not at the head revision."""
     revision = current_revision(url)
     if revision is None:
-        raise UsageError(f"There is no database at {url.redacted}.")
+        raise UsageError(
+            f"There is no database at {url.redacted}. Run the command in the folder of the database, "
+            "or set MM_DATABASE_URL. `mm migrate` creates a new database."
+        )
     if revision != head_revision():
         raise SchemaMismatch(f"{url.redacted}: {revision_advice(revision)}")
 
@@ -133,8 +136,8 @@ def revision_advice(revision: str) -> str:
     if revision in revisions:
         return f"The database is at revision {revision}, behind this version: run `mm migrate`."
     return (
-        f"The database is at revision {revision}, ahead of this version. Install the newer version from where you got "
-        "this one: `pip install --upgrade` with its wheel or checkout."
+        f"The database is at revision {revision}, ahead of this version: a newer version of the program made it. "
+        "Install that version from where you got it: its wheel, checkout or image."
     )
 
 
@@ -145,8 +148,7 @@ def _connect(url: DatabaseUrl, *, read_only: bool) -> Generator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DatabaseError as error:
-        message = f"The database {url.redacted} cannot be used: {str(error.orig).strip()}"
-        raise DatabaseBusy(message) from error
+        raise url.unusable(url.engine.explain(url.sqlalchemy_url, error.orig)) from error
     finally:
         engine.dispose()
 

@@ -14,6 +14,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
+from machine_monitor.database.engines.engine import DatabaseReadOnly
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.errors import Unauthenticated
@@ -114,6 +115,8 @@ class Authenticator:
     async def _write(self, statement: Statement, values: Mapping[str, Any]) -> None:
         try:
             await self._database.write(lambda tx: tx.execute(statement, values))
+        except DatabaseReadOnly:
+            pass  # a time of last use is not worth a line in the log with each request
         except Exception as error:  # noqa: BLE001 -- the next request tries again
             logger.warning("cannot update the last use of a credential: %s", type(error).__name__)
         finally:

@@ -44,7 +44,7 @@ async def check(database: Database) -> list[str]:
     rows = await database.fetch(_readiness(database.engine), {})
     if not schema.is_head([row[:1] for row in rows]):
         raise DatabaseBusy(schema.OTHER_SCHEMA)
-    return _clock_faults(database.engine, rows[0][1])
+    return [*filter(None, [database.read_only]), *_clock_faults(database.engine, rows[0][1])]
 
 
 async def watch_file(database: Database) -> None:
@@ -113,11 +113,14 @@ def examine(settings: Settings) -> Examination:
     try:
         url = database_urls.parse(settings.database_url)
         masked_settings["MM_DATABASE_URL"] = url.redacted
+        url.require_usable()
         # First: whatever opens the database makes files beside it for a moment.
         faults = url.engine.file_faults(url.sqlalchemy_url)
         current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
         facts |= url.engine.file_facts(url.sqlalchemy_url)
+        if current is None:
+            facts["database"] = "none yet: `mm serve` or `mm migrate` creates it"
         if current == schema.head_revision():
             return Examination(masked_settings, facts, faults + _faults(settings))
         advice = [] if current is None else [migrations.revision_advice(current)]

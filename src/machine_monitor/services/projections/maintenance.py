@@ -4,6 +4,7 @@ Folded texts and the search index depend on the rules for folding and words, and
 on the Python version.
 """
 
+import logging
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -14,6 +15,7 @@ from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from machine_monitor.database import schema, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
+from machine_monitor.database.engines.engine import DatabaseReadOnly
 from machine_monitor.database.kinds import CODE
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
@@ -25,6 +27,7 @@ from machine_monitor.services.checks import health
 from machine_monitor.services.projections import counters, search_index
 from machine_monitor.services.records import storage
 
+logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 # The name in `derived` under which the rules of the search index are stored.
 SEARCH = "search"
@@ -55,7 +58,7 @@ def prepare_database(database: Database, zone: ZoneInfo | None = None) -> None:
 
 
 def require_current(database: Database) -> None:
-    """Raise `UsageError` if the database does not exist, `SchemaMismatch` if it is not of this version."""
+    """Raise `UsageError` if there is no database, `SchemaMismatch` if it is not of this version."""
     if not _has_schema(database):
         from machine_monitor.database.schema import (  # noqa: PLC0415 -- a service must not import Alembic
             migrations,
@@ -66,7 +69,8 @@ def require_current(database: Database) -> None:
 
 
 def _has_schema(database: Database) -> bool:
-    """Whether the database is at the head revision; False if that cannot be determined."""
+    """Whether the database is at the head revision; raises `DatabaseBusy` if it cannot be opened."""
+    database.url.require_usable()
     if not database.url.exists:
         return False
     try:
@@ -77,9 +81,12 @@ def _has_schema(database: Database) -> bool:
 
 
 def rebuild_if_outdated(database: Database) -> None:
-    """Rebuild the search index if it was built by other rules."""
+    """Rebuild the search index if it was built by other rules, and the database can be written."""
     if not database.snapshot(is_search_current):
-        database.transact(lambda tx: is_search_current(tx) or rebuild_search(tx))
+        try:
+            database.transact(lambda tx: is_search_current(tx) or rebuild_search(tx))
+        except DatabaseReadOnly:
+            logger.warning("the search index is outdated, but the database is read-only: some words are not found")
 
 
 def require_columns(tx: Transaction) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from machine_monitor.database.engines.engine import ConnectionLost
+from machine_monitor.database.engines.engine import ConnectionLost, DatabaseReadOnly
+from machine_monitor.database.engines.postgresql import failures
+from machine_monitor.database.engines.postgresql.session_settings import CONNECTION, SessionSettings, connect, is_pooled
 from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
@@ -31,11 +32,13 @@ RANDOM_PAGE_COST = 1.1
 # so a low value finds a restarted server sooner.
 RECONNECT_SECONDS = 2.0
 # One round trip, as long as BEGIN alone takes. The lock lets no migration begin before the transaction ends.
-BEGIN = (
-    f"BEGIN; SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK}); "
+BEGIN = "ISOLATION LEVEL READ COMMITTED"
+AFTER_BEGIN = (
+    f"SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK}); "
     f"SELECT current_setting('transaction_read_only') = 'on'; {REVISION}"
-)
-BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+).encode()
+BEGIN_QUERY = "ISOLATION LEVEL READ COMMITTED READ ONLY"
+BEGIN_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 READ_ONLY = "The database server is read-only at the moment. Reading still works."
 # SQLSTATE classes: operator intervention (shutdown, idle timeout) and connection exception.
 ENDED_BY_SERVER = ("57P", "08")
@@ -46,24 +49,16 @@ PROBLEMS: tuple[tuple[type[psycopg.Error], Callable[[], Problem]], ...] = (
     (errors.SerializationFailure, Conflict),
     (errors.DeadlockDetected, Conflict),
     (psycopg.IntegrityError, Conflict),
-    (errors.ReadOnlySqlTransaction, lambda: DatabaseBusy(READ_ONLY)),
+    (errors.ReadOnlySqlTransaction, lambda: DatabaseReadOnly(READ_ONLY)),
     (psycopg.OperationalError, DatabaseBusy),
     (psycopg.InterfaceError, DatabaseBusy),
 )
 
 
-def _options(conninfo: str, **settings: float) -> str:
-    """Return the URL's options, then ours; `_rfc3339` in `engine.py` relies on this time zone and date style."""
-    given = str(conninfo_to_dict(conninfo).get("options") or "")
-    return " ".join(
-        [given, "-c TimeZone=UTC -c DateStyle=ISO", *[f"-c {name}={value}" for name, value in settings.items()]]
-    ).strip()
-
-
-def read_options(conninfo: str, query_timeout: float) -> str:
-    """Return the options of a reader connection; the timeout is in seconds."""
+def query_settings(query_timeout: float) -> SessionSettings:
+    """Return the settings of a reader connection; the timeout is in seconds."""
     timeout = max(1, round(query_timeout * 1000))
-    return _options(conninfo, statement_timeout=timeout, random_page_cost=RANDOM_PAGE_COST)
+    return SessionSettings(statement_timeout=timeout, random_page_cost=RANDOM_PAGE_COST)
 
 
 def is_dead(connection: psycopg.Connection | psycopg.AsyncConnection) -> bool:
@@ -97,15 +92,24 @@ def _is_lost(connection: psycopg.Connection | psycopg.AsyncConnection, error: Ba
     return connection.broken or any(state.startswith(ENDED_BY_SERVER) for state in states)
 
 
+class ServerReadOnly(ConnectionLost, DatabaseReadOnly):
+    """The server is read-only; after a failover, the same URL may lead to another one."""
+
+    explanation = READ_ONLY
+
+
 class PostgresqlDriver:
     """Reads and writes through connection pools, which open connections on demand."""
 
     readers = READERS
     failures = psycopg.Error
+    # The server's state may change at any time.
+    read_only = ""
 
     def __init__(self, conninfo: str, query_timeout: float) -> None:
         self._conninfo = conninfo
-        self._read_options = read_options(conninfo, query_timeout)
+        self._read_settings = query_settings(query_timeout)
+        self._write_settings = SessionSettings(lock_timeout=int(BUSY_SECONDS * 1000))
         self._reads = AsyncConnectionPool(
             conninfo,
             min_size=1,
@@ -114,7 +118,8 @@ class PostgresqlDriver:
             timeout=BUSY_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             check=None,
-            kwargs={"autocommit": True, "options": self._read_options},
+            configure=self._read_settings.configure_async,
+            kwargs={"autocommit": True, **CONNECTION},
         )
         self._writes = ConnectionPool(
             conninfo,
@@ -123,8 +128,9 @@ class PostgresqlDriver:
             open=False,
             timeout=BUSY_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
+            configure=self._write_settings.configure,
             # `BEGIN` is ours, so that it shares its round trip.
-            kwargs={"autocommit": True, "options": _options(conninfo, lock_timeout=int(BUSY_SECONDS * 1000))},
+            kwargs={"autocommit": True, **CONNECTION},
         )
         self._read_only = LastingCondition(logger, "The database server accepts writes again.")
         self._leaves_server = False
@@ -167,13 +173,28 @@ class PostgresqlDriver:
             prepare = not statement.uses_fulltext
             try:
                 # The cursor is closed to free its result at once, which may have 8 MiB.
-                async with connection.cursor() as cursor:
+                async with self._query_transaction(connection), connection.cursor() as cursor:
                     await cursor.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
                     return await cursor.fetchall()
             except psycopg.OperationalError as error:
                 if _is_lost(connection, error):
                     raise ConnectionLost from error
                 raise
+
+    @asynccontextmanager
+    async def _query_transaction(self, connection: psycopg.AsyncConnection) -> AsyncGenerator[None]:
+        """Behind a pooler, run a query in a transaction, since only there its settings hold."""
+        if not is_pooled(connection):
+            yield
+            return
+        await connection.execute(self._read_settings.begin(connection, BEGIN_QUERY))
+        try:
+            yield
+            await connection.commit()
+        except BaseException:
+            if not connection.broken:
+                await connection.rollback()
+            raise
 
     @asynccontextmanager
     async def _live_reader(self) -> AsyncGenerator[psycopg.AsyncConnection]:
@@ -188,9 +209,9 @@ class PostgresqlDriver:
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks, through a server-side cursor. Each FETCH has its own timeout."""
-        with psycopg.connect(self._conninfo, options=self._read_options) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
+        with connect(self._conninfo, self._read_settings) as connection:
+            connection.execute(self._read_settings.begin(connection, BEGIN_SNAPSHOT))
+            # The server ends the transaction with the connection.
             with connection.cursor(name="stream") as cursor:
                 cursor.execute(statement.sql, statement.bind(values))  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
                 while rows := cursor.fetchmany(FETCH_SIZE):
@@ -206,7 +227,8 @@ class PostgresqlDriver:
         self._writes.open()
         with self._live_writer() as connection, connection.cursor() as cursor:
             try:
-                cursor.execute(BEGIN_SNAPSHOT if snapshot else BEGIN)
+                begin = self._write_settings.begin(connection, BEGIN_SNAPSHOT if snapshot else BEGIN)
+                cursor.execute(begin if snapshot else b"; ".join([begin, AFTER_BEGIN]))
                 if not snapshot:
                     self._require_writable(cursor)
                 yield cursor
@@ -227,15 +249,14 @@ class PostgresqlDriver:
         raise DatabaseBusy
 
     def _require_writable(self, cursor: psycopg.Cursor) -> None:
-        """Move to the last result of `BEGIN`, the revision; raises `ConnectionLost` if the server is read-only."""
-        cursor.nextset()
-        cursor.nextset()
+        """Move to the last result, the revision; raises `ConnectionLost` if the server is read-only."""
+        cursor.set_result(-2)
         ((is_read_only,),) = cursor.fetchall()
         if is_read_only:
             # Connect again: after a failover, the same URL leads to another server.
             self._writes.drain()
             self._read_only.report(READ_ONLY)
-            raise ConnectionLost(READ_ONLY)
+            raise ServerReadOnly
         # Readers stayed with the former server while no other accepted writes.
         self._leaves_server |= self._read_only.end()
         cursor.nextset()
@@ -246,6 +267,8 @@ class PostgresqlDriver:
 
     def to_problem(self, error: Exception) -> Problem | None:
         """Map a driver error to the API's problem; None if it is a bug in this program."""
+        if isinstance(error, errors.InsufficientPrivilege):
+            return DatabaseReadOnly(f"The database does not allow this: {failures.explain(error)}")
         kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
         return kind() if kind else None
 

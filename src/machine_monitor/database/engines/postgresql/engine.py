@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,31 +16,21 @@ from sqlalchemy.types import TypeEngine
 from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
-from machine_monitor.database.engines.postgresql import catalog
+from machine_monitor.database.engines.postgresql import catalog, urls
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 from machine_monitor.database.schema import MIGRATION_LOCK
 from machine_monitor.database.statements import MAX_PAGE_BYTES
 
 _stream_numbers = itertools.count(1)
-# asyncpg's name of an option, and libpq's name.
-OPTIONS = {"ssl": "sslmode"}
 
 
 def _rfc3339(column: ColumnElement) -> ColumnElement:
-    """Format a timestamp as `instants.format_instant` does; requires TimeZone=UTC and DateStyle=ISO in the session."""
+    """Format a timestamp as `instants.format_instant` does; relies on `session_settings`."""
     # to_char costs as much as the rest of a document, so it is used only for fractional seconds.
     whole = func.replace(sa.cast(sa.cast(column, sa.TIMESTAMP), sa.Text), literal_column("' '"), literal_column("'T'"))
     fractional = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
     is_whole = sa.cast(column, postgresql.TIMESTAMP(timezone=True, precision=0)) == column
     return sa.case((is_whole, whole.concat(literal_column("'Z'"))), else_=fractional)
-
-
-def conninfo_of(url: sa.URL) -> str:
-    """Return the libpq connection string."""
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 -- do not load psycopg for SQLite
-
-    parts = url.translate_connect_args(database="dbname", username="user")
-    return make_conninfo(**parts, **{name: str(value) for name, value in url.query.items()})
 
 
 # Conversions of PostgreSQL types to the portable form; other types need none.
@@ -169,10 +160,28 @@ class PostgresqlEngine(Engine):
         cursor.execute("SELECT pg_database_size(current_database())")
         return cursor.fetchone()[0]
 
-    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
-        del setting
-        query = {OPTIONS.get(name, name): value for name, value in url.query.items()}
-        return url.set(drivername="postgresql+psycopg", query=query)
+    parse_url = staticmethod(urls.parse)
+
+    def find_obstacle(self, url: sa.URL) -> str | None:
+        import psycopg  # noqa: PLC0415 -- do not load it for SQLite
+
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- it imports psycopg
+            session_settings,
+        )
+
+        try:
+            session_settings.connect(urls.conninfo(url), session_settings.SessionSettings()).close()
+        except psycopg.Error as error:
+            return self.explain(url, error)
+        return None
+
+    def explain(self, url: sa.URL, error: Any) -> str:
+        del url
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- it imports psycopg
+            failures,
+        )
+
+        return failures.explain(error)
 
     def path_of(self, url: sa.URL) -> None:
         """None: the files belong to the server."""
@@ -190,21 +199,28 @@ class PostgresqlEngine(Engine):
             PostgresqlDriver,
         )
 
-        return PostgresqlDriver(conninfo_of(url), query_timeout)
+        return PostgresqlDriver(urls.conninfo(url), query_timeout)
 
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         # PostgreSQL uses MVCC: a reader never waits for a writer.
         del read_only
-        return sa.create_engine(url, **engine.MIGRATION_OPTIONS)
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- do not load psycopg for SQLite
+            session_settings,
+        )
+
+        connect = partial(session_settings.connect_for_migration, urls.conninfo(url))
+        return sa.create_engine(urls.DRIVER + "://", creator=connect, **engine.MIGRATION_OPTIONS)
 
     @contextmanager
     def migration_transaction(self, connection: sa.Connection, url: sa.URL) -> Generator[None]:
         del url
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- do not load psycopg for SQLite
+            session_settings,
+        )
+
         with connection.begin():
+            session_settings.set_for_migration(connection.connection.cursor())
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-            # The same settings as the driver's connections have: `_rfc3339` relies on them.
-            connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'")
-            connection.exec_driver_sql("SET LOCAL DateStyle = 'ISO'")
             yield
 
     def back_up(self, url: sa.URL, revision: str) -> None:

@@ -10,11 +10,15 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
-
+from machine_monitor.database.engines.engine import DatabaseReadOnly
+from machine_monitor.database.engines.sqlite.connections import (
+    BUSY_SECONDS,
+    Reader,
+    connect,
+    connect_reader,
+    connect_writer,
+)
 from machine_monitor.database.engines.sqlite.lock_file import LockFile, ServiceLock
-from machine_monitor.database.engines.sqlite.open_files import OpenFiles
-from machine_monitor.database.engines.sqlite.pages import ReaderConnection
 from machine_monitor.database.engines.sqlite.writer import FileMoved, Writer
 from machine_monitor.database.schema import REVISION
 from machine_monitor.database.statements import Statement
@@ -24,7 +28,6 @@ from machine_monitor.errors import (
     DatabaseBusy,
     Problem,
     QueryTimeout,
-    SchemaMismatch,
     StorageFull,
     UsageError,
 )
@@ -37,16 +40,10 @@ READERS = min(4, max(2, os.cpu_count() or 1))
 # SQLite's virtual machine, about 50 us; a step that reads a large JSON document takes much longer.
 INLINE_SECONDS = 0.002
 INLINE_CHECK_STEPS = 1_000
-BUSY_SECONDS = 5.0
 # How often the service tries to use another file that is at the path of its database.
 FOLLOW_SECONDS = 1.0
 # How often a stream checks its deadline, in virtual machine steps: every few milliseconds.
 DEADLINE_CHECK_STEPS = 50_000
-# Writing 1,000 logs changes 4,000 pages of 4 KiB. The next 1,000 find many of these pages in the cache, and so does the
-# checkpoint that moves them from the write-ahead log to the file.
-CACHE_KIB = 64 * 1024
-# A COMMIT runs a checkpoint when the write-ahead log (WAL) has this many pages. It still holds the lock file then.
-WAL_AUTOCHECKPOINT_PAGES = 16_000
 # Primary result codes, https://www.sqlite.org/rescode.html
 PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_BUSY: DatabaseBusy,
@@ -56,90 +53,11 @@ PROBLEMS: dict[int, type[Problem]] = {
     sqlite3.SQLITE_CORRUPT: DatabaseBusy,
     sqlite3.SQLITE_NOTADB: DatabaseBusy,
     sqlite3.SQLITE_CANTOPEN: DatabaseBusy,
-    sqlite3.SQLITE_READONLY: DatabaseBusy,
+    sqlite3.SQLITE_READONLY: DatabaseReadOnly,
     sqlite3.SQLITE_INTERRUPT: QueryTimeout,
     sqlite3.SQLITE_FULL: StorageFull,
     sqlite3.SQLITE_CONSTRAINT: Conflict,
 }
-
-
-def connect(
-    path: Path,
-    busy_seconds: float = BUSY_SECONDS,
-    options: str = "mode=rw",
-    factory: type[sqlite3.Connection] = sqlite3.Connection,
-) -> sqlite3.Connection:
-    """Open an existing database, never a new one; `options` are those of SQLite's URI.
-
-    The connection autocommits and may move between threads. Triggers and views call no unsafe functions.
-    """
-    uri = f"{path.as_uri()}?{options}"
-    connection = sqlite3.connect(
-        uri, timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=True, factory=factory
-    )
-    connection.execute("PRAGMA trusted_schema=OFF")
-    return connection
-
-
-def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """Open the writer connection: WAL, synchronous=FULL (a commit is durable) and foreign keys on."""
-    connection = connect(path, busy_seconds)
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    if mode != "wal":
-        connection.close()
-        message = (
-            f"{path}: SQLite cannot use its write-ahead log here (the journal mode is {mode}). "
-            "Put the file on a local disk, not a network drive."
-        )
-        raise SchemaMismatch(message)
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
-    _open_sidecars(connection)
-    return connection
-
-
-def _connect_reader(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    connection = connect(path, busy_seconds, factory=ReaderConnection)
-    connection.execute("PRAGMA query_only=ON")
-    _open_sidecars(connection)
-    return connection
-
-
-def _open_sidecars(connection: sqlite3.Connection) -> None:
-    """Make SQLite open the write-ahead log and the shared memory now; it would do so with the first read."""
-    connection.execute("PRAGMA schema_version").fetchone()
-
-
-class Reader:
-    """A reader connection with its own thread, and its raw handle, which a timer may interrupt.
-
-    `files` are those that it has open; None if it is closed.
-    """
-
-    connection: aiosqlite.Connection
-    raw: sqlite3.Connection
-    files: OpenFiles | None = None
-
-    async def open(self, path: Path, files: OpenFiles | None) -> None:
-        """Open the connection, or open it again on other files."""
-        await self.close()
-        # Connect before the thread starts: if connecting fails, the thread would outlive the event loop.
-        self.raw = raw = _connect_reader(path)
-        self.connection = aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
-        try:
-            await self.connection
-        except BaseException:
-            self.connection.stop()
-            raise
-        self.files = files
-
-    async def close(self) -> None:
-        """Close the connection; without this its thread keeps the process alive."""
-        if self.files is not None:
-            self.files = None
-            await self.connection.close()
 
 
 class SqliteDriver:
@@ -147,6 +65,8 @@ class SqliteDriver:
 
     readers = READERS
     failures = sqlite3.Error
+    # Why the database is read-only; empty if it is not.
+    read_only = ""
 
     def __init__(self, path: Path, query_timeout: float) -> None:
         self._path = path
@@ -158,7 +78,7 @@ class SqliteDriver:
         self._serving = False
         self._writer = Writer(path, lambda: connect_writer(path), lambda options: connect(path, options=options))
         self._inline: sqlite3.Connection | None = None
-        self._inline_files: OpenFiles | None = None
+        self._inline_files: object = None
         self._following = asyncio.Lock()
         self._follow_at = 0.0
         # Streams and snapshots have connections of their own.
@@ -170,12 +90,25 @@ class SqliteDriver:
         """Open the reader connections; first the writer, which creates the write-ahead log."""
         with self._writer.guard:
             self._writer.connection(may_reopen=True)
+        await self._open_readers()
+
+    async def _open_readers(self) -> None:
         for _ in range(FairSemaphore(READERS).capacity):
             reader = Reader()
             self._readers.append(reader)
-            await reader.open(self._path, self._writer.files)
+            await reader.open(self._path, self._read_options, self._open_state)
             self._idle.put_nowait(reader)
         self._open_inline()
+
+    @property
+    def _open_state(self) -> object:
+        """The files that are open: if others are at the path, readers open them."""
+        return self._writer.files
+
+    @property
+    def _read_options(self) -> str:
+        """The options of SQLite's URI for reading."""
+        return "mode=rw"
 
     async def close(self) -> None:
         """Close every connection; without this the reader threads keep the process alive."""
@@ -214,8 +147,8 @@ class SqliteDriver:
         except TimeoutError:
             raise DatabaseBusy from None
         try:
-            if reader.files != self._writer.files:
-                await reader.open(self._path, self._writer.files)
+            if reader.files != (files := self._open_state):
+                await reader.open(self._path, self._read_options, files)
             return await self._fetch_in_thread(reader, statement, values)
         finally:
             self._idle.put_nowait(reader)
@@ -285,7 +218,6 @@ class SqliteDriver:
 
     @contextmanager
     def _temporary_connection(self, connect_reader: Callable[[], sqlite3.Connection]) -> Generator[sqlite3.Connection]:
-        """Open a connection for one read."""
         with self._temporary_lock:
             if not self._writer.is_current:
                 raise self._writer.moved_error()
@@ -303,7 +235,7 @@ class SqliteDriver:
         await self._follow_file()
         if statement.uses_fulltext:
             return None
-        if self._inline is None or self._inline_files != self._writer.files:
+        if self._inline is None or self._inline_files != self._open_state:
             self._open_inline()
         assert self._inline is not None
         self._inline_deadline = time.thread_time() + INLINE_SECONDS
@@ -316,9 +248,9 @@ class SqliteDriver:
 
     def _open_inline(self) -> None:
         self._close_inline()
-        self._inline = _connect_reader(self._path, busy_seconds=0)
+        self._inline_files = self._open_state
+        self._inline = connect_reader(self._path, self._read_options, busy_seconds=0)
         self._inline.set_progress_handler(self._exceeds_inline_time, INLINE_CHECK_STEPS)
-        self._inline_files = self._writer.files
 
     def _close_inline(self) -> None:
         if self._inline is not None:
@@ -331,7 +263,7 @@ class SqliteDriver:
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks; each chunk is interrupted after the query timeout."""
-        with self._temporary_connection(lambda: _connect_reader(self._path)) as connection:
+        with self._temporary_connection(lambda: connect_reader(self._path, self._read_options)) as connection:
             # One statement is one read transaction, so all rows belong to one snapshot.
             cursor = connection.cursor()
             deadline = time.monotonic() + self._query_timeout
@@ -349,7 +281,7 @@ class SqliteDriver:
         """
         if snapshot:
             # A plain connection without PRAGMAs: the file may be a backup, whose journal mode must not change.
-            with self._temporary_connection(lambda: connect(self._path)) as connection:
+            with self._temporary_connection(lambda: connect(self._path, options=self._read_options)) as connection:
                 yield connection.execute("BEGIN")
             return
         with self._writer.guard:

@@ -14,10 +14,11 @@ from sqlalchemy.types import TypeEngine
 
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr
-from machine_monitor.database.engines.sqlite import catalog, driver, files, sequences
+from machine_monitor.database.engines.sqlite import catalog, connections, driver, files, path_faults, sequences
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.engines.sqlite.open_files import FileWatch
+from machine_monitor.database.engines.sqlite.read_only import ReadOnlyDriver, look
 from machine_monitor.database.instants import left
 from machine_monitor.errors import BadSetting, SchemaMismatch
 
@@ -166,7 +167,11 @@ class SqliteEngine(Engine):
         pages, size = (cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         return pages * size
 
-    def normalize_url(self, url: sa.URL, setting: str) -> sa.URL:
+    def parse_url(self, text: str, setting: str, /) -> sa.URL:
+        if "?" in text.rstrip("?"):
+            message = f"{setting}: SQLite URLs have no options. Write %3F for a '?' in the name of a file or folder."
+            raise BadSetting(message)
+        url = sa.make_url(f"sqlite://{text.rstrip('?')}")
         file = (url.database or "").removeprefix("file:")
         if file in ("", ":memory:"):
             message = f"{setting} must name a file: an in-memory database loses all records. Write sqlite:///file.db."
@@ -180,28 +185,42 @@ class SqliteEngine(Engine):
         """Return the URL of a file; its name may contain any characters."""
         return sa.URL.create("sqlite+aiosqlite", database=str(path.absolute()))
 
+    def find_obstacle(self, url: sa.URL) -> str | None:
+        return path_faults.find(self.path_of(url))
+
+    def explain(self, url: sa.URL, error: Any) -> str:
+        path = self.path_of(url)
+        if reason := path_faults.find(path) or path_faults.why_read_only(path):
+            return f"{reason.rstrip('.')}."
+        return f"{error}."
+
     def path_of(self, url: sa.URL) -> Path:
         return Path(url.database or "")
 
     def file_facts(self, url: sa.URL) -> dict[str, str]:
         reason = FileWatch(self.path_of(url)).unwatched_reason
         noticed = f"not noticed: inode numbers do not last on {reason}" if reason else "noticed"
-        return {"a moved file is": noticed}
+        reason = path_faults.why_read_only(self.path_of(url))
+        return {"a moved file is": noticed, "writable": f"no: {reason}" if reason else "yes"}
 
     def file_faults(self, url: sa.URL) -> list[str]:
         return files.mode_faults(self.path_of(url))
 
     def create_driver(self, url: sa.URL, query_timeout: float) -> driver.SqliteDriver:
-        return driver.SqliteDriver(self.path_of(url), query_timeout)
+        path = self.path_of(url)
+        if reason := path_faults.why_read_only(path):
+            return ReadOnlyDriver(path, query_timeout, reason)
+        return driver.SqliteDriver(path, query_timeout)
 
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         path = self.path_of(url)
+        options = look(path).options if path_faults.why_read_only(path) else "mode=ro"
 
         def connect() -> sqlite3.Connection:
             if read_only:
-                return sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=driver.BUSY_SECONDS, uri=True)
+                return connections.connect(path, options=options)
             files.create_private(path)
-            connection = driver.connect_writer(path, LOCK_SECONDS)
+            connection = connections.connect_writer(path, LOCK_SECONDS)
             # With foreign keys on, rebuilding a table would cascade to the referring rows, or be blocked by them.
             connection.execute("PRAGMA foreign_keys=OFF")
             return connection
