@@ -22,6 +22,9 @@ export interface paths {
          * Record an intervention
          * @description Only `machine` and `type` are required.
          *
+         *     To add files at once, send a form: the part `log` is the intervention as JSON, up to ten parts `files` are the
+         *     files. All of it is recorded, or nothing.
+         *
          *     With `unlisted`, a machine name that does not exist creates the machine, for a supervisor to confirm or merge.
          */
         post: operations["create_log"];
@@ -406,6 +409,142 @@ export interface paths {
          * @description All machines that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_machines_xlsx"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logs/{uuid}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add files to an intervention
+         * @description A form with 1 to 10 parts `files`.
+         *
+         *     The response is the intervention with all its attachments. For an upload whose retry adds nothing twice, use PUT.
+         */
+        post: operations["add_log_attachments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logs/{uuid}/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add a file to an intervention under a UUID that you choose
+         * @description The body is the file; retries are safe.
+         */
+        put: operations["put_log_attachment"];
+        post?: never;
+        /**
+         * Remove a file from an intervention
+         * @description The user who added it can, for 24 hours, and supervisors.
+         */
+        delete: operations["delete_log_attachment"];
+        options?: never;
+        head?: never;
+        /** Rename a file of an intervention */
+        patch: operations["update_log_attachment"];
+        trace?: never;
+    };
+    "/machines/{name}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add files to a machine, such as a picture or the manual
+         * @description A form with 1 to 10 parts `files`.
+         *
+         *     The response is the machine with all its attachments.
+         */
+        post: operations["add_machine_attachments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/machines/{name}/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add a file to a machine under a UUID that you choose
+         * @description The body is the file; retries are safe.
+         */
+        put: operations["put_machine_attachment"];
+        post?: never;
+        /**
+         * Remove a file from a machine
+         * @description The user who added it can, for 24 hours, and supervisors.
+         */
+        delete: operations["delete_machine_attachment"];
+        options?: never;
+        head?: never;
+        /** Rename a file of a machine */
+        patch: operations["update_machine_attachment"];
+        trace?: never;
+    };
+    "/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download a file, as it was uploaded
+         * @description Ranges are supported; 410 if its record was deleted.
+         *
+         *     Browsers show usual images, and save everything else.
+         */
+        get: operations["get_attachment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/attachments/{id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a small picture of an image, at most `size` pixels wide and high
+         * @description Upright, and without metadata such as the place. 404 if the file is no image, or one that cannot be decoded safely.
+         */
+        get: operations["get_attachment_preview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -890,6 +1029,70 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Attachment
+         * @description A file of a record.
+         */
+        Attachment: {
+            /**
+             * Id
+             * Format: uuid
+             * @description The attachment's UUID.
+             */
+            id: string;
+            /**
+             * Name
+             * @description The file name.
+             */
+            name: string;
+            /**
+             * Media Type
+             * @description The media type, which the bytes show: the name does not count.
+             */
+            media_type: string;
+            /**
+             * Bytes
+             * @description The size in bytes.
+             */
+            bytes: number;
+            /**
+             * Sha256
+             * @description The SHA-256 digest of the bytes, in hexadecimal.
+             */
+            sha256: string;
+            /**
+             * Width
+             * @description The width of an image in pixels, turned upright.
+             */
+            width?: number | null;
+            /**
+             * Height
+             * @description The height of an image in pixels, turned upright.
+             */
+            height?: number | null;
+            /**
+             * User
+             * @description The trigram of the user who added it.
+             */
+            user?: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was added.
+             */
+            created_at: string;
+        };
+        /**
+         * AttachmentRename
+         * @description The body of PATCH: the new file name.
+         */
+        AttachmentRename: {
+            /**
+             * Name
+             * @description The new file name.
+             */
+            name: string;
+        };
+        /**
          * BackupState
          * @description The last backup by `mm backup`.
          */
@@ -1309,6 +1512,18 @@ export interface components {
                     [key: string]: string | number | boolean;
                 };
                 /**
+                 * Attachments
+                 * @description Ignored: upload files at `/attachments` of the record.
+                 */
+                readonly attachments?: {
+                    [key: string]: unknown;
+                }[];
+                /**
+                 * Attachment Count
+                 * @description Ignored.
+                 */
+                readonly attachment_count?: number;
+                /**
                  * Unlisted
                  * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.
                  * @default false
@@ -1419,6 +1634,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Unlisted
              * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log. Default: false.
@@ -1545,6 +1772,16 @@ export interface components {
              */
             updated_at?: string;
             /**
+             * Attachments
+             * @description Its files, in the order in which they were added.
+             */
+            attachments?: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count?: number;
+            /**
              * Expanded
              * @description The records and values that `expand` requested.
              */
@@ -1657,6 +1894,16 @@ export interface components {
              * @description When the record was last changed.
              */
             updated_at: string;
+            /**
+             * Attachments
+             * @description Its files, in the order in which they were added.
+             */
+            attachments: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count: number;
         };
         /**
          * LogReplace
@@ -1744,6 +1991,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Unlisted
              * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log. Default: false.
@@ -2070,6 +2329,18 @@ export interface components {
                 [key: string]: string | number | boolean | null;
             };
             /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
+            /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
              */
@@ -2149,6 +2420,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
         };
         /**
          * MachineMerge
@@ -2262,6 +2545,16 @@ export interface components {
              */
             id?: number;
             /**
+             * Attachments
+             * @description Its files, such as a picture and the manual, in the order in which they were added.
+             */
+            attachments?: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count?: number;
+            /**
              * Expanded
              * @description The records and values that `expand` requested.
              */
@@ -2355,6 +2648,16 @@ export interface components {
              * @description The machine's id. Stable across renames, never reused.
              */
             id: number;
+            /**
+             * Attachments
+             * @description Its files, such as a picture and the manual, in the order in which they were added.
+             */
+            attachments: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count: number;
         };
         /**
          * MachineReplace
@@ -2418,6 +2721,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -2503,6 +2818,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean | null;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -3185,7 +3512,7 @@ export interface operations {
     list_logs: {
         parameters: {
             query?: {
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -3289,6 +3616,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -3363,7 +3692,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3372,7 +3701,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3407,6 +3736,11 @@ export interface operations {
                  *     }
                  */
                 "application/json": components["schemas"]["LogCreate"];
+                "multipart/form-data": {
+                    log: components["schemas"]["LogCreate"];
+                    /** @description The files, each with its name. */
+                    files?: string[];
+                };
             };
         };
         responses: {
@@ -3459,7 +3793,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3495,7 +3829,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3504,7 +3838,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3613,7 +3947,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3649,7 +3983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3658,7 +3992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3685,7 +4019,7 @@ export interface operations {
                 by: string;
                 /** @description The maximum number of values per field. */
                 limit?: number;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attachments.name. */
                 q?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -3773,6 +4107,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -3834,7 +4170,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3843,7 +4179,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3861,7 +4197,7 @@ export interface operations {
                 group_by?: string;
                 /** @description The metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs whose type counts as a failure), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once). */
                 metrics?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attachments.name. */
                 q?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -3949,6 +4285,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -4010,7 +4348,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4019,7 +4357,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4130,7 +4468,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4139,7 +4477,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4265,7 +4603,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4310,7 +4648,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4319,7 +4657,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4446,7 +4784,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4455,7 +4793,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4589,7 +4927,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4634,7 +4972,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4643,7 +4981,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4765,7 +5103,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4774,7 +5112,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4908,7 +5246,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4917,7 +5255,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4933,7 +5271,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -5027,6 +5365,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -5090,7 +5430,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5099,7 +5439,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5117,7 +5457,7 @@ export interface operations {
                 dialect?: "rfc4180" | "excel";
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -5211,6 +5551,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -5274,7 +5616,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5283,7 +5625,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5299,7 +5641,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -5393,6 +5735,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -5456,7 +5800,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5465,7 +5809,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5479,7 +5823,7 @@ export interface operations {
     list_machines: {
         parameters: {
             query?: {
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
@@ -5561,6 +5905,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
                  * @example {}
@@ -5624,7 +5970,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5633,7 +5979,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5720,7 +6066,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5756,7 +6102,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5765,7 +6111,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5876,7 +6222,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5885,7 +6231,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5996,7 +6342,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6041,7 +6387,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6050,7 +6396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6177,7 +6523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6186,7 +6532,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6305,7 +6651,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6350,7 +6696,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6359,7 +6705,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6472,7 +6818,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6517,7 +6863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6526,7 +6872,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6660,7 +7006,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6669,7 +7015,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6746,7 +7092,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6755,7 +7101,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6771,7 +7117,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
@@ -6843,6 +7189,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
                  * @example {}
@@ -6904,7 +7252,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6913,7 +7261,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6931,7 +7279,7 @@ export interface operations {
                 dialect?: "rfc4180" | "excel";
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
@@ -7003,6 +7351,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
                  * @example {}
@@ -7064,7 +7414,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7073,7 +7423,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7089,7 +7439,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
@@ -7161,6 +7511,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](/docs/filters#machines)
                  * @example {}
@@ -7222,7 +7574,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7231,7 +7583,1554 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_log_attachments: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @description The files, each with its name. */
+                    files: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The record with its new files. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_log_attachment: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The file name. Folders and characters that cannot be printed are left out.
+                 * @example photo.jpg
+                 */
+                name?: string;
+            };
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The record had this file already. */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description The record with its new file. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_log_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file was removed. The ETag is that of the record. */
+            204: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_log_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AttachmentRename"];
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["AttachmentRename"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_machine_attachments: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @description The files, each with its name. */
+                    files: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The record with its new files. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_machine_attachment: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The file name. Folders and characters that cannot be printed are left out.
+                 * @example photo.jpg
+                 */
+                name?: string;
+            };
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The record had this file already. */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description The record with its new file. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_machine_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file was removed. The ETag is that of the record. */
+            204: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_machine_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AttachmentRename"];
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["AttachmentRename"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One range of bytes, such as `bytes=0-1023`. */
+                Range?: string;
+                /** @description The ETag of the file that the range belongs to; of another one, the whole file is sent. */
+                "If-Range"?: string;
+                /** @description The ETag of a copy that you have: 304 if it is the same file. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The range of the file. */
+            206: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not modified: this is the file that you have. */
+            304: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `range-not-satisfiable`: Range not satisfiable */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_attachment_preview: {
+        parameters: {
+            query?: {
+                /** @description The largest width and height, in pixels. Default: 320. */
+                size?: 320 | 1280;
+            };
+            header?: {
+                /** @description One range of bytes, such as `bytes=0-1023`. */
+                Range?: string;
+                /** @description The ETag of the file that the range belongs to; of another one, the whole file is sent. */
+                "If-Range"?: string;
+                /** @description The ETag of a copy that you have: 304 if it is the same file. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The preview. */
+            200: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description The preview. */
+            206: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description Not modified: this is the file that you have. */
+            304: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `range-not-satisfiable`: Range not satisfiable */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7346,7 +9245,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7355,7 +9254,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7439,7 +9338,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7475,7 +9374,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7484,7 +9383,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7593,7 +9492,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7602,7 +9501,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7710,7 +9609,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7755,7 +9654,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7764,7 +9663,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7891,7 +9790,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7900,7 +9799,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8019,7 +9918,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8064,7 +9963,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8073,7 +9972,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8207,7 +10106,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8216,7 +10115,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8302,7 +10201,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8338,7 +10237,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8347,7 +10246,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8456,7 +10355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8465,7 +10364,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8575,7 +10474,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8620,7 +10519,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8629,7 +10528,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8756,7 +10655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8765,7 +10664,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8884,7 +10783,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8929,7 +10828,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8938,7 +10837,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9030,7 +10929,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9039,7 +10938,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9130,7 +11029,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9139,7 +11038,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9262,7 +11161,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9271,7 +11170,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9347,7 +11246,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9383,7 +11282,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9392,7 +11291,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9422,6 +11321,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
                 id: string;
             };
             cookie?: never;
@@ -9482,7 +11382,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9491,7 +11391,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9507,6 +11407,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
                 id: string;
             };
             cookie?: never;
@@ -9574,7 +11475,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9583,7 +11484,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9657,7 +11558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9666,7 +11567,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9730,7 +11631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9775,7 +11676,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9784,7 +11685,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9858,7 +11759,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9867,7 +11768,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9883,6 +11784,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
                 id: string;
             };
             cookie?: never;
@@ -9950,7 +11852,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9959,7 +11861,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10034,7 +11936,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10079,7 +11981,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10088,7 +11990,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10169,7 +12071,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10178,7 +12080,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10253,7 +12155,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10289,7 +12191,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10298,7 +12200,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10402,7 +12304,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10411,7 +12313,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10489,7 +12391,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10592,7 +12494,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10601,7 +12503,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -15,7 +15,18 @@ from starlette.types import ASGIApp
 
 from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
 from machine_monitor.api.openapi.finishing import finish
-from machine_monitor.api.routes import account, changes, documentation, log_types, logs, machines, system, tokens, users
+from machine_monitor.api.routes import (
+    account,
+    attachments,
+    changes,
+    documentation,
+    log_types,
+    logs,
+    machines,
+    system,
+    tokens,
+    users,
+)
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
@@ -26,11 +37,12 @@ from machine_monitor.database.connect import Database
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
+from machine_monitor.services.files.receiving import Files
 from machine_monitor.services.idempotency import IdempotencyStore
 from machine_monitor.services.projections import maintenance
 
 # Starlette tries routes in this order, so the most used come first.
-MODULES = (logs, machines, log_types, users, changes, tokens, account, system, documentation)
+MODULES = (logs, machines, attachments, log_types, users, changes, tokens, account, system, documentation)
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
 # The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.
@@ -105,6 +117,7 @@ def _create_state(app: FastAPI, settings: Settings) -> None:
     app.state.authenticator = Authenticator(app.state.database, settings)
     app.state.live_feed = LiveFeed(app.state.database)
     app.state.open_streams = OpenStreams()
+    app.state.files = Files(settings)
 
 
 @asynccontextmanager
@@ -125,6 +138,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             task.cancel()
     finally:
         await app.state.authenticator.close()
+        app.state.files.close()
         await database.close()
 
 

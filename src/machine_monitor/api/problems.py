@@ -16,7 +16,9 @@ def render(problem: Problem, path: str, request_id: str) -> Response:
     """Build the response of a problem, and count it in the metrics."""
     metrics.PROBLEMS.labels(problem.code).inc()
     location = {"instance": quote(path), "request_id": request_id}
-    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    headers = {**problem.headers}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
     if isinstance(problem, Unauthenticated):
         headers["WWW-Authenticate"] = problem.challenge
     if isinstance(problem, RateLimited):
