@@ -41,5 +41,5 @@ def prune(
     if as_json:
         typer.echo(json.dumps({"files": [file.digest for file in removed], "bytes": size}, indent=1))
         return
-    verb = "would be removed" if dry_run else "were removed"
-    typer.echo(f"{len(removed)} files with {size:,} bytes {verb}.")
+    done = "Files that would be removed" if dry_run else "Files removed"
+    typer.echo(f"{done}: {len(removed)} ({size:,} bytes).")

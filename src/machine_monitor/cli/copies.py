@@ -109,7 +109,7 @@ def _missing_files(contents: "Contents | Manifest") -> list[str]:
     else:
         copied = contents.files
     if copied.files:
-        typer.echo(f"attachments: {copied.files} files with {copied.bytes:,} bytes", err=True)
+        typer.echo(f"Attachments: {copied.files} ({copied.bytes:,} bytes)", err=True)
     return copied.faults
 
 

@@ -44,11 +44,11 @@ class Inventory:
     @property
     def notes(self) -> list[str]:
         """What is not wrong, but should be known."""
-        count = f"{self.files} files with {self.bytes:,} bytes were read."
+        count = f"Files read: {self.files} ({self.bytes:,} bytes)."
         if not self.unnamed:
             return [count]
         listed = ", ".join(self.unnamed[:3]) + (", ..." if len(self.unnamed) > 3 else "")
-        return [count, f"{len(self.unnamed)} files belong to no record ({listed}): `mm files prune` removes them."]
+        return [count, f"Files of no record: {len(self.unnamed)} ({listed}). `mm files prune` removes them."]
 
     def document(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
