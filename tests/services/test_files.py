@@ -82,9 +82,8 @@ def test_only_a_digest_is_a_path(store):
 
 def test_a_file_has_its_name_only_when_it_is_flushed(store, monkeypatch):
     """Bytes are on disk before their name, and the name before the row."""
-    done = []
+    done, incoming = [], store.receive()
     monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(stat.S_ISDIR(os.fstat(descriptor).st_mode)))
-    incoming = store.receive()
     incoming.write(b"x")
     incoming.seal()
     assert done == [False]

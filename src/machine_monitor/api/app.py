@@ -138,7 +138,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             task.cancel()
     finally:
         await app.state.authenticator.close()
-        app.state.files.close()
+        await app.state.files.close()
         await database.close()
 
 

@@ -1,6 +1,7 @@
 """Dependencies of write endpoints: change note, preconditions and idempotency key."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -99,14 +100,20 @@ class WriteContext:
 
     async def _with_files(self, files: Sequence[ReceivedFile], write: Callable[[], Awaitable[T]]) -> T:
         """Put files into the store, then write the rows that name them. If that fails, no file is left."""
+        if not files:
+            return await write()
         for file in files:
             await self.files.run(file.incoming.keep)
+        digests = [file.digest for file in files]
         try:
-            return await write()
+            result = await write()
         except Problem:
-            if files:
-                await self.database.write(upkeep.remover(self.files.store, [file.digest for file in files]))
+            # If this fails too, `mm files prune` removes them later.
+            with suppress(Problem):
+                await self.database.write(upkeep.remover(self.files.store, digests))
             raise
+        self.files.prepare_previews(digest for digest, file in zip(digests, files, strict=True) if file.is_image)
+        return result
 
     def _allow_unlisted(self, operation: Callable[..., WriteResult]) -> Callable[..., WriteResult]:
         return records.allow_unlisted(operation) if self.allows_unlisted else operation

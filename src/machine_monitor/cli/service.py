@@ -75,7 +75,8 @@ def demo(
     # After its shutdown uvicorn raises the signal again, which by default would end the process before the cleanup.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
-        chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}", "https": False})
+        own = {"database_url": f"sqlite:///{Path(folder) / 'demo.db'}", "files": "", "https": False}
+        chosen = settings.model_copy(update=own)
         account = _fill(chosen, machines, logs)
         here = site.base_url("127.0.0.1", settings.port if port is None else port)
         page = "/ui/" if console.load() else "/docs"

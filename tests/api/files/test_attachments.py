@@ -1,6 +1,8 @@
 """Attachments of logs and machines: upload, read, rename, remove; history, search, rights, and what a PUT repeats."""
 
+import asyncio
 import json
+import time
 from io import BytesIO
 from urllib.parse import quote
 
@@ -12,6 +14,7 @@ from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.checks.verify import verify
+from machine_monitor.services.files import decoding
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\n" + b"\0" * 100
 
@@ -288,3 +291,30 @@ async def test_previews_are_upright_small_and_without_metadata(client):
         assert (unchanged.status_code, unchanged.content) == (304, b"")
     for bad in ("size=64", "size=320&size=320", "width=3"):
         assert (await client.get(f"/attachments/{found['id']}/preview?{bad}")).status_code == 422
+
+
+async def test_previews_are_ready_soon_after_the_upload(client, folder):
+    log = await new_log(client)
+    await attach(client, log, *[part(image(width=60 + number)) for number in range(5)])
+    for _ in range(500):
+        if len([*folder.glob("previews/320/*/*.jpg")]) == 5:
+            break
+        await asyncio.sleep(0.02)
+    assert len([*folder.glob("previews/320/*/*.jpg")]) == 5
+
+
+async def test_a_service_that_stops_ends_the_decoder_and_leaves_no_mark(database_url, folder, tmp_path, monkeypatch):
+    async with serving(Settings(database_url=database_url, files=str(folder))) as client:
+        log = (await attach(client, await new_log(client), part(image()))).json()
+    for preview in folder.glob("previews/320/*/*"):
+        preview.unlink()
+    program = tmp_path / "decoder.py"
+    program.write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(decoding.decoder, "__file__", str(program))
+    async with serving(Settings(database_url=database_url, files=str(folder))) as client:
+        asking = asyncio.create_task(client.get(f"/attachments/{log['attachments'][0]['id']}/preview"))
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    await asyncio.gather(asking, return_exceptions=True)
+    assert [*folder.glob("previews/320/*/*")] == []

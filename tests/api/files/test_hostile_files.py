@@ -156,7 +156,7 @@ def test_a_decoder_that_hangs_or_grows_is_stopped(tmp_path, monkeypatch):
         program.write_text(source)
         began = time.monotonic()
         with file.open("rb") as opened:
-            assert decoding.run(opened, "inspect") is None
+            assert decoding.run(set(), opened, "inspect") is None
         assert time.monotonic() - began < 20
 
 

@@ -38,7 +38,6 @@ router = create_router("attachments")
 SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"})
 # The media types that a browser may run. These files are sent as bytes of no type.
 _ACTIVE = re.compile(r"html|[/+]xml$|script$")
-DEFAULT_SIZE: Size = 320
 SIZES: dict[str, Size] = {"320": 320, "1280": 1280}
 NO_PREVIEW = "There is no preview of this file: it is no image, or one that is damaged or too large."
 
@@ -55,7 +54,7 @@ def preview_size_of(request: Request) -> Size:
     """Return the query parameter `size`; raises `Invalid`."""
     pairs = parse_query_string(request.scope["query_string"])
     faults = unexpected_parameters([pair for pair in pairs if pair[0] != "size"])
-    given = [value for name, value in pairs if name == "size"] or [str(DEFAULT_SIZE)]
+    given = [value for name, value in pairs if name == "size"] or [str(previews.SMALL)]
     if len(given) > 1 or given[0] not in SIZES:
         message = f"'size' must be given once, as one of {', '.join(SIZES)}."
         faults.append(Fault(message, parameter="size", allowed=[*SIZES]))

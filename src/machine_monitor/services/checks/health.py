@@ -21,6 +21,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
 from machine_monitor.models import HISTORY, METADATA
+from machine_monitor.services.files.store import store_of
 from machine_monitor.services.projections import counters
 
 CLOCK_BEHIND = (
@@ -118,6 +119,8 @@ def examine(settings: Settings) -> Examination:
         current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
         facts |= url.engine.file_facts(url.sqlalchemy_url)
+        store = store_of(settings.files, url)
+        facts["folder of attachments"] = "none: set MM_FILES" if store is None else str(store.folder.absolute())
         if current == schema.head_revision():
             return Examination(masked_settings, facts, faults + _faults(settings))
         advice = [] if current is None else [migrations.revision_advice(current)]

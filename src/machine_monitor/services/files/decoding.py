@@ -40,10 +40,13 @@ class Decoder:
     def __init__(self) -> None:
         self._turns = FairSemaphore(PROCESSES)
         self._threads = ThreadPoolExecutor(self._turns.capacity, thread_name_prefix="decode")
+        self._processes: set[subprocess.Popen[bytes]] = set()
 
     def close(self) -> None:
-        """Wait for the running processes; they end within RUN_SECONDS."""
+        """End the running processes."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in [*self._processes]:
+            process.kill()
 
     async def inspect(self, user: str, file: BinaryIO) -> Inspection:
         """Return what a file is. One that ends the process is of no known type."""
@@ -65,11 +68,16 @@ class Decoder:
 
     async def _run(self, user: str, file: BinaryIO, *arguments: str) -> bytes | None:
         async with self._turns.slot(user, WAIT_SECONDS):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, run, file, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, run, self._processes, file, *arguments
+            )
 
 
-def run(file: BinaryIO, *arguments: str) -> bytes | None:
-    """Run the decoder on a file; return its output, or None if it failed or was stopped at a limit."""
+def run(running: set[subprocess.Popen[bytes]], file: BinaryIO, *arguments: str) -> bytes | None:
+    """Run the decoder on a file; return its output, or None if it failed or was stopped at a limit.
+
+    While it runs, its process is among the `running` ones.
+    """
     # -I: nothing of the environment or the working directory is imported.
     command = [sys.executable, "-I", "-B", str(Path(decoder.__file__)), *arguments]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -79,6 +87,7 @@ def run(file: BinaryIO, *arguments: str) -> bytes | None:
         assert process.stdout is not None
         stop = threading.Timer(RUN_SECONDS, process.kill)
         stop.start()
+        running.add(process)
         try:
             output = process.stdout.read(MAX_OUTPUT_BYTES)
             if process.stdout.read(1):
@@ -86,3 +95,4 @@ def run(file: BinaryIO, *arguments: str) -> bytes | None:
             return output if process.wait() == 0 else None
         finally:
             stop.cancel()
+            running.discard(process)

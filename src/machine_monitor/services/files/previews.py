@@ -12,6 +12,7 @@ from machine_monitor.services.files.decoding import Decoder
 from machine_monitor.services.files.store import FILE_MODE, PREVIEWS, FolderStore, make_folder
 
 Size = Literal[320, 1280]
+SMALL: Size = 320
 MEDIA_TYPE = "image/jpeg"
 # An image without a preview has an empty file in the cache. It is tried again after this time: the machine may have
 # been out of memory.
@@ -25,6 +26,12 @@ class Previews:
         self._store = store
         self._decoder = decoder
         self._running: dict[Path, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """End what is running. It leaves no preview, and no mark that there is none."""
+        for task in [*self._running.values()]:
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def find(self, user: str, digest: str, size: Size) -> Path | None:
         """Return the path of a preview; None if the file cannot be decoded within the bounds.

@@ -3,17 +3,19 @@
 import asyncio
 import errno
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
-from machine_monitor.errors import FilesUnavailable, FileTooLarge, StorageFull
+from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, StorageFull
+from machine_monitor.fairness import SYSTEM, FairSemaphore
 from machine_monitor.models.log import new_uuid
 from machine_monitor.services.files.decoding import Decoder, Inspection
-from machine_monitor.services.files.previews import Previews
+from machine_monitor.services.files.previews import SMALL, Previews
 from machine_monitor.services.files.store import FolderStore, IncomingFile, store_of
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ T = TypeVar("T")
 # Bytes are handed to a thread, which hashes and writes them, in pieces of this size.
 PIECE_BYTES = 256 * 1024
 THREADS = 4
+# How many files a process receives at once; users share them. One waits so long for its turn.
+UPLOADS, WAIT_SECONDS = 32, 10.0
 FULL = "The disk of the attachments is full; nothing was written. Reading still works."
 
 
@@ -35,6 +39,11 @@ class ReceivedFile:
     inspection: Inspection
     incoming: IncomingFile
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image that can be decoded."""
+        return self.inspection.width is not None
+
 
 class Files:
     """The files of a service: the store, and what works on it. `max_bytes` is the largest size of one file."""
@@ -45,6 +54,8 @@ class Files:
         self._store: FolderStore | None = store_of(settings.files, database_urls.parse(settings.database_url))
         self._previews = None if self._store is None else Previews(self._store, self.decoder)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self._receiving = FairSemaphore(UPLOADS)
+        self._preparing: set[asyncio.Task[None]] = set()
 
     @property
     def store(self) -> FolderStore:
@@ -60,13 +71,34 @@ class Files:
             raise FilesUnavailable
         return self._previews
 
-    def close(self) -> None:
-        """End the threads."""
+    async def close(self) -> None:
+        """End what is running; a preview that is being made is made when it is asked for again."""
+        for task in self._preparing:
+            task.cancel()
+        await asyncio.gather(*self._preparing, return_exceptions=True)
+        if self._previews is not None:
+            await self._previews.close()
         self.decoder.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def prepare_previews(self, digests: Iterable[str]) -> None:
+        """Make small previews in the background, so that a record with many photos opens at once."""
+        for digest in digests:
+            task = asyncio.create_task(self._prepare_preview(digest))
+            self._preparing.add(task)
+            task.add_done_callback(self._preparing.discard)
+
+    async def _prepare_preview(self, digest: str) -> None:
+        # An error is the answer to the request that asks for the preview.
+        with suppress(OSError, MonitorError):
+            await self.previews.find(SYSTEM, digest, SMALL)
+
     async def receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str = "") -> ReceivedFile:
         """Receive one file; raises `FileTooLarge`, `StorageFull`, or what the chunks raise. Nothing is left then."""
+        async with self._receiving.slot(user, WAIT_SECONDS):
+            return await self._receive(user, name, chunks, identity)
+
+    async def _receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str) -> ReceivedFile:
         incoming = await self.run(self.store.receive)
         try:
             async for piece in _pieces(chunks, self.max_bytes):
