@@ -156,6 +156,13 @@ def test_database_of_compose_keeps_its_data_in_a_volume(services):
     assert "ports" not in services["db"]
 
 
+def test_compose_keeps_the_attachments_in_a_volume(compose, services):
+    (volume,) = services["app"]["volumes"]
+    name, folder = volume.split(":")
+    assert name in compose["volumes"]
+    assert services["app"]["environment"]["MM_FILES"].startswith(f"{folder}/")
+
+
 def test_compose_contains_no_password_and_requires_one(services):
     for service, name in (("db", "POSTGRES_PASSWORD"), ("migrate", "PGPASSWORD"), ("app", "PGPASSWORD")):
         assert services[service]["environment"][name].startswith("${POSTGRES_PASSWORD:?")

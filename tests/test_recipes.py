@@ -85,7 +85,6 @@ METRIC = [
 ]
 # The resource is declared in `recipes/site.py`; its routes are those of log types, with other names.
 RESOURCE = [
-    Edit("models/machine.py", "from typing import ", "Annotated, "),
     Edit("models/machine.py", "from machine_monitor.query.schema import ", "Reference, "),
     Edit(
         "models/machine.py",
@@ -104,11 +103,11 @@ class MachineReferences(Schema):
     site: Annotated[Name, Reference(SITES, on="site_id", to="id")] | None = kind_field(TEXT, "The site.", None)
 """,
     ),
-    Edit("models/machine.py", "class MachineCreate(MachineFields", ", MachineReferences"),
+    Edit("models/machine.py", "class MachineValues(MachineFields", ", MachineReferences"),
     Edit("models/machine.py", "class MachineRead(Versioned, MachineFields", ", MachineReferences"),
     Edit("models/__init__.py", "import forbid_writes\n", "from machine_monitor.models.site import SITES\n"),
     Edit("models/__init__.py", "RESOURCES = (", "SITES, "),
-    Edit("api/app.py", "from machine_monitor.api.routes import ", "sites, "),
+    Edit("api/app.py", "from machine_monitor.api.routes import (\n", "    sites,\n"),
     Edit("api/app.py", "MODULES = (", "sites, "),
 ]
 ROUTES = (

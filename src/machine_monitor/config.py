@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from machine_monitor.errors import BadSetting
@@ -19,6 +19,7 @@ ENV_FILE = Path(".env")
 # Names of the client and of the test suite. They may be set in the same environment: they are not reported as unknown.
 FOREIGN_NAMES = {"MM_URL", "MM_TOKEN", "MM_TEST_DATABASE_URL"}
 
+MAX_FILE_BYTES = 2 * 1024**3
 _SECONDS = "a number of seconds, more than 0 and at most 3600"
 _FLAG = "true or false"
 # The values of the settings that are neither texts nor lists nor time zones.
@@ -29,6 +30,7 @@ EXPECTED = {
     "body_timeout": _SECONDS,
     "log_level": "debug, info, warning or error",
     "log_format": "auto, json or text",
+    "max_file": "a size, at most 2GiB, such as 25MiB",
     "anonymous": "off or read",
     "unlisted": "on or off",
     "open": _FLAG,
@@ -123,6 +125,19 @@ class Settings(BaseSettings):
             "The folder of that authority. Default: `NAME-https` beside the SQLite file NAME; "
             "with PostgreSQL, `machine-monitor-https` in the working directory."
         ),
+    )
+    files: str = Field(
+        default="",
+        description=(
+            "The folder of the attachments. Default: `NAME-files` beside the SQLite file NAME; "
+            "with PostgreSQL there is none, and uploads are refused."
+        ),
+    )
+    max_file: ByteSize = Field(
+        default=ByteSize(25 * 1024 * 1024),
+        ge=1,
+        le=MAX_FILE_BYTES,
+        description="The maximum size of an attachment, in bytes or as `25MiB`.",
     )
     unlisted: Literal["on", "off"] = Field(
         default="on",

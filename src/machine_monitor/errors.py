@@ -66,6 +66,7 @@ class Problem(MonitorError):
         super().__init__(detail or (faults[0].message if faults else self.explanation))
         self.faults = tuple(faults)
         self.members = members  # further members of the problem document, such as `current`
+        self.headers: dict[str, str] = {}  # further headers of the response
 
 
 class BadRequest(Problem):
@@ -217,6 +218,29 @@ class PayloadTooLarge(Problem):
     )
 
 
+class FileTooLarge(PayloadTooLarge):
+    """413."""
+
+    code, title = "file-too-large", "File too large"
+    explanation = (
+        "A file is larger than this site allows (MM_MAX_FILE). Send a smaller one, such as a photo at less pixels."
+    )
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"A file may have at most {max_bytes:,} bytes (MM_MAX_FILE).")
+
+
+class RangeNotSatisfiable(Problem):
+    """416."""
+
+    status, code, title = 416, "range-not-satisfiable", "Range not satisfiable"
+    explanation = "The file has no bytes in this range. The header `Content-Range` has its size."
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size:,} bytes, and none in this range.")
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
 class UriTooLong(Problem):
     """414."""
 
@@ -296,6 +320,23 @@ class InternalError(Problem):
     )
 
 
+class FileMissing(InternalError):
+    """500."""
+
+    code, title = "file-missing", "File missing"
+    explanation = (
+        "The bytes of this attachment are not in the store (MM_FILES). Restore them from a backup; "
+        "`mm verify --files` lists what is missing."
+    )
+
+
+class FilesUnavailable(Problem):
+    """503."""
+
+    status, code, title = 503, "files-unavailable", "Attachments unavailable"
+    explanation = "This site has no folder for attachments: set MM_FILES to one, and start the service again."
+
+
 class DatabaseBusy(Problem):
     """503."""
 
@@ -317,8 +358,8 @@ class StorageFull(Problem):
 
     status, code, title = 507, "storage-full", "Storage full"
     explanation = (
-        "The disk of the database is full; nothing was written. Reading still works. "
-        "Try again when an administrator has freed space."
+        "The disk of the database, or of the attachments, is full; nothing was written. Reading still "
+        "works. Try again when an administrator has freed space."
     )
 
 

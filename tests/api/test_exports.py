@@ -192,7 +192,7 @@ async def test_a_workbook_has_typed_values_and_no_formulas(client):
     assert (sheet.title, sheet.freeze_panes, sheet.auto_filter.ref) == (
         "logs",
         "A2",
-        f"A1:{row['machine.id'].coordinate}",
+        f"A1:{row['machine.attachment_count'].coordinate}",
     )
 
 

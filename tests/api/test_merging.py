@@ -90,6 +90,8 @@ async def test_both_machines_have_an_entry_with_both_names(seeded):
         "in_service": [True, None],
         "listed": [False, None],
         "attributes": [{}, None],
+        "attachments": [[], None],
+        "attachment_count": [0, None],
     }
     assert (await seeded.get(f"{MACHINES.path_of(new)}/history", params={"op": "merge"})).json()["items"] == [entry]
 

@@ -33,7 +33,12 @@ def test_brute_force_covers_every_metric_field_and_unit():
 
 
 def test_the_oracle_covers_every_searched_field_and_rank():
-    searched = {resource.name: set(resource.searched) for resource in RESOURCES if resource.name in oracle.SEARCHED}
+    # The samples have no child rows; `tests/api/files` searches the names of attachments.
+    searched = {
+        resource.name: {name for name in resource.searched if "." not in name}
+        for resource in RESOURCES
+        if resource.name in oracle.SEARCHED
+    }
     assert {name: set(fields) for name, fields in oracle.SEARCHED.items()} == searched
     assert {"severity": SEVERITY.choices, "role": ROLE.choices} == oracle.RANKS
 

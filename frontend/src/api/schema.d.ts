@@ -22,6 +22,9 @@ export interface paths {
          * Record an intervention
          * @description Only `machine` and `type` are required.
          *
+         *     To add files at once, send a form: the part `log` is the intervention as JSON, up to ten parts `files` are the
+         *     files. All of it is recorded, or nothing.
+         *
          *     With `unlisted`, a machine name that does not exist creates the machine, for a supervisor to confirm or merge.
          */
         post: operations["create_log"];
@@ -406,6 +409,142 @@ export interface paths {
          * @description All machines that match, as of one moment: an Excel workbook with at most 100,000 rows, times in the site's time zone.
          */
         get: operations["export_machines_xlsx"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logs/{uuid}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add files to an intervention
+         * @description A form with 1 to 10 parts `files`.
+         *
+         *     The response is the intervention with all its attachments. For an upload whose retry adds nothing twice, use PUT.
+         */
+        post: operations["add_log_attachments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logs/{uuid}/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add a file to an intervention under a UUID that you choose
+         * @description The body is the file; retries are safe.
+         */
+        put: operations["put_log_attachment"];
+        post?: never;
+        /**
+         * Remove a file from an intervention
+         * @description The user who added it can, for 24 hours, and supervisors.
+         */
+        delete: operations["delete_log_attachment"];
+        options?: never;
+        head?: never;
+        /** Rename a file of an intervention */
+        patch: operations["update_log_attachment"];
+        trace?: never;
+    };
+    "/machines/{name}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add files to a machine, such as a picture or the manual
+         * @description A form with 1 to 10 parts `files`.
+         *
+         *     The response is the machine with all its attachments.
+         */
+        post: operations["add_machine_attachments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/machines/{name}/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add a file to a machine under a UUID that you choose
+         * @description The body is the file; retries are safe.
+         */
+        put: operations["put_machine_attachment"];
+        post?: never;
+        /**
+         * Remove a file from a machine
+         * @description The user who added it can, for 24 hours, and supervisors.
+         */
+        delete: operations["delete_machine_attachment"];
+        options?: never;
+        head?: never;
+        /** Rename a file of a machine */
+        patch: operations["update_machine_attachment"];
+        trace?: never;
+    };
+    "/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download a file, as it was uploaded
+         * @description Ranges are supported; 410 if its record was deleted.
+         *
+         *     Browsers show usual images, and save everything else.
+         */
+        get: operations["get_attachment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/attachments/{id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a small picture of an image, at most `size` pixels wide and high
+         * @description Upright, and without metadata such as the place. 404 if the file is no image, or one that cannot be decoded safely.
+         */
+        get: operations["get_attachment_preview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -890,6 +1029,70 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Attachment
+         * @description A file of a record.
+         */
+        Attachment: {
+            /**
+             * Id
+             * Format: uuid
+             * @description The attachment's UUID.
+             */
+            id: string;
+            /**
+             * Name
+             * @description The file name.
+             */
+            name: string;
+            /**
+             * Media Type
+             * @description The media type, which the bytes show: the name does not count.
+             */
+            media_type: string;
+            /**
+             * Bytes
+             * @description The size in bytes.
+             */
+            bytes: number;
+            /**
+             * Sha256
+             * @description The SHA-256 digest of the bytes, in hexadecimal.
+             */
+            sha256: string;
+            /**
+             * Width
+             * @description The width of an image in pixels, turned upright.
+             */
+            width?: number | null;
+            /**
+             * Height
+             * @description The height of an image in pixels, turned upright.
+             */
+            height?: number | null;
+            /**
+             * User
+             * @description The trigram of the user who added it.
+             */
+            user?: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When it was added.
+             */
+            created_at: string;
+        };
+        /**
+         * AttachmentRename
+         * @description The body of PATCH: the new file name.
+         */
+        AttachmentRename: {
+            /**
+             * Name
+             * @description The new file name.
+             */
+            name: string;
+        };
+        /**
          * BackupState
          * @description The last backup by `mm backup`.
          */
@@ -1309,6 +1512,18 @@ export interface components {
                     [key: string]: string | number | boolean;
                 };
                 /**
+                 * Attachments
+                 * @description Ignored: upload files at `/attachments` of the record.
+                 */
+                readonly attachments?: {
+                    [key: string]: unknown;
+                }[];
+                /**
+                 * Attachment Count
+                 * @description Ignored.
+                 */
+                readonly attachment_count?: number;
+                /**
                  * Unlisted
                  * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log.
                  * @default false
@@ -1419,6 +1634,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Unlisted
              * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log. Default: false.
@@ -1545,6 +1772,16 @@ export interface components {
              */
             updated_at?: string;
             /**
+             * Attachments
+             * @description Its files, in the order in which they were added.
+             */
+            attachments?: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count?: number;
+            /**
              * Expanded
              * @description The records and values that `expand` requested.
              */
@@ -1657,6 +1894,16 @@ export interface components {
              * @description When the record was last changed.
              */
             updated_at: string;
+            /**
+             * Attachments
+             * @description Its files, in the order in which they were added.
+             */
+            attachments: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count: number;
         };
         /**
          * LogReplace
@@ -1744,6 +1991,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Unlisted
              * @description Create the machine, with `listed: false`, if no machine has this name. Not stored with the log. Default: false.
@@ -2070,6 +2329,18 @@ export interface components {
                 [key: string]: string | number | boolean | null;
             };
             /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
+            /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
              */
@@ -2149,6 +2420,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
         };
         /**
          * MachineMerge
@@ -2262,6 +2545,16 @@ export interface components {
              */
             id?: number;
             /**
+             * Attachments
+             * @description Its files, such as a picture and the manual, in the order in which they were added.
+             */
+            attachments?: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count?: number;
+            /**
              * Expanded
              * @description The records and values that `expand` requested.
              */
@@ -2355,6 +2648,16 @@ export interface components {
              * @description The machine's id. Stable across renames, never reused.
              */
             id: number;
+            /**
+             * Attachments
+             * @description Its files, such as a picture and the manual, in the order in which they were added.
+             */
+            attachments: components["schemas"]["Attachment"][];
+            /**
+             * Attachment Count
+             * @description How many files it has.
+             */
+            attachment_count: number;
         };
         /**
          * MachineReplace
@@ -2418,6 +2721,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -2503,6 +2818,18 @@ export interface components {
             attributes?: {
                 [key: string]: string | number | boolean | null;
             };
+            /**
+             * Attachments
+             * @description Ignored: upload files at `/attachments` of the record.
+             */
+            readonly attachments?: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Attachment Count
+             * @description Ignored.
+             */
+            readonly attachment_count?: number;
             /**
              * Version
              * @description The number of the record's version, from 1; also its ETag.
@@ -3185,7 +3512,7 @@ export interface operations {
     list_logs: {
         parameters: {
             query?: {
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -3203,7 +3530,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -3291,6 +3618,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -3365,7 +3694,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3374,7 +3703,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3409,6 +3738,11 @@ export interface operations {
                  *     }
                  */
                 "application/json": components["schemas"]["LogCreate"];
+                "multipart/form-data": {
+                    log: components["schemas"]["LogCreate"];
+                    /** @description The files, each with its name. */
+                    files?: string[];
+                };
             };
         };
         responses: {
@@ -3461,7 +3795,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3497,7 +3831,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3506,7 +3840,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3615,7 +3949,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3651,7 +3985,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3660,7 +3994,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3687,9 +4021,9 @@ export interface operations {
                 by: string;
                 /** @description The maximum number of values per field. */
                 limit?: number;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
-                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -3777,6 +4111,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -3838,7 +4174,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3847,7 +4183,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3865,9 +4201,9 @@ export interface operations {
                 group_by?: string;
                 /** @description The metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs whose type counts as a failure), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once). */
                 metrics?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
-                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -3955,6 +4291,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -4016,7 +4354,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4025,7 +4363,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4136,7 +4474,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4145,7 +4483,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4271,7 +4609,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4316,7 +4654,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4325,7 +4663,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4452,7 +4790,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4461,7 +4799,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4595,7 +4933,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4640,7 +4978,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4649,7 +4987,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4771,7 +5109,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4780,7 +5118,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4914,7 +5252,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4923,7 +5261,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4939,7 +5277,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -4947,7 +5285,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -5035,6 +5373,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -5098,7 +5438,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5107,7 +5447,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5125,7 +5465,7 @@ export interface operations {
                 dialect?: "rfc4180" | "excel";
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -5133,7 +5473,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -5221,6 +5561,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -5284,7 +5626,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5293,7 +5635,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5309,7 +5651,7 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes. */
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-started_at`. */
                 sort?: string;
@@ -5317,7 +5659,7 @@ export interface operations {
                 expand?: string;
                 /** @description List deleted records instead. Requires the supervisor role. */
                 deleted?: boolean;
-                /** @description Any of machine, comment, cause, action, project, user, attributes. Contains the text; case and accents do not matter. */
+                /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The log's UUID. Equals; if repeated, equals any of the values. */
                 uuid?: string[];
@@ -5405,6 +5747,8 @@ export interface operations {
                 updated_at__lt?: string;
                 /** @description When the record was last changed. Is greater, later or equal. */
                 updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
                 "machine.sector"?: string[];
                 /**
@@ -5468,7 +5812,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5477,7 +5821,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5491,7 +5835,7 @@ export interface operations {
     list_machines: {
         parameters: {
             query?: {
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
@@ -5507,7 +5851,7 @@ export interface operations {
                 fields?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -5575,6 +5919,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
@@ -5638,7 +5984,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5647,7 +5993,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5734,7 +6080,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5770,7 +6116,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5779,7 +6125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5890,7 +6236,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5899,7 +6245,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6010,7 +6356,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6055,7 +6401,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6064,7 +6410,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6191,7 +6537,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6200,7 +6546,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6319,7 +6665,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6364,7 +6710,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6373,7 +6719,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6486,7 +6832,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6531,7 +6877,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6540,7 +6886,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6674,7 +7020,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6683,7 +7029,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6760,7 +7106,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6769,7 +7115,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6785,13 +7131,13 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -6859,6 +7205,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
@@ -6920,7 +7268,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6929,7 +7277,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6947,13 +7295,13 @@ export interface operations {
                 dialect?: "rfc4180" | "excel";
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -7021,6 +7369,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
@@ -7082,7 +7432,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7091,7 +7441,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7107,13 +7457,13 @@ export interface operations {
             query?: {
                 /** @description Only these fields, in this order, separated by commas; also fields of related records, such as `machine.sector`, and `attributes.<key>`. */
                 fields?: string;
-                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment. */
+                /** @description Full-text search: words that must occur in name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. */
                 q?: string;
                 /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
                 sort?: string;
                 /** @description Related records and computed members to add under `expanded`, separated by commas. */
                 expand?: string;
-                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment. Contains the text; case and accents do not matter. */
+                /** @description Any of name, sector, usage, manufacturer, model, serial_number, comment, attachments.name. Contains the text; case and accents do not matter. */
                 q__contains?: string;
                 /** @description The name. Unique, ignoring case. Equals; if repeated, equals any of the values. */
                 name?: string[];
@@ -7181,6 +7531,8 @@ export interface operations {
                 updated_at__gte?: string;
                 /** @description The machine's id. Stable across renames, never reused. Equals; if repeated, equals any of the values. */
                 id?: number[];
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
                 /**
                  * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#machines)
                  * @example {}
@@ -7242,7 +7594,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7251,7 +7603,1554 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_log_attachments: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @description The files, each with its name. */
+                    files: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The record with its new files. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_log_attachment: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The file name. Folders and characters that cannot be printed are left out.
+                 * @example photo.jpg
+                 */
+                name?: string;
+            };
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The record had this file already. */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description The record with its new file. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_log_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file was removed. The ETag is that of the record. */
+            204: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_log_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                uuid: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AttachmentRename"];
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["AttachmentRename"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_machine_attachments: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @description The files, each with its name. */
+                    files: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The record with its new files. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_machine_attachment: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The file name. Folders and characters that cannot be printed are left out.
+                 * @example photo.jpg
+                 */
+                name?: string;
+            };
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description The record had this file already. */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description The record with its new file. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_machine_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file was removed. The ETag is that of the record. */
+            204: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_machine_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description Why the record is changed, for its history: at most 500 characters, percent-encoded UTF-8. */
+                "X-Change-Note"?: string;
+            };
+            path: {
+                /** @example Tour CN 1 */
+                name: string;
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AttachmentRename"];
+                /**
+                 * @example {
+                 *       "name": "Worn bearing.jpg"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["AttachmentRename"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRead"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_attachment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One range of bytes, such as `bytes=0-1023`. */
+                Range?: string;
+                /** @description The ETag of the file that the range belongs to; of another one, the whole file is sent. */
+                "If-Range"?: string;
+                /** @description The ETag of a copy that you have: 304 if it is the same file. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The range of the file. */
+            206: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not modified: this is the file that you have. */
+            304: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `range-not-satisfiable`: Range not satisfiable */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_attachment_preview: {
+        parameters: {
+            query?: {
+                /** @description The largest width and height, in pixels. Default: 320. */
+                size?: 320 | 1280;
+            };
+            header?: {
+                /** @description One range of bytes, such as `bytes=0-1023`. */
+                Range?: string;
+                /** @description The ETag of the file that the range belongs to; of another one, the whole file is sent. */
+                "If-Range"?: string;
+                /** @description The ETag of a copy that you have: 304 if it is the same file. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The preview. */
+            200: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description The preview. */
+            206: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description Not modified: this is the file that you have. */
+            304: {
+                headers: {
+                    /** @description The SHA-256 digest of the bytes, in quotes. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `gone`: Gone · `history-replaced`: History replaced */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `range-not-satisfiable`: Range not satisfiable */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7368,7 +9267,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7377,7 +9276,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7461,7 +9360,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7497,7 +9396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7506,7 +9405,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7615,7 +9514,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7624,7 +9523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7732,7 +9631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7777,7 +9676,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7786,7 +9685,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7913,7 +9812,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7922,7 +9821,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8041,7 +9940,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8086,7 +9985,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8095,7 +9994,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8231,7 +10130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8240,7 +10139,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8326,7 +10225,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8362,7 +10261,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8371,7 +10270,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8480,7 +10379,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8489,7 +10388,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8599,7 +10498,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8644,7 +10543,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8653,7 +10552,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8780,7 +10679,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8789,7 +10688,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8908,7 +10807,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8953,7 +10852,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8962,7 +10861,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9054,7 +10953,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9063,7 +10962,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9154,7 +11053,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9163,7 +11062,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9286,7 +11185,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9295,7 +11194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9371,7 +11270,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9407,7 +11306,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9416,7 +11315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9446,6 +11345,7 @@ export interface operations {
             };
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
                 id: string;
             };
             cookie?: never;
@@ -9506,7 +11406,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9515,7 +11415,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9531,6 +11431,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
                 id: string;
             };
             cookie?: never;
@@ -9598,7 +11499,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9607,7 +11508,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9681,7 +11582,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9690,7 +11591,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9754,7 +11655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9799,7 +11700,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9808,7 +11709,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9882,7 +11783,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9891,7 +11792,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9907,6 +11808,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8059 */
                 id: string;
             };
             cookie?: never;
@@ -9974,7 +11876,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9983,7 +11885,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10058,7 +11960,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10103,7 +12005,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10112,7 +12014,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10193,7 +12095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10202,7 +12104,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10277,7 +12179,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10313,7 +12215,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10322,7 +12224,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10426,7 +12328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10435,7 +12337,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10513,7 +12415,7 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10616,7 +12518,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal`: Internal error */
+            /** @description `internal`: Internal error · `file-missing`: File missing */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10625,7 +12527,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database-busy`: Database busy · `query-timeout`: Query timed out */
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import Depends, Request, Response
 
 from machine_monitor.api.middleware import USER
-from machine_monitor.api.serving.cross_site import check_origin
-from machine_monitor.api.serving.proxies import public_url
-from machine_monitor.api.serving.root_path import root_path_of
+from machine_monitor.api.serving.proxies.cross_site import check_origin
+from machine_monitor.api.serving.proxies.forwarded import public_url
+from machine_monitor.api.serving.proxies.root_path import root_path_of
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope

@@ -16,11 +16,22 @@ from starlette.types import ASGIApp
 from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
 from machine_monitor.api.openapi.finishing import finish
 from machine_monitor.api.route import Route
-from machine_monitor.api.routes import account, changes, documentation, log_types, logs, machines, system, tokens, users
+from machine_monitor.api.routes import (
+    account,
+    attachments,
+    changes,
+    documentation,
+    log_types,
+    logs,
+    machines,
+    system,
+    tokens,
+    users,
+)
 from machine_monitor.api.serving import console, metrics, tracing
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
-from machine_monitor.api.serving.proxies import TrustedProxies
+from machine_monitor.api.serving.proxies.forwarded import TrustedProxies
 from machine_monitor.api.serving.stream_limits import OpenStreams
 from machine_monitor.api.streaming import OutgoingBodies
 from machine_monitor.config import Settings
@@ -29,11 +40,12 @@ from machine_monitor.errors import BadSetting
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
+from machine_monitor.services.files.receiving import Files
 from machine_monitor.services.idempotency import IdempotencyStore
 from machine_monitor.services.projections import maintenance
 
 # Starlette tries routes in this order, so the most used come first.
-MODULES = (logs, machines, log_types, users, changes, tokens, account, system, documentation)
+MODULES = (logs, machines, attachments, log_types, users, changes, tokens, account, system, documentation)
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
 # The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.
@@ -136,6 +148,7 @@ def _create_state(app: FastAPI, settings: Settings, traces: tracing.Tracing | No
     app.state.authenticator = Authenticator(app.state.database, settings)
     app.state.live_feed = LiveFeed(app.state.database)
     app.state.open_streams = OpenStreams()
+    app.state.files = Files(settings)
 
 
 @asynccontextmanager
@@ -156,6 +169,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             task.cancel()
     finally:
         await app.state.authenticator.close()
+        await app.state.files.close()
         await database.close()
         if app.state.traces is not None:
             await app.state.traces.close()

@@ -9,6 +9,8 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from machine_monitor.api.deps import database_of
+from machine_monitor.api.serving import uploads
+from machine_monitor.database.engines import canonical_json
 from machine_monitor.errors import BadJson, Fault, PayloadTooLarge, UnsupportedMediaType, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.services.records import strict_json, validation
@@ -24,16 +26,19 @@ MEDIA_TYPES = {
 }
 # Larger bodies are parsed in a thread: a body of 1 MiB may take half a second.
 INLINE_BYTES = 4 * 1024
-# Key in the ASGI scope: the raw body, for the digest of an idempotency key.
+# Key in the ASGI scope: the raw body, or what stands for a form, for the digest of an idempotency key.
 RAW_BODY = "body"
 S = TypeVar("S", bound=Schema)
 
 
 async def read_body(request: Request, schema: type[S]) -> S:
     """Read and validate the body; raises 413, 415, 400 or 422, in this order."""
-    raw = request.scope[RAW_BODY] = await _receive(request, schema.max_bytes)
-    if not _is_json(request.method, request.headers.get("content-type", "none")):
-        raise UnsupportedMediaType
+    if schema.form_part and uploads.is_form(request):
+        raw = await _receive_part(request, schema.form_part)
+    else:
+        raw = request.scope[RAW_BODY] = await _receive(request, schema.max_bytes)
+        if not _is_json(request.method, request.headers.get("content-type", "none")):
+            raise UnsupportedMediaType
     parse = partial(_parse, raw, schema, request.app.state.settings.zone)
     return parse() if len(raw) <= INLINE_BYTES else await database_of(request).compute(parse)
 
@@ -48,6 +53,17 @@ def _parse(raw: bytes, schema: type[S], zone: ZoneInfo) -> S:
         return schema.model_validate(body, context={"zone": zone})
     except ValidationError as error:
         raise invalid(validation.faults(error, schema)) from None
+
+
+async def _receive_part(request: Request, name: str) -> bytes:
+    """Receive a form; return the part that is the record as JSON. The files wait in the request's scope."""
+    form = await uploads.receive_form(request, (name,))
+    if name not in form.fields:
+        raise invalid([Fault(f"The part '{name}' is missing: the record as JSON.", "required", pointer=f"/{name}")])
+    # Of two forms with the same parts, the boundaries differ. A retry of an idempotent request is one with equal parts.
+    files = [{"name": file.name, "sha256": file.digest} for file in form.files]
+    request.scope[RAW_BODY] = form.fields[name] + b"\0" + canonical_json(files).encode()
+    return form.fields[name]
 
 
 async def _receive(request: Request, max_bytes: int) -> bytes:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from machine_monitor.api.access import Client, caller_of, user_of
-from machine_monitor.api.serving.root_path import route_path_of
+from machine_monitor.api.serving.proxies.root_path import route_path_of
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import Fault, invalid

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from machine_monitor.api.problems import render
 from machine_monitor.api.serving import headers, metrics
 from machine_monitor.api.serving.logs import FIELDS, AccessLog
-from machine_monitor.api.serving.root_path import normalize, root_path_of
+from machine_monitor.api.serving.proxies.root_path import normalize, root_path_of
 from machine_monitor.errors import BadRequest, DatabaseBusy, InternalError, MethodNotAllowed, NotFound, Problem
 from machine_monitor.suggestions import MAX_LENGTH, did_you_mean
 

@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from machine_monitor.api.serving import metrics
 from machine_monitor.api.serving.compression import CompressedResponse
-from machine_monitor.api.serving.root_path import root_path_of
+from machine_monitor.api.serving.proxies.root_path import root_path_of
 from machine_monitor.errors import Problem, RateLimited, Unauthenticated
 
 MEDIA_TYPE = "application/problem+json"
@@ -19,7 +19,9 @@ def render(problem: Problem, scope: Scope) -> Response:
     """Build the response of a problem to the request of this scope, and count it in the metrics."""
     metrics.PROBLEMS.labels(problem.code).inc()
     location = {"instance": quote(scope["path"]), "request_id": scope["request_id"]}
-    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    headers = {**problem.headers}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
     if isinstance(problem, Unauthenticated):
         headers["WWW-Authenticate"] = problem.challenge
     if isinstance(problem, RateLimited):

@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from machine_monitor.api.access import action_of, authorize, denial_statuses, security_of
 from machine_monitor.api.bodies import read_body
 from machine_monitor.api.openapi.documents import problem_responses
-from machine_monitor.api.serving.root_path import route_path_of
+from machine_monitor.api.serving import uploads
+from machine_monitor.api.serving.proxies.root_path import route_path_of
 from machine_monitor.errors import BadRequest, Fault, Invalid, UriTooLong, invalid
 from machine_monitor.models.fields import Schema
 
@@ -74,7 +75,7 @@ class Route(APIRoute):
         }
         body = next((parameter for parameter in parameters if _is_body(parameter)), None)
 
-        async def handle(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             await authorize(request, action)
             _check_url(request)
             arguments: dict[str, Any] = {}
@@ -89,6 +90,13 @@ class Route(APIRoute):
             if faults:
                 raise invalid(faults)
             return await endpoint(**arguments)
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await respond(request)
+            finally:
+                if uploads.FORM in request.scope:
+                    await request.scope[uploads.FORM].discard()
 
         return handle
 

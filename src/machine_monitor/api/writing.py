@@ -1,7 +1,9 @@
 """Dependencies of write endpoints: change note, preconditions and idempotency key."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -13,16 +15,18 @@ from machine_monitor.api import responses
 from machine_monitor.api.access import caller_of
 from machine_monitor.api.bodies import RAW_BODY
 from machine_monitor.api.deps import database_of, preconditions_of
-from machine_monitor.api.serving.root_path import root_path_of, route_path_of
+from machine_monitor.api.serving.proxies.root_path import root_path_of, route_path_of
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.errors import Fault, invalid
+from machine_monitor.errors import Fault, Problem, invalid
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.language.parser import parse_query_string, unexpected_parameters
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import Caller
 from machine_monitor.services.audit.history import ChangeContext
+from machine_monitor.services.files import attachments, upkeep
+from machine_monitor.services.files.receiving import Files, ReceivedFile
 from machine_monitor.services.idempotency import IdempotencyKey, IdempotencyStore, StoredResponse
 from machine_monitor.services.records import Target, WriteResult, bulk
 from machine_monitor.services.records.bulk import BulkContext
@@ -48,6 +52,7 @@ class WriteContext:
     request_id: str
     root_path: str
     allows_unlisted: bool
+    files: Files
 
     async def replace(self, resource: Resource, key: str, body: Schema) -> WriteResult:
         """Create or replace the record at `key`."""
@@ -72,6 +77,46 @@ class WriteContext:
         """Merge the record at `key` into another one, which is the result."""
         return await self._write(records.merge, Target(resource, key, self.preconditions), into)
 
+    async def attach(self, resource: Resource, key: str, files: Sequence[ReceivedFile]) -> WriteResult:
+        """Add files to the record at `key`."""
+        add = partial(self._write, attachments.add, self._part_of(resource, key), files, self.files.store)
+        return await self._with_files(files, add)
+
+    async def require_attachable(self, resource: Resource, key: str, count: int = 1) -> None:
+        """Raise the problem that `attach` would raise, before the client sends the files."""
+        self.files.store  # noqa: B018 -- it raises if there is no store
+        target, context = self._part_of(resource, key), self.change_context()
+        await self.database.read(lambda tx: attachments.require_editable(tx, target, count, context))
+
+    async def rename_attachment(self, resource: Resource, key: str, identity: str, name: str) -> WriteResult:
+        """Give an attachment of the record at `key` another name."""
+        return await self._write(attachments.rename, self._part_of(resource, key), identity, name)
+
+    async def remove_attachment(self, resource: Resource, key: str, identity: str) -> WriteResult:
+        """Remove an attachment of the record at `key`."""
+        return await self._write(attachments.remove, self._part_of(resource, key), identity)
+
+    def _part_of(self, resource: Resource, key: str) -> Target:
+        # Another attachment of the record is no conflict, so If-Match stays optional even where it is required.
+        return Target(resource, key, replace(self.preconditions, required=False))
+
+    async def _with_files(self, files: Sequence[ReceivedFile], write: Callable[[], Awaitable[T]]) -> T:
+        """Put files into the store, then write the rows that name them. If that fails, no file is left."""
+        if not files:
+            return await write()
+        for file in files:
+            await self.files.run(file.incoming.keep)
+        digests = [file.digest for file in files]
+        try:
+            result = await write()
+        except Problem:
+            # If this fails too, `mm files prune` removes them later.
+            with suppress(Problem):
+                await self.database.write(upkeep.remover(self.files.store, digests))
+            raise
+        self.files.prepare_previews(digest for digest, file in zip(digests, files, strict=True) if file.is_image)
+        return result
+
     def _allow_unlisted(self, operation: Callable[..., WriteResult]) -> Callable[..., WriteResult]:
         return records.allow_unlisted(operation) if self.allows_unlisted else operation
 
@@ -92,12 +137,16 @@ class IdempotentWriteContext(WriteContext):
     idempotency_store: IdempotencyStore
     idempotency_key: IdempotencyKey | None
 
-    async def create(self, path: str, resource: Resource, body: Schema) -> Response:
-        """Add a record to the list at `path`."""
-        write = self._allow_unlisted(records.create)
-        return await self._run_once(
-            lambda tx: responses.stored_write_response(path, write(tx, resource, body, self.change_context()))
-        )
+    async def create(self, path: str, resource: Resource, body: Schema, files: Sequence[ReceivedFile] = ()) -> Response:
+        """Add a record to the list at `path`, with these files."""
+
+        def run(tx: Transaction) -> StoredResponse:
+            context = self.change_context()
+            managed = {attachments.LIST: attachments.rows_of(tx, files, self.files.store, context)} if files else {}
+            write = self._allow_unlisted(partial(records.create, managed=managed))
+            return responses.stored_write_response(path, write(tx, resource, body, context))
+
+        return await self._with_files(files, lambda: self._run_once(run))
 
     async def put_items(
         self, resource: Resource, schema: type[Schema], items: Sequence[Any], *, atomic: bool
@@ -123,6 +172,11 @@ def write_context_of(request: Request) -> WriteContext:
     return WriteContext(**_fields(request))
 
 
+def named_write_context_of(request: Request) -> WriteContext:
+    """Return the write context of a request that may have the query parameter `name`."""
+    return WriteContext(**_fields(request, ("name",)))
+
+
 def idempotent_write_context_of(request: Request) -> IdempotentWriteContext:
     """Return the context of a POST; raises `Invalid` like `write_context_of`, and for a malformed key."""
     fields = _fields(request)
@@ -134,11 +188,13 @@ def idempotent_write_context_of(request: Request) -> IdempotentWriteContext:
 
 
 Write = Annotated[WriteContext, Depends(write_context_of)]
+NamedWrite = Annotated[WriteContext, Depends(named_write_context_of)]
 WriteOnce = Annotated[IdempotentWriteContext, Depends(idempotent_write_context_of)]
 
 
-def _fields(request: Request) -> dict[str, Any]:
-    faults = unexpected_parameters(parse_query_string(request.scope["query_string"]))
+def _fields(request: Request, expected: Collection[str] = ()) -> dict[str, Any]:
+    parameters = parse_query_string(request.scope["query_string"])
+    faults = unexpected_parameters([pair for pair in parameters if pair[0] not in expected])
     note = _note(request, faults)
     if faults:
         raise invalid(faults)
@@ -151,6 +207,7 @@ def _fields(request: Request) -> dict[str, Any]:
         "request_id": request.scope["request_id"],
         "root_path": root_path_of(request.scope),
         "allows_unlisted": request.app.state.settings.unlisted == "on",
+        "files": request.app.state.files,
     }
 
 

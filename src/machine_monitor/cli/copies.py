@@ -25,14 +25,18 @@ def backup(
     """Back up the whole database to an SQLite file, and verify it. Works while the service is running.
 
     The backup is a consistent snapshot, also of a PostgreSQL database.
+    Attachments are copied to the folder FILE.files, each once: a second backup to FILE copies only new ones.
     Keep the printed head: `mm verify --head` checks that a history still contains it.
     """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services import backup as backups
+    from machine_monitor.services.files.store import store_of
 
-    with site.database_at(config.load().database_url) as database, site.exit_on_sigterm(), bar("Saving") as progress:
-        saved = backups.save(database, file, replace=force, progress=progress)
+    settings = config.load()
+    with site.database_at(settings.database_url) as database, site.exit_on_sigterm(), bar("Saving") as progress:
+        store = store_of(settings.files, database.url)
+        saved = backups.save(database, file, replace=force, progress=progress, store=store)
     _print(saved, as_json=as_json)
 
 
@@ -48,16 +52,20 @@ def restore(
 ) -> None:
     """Restore a backup into the configured database, which must be empty. An older backup is migrated.
 
+    Attachments are copied from the folder FILE.files beside the backup.
     The records of the backup are first compared with their history, as `mm verify` does.
     """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import database_urls
     from machine_monitor.services import backup as backups
+    from machine_monitor.services.files.store import store_of
 
-    url = database_urls.parse(config.load().database_url)
+    settings = config.load()
+    url = database_urls.parse(settings.database_url)
     with site.exit_on_sigterm(), bar("Restoring") as progress:
-        contents = backups.restore(file, url, progress, accept_differences=accept_differences)
+        store = store_of(settings.files, url)
+        contents = backups.restore(file, url, progress, accept_differences=accept_differences, store=store)
     _print(contents, as_json=as_json, not_restored=contents.not_restored)
 
 
@@ -68,17 +76,41 @@ def copy(
     destination: Annotated[
         str, typer.Argument(metavar="DST_URL", help="The URL of an empty database.", show_default=False)
     ],
+    files: Annotated[
+        str, typer.Option(help="The folder for the attachments of DST_URL. Default: MM_FILES, else beside its file.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Copy a database into an empty one, SQLite or PostgreSQL, and compare them. Works while the service is running."""
+    """Copy a database into an empty one, SQLite or PostgreSQL, and compare them. Works while the service is running.
+
+    Attachments are copied too, from MM_FILES or from beside the SQLite file, to --files or beside the SQLite file.
+    """
+    from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.database import database_urls
     from machine_monitor.services import backup as backups
+    from machine_monitor.services.files.store import store_of
 
     given, target = database_urls.parse(source, "SRC_URL"), database_urls.parse(destination, "DST_URL")
+    folder = config.load().files
+    stores = backups.Stores(store_of(folder, given), store_of(files or folder, target))
     with site.database_at(given) as database, site.exit_on_sigterm(), bar("Copying") as progress:
-        contents = backups.copy(database, target, progress)
+        contents = backups.copy(database, target, progress, stores)
     _print(contents, as_json=as_json)
+
+
+def _missing_files(contents: "Contents | Manifest") -> list[str]:
+    """Print how many attachments there are; return a sentence about those that could not be copied."""
+    from machine_monitor.services.backup.manifest import Manifest
+    from machine_monitor.services.files.upkeep import CopiedFiles
+
+    if isinstance(contents, Manifest):
+        copied = CopiedFiles(contents.files, contents.file_bytes, missing=contents.missing_files)
+    else:
+        copied = contents.files
+    if copied.files:
+        typer.echo(f"Attachments: {copied.files} ({copied.bytes:,} bytes)", err=True)
+    return copied.faults
 
 
 def _print(contents: "Contents | Manifest", *, as_json: bool, not_restored: "Sequence[str]" = ()) -> None:
@@ -89,8 +121,9 @@ def _print(contents: "Contents | Manifest", *, as_json: bool, not_restored: "Seq
         for table, count in contents.tables.items():
             typer.echo(f"{table:24} {count}")
         typer.echo(f"head {contents.head}")
-    for fault in [*contents.faults, *not_restored]:
+    missing = _missing_files(contents)
+    for fault in [*contents.faults, *missing, *not_restored]:
         typer.secho(fault, fg="red", err=True)
     if not_restored:
         typer.echo("The restored database has the schema of this version, without these differences.", err=True)
-    raise typer.Exit(1 if contents.faults or not_restored else 0)
+    raise typer.Exit(1 if contents.faults or missing or not_restored else 0)

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from machine_monitor.cli import accounts, copies, data, files, mcp, service
+from machine_monitor.cli import accounts, attachments, copies, data, files, mcp, service
 from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -35,16 +35,20 @@ app.command(
         "mm export logs.csv --dialect excel",
         "mm export errors.xlsx --query 'type=error&started_at__gte=-30d'",
         "mm export machines.ndjson --resource machines",
+        "mm export logs.csv --files photos",
     )
 )(files.export)
 app.command("import", epilog=_examples("mm import logs.csv --dry-run", "mm import machines.ndjson"))(files.import_)
 app.command(epilog=_examples("mm backup monday.db"))(copies.backup)
 app.command(epilog=_examples("MM_DATABASE_URL=sqlite:///new.db mm restore monday.db"))(copies.restore)
 app.command(epilog=_examples("mm copy sqlite:///machine-monitor.db postgresql://user@host/name"))(copies.copy)
-app.command(epilog=_examples("mm verify", "mm verify --head 5120:0d5cf6c1..."))(service.verify)
+app.command(epilog=_examples("mm verify", "mm verify --files", "mm verify --head 5120:0d5cf6c1..."))(service.verify)
 app.command(epilog=_examples("mm doctor", "mm doctor --rebuild-search"))(service.doctor)
 app.command(epilog=_examples("mm openapi > openapi.json"))(service.openapi)
 app.command(epilog=_examples("MM_URL=http://localhost:8000 MM_TOKEN=mm_... mm mcp"))(mcp.mcp)
+stored_files = typer.Typer(help="Manage the files of attachments.", no_args_is_help=True)
+stored_files.command("prune", epilog=_examples("mm files prune --older 30d --dry-run"))(attachments.prune)
+app.add_typer(stored_files, name="files")
 users = typer.Typer(help="Manage user accounts.", no_args_is_help=True)
 users.command(
     "add", epilog=_examples("mm user add ADM --role admin --first-name Ada", "mm user add EVA --role viewer")

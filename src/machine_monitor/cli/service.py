@@ -84,7 +84,8 @@ def demo(
     # After its shutdown uvicorn raises the signal again, which by default would end the process before the cleanup.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory(prefix="machine-monitor-") as folder:
-        chosen = settings.model_copy(update={"database_url": f"sqlite:///{Path(folder) / 'demo.db'}", "https": False})
+        own = {"database_url": f"sqlite:///{Path(folder) / 'demo.db'}", "files": "", "https": False}
+        chosen = settings.model_copy(update=own)
         account = _fill(chosen, machines, logs)
         port = settings.port if port is None else port
         here = site.base_url(chosen, "127.0.0.1", port)
@@ -130,6 +131,9 @@ def verify(
             help="A head printed earlier. Checks that the history still contains it, so that its end was not removed."
         ),
     ] = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="Also read every attachment, and compare its bytes with its digest.")
+    ] = False,
 ) -> None:
     """Compare the records with their history, verify its hash chain, and check schema, search index and counters.
 
@@ -140,16 +144,22 @@ def verify(
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.audit import hash_chain
     from machine_monitor.services.checks import verify
+    from machine_monitor.services.files import upkeep
+    from machine_monitor.services.files.store import store_of
     from machine_monitor.services.projections import maintenance
 
-    expected = None if head is None else hash_chain.parse_head(head)
-    with site.database_at(config.load().database_url) as database, bar("Verifying") as progress:
+    expected, settings = None if head is None else hash_chain.parse_head(head), config.load()
+    with site.database_at(settings.database_url) as database, bar("Verifying") as progress:
         maintenance.require_current(database)
         verdict = verify.verify(database, expected, progress)
-    for sentence in [*(verdict.faults or ["Everything is as it was written."]), *verdict.notes]:
+        inventory = upkeep.take_inventory(database, store_of(settings.files, database.url), progress) if files else None
+    faults, notes = verdict.faults, verdict.notes
+    if inventory is not None:
+        faults, notes = [*faults, *inventory.faults], [*notes, *inventory.notes]
+    for sentence in [*(faults or ["Everything is as it was written."]), *notes]:
         typer.echo(sentence)
     typer.echo(f"head {verdict.head}")
-    raise typer.Exit(1 if verdict.faults else 0)
+    raise typer.Exit(1 if faults else 0)
 
 
 def openapi() -> None:

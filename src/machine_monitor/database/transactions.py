@@ -14,6 +14,8 @@ from machine_monitor.database.streams import FETCH_SIZE
 
 # The advisory lock that serializes appends to the history: an arbitrary number that no other program should use.
 HISTORY_LOCK = 5_263_474_915_822_071
+# The advisory lock that keeps files that a row is about to name from being pruned.
+FILES_LOCK = 5_263_474_915_822_072
 # Run ANALYZE after 10 % growth, like PostgreSQL's autovacuum. On SQLite it scans the whole table, which would take
 # longer than a small import.
 ANALYZE_GROWTH = 1.1
@@ -114,6 +116,10 @@ class Transaction:
         Entry numbers follow the commit order only because of this lock. SQLite needs none: it has a single writer.
         """
         self.engine.acquire_advisory_lock(self.cursor, HISTORY_LOCK)
+
+    def acquire_files_lock(self, *, shared: bool = False) -> None:
+        """Block until no other transaction removes files or, if not `shared`, names them; released at commit."""
+        self.engine.acquire_advisory_lock(self.cursor, FILES_LOCK, shared=shared)
 
     def try_advisory_lock(self, *names: str) -> bool:
         """Take the advisory lock of these names until the transaction ends; False if another transaction holds it."""

@@ -5,11 +5,10 @@ from sqlmodel import SQLModel
 
 from machine_monitor.models.accounts import TOKENS
 from machine_monitor.models.audit import CHANGES, HISTORY
-from machine_monitor.models.derived import DERIVED
+from machine_monitor.models.derived import DERIVED, LOG_COUNTS
 from machine_monitor.models.idempotency import IDEMPOTENCY_RECORDS
 from machine_monitor.models.legacy_import import LEGACY_IMPORTS
 from machine_monitor.models.log import DELETED_LOGS, LOGS
-from machine_monitor.models.log_count import LOG_COUNTS
 from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
 from machine_monitor.models.read_only import forbid_writes

@@ -66,6 +66,8 @@ class Schema(SQLModel):
     # True for PATCH schemas, where an absent field means "unchanged". Validators across fields check this.
     partial: ClassVar[bool] = False
     max_bytes: ClassVar[int] = 1024 * 1024
+    # The part of a form that is this body as JSON, beside files; None if only JSON is accepted.
+    form_part: ClassVar[str | None] = None
 
     model_config = ConfigDict(strict=True, extra="forbid")  # ty: ignore[invalid-assignment] -- SQLModel narrows it to its own subtype
 

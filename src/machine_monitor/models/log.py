@@ -15,13 +15,15 @@ from sqlmodel import Field, Relationship, SQLModel
 from machine_monitor.database import instants
 from machine_monitor.database.kinds import CODE, INTEGER, OBJECT, TEXT, TIME, UUID
 from machine_monitor.errors import MachineHasLogs
-from machine_monitor.models.derived import DERIVED
+from machine_monitor.models.attachment import LOG_ATTACHMENTS, Attachment, AttachmentsIgnored, LogAttachment
+from machine_monitor.models.derived import DERIVED, LOG_COUNTS
 from machine_monitor.models.fields import (
     SEVERITY,
     STATUS,
     Attributes,
     Code,
     Flag,
+    Identity,
     Instant,
     LongText,
     NamedMachine,
@@ -33,7 +35,6 @@ from machine_monitor.models.fields import (
     Uuid,
     kind_field,
 )
-from machine_monitor.models.log_count import LOG_COUNTS
 from machine_monitor.models.log_type import LOG_TYPES, LogType
 from machine_monitor.models.machine import MACHINES, Machine
 from machine_monitor.models.schemas import Versioned, patch_schema, replace_schema
@@ -41,7 +42,7 @@ from machine_monitor.models.user import USERS, User
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.folded_texts import folded_table
 from machine_monitor.query.metrics import ONE, Counters, IntervalMetric, Summary, SumMetric, one_if
-from machine_monitor.query.schema import Reference, Resource
+from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource
 
 # Conditions of the partial indexes. Statements must repeat them literally, or SQLite does not use the index.
 IS_DELETED = "deleted_at IS NOT NULL"
@@ -138,10 +139,16 @@ class Log(LogFields, Versioned, table=True):
     machine_id: int = Field(sa_type=INTEGER.column_type)
     type: str = Field(sa_type=CODE.column_type)
     deleted_at: Instant | None = Field(default=None, sa_type=TIME.column_type)
+    attachment_count: int = Field(default=0, sa_type=INTEGER.column_type, sa_column_kwargs={"server_default": "0"})
 
     machine_row: Machine = Relationship(sa_relationship_kwargs={**EXPLICIT_LOADING, "foreign_keys": "Log.machine_id"})
     type_row: LogType = Relationship(sa_relationship_kwargs={**EXPLICIT_LOADING, "foreign_keys": "Log.type"})
     user_row: User | None = Relationship(sa_relationship_kwargs={**EXPLICIT_LOADING, "foreign_keys": "Log.user"})
+
+    # Loaded with their log: `LogRead` shows them.
+    attachments: list[LogAttachment] = Relationship(
+        sa_relationship_kwargs={"lazy": "selectin", "viewonly": True, "order_by": "LogAttachment.position"}
+    )
 
     @property
     def machine(self) -> str:
@@ -172,8 +179,14 @@ def _refuse(field: str, message: str) -> None:
     raise PydanticCustomError("order", message, {"field": field})  # ty: ignore[invalid-argument-type] -- our own message, not a template
 
 
-class LogCreate(LogValues):
+class LogBody(AttachmentsIgnored, LogValues):
+    """A log as clients send it."""
+
+
+class LogCreate(LogBody):
     """The body of POST /logs."""
+
+    form_part: ClassVar[str | None] = "log"
 
     # Input only: `exclude` keeps it out of the values that are stored and recorded in the history.
     unlisted: Flag = Field(
@@ -187,11 +200,15 @@ class LogRead(Versioned, LogFields, LogIdentity):
     """A log as the API returns it."""
 
     uuid: Uuid = kind_field(UUID, "The log's UUID.")
+    attachments: Annotated[list[Attachment], ChildRows(LOG_ATTACHMENTS, Attachment, on="log_id")] = Field(
+        description="Its files, in the order in which they were added."
+    )
+    attachment_count: Annotated[Identity, CountOf("attachments")] = kind_field(INTEGER, "How many files it has.")
 
 
 PRESERVED_ON_PUT = frozenset({"uuid", "started_at", "user"})
 LogReplace = replace_schema(LogCreate, LogRead, PRESERVED_ON_PUT)
-LogUpdate = patch_schema(replace_schema(LogValues, LogRead, PRESERVED_ON_PUT))
+LogUpdate = patch_schema(replace_schema(LogBody, LogRead, PRESERVED_ON_PUT))
 
 METRICS = (
     SumMetric("count", "the number of logs, by `started_at`", (), lambda: ONE),
@@ -228,7 +245,7 @@ LOGS = declare(
         unique_column="uuid",
         lookup_key_of=str.lower,
         unique_key_of=str.lower,
-        searched=("machine", "comment", "cause", "action", "project", "user", "attributes"),
+        searched=("machine", "comment", "cause", "action", "project", "user", "attributes", "attachments.name"),
         facet_token_fields=("machine", "type"),
         author="user",
         preserved_on_put=PRESERVED_ON_PUT,

@@ -3,13 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import CheckConstraint, ColumnElement, UniqueConstraint, func, literal_column, select
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, Relationship, SQLModel
 
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import BOOLEAN, EXACT_TEXT, INTEGER, OBJECT, TEXT, TIME
+from machine_monitor.models.attachment import MACHINE_ATTACHMENTS, Attachment, AttachmentsIgnored, MachineAttachment
 from machine_monitor.models.fields import (
     Attributes,
     Flag,
@@ -26,7 +27,7 @@ from machine_monitor.models.schemas import Versioned, patch_schema, replace_sche
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.folded_texts import folded_table
 from machine_monitor.query.language.folding import remove_ignorable
-from machine_monitor.query.schema import Resource
+from machine_monitor.query.schema import ChildRows, CountOf, Resource
 
 
 def name_key(name: str) -> str:
@@ -88,10 +89,21 @@ class Machine(MachineFields, Versioned, table=True):
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
+    attachment_count: int = Field(default=0, sa_type=INTEGER.column_type, sa_column_kwargs={"server_default": "0"})
+
+    # Loaded with their machine: `MachineRead` shows them.
+    attachments: list[MachineAttachment] = Relationship(
+        sa_relationship_kwargs={"lazy": "selectin", "viewonly": True, "order_by": "MachineAttachment.position"}
+    )
+
     name_key: str = Field(sa_type=EXACT_TEXT)
 
 
-class MachineCreate(MachineFields):
+class MachineValues(MachineFields):
+    """The fields of a machine that clients write."""
+
+
+class MachineCreate(AttachmentsIgnored, MachineValues):
     """The body of POST /machines."""
 
 
@@ -105,6 +117,10 @@ class MachineRead(Versioned, MachineFields):
     """A machine as the API returns it."""
 
     id: Identity = kind_field(INTEGER, "The machine's id. Stable across renames, never reused.")
+    attachments: Annotated[list[Attachment], ChildRows(MACHINE_ATTACHMENTS, Attachment, on="machine_id")] = Field(
+        description="Its files, such as a picture and the manual, in the order in which they were added."
+    )
+    attachment_count: Annotated[Identity, CountOf("attachments")] = kind_field(INTEGER, "How many files it has.")
 
 
 PRESERVED_ON_PUT = frozenset({"name"})
@@ -136,14 +152,14 @@ MACHINES = declare(
         table=SQLModel.metadata.tables["machines"],
         folded=folded_table(SQLModel.metadata.tables["machines"], MachineRead),
         read=MachineRead,
-        create=MachineCreate,
+        create=MachineValues,
         key="name",
         lookup_column="name_key",
         unique_column="name_key",
         lookup_key_of=name_key,
         unique_key_of=name_key,
         new_key_fault=new_name_fault,
-        searched=("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment"),
+        searched=("name", "sector", "usage", "manufacturer", "model", "serial_number", "comment", "attachments.name"),
         preserved_on_put=PRESERVED_ON_PUT,
         sort="name",
         tiebreakers=("name",),

@@ -50,7 +50,7 @@ def patch_schema(replace: type[Schema]) -> type[Schema]:
 
 
 def _derive(base: type[Schema], suffix: str, verb: str, fields: dict[str, Any]) -> type[Schema]:
-    noun = base.__name__.removesuffix("Create").removesuffix("Replace").removesuffix("Values")
+    noun = base.__name__.removesuffix("Create").removesuffix("Replace").removesuffix("Values").removesuffix("Body")
     return create_model(
         f"{noun}{suffix}",
         __base__=base,

@@ -196,27 +196,28 @@ class Resource:
     @cached_property
     def references(self) -> dict[str, Reference]:
         """The fields that reference another resource."""
-        return {
-            name: annotations.reference
-            for name, annotations in self.annotations.items()
-            if annotations.reference is not None
-        }
+        return {name: found.reference for name, found in self.annotations.items() if found.reference is not None}
 
     @cached_property
     def child_lists(self) -> dict[str, ChildRows]:
         """The fields that list child rows."""
-        return {
-            name: annotations.rows for name, annotations in self.annotations.items() if annotations.rows is not None
-        }
+        return {name: found.rows for name, found in self.annotations.items() if found.rows is not None}
 
     @cached_property
     def child_counts(self) -> dict[str, str]:
         """Map of each count field to the list of child rows that it counts."""
-        return {
-            name: annotations.count.name
-            for name, annotations in self.annotations.items()
-            if annotations.count is not None
-        }
+        return {name: found.count.name for name, found in self.annotations.items() if found.count is not None}
+
+    @cached_property
+    def managed_lists(self) -> tuple[str, ...]:
+        """The lists of child rows that have operations of their own: clients do not write them in the record's body."""
+        return tuple(name for name in self.child_lists if name not in self.create.model_fields)
+
+    @cached_property
+    def recorded(self) -> tuple[str, ...]:
+        """The fields whose values the history has: those that clients write, the managed lists and their counts."""
+        counts = (name for name, counted in self.child_counts.items() if counted in self.managed_lists)
+        return (*self.create.model_fields, *self.managed_lists, *counts)
 
     @cached_property
     def read_only(self) -> frozenset[str]:

@@ -26,9 +26,12 @@ READS = (
         "/log-types/{code}",
     ),
     *("/logs", "/logs/{uuid}", "/logs/{uuid}/history", "/logs/facets", "/logs/stats", "/users", "/users/{trigram}"),
+    *("/attachments/{id}", "/attachments/{id}/preview"),
     *("/tokens", "/tokens/{id}", "/me", "/me/sessions", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
 )
+# The role that may edit the record, and the methods of one of its files. Who may delete is a rule of each file.
+ATTACHED, FILES = {"/logs/{uuid}": "operator", "/machines/{name}": "lead"}, ("PUT", "PATCH", "DELETE")
 PAGES = ("/docs", "/docs/filters", "/openapi.json", "/redoc")
 # The role and scope that each operation requires, written independently of the code; None means no credentials.
 EXPECTED = {
@@ -50,6 +53,8 @@ EXPECTED = {
     ("POST", "/users"): ("admin", "admin"),
     **{(method, "/users/{trigram}"): ("admin", "admin") for method in ("PUT", "PATCH", "DELETE")},
     ("POST", "/users/{trigram}/invitation"): ("admin", "admin"),
+    **{("POST", f"{path}/attachments"): (role, "write") for path, role in ATTACHED.items()},
+    **{(method, f"{path}/attachments/{{id}}"): (role, "write") for path, role in ATTACHED.items() for method in FILES},
     ("POST", "/tokens"): ("viewer", "write"),
     ("DELETE", "/tokens/{id}"): ("viewer", "write"),
     ("PUT", "/me/password"): ("viewer", "write"),

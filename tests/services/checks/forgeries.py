@@ -27,6 +27,7 @@ NEW_VALUES = {
     **{name: TEXT.format(name) for name in TEXTS},
     "id": "id + 100000",
     "version": "version + 1",
+    "attachment_count": "attachment_count + 1",
     "year_of_acquisition": "coalesce(year_of_acquisition, 1998) + 1",
     "in_service": "NOT coalesce(in_service, false)",
     **{name: f"NOT {name}" for name in ("listed", "counts_as_failure", "active")},

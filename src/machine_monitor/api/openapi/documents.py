@@ -149,7 +149,7 @@ def stream_operation(resource: Resource) -> dict[str, Any]:
             200: {"content": content, "description": f"One event per {resource.noun}."},
             **problem_responses(*ANYWHERE, 410, 422, 429),
         },
-        "openapi_extra": {"parameters": [*changes_parameters()[:2], *_headers(last)]},
+        "openapi_extra": {"parameters": [*changes_parameters()[:2], *headers(last)]},
     }
 
 
@@ -171,7 +171,7 @@ def create_operation(resource: Resource) -> dict[str, Any]:
         "status_code": 201,
         "response_model": resource.read,
         "responses": {201: {"headers": {**ETAG, **LOCATION}}, **problem_responses(*BODIES, 409)},
-        "openapi_extra": {"parameters": _headers({**RETRY, **NOTE})},
+        "openapi_extra": {"parameters": headers({**RETRY, **NOTE})},
     }
 
 
@@ -180,7 +180,7 @@ def bulk_operation() -> dict[str, Any]:
     return {
         "response_model": BulkAnswer,
         "responses": problem_responses(*BODIES, 409),
-        "openapi_extra": {"parameters": _headers({**RETRY, **NOTE})},
+        "openapi_extra": {"parameters": headers({**RETRY, **NOTE})},
     }
 
 
@@ -204,7 +204,7 @@ def replace_operation(resource: Resource) -> dict[str, Any]:
     return {
         "response_model": resource.read,
         "responses": {200: {"headers": ETAG}, **new, **problem_responses(*BODIES, 409, 412, 428, *gone)},
-        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+        "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
 
@@ -214,7 +214,7 @@ def update_operation(resource: Resource) -> dict[str, Any]:
     return {
         "response_model": resource.read,
         "responses": {200: {"headers": ETAG}, **problem_responses(*BODIES, 404, 409, 412, 428, *gone)},
-        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+        "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
 
@@ -223,7 +223,7 @@ def restore_operation(resource: Resource) -> dict[str, Any]:
     return {
         "response_model": resource.read,
         "responses": {200: {"headers": ETAG}, **problem_responses(*WRITES, 404, 409, 412)},
-        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+        "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
 
@@ -232,7 +232,7 @@ def merge_operation(resource: Resource) -> dict[str, Any]:
     return {
         "response_model": resource.read,
         "responses": {200: {"headers": ETAG}, **problem_responses(*BODIES, 404, 409, 412, 428)},
-        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+        "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
 
@@ -242,7 +242,7 @@ def delete_operation(resource: Resource) -> dict[str, Any]:
     return {
         "status_code": 204,
         "responses": problem_responses(*WRITES, 404, 412, 428, *gone),
-        "openapi_extra": {"parameters": _headers({**CONDITIONS, **NOTE})},
+        "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
 
@@ -269,7 +269,8 @@ def _titles(status: int) -> str:
     return " · ".join(f"`{problem.code}`: {problem.title}" for problem in codes)
 
 
-def _headers(sentences: dict[str, str]) -> list[dict[str, Any]]:
+def headers(sentences: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the OpenAPI parameters of these request headers."""
     return [
         {"name": name, "in": "header", "required": False, "description": sentence, "schema": {"type": "string"}}
         for name, sentence in sentences.items()

@@ -6,6 +6,7 @@ Swagger UI and other tools fill their forms with them; without an example they i
 from typing import Any
 
 UUID = "01890a5d-ac96-774b-bcce-b302099a8057"
+ATTACHMENT = "01890a5d-ac96-774b-bcce-b302099a8059"
 LOG = {
     "machine": "Tour CN 1",
     "type": "error",
@@ -24,6 +25,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "MachineCreate": {"name": "Press 12", **MACHINE},
     "MachineReplace": MACHINE,
     "MachineUpdate": {"comment": "Moved beside the entrance."},
+    "AttachmentRename": {"name": "Worn bearing.jpg"},
     "MachineMerge": {"into": "Tour CN 2"},
     "LogTypeCreate": {"code": "lubrication", "label": "Lubrication"},
     "LogTypeReplace": {"label": "Calibration"},
@@ -37,4 +39,4 @@ BODIES: dict[str, dict[str, Any]] = {
     "SetUp": {"code": "the code of the link", "password": "a new long password"},
 }
 # By the name of the parameter of a path.
-PATH_PARAMETERS = {"uuid": UUID, "name": "Tour CN 1", "code": "calibration", "trigram": "SOK"}
+PATH_PARAMETERS = {"uuid": UUID, "id": ATTACHMENT, "name": "Tour CN 1", "code": "calibration", "trigram": "SOK"}

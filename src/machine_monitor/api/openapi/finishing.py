@@ -16,6 +16,7 @@ follow `next` or the `Link` header. Send a record's `ETag` as `If-Match` to chan
 TAGS = {
     "logs": "Interventions: a breakdown, a repair, a check.",
     "machines": "The machines of the site.",
+    "attachments": "Files of interventions and machines: photos, manuals.",
     "log types": "The kinds of intervention that the site has chosen.",
     "users": "The people who record interventions.",
     "changes": "The history of all records, to read or to follow.",
@@ -67,7 +68,9 @@ def _add_examples(operation: dict[str, Any]) -> None:
         if parameter["in"] == "path" and parameter["name"] in examples.PATH_PARAMETERS:
             parameter["example"] = examples.PATH_PARAMETERS[parameter["name"]]
     if body := operation.get("requestBody"):
-        json_body = body["content"]["application/json"]
+        json_body = body["content"].get("application/json")
+        if json_body is None:
+            return
         if example := examples.BODIES.get(json_body["schema"]["$ref"].rpartition("/")[2]):
             json_body["example"] = example
         if operation["operationId"].startswith("update_"):

@@ -17,7 +17,7 @@ from machine_monitor.api.openapi import filters_page
 from machine_monitor.api.openapi.finishing import servers
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving.headers import DATA_POLICY
-from machine_monitor.api.serving.root_path import root_path_of
+from machine_monitor.api.serving.proxies.root_path import root_path_of
 from machine_monitor.models import HISTORY, RESOURCES, TOKENS
 from machine_monitor.services.access.permissions import PUBLIC
 

@@ -27,7 +27,9 @@ from machine_monitor.api.openapi.documents import (
     stats_operation,
     update_operation,
 )
+from machine_monitor.api.openapi.files import with_form
 from machine_monitor.api.route import create_router
+from machine_monitor.api.serving.uploads import FormDep
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, LOGS
 from machine_monitor.models.bulk import LogBulk
@@ -55,13 +57,16 @@ async def list_logs(request: Request, query: Annotated[ListQuery, list_query_of(
     return responses.page_response(request, await lists.fetch(database, query))
 
 
-@router.post("/logs", dependencies=[needs(ADD_LOG)], **create_operation(LOGS))
-async def create_log(body: LogCreate, write: WriteOnce) -> Response:
+@router.post("/logs", dependencies=[needs(ADD_LOG)], **with_form(create_operation(LOGS)))
+async def create_log(body: LogCreate, form: FormDep, write: WriteOnce) -> Response:
     """Record an intervention. Only `machine` and `type` are required.
+
+    To add files at once, send a form: the part `log` is the intervention as JSON, up to ten parts `files` are the
+    files. All of it is recorded, or nothing.
 
     With `unlisted`, a machine name that does not exist creates the machine, for a supervisor to confirm or merge.
     """
-    return await write.create("/logs", LOGS, body)
+    return await write.create("/logs", LOGS, body, form.files)
 
 
 @router.post("/logs/bulk", dependencies=[needs(MANAGE_RECORDS)], **bulk_operation())

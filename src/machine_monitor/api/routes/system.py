@@ -12,7 +12,7 @@ from machine_monitor.api.openapi.documents import ANYWHERE, json_operation, prob
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import console, metrics
 from machine_monitor.api.serving.https import files, page
-from machine_monitor.api.serving.root_path import root_path_of
+from machine_monitor.api.serving.proxies.root_path import root_path_of
 from machine_monitor.errors import PROBLEMS, NotFound
 from machine_monitor.services.access.permissions import PUBLIC, READ, SEE_SERVICE
 from machine_monitor.services.checks import health

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from machine_monitor.api.serving.compression import preferred_encoding
-from machine_monitor.api.serving.root_path import root_path_of
+from machine_monitor.api.serving.proxies.root_path import root_path_of
 from machine_monitor.services.records.preconditions import parse_entity_tags
 
 FOLDER = Path(__file__).parents[2] / "web"

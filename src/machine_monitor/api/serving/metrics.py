@@ -58,6 +58,8 @@ ABORTED_CONNECTIONS = Counter(
     ("reason",),
     registry=REGISTRY,
 )
+UPLOADS = Counter(f"{PREFIX}_uploads", "Files that clients have added to records.", registry=REGISTRY)
+UPLOADED_BYTES = Counter(f"{PREFIX}_uploaded_bytes", "Bytes of these files.", registry=REGISTRY)
 WRITE_BATCH_SIZE = Histogram(
     f"{PREFIX}_write_batch_size", "Writes per commit on SQLite.", buckets=BATCH_BUCKETS, registry=REGISTRY
 )

@@ -37,7 +37,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "access_log": False,
         "server_header": False,
         "root_path": settings.root_path,
-        # The application does it: see `proxies`.
+        # The application does it: see `proxies/forwarded`.
         "proxy_headers": False,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,

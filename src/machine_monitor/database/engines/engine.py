@@ -160,8 +160,8 @@ class Engine(ABC):
         """Whether the transaction is still open: the database may have rolled it back."""
 
     @abstractmethod
-    def acquire_advisory_lock(self, cursor: Any, key: int) -> None:
-        """Block until no other transaction holds this lock; released when the transaction ends."""
+    def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
+        """Block until no other transaction holds this lock, or only shares it; released when the transaction ends."""
 
     @abstractmethod
     def try_advisory_lock(self, cursor: Any, name: str) -> bool:

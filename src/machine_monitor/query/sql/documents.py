@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, case, false, select, true
+from sqlalchemy import ColumnElement, Select, Text, bindparam, case, false, literal_column, select, true
 
 from machine_monitor.database.engines import Engine, as_text
 from machine_monitor.database.kinds import INTEGER, OBJECT
@@ -74,7 +74,15 @@ def field_json(engine: Engine, resource: Resource, field: Field) -> ColumnElemen
     if field.column is not None:
         return engine.to_json_expr(field.column, field.kind)
     assert field.rows is not None
-    return _array(engine, field.joins[-1].target.c.id if field.joins else resource.table.c.id, field.rows)
+    declaring = field.joins[-1].reference.resource if field.joins else resource
+    record = (field.joins[-1].target if field.joins else resource.table).c
+    array = _array(engine, record.id, field.rows)
+    for name, counted in declaring.child_counts.items():
+        if counted == field.name.rpartition(".")[2]:
+            # Most records have no rows: they cost no subquery.
+            is_empty = record[name] == literal_column("0")
+            return engine.to_json_expr(case((is_empty, literal_column("'[]'")), else_=array), OBJECT)
+    return array
 
 
 def selected_fields(resource: Resource, fields: Iterable[str], expand: Iterable[str]) -> list[Field]:

@@ -18,7 +18,7 @@ from machine_monitor.services.audit.history import ChangeContext, changes_betwee
 from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import StoredRecord
 
-# How long operators may edit their own logs.
+# How long operators may edit their own logs, and users remove their own attachments.
 EDIT_WINDOW = timedelta(hours=24)
 # The machine fields that a lead may change.
 LEAD_EDITABLE = frozenset({"comment", "in_service"})
@@ -58,15 +58,29 @@ def check_change(tx: Transaction, stored: StoredRecord, desired: Mapping[str, An
             raise Forbidden(faults=[Fault(message, "forbidden", f"/{name}") for name in sorted(changed)])
 
 
+def check_removal(attachment: Mapping[str, Any], context: ChangeContext) -> None:
+    """Raise `Forbidden` unless the user may remove this attachment: its author for some time, or a supervisor."""
+    is_author = context.user is not None and attachment["user"] == context.user
+    if context.role >= Role.SUPERVISOR or (is_author and _is_recent(attachment["created_at"], context)):
+        return
+    raise Forbidden(
+        "Users can remove the attachments that they have added themselves, for 24 hours. Supervisors can remove others."
+    )
+
+
 def _may_edit(tx: Transaction, written_by: str | None, created_at: str, context: ChangeContext) -> bool:
     """Whether the user may edit a record that `written_by` wrote; one without an author requires a supervisor."""
     if written_by is None:
         return False
     if context.role >= Role.LEAD:
         return written_by == context.user or _role(tx, written_by) == Role.OPERATOR
+    return written_by == context.user and _is_recent(created_at, context)
+
+
+def _is_recent(created_at: str, context: ChangeContext) -> bool:
     age = datetime.fromisoformat(context.at) - datetime.fromisoformat(created_at)
-    # A log that was written while the clock was ahead has a negative age until the clock gets there.
-    return written_by == context.user and abs(age) <= EDIT_WINDOW
+    # What was written while the clock was ahead has a negative age until the clock gets there.
+    return abs(age) <= EDIT_WINDOW
 
 
 def _role(tx: Transaction, trigram: str) -> int:

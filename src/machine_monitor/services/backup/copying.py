@@ -1,7 +1,9 @@
 """Copy all records of a database into an empty one, of the same or the other engine."""
 
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
@@ -12,13 +14,39 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.services.backup import transfer
 from machine_monitor.services.backup.transfer import Contents, Progress
+from machine_monitor.services.files import upkeep
+from machine_monitor.services.files.store import FolderStore
+from machine_monitor.services.files.upkeep import CopiedFiles
 
 
-def copy(source: Database, destination: DatabaseUrl, progress: Progress) -> Contents:
+class Stores(NamedTuple):
+    """The stores of the files of two databases; None if a database has none."""
+
+    source: FolderStore | None
+    destination: FolderStore | None
+
+    def copy(self, digests: Sequence[str], progress: Progress) -> CopiedFiles:
+        """Copy these files; raises `UsageError` if there is no store for them."""
+        if not digests or self.source == self.destination:
+            return CopiedFiles()
+        if self.source is None:
+            return CopiedFiles(missing=[*digests])
+        if self.destination is None:
+            raise UsageError(f"There are {len(digests)} attachments: set MM_FILES to a folder for them.")
+        return upkeep.copy_files(self.source, self.destination, digests, progress)
+
+
+NO_STORES = Stores(None, None)
+
+
+def copy(source: Database, destination: DatabaseUrl, progress: Progress, stores: Stores = NO_STORES) -> Contents:
     """Copy a snapshot of the source; on failure raise `UsageError` and leave the destination empty."""
     require_empty(destination)
     migrations.require_head(source.url)
-    return source.snapshot(partial(_copy, destination, progress))
+    # The files first: a row never names bytes that are not there. One that is added meanwhile is copied at the end.
+    stores.copy(source.snapshot(upkeep.named_digests), progress)
+    contents, digests = source.snapshot(lambda tx: (_copy(destination, progress, tx), upkeep.named_digests(tx)))
+    return replace(contents, files=stores.copy(digests, progress))
 
 
 def require_empty(destination: DatabaseUrl) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +11,18 @@ from typing import Any
 from machine_monitor.database import instants, schema
 from machine_monitor.errors import UsageError
 from machine_monitor.services.backup.transfer import Contents
+from machine_monitor.services.files.store import FolderStore
+from machine_monitor.services.files.upkeep import CopiedFiles
 
 PRODUCT = "machine-monitor"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A backup's program version, schema revision, engine, time, row counts, head of the hash chain and checksum."""
+    """A backup's program version, schema revision, engine, time, row counts, head of the hash chain and checksum.
+
+    Also how many attachments are beside it, and the digests of those that could not be copied.
+    """
 
     product: str
     version: str
@@ -29,6 +34,10 @@ class Manifest:
     faults: list[str]
     sha256: str
     size: int
+    # The attachments in the folder beside the backup. An older manifest has none.
+    files: int = 0
+    file_bytes: int = 0
+    missing_files: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return the manifest as a JSON object."""
@@ -40,7 +49,12 @@ def path_of(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
-def describe(file: Path, engine: str, contents: Contents) -> Manifest:
+def files_of(file: Path) -> FolderStore:
+    """Return the store of the attachments of a backup: the folder FILE.files beside it."""
+    return FolderStore(file.with_name(f"{file.name}.files"))
+
+
+def describe(file: Path, engine: str, contents: Contents, copied: CopiedFiles) -> Manifest:
     """Build the manifest of a finished backup file."""
     at = instants.format_instant(instants.now().replace(microsecond=0))
     return Manifest(
@@ -54,6 +68,9 @@ def describe(file: Path, engine: str, contents: Contents) -> Manifest:
         faults=contents.faults,
         sha256=digest(file),
         size=file.stat().st_size,
+        files=copied.files,
+        file_bytes=copied.bytes,
+        missing_files=copied.missing,
     )
 
 

@@ -22,14 +22,26 @@ from machine_monitor.errors import UsageError
 from machine_monitor.models import METADATA
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.backup import copying, manifest, transfer
+from machine_monitor.services.backup.copying import Stores
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Contents, Progress
+from machine_monitor.services.files import upkeep
+from machine_monitor.services.files.store import FolderStore
+from machine_monitor.services.files.upkeep import CopiedFiles
 
 
-def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_differences: bool = False) -> Contents:
-    """Restore a backup and migrate it to this version's schema; on failure raise an error and change nothing.
+def restore(
+    file: Path,
+    destination: DatabaseUrl,
+    progress: Progress,
+    *,
+    accept_differences: bool = False,
+    store: FolderStore | None = None,
+) -> Contents:
+    """Restore a backup and migrate it to this version's schema; on failure raise an error and change no record.
 
-    A backup that differs from its history is refused, unless `accept_differences` or its manifest says so.
+    A backup that differs from its history, or lacks files, is refused, unless `accept_differences` or its manifest
+    says so.
     """
     expected = manifest.read(file)
     copying.require_empty(destination)
@@ -41,6 +53,11 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_
         if contents.faults != expected.faults and not accept_differences:
             advice = "Nothing was restored. To restore it as it is, add --accept-differences."
             raise UsageError(f"{_refusal(file, contents.faults, expected)}\n{advice}")
+        copied = _copy_files(file, staged, store, progress)
+        if {*copied.missing} - {*expected.missing_files} and not accept_differences:
+            advice = "Nothing was restored. To restore it without them, add --accept-differences."
+            raise UsageError(f"{copied.faults[0]}\n{advice}")
+        contents = replace(contents, files=copied)
         differing = Database(database_urls.for_file(staged)).snapshot(_schema_differences)
         if path is not None and not differing:
             copying.publish(staged, destination, path)
@@ -48,7 +65,15 @@ def restore(file: Path, destination: DatabaseUrl, progress: Progress, *, accept_
         # Row by row into a new schema: it gets no trigger or view that somebody added.
         files.finalize(staged, journal="wal")
         restored = copying.copy(Database(database_urls.for_file(staged)), destination, progress)
-        return replace(restored, not_restored=[each.sentence for each in differing if not each.is_missing])
+        return replace(
+            restored, files=copied, not_restored=[each.sentence for each in differing if not each.is_missing]
+        )
+
+
+def _copy_files(file: Path, staged: Path, store: FolderStore | None, progress: Progress) -> CopiedFiles:
+    """Copy the files that the rows of a backup name into the store, before any row names them there."""
+    digests = Database(database_urls.for_file(staged)).snapshot(upkeep.named_digests)
+    return Stores(manifest.files_of(file), store).copy(digests, progress)
 
 
 def _fetch(file: Path, staged: Path, expected: Manifest) -> None:

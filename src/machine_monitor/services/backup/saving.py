@@ -14,10 +14,17 @@ from machine_monitor.services.backup import last_backup, manifest, transfer
 from machine_monitor.services.backup.last_backup import LastBackup
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Progress
+from machine_monitor.services.files import upkeep
+from machine_monitor.services.files.store import FolderStore
+from machine_monitor.services.files.upkeep import CopiedFiles
 
 
-def save(database: Database, target: Path, *, replace: bool, progress: Progress) -> Manifest:
+def save(
+    database: Database, target: Path, *, replace: bool, progress: Progress, store: FolderStore | None = None
+) -> Manifest:
     """Write a backup; it appears under its name only when it is complete, verified and durable.
+
+    The attachments are copied to the folder `FILE.files` beside it, where each is once: a second backup adds new ones.
 
     Other connections can write meanwhile. If the database is writable, it also records when the backup was made.
     """
@@ -32,7 +39,8 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
         contents = Database(database_urls.for_file(staged)).snapshot(check)
         if contents.head != head:
             raise UsageError(f"The copy's history ends at {contents.head}, not at {head}: nothing was written.")
-        backup_manifest = manifest.describe(staged, database.engine.name, contents)
+        copied = _copy_files(store, staged, target, progress)
+        backup_manifest = manifest.describe(staged, database.engine.name, contents, copied)
         staged_manifest = manifest.path_of(staged)
         manifest.write(backup_manifest, staged_manifest)
         # Rename the backup last: a backup under its final name then always has a manifest.
@@ -40,6 +48,14 @@ def save(database: Database, target: Path, *, replace: bool, progress: Progress)
         files.replace_atomically(staged, target)
     last_backup.write(database, LastBackup(backup_manifest.created_at, backup_manifest.size))
     return backup_manifest
+
+
+def _copy_files(store: FolderStore | None, staged: Path, target: Path, progress: Progress) -> CopiedFiles:
+    """Copy the files that the rows of a backup name."""
+    digests = Database(database_urls.for_file(staged)).snapshot(upkeep.named_digests)
+    if store is None:
+        return CopiedFiles(missing=digests)
+    return upkeep.copy_files(store, manifest.files_of(target), digests, progress)
 
 
 def _check_target(path: Path, own: Path | None, *, replace: bool) -> None:

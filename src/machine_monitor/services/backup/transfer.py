@@ -16,6 +16,7 @@ from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import comparison, health
+from machine_monitor.services.files.upkeep import CopiedFiles
 from machine_monitor.services.projections import maintenance
 
 Progress = Callable[[int, int], None]
@@ -29,12 +30,14 @@ class Contents:
     """The contents of a database: rows by table, the head of its hash chain, and where it differs from its history.
 
     `not_restored` says what in the schema of a backup is not in the restored database, because it is not the code's.
+    `files` are the attachments that were copied.
     """
 
     tables: dict[str, int]
     head: str
     faults: list[str]
     not_restored: list[str] = field(default_factory=list)
+    files: CopiedFiles = field(default_factory=CopiedFiles)
 
     def document(self) -> dict[str, Any]:
         """Return the contents as a JSON object."""

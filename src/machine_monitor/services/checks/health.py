@@ -21,6 +21,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
 from machine_monitor.models import HISTORY, METADATA
+from machine_monitor.services.files.store import store_of
 from machine_monitor.services.projections import counters
 
 CLOCK_BEHIND = (
@@ -121,6 +122,8 @@ def examine(settings: Settings) -> Examination:
         facts |= url.engine.file_facts(url.sqlalchemy_url)
         if current is None:
             facts["database"] = "none yet: `mm serve` or `mm migrate` creates it"
+        store = store_of(settings.files, url)
+        facts["folder of attachments"] = "none: set MM_FILES" if store is None else str(store.folder.absolute())
         if current == schema.head_revision():
             return Examination(masked_settings, facts, faults + _faults(settings))
         advice = [] if current is None else [migrations.revision_advice(current)]

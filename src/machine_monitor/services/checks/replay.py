@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.audit.history import values_equal
 from machine_monitor.services.checks.key_timeline import KeyTimeline
-from machine_monitor.services.records import validation
+from machine_monitor.services.records import storage, validation
 
 NO_CHANGE: tuple[None, None] = (None, None)
 
@@ -170,4 +170,5 @@ def _absent_values(resource: Resource) -> dict[str, Any]:
     """Return for each field in the history its value if an entry does not list it: null, or the default."""
     defaults = validation.defaults(resource)
     nullable = {name for name, known in resource.own_fields.items() if known.nullable}
-    return {name: None if name in nullable else defaults.get(name) for name in resource.create.model_fields}
+    defaults |= storage.with_managed_lists(resource, {}, {})
+    return {name: None if name in nullable else defaults.get(name) for name in resource.recorded}

@@ -64,6 +64,7 @@ class LegacyFolderWriter:
             return
         path.write_text(json.dumps(members, ensure_ascii=False, indent=2), encoding="utf-8")
         self.report.written[resource.name] += 1
+        self.report.count_lost(resource, [name for name in resource.managed_lists if record[name]])
         back = translate.record(Raw(kind, path.name, stem, members=members), self.zone)
         if isinstance(back, translate.Rejected):
             self.report.count_lost(resource, {finding.field or "record" for finding in back.findings})

@@ -83,6 +83,7 @@ def _create(tx: Transaction, steps: Sequence[Step], context: ChangeContext) -> l
         NewRecord(step.values, references.resolve(tx, resource, step.values, reference_cache=reference_cache).columns)
         for step in steps
     ]
+    new_records = [new.completed(resource) for new in new_records]
     ids = storage.insert(tx, resource, new_records, context.at)
     subjects = [
         ChangedRecord(resource, identity, new.values[resource.key], 1)

@@ -21,7 +21,8 @@ def merge(tx: Transaction, target: Target, into: str, context: ChangeContext) ->
     """Move everything that refers to the target to the record with the key `into`, and delete the target.
 
     The referring records, deleted ones too, get a new version without history entries of their own, as after a rename.
-    Both records get an entry `merge` with both keys. Raises `Conflict` if `into` is the target itself or is missing.
+    Both records get an entry `merge` with both keys. The rows of managed lists, such as attachments, move too: they are
+    an update of the receiver. Raises `Conflict` if `into` is the target itself or is missing.
     """
     resource = target.resource
     source = target.find_or_fail(tx)
@@ -30,9 +31,10 @@ def merge(tx: Transaction, target: Target, into: str, context: ChangeContext) ->
     keys = [source.values[resource.key], receiver.values[resource.key]]
     references.reassign(tx, source, receiver, context.at)
     _reassign_imports(tx, source, receiver)
-    storage.update(tx, receiver, receiver.writable_values, {}, context.at)
     storage.delete_row(tx, source)
-    for record, lost in ((source, history.changes_between(source.writable_values, {})), (receiver, {})):
+    receiver = _take_over_lists(tx, source, receiver, context)
+    storage.update(tx, receiver, receiver.writable_values, {}, context.at)
+    for record, lost in ((source, history.changes_between(source.recorded_values, {})), (receiver, {})):
         changed = ChangedRecord(resource, record.id, record.values[resource.key], record.version + 1)
         history.append_entries(tx, "merge", [(changed, {**lost, resource.key: keys})], context)
     return operations.result_of(tx, resource, receiver.id, keys[1], created=False)
@@ -48,6 +50,20 @@ def _find_receiver(tx: Transaction, source: StoredRecord, into: str) -> StoredRe
         message = f"A {resource.noun} cannot be merged into itself."
         raise Conflict(faults=[Fault(message, f"same-{resource.noun}", "/into")])
     return found
+
+
+def _take_over_lists(
+    tx: Transaction, source: StoredRecord, receiver: StoredRecord, context: ChangeContext
+) -> StoredRecord:
+    """Append the rows of the source's managed lists to those of the receiver; return the receiver as it is then."""
+    lists = {name: source.values[name] for name in source.resource.managed_lists if source.values[name]}
+    if not lists:
+        return receiver
+    joined = {name: [*receiver.values[name], *rows] for name, rows in lists.items()}
+    operations.apply_values(tx, receiver, {**receiver.writable_values, **joined}, context)
+    changed = storage.read(tx, receiver.resource, receiver.id, "id")
+    assert changed is not None
+    return changed
 
 
 def _reassign_imports(tx: Transaction, source: StoredRecord, receiver: StoredRecord) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from machine_monitor.database.connect import Database, SerializationConflict
@@ -40,7 +41,7 @@ class Target:
 
     def find_or_fail(self, tx: Transaction) -> StoredRecord:
         """Return the record; raises `NotFound`, or `Gone` if it is deleted."""
-        return _require_not_deleted(self.resource, self.find(tx))
+        return require_not_deleted(self.resource, self.find(tx))
 
 
 class WriteResult(NamedTuple):
@@ -54,7 +55,7 @@ class WriteResult(NamedTuple):
 
 async def read(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord:
     """Read a record by its key; raises `NotFound`, or `Gone` if it is deleted."""
-    return _require_not_deleted(resource, await _fetch(database, resource, key, selection))
+    return require_not_deleted(resource, await _fetch(database, resource, key, selection))
 
 
 async def read_history(database: Database, resource: Resource, key: str, query: ListQuery) -> Page:
@@ -79,15 +80,21 @@ def read_all(tx: Transaction, resource: Resource) -> list[dict[str, Any]]:
     return [json.loads(row[0]) for row in tx.execute(undeleted_records_statement(tx.engine, resource), {})]
 
 
-def create(tx: Transaction, resource: Resource, body: Schema, context: ChangeContext) -> WriteResult:
-    """Create a record (POST); raises `Conflict` if its key is taken."""
+def create(
+    tx: Transaction,
+    resource: Resource,
+    body: Schema,
+    context: ChangeContext,
+    managed: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+) -> WriteResult:
+    """Create a record (POST), with the rows of its managed lists; raises `Conflict` if its key is taken."""
     values: dict[str, Any] = validation.as_json(body)
     values |= rules.default_author(resource, context, body.model_fields_set)
     rules.check_new(resource, values, context)
     # Check only keys that the client chose: a generated UUID is always free.
     if resource.key in body.model_fields_set and storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
         raise _key_taken(resource)
-    return insert(tx, resource, values, context)
+    return insert(tx, resource, {**values, **managed}, context)
 
 
 def replace(tx: Transaction, target: Target, body: Schema, context: ChangeContext) -> WriteResult:
@@ -99,7 +106,7 @@ def replace(tx: Transaction, target: Target, body: Schema, context: ChangeContex
         if faults := validation.key_faults(target.resource, target.key):
             raise invalid(faults)
         return _create_from_put(tx, target, given | rules.default_author(target.resource, context, given), context)
-    stored = _require_not_deleted(target.resource, found)
+    stored = require_not_deleted(target.resource, found)
     preserved = {name: stored.values[name] for name in target.resource.preserved_on_put}
     desired = {**preserved, **_writable_fields(target.resource, given)}
     rules.check_change(tx, stored, desired, context)
@@ -136,7 +143,7 @@ def delete(tx: Transaction, target: Target, context: ChangeContext) -> None:
     else:
         storage.delete_row(tx, stored)
     subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.append_entries(tx, "delete", [(subject, history.changes_between(stored.writable_values, {}))], context)
+    history.append_entries(tx, "delete", [(subject, history.changes_between(stored.recorded_values, {}))], context)
 
 
 def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteResult:
@@ -149,7 +156,7 @@ def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteRes
         raise Conflict(f"The {target.resource.noun} is not deleted.")
     storage.restore(tx, stored, context.at)
     subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.writable_values))], context)
+    history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.recorded_values))], context)
     return result_of(tx, target.resource, stored.id, target.key, created=False)
 
 
@@ -168,6 +175,7 @@ def insert_all(
     tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], context: ChangeContext
 ) -> list[int]:
     """Insert validated records with their history entries; return their ids."""
+    new_records = [new.completed(resource) for new in new_records]
     ids = storage.insert(tx, resource, new_records, context.at)
     subjects = [
         ChangedRecord(resource, identity, new.values[resource.key], 1)
@@ -183,13 +191,13 @@ def insert_all(
 def apply_values(
     tx: Transaction, stored: StoredRecord, values: Mapping[str, Any], context: ChangeContext, op: str = "update"
 ) -> WriteResult:
-    """Set a stored record's writable values.
+    """Set a stored record's values; a managed list that is absent keeps its rows.
 
     Identical values write nothing: no version, no history entry.
     """
-    resource, before = stored.resource, stored.writable_values
+    resource, before = stored.resource, stored.recorded_values
     found = references.resolve(tx, resource, values, before)
-    values = {**values, **found.names}
+    values = storage.with_managed_lists(resource, before, {**values, **found.names})
     changes = history.changes_between(before, values)
     key = values[resource.key]
     if not changes:
@@ -288,7 +296,8 @@ def result_of(tx: Transaction, resource: Resource, identity: int, key: str, *, c
     return WriteResult(created, key, stored.version, stored.body)
 
 
-def _require_not_deleted(resource: Resource, stored: StoredRecord | None) -> StoredRecord:
+def require_not_deleted(resource: Resource, stored: StoredRecord | None) -> StoredRecord:
+    """Return the record; raises `NotFound` if there is none, or `Gone` if it is deleted."""
     if stored is None:
         raise _not_found(resource)
     if stored.is_deleted:

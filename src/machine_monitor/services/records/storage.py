@@ -43,6 +43,11 @@ class StoredRecord:
         """The values of the fields that clients can write."""
         return {name: self.values[name] for name in self.resource.create.model_fields}
 
+    @property
+    def recorded_values(self) -> dict[str, Any]:
+        """The values that the history has: the writable ones and the managed lists."""
+        return {name: self.values[name] for name in self.resource.recorded}
+
 
 def find(tx: Transaction, resource: Resource, key: Any, lookup_column: str | None = None) -> StoredRecord | None:
     """Return the record whose `lookup_column` (default: the resource's) equals `key`.
@@ -95,6 +100,10 @@ class NewRecord(NamedTuple):
     values: Mapping[str, Any]
     columns: Mapping[str, Any]
 
+    def completed(self, resource: Resource) -> "NewRecord":
+        """Return the record with its managed lists, which are empty unless they are given."""
+        return self._replace(values=with_managed_lists(resource, {}, self.values))
+
 
 def insert(tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], at: str) -> list[int]:
     """Insert records with their folded texts, child rows, search words and counters; return their ids."""
@@ -129,6 +138,7 @@ def update(
     `columns` has the values of the foreign key columns that change.
     """
     resource = stored.resource
+    values = with_managed_lists(resource, stored.values, values)
     row = {**_row(tx.engine, resource, values), **columns}
     row |= {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
     tx.execute(_update_statement(tx.engine, resource.table, tuple(row)), row)
@@ -172,6 +182,15 @@ def delete_row(tx: Transaction, stored: StoredRecord) -> None:
     for table in (resource.folded, resource.table):
         if table is not None:
             tx.execute(_delete_statement(tx.engine, table), {"row_id": stored.id})
+
+
+def with_managed_lists(resource: Resource, before: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values with the managed lists, as before or empty unless they are given, and with their counts."""
+    if not resource.managed_lists:
+        return values
+    lists = {name: values.get(name, before.get(name, [])) for name in resource.managed_lists}
+    counts = {name: len(lists[counted]) for name, counted in resource.child_counts.items() if counted in lists}
+    return {**values, **lists, **counts}
 
 
 def flush_buffers(tx: Transaction) -> None:

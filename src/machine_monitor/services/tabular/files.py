@@ -48,6 +48,13 @@ class ExportRequest:
             pairs.append(("sort", self.resource.tiebreakers[0]))
         return parse_export_query(self.resource, pairs, time_context, dialects=self.form.has_dialects)
 
+    def files_query(self, time_context: TimeContext) -> ListQuery:
+        """Parse the query for the attachments of the same records, with their key."""
+        pairs = parse_query_string(self.query.removeprefix("?").encode(errors="surrogateescape"))
+        filters = [pair for pair in pairs if pair[0] not in ("fields", "expand", "dialect", "sort")]
+        chosen = ("fields", f"{self.resource.key},attachments")
+        return parse_export_query(self.resource, [*filters, chosen], time_context, dialects=False)
+
 
 async def save(
     database: Database, request: ExportRequest, time_context: TimeContext, progress: Callable[[int, int], None]

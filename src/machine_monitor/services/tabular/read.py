@@ -16,6 +16,8 @@ from machine_monitor.services.tabular import lines
 from machine_monitor.services.tabular.separated import DIALECTS, Dialect
 from machine_monitor.suggestions import did_you_mean
 
+# Fields that an export has and an import ignores: the read-only fields of every resource.
+IGNORED = frozenset(READ_ONLY).union(*(resource.read_only for resource in RESOURCES))
 BOOLEANS = {"true": True, "false": False}
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
 
@@ -151,7 +153,7 @@ def _detect_resource(names: Iterable[str]) -> Resource | None:
 
 def _is_read_only(name: str) -> bool:
     """Whether the field is exported but ignored by an import: read-only fields, and fields of related records."""
-    return name in READ_ONLY or "." in name or name == EXPANDED
+    return name in IGNORED or "." in name or name == EXPANDED
 
 
 def _parse_row(dialect: Dialect, columns: Sequence[tuple[str, Converter | None]], raw: bytes) -> Values:

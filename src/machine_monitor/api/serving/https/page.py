@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from machine_monitor.api.serving.headers import DATA_POLICY
 from machine_monitor.api.serving.https.files import Authority
-from machine_monitor.api.serving.root_path import root_path_of
+from machine_monitor.api.serving.proxies.root_path import root_path_of
 
 PATH, CERTIFICATE_PATH = "/https", "/https/authority.crt"
 # Phones offer to install a file of this type.

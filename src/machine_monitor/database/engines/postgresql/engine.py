@@ -146,8 +146,8 @@ class PostgresqlEngine(Engine):
     def in_transaction(self, cursor: Any) -> bool:
         return not cursor.connection.closed
 
-    def acquire_advisory_lock(self, cursor: Any, key: int) -> None:
-        cursor.execute(f"SELECT pg_advisory_xact_lock({key})")
+    def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
+        cursor.execute(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({key})")
 
     def try_advisory_lock(self, cursor: Any, name: str) -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])

@@ -153,7 +153,7 @@ class SqliteEngine(Engine):
     def in_transaction(self, cursor: Any) -> bool:
         return cursor.connection.in_transaction
 
-    def acquire_advisory_lock(self, cursor: Any, key: int) -> None:
+    def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
         """Nothing to do: there is a single writer."""
 
     def try_advisory_lock(self, cursor: Any, name: str) -> bool:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from machine_monitor.api.serving.proxies import requested_hosts
+from machine_monitor.api.serving.proxies.forwarded import requested_hosts
 from machine_monitor.errors import CrossSite
 
 DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -1,0 +1,144 @@
+"""Receive files into the store: streamed to disk while they are hashed, then looked at, then kept."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from machine_monitor.config import Settings
+from machine_monitor.database import database_urls
+from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, StorageFull
+from machine_monitor.fairness import SYSTEM, FairSemaphore
+from machine_monitor.models.log import new_uuid
+from machine_monitor.services.files.decoding import Decoder, Inspection
+from machine_monitor.services.files.previews import SMALL, Previews
+from machine_monitor.services.files.store import FolderStore, IncomingFile, store_of
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+# Bytes are handed to a thread, which hashes and writes them, in pieces of this size.
+PIECE_BYTES = 256 * 1024
+THREADS = 4
+# How many files a process receives at once; users share them. One waits so long for its turn.
+UPLOADS, WAIT_SECONDS = 32, 10.0
+FULL = "The disk of the attachments is full; nothing was written. Reading still works."
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """A file that is complete and flushed, but not yet in the store."""
+
+    id: str
+    name: str
+    digest: str
+    size: int
+    inspection: Inspection
+    incoming: IncomingFile
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image that can be decoded."""
+        return self.inspection.width is not None
+
+
+class Files:
+    """The files of a service: the store, and what works on it. `max_bytes` is the largest size of one file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.max_bytes = settings.max_file
+        self.decoder = Decoder()
+        self._store: FolderStore | None = store_of(settings.files, database_urls.parse(settings.database_url))
+        self._previews = None if self._store is None else Previews(self._store, self.decoder)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self._receiving = FairSemaphore(UPLOADS)
+        self._preparing: set[asyncio.Task[None]] = set()
+
+    @property
+    def store(self) -> FolderStore:
+        """The store; raises `FilesUnavailable` if no folder is set."""
+        if self._store is None:
+            raise FilesUnavailable
+        return self._store
+
+    @property
+    def previews(self) -> Previews:
+        """The previews; raises `FilesUnavailable` if no folder is set."""
+        if self._previews is None:
+            raise FilesUnavailable
+        return self._previews
+
+    async def close(self) -> None:
+        """End what is running; a preview that is being made is made when it is asked for again."""
+        for task in self._preparing:
+            task.cancel()
+        await asyncio.gather(*self._preparing, return_exceptions=True)
+        if self._previews is not None:
+            await self._previews.close()
+        self.decoder.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def prepare_previews(self, digests: Iterable[str]) -> None:
+        """Make small previews in the background, so that a record with many photos opens at once."""
+        for digest in digests:
+            task = asyncio.create_task(self._prepare_preview(digest))
+            self._preparing.add(task)
+            task.add_done_callback(self._preparing.discard)
+
+    async def _prepare_preview(self, digest: str) -> None:
+        # An error is the answer to the request that asks for the preview.
+        with suppress(OSError, MonitorError):
+            await self.previews.find(SYSTEM, digest, SMALL)
+
+    async def receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str = "") -> ReceivedFile:
+        """Receive one file; raises `FileTooLarge`, `StorageFull`, or what the chunks raise. Nothing is left then."""
+        async with self._receiving.slot(user, WAIT_SECONDS):
+            return await self._receive(user, name, chunks, identity)
+
+    async def _receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str) -> ReceivedFile:
+        incoming = await self.run(self.store.receive)
+        try:
+            async for piece in _pieces(chunks, self.max_bytes):
+                await self.run(incoming.write, piece)
+            digest = await self.run(incoming.seal)
+            inspection = await self._inspect(user, incoming)
+        except BaseException:
+            # Not awaited: the request may have been cancelled.
+            self._threads.submit(incoming.discard)
+            raise
+        return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
+
+    async def _inspect(self, user: str, incoming: IncomingFile) -> Inspection:
+        with await self.run(incoming.open) as file:
+            return await self.decoder.inspect(user, file)
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function of the store in a thread; raises `StorageFull` or `FilesUnavailable` for its errors."""
+        running: Awaitable[T] = asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        try:
+            return await running
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            logger.warning("the file store could not be used: %s", error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull(FULL) from error
+            reason = f"The folder of the attachments cannot be used: {error.strerror}."
+            raise FilesUnavailable(f"{reason} `mm doctor` names it.") from error
+
+
+async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
+    """Yield what the chunks hold in pieces that are worth a thread; raises `FileTooLarge`."""
+    piece, size = bytearray(), 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise FileTooLarge(max_bytes)
+        piece += chunk
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)

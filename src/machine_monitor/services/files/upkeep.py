@@ -1,0 +1,207 @@
+"""Keep the file store and the database in step: find files that are missing, damaged or nobody's, and prune those."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from hashlib import file_digest
+from typing import Any
+
+from sqlalchemy import bindparam, exists, select, union
+
+from machine_monitor.database.connect import Database
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import CODE
+from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.transactions import Transaction
+from machine_monitor.services.files.attachments import ATTACHABLE, LIST
+from machine_monitor.services.files.store import FileStore, FolderStore, StoredFile
+
+Progress = Callable[[int, int], None]
+# Files that one transaction removes: others can write between two of them.
+BATCH = 100
+PIECE_BYTES = 1024 * 1024
+MAX_LISTED = 20
+
+
+@dataclass
+class Inventory:
+    """What `mm verify --files` has found: digests that are missing or damaged, and files that no row names."""
+
+    files: int = 0
+    bytes: int = 0
+    missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[str]:
+        """A sentence for each file that is missing or damaged."""
+        found = [f"The file {digest} is missing." for digest in self.missing]
+        found += [f"The file {digest} was changed: its bytes have another digest." for digest in self.damaged]
+        more = len(found) - MAX_LISTED
+        return found if more <= 0 else [*found[:MAX_LISTED], f"{more} more files are missing or were changed."]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not wrong, but should be known."""
+        count = f"Files read: {self.files} ({self.bytes:,} bytes)."
+        if not self.unnamed:
+            return [count]
+        listed = ", ".join(self.unnamed[:3]) + (", ..." if len(self.unnamed) > 3 else "")
+        return [count, f"Files of no record: {len(self.unnamed)} ({listed}). `mm files prune` removes them."]
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as a JSON object."""
+        return asdict(self)
+
+
+def named_digests(tx: Transaction) -> list[str]:
+    """Return the digests of all attachments, those of deleted records too, each once and in order."""
+    return [row[0] for row in tx.execute(_digests_statement(tx.engine), {})]
+
+
+def take_inventory(database: Database, store: FileStore | None, progress: Progress = lambda *_: None) -> Inventory:
+    """Read every file, and compare its digest with its name and the names with the rows."""
+    # The files first: one that is added meanwhile is in the rows, and then looked for by its name.
+    found = set() if store is None else {file.digest for file in store.files()}
+    named, inventory = database.snapshot(named_digests), Inventory()
+    if store is None:
+        inventory.missing = named
+        return inventory
+    for done, digest in enumerate(named, 1):
+        size = _intact_size(store, digest)
+        if size is None:
+            inventory.missing.append(digest)
+        elif size < 0:
+            inventory.damaged.append(digest)
+        else:
+            inventory.files += 1
+            inventory.bytes += size
+        progress(done, len(named))
+    inventory.unnamed = sorted(found - {*named})
+    return inventory
+
+
+def _intact_size(store: FileStore, digest: str) -> int | None:
+    """Return the size of a file; None if it is missing, -1 if its bytes have another digest."""
+    try:
+        with store.open(digest) as file:
+            return file.tell() if file_digest(file, "sha256").hexdigest() == digest else -1
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+@dataclass
+class CopiedFiles:
+    """What a copy of files did: how many are in the target, how many of them are new, and what could not be copied."""
+
+    files: int = 0
+    bytes: int = 0
+    new: int = 0
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[str]:
+        """A sentence about what could not be copied."""
+        if not self.missing:
+            return []
+        listed = ", ".join(self.missing[:MAX_LISTED]) + (", ..." if len(self.missing) > MAX_LISTED else "")
+        return [f"{len(self.missing)} files are missing or damaged, and were not copied: {listed}."]
+
+
+def copy_files(source: FileStore, target: FileStore, digests: Sequence[str], progress: Progress) -> CopiedFiles:
+    """Copy these files, unless the target has them. Each is compared with its digest on the way."""
+    copied = CopiedFiles()
+    for done, digest in enumerate(digests, 1):
+        found = target.find(digest)
+        original = source.find(digest)
+        if found is None or (original is not None and found.size != original.size):
+            copied.new += 1
+            found = _copy_file(source, target, digest)
+        if found is None:
+            copied.new -= 1
+            copied.missing.append(digest)
+        else:
+            copied.files += 1
+            copied.bytes += found.size
+        progress(done, len(digests))
+    return copied
+
+
+def _copy_file(source: FileStore, target: FileStore, digest: str) -> StoredFile | None:
+    try:
+        file = source.open(digest)
+    except FileNotFoundError:
+        return None
+    with file:
+        incoming = target.receive()
+        try:
+            while piece := file.read(PIECE_BYTES):
+                incoming.write(piece)
+            if incoming.seal() != digest:
+                return None
+            incoming.keep()
+        finally:
+            incoming.discard()
+    return target.find(digest)
+
+
+def prune(database: Database, store: FolderStore, added_before: float, *, dry_run: bool = False) -> list[StoredFile]:
+    """Remove files that no row names and that were last added before this time; return them.
+
+    Also removes what interrupted uploads have left.
+    """
+    named = {*database.snapshot(named_digests)}
+    old = [file for file in store.files() if file.added < added_before and file.digest not in named]
+    if dry_run:
+        return old
+    removed = []
+    for start in range(0, len(old), BATCH):
+        digests = [file.digest for file in old[start : start + BATCH]]
+        removed += database.transact(remover(store, digests, added_before))
+    for part in store.stale_parts():
+        part.unlink(missing_ok=True)
+    return removed
+
+
+def remover(
+    store: FileStore, digests: Sequence[str], added_before: float = float("inf")
+) -> Callable[[Transaction], list[StoredFile]]:
+    """Return a unit of work that removes those of these files that no row names; it returns them."""
+
+    def remove(tx: Transaction) -> list[StoredFile]:
+        # No upload names a file between here and the commit; see `attachments.rows_of`.
+        tx.acquire_files_lock()
+        return [*_remove_unnamed(tx, store, digests, added_before)]
+
+    return remove
+
+
+def _remove_unnamed(
+    tx: Transaction, store: FileStore, digests: Sequence[str], added_before: float
+) -> Iterator[StoredFile]:
+    for digest in digests:
+        file = store.find(digest)
+        if file is not None and file.added < added_before and not _is_named(tx, digest):
+            store.remove(digest)
+            yield file
+
+
+def _is_named(tx: Transaction, digest: str) -> bool:
+    return bool(tx.execute(_is_named_statement(tx.engine), {"digest": digest})[0][0])
+
+
+@cache
+def _digests_statement(engine: Engine) -> Statement:
+    digests = union(*(select(resource.child_lists[LIST].table.c.sha256) for resource in ATTACHABLE)).subquery()
+    return compile_statement(engine, select(digests.c.sha256).order_by(digests.c.sha256))
+
+
+@cache
+def _is_named_statement(engine: Engine) -> Statement:
+    tables = [resource.child_lists[LIST].table for resource in ATTACHABLE]
+    digest = bindparam("digest", type_=CODE.column_type)
+    condition = exists().where(tables[0].c.sha256 == digest)
+    for table in tables[1:]:
+        condition |= exists().where(table.c.sha256 == digest)
+    return compile_statement(engine, select(condition))

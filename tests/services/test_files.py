@@ -1,0 +1,223 @@
+"""The file store and its upkeep: bytes that are there once and whole, and what prune, verify, backup and copy do."""
+
+import asyncio
+import errno
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from api.files.samples import digest, image, new_id, new_log, part
+from conftest import serving
+from machine_monitor.config import Settings
+from machine_monitor.database import database_urls
+from machine_monitor.database.connect import Database
+from machine_monitor.errors import StorageFull
+from machine_monitor.services.files import attachments, receiving, upkeep
+from machine_monitor.services.files.store import STALE_PART, FolderStore
+
+OLD = time.time() - 10 * 86_400
+
+
+def keep(store: FolderStore, content: bytes) -> str:
+    incoming = store.receive()
+    incoming.write(content)
+    sealed = incoming.seal()
+    incoming.keep()
+    return sealed
+
+
+def names(store: FolderStore) -> list[str]:
+    return [file.digest for file in store.files()]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FolderStore(tmp_path / "files")
+
+
+@pytest.fixture
+async def site(database_url, store):
+    """A service on a database, and the path of a log."""
+    async with serving(Settings(database_url=database_url, files=str(store.folder))) as client:
+        log = await new_log(client)
+        yield client, f"/logs/{log['uuid']}"
+
+
+@pytest.fixture
+def database(database_url):
+    opened = Database(database_url)
+    yield opened
+    opened.close_writer()
+
+
+def test_the_same_bytes_are_one_file_that_only_the_service_can_read(store):
+    first, second = store.receive(), store.receive()
+    for incoming in (first, second):
+        incoming.write(b"sa")
+        incoming.write(b"me")
+        assert incoming.seal() == digest(b"same")
+    assert names(store) == []
+    first.keep()
+    os.utime(store.path_of(digest(b"same")), (OLD, OLD))
+    second.keep()
+    assert names(store) == [digest(b"same")]
+    # It counts as new, so that no prune removes it before a row names it.
+    assert store.find(digest(b"same")).added > time.time() - 60
+    assert [*store.folder.glob("incoming/*")] == []
+    for path in [store.folder, *store.folder.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    with store.open(digest(b"same")) as file:
+        assert file.read() == b"same"
+
+
+def test_only_a_digest_is_a_path(store):
+    for wrong in ("../../etc/passwd", "a" * 63, "A" * 64, "", "a" * 64 + "\n"):
+        with pytest.raises(ValueError, match="digest"):
+            store.path_of(wrong)
+
+
+def test_a_file_has_its_name_only_when_it_is_flushed(store, monkeypatch):
+    """Bytes are on disk before their name, and the name before the row."""
+    done, incoming = [], store.receive()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+    incoming.write(b"x")
+    incoming.seal()
+    assert done == [False]
+    incoming.keep()
+    assert done == [False, True, True, True]
+    incoming = store.receive()
+    incoming.write(b"half")
+    incoming.discard()
+    assert names(store) == [digest(b"x")]
+
+
+async def test_prune_removes_what_is_old_and_nobodys(site, database, store):
+    client, path = site
+    kept = (await client.post(f"{path}/attachments", files=[part(image())])).json()["attachments"][0]
+    await client.get(f"/attachments/{kept['id']}/preview")
+    removed = (await client.put(f"{path}/attachments/{new_id()}", content=b"removed")).json()["attachments"][1]
+    await client.delete(f"{path}/attachments/{removed['id']}")
+    await client.delete(path)
+    orphan, young = keep(store, b"of a failed upload"), keep(store, b"of an upload in progress")
+    for file in store.files():
+        if file.digest != young:
+            os.utime(store.path_of(file.digest), (OLD, OLD))
+    stale, fresh = store.receive(), store.receive()
+    long_ago = time.time() - STALE_PART.total_seconds() - 60
+    os.utime(stale._path, (long_ago, long_ago))
+    gone = sorted([orphan, digest(b"removed")])
+    assert [file.digest for file in upkeep.prune(database, store, time.time() - 60, dry_run=True)] == gone
+    assert [file.digest for file in upkeep.prune(database, store, time.time() - 60)] == gone
+    # The file of a deleted log stays, for the log can be restored.
+    assert names(store) == sorted([kept["sha256"], young])
+    assert [part.exists() for part in (stale._path, fresh._path)] == [False, True]
+    for incoming in (stale, fresh):
+        incoming.discard()
+    assert len([*store.folder.glob("previews/*/*/*.jpg")]) == 1
+    assert [file.digest for file in upkeep.prune(database, store, time.time() + 60)] == [young]
+    assert upkeep.take_inventory(database, store).faults == []
+
+
+async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, database, store, monkeypatch):
+    """An upload finds bytes in the store that a prune removes at that moment: the client sends them again."""
+    client, path = site
+    rows_of = attachments.rows_of
+
+    def prune_first(tx, files, *rest):
+        store.remove(files[0].digest)
+        return rows_of(tx, files, *rest)
+
+    monkeypatch.setattr(attachments, "rows_of", prune_first)
+    answer = await client.put(f"{path}/attachments/{new_id()}", content=b"x")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    monkeypatch.undo()
+    assert (await client.put(f"{path}/attachments/{new_id()}", content=b"x")).status_code == 201
+    assert upkeep.take_inventory(database, store).faults == []
+
+
+async def test_prune_and_an_upload_wait_for_each_other(site, database, store):
+    """Neither engine lets a prune decide between the check of an upload and its commit."""
+    client, path = site
+    naming, decided = threading.Event(), threading.Event()
+
+    def upload(tx):
+        tx.acquire_files_lock(shared=True)
+        naming.set()
+        decided.wait(0.5)
+        return decided.is_set()
+
+    def prune(tx):
+        upkeep.remover(store, [])(tx)
+        decided.set()
+
+    other = Database(database.url)
+    uploading = threading.Thread(target=lambda: results.append(other.transact(upload)))
+    results: list[bool] = []
+    uploading.start()
+    naming.wait(10)
+    database.transact(prune)
+    uploading.join()
+    other.close_writer()
+    assert results == [False]
+    assert (await client.get(path)).status_code == 200
+
+
+async def test_verify_proves_every_byte(site, database, store):
+    client, path = site
+    answer = await client.post(f"{path}/attachments", files=[part(b"whole"), part(b"damaged"), part(b"missing")])
+    assert answer.status_code == 201
+    keep(store, b"nobody's")
+    assert upkeep.take_inventory(database, store).faults == []
+    store.path_of(digest(b"damaged")).write_bytes(b"dAmaged")
+    store.path_of(digest(b"missing")).unlink()
+    found = upkeep.take_inventory(database, store)
+    assert (found.files, found.missing, found.damaged) == (1, [digest(b"missing")], [digest(b"damaged")])
+    assert found.unnamed == [digest(b"nobody's")]
+    assert [digest(b"missing") in found.faults[0], digest(b"damaged") in found.faults[1]] == [True, True]
+    assert upkeep.take_inventory(database, None).missing == sorted(
+        digest(b) for b in (b"whole", b"damaged", b"missing")
+    )
+
+
+async def test_a_full_disk_refuses_an_upload_and_loses_nothing(site, store, monkeypatch):
+    client, path = site
+    await client.put(f"{path}/attachments/{new_id()}", content=b"before")
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for method in ("write", "seal", "keep"):
+        with monkeypatch.context() as patched:
+            patched.setattr(receiving.FolderStore.receive.__globals__["IncomingPart"], method, fail)
+            answer = await client.put(f"{path}/attachments/{new_id()}", content=b"while it is full")
+            assert (answer.status_code, answer.json()["code"]) == (StorageFull.status, "storage-full"), method
+    for _ in range(100):
+        if not [*store.folder.glob("incoming/*")]:
+            break
+        await asyncio.sleep(0.01)
+    assert [*store.folder.glob("incoming/*")] == []
+    assert names(store) == [digest(b"before")]
+    assert (await client.get(path)).json()["attachment_count"] == 1
+    answer = await client.put(f"{path}/attachments/{new_id()}", content=b"after")
+    assert answer.status_code == 201
+
+
+async def test_a_folder_that_cannot_be_used_is_named(database_url, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    async with serving(Settings(database_url=database_url, files=str(blocked / "folder"))) as client:
+        log = await new_log(client)
+        answer = await client.put(f"/logs/{log['uuid']}/attachments/{new_id()}", content=b"x")
+        assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")
+        assert "Not a directory" in answer.json()["detail"]
+
+
+def test_the_folder_is_beside_the_sqlite_file(tmp_path):
+    url = database_urls.parse(f"sqlite:///{tmp_path / 'a.db'}")
+    assert receiving.store_of("", url).folder == tmp_path / "a.db-files"
+    assert receiving.store_of("/srv/files", url).folder == Path("/srv/files")
+    assert receiving.store_of("", database_urls.parse("postgresql://u@h/d")) is None
