@@ -118,7 +118,7 @@ def examine(settings: Settings) -> Examination:
         faults = url.engine.file_faults(url.sqlalchemy_url)
         current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
-        facts |= url.engine.file_facts(url.sqlalchemy_url)
+        facts |= url.engine.facts(url.sqlalchemy_url)
         if current is None:
             facts["database"] = "none yet: `mm serve` or `mm migrate` creates it"
         if current == schema.head_revision():
