@@ -44,10 +44,9 @@ def postgresql(postgresql_url) -> Iterator[dict[str, str]]:
     url = database_urls.parse(postgresql_url)
     with psycopg.connect(url.conninfo, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        database_url = url.sqlalchemy_url.set(database=name, drivername="postgresql").render_as_string(
-            hide_password=False
-        )
-        yield {POSTGRESQL: database_url}
+        database_url = url.sqlalchemy_url.set(database=name).render_as_string(hide_password=False)
+        # As commands print it.
+        yield {POSTGRESQL: database_urls.parse(database_url).redacted}
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

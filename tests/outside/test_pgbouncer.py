@@ -117,7 +117,9 @@ async def test_a_pooler_changes_no_byte(empty_url, mode, bouncer_folder, tmp_pat
     with pooled(empty_url, mode, bouncer_folder) as through:
         if mode == "transaction":
             leave_settings_behind(through)
-        migrations.ensure_schema(database_urls.parse(through))
+        url = database_urls.parse(through)
+        assert "through a pooler" in url.engine.facts(url.sqlalchemy_url)["connection"]
+        migrations.ensure_schema(url)
         await fill(through)
         assert await everything(through) == await everything(empty_url)
         assert save(through, tmp_path / "saved.db").head == save(empty_url, tmp_path / "direct.db").head

@@ -50,6 +50,10 @@ def serve(
     tracing.is_configured()  # before the database is created
     host, port = host or settings.host, settings.port if port is None else port
     site.require_free_address(host, port)
+    if settings.https:
+        from machine_monitor.api.serving.https import listener
+
+        site.require_free_address(host, listener.port_beside(port))
     first = _prepare(settings)
     with _listening_for_phones(settings, host, port):
         if first is not None:

@@ -197,8 +197,8 @@ class Engine(ABC):
         """Return the path of the database file; None for a server."""
 
     @abstractmethod
-    def file_facts(self, url: sa.URL) -> dict[str, str]:
-        """Return what `mm doctor` shows about the database file; empty for a server."""
+    def facts(self, url: sa.URL) -> dict[str, str]:
+        """Return what `mm doctor` shows about the database file, or about the connection to a server."""
 
     @abstractmethod
     def file_faults(self, url: sa.URL) -> list[str]:

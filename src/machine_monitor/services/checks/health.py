@@ -119,7 +119,7 @@ def examine(settings: Settings) -> Examination:
         faults = url.engine.file_faults(url.sqlalchemy_url)
         current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
-        facts |= url.engine.file_facts(url.sqlalchemy_url)
+        facts |= url.engine.facts(url.sqlalchemy_url)
         if current is None:
             facts["database"] = "none yet: `mm serve` or `mm migrate` creates it"
         store = store_of(settings.files, url)

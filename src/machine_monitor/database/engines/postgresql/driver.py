@@ -177,7 +177,8 @@ class PostgresqlDriver:
                     await cursor.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
                     return await cursor.fetchall()
             except psycopg.OperationalError as error:
-                if _is_lost(connection, error):
+                # A standby cancels a query that conflicts with the changes that it receives (40001).
+                if _is_lost(connection, error) or isinstance(error, errors.SerializationFailure):
                     raise ConnectionLost from error
                 raise
 

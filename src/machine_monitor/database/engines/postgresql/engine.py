@@ -186,9 +186,17 @@ class PostgresqlEngine(Engine):
     def path_of(self, url: sa.URL) -> None:
         """None: the files belong to the server."""
 
-    def file_facts(self, url: sa.URL) -> dict[str, str]:
-        del url
-        return {}
+    def facts(self, url: sa.URL) -> dict[str, str]:
+        from machine_monitor.database.engines.postgresql import (  # noqa: PLC0415 -- it imports psycopg
+            session_settings,
+        )
+
+        with session_settings.connect(urls.conninfo(url), session_settings.SessionSettings()) as connection:
+            pooled, version = session_settings.is_pooled(connection), connection.info.server_version
+        return {
+            "server version": f"{version // 10_000}.{version % 10_000}",
+            "connection": "through a pooler, so no statement is prepared" if pooled else "to the server itself",
+        }
 
     def file_faults(self, url: sa.URL) -> list[str]:
         del url

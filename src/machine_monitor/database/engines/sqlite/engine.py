@@ -197,7 +197,7 @@ class SqliteEngine(Engine):
     def path_of(self, url: sa.URL) -> Path:
         return Path(url.database or "")
 
-    def file_facts(self, url: sa.URL) -> dict[str, str]:
+    def facts(self, url: sa.URL) -> dict[str, str]:
         reason = FileWatch(self.path_of(url)).unwatched_reason
         noticed = f"not noticed: inode numbers do not last on {reason}" if reason else "noticed"
         reason = path_faults.why_read_only(self.path_of(url))
