@@ -127,13 +127,16 @@ def test_the_exit_code_of_import_tells_the_result(site, working_folder):
     assert (code, err, out) == (1, "", planned[1])
     report = json.loads(out)
     assert report["logs"] == {"created": 0, "updated": 1, "unchanged": 1, "conflict": 0, "rejected": 1}
-    assert set(report) == {"machines", "logs", "users", "log_types", "ignored", "problems"}
+    assert set(report) == {"machines", "logs", "users", "log_types", "ignored", "skipped", "problems"}
     (problem,) = report["problems"]
     assert problem == {
         "file": "more.ndjson:2",
         "field": None,
         "level": "error",
-        "code": "unreadable",
+        "code": "row-shape",
+        "value": None,
+        "count": 1,
+        "rows": [2],
         "message": "The line is not JSON: expecting value (line 1, column 1).",
     }
     code, out, _ = site("import", "more.ndjson")
@@ -144,7 +147,11 @@ def test_the_exit_code_of_import_tells_the_result(site, working_folder):
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
-    [("x.csv", "name,sectr\n", "'sector'"), ("x.xlsx", "", ".ndjson"), ("missing.csv", None, "cannot be read")],
+    [
+        ("x.csv", "name,sectr\n", "'sector'"),
+        ("x.xlsx", "PK\x03\x04", "damaged"),
+        ("missing.csv", None, "cannot be read"),
+    ],
 )
 def test_an_invalid_import_is_a_usage_error(mm, working_folder, name, text, message):
     if text is not None:

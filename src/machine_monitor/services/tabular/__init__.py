@@ -1,6 +1,5 @@
-"""Export records to NDJSON, CSV and Excel files, and import NDJSON and CSV."""
+"""Export records to NDJSON, CSV and Excel files."""
 
 from machine_monitor.services.tabular.files import ExportRequest, save
-from machine_monitor.services.tabular.imports import import_file
 
-__all__ = ["ExportRequest", "import_file", "save"]
+__all__ = ["ExportRequest", "save"]
