@@ -1,22 +1,22 @@
 """The command that imports tables."""
 
 import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from machine_monitor.cli import site
 from machine_monitor.cli.files import Json
-from machine_monitor.errors import UsageError
+from machine_monitor.errors import Invalid, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from machine_monitor.database.connect import Database
-    from machine_monitor.services.imports import ImportOptions
     from machine_monitor.services.imports.mapping import Mapping
+    from machine_monitor.services.imports.reader import Table
 
 
 Source = Annotated[
@@ -66,40 +66,68 @@ def import_(
     Refused rows are reported, all others are imported. Fields without a column keep what is stored.
     Exit status 1 if a row was refused or is in conflict, 2 if nothing was done.
     """
-    from machine_monitor.services.imports import ImportOptions
-
-    with site.exit_on_sigterm(), site.open_for_import(dry_run=dry_run) as (settings, database):
-        zone = site.time_zone(timezone, settings)
-        options = ImportOptions(
-            zone,
-            dry_run=dry_run,
-            new=new,
-            absent="reset" if reset else "keep",
-            overwrite=overwrite,
-            date_missing=_date(date_missing, zone),
-            rejected=rejected,
-        )
-        del preview
-        _import(database, source, options, _mapping(mapping, timezone), as_json=as_json)
-
-
-def _import(
-    database: "Database", source: Path, options: "ImportOptions", mapping: "Mapping | None", *, as_json: bool
-) -> None:
-    """Import the file and print the report."""
-    from dataclasses import replace
-
-    from machine_monitor.cli import reports
+    from machine_monitor import config
     from machine_monitor.cli.progress import bar
-    from machine_monitor.services.imports import import_file
+    from machine_monitor.services.imports import ForeignTable, ImportOptions, open_file
 
-    with bar("Importing") as progress:
-        report = import_file(database, source, replace(options, progress=progress), mapping)
+    zone = site.time_zone(timezone, config.load())
+    absent = "reset" if reset else "keep"
+    with site.exit_on_sigterm(), bar("Importing") as progress:
+        options = ImportOptions(
+            zone, dry_run, new, absent, overwrite, _date(date_missing, zone), rejected, progress=progress
+        )
+        try:
+            file = open_file(source, options, _mapping(mapping, timezone))
+        except ForeignTable as foreign:
+            _propose(foreign.table, zone)
+        except Invalid as invalid:
+            _refuse(mapping, invalid)
+        with site.open_for_import(dry_run=dry_run or preview) as (_, database):
+            found = file.preview(database) if preview else file.run(database).document()
+    _print(found, as_json=as_json, dry_run=dry_run)
+
+
+def _print(found: dict[str, Any], *, as_json: bool, dry_run: bool) -> "NoReturn":
+    """Print a report or a preview; the exit status says whether a row was refused or is in conflict."""
+    from machine_monitor.cli import previews, reports
+
     if as_json:
-        typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    elif "preview" in found:
+        previews.print_preview(found)
     else:
-        reports.print_import(report.document(), dry_run=options.dry_run)
-    raise typer.Exit(0 if report.clean else 1)
+        reports.print_import(found, dry_run=dry_run)
+    counts = found["preview"]["counts"] if "preview" in found else found
+    failed = any(
+        counts[name]["rejected"] or counts[name]["conflict"] for name in ("machines", "logs", "users", "log_types")
+    )
+    raise typer.Exit(1 if failed else 0)
+
+
+def _propose(table: "Table", zone: "ZoneInfo") -> "NoReturn":
+    """Show what was recognised in a foreign table, write a mapping beside it, and say how to go on."""
+    from machine_monitor.cli import previews
+    from machine_monitor.services.imports import propose_file
+
+    previews.print_table(table)
+    existed = table.path.with_name(f"{table.path.name}.map.json").exists()
+    target = propose_file(table, zone)
+    if table.width == 0:
+        target.unlink(missing_ok=True)
+        raise UsageError(f"{table.path} has no table: it has no header and no rows.")
+    verb = "There is a mapping already" if existed else "A mapping is proposed"
+    raise UsageError(
+        f"Nothing was imported: the columns of {table.path} are not ours. {verb} in {target}. Check it, then run:\n"
+        f"mm import {shlex.quote(str(table.path))} --map {shlex.quote(str(target))} --preview"
+    )
+
+
+def _refuse(name: str | None, invalid: Invalid) -> "NoReturn":
+    """Name each fault of a mapping with its place."""
+    if name is None:
+        raise invalid
+    lines = [f"{fault.pointer or '/'}: {fault.message}" for fault in invalid.faults]
+    raise UsageError("\n".join([f"Nothing was imported: the mapping {name} does not fit.", *lines])) from None
 
 
 def _date(text: str | None, zone: "ZoneInfo") -> "datetime | None":

@@ -39,7 +39,7 @@ def _print_outcomes(console: Console, report: dict[str, Any], *, dry_run: bool) 
     for name in ("machines", "logs", "users", "log_types"):
         table.add_row(name.replace("_", " "), *[str(report[name][outcome]) for outcome in OUTCOMES])
     console.print(table)
-    if report["ignored"]:
+    if report.get("ignored"):
         console.print(f"files ignored: {report['ignored']}")
     if report.get("skipped"):
         console.print(f"rows skipped: {report['skipped']}")

@@ -4,6 +4,7 @@ import pytest
 
 from machine_monitor.database.connect import Database
 from machine_monitor.services.imports import ImportOptions, import_file
+from machine_monitor.services.imports.mapping import parse
 from services.backup.full_database import verify_database
 from services.tabular.files import UTC
 
@@ -27,3 +28,17 @@ def import_text(target, tmp_path):
         return import_file(target, path, ImportOptions(zone, **options)).document()
 
     return import_text
+
+
+@pytest.fixture
+def import_table(target, tmp_path):
+    """A function that imports a text with a mapping, of which some parts are given."""
+
+    def import_table(text, mapping, name="table.csv", **options):
+        path = tmp_path / name
+        if text is not None:
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        given = parse({"name": "test", "zone": "UTC", **mapping})
+        return import_file(target, path, ImportOptions(UTC, **options), given).document()
+
+    return import_table

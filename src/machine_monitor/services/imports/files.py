@@ -1,6 +1,10 @@
 """Import a file: as a mapping says, or by its own column names."""
 
+import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from machine_monitor import config
@@ -9,8 +13,10 @@ from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
 from machine_monitor.services.imports.mapping import Mapping, RowMapper
+from machine_monitor.services.imports.mapping.proposal import propose
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.own_tables import OwnRows
+from machine_monitor.services.imports.preview import preview
 from machine_monitor.services.imports.reader import Table, open_table
 from machine_monitor.services.imports.report import ImportReport
 from machine_monitor.services.imports.running import ImportRun
@@ -24,9 +30,41 @@ class ForeignTable(MonitorError):
         self.table = table
 
 
+@dataclass(frozen=True)
+class ImportFile:
+    """A file that is opened and found to be readable, with the options and the mapping of its import."""
+
+    source: RowSource
+    options: ImportOptions
+    mapping: Mapping | None = None
+
+    def run(self, database: Database) -> ImportReport:
+        """Import the file."""
+        return ImportRun(database, self.source, self.options, self.mapping).execute()
+
+    def preview(self, database: Database) -> dict[str, Any]:
+        """Return what an import would do, as JSON; nothing is written."""
+        return preview(database, self.source, self.options, self.mapping)
+
+
+def open_file(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportFile:
+    """Open a file. Raises `UsageError`, `Invalid` for a mapping that does not fit, or `ForeignTable` without one."""
+    return ImportFile(row_source(path, options, mapping), options, mapping)
+
+
 def import_file(database: Database, path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportReport:
-    """Import a file. Raises `UsageError` or `Invalid` before anything is written, and `ForeignTable`."""
-    return ImportRun(database, row_source(path, options, mapping), options, mapping).execute()
+    """Open and import a file."""
+    return open_file(path, options, mapping).run(database)
+
+
+def propose_file(table: Table, zone: ZoneInfo) -> Path:
+    """Write a proposal of a mapping beside the file, and return its path. An existing one stays as it is."""
+    target = table.path.with_name(f"{table.path.name}.map.json")
+    name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
+    if not target.exists():
+        document = propose(table, name, str(zone))
+        target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return target
 
 
 def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:

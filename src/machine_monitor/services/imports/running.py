@@ -5,7 +5,7 @@ the work, because each row finds the record that it made.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,12 +38,13 @@ NOT_UNDONE = "What it had written could not be undone: run the import again to c
 
 @dataclass
 class ImportRun:
-    """One import of a table."""
+    """One import of a table. `observe` gets each step, once it is done."""
 
     database: Database
     source: RowSource
     options: ImportOptions
     mapping: Mapping | None = None
+    observe: Callable[[Step], None] | None = None
     id: str = field(default_factory=new_uuid)
 
     def __post_init__(self) -> None:
@@ -96,6 +97,8 @@ class ImportRun:
                 plan = transact(partial(self._write, batch=batch))
                 for step in plan.steps:
                     self._add_to_report(step, rejected)
+                    if self.observe is not None:
+                        self.observe(step)
                 self._remember(plan)
                 rows += len(batch)
                 self.options.progress(batch[-1].row.end, self.source.table.size)

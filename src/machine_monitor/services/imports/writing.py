@@ -19,6 +19,8 @@ from machine_monitor.services.records import references, storage
 from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
+# Channels of changes that no person has made.
+NOT_BY_HAND = (provenance.VIA, "migrate", "sync")
 BY_NAME = {resource.name: resource for resource in (MACHINES, LOG_TYPES, USERS)}
 
 
@@ -89,7 +91,7 @@ def set_meanings(tx: Transaction, planner: Planner, context: ChangeContext) -> d
         entries = provenance.entries_of(tx, resource, [each.id for each in stored.values()]) if stored else {}
         for key, meaning in meanings.items():
             found = stored.get(resource.unique_key_of(key))
-            if found is None or any(entry.via != provenance.VIA for entry in entries.get(found.id, [])):
+            if found is None or any(entry.via not in NOT_BY_HAND for entry in entries.get(found.id, [])):
                 continue
             values: dict[str, Any] = found.writable_values | meaning
             if history.changes_between(found.writable_values, values):

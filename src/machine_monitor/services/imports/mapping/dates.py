@@ -55,6 +55,17 @@ _SERIAL = re.compile(r"\d{1,7}(?:[.,]\d{1,12})?", re.ASCII)
 Parser = Callable[[str], datetime | None]
 
 
+def is_format(name: str) -> bool:
+    """Whether this is a format of times: one of ours, or one of strptime."""
+    if name in FORMATS or "%" not in name:
+        return name in FORMATS
+    try:
+        datetime.strptime("", name)  # noqa: DTZ007 -- not a time
+    except ValueError as error:
+        return str(error).startswith("time data")
+    return True
+
+
 @dataclass
 class DayMonthEvidence:
     """How many cells could be read as day and month in either order, and how many of all decide between the two."""
@@ -124,10 +135,11 @@ class DateReader:
         year = int(match["year"])
         if len(match["year"]) == 2:
             year += 1900 if year >= 70 else 2000
+        found = datetime.combine(date(year, month, int(match["day"])), _clock(match))
         if name != "ymd" and match["month"].isdecimal():
             self.evidence.cells += 1
-            self.evidence.deciding += int(match["day"]) > 12 or month > 12
-        return datetime.combine(date(year, month, int(match["day"])), _clock(match))
+            self.evidence.deciding += found.day > 12
+        return found
 
 
 @lru_cache(maxsize=256)

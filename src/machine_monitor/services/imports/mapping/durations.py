@@ -27,20 +27,17 @@ PATTERNS = {
         rf"(?:(?P<m2>{_WHOLE})\s?{_MINUTE_WORD}\s*)?(?:(?P<s2>{_WHOLE})\s?{_SECOND_WORD})?"
     ),
 }
-ALIASES = {
-    "H heures M minutes": "H heures M min",
-    "H hours M min": "H heures M min",
-    "H hours M minutes": "H heures M min",
-    "H Stunden M min": "H heures M min",
-    "H Stunden M Minuten": "H heures M min",
-    "H h M min": "H heures M min",
-    "H:M:S": "H:M",
-    "HH:MM": "H:M",
-    "m": "min",
-    "hours": "h",
-    "minutes": "min",
-}
-NAMES = (*PATTERNS, *ALIASES)
+# Other ways to write the names of formats.
+SPELLINGS = (
+    (r"h|hrs?|hours?|heures?|stunden?|std", "h"),
+    (r"m|mn|mins?|minutes?|minuten", "min"),
+    (r"s|secs?|seconds?|secondes?|sek|sekunden", "s"),
+    (r"d|days?|j|jours?|tage?", "d"),
+    (r"H{1,2}:M{1,2}(:S{1,2})?", "H:M"),
+    (r"H\s?h\s?M{1,2}(\s?m(n|in)?)?", "HhM"),
+)
+_NAMED_UNIT = re.compile(rf"[DHMS]\s?(?:{_DAY_WORD}|{_HOUR_WORD}|{_MINUTE_WORD}|{_SECOND_WORD})")
+NAMES = tuple(PATTERNS)
 _COMPILED = {name: re.compile(pattern, re.ASCII | re.IGNORECASE) for name, pattern in PATTERNS.items()}
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "m2": 60, "s": 1, "s2": 1}
 NOT_A_DURATION = "The cell is not a duration in the formats of the mapping."
@@ -48,11 +45,19 @@ NOT_A_DURATION = "The cell is not a duration in the formats of the mapping."
 MAX_SECONDS = 131 * 366 * 86_400
 
 
+def format_of(name: str) -> str | None:
+    """Return the format that a mapping names; None if there is none."""
+    if name in PATTERNS:
+        return name
+    found = next((form for spelling, form in SPELLINGS if re.fullmatch(spelling, name)), None)
+    return "H heures M min" if found is None and ":" not in name and _NAMED_UNIT.search(name) else found
+
+
 class DurationReader:
     """Reads the durations of one field. Cells of a workbook that are durations need no format."""
 
     def __init__(self, formats: Sequence[str]) -> None:
-        self._patterns = [_COMPILED[ALIASES.get(name, name)] for name in formats]
+        self._patterns = [_COMPILED[format_of(name) or "h"] for name in formats]
 
     def read(self, cell: Cell) -> timedelta:
         """Return the duration of a cell; raises `CellFault`."""

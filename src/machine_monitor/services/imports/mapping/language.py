@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from machine_monitor.errors import BadJson, Fault, Invalid, UsageError
+from machine_monitor.services.imports.mapping import dates, durations
 from machine_monitor.services.imports.reader import ReadOptions
 from machine_monitor.services.records import strict_json
 from machine_monitor.suggestions import did_you_mean
@@ -118,6 +119,15 @@ class Rule(Words):
             _refuse("'durations' belongs to 'start_plus'.")
         if self.has("take") and not self.first_of:
             _refuse("'take' belongs to 'first_of'.")
+        for name in self.dates or ():
+            if not dates.is_format(name):
+                known = ", ".join(dates.FORMATS)
+                hint = did_you_mean(name, dates.FORMATS)
+                _refuse(f"'dates': '{name}' is no format: use {known}, or one of strptime.{hint}")
+        for name in self.durations or ():
+            if durations.format_of(name) is None:
+                known, hint = ", ".join(durations.NAMES), did_you_mean(name, durations.NAMES)
+                _refuse(f"'durations': '{name}' is no format: use {known}.{hint}")
         return self
 
     @classmethod
