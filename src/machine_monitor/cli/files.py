@@ -61,7 +61,7 @@ def _export_folder(target: Path, timezone: str | None, *, as_json: bool) -> None
     from machine_monitor.services import legacy
 
     with site.open_database() as (settings, database):
-        report = legacy.export(database, target, site.time_zone(timezone, settings))
+        report = legacy.export(database, target, site.legacy_zone(timezone, settings, database))
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
     else:
