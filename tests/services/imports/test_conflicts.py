@@ -186,3 +186,20 @@ def test_readers_see_each_transaction_and_others_write_between(target, import_ta
 
     import_table(table(*rows_of(6)), MAPPING, progress=look)
     assert seen == [2, 4, 6]
+
+
+def test_a_machine_that_was_renamed_or_merged_here_is_found_by_its_former_name(target, import_table):
+    rows = ("1,Saw,a,b,major,5", "2,Lathe,a,b,major,5")
+    import_table(table(*rows), MAPPING)
+    patch(target, MACHINES, "Saw", name="Saw 1")
+    patch(target, MACHINES, "Saw 1", name="Saw 2")
+    target.transact(lambda tx: records.merge(tx, Target(MACHINES, "Lathe"), "Saw 2", ChangeContext("session")))
+    mapping = MAPPING | {"machine_fields": {"sector": "c"}}
+    report = import_table(table(*rows, "3,saw,a,b,major,5"), mapping)
+    assert (report["logs"], report["machines"]) == (counts(unchanged=2, created=1), counts(updated=1))
+    assert {(each["value"], each["count"]) for each in report["problems"] if each["code"] == "renamed"} == {
+        ("Saw", 1),
+        ("Lathe", 1),
+        ("saw", 1),
+    }
+    assert [(name, machine["sector"]) for name, machine in read_all(target, MACHINES).items()] == [("Saw 2", "a")]

@@ -46,7 +46,8 @@ class BatchWriter:
         self, tx: Transaction, named: Mapping[tuple[str, str], NamedRecord], context: ChangeContext
     ) -> None:
         """Make the records that rows name, and complete machines."""
-        for (name, _), record in named.items():
+        # A machine may be known by a former name, too.
+        for name, record in {id(record): (name, record) for (name, _), record in named.items()}.values():
             resource = BY_NAME[name]
             if record.is_new:
                 records.insert(tx, resource, record.values, context)

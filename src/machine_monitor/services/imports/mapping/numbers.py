@@ -61,6 +61,9 @@ class NumberReader:
 
 
 def _bounded(number: float) -> int | float:
+    """Return a finite number; a whole one is an integer, whatever its cell or its format."""
+    if isinstance(number, float) and number.is_integer() and abs(number) <= MAX_INTEGER:
+        return int(number)
     if not math.isfinite(number) or (isinstance(number, int) and abs(number) > MAX_INTEGER):
         raise CellFault("out-of-range", "The number is too large.")
     return number

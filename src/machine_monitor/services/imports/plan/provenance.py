@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, bindparam, select
+from sqlalchemy import Text, bindparam, literal_column, select
 
 from machine_monitor.database.engines import Engine, as_text, canonical_json
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models import HISTORY
+from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.records.storage import StoredRecord
 
@@ -70,8 +70,28 @@ def trace(stored: StoredRecord, entries: list[Entry], mapping: str) -> Provenanc
     return Provenance(values, is_edited=bool(later), is_undone=is_undone)
 
 
+def former_machine_names(tx: Transaction) -> dict[str, str]:
+    """Return the machines that were renamed or merged: their present name, by the unique key of each former one."""
+    names: dict[str, str] = {}
+    for (text,) in tx.execute(_renames_statement(tx.engine), {}):
+        old, new = json.loads(text)[MACHINES.key]
+        names = {key: new if name == old else name for key, name in names.items()}
+        names[MACHINES.unique_key_of(old)] = new
+    return names
+
+
 def _is_import(entry: Entry, mapping: str) -> bool:
     return entry.via == VIA and entry.note == mapping
+
+
+@cache
+def _renames_statement(engine: Engine) -> Statement:
+    table = HISTORY.table
+    query = select(as_text(table.c.changes)).where(
+        table.c.resource == literal_column(f"'{MACHINES.name}'"),
+        table.c.op.in_([literal_column("'rename'"), literal_column("'merge'")]),
+    )
+    return compile_statement(engine, query.order_by(table.c.seq))
 
 
 @cache

@@ -13,12 +13,14 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.query.sql.documents import records_by_key_statement
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
 from machine_monitor.services.imports.mapping import Mapping as TableMapping
+from machine_monitor.services.imports.plan import provenance
 from machine_monitor.services.imports.report import RowProblem
 from machine_monitor.services.records import storage
 from machine_monitor.services.records.storage import StoredRecord
 
 MADE = "The {} '{}' does not exist yet: this import creates it."
 UNKNOWN = "There is no {} '{}'."
+RENAMED = "The machine was renamed or merged here: it is '{}' now."
 SPELLED = "The {} is stored as '{}'."
 DIFFERS = "The rows of a machine say different things, or something else than what is stored. What is stored stays."
 # Fields of a machine of which only its name is known.
@@ -97,12 +99,27 @@ class References:
             names = {value for each in candidates if isinstance(value := each.fields.get(name), str) and value}
             lock = self.lock and referenced is MACHINES and any(each.machine_fields for each in candidates)
             names = {each for each in names if "\0" not in each and not _has_surrogates(each)}
-            for key, stored in read_several(self.tx, referenced, names, lock=lock).items():
+            found = read_several(self.tx, referenced, names, lock=lock)
+            if referenced is MACHINES:
+                self._load_renamed({MACHINES.unique_key_of(each) for each in names} - found.keys(), lock=lock)
+            for key, stored in found.items():
                 values = stored.writable_values
                 self.known[referenced.name, key] = NamedRecord(stored.values[referenced.key], values, stored)
             if not self.lock:
                 keys = {(referenced.name, referenced.unique_key_of(each)) for each in names}
                 self.known |= {key: self.made[key] for key in keys & self.made.keys()}
+
+    def _load_renamed(self, unknown: set[str], *, lock: bool) -> None:
+        """Find the machines that were renamed or merged here, by their former names."""
+        former = provenance.former_machine_names(self.tx) if unknown else {}
+        names = {key: former[key] for key in unknown & former.keys()}
+        found = read_several(self.tx, MACHINES, names.values(), lock=lock) if names else {}
+        for key, name in names.items():
+            present = MACHINES.unique_key_of(name)
+            if (stored := found.get(present)) is not None:
+                machine = NamedRecord(stored.values[MACHINES.key], stored.writable_values, stored)
+                # Both names lead to one record, which is written once.
+                self.known[MACHINES.name, key] = self.known.setdefault((MACHINES.name, present), machine)
 
     def resolve(
         self, name: str, referenced: Resource, values: dict[str, Any], candidate: Candidate
@@ -114,11 +131,7 @@ class References:
         noun, code, source = referenced.noun, f"unknown-{name}", candidate.source(name) or value
         if found is not None:
             values[name] = found.spelling
-            if key in self.made or found.is_new:
-                return [RowProblem(name, code, "note", found.spelling, MADE.format(noun, found.spelling))]
-            if found.spelling != value and referenced is not MACHINES:
-                return [RowProblem(name, "spelling", "note", value, SPELLED.format(noun, found.spelling))]
-            return []
+            return self._notes(name, referenced, value, found)
         unknown = self.policy.unknown(name)
         if unknown == "null":
             values[name] = None
@@ -126,6 +139,19 @@ class References:
         if unknown == "refuse":
             return [RowProblem(name, code, "error", source, UNKNOWN.format(noun, source))]
         return self._make(name, referenced, value, candidate)
+
+    def _notes(self, name: str, referenced: Resource, value: str, found: NamedRecord) -> list[RowProblem]:
+        """Say what is not obvious about a record that was found: this import makes it, or it is stored otherwise."""
+        key = referenced.name, referenced.unique_key_of(value)
+        if key in self.made or found.is_new:
+            message = MADE.format(referenced.noun, found.spelling)
+            return [RowProblem(name, f"unknown-{name}", "note", found.spelling, message)]
+        if referenced.unique_key_of(found.spelling) != key[1]:
+            return [RowProblem(name, "renamed", "note", value, RENAMED.format(found.spelling))]
+        if found.spelling != value and referenced is not MACHINES:
+            message = SPELLED.format(referenced.noun, found.spelling)
+            return [RowProblem(name, "spelling", "note", value, message)]
+        return []
 
     def _make(self, name: str, referenced: Resource, value: str, candidate: Candidate) -> list[RowProblem]:
         label = candidate.type_label if referenced is LOG_TYPES else None

@@ -36,6 +36,9 @@ def decode_row(line: bytes) -> list[Any]:
 def _encode(cell: Any) -> Any:
     if isinstance(cell, str) and cell in EMPTY_VALUES:
         return None
+    if isinstance(cell, datetime):
+        # A serial number is not exact: 8:30 may come as 8:29:59.999999.
+        cell = cell.min + timedelta(milliseconds=round((cell - cell.min) / timedelta(milliseconds=1)))
     if type(cell) in TAGS:
         tag, write, _ = TAGS[type(cell)]
         return [tag, write(cell)]
