@@ -196,3 +196,12 @@ def test_an_import_that_cannot_begin_says_why_and_makes_no_database(mm, working_
     assert (code, out) == (2, "")
     assert message in err
     assert not list(working_folder.glob("*.db"))
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
+    mm, working_folder, sqlite_database_url, monkeypatch
+):
+    monkeypatch.setattr("machine_monitor.cli.progress.LINE_SECONDS", 0)
+    (working_folder / "m.csv").write_text("name\nSaw\n")
+    code, _, err = mm("import", "m.csv", database_url=sqlite_database_url)
+    assert (code, err) == (0, "Importing: 100%\n")

@@ -8,11 +8,11 @@ from machine_monitor.services.imports.reader import Cell
 
 
 class CellFault(Exception):
-    """A cell cannot be read as its field asks: the code of the report, a sentence, and the field if it is another."""
+    """A cell cannot be read as its field asks: the code of the report, a sentence, and the text if it is a part."""
 
-    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+    def __init__(self, code: str, message: str, text: str | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.field = code, message, field
+        self.code, self.message, self.text = code, message, text
 
 
 def cell_text(cell: Cell) -> str:  # noqa: PLR0911 -- one for each type of cell

@@ -102,7 +102,7 @@ def _fill(parts: Sequence[str | tuple[int, str | None]], cells: Sequence[Cell], 
         text, filled = cell_text(cell).strip(), True
         if form is not None:
             if not _WHOLE.fullmatch(text):
-                raise CellFault("not-an-integer", f"The template needs a whole number, but the cell is '{text}'.")
+                raise CellFault("not-an-integer", "The template needs a whole number.", text)
             text = format(int(float(text)) if "." in text else int(text), form)
         texts.append(text)
     return "".join(texts) if filled or not any(not isinstance(part, str) for part in parts) else None

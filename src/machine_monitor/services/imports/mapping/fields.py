@@ -67,8 +67,8 @@ class FieldReader:
         """Return the text of the source, for reports."""
         try:
             cell = self._source(cells)
-        except CellFault:
-            return self.rule.template
+        except CellFault as fault:
+            return fault.text
         return None if cell is None else cell_text(cell).strip()
 
     def read(self, cells: Cells, started_at: str | None) -> FieldReading:

@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from machine_monitor.errors import BadJson, Fault, Invalid, UsageError
+from machine_monitor.models.fields import ShortText
 from machine_monitor.services.imports.mapping import dates, durations
 from machine_monitor.services.imports.reader import ReadOptions
 from machine_monitor.services.records import strict_json
@@ -154,7 +155,7 @@ class Skip(Words):
 class TypeMeaning(Words):
     """What a log type means."""
 
-    label: str | None = None
+    label: ShortText | None = None
     counts_as_failure: bool | None = None
     active: bool | None = None
 
@@ -162,8 +163,8 @@ class TypeMeaning(Words):
 class UserMeaning(Words):
     """Who a user is."""
 
-    first_name: str | None = None
-    last_name: str | None = None
+    first_name: ShortText | None = None
+    last_name: ShortText | None = None
     role: Literal["viewer", "operator", "lead", "supervisor", "admin"] | None = None
     active: bool | None = None
 

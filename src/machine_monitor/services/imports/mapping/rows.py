@@ -50,7 +50,8 @@ class RowMapper:
         if self.columns.faults:
             raise Invalid(faults=self.columns.faults)
         self._restore = self._restores_dates()
-        self._bad = {name: reader.rule.bad for name, reader in self.readers.items() if reader.rule.bad != "refuse"}
+        readers = {**self.readers, **{f"machine.{name}": each for name, each in self.machine_readers.items()}}
+        self._bad = {name: reader.rule.bad for name, reader in readers.items() if reader.rule.bad != "refuse"}
 
     def candidates(self) -> Iterator[Candidate]:
         """Yield a candidate for each row that is not skipped."""

@@ -2,9 +2,10 @@
 
 from pydantic import ValidationError
 
+from machine_monitor.models import MACHINES
 from machine_monitor.query.schema import Resource
-from machine_monitor.services.imports.candidates import Candidate
-from machine_monitor.services.imports.report import RowProblem
+from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
+from machine_monitor.services.imports.report import Level, RowProblem
 from machine_monitor.services.records import validation
 
 # The code of the report, by the type of Pydantic's error or by the code of a validator of ours.
@@ -26,6 +27,28 @@ CODES = {
 # By the kind of the field, where a pattern or a type is not met.
 KIND_CODES = {"code": "not-a-code", "time": "not-a-date", "boolean": "not-a-boolean", "integer": "not-an-integer"}
 REQUIRES_DOWN_FROM = "requires 'down_from'"
+
+
+def check_machine_fields(candidate: Candidate) -> list[RowProblem]:
+    """Return the problems of what a row says about its machine; a value is emptied if its rule says so."""
+    given = {name: value for name, value in candidate.machine_fields.items() if value is not None}
+    attributes = {name.removeprefix(ATTRIBUTE): given.pop(name) for name in [*given] if name.startswith(ATTRIBUTE)}
+    try:
+        MACHINES.create.model_validate({"name": "-", "attributes": attributes, **given})
+    except ValidationError as error:
+        found = problems_of(error, MACHINES, candidate)
+    else:
+        return []
+    problems = []
+    for problem in found:
+        name = f"machine.{problem.field}"
+        is_emptied = candidate.bad.get(name) == "null" and problem.field in candidate.machine_fields
+        if is_emptied and problem.field is not None:
+            candidate.machine_fields[problem.field] = None
+        level: Level = "note" if is_emptied else "error"
+        message = problem.message.replace(f"'{problem.field}'", f"'{name}'", 1)
+        problems.append(RowProblem(name, problem.code, level, candidate.source(name), message))
+    return problems
 
 
 def problems_of(error: ValidationError, resource: Resource, candidate: Candidate) -> list[RowProblem]:

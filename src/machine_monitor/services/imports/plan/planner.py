@@ -108,6 +108,8 @@ class Planner:
         key = self._key(candidate)
         step.stored = None if key is None else stored.get(self.resource.unique_key_of(key))
         values = self._validate(step)
+        if candidate.machine_fields:
+            step.problems += faults.check_machine_fields(candidate)
         if values is not None:
             self._resolve(step, values, named)
         if values is None or any(problem.level == "error" for problem in step.problems):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOG_TYPES, MACHINES, USERS
+from machine_monitor.models.fields import MAX_ATTRIBUTES
 from machine_monitor.query.schema import Resource
 from machine_monitor.query.sql.documents import records_by_key_statement
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
@@ -184,12 +185,12 @@ class References:
                 continue
             key = path.removeprefix(ATTRIBUTE)
             target = machine.values if key == path else machine.values.setdefault("attributes", {})
-            if target.get(key) is None:
+            if target.get(key) is None and (key == path or len(target) < MAX_ATTRIBUTES):
                 if key != path:
                     target = machine.values["attributes"] = {**target}
                 target[key] = value
                 machine.is_changed = True
-            elif target[key] != value:
+            elif target.get(key) != value:
                 problems.append(RowProblem(f"machine.{path}", "machine-differs", "note", None, DIFFERS))
         return problems
 
