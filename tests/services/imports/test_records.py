@@ -48,6 +48,14 @@ def test_unknown_records(target, import_table, policy, outcome, problems):
     assert ("leak" in read_all(target, LOG_TYPES)) == (outcome == counts(created=3))
 
 
+@pytest.mark.parametrize(("policy", "code"), [("refuse", "unknown-user"), ("create", "not-a-code"), ("null", None)])
+def test_a_name_that_is_no_trigram_is_an_unknown_user(target, import_table, policy, code):
+    report = import_table("m,t,u\nSaw,info,Jean Dupont\n", {"fields": FIELDS, "unknown_user": policy})
+    assert codes(report) == ({("user", code, "Jean Dupont")} if code else set())
+    assert (("user", "unknown-user", "Jean Dupont") in codes(report, "note")) == (policy == "null")
+    assert [log["user"] for log in read_all(target, LOGS).values()] == ([None] if policy == "null" else [])
+
+
 def test_without_a_key_a_row_is_its_content(import_table):
     fields = {name: FIELDS[name] for name in ("machine", "type", "started_at")}
     report = import_table(ROWS, {"fields": fields})

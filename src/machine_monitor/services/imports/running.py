@@ -119,11 +119,12 @@ class ImportRun:
         resource = self.source.resource
         for candidate in self.source.candidates():
             key = candidate.fields.get(resource.key)
-            unique = resource.unique_key_of(key) if isinstance(key, str) else f"\0{candidate.row.number}"
-            if len(batch) == BATCH_SIZE or (unique in batch and not candidate.is_repetition):
+            is_written = isinstance(key, str) and not candidate.is_repetition and not candidate.is_refused
+            unique = resource.unique_key_of(key) if is_written else f"\0{candidate.row.number}"
+            if len(batch) == BATCH_SIZE or unique in batch:
                 yield [*batch.values()]
                 batch = {}
-            batch[f"\0{candidate.row.number}" if candidate.is_repetition else unique] = candidate
+            batch[unique] = candidate
         if batch:
             yield [*batch.values()]
 

@@ -32,7 +32,7 @@ Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 class Words(BaseModel):
     """Base of the parts of a mapping: unknown words are faults."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     def has(self, name: str) -> bool:
         """Whether the mapping says this word."""

@@ -17,8 +17,14 @@ from machine_monitor.services.imports.mapping import Mapping as TableMapping
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import faults, provenance
 from machine_monitor.services.imports.plan.provenance import Provenance
-from machine_monitor.services.imports.plan.references import NamedRecord, ReferencePolicy, References, read_several
-from machine_monitor.services.imports.report import RowProblem
+from machine_monitor.services.imports.plan.references import (
+    UNKNOWN,
+    NamedRecord,
+    ReferencePolicy,
+    References,
+    read_several,
+)
+from machine_monitor.services.imports.report import MAX_VALUE, Level, RowProblem
 from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import StoredRecord
 from machine_monitor.services.reports import Outcome
@@ -97,16 +103,18 @@ class Planner:
         }
 
     def _step(self, candidate: Candidate, stored: Mapping[str, StoredRecord], named: References) -> Step:
-        if candidate.bad:
-            # Fields that the schema refuses are emptied below; the plan may be made again.
-            candidate = replace(candidate, fields=dict(candidate.fields))
+        # Fields may be emptied below, and the plan may be made again.
+        candidate = replace(candidate, fields=dict(candidate.fields))
         step = Step(candidate, "rejected", problems=list(candidate.problems))
         if candidate.is_repetition:
             step.outcome = None
         if candidate.is_repetition or candidate.is_refused:
             return step
+        self._check_names(step)
         key = self._key(candidate)
         step.stored = None if key is None else stored.get(self.resource.unique_key_of(key))
+        if any(problem.level == "error" for problem in step.problems):
+            return step
         values = self._validate(step)
         if candidate.machine_fields:
             step.problems += faults.check_machine_fields(candidate)
@@ -117,6 +125,18 @@ class Planner:
         step.values = values
         self._compare(step)
         return step
+
+    def _check_names(self, step: Step) -> None:
+        """Treat a name that no record can have as an unknown one, if unknown ones are not created."""
+        candidate = step.candidate
+        for name, related in self.resource.references.items():
+            value, policy = candidate.fields.get(name), self.policy.unknown(name)
+            if policy == "create" or not isinstance(value, str) or not validation.key_faults(related.resource, value):
+                continue
+            level: Level = "error" if policy == "refuse" else "note"
+            message = UNKNOWN.format(related.resource.noun, value[:MAX_VALUE])
+            step.problems.append(RowProblem(name, f"unknown-{name}", level, candidate.source(name) or value, message))
+            candidate.fields[name] = None
 
     def _compare(self, step: Step) -> None:
         """Set the outcome of a valid row."""
