@@ -78,7 +78,20 @@ def test_pythons_csv_reader_reads_the_same_cells(rows):
         ],
         *[
             (text, False)
-            for text in ("12", "0", "Lathe 1", "M1", "5.5kW", "PN-0042", "123456789012345", "", "a=b", "May")
+            for text in (
+                "12",
+                "0",
+                "Lathe 1",
+                "1A",
+                "2B",
+                "M1",
+                "5.5kW",
+                "PN-0042",
+                "123456789012345",
+                "",
+                "a=b",
+                "May",
+            )
         ],
     ],
 )

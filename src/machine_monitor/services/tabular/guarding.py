@@ -11,7 +11,9 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", GUARD)
 # What a spreadsheet leaves as it is: whole numbers of at most 15 digits without a zero in front.
 _KEPT_NUMBER = re.compile(r"0|[1-9]\d{0,14}", re.ASCII)
 # Numbers, amounts, percentages, fractions, dates and times: digits among the signs that these have.
-_VALUE = re.compile(r"[\s\d.,'%$€£¥/:+-]*\d[\s\d.,'%$€£¥/:+-]*(?:[eE][+-]?\d+)?(?:\s?[aApP]\.?[mM]?\.?)?", re.ASCII)
+_VALUE = re.compile(
+    r"[\s\d.,'%$€£¥/:+-]*\d[\s\d.,'%$€£¥/:+-]*(?:[eE][+-]?\d+)?(?:\s[aApP]\.?(?:[mM]\.?)?|[aApP][mM])?", re.ASCII
+)
 _MONTH = (
     r"(?:jan|feb|fe?v|febr|mar|mär|maer|mrz|apr|avr|may|mai|jun|juin|jul|juil|aug|aou|aoû|sep|oct|okt|nov|dec|dez|déc)"
     r"[^\W\d_]{0,8}\.?"
