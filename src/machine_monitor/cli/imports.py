@@ -98,9 +98,8 @@ def _print(found: dict[str, Any], *, as_json: bool, dry_run: bool) -> "NoReturn"
     else:
         reports.print_import(found, dry_run=dry_run)
     counts = found["preview"]["counts"] if "preview" in found else found
-    failed = any(
-        counts[name]["rejected"] or counts[name]["conflict"] for name in ("machines", "logs", "users", "log_types")
-    )
+    outcomes = [each for each in counts.values() if isinstance(each, dict) and "rejected" in each]
+    failed = any(each["rejected"] or each["conflict"] for each in outcomes)
     raise typer.Exit(1 if failed else 0)
 
 

@@ -13,6 +13,7 @@ from machine_monitor.services.imports.mapping import Mapping, RowMapper
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import Step
 from machine_monitor.services.imports.running import ImportRun
+from machine_monitor.services.reports import RESOURCE_NAMES
 
 FIRST_RECORDS = 10
 # So many different values of a field are counted.
@@ -67,7 +68,7 @@ def preview(database: Database, source: RowSource, options: ImportOptions, mappi
     names = dict.fromkeys([*observation.filled, *observation.empty, *observation.refused])
     found: dict[str, Any] = {
         "records": observation.records,
-        "counts": {name: report[name] for name in ("machines", "logs", "users", "log_types")},
+        "counts": {name: report[name] for name in RESOURCE_NAMES},
         "skipped": report["skipped"],
         "problems": report["problems"],
         "fields": {

@@ -6,7 +6,7 @@ from typing import Any
 
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Problem
-from machine_monitor.models import LOG_TYPES, MACHINES, USERS
+from machine_monitor.models import LOG_TYPES, RESOURCES, USERS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit import history
@@ -21,7 +21,7 @@ from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
 # Channels of changes that no person has made.
 NOT_BY_HAND = (provenance.VIA, "migrate", "sync")
-BY_NAME = {resource.name: resource for resource in (MACHINES, LOG_TYPES, USERS)}
+BY_NAME = {resource.name: resource for resource in RESOURCES}
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,11 @@ class References:
             body = referenced.create.model_validate(self.policy.values(referenced, value, label))
         except ValidationError:
             message = f"'{value[:60]}' cannot be the {referenced.key} of a {referenced.noun}."
-            return [RowProblem(name, INVALID_CODES[name], "error", candidate.source(name) or value, message)]
+            return [
+                RowProblem(
+                    name, INVALID_CODES.get(name, "not-allowed"), "error", candidate.source(name) or value, message
+                )
+            ]
         record = NamedRecord(value, body.model_dump(mode="json"), is_new=True)
         self.known[referenced.name, referenced.unique_key_of(value)] = record
         return [RowProblem(name, f"unknown-{name}", "note", value, MADE.format(referenced.noun, value))]
