@@ -211,6 +211,6 @@ def _later(started_at: str | None, duration: timedelta) -> str | None:
         raise CellFault("out-of-range", "The time must be between 1970 and 2100.") from None
 
 
-def values_of(readers: Mapping[str, FieldReader]) -> list[FieldReader]:
+def in_reading_order(readers: Mapping[str, FieldReader]) -> list[FieldReader]:
     """Return readers in the order of reading: `started_at` first, since durations begin there."""
     return sorted(readers.values(), key=lambda reader: reader.name != "started_at")

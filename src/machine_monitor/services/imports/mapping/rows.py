@@ -14,7 +14,7 @@ from machine_monitor.services.imports import identity
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
 from machine_monitor.services.imports.mapping.cells import CellFault, Nulls, cell_text
 from machine_monitor.services.imports.mapping.columns import Columns
-from machine_monitor.services.imports.mapping.fields import FieldContext, FieldReader, values_of
+from machine_monitor.services.imports.mapping.fields import FieldContext, FieldReader, in_reading_order
 from machine_monitor.services.imports.mapping.language import Mapping, pointer
 from machine_monitor.services.imports.reader import Cell, Row, Table
 from machine_monitor.services.imports.reader.table import WORKBOOKS
@@ -23,7 +23,7 @@ from machine_monitor.suggestions import did_you_mean
 
 # How a date cell of a workbook is written in a file of refused rows.
 _DATE_CELL = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{6})?)?", re.ASCII)
-# A field that fits any mapping of logs with these sources is made of.
+# Kinds of fields that can keep the text of a cell that cannot be read.
 TEXT_KINDS = ("text",)
 NO_KEY = (
     "The mapping has no 'key': a row is recognised by its whole content. A row that is changed in the table becomes a "
@@ -92,7 +92,7 @@ class RowMapper:
     def _read(self, row: Row) -> Candidate:
         candidate = Candidate(row, source=lambda name: self._text(name, row.cells), bad=self._bad)
         started_at: str | None = None
-        for reader in values_of(self.readers):
+        for reader in in_reading_order(self.readers):
             value = self._value(reader, candidate, reader.name, started_at)
             if reader.name == "started_at":
                 started_at = value
