@@ -3,6 +3,7 @@
 A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from machine_monitor.errors import PROBLEMS
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, TOKENS, USERS
 from machine_monitor.query.language.operators import OPERATORS
 from machine_monitor.query.schema import Resource
+from machine_monitor.services.imports.mapping import Mapping
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -127,6 +129,12 @@ def refreshed(page: str) -> str:
     return TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)
 
 
+def mapping_schema() -> str:
+    """The JSON Schema of the mapping of `mm import`."""
+    return json.dumps(Mapping.model_json_schema(by_alias=True), ensure_ascii=False, indent=1) + "\n"
+
+
 if __name__ == "__main__":
+    (REFERENCE / "mapping.schema.json").write_text(mapping_schema())
     for path in sorted(REFERENCE.glob("*.md")):
         path.write_text(refreshed(path.read_text()))

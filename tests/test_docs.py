@@ -66,6 +66,11 @@ def test_the_tables_of_the_reference_are_up_to_date(page):
     assert page.read_text() == tables["refreshed"](page.read_text()), "run `make openapi`"
 
 
+def test_the_schema_of_mappings_is_up_to_date():
+    tables = runpy.run_path(str(DOCS / "tables.py"))
+    assert (DOCS / "reference/mapping.schema.json").read_text() == tables["mapping_schema"](), "run `make openapi`"
+
+
 def test_the_reference_lists_all_settings_operators_commands_metrics_and_problems():
     assert {f"MM_{name.upper()}" for name in Settings.model_fields} <= documented_codes("reference/settings.md")
     assert {f"field__{name}=value" for name in OPERATORS if name} <= documented_codes("reference/operators.md")

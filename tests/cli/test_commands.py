@@ -265,3 +265,15 @@ def test_a_port_in_use_gives_a_clear_error(mm, working_folder, unused_tcp_port):
     assert f"cannot listen on 127.0.0.1:{unused_tcp_port}. Another program listens there" in err
     assert "--port" in err
     assert list(working_folder.iterdir()) == []
+
+
+def test_an_export_uses_the_time_zone_of_the_last_sync(mm, working_folder, sqlite_database_url):
+    (working_folder / "old/logs").mkdir(parents=True)
+    name = "00000000-0000-4000-8000-000000000001.json"
+    log = {"machineName": "Saw", "type": "info", "timeStamp": "2025_07_25__15_18_25"}
+    (working_folder / "old/logs" / name).write_text(json.dumps(log))
+    assert mm("sync", "old", "--timezone", "Europe/Paris", database_url=sqlite_database_url)[0] == 0
+    assert mm("export", "copy", "--legacy")[0] == 0
+    assert json.loads((working_folder / "copy/logs" / name).read_text())["timeStamp"] == log["timeStamp"]
+    code, out, _ = mm("sync", "old", "--json")
+    assert (code, json.loads(out)["logs"]["unchanged"]) == (0, 1)

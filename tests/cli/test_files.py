@@ -127,13 +127,16 @@ def test_the_exit_code_of_import_tells_the_result(site, working_folder):
     assert (code, err, out) == (1, "", planned[1])
     report = json.loads(out)
     assert report["logs"] == {"created": 0, "updated": 1, "unchanged": 1, "conflict": 0, "rejected": 1}
-    assert set(report) == {"machines", "logs", "users", "log_types", "ignored", "problems"}
+    assert set(report) == {"machines", "logs", "users", "log_types", "ignored", "skipped", "problems"}
     (problem,) = report["problems"]
     assert problem == {
         "file": "more.ndjson:2",
         "field": None,
         "level": "error",
-        "code": "unreadable",
+        "code": "row-shape",
+        "value": None,
+        "count": 1,
+        "rows": [2],
         "message": "The line is not JSON: expecting value (line 1, column 1).",
     }
     code, out, _ = site("import", "more.ndjson")
@@ -144,7 +147,11 @@ def test_the_exit_code_of_import_tells_the_result(site, working_folder):
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
-    [("x.csv", "name,sectr\n", "'sector'"), ("x.xlsx", "", ".ndjson"), ("missing.csv", None, "cannot be read")],
+    [
+        ("x.csv", "name,sectr\n", "'sector'"),
+        ("x.xlsx", "PK\x03\x04", "damaged"),
+        ("missing.csv", None, "cannot be read"),
+    ],
 )
 def test_an_invalid_import_is_a_usage_error(mm, working_folder, name, text, message):
     if text is not None:
@@ -153,3 +160,48 @@ def test_an_invalid_import_is_a_usage_error(mm, working_folder, name, text, mess
     assert (code, out) == (2, "")
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_foreign_table_leads_to_a_mapping_and_the_mapping_to_an_import(mm, working_folder, sqlite_database_url):
+    rows = "".join(f"{day};{day}.01.2024;Säge;PM;a\n" for day in range(10, 14)) + "9;31.02.2024;Säge;PM;b\n"
+    (working_folder / "orders.csv").write_text(f"Order;Datum;Anlage;Art;Text\n{rows}")
+    code, out, err = mm("import", "orders.csv", "--timezone", "Europe/Paris", database_url=sqlite_database_url)
+    assert (code, "delimiter ';'" in out) == (2, True)
+    command = err.strip().splitlines()[-1]
+    assert command == "mm import orders.csv --map orders.csv.map.json --preview"
+    code, out, err = mm(*command.split()[1:])
+    assert (code, "1 of 4 cells decide" in out, err) == (1, True, "")
+    code, out, _ = mm("import", "orders.csv", "--map", "orders.csv.map.json", "--rejected", "bad.csv", "--json")
+    assert (code, json.loads(out)["logs"]["created"], json.loads(out)["logs"]["rejected"]) == (1, 4, 1)
+    assert (working_folder / "bad.csv").read_text().startswith("Order;Datum;Anlage;Art;Text;why\n9;31.02.2024")
+    code, out, _ = mm("import", "orders.csv", "--map", "orders.csv.map.json", "--preview", "--json")
+    assert json.loads(out)["preview"]["counts"]["logs"]["unchanged"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--map", "none.json"], "cannot be read"),
+        (["--map", "bad.json"], "/fields/machine/column: The table has no column 'Machine'"),
+        (["--map", "text.json"], "not JSON"),
+        (["--date-missing", "someday"], "--date-missing"),
+    ],
+)
+def test_an_import_that_cannot_begin_says_why_and_makes_no_database(mm, working_folder, words, message):
+    (working_folder / "orders.csv").write_text("Order;Datum\n1;31.01.2024\n")
+    fields = {"machine": "Machine", "type": {"const": "info"}}
+    (working_folder / "bad.json").write_text(json.dumps({"name": "bad", "fields": fields}))
+    (working_folder / "text.json").write_text("{")
+    code, out, err = mm("import", "orders.csv", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not list(working_folder.glob("*.db"))
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
+    mm, working_folder, sqlite_database_url, monkeypatch
+):
+    monkeypatch.setattr("machine_monitor.cli.progress.LINE_SECONDS", 0)
+    (working_folder / "m.csv").write_text("name\nSaw\n")
+    code, _, err = mm("import", "m.csv", database_url=sqlite_database_url)
+    assert (code, err) == (0, "Importing: 100%\n")

@@ -17,6 +17,7 @@ from machine_monitor.errors import RangeNotSatisfiable
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import READ
+from machine_monitor.services.records.preconditions import ANY, parse_entity_tags
 from machine_monitor.services.tabular.exports import FORMATS, Export, Format
 
 # A file is read and sent in pieces of this size, so a download takes no more memory.
@@ -58,8 +59,7 @@ def disposition(name: str, *, inline: bool) -> str:
 
 def is_unchanged(request: Request, tag: str) -> bool:
     """Whether If-None-Match names this entity tag."""
-    given = request.headers.get("if-none-match", "")
-    return given.strip() == "*" or tag in [each.strip().removeprefix("W/") for each in given.split(",")]
+    return bool({ANY, tag} & {*parse_entity_tags(request.headers.get("if-none-match", ""))})
 
 
 async def file_response(

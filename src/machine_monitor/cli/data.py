@@ -48,7 +48,8 @@ def sync(
     source: Annotated[Path, typer.Argument(help="The legacy tool's folder or SQLite file.", show_default=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done; write nothing.")] = False,
     timezone: Annotated[
-        str | None, typer.Option(help="The time zone of the legacy times. Default: MM_TIMEZONE.")
+        str | None,
+        typer.Option(help="The zone of the legacy times. Default: that of the last sync, or MM_TIMEZONE."),
     ] = None,
     drafts: Annotated[bool, typer.Option("--drafts", help="Also import unsaved drafts, as open logs.")] = False,
     as_json: Json = False,
@@ -63,7 +64,7 @@ def sync(
     from machine_monitor.services import legacy
 
     with site.open_for_import(dry_run=dry_run) as (settings, database):
-        zone = site.time_zone(timezone, settings)
+        zone = site.legacy_zone(timezone, settings, database)
         with bar("Importing") as progress:
             report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
     if as_json:

@@ -1,4 +1,4 @@
-"""Commands that export records to files and import them."""
+"""The command that exports records to files."""
 
 import json
 from pathlib import Path
@@ -72,35 +72,6 @@ def export(
     return _print_counts({resource: count} | _export_files(request, time_context, files), as_json=as_json)
 
 
-def import_(
-    source: Annotated[
-        Path, typer.Argument(help="The file to read: .ndjson or .csv, as `mm export` writes it.", show_default=False)
-    ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done; write nothing.")] = False,
-    timezone: Timezone = None,
-    as_json: Json = False,
-) -> None:
-    """Import logs, machines, log types or users from a file. Safe to repeat: a second run changes nothing.
-
-    Each line creates or replaces the record with its key: uuid of a log, name of a machine,
-    code of a log type, trigram of a user.
-    Invalid lines are reported, all others are imported.
-    Exit status 1 if a line was rejected or is in conflict.
-    """
-    from machine_monitor.cli import reports
-    from machine_monitor.cli.progress import bar
-    from machine_monitor.services import tabular
-
-    with site.open_for_import(dry_run=dry_run) as (settings, database), bar("Importing") as progress:
-        zone = site.time_zone(timezone, settings)
-        report = tabular.import_file(database, source, zone, dry_run=dry_run, progress=progress)
-    if as_json:
-        typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
-    else:
-        reports.print_sync(report.document(), dry_run=dry_run)
-    raise typer.Exit(0 if report.clean else 1)
-
-
 def _print_counts(counts: dict[str, int], *, as_json: bool) -> None:
     typer.echo(
         json.dumps(counts) if as_json else ", ".join(f"{count} {name} written" for name, count in counts.items())
@@ -138,7 +109,7 @@ def _export_folder(target: Path, timezone: str | None, *, is_alone: bool, as_jso
     from machine_monitor.services import legacy
 
     with site.open_existing_database() as (settings, database):
-        report = legacy.export(database, target, site.time_zone(timezone, settings))
+        report = legacy.export(database, target, site.legacy_zone(timezone, settings, database))
     if as_json:
         typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
     else:

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from machine_monitor.cli import accounts, attachments, copies, data, files, mcp, service
+from machine_monitor.cli import accounts, attachments, copies, data, files, imports, mcp, service
 from machine_monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -38,7 +38,12 @@ app.command(
         "mm export logs.csv --files photos",
     )
 )(files.export)
-app.command("import", epilog=_examples("mm import logs.csv --dry-run", "mm import machines.ndjson"))(files.import_)
+app.command(
+    "import",
+    epilog=_examples(
+        "mm import logs.csv --dry-run", "mm import orders.xlsx --map orders.map.json --rejected refused.csv"
+    ),
+)(imports.import_)
 app.command(epilog=_examples("mm backup monday.db"))(copies.backup)
 app.command(epilog=_examples("MM_DATABASE_URL=sqlite:///new.db mm restore monday.db"))(copies.restore)
 app.command(epilog=_examples("mm copy sqlite:///machine-monitor.db postgresql://user@host/name"))(copies.copy)

@@ -11,18 +11,38 @@ LEVELS = {"error": "red", "note": "yellow"}
 
 
 def print_sync(report: dict[str, Any], *, dry_run: bool) -> None:
-    """Print the outcomes and problems of a sync or an import."""
+    """Print the outcomes and problems of a sync."""
     console = Console()
-    table = Table("", *OUTCOMES, title="Dry run: this would be done" if dry_run else None, title_justify="left")
-    for name in ("machines", "logs", "users", "log_types"):
-        table.add_row(name.replace("_", " "), *[str(report[name][outcome]) for outcome in OUTCOMES])
-    console.print(table)
-    if report["ignored"]:
-        console.print(f"files ignored: {report['ignored']}")
+    _print_outcomes(console, report, dry_run=dry_run)
     for problem in report["problems"]:
         location = problem["file"] + (f" ({problem['field']})" if problem["field"] else "")
         line = Text.assemble((problem["level"], LEVELS[problem["level"]]), f" {location}: {problem['message']}")
         console.print(line, soft_wrap=True)
+
+
+def print_import(report: dict[str, Any], *, dry_run: bool) -> None:
+    """Print the outcomes of an import, and its problems with their number and first rows."""
+    console = Console()
+    _print_outcomes(console, report, dry_run=dry_run)
+    for problem in report["problems"]:
+        value = "" if problem["value"] is None else f" '{problem['value']}'"
+        place = f" {problem['field']}{value}:" if problem["field"] else f"{value}:" if value else ""
+        rows = ", ".join(map(str, problem["rows"]))
+        more = ", ..." if problem["count"] > len(problem["rows"]) else ""
+        where = f" [{problem['count']} x, {problem['file'].rpartition(':')[0]}:{rows}{more}]" if rows else ""
+        line = Text.assemble((problem["level"], LEVELS[problem["level"]]), f"{place} {problem['message']}{where}")
+        console.print(line, soft_wrap=True)
+
+
+def _print_outcomes(console: Console, report: dict[str, Any], *, dry_run: bool) -> None:
+    table = Table("", *OUTCOMES, title="Dry run: this would be done" if dry_run else None, title_justify="left")
+    for name in ("machines", "logs", "users", "log_types"):
+        table.add_row(name.replace("_", " "), *[str(report[name][outcome]) for outcome in OUTCOMES])
+    console.print(table)
+    if report.get("ignored"):
+        console.print(f"files ignored: {report['ignored']}")
+    if report.get("skipped"):
+        console.print(f"rows skipped: {report['skipped']}")
 
 
 def print_export(report: dict[str, Any]) -> None:

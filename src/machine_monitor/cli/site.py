@@ -151,3 +151,10 @@ def time_zone(name: str | None, settings: "Settings") -> "ZoneInfo":
     from machine_monitor import config
 
     return settings.zone if name is None else config.zone(name)
+
+
+def legacy_zone(name: str | None, settings: "Settings", database: "Database") -> "ZoneInfo":
+    """Return the time zone of the legacy clock: of this name, or as the last sync was told, or the site's."""
+    from machine_monitor.services import legacy
+
+    return time_zone(name, settings) if name is not None else legacy.clock_zone(database) or settings.zone

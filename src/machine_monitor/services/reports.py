@@ -22,7 +22,8 @@ class Finding:
     message: str
 
 
-def _no_counts() -> dict[str, dict[str, int]]:
+def no_counts() -> dict[str, dict[str, int]]:
+    """Return a count of zero for each resource and outcome."""
     return {name: dict.fromkeys(OUTCOMES, 0) for name in RESOURCE_NAMES}
 
 
@@ -30,7 +31,7 @@ def _no_counts() -> dict[str, dict[str, int]]:
 class Report:
     """The counts by resource and outcome, the number of ignored files, and the findings."""
 
-    counts: dict[str, dict[str, int]] = field(default_factory=_no_counts)
+    counts: dict[str, dict[str, int]] = field(default_factory=no_counts)
     ignored: int = 0
     problems: list[Finding] = field(default_factory=list)
 

@@ -63,7 +63,7 @@ def test_a_huge_file_in_a_legacy_folder_is_named_and_the_rest_is_imported(
 def test_a_huge_line_is_named_and_the_lines_before_it_are_imported(
     tmp_path, sqlite_database_url, name, extent, record_counts
 ):
-    line = {"uuid": UUID.format(1), "machine": "Saw", "type": "info", "comment": "before"}
+    line = {"uuid": UUID.format(1), "machine": "Saw", "type": "info", "started_at": "2025-01-01T00:00:00Z"}
     begin = {
         "logs.ndjson": json.dumps(line) + "\n",
         "logs.csv": ",".join(line) + "\n" + ",".join(line.values()) + "\n",
@@ -72,5 +72,5 @@ def test_a_huge_line_is_named_and_the_lines_before_it_are_imported(
     report = run(tmp_path, sqlite_database_url, "import", name)
     assert (report["logs"]["created"], report["logs"]["rejected"]) == (1, 1)
     (fault,) = [problem for problem in report["problems"] if problem["level"] == "error"]
-    assert (fault["code"], "too long" in fault["message"]) == ("unreadable", True)
+    assert (fault["code"], "too long" in fault["message"]) == ("row-shape", True)
     record_counts(1, imported=1, named=1)

@@ -70,7 +70,7 @@ def test_a_file_is_as_the_legacy_tool_wrote_it(target, shared, out):
     }
     assert json.loads((out / f"logs/{UUID.format(3)}.json").read_text())["type"] == "empty consumable & reload"
     assert json.loads((out / "machines/fraiseuse é-3.json").read_text(encoding="utf-8"))["in_service"] == "Oui"
-    assert json.loads((out / "employs/angir.json").read_text()) == {
+    assert json.loads((out / "employs/anne giraud.json").read_text()) == {
         "firstName": "anne",
         "lastName": "giraud",
         "trigram": "angir",

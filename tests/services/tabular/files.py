@@ -8,7 +8,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.query.language.times import TimeContext
-from machine_monitor.services import records, tabular
+from machine_monitor.services import imports, records, tabular
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import bulk
 from services.legacy.cases import counts
@@ -48,7 +48,7 @@ def export(url, path, resource="logs", **wish):
 def read(url, path, zone=UTC, **options):
     """Import a file and return the report."""
     with opened(url) as database:
-        return tabular.import_file(database, path, zone, **options).document()
+        return imports.import_file(database, path, imports.ImportOptions(zone, **options)).document()
 
 
 def stored_records(url, resource, *dropped):

@@ -10,13 +10,13 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOGS
 from machine_monitor.services.audit.history import ChangeContext
-from machine_monitor.services.legacy import imports, plan, read, translate
+from machine_monitor.services.legacy import imports, plan, read, translate, zone
 from machine_monitor.services.legacy.export import ExportReport, export
 from machine_monitor.services.legacy.plan import ImportSet, NamedRecord, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.reports import Finding, Report
 
-__all__ = ["ExportReport", "Finding", "Report", "export", "sync"]
+__all__ = ["ExportReport", "Finding", "Report", "clock_zone", "export", "sync"]
 
 
 class Options(TypedDict, total=False):
@@ -27,17 +27,25 @@ class Options(TypedDict, total=False):
     progress: Callable[[int, int], None] | None
 
 
-def sync(database: Database, source: Path, zone: ZoneInfo, **options: Unpack[Options]) -> Report:
-    """Import a legacy folder or SQLite file in one transaction; raises `UsageError` if `source` is neither."""
+def sync(database: Database, source: Path, clock: ZoneInfo, **options: Unpack[Options]) -> Report:
+    """Import a legacy folder or SQLite file in one transaction; raises `UsageError` if `source` is neither.
+
+    `clock` is the time zone of its times, which is remembered for later.
+    """
     raw_records = read.records(source, drafts=options.get("drafts", False))
-    import_set = plan.assemble(None if raw is None else translate.record(raw, zone) for raw in raw_records)
-    report = database.transact(lambda tx: _sync(tx, import_set, options))
+    import_set = plan.assemble(None if raw is None else translate.record(raw, clock) for raw in raw_records)
+    report = database.transact(lambda tx: _sync(tx, import_set, clock, options))
     if not options.get("dry_run", False):
         database.analyze(LOGS.name)
     return report
 
 
-def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
+def clock_zone(database: Database) -> ZoneInfo | None:
+    """Return the time zone that the last sync was told; None if there was none."""
+    return database.snapshot(zone.remembered)
+
+
+def _sync(tx: Transaction, import_set: ImportSet, clock: ZoneInfo, options: Options) -> Report:
     """Plan and write batch by batch. Must not change `import_set`: after a write conflict this runs again."""
     report, context = import_set.report.copy(), ChangeContext(imports.VIA)
     names: dict[str, dict[str, NamedRecord]] = {resource.name: {} for resource in plan.ORDER}
@@ -55,7 +63,10 @@ def _sync(tx: Transaction, import_set: ImportSet, options: Options) -> Report:
         done += len(batch)
         if progress is not None:
             progress(done, import_set.total)
+    report.problems += imports.missing(tx, import_set)
     report.problems.sort(key=lambda finding: finding.file)
+    if not options.get("dry_run", False):
+        zone.remember(tx, clock)
     return report
 
 

@@ -23,6 +23,7 @@ from machine_monitor.services.records import validation
 
 MAX_FILE_NAME = 255  # bytes, on common file systems
 FLAGS = {True: "Oui", False: "Non", None: ""}
+LEGACY_ROLES = {"operator": "user"}
 # Log types that every new database has.
 INITIAL_TYPES = ("info", "error", "reload", "maintenance", "inspection", "cleaning", "setting")
 INITIAL_FAILURE_TYPES = ("error",)
@@ -53,10 +54,13 @@ class LegacyFolderWriter:
     zone: ZoneInfo
     report: ExportReport = field(default_factory=ExportReport)
 
-    def write(self, kind: Kind, record: Mapping[str, Any], members: dict[str, Any]) -> None:
-        """Write one record, and count the fields that reading the file back would not restore."""
+    def write(self, kind: Kind, record: Mapping[str, Any], members: dict[str, Any], stem: str = "") -> None:
+        """Write one record, and count the fields that reading the file back would not restore.
+
+        The file is named `stem`, or else by the record's key.
+        """
         resource, _ = translate.CONVERSIONS[kind]
-        stem = record[resource.key]
+        stem = stem if stem and not (self.target / kind / f"{stem}.json").exists() else record[resource.key]
         path = self.target / kind / f"{stem}.json"
         # A name with a path separator (a backslash on Windows) would leave the target folder.
         if len(path.name.encode()) > MAX_FILE_NAME or path.parent != self.target / kind:
@@ -81,6 +85,8 @@ class Snapshot(NamedTuple):
     log_types: list[dict[str, Any]]
     logs: list[tuple[str, int, int]]
     edits: Mapping[int, list[Edit]]
+    # The people as they were imported, by key.
+    people: Mapping[str, str | None]
 
 
 def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
@@ -96,13 +102,19 @@ def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
 
 
 def _read_all(tx: Transaction) -> Snapshot:
+    people = dict(tx.execute(imports.raw_statement(tx.engine), {"resource": USERS.name}))
     found = [records.read_all(tx, resource) for resource in (USERS, MACHINES, LOG_TYPES)]
-    return Snapshot(*found, tx.execute(undeleted_records_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx))
+    return Snapshot(
+        *found, tx.execute(undeleted_records_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx), people
+    )
 
 
 def _export(snapshot: Snapshot, writer: LegacyFolderWriter) -> ExportReport:
     for user in snapshot.users:
-        writer.write("employs", user, _employ(user))
+        raw = snapshot.people.get(USERS.unique_key_of(user["trigram"]))
+        # The legacy tool takes first and last name from the name of the file.
+        stem = f"{user['first_name']} {user['last_name']}" if user["first_name"] and user["last_name"] else ""
+        writer.write("employs", user, _employ(user, raw), "" if set(stem) & set("/\\\0") else stem)
     for machine in snapshot.machines:
         writer.write("machines", machine, _machine(machine))
     used = set()
@@ -115,9 +127,13 @@ def _export(snapshot: Snapshot, writer: LegacyFolderWriter) -> ExportReport:
     return writer.report
 
 
-def _employ(user: Mapping[str, Any]) -> dict[str, Any]:
+def _employ(user: Mapping[str, Any], raw: str | None) -> dict[str, Any]:
+    """Return the file of a person. The role has the word that it came with, or else the legacy tool's own."""
+    word = str((json.loads(raw) if raw else {}).get("authorisation", "")).strip()
+    if translate.ROLES.get(word.lower()) != user["role"]:
+        word = LEGACY_ROLES.get(user["role"], user["role"])
     names = {"firstName": user["first_name"] or "", "lastName": user["last_name"] or ""}
-    return {**names, "trigram": user["trigram"], "authorisation": user["role"]}
+    return {**names, "trigram": user["trigram"], "authorisation": word}
 
 
 def _machine(machine: Mapping[str, Any]) -> dict[str, Any]:

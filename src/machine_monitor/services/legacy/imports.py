@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, exists, insert, literal_column, select, update
 
-from machine_monitor.database.engines import Engine
+from machine_monitor.database.engines import Engine, as_text
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
@@ -15,15 +15,19 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit import history
 from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
-from machine_monitor.services.legacy.plan import ExistingState, Import, Step
+from machine_monitor.services.legacy.plan import ORDER, ExistingState, Import, ImportSet, Step
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import references, storage
 from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
+from machine_monitor.services.reports import Finding
 
 BATCH_SIZE = 500
 VIA = "sync"
+MISSING = "It was imported earlier, and is no longer there. It stays here: delete it here if it should go."
+# The folders of the resources.
+KINDS = {"machines": "machines", "logs": "logs", "users": "employs"}
 EDIT_NOTE = "An edit made in the legacy tool, which did not record what was changed."
 
 
@@ -34,6 +38,23 @@ def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) 
     found = {key: Import(*rest) for key, *rest in tx.execute(_find_imports(tx.engine), values)}
     others = storage.find_several(tx, resource, [key for key in keys if key not in found])
     return {record.key: _existing(tx, record, found.get(record.key), others.get(record.key)) for record in batch}
+
+
+def missing(tx: Transaction, import_set: ImportSet) -> list[Finding]:
+    """Return a note for each record that was imported earlier, is still here, and has no file any more."""
+    found = []
+    for resource in ORDER:
+        kind = KINDS.get(resource.name)
+        read = {record.key for record in import_set.records[resource.name] if record.declared} | import_set.rejected[
+            resource.name
+        ]
+        if kind is None or kind not in import_set.kinds:
+            continue
+        for key, record_id in tx.execute(_find_declared(tx.engine), {"resource": resource.name}):
+            stored = storage.read(tx, resource, record_id, "id") if key not in read else None
+            if stored is not None and not stored.is_deleted:
+                found.append(Finding(f"{kind}/{key}", None, "note", "missing", MISSING))
+    return found
 
 
 def legacy_edits(tx: Transaction) -> dict[int, list[Edit]]:
@@ -144,6 +165,23 @@ def _find_imports(engine: Engine) -> Statement:
     resource = bindparam("resource", type_=table.c.resource.type)
     query = select(table.c.key, table.c.record_id, table.c.version, edited)
     return compile_statement(engine, query.where(table.c.resource == resource, table.c.key.in_(keys)))
+
+
+@cache
+def _find_declared(engine: Engine) -> Statement:
+    """Select the imported records that had a file: (key, record id)."""
+    table = LEGACY_IMPORTS
+    resource = bindparam("resource", type_=table.c.resource.type)
+    query = select(table.c.key, table.c.record_id).where(table.c.resource == resource, table.c.raw.is_not(None))
+    return compile_statement(engine, query.order_by(table.c.id))
+
+
+@cache
+def raw_statement(engine: Engine) -> Statement:
+    """Compile: the imported records of a resource as they were: (key, text)."""
+    table = LEGACY_IMPORTS
+    resource = bindparam("resource", type_=table.c.resource.type)
+    return compile_statement(engine, select(table.c.key, as_text(table.c.raw)).where(table.c.resource == resource))
 
 
 @cache

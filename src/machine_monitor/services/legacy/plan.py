@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services.audit import history
-from machine_monitor.services.legacy.translate import LEGACY_NAMES, Record, Rejected
+from machine_monitor.services.legacy.translate import LEGACY_NAMES, NO_MACHINE, Record, Rejected
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import StoredRecord
@@ -29,6 +29,9 @@ class ImportSet:
     """All records that were read, by resource and in the order of writing, and the problems found so far."""
 
     records: dict[str, list[Record]] = field(default_factory=lambda: {resource.name: [] for resource in ORDER})
+    # What was read: the folders, and the keys of records that are there but cannot be imported.
+    kinds: set[str] = field(default_factory=set)
+    rejected: dict[str, set[str]] = field(default_factory=lambda: {resource.name: set() for resource in ORDER})
     report: Report = field(default_factory=Report)
 
     @property
@@ -86,6 +89,8 @@ def assemble(found: Iterable[Record | Rejected | None]) -> ImportSet:
         elif isinstance(record, Rejected):
             import_set.report.count(record.resource.name, "rejected")
             import_set.report.problems.extend(record.findings)
+            import_set.rejected[record.resource.name].add(record.resource.unique_key_of(record.stem))
+            import_set.kinds.add(record.findings[0].file.split("/")[0])
         elif record.key in keys[record.resource.name]:
             import_set.report.count(record.resource.name, "rejected")
             message = f"Another file has the same {record.resource.noun}. Only the first one is imported."
@@ -93,6 +98,7 @@ def assemble(found: Iterable[Record | Rejected | None]) -> ImportSet:
         else:
             keys[record.resource.name].add(record.key)
             import_set.records[record.resource.name].append(record)
+            import_set.kinds.add(record.file.split("/")[0])
     logs = import_set.records[LOGS.name]
     # Ids are assigned in this order, and follow `started_at`.
     logs.sort(key=lambda log: (log.values["started_at"], log.file))
@@ -105,7 +111,8 @@ def assemble(found: Iterable[Record | Rejected | None]) -> ImportSet:
 
 def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
     """Yield the records that a log references and that were not read yet."""
-    facts = {"machine": {"in_service": None}, "type": {"label": log.type_label} if log.type_label else {}}
+    machine = {"in_service": None, **({"listed": False} if log.values["machine"] == NO_MACHINE else {})}
+    facts = {"machine": machine, "type": {"label": log.type_label} if log.type_label else {}}
     for name, related in LOGS.references.items():
         value, referenced = log.values[name], related.resource
         if value is not None and referenced.unique_key_of(value) not in keys[referenced.name]:

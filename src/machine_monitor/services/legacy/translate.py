@@ -27,6 +27,8 @@ USER_KEYS = frozenset({"firstName", "first_name", "lastName", "last_name", "trig
 ROLES = {role: role for role in ("admin", "lead", "supervisor", "operator", "viewer")} | {"user": "operator"}
 # Field names of the API, and their names in the legacy tool where they differ.
 LEGACY_NAMES = {fields[0]: name for name, fields in PROTOTYPE_FIELDS.items()}
+# The machine of drafts that have none; it is created as one that nobody has listed.
+NO_MACHINE = "(unlisted)"
 SHIFTS = {
     "ambiguous": "This local time occurred twice (clock change). The earlier one is used.",
     "skipped": "This local time did not exist (clock change). It is moved forward by the length of the gap.",
@@ -54,6 +56,7 @@ class Rejected:
 
     resource: Resource
     findings: tuple[Finding, ...]
+    stem: str
 
 
 @dataclass
@@ -116,11 +119,12 @@ def record(raw: Raw, zone: ZoneInfo) -> Record | Rejected:
     resource, convert = CONVERSIONS[raw.kind]
     if raw.members is None:
         code, message = raw.fault or ("bad-json", "Expected a JSON object.")
-        return Rejected(resource, (Finding(raw.file, None, "error", code, message),))
+        return Rejected(resource, (Finding(raw.file, None, "error", code, message),), raw.stem)
     translation = Translation(raw, zone, raw.members)
     found = convert(translation)
     if any(finding.level == "error" for finding in translation.findings):
-        return Rejected(resource, tuple(translation.findings))
+        findings = [finding for finding in translation.findings if finding.code != "draft"]
+        return Rejected(resource, tuple(findings), raw.stem)
     found.notes = tuple(translation.findings)
     return found
 
@@ -147,6 +151,7 @@ def _user(translation: Translation) -> Record:
     found = {"trigram": translation.text("trigram", trimmed=True) or ""}
     for name, other in (("first_name", "firstName"), ("last_name", "lastName")):
         found[name] = translation.text(other if other in translation.members else name, trimmed=True)
+    _make_trigram(translation, found)
     authorisation = str(translation.members.get("authorisation") or "").strip().lower()
     found["role"] = ROLES.get(authorisation, "operator")
     if authorisation not in ROLES:
@@ -155,12 +160,25 @@ def _user(translation: Translation) -> Record:
     return Record(USERS, translation.raw.file, USERS.unique_key_of(str(found["trigram"])), found, translation.raw.text)
 
 
+def _make_trigram(translation: Translation, found: dict[str, Any]) -> None:
+    """Make a trigram of a name: the legacy tool's own database has first and last name in its place."""
+    words = str(found["trigram"]).split()
+    if len(words) < 2 or not validation.key_faults(USERS, str(found["trigram"])):
+        return
+    trigram = values.trigram(words[0], words[-1])
+    if trigram:
+        found["first_name"] = found["first_name"] or words[0]
+        found["last_name"] = found["last_name"] or " ".join(words[1:])
+        found["trigram"] = trigram
+        translation.note("trigram", "made-trigram", f"The trigram is a name. It is imported as '{trigram}'.")
+
+
 def _log(translation: Translation) -> Record:
     attributes = translation.attributes(LOG_KEYS)
     label, code = _type(translation)
     found = {
         "uuid": _uuid(translation),
-        "machine": translation.text("machineName"),
+        "machine": _machine_name(translation),
         "type": code,
         "comment": translation.text("comment"),
         "project": translation.text("project"),
@@ -175,6 +193,15 @@ def _log(translation: Translation) -> Record:
     )
     raw = translation.raw
     return Record(LOGS, raw.file, found["uuid"], found, raw.text, edits=_edits(translation), type_label=label)
+
+
+def _machine_name(translation: Translation) -> Any:
+    """Return the name of the log's machine. The legacy tool saves a draft where the machine is not listed."""
+    name = translation.text("machineName")
+    if translation.raw.draft and name is None:
+        translation.note("machineName", "no-machine", f"The draft has no machine. It is imported under '{NO_MACHINE}'.")
+        return NO_MACHINE
+    return name
 
 
 def _uuid(translation: Translation) -> str:

@@ -73,6 +73,15 @@ def clock(at: str, zone: ZoneInfo) -> str:
     return datetime.fromisoformat(at).astimezone(zone).strftime(TIME_FORMAT)
 
 
+def trigram(first_name: str, last_name: str) -> str:
+    """Return the trigram of a name as the legacy tool makes it: the initial, and two letters of the last name."""
+    letters = [
+        unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() for name in (first_name, last_name)
+    ]
+    first, last = [re.sub(r"[^A-Za-z]", "", name).lower() for name in letters]
+    return f"{first[:1]}{last[:2]}"
+
+
 def type_code(text: str) -> tuple[str, str | None]:
     """Return the code of a legacy type, and the label if the code had to be derived from it."""
     if text.lower() == RELOAD:

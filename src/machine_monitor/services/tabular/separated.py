@@ -3,6 +3,7 @@
 Python's `csv` module cannot distinguish the two, neither reading nor writing.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -10,13 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from machine_monitor.query.exports import Cells, Column
-from machine_monitor.services.tabular import lines
+from machine_monitor.services.tabular import guarding
 
-# CSV injection: cells that a spreadsheet would run as a formula, and the character that prevents it.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
-GUARD = "'"
 # Kinds that are not texts: never quoted, never guarded.
 UNQUOTED_KINDS = frozenset({"integer", "boolean"})
+# Kinds whose texts no spreadsheet takes for something else.
+PLAIN_KINDS = frozenset({"object", "list", "uuid", "time", "choice", "rank"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Dialect:
         def file(chunks: Iterable[Sequence[Cells]]) -> Generator[bytes]:
             begin = f"{join(self._quote(column.name) for column in columns)}\r\n".encode()
             if self.spreadsheet:
-                begin = lines.BOM + begin
+                begin = codecs.BOM_UTF8 + begin
             for rows in chunks:
                 yield begin + lines_of(rows).encode()
                 begin = b""
@@ -48,39 +48,6 @@ class Dialect:
 
         return file
 
-    def split(self, line: str) -> list[str | None]:
-        """Split a record into cells; raises `ValueError` for misplaced quotes."""
-        if '"' not in line:
-            return [cell or None for cell in line.split(self.delimiter)]
-        cells: list[str | None] = []
-        position, end = 0, self.delimiter
-        while end:
-            match = self._cell_pattern.match(line, position)
-            if match is None:
-                raise ValueError("A cell with a quote must be in quotes, and its own quotes doubled.")
-            quoted, bare, end = match.groups()
-            cells.append(bare or None if quoted is None else quoted.replace('""', '"'))
-            position = match.end()
-        return cells
-
-    def is_continued(self, line: bytes) -> bool:
-        """Whether a record continues on the next line: its first line ends inside quotes."""
-        return line.count(b'"') % 2 == 1 and self._unclosed_pattern.fullmatch(line) is not None
-
-    def text(self, cell: str) -> str:
-        """Return the text of a cell, without the guard."""
-        guarded = self.spreadsheet and cell.startswith(GUARD) and cell.startswith(FORMULAS, 1)
-        return cell[1:] if guarded else cell
-
-    @cached_property
-    def _cell_pattern(self) -> re.Pattern[str]:
-        return re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{self.delimiter}]*))({self.delimiter}|\Z)')
-
-    @cached_property
-    def _unclosed_pattern(self) -> re.Pattern[bytes]:
-        cell = rf'(?:"[^"]*(?:""[^"]*)*"|[^"{self.delimiter}]*)'
-        return re.compile(rf'(?:{cell}{self.delimiter})*"[^"]*(?:""[^"]*)*'.encode())
-
     @cached_property
     def _special_pattern(self) -> re.Pattern[str]:
         return re.compile(rf'["\r\n{self.delimiter}]')
@@ -88,22 +55,27 @@ class Dialect:
     def _formatter(self, kind: str) -> Callable[[str | None], str]:
         if kind in UNQUOTED_KINDS:
             return lambda cell: cell or ""
-        if kind in ("object", "list"):
+        if kind in PLAIN_KINDS:
             return lambda cell: "" if cell is None else self._quote(cell)
         return self._format_json if kind == "value" else self._format_text
 
     def _format_text(self, cell: str | None) -> str:
         if not cell:
             return "" if cell is None else '""'
-        return self._quote(GUARD + cell if self.spreadsheet and cell.startswith(FORMULAS) else cell)
+        if self.spreadsheet:
+            return self._quote(guarding.guard(cell))
+        # Quotes tell an import that this `'` is no guard.
+        return self._quote(cell, always=guarding.is_guarded(cell))
 
     def _format_json(self, fragment: str | None) -> str:
         """Format a JSON value: a text like other texts, anything else as it is."""
         return self._format_text(json.loads(fragment)) if fragment and fragment[0] == '"' else fragment or ""
 
-    def _quote(self, cell: str) -> str:
-        doubled = cell.replace('"', '""')
-        return f'"{doubled}"' if self._special_pattern.search(cell) else cell
+    def _quote(self, cell: str, *, always: bool = False) -> str:
+        if always or self._special_pattern.search(cell):
+            doubled = cell.replace('"', '""')
+            return f'"{doubled}"'
+        return cell
 
 
 DIALECTS = {"rfc4180": Dialect(","), "excel": Dialect(";", spreadsheet=True)}

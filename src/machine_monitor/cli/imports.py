@@ -1,0 +1,153 @@
+"""The command that imports tables."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from machine_monitor.cli import site
+from machine_monitor.cli.files import Json
+from machine_monitor.errors import Invalid, UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from machine_monitor.services.imports.mapping import Mapping
+    from machine_monitor.services.imports.reader import Table
+
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        help="The file: CSV with any delimiter, XLSX, XLS, ODS or NDJSON, also as .gz or .xz.", show_default=False
+    ),
+]
+MappingName = Annotated[str | None, typer.Option("--map", help="The file of a mapping: what the columns become.")]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="Show the first records and what was recognised; write nothing.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Report what would be done; write nothing.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Also overwrite records that were edited here since their import.")
+]
+DateMissing = Annotated[
+    str | None, typer.Option(help="The start of logs without one: now, or a time. Default: they are refused.")
+]
+New = Annotated[
+    bool, typer.Option("--new", help="Rows without a uuid become new logs, which the same rows find again.")
+]
+Reset = Annotated[bool, typer.Option("--reset", help="Fields without a column take their default, not what is stored.")]
+Rejected = Annotated[Path | None, typer.Option(help="A CSV file for the refused rows, with a column that says why.")]
+Timezone = Annotated[
+    str | None, typer.Option(help="The zone of times without an offset. Default: the mapping's, or MM_TIMEZONE.")
+]
+
+
+def import_(
+    source: Source,
+    mapping: MappingName = None,
+    preview: Preview = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    date_missing: DateMissing = None,
+    new: New = False,
+    reset: Reset = False,
+    rejected: Rejected = None,
+    timezone: Timezone = None,
+    as_json: Json = False,
+) -> None:
+    """Import logs, machines, log types or users from a table. Safe to repeat: a second run changes nothing.
+
+    The columns are fields of this product, or a mapping says what they become. Without one, a table with other columns
+    gets a proposal beside it, to check and to use with --map.
+    Refused rows are reported, all others are imported. Fields without a column keep what is stored.
+    Exit status 1 if a row was refused or is in conflict, 2 if nothing was done.
+    """
+    from machine_monitor import config
+    from machine_monitor.cli.progress import bar
+    from machine_monitor.services.imports import ForeignTable, ImportOptions, open_file
+
+    zone = site.time_zone(timezone, config.load())
+    absent = "reset" if reset else "keep"
+    with site.exit_on_sigterm(), bar("Importing") as progress:
+        options = ImportOptions(
+            zone, dry_run, new, absent, overwrite, _date(date_missing, zone), rejected, progress=progress
+        )
+        try:
+            file = open_file(source, options, _mapping(mapping, timezone))
+        except ForeignTable as foreign:
+            _propose(foreign.table, zone)
+        except Invalid as invalid:
+            _refuse(mapping, invalid)
+        with site.open_for_import(dry_run=dry_run or preview) as (_, database):
+            found = file.preview(database) if preview else file.run(database).document()
+    _print(found, as_json=as_json, dry_run=dry_run)
+
+
+def _print(found: dict[str, Any], *, as_json: bool, dry_run: bool) -> "NoReturn":
+    """Print a report or a preview; the exit status says whether a row was refused or is in conflict."""
+    from machine_monitor.cli import previews, reports
+
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    elif "preview" in found:
+        previews.print_preview(found)
+    else:
+        reports.print_import(found, dry_run=dry_run)
+    counts = found["preview"]["counts"] if "preview" in found else found
+    outcomes = [each for each in counts.values() if isinstance(each, dict) and "rejected" in each]
+    failed = any(each["rejected"] or each["conflict"] for each in outcomes)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _propose(table: "Table", zone: "ZoneInfo") -> "NoReturn":
+    """Show what was recognised in a foreign table, write a mapping beside it, and say how to go on."""
+    from machine_monitor.cli import previews
+    from machine_monitor.services.imports import propose_file
+
+    previews.print_table(table)
+    existed = table.path.with_name(f"{table.path.name}.map.json").exists()
+    target = propose_file(table, zone)
+    if table.width == 0:
+        target.unlink(missing_ok=True)
+        raise UsageError(f"{table.path} has no table: it has no header and no rows.")
+    verb = "There is a mapping already" if existed else "A mapping is proposed"
+    raise UsageError(
+        f"Nothing was imported: the columns of {table.path} are not ours. {verb} in {target}. Check it, then run:\n"
+        f"mm import {shlex.quote(str(table.path))} --map {shlex.quote(str(target))} --preview"
+    )
+
+
+def _refuse(name: str | None, invalid: Invalid) -> "NoReturn":
+    """Name each fault of a mapping with its place."""
+    if name is None:
+        raise invalid
+    lines = [f"{fault.pointer or '/'}: {fault.message}" for fault in invalid.faults]
+    raise UsageError("\n".join([f"Nothing was imported: the mapping {name} does not fit.", *lines])) from None
+
+
+def _date(text: str | None, zone: "ZoneInfo") -> "datetime | None":
+    """Return the time that --date-missing gives."""
+    from machine_monitor.database import instants
+    from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
+
+    if text is None:
+        return None
+    try:
+        found = parse_time_filter(text, TimeContext(zone, instants.now()))
+    except BadTime as error:
+        raise UsageError(f"--date-missing: {error}") from None
+    return found.start if isinstance(found, DayRange) else found
+
+
+def _mapping(name: str | None, timezone: str | None) -> "Mapping | None":
+    """Read the mapping of this file or name; a time zone of the command line replaces its own."""
+    from machine_monitor.services.imports import mapping
+
+    if name is None:
+        return None
+    found = mapping.read_file(Path(name))
+    return found if timezone is None else found.model_copy(update={"zone": timezone})

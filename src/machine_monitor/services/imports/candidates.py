@@ -1,0 +1,58 @@
+"""A record as one row of a table gives it, before it is compared with what is stored."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from machine_monitor.query.schema import Resource
+from machine_monitor.services.imports.reader import Row, Table
+from machine_monitor.services.imports.report import RowProblem
+
+ATTRIBUTE = "attributes."
+
+
+@dataclass(slots=True)
+class Candidate:
+    """What a row says about one record.
+
+    `fields` has the fields that the table gives, None where it gives nothing; `attributes` the single attributes, None
+    for one to remove. `problems` with level `error` refuse the row. `source` returns the text that a field was read
+    from; `bad` says what a value does that the schema refuses. `shows` tells whether a cell shows a stored value,
+    though it reads as another one: a workbook has no fractions of a second, for example. A repetition of an earlier
+    row is no record.
+    """
+
+    row: Row
+    fields: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    machine_fields: dict[str, Any] = field(default_factory=dict)
+    problems: list[RowProblem] = field(default_factory=list)
+    source: Callable[[str], str | None] = lambda _: None
+    shows: Callable[[str, Any], bool] = lambda _name, _stored: False
+    bad: Mapping[str, str] = field(default_factory=dict)
+    type_label: str | None = None
+    is_repetition: bool = False
+    # Whether `down_from` is not of the table, but the start of the log.
+    derives_down_from: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the row cannot be imported."""
+        return any(problem.level == "error" for problem in self.problems)
+
+
+class RowSource(Protocol):
+    """Turns the rows of a table into candidates."""
+
+    table: Table
+    resource: Resource
+    skipped: int
+
+    @property
+    def notes(self) -> Sequence[RowProblem]:
+        """What the report says about the table as a whole."""
+        ...
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield a candidate for each row that is not skipped."""
+        ...

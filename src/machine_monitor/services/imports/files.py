@@ -1,0 +1,98 @@
+"""Import a file: as a mapping says, or by its own column names."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from machine_monitor import config
+from machine_monitor.database.connect import Database
+from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError
+from machine_monitor.services.imports import own_tables
+from machine_monitor.services.imports.candidates import RowSource
+from machine_monitor.services.imports.mapping import Mapping, RowMapper
+from machine_monitor.services.imports.mapping.proposal import propose
+from machine_monitor.services.imports.options import ImportOptions
+from machine_monitor.services.imports.own_tables import OwnRows
+from machine_monitor.services.imports.preview import preview
+from machine_monitor.services.imports.reader import Table, open_table
+from machine_monitor.services.imports.report import ImportReport
+from machine_monitor.services.imports.running import ImportRun
+
+
+class ForeignTable(MonitorError):
+    """The columns of a table are not ours: it needs a mapping."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(f"{table.path} needs a mapping: its columns are no fields of this product.")
+        self.table = table
+
+
+@dataclass(frozen=True)
+class ImportFile:
+    """A file that is opened and found to be readable, with the options and the mapping of its import."""
+
+    source: RowSource
+    options: ImportOptions
+    mapping: Mapping | None = None
+
+    def run(self, database: Database) -> ImportReport:
+        """Import the file."""
+        return ImportRun(database, self.source, self.options, self.mapping).execute()
+
+    def preview(self, database: Database) -> dict[str, Any]:
+        """Return what an import would do, as JSON; nothing is written."""
+        return preview(database, self.source, self.options, self.mapping)
+
+
+def open_file(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportFile:
+    """Open a file. Raises `UsageError`, `Invalid` for a mapping that does not fit, or `ForeignTable` without one."""
+    return ImportFile(row_source(path, options, mapping), options, mapping)
+
+
+def import_file(database: Database, path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportReport:
+    """Open and import a file."""
+    return open_file(path, options, mapping).run(database)
+
+
+def propose_file(table: Table, zone: ZoneInfo) -> Path:
+    """Write a proposal of a mapping beside the file, and return its path. An existing one stays as it is."""
+    target = table.path.with_name(f"{table.path.name}.map.json")
+    name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
+    if not target.exists():
+        document = propose(table, name, str(zone))
+        target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:
+    """Open a file and return its rows as candidates."""
+    if mapping is not None:
+        zone = _zone(mapping.zone)
+        _check_roles(mapping, options)
+        return RowMapper(open_table(path, mapping.read.options()), mapping, zone)
+    table = open_table(path, is_known=own_tables.has_own_names)
+    header = own_tables.recognise(table, new=options.new)
+    if header is None:
+        raise ForeignTable(table)
+    return OwnRows(table, header, options.zone, new=options.new)
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return None if name is None else config.zone(name)
+    except BadSetting as error:
+        raise Invalid(faults=[Fault(error.detail, "invalid", "/zone")]) from None
+
+
+def _check_roles(mapping: Mapping, options: ImportOptions) -> None:
+    """Raise `Invalid` if the mapping would give a user a higher role than the one who imports has."""
+    faults = [
+        Fault(f"Only a user of that role can give somebody the role {meaning.role}.", "forbidden", f"/users/{key}/role")
+        for key, meaning in mapping.users.items()
+        if meaning.role is not None and type(options.role)[meaning.role.upper()] > options.role
+    ]
+    if faults:
+        raise Invalid(faults=faults)
