@@ -311,3 +311,11 @@ def test_types_and_users_are_imported_with_their_meaning(target, import_text):
     assert (found["error"]["label"], found["error"]["counts_as_failure"]) == ("Panne", True)
     assert import_text("u.csv", "trigram,first_name,role\nSIM,Simone,lead\n")["users"] == counts(created=1)
     assert read_all(target, USERS)["SIM"]["role"] == "lead"
+
+
+def test_a_name_that_no_new_machine_may_have_refuses_its_row_alone(import_text):
+    report = import_text("x.ndjson", lines(log(1, machine="\u200b"), log(2)))
+    assert (report["logs"], report["machines"]) == (counts(created=1, rejected=1), counts(created=1))
+    report = import_text("x.csv", "name,sector\n\u200b,A\nMill,B\n")
+    assert report["machines"] == counts(created=1, rejected=1)
+    assert errors_of(report) == [([2], "name", "error", "not-allowed", "\u200b")]

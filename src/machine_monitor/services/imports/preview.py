@@ -12,8 +12,8 @@ from machine_monitor.services.imports.candidates import RowSource
 from machine_monitor.services.imports.mapping import Mapping, RowMapper
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import Step
+from machine_monitor.services.imports.report import RESOURCE_NAMES
 from machine_monitor.services.imports.running import ImportRun
-from machine_monitor.services.reports import RESOURCE_NAMES
 
 FIRST_RECORDS = 10
 # So many different values of a field are counted.

@@ -4,14 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from machine_monitor.services.reports import Outcome, no_counts
+from machine_monitor.models import RESOURCES
 
+OUTCOMES = ("created", "updated", "unchanged", "conflict", "rejected")
+# The order of the contract; other resources come after these.
+RESOURCE_NAMES = dict.fromkeys(("machines", "logs", "users", "log_types", *(resource.name for resource in RESOURCES)))
+Outcome = Literal["created", "updated", "unchanged", "conflict", "rejected"]
 # A group names so many rows.
 NAMED_ROWS = 3
 # So many different values of one field and code are told apart; all further ones are one group.
 MAX_VALUES = 1_000
 MAX_VALUE = 100
 Level = Literal["error", "note"]
+
+
+def no_counts() -> dict[str, dict[str, int]]:
+    """Return a count of zero for each resource and outcome."""
+    return {name: dict.fromkeys(OUTCOMES, 0) for name in RESOURCE_NAMES}
 
 
 class RowProblem(NamedTuple):

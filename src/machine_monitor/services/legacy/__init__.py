@@ -13,8 +13,8 @@ from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.legacy import imports, plan, read, translate, zone
 from machine_monitor.services.legacy.export import ExportReport, export
 from machine_monitor.services.legacy.plan import ImportSet, NamedRecord, Step
+from machine_monitor.services.legacy.report import Finding, Report
 from machine_monitor.services.legacy.translate import Record
-from machine_monitor.services.reports import Finding, Report
 
 __all__ = ["ExportReport", "Finding", "Report", "clock_zone", "export", "sync"]
 

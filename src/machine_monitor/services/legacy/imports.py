@@ -16,12 +16,12 @@ from machine_monitor.services import records
 from machine_monitor.services.audit import history
 from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
 from machine_monitor.services.legacy.plan import ORDER, ExistingState, Import, ImportSet, Step
+from machine_monitor.services.legacy.report import Finding
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import references, storage
 from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
-from machine_monitor.services.reports import Finding
 
 BATCH_SIZE = 500
 VIA = "sync"

@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services.audit import history
+from machine_monitor.services.imports.report import Outcome
+from machine_monitor.services.legacy.report import Finding, Report
 from machine_monitor.services.legacy.translate import LEGACY_NAMES, NO_MACHINE, Record, Rejected
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import StoredRecord
-from machine_monitor.services.reports import Finding, Outcome, Report
 
 # Referenced records come before the records that reference them.
 ORDER = (USERS, LOG_TYPES, MACHINES, LOGS)

@@ -12,9 +12,9 @@ from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.legacy import values
 from machine_monitor.services.legacy.read import Raw
+from machine_monitor.services.legacy.report import Finding
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import validation
-from machine_monitor.services.reports import Finding
 from machine_monitor.suggestions import PROTOTYPE_FIELDS
 
 # A random namespace: a file name that is not a UUID gets the same UUIDv5 in every run.

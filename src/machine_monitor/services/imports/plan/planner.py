@@ -24,10 +24,9 @@ from machine_monitor.services.imports.plan.references import (
     References,
     read_several,
 )
-from machine_monitor.services.imports.report import MAX_VALUE, Level, RowProblem
+from machine_monitor.services.imports.report import MAX_VALUE, Level, Outcome, RowProblem
 from machine_monitor.services.records import validation
 from machine_monitor.services.records.storage import StoredRecord
-from machine_monitor.services.reports import Outcome
 
 DELETED = "The record was deleted here."
 EDITED = "It was edited here since its import, and its row has changed too. --overwrite takes the row."
@@ -142,7 +141,13 @@ class Planner:
         """Set the outcome of a valid row."""
         found = step.stored
         if found is None:
-            step.outcome = "created"
+            key, name = step.values[self.resource.key], self.resource.key
+            refused = [
+                RowProblem(name, "not-allowed", "error", step.candidate.source(name), fault.message)
+                for fault in validation.new_key_faults(self.resource, key)
+            ]
+            step.problems += refused
+            step.outcome = "rejected" if refused else "created"
             return
         if found.is_deleted and self.mapping is None:
             step.outcome = "conflict"

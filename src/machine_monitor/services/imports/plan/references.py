@@ -1,10 +1,12 @@
 """The records that rows name: machines, types and users. They are found whatever their case, or made."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
+from sqlmodel import SQLModel
 
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.database.transactions import Transaction
@@ -16,7 +18,7 @@ from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
 from machine_monitor.services.imports.mapping import Mapping as TableMapping
 from machine_monitor.services.imports.plan import provenance
 from machine_monitor.services.imports.report import RowProblem
-from machine_monitor.services.records import storage
+from machine_monitor.services.records import storage, validation
 from machine_monitor.services.records.storage import StoredRecord
 
 MADE = "The {} '{}' does not exist yet: this import creates it."
@@ -156,18 +158,18 @@ class References:
 
     def _make(self, name: str, referenced: Resource, value: str, candidate: Candidate) -> list[RowProblem]:
         label = candidate.type_label if referenced is LOG_TYPES else None
-        try:
+        with suppress(ValidationError):
             body = referenced.create.model_validate(self.policy.values(referenced, value, label))
-        except ValidationError:
-            message = f"'{value[:60]}' cannot be the {referenced.key} of a {referenced.noun}."
-            return [
-                RowProblem(
-                    name, INVALID_CODES.get(name, "not-allowed"), "error", candidate.source(name) or value, message
-                )
-            ]
+            if not validation.new_key_faults(referenced, value):
+                return [self._plan_new(name, referenced, value, body)]
+        message = f"'{value[:60]}' cannot be the {referenced.key} of a {referenced.noun}."
+        code = INVALID_CODES.get(name, "not-allowed")
+        return [RowProblem(name, code, "error", candidate.source(name) or value, message)]
+
+    def _plan_new(self, name: str, referenced: Resource, value: str, body: SQLModel) -> RowProblem:
         record = NamedRecord(value, body.model_dump(mode="json"), is_new=True)
         self.known[referenced.name, referenced.unique_key_of(value)] = record
-        return [RowProblem(name, f"unknown-{name}", "note", value, MADE.format(referenced.noun, value))]
+        return RowProblem(name, f"unknown-{name}", "note", value, MADE.format(referenced.noun, value))
 
     def drop_unused(self, written: Iterable[Mapping[str, Any]], resource: Resource) -> None:
         """Make no record that only rows name which are not written."""

@@ -1,14 +1,9 @@
-"""The report of a sync or an import: records per resource and outcome, and the problems that were found."""
+"""The report of a sync: records per resource and outcome, and the problems that were found."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from machine_monitor.models import RESOURCES
-
-OUTCOMES = ("created", "updated", "unchanged", "conflict", "rejected")
-# The order of the contract; other resources come after these.
-RESOURCE_NAMES = dict.fromkeys(("machines", "logs", "users", "log_types", *(resource.name for resource in RESOURCES)))
-Outcome = Literal["created", "updated", "unchanged", "conflict", "rejected"]
+from machine_monitor.services.imports.report import Outcome, no_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +15,6 @@ class Finding:
     level: Literal["error", "note"]
     code: str
     message: str
-
-
-def no_counts() -> dict[str, dict[str, int]]:
-    """Return a count of zero for each resource and outcome."""
-    return {name: dict.fromkeys(OUTCOMES, 0) for name in RESOURCE_NAMES}
 
 
 @dataclass
