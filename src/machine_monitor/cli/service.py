@@ -49,11 +49,7 @@ def serve(
     settings = config.load()
     tracing.is_configured()  # before the database is created
     host, port = host or settings.host, settings.port if port is None else port
-    site.require_free_address(host, port)
-    if settings.https:
-        from machine_monitor.api.serving.https import listener
-
-        site.require_free_address(host, listener.port_beside(port))
+    _require_free_addresses(settings, host, port)
     first = _prepare(settings)
     with _listening_for_phones(settings, host, port):
         if first is not None:
@@ -174,6 +170,15 @@ def openapi() -> None:
     # Default settings: the document does not depend on the site.
     document = create_app(Settings.model_construct()).openapi()
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def _require_free_addresses(settings: "Settings", host: str, port: int) -> None:
+    """Raise `UsageError` if the service cannot listen there, or for phones beside it."""
+    site.require_free_address(host, port)
+    if settings.https:
+        from machine_monitor.api.serving.https import listener
+
+        site.require_free_address(host, listener.port_beside(port))
 
 
 def _prepare(settings: "Settings") -> "InvitationLink | None":
