@@ -47,7 +47,7 @@ class Fault:
     parameter: str | None = None
     allowed: Sequence[str] = ()
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fault as an item of `errors`."""
         members = vars(self) | {"allowed": list(self.allowed)}
         return {name: value for name, value in members.items() if value not in (None, [])}

@@ -62,7 +62,7 @@ class FairSemaphore:
 
     - A user who is alone may hold all slots.
     - Slots that a user holds beyond half of them are borrowed: they do not count against other users, who never wait
-      for them. So there are at most half as many slots again in use as `slots` says.
+      for them. So at most 1.5 x `slots` are in use.
     - Users who wait are served in turns; one who holds half of the slots waits until the others have been served.
     """
 

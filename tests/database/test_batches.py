@@ -192,7 +192,7 @@ async def test_a_full_disk_rolls_back_the_whole_batch(opened):
 
 
 async def test_a_full_queue_rejects_further_writes(opened, monkeypatch):
-    monkeypatch.setattr(opened._batches, "_places", FairSemaphore(3))
+    monkeypatch.setattr(opened._batches, "_slots", FairSemaphore(3))
     outcomes = await asyncio.gather(*[opened.write(insert(f"n{n}")) for n in range(5)], return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [str, str, str, DatabaseBusy, DatabaseBusy]
 

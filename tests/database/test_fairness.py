@@ -166,7 +166,7 @@ async def test_stalled_streams_of_one_user_do_not_keep_out_another(database):
 
 
 async def test_a_batch_takes_one_unit_of_each_user_in_turn(database, monkeypatch):
-    monkeypatch.setattr(batches, "MAX_BATCH", 3)
+    monkeypatch.setattr(batches, "MAX_BATCH_RECORDS", 3)
     written = []
 
     def unit(name):
@@ -194,7 +194,7 @@ async def test_nobody_waits_for_several_bulk_writes_of_another(database, monkeyp
 
 
 async def test_a_user_who_fills_the_write_queue_does_not_keep_out_another(database, monkeypatch):
-    monkeypatch.setattr(database._batches, "_places", FairSemaphore(4))
+    monkeypatch.setattr(database._batches, "_slots", FairSemaphore(4))
     users = "aaaaaabbbc"
     outcomes = await asyncio.gather(
         *[database.for_user(user).write(lambda _: "done") for user in users], return_exceptions=True

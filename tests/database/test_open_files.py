@@ -179,7 +179,7 @@ def test_windows_does_not_watch_the_file(path, monkeypatch):
     monkeypatch.setattr(open_files.sys, "platform", "win32")
     watch = open_files.FileWatch(path)
     assert watch.unwatched_reason == "Windows"
-    assert watch.look() == open_files.UNWATCHED
+    assert watch.stat_files() == open_files.UNWATCHED
 
 
 def test_the_lock_of_services_is_taken_again_where_it_was_moved(path):

@@ -80,7 +80,7 @@ def export(url, path, **options):
 def test_a_workbook_of_ours_is_unchanged(site, tmp_path, converted, form):
     path = converted(export(site, tmp_path / "logs.xlsx"), form)
     database = Database(site)
-    report = import_file(database, path, ImportOptions(PARIS)).document()
+    report = import_file(database, path, ImportOptions(PARIS)).to_dict()
     database.close_writer()
     assert (report["logs"], report["problems"]) == (counts(unchanged=len(TEXTS)), [])
 
@@ -91,7 +91,7 @@ def test_the_excel_dialect_is_unchanged_whatever_the_delimiter_it_is_saved_with(
     path = export(site, tmp_path / "logs.csv", dialect="excel", query=fields)
     path = converted(path, CSV.format(delimiter), "--infilter=CSV:59,34,76")
     database = Database(site)
-    report = import_file(database, path, ImportOptions(PARIS)).document()
+    report = import_file(database, path, ImportOptions(PARIS)).to_dict()
     database.close_writer()
     assert (report["logs"], report["problems"]) == (counts(unchanged=len(TEXTS)), [])
 
@@ -108,8 +108,8 @@ def test_a_table_becomes_the_same_records_in_each_format(sqlite_database_url, tm
     }
     mapping = parse({"name": "table", "zone": "Europe/Paris", "key": ["Nr"], "fields": fields})
     database = Database(sqlite_database_url)
-    assert import_file(database, path, ImportOptions(PARIS), mapping).document()["logs"] == counts(created=2)
-    again = import_file(database, converted(path, form), ImportOptions(PARIS), mapping).document()
+    assert import_file(database, path, ImportOptions(PARIS), mapping).to_dict()["logs"] == counts(created=2)
+    again = import_file(database, converted(path, form), ImportOptions(PARIS), mapping).to_dict()
     found = [(log["started_at"], json.dumps(log["attributes"])) for log in read_all(database, LOGS).values()]
     database.close_writer()
     assert again["logs"] == counts(unchanged=2)

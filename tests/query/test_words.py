@@ -11,7 +11,13 @@ from machine_monitor.database import instants
 from machine_monitor.database.fulltext import MAX_POSITION, SEPARATOR, cap_positions, fts_rowid
 from machine_monitor.models import USERS
 from machine_monitor.query.language import search_terms
-from machine_monitor.query.language.search_terms import LETTER_END, MAX_LETTERS, MAX_WORD, MAX_WORDS, SearchTooLong
+from machine_monitor.query.language.search_terms import (
+    LETTER_END,
+    MAX_LETTERS,
+    MAX_QUERY_WORDS,
+    MAX_WORD_LENGTH,
+    SearchTooLong,
+)
 from machine_monitor.services.projections import search_index
 from query import oracle
 
@@ -118,19 +124,19 @@ def test_a_search_is_parsed_into_terms(text, terms):
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
-        (" ".join(["a"] * MAX_WORDS), True),
-        (" ".join(["a"] * (MAX_WORDS + 1)), False),
-        ('"' + "a " * MAX_WORDS + '"', True),
-        ('"' + "a " * (MAX_WORDS + 1) + '"', False),
-        ("a-" * (MAX_WORDS + 1), False),
-        ("-a " * MAX_WORDS + "b", False),
+        (" ".join(["a"] * MAX_QUERY_WORDS), True),
+        (" ".join(["a"] * (MAX_QUERY_WORDS + 1)), False),
+        ('"' + "a " * MAX_QUERY_WORDS + '"', True),
+        ('"' + "a " * (MAX_QUERY_WORDS + 1) + '"', False),
+        ("a-" * (MAX_QUERY_WORDS + 1), False),
+        ("-a " * MAX_QUERY_WORDS + "b", False),
         ("- " * 100 + "a", True),
         # A run of letters that are words is one of the 32.
         ("轴" * MAX_LETTERS, True),
         ("轴" * (MAX_LETTERS + 1), False),
-        ("轴承 " * MAX_WORDS, True),
-        ("轴 " * (MAX_WORDS + 1), False),
-        ('"' + "轴 " * (MAX_WORDS + 1) + '"', False),
+        ("轴承 " * MAX_QUERY_WORDS, True),
+        ("轴 " * (MAX_QUERY_WORDS + 1), False),
+        ('"' + "轴 " * (MAX_QUERY_WORDS + 1) + '"', False),
         ("กี่" * 100 + " " + "轴" * 100, True),
         ("กี่" * 100 + " " + "轴" * 101, False),
         ("5.5kW " * 16, True),
@@ -147,7 +153,7 @@ def test_a_search_has_at_most_32_words(text, allowed):
 @given(st.text(max_size=200))
 def test_words_contain_no_whitespace_wildcard_or_separator(text):
     for word in search_terms.words_of(text):
-        assert 0 < len(word) <= MAX_WORD + len(LETTER_END)
+        assert 0 < len(word) <= MAX_WORD_LENGTH + len(LETTER_END)
         assert not set(word) & set(string.whitespace + "%_\\" + SEPARATOR)
 
 
@@ -165,7 +171,7 @@ def test_words_of_ascii_text_do_not_depend_on_case(text):
 @given(st.lists(st.none() | st.text(max_size=30), min_size=3, max_size=3))
 def test_fields_are_separated_so_that_no_phrase_matches_across_them(texts):
     values = dict(zip(USERS.searched, texts, strict=True))
-    segments = " ".join(search_index.document(USERS, values)).split(SEPARATOR)
+    segments = " ".join(search_index.search_document(USERS, values)).split(SEPARATOR)
     readings = [search_terms.tokenize_readings(text) for text in texts if text is not None]
     expected = [tokens for tokens, _ in readings] + [tokens for _, tokens in readings if tokens]
     assert [segment.split() for segment in segments[:-1]] == expected

@@ -155,7 +155,7 @@ def _create_state(app: FastAPI, settings: Settings, traces: tracing.Tracing | No
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database: Database = app.state.database
     try:
-        database.serve()
+        database.hold_service_lock()
         maintenance.prepare_database(database, app.state.settings.zone)
         await database.open()
         # Exclude the objects of the startup from collection, and collect rarely: requests leave few cycles.

@@ -46,5 +46,5 @@ def problem_details(problem: Problem, root_path: str) -> dict[str, Any]:
         "detail": problem.detail,
     }
     if problem.faults:
-        members["errors"] = [fault.document() for fault in problem.faults]
+        members["errors"] = [fault.to_dict() for fault in problem.faults]
     return members

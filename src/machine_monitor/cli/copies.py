@@ -116,7 +116,7 @@ def _missing_files(contents: "Contents | Manifest") -> list[str]:
 def _print(contents: "Contents | Manifest", *, as_json: bool, not_restored: "Sequence[str]" = ()) -> None:
     """Print the contents of a copy; exit 1 if records differ from their history, or if schema objects were left out."""
     if as_json:
-        typer.echo(json.dumps(contents.document(), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(contents.to_dict(), ensure_ascii=False, indent=1))
     else:
         for table, count in contents.tables.items():
             typer.echo(f"{table:24} {count}")

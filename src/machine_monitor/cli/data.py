@@ -68,7 +68,7 @@ def sync(
         with bar("Importing") as progress:
             report = legacy.sync(database, source, zone, dry_run=dry_run, drafts=drafts, progress=progress)
     if as_json:
-        typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
     else:
-        reports.print_sync(report.document(), dry_run=dry_run)
+        reports.print_sync(report.to_dict(), dry_run=dry_run)
     raise typer.Exit(0 if report.clean else 1)

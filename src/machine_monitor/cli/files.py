@@ -111,6 +111,6 @@ def _export_folder(target: Path, timezone: str | None, *, is_alone: bool, as_jso
     with site.open_existing_database() as (settings, database):
         report = legacy.export(database, target, site.legacy_zone(timezone, settings, database))
     if as_json:
-        typer.echo(json.dumps(report.document(), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
     else:
-        reports.print_export(report.document())
+        reports.print_export(report.to_dict())

@@ -83,7 +83,7 @@ def import_(
         except Invalid as invalid:
             _refuse(mapping, invalid)
         with site.open_for_import(dry_run=dry_run or preview) as (_, database):
-            found = file.preview(database) if preview else file.run(database).document()
+            found = file.preview(database) if preview else file.run(database).to_dict()
     _print(found, as_json=as_json, dry_run=dry_run)
 
 

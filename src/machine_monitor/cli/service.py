@@ -117,7 +117,7 @@ def doctor(
             database.transact(lambda tx: counters.rebuild(tx, settings.zone))
     report = health.examine(config.load())
     if as_json:
-        typer.echo(json.dumps(report.document(), indent=2))
+        typer.echo(json.dumps(report.to_dict(), indent=2))
     else:
         for name, value in report.lines():
             typer.echo(f"{name:24} {value}")
@@ -197,7 +197,7 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
         check_root_path(settings.root_path)
     with site.database_at(settings.database_url) as database:
         database.url.require_usable()
-        database.serve()
+        database.hold_service_lock()
         with site.announce_new_file(database):
             maintenance.prepare_database(database)
         try:

@@ -1,8 +1,8 @@
 """Group commit: concurrent writes share one transaction, and therefore one fsync.
 
-A durable commit costs as much as dozens of small statements. The writer thread therefore takes all units of work that
-are waiting (at most MAX_BATCH), runs them in one transaction, and gives each its own result or error: one failing unit
-does not affect the others.
+A durable commit costs as much as dozens of small statements. The writer thread therefore takes the units of work that
+are waiting, until they write MAX_BATCH_RECORDS records, runs them in one transaction, and gives each its own result or
+error: one failing unit does not affect the others.
 
 See docs/internals/write-batches.md for the waiting strategy, and for how a failed unit is undone.
 """
@@ -20,7 +20,7 @@ from machine_monitor.fairness import SYSTEM, FairQueue, FairSemaphore
 # Units that may wait, shared among the users.
 MAX_WAITING = 1_000
 # Records in a batch: it ends with the unit that reaches this number, so that nobody waits for many bulk writes.
-MAX_BATCH = 64
+MAX_BATCH_RECORDS = 64
 # Wait briefly for clients that just got a response: they usually write again, and a batch of 16 costs a quarter less
 # CPU per write than one of 8. A lone client never waits.
 LINGER_SECONDS = 0.004
@@ -38,7 +38,7 @@ class BatchWriter:
         self._run = run
         self._threads = threads
         self._waiting: FairQueue[tuple[UnitOfWork, int, Future]] = FairQueue()
-        self._places = FairSemaphore(MAX_WAITING)
+        self._slots = FairSemaphore(MAX_WAITING)
         self._busy = False
         self._last = self._expected = 1
         self._lingering: asyncio.TimerHandle | None = None
@@ -51,9 +51,9 @@ class BatchWriter:
     async def submit(self, unit: UnitOfWork, user: str = SYSTEM, records: int = 1) -> Any:
         """Run a unit, which writes so many records, and return its result after its batch is durable.
 
-        Backpressure: raises `DatabaseBusy` if all places of the queue that the user may have are taken.
+        Backpressure: raises `DatabaseBusy` if the user already has its share of the queue.
         """
-        if not self._places.try_acquire(user):
+        if not self._slots.try_acquire(user):
             raise DatabaseBusy
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(user, (unit, records, future))
@@ -65,7 +65,7 @@ class BatchWriter:
         if self._busy or not self._waiting:
             return
         loop = asyncio.get_running_loop()
-        if len(self._waiting) >= min(self._expected, MAX_BATCH):
+        if len(self._waiting) >= min(self._expected, MAX_BATCH_RECORDS):
             if self._lingering is not None:
                 self._lingering.cancel()
             self._busy = True
@@ -75,7 +75,7 @@ class BatchWriter:
 
     def _start(self) -> None:
         self._busy, self._lingering = True, None
-        batch = self._take(MAX_BATCH)
+        batch = self._take(MAX_BATCH_RECORDS)
         self._last = len(batch)
         futures = [future for _, future in batch]
         try:
@@ -90,7 +90,7 @@ class BatchWriter:
         taken: list[tuple[UnitOfWork, Future]] = []
         while self._waiting and max_records > 0:
             user, (unit, records, future) = self._waiting.take()
-            self._places.release(user)
+            self._slots.release(user)
             taken.append((unit, future))
             max_records -= records
         return taken

@@ -57,9 +57,9 @@ class Database:
         self._computing = FairSemaphore(1)
         self._user = SYSTEM
 
-    def serve(self) -> None:
+    def hold_service_lock(self) -> None:
         """Keep commands from putting another database in place of this one, until it is closed."""
-        self._driver.serve()
+        self._driver.hold_service_lock()
 
     async def open(self) -> None:
         """Open the reader connections; the writer connection opens with the first write."""
@@ -95,7 +95,7 @@ class Database:
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Return the rows of one query; raises `QueryTimeout`, or `DatabaseBusy` if no reader becomes free.
 
-        Of rows that begin with a record's JSON it returns a page: they may end early, see `lists.fit_page`.
+        If the first column is the JSON of a record, the result may end after MAX_PAGE_BYTES: see `lists.fit_page`.
         """
         with self._error_translator:
             rows = await self._driver.fetch_inline(statement, values)
@@ -113,7 +113,7 @@ class Database:
         async with self._computing.slot(self._user, WAIT_SECONDS):
             return await asyncio.to_thread(function, *arguments, **options)
 
-    async def compiled(self, statements: StatementCache, *key: Hashable) -> Statement:
+    async def get_statement(self, statements: StatementCache, *key: Hashable) -> Statement:
         """Return a statement; a new one is compiled in a thread, since that takes up to 30 ms."""
         return statements.find(*key) or await self.compute(statements, *key)
 
@@ -156,7 +156,7 @@ class Database:
             return Transaction(self.engine, cursor).run_unit(unit)
 
     async def read(self, unit: Callable[[Transaction], T]) -> T:
-        """Run `snapshot` in a thread, with the turn of a reader connection."""
+        """Run `snapshot` in a thread, in turn with the other users."""
         async with self._readers.slot(self._user, WAIT_SECONDS):
             return await asyncio.to_thread(lambda: self.snapshot(unit))
 

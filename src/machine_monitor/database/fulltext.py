@@ -64,7 +64,7 @@ class FulltextIndex(ABC):
         """Return the id of the record with this key."""
 
     @abstractmethod
-    def document(self, words: Sequence[str]) -> str:
+    def format_tokens(self, words: Sequence[str]) -> str:
         """Return the index document for these words."""
 
     @abstractmethod

@@ -44,10 +44,10 @@ class Statement:
 
 
 class StatementCache:
-    """A function that compiles statements, and those that it compiled, by its arguments; the least recently used go.
+    """An LRU cache of compiled statements. Calling it compiles the statement on a miss.
 
-    Unlike `functools.lru_cache` it says whether a statement is there: if not, `Database.compiled` compiles it in a
-    thread.
+    Unlike `functools.lru_cache` it can tell whether a statement is there: if not, `Database.get_statement` compiles it
+    in a thread.
     """
 
     def __init__(self, compile_: Callable[..., Statement], size: int) -> None:

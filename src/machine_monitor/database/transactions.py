@@ -33,7 +33,7 @@ class Transaction:
     engine: Engine
     cursor: Any  # a DB-API cursor of sqlite3 or psycopg
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
-    _last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
+    _run_last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
     _last_ids: dict[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -90,7 +90,7 @@ class Transaction:
         Work with `last` runs after all other work: it takes a lock that blocks other transactions.
         """
         if last:
-            self._last.add(work)
+            self._run_last.add(work)
         self._deferred.setdefault(work, []).append(item)
 
     def deferred_items(self, work: "Callable[[Transaction, list[Any]], None]") -> list[Any]:
@@ -100,7 +100,8 @@ class Transaction:
     def flush_deferred(self, *works: "Callable[[Transaction, list[Any]], None]") -> None:
         """Run all deferred work now, or only the given callables."""
         while due := [work for work in self._deferred if not works or work in works]:
-            work = min(due, key=self._last.__contains__)
+            # False sorts before True: work marked `last` runs after all other work.
+            work = min(due, key=self._run_last.__contains__)
             work(self, self._deferred.pop(work))
         self._flush()
 

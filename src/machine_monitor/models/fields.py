@@ -191,7 +191,7 @@ def _attributes_schema(values: list[dict[str, Any]], **bounds: int) -> WithJsonS
         {
             "type": "object",
             **bounds,
-            "propertyNames": {"minLength": 1, "maxLength": attributes.MAX_KEY},
+            "propertyNames": {"minLength": 1, "maxLength": attributes.MAX_KEY_LENGTH},
             "additionalProperties": {"anyOf": values},
         }
     )

@@ -125,7 +125,7 @@ def _name_faults(resource: Resource) -> Iterator[str]:
     for name in resource.facet_token_fields:
         field = resource.own_fields.get(name)
         if field is None or field.nullable or field.kind.name not in COUNTED_KINDS:
-            yield f"'{name}' cannot have a facet token in the search index: only an own text that is never null can"
+            yield f"'{name}' cannot have a facet token: it must be a text of this resource that is never null"
     if resource.summary is not None:
         yield from _summary_faults(resource, resource.summary)
 
@@ -136,7 +136,7 @@ def _summary_faults(resource: Resource, summary: Summary) -> Iterator[str]:
         if field is None or field.kind.name not in COUNTED_KINDS:
             yield f"'{name}' cannot be a facet: a record can have several values of it, or it is not a text"
     if not _is_instant(resource, summary.at) or resource.own_fields[summary.at].nullable:
-        yield f"'{summary.at}' cannot place a record in time: it is not an own time that is never null"
+        yield f"'{summary.at}' cannot place a record in time: it must be a time of this resource that is never null"
     if DEFAULT_METRIC not in summary.metrics:
         yield f"there is no metric '{DEFAULT_METRIC}', the default of stats"
     for metric in summary.metrics.values():
@@ -144,7 +144,7 @@ def _summary_faults(resource: Resource, summary: Summary) -> Iterator[str]:
     for name in summary.counters.units if summary.counters else ():
         field = resource.own_fields.get(name)
         if field is None or field.kind.name not in COUNTED_KINDS:
-            yield f"counters need own text fields of the resource; '{name}' is not one"
+            yield f"'{name}' cannot have counters: it must be a text of this resource"
 
 
 def _metric_faults(resource: Resource, metric: Metric) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _metric_faults(resource: Resource, metric: Metric) -> Iterator[str]:
         return
     for name in (metric.start, metric.end):
         if not _is_instant(resource, name):
-            yield f"'{metric.name}' lasts from or to '{name}', which is not an own time of the record"
+            yield f"'{metric.name}' lasts from or to '{name}', which must be a time of this resource"
     if metric.subject not in resource.table.c:
         yield f"'{metric.name}' is measured for each '{metric.subject}', which is not a column of the table"
 

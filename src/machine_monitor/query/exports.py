@@ -18,7 +18,7 @@ from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.language.parser import ATTRIBUTE, ListQuery
 from machine_monitor.query.lists import LIMIT_PARAM, matching_rows, sort_keys
 from machine_monitor.query.sql.access_paths import access_paths, limit_if_chosen, use_index
-from machine_monitor.query.sql.documents import document, field_json, selected_fields
+from machine_monitor.query.sql.documents import field_json, record_json, selected_fields
 from machine_monitor.query.sql.filters import compile_filters, where
 
 # The kind of an attribute column: any JSON value, as text.
@@ -40,7 +40,7 @@ class Column:
 
 def compile_documents(engine: Engine, query: ListQuery) -> BoundStatement:
     """Compile a statement that yields each record as JSON, like the items of a list: rows of (document,)."""
-    item = document(engine, query.resource, query.fields, query.expand)
+    item = record_json(engine, query.resource, query.fields, query.expand)
     return _all_rows(engine, query, [item], query.fields, query.expand)
 
 
@@ -55,7 +55,7 @@ def compile_cells(
     resource, fields = query.resource, _stored_fields(columns)
     expressions = [field_json(engine, resource, resource.fields[name]) for name in fields]
     if expand:
-        expressions.append(document(engine, resource, (), expand))
+        expressions.append(record_json(engine, resource, (), expand))
     return _all_rows(engine, query, expressions, fields, expand)
 
 

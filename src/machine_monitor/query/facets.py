@@ -38,14 +38,14 @@ COUNT_LIMIT = literal_column(str(MAX_COUNTED + 1))
 class FacetGroup(NamedTuple):
     """Facets that share one set of records; `matching` is None if there is no filter."""
 
-    matching: FilterKey | None
+    filter_key: FilterKey | None
     fields: tuple[str, ...]
 
 
 async def fetch(database: Database, query: FacetsQuery) -> bytes:
     """Return the response body: for each field its most frequent values with their counts."""
     groups, values = _bind_facets(database.engine, query)
-    statement = await database.compiled(facets_statement, database.engine, query.resource, groups)
+    statement = await database.get_statement(facets_statement, database.engine, query.resource, groups)
     return _to_json(query, await database.fetch(statement, values))
 
 
@@ -59,13 +59,13 @@ def _bind_facets(engine: Engine, query: FacetsQuery) -> tuple[tuple[FacetGroup, 
     values: dict[str, Any] = {"limit": query.limit}
     groups = []
     for number, (conditions, fields) in enumerate(_groups(query).items()):
-        matching = None
+        filter_key = None
         if conditions or query.terms != ():
-            matching, bound = compile_filters(engine, query.resource, conditions, query.terms, f"g{number}_")
+            filter_key, bound = compile_filters(engine, query.resource, conditions, query.terms, f"g{number}_")
             values |= bound
-            if matching.search is not None:
-                values[matching.search.max_hits] = MAX_COUNTED + 1
-        groups.append(FacetGroup(matching, tuple(fields)))
+            if filter_key.search is not None:
+                values[filter_key.search.max_hits] = MAX_COUNTED + 1
+        groups.append(FacetGroup(filter_key, tuple(fields)))
     return tuple(groups), values
 
 
@@ -84,11 +84,11 @@ def facets_statement(engine: Engine, resource: Resource, groups: tuple[FacetGrou
     branches: list[Select] = []
     for i, group in enumerate(groups):
         fields = [resource.fields[name] for name in group.fields]
-        if group.matching is None:
+        if group.filter_key is None:
             counts = [_count_values_of_all(engine, resource, field) for field in fields]
             capped: ColumnElement = false()
         else:
-            newest = _newest_matches(engine, group.matching, fields, i)
+            newest = _newest_matches(engine, group.filter_key, fields, i)
             assert resource.summary is not None
             newest_first = select(newest.c.id).order_by(newest.c[resource.summary.at].desc(), newest.c.id.desc())
             first_uncounted_id = (
@@ -97,15 +97,15 @@ def facets_statement(engine: Engine, resource: Resource, groups: tuple[FacetGrou
             counts = [_count_values(resource, field, newest, first_uncounted_id) for field in fields]
             capped = first_uncounted_id.is_not(None)
         branches += [_most_frequent(field, count, capped) for field, count in zip(fields, counts, strict=True)]
-    searching = any(group.matching is not None and group.matching.search is not None for group in groups)
+    searching = any(group.filter_key is not None and group.filter_key.search is not None for group in groups)
     return compile_statement(
         engine, union_all(*[select(branch.subquery()) for branch in branches]), uses_fulltext=searching
     )
 
 
-def _newest_matches(engine: Engine, matching: FilterKey, fields: list[Field], number: int) -> CTE:
+def _newest_matches(engine: Engine, filter_key: FilterKey, fields: list[Field], number: int) -> CTE:
     """Return a CTE with the newest MAX_COUNTED + 1 matches; the extra row tells that the counts are capped."""
-    resource = matching.resource
+    resource = filter_key.resource
     assert resource.summary is not None
     table, at = resource.table, resource.fields[resource.summary.at].column
     assert at is not None
@@ -113,14 +113,14 @@ def _newest_matches(engine: Engine, matching: FilterKey, fields: list[Field], nu
     columns = {"id": table.c.id, **columns, at.name: at}
     newest = select(*columns.values()).order_by(at.desc(), table.c.id.desc())
     order = tuple((name, True) for name in resource.tiebreakers)
-    if matching.search is not None and scans_search_index(engine, resource, matching.search, order):
+    if filter_key.search is not None and scans_search_index(engine, resource, filter_key.search, order):
         hits = first_search_hits(
-            resource, matching.search, where(engine, matching, include_search=False), descending=True
+            resource, filter_key.search, where(engine, filter_key, include_search=False), descending=True
         )
         branches = [newest.where(table.c.id.in_(hits)).limit(COUNT_LIMIT)]
     else:
-        rows = newest.where(*where(engine, matching))
-        paths = access_paths(engine, matching, order)
+        rows = newest.where(*where(engine, filter_key))
+        paths = access_paths(engine, filter_key, order)
         branches = [use_index(rows, table, path).limit(limit_if_chosen(path, COUNT_LIMIT)) for path in paths]
     matches = branches[0] if len(branches) == 1 else union_all(*[select(branch.subquery()) for branch in branches])
     return matches.cte(f"newest{number}")

@@ -30,7 +30,7 @@ from machine_monitor.query.language.cursors import Cursor
 from machine_monitor.query.language.parser import ListQuery, Order
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.query.sql.access_paths import AccessPath, access_paths, limit_if_chosen, unordered_path, use_index
-from machine_monitor.query.sql.documents import document, selected_fields
+from machine_monitor.query.sql.documents import record_json, selected_fields
 from machine_monitor.query.sql.filters import FilterKey, compile_filters, scope_param, where
 from machine_monitor.query.sql.keysets import Keyset, SortKeys, compile_keyset, ranges
 from machine_monitor.query.sql.search import first_search_hits, scans_search_index, search_hits, seek_from
@@ -55,7 +55,7 @@ class StatementKey(NamedTuple):
     `limit` is part of it only on engines whose planner needs a literal limit.
     """
 
-    matching: FilterKey
+    filter_key: FilterKey
     order: Order
     fields: tuple[str, ...]
     expand: tuple[str, ...]
@@ -67,7 +67,7 @@ class StatementKey(NamedTuple):
     @property
     def resource(self) -> Resource:
         """The resource whose records are listed."""
-        return self.matching.resource
+        return self.filter_key.resource
 
     @property
     def backward(self) -> bool:
@@ -80,7 +80,7 @@ async def fetch(database: Database, query: ListQuery, scope: Mapping[str, Any] |
     key, values = bind_list(database.engine, query)
     if scope:
         values |= {scope_param(name): value for name, value in scope.items()}
-    statement = await database.compiled(list_statement, database.engine, key)
+    statement = await database.get_statement(list_statement, database.engine, key)
     return _page(database.engine, query, await database.fetch(statement, values))
 
 
@@ -93,21 +93,21 @@ def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str,
 def bind_list(engine: Engine, query: ListQuery) -> tuple[StatementKey, dict[str, Any]]:
     """Split a list query into the key of its statement and the bind values."""
     resource, cursor = query.resource, query.cursor
-    matching, values = compile_filters(engine, resource, query.conditions, query.terms)
+    filter_key, values = compile_filters(engine, resource, query.conditions, query.terms)
     # Read one extra row: it tells whether there is another page.
     values["limit"], values["offset"] = query.limit + 1, query.offset
     keyset = None
     if cursor is not None:
         keyset, keyset_values = compile_keyset(engine, resource, query.order, cursor)
         values |= keyset_values
-    if matching.search is not None:
-        values[matching.search.max_hits] = query.limit + 1 + (query.offset or 0)
-        if cursor is not None and scans_search_index(engine, resource, matching.search, query.order):
+    if filter_key.search is not None:
+        values[filter_key.search.max_hits] = query.limit + 1 + (query.offset or 0)
+        if cursor is not None and scans_search_index(engine, resource, filter_key.search, query.order):
             instant, row_id = cursor.values
             descending = query.order[0][1] != cursor.backward
-            seek_from(values, matching.search, (instant, row_id), descending=descending)
+            seek_from(values, filter_key.search, (instant, row_id), descending=descending)
     key = StatementKey(
-        matching,
+        filter_key,
         query.order,
         query.fields,
         query.expand,
@@ -126,7 +126,7 @@ def list_statement(engine: Engine, key: StatementKey) -> Statement:
 
     A counted page without records is one row whose document is null.
     """
-    searching = key.matching.search is not None
+    searching = key.filter_key.search is not None
     order = [(key.resource.sort_key_fields[name], descending != key.backward) for name, descending in key.order]
     pages = _pages(engine, key, order)
 
@@ -147,16 +147,16 @@ def list_statement(engine: Engine, key: StatementKey) -> Statement:
 
 def _pages(engine: Engine, key: StatementKey, order: SortKeys) -> list[Select]:
     """Return one select per access path; only one of them yields rows when the statement runs."""
-    matching, resource = key.matching, key.resource
+    filter_key, resource = key.filter_key, key.resource
     after = ranges(resource, key.keyset, order)
-    if matching.search is not None and scans_search_index(engine, resource, matching.search, key.order):
-        conditions = [*where(engine, matching, include_search=False), *after]
-        hits = first_search_hits(resource, matching.search, conditions, descending=order[0][1])
+    if filter_key.search is not None and scans_search_index(engine, resource, filter_key.search, key.order):
+        conditions = [*where(engine, filter_key, include_search=False), *after]
+        hits = first_search_hits(resource, filter_key.search, conditions, descending=order[0][1])
         page = _add_order(_item(engine, key, order), key, order)
         return [_add_limit(page, key, _limit(key)).where(resource.table.c.id.in_(hits))]
-    conditions = where(engine, matching)
+    conditions = where(engine, filter_key)
     key_ranges = [[*conditions, key_range] for key_range in after]
-    return [_page_through(engine, key, order, path, key_ranges) for path in access_paths(engine, matching, key.order)]
+    return [_page_through(engine, key, order, path, key_ranges) for path in access_paths(engine, filter_key, key.order)]
 
 
 def _page_through(
@@ -183,7 +183,7 @@ def _page_through(
 def _item(engine: Engine, key: StatementKey, order: SortKeys) -> Select:
     resource = key.resource
     fields = selected_fields(resource, key.fields, key.expand)
-    item = engine.driver_json(document(engine, resource, key.fields, key.expand)).label("item")
+    item = engine.driver_json(record_json(engine, resource, key.fields, key.expand)).label("item")
     keys = [field.column.label(f"k{i}") for i, (field, _) in enumerate(order) if field.column is not None]
     source = resource.joined_table([*fields, *[field for field, _ in order]])
     return select(item, null().label("total"), *keys).select_from(source)
@@ -219,17 +219,17 @@ def _sort_key(column: ColumnElement, field: Field, *, descending: bool, backward
     return directed.nulls_first() if backward else directed.nulls_last()
 
 
-def matching_rows(engine: Engine, matching: FilterKey) -> Select:
-    """Select one row per matching record, unordered, for counting."""
-    resource = matching.resource
-    if engine.search_follows_time and matching.search is not None:
-        return search_hits(resource, matching.search, where(engine, matching, include_search=False))
-    rows = select(literal_column("1")).select_from(resource.table).where(*where(engine, matching))
-    return use_index(rows, resource.table, unordered_path(engine, matching))
+def matching_rows(engine: Engine, filter_key: FilterKey) -> Select:
+    """Select one row for each matching record, unordered, for counting."""
+    resource = filter_key.resource
+    if engine.search_follows_time and filter_key.search is not None:
+        return search_hits(resource, filter_key.search, where(engine, filter_key, include_search=False))
+    rows = select(literal_column("1")).select_from(resource.table).where(*where(engine, filter_key))
+    return use_index(rows, resource.table, unordered_path(engine, filter_key))
 
 
 def _total(engine: Engine, key: StatementKey) -> FromClause:
-    rows = matching_rows(engine, key.matching)
+    rows = matching_rows(engine, key.filter_key)
     if key.count == "capped":
         rows = rows.limit(literal_column(str(COUNT_CAP + 1)))
     return select(func.count().label("total")).select_from(rows.subquery()).subquery("counted")

@@ -38,14 +38,14 @@ from machine_monitor.query.sql.filters import FilterKey, compile_filters, where
 from machine_monitor.query.stats_groups import (
     COUNTER_UNIT_OF,
     MAX_GROUPS,
-    SECOND,
+    MICROSECONDS_PER_SECOND,
     Rows,
     StatsKey,
     interval_columns,
     to_json,
 )
 
-MICROSECONDS_PER_SECOND = literal_column(str(SECOND), BigInteger())
+SECOND = literal_column(str(MICROSECONDS_PER_SECOND), BigInteger())
 
 
 async def fetch(database: Database, query: StatsQuery) -> bytes:
@@ -57,24 +57,24 @@ async def fetch(database: Database, query: StatsQuery) -> bytes:
 
 
 def _compile(engine: Engine, query: StatsQuery) -> tuple[StatsKey, dict[str, Any]]:
-    resource, matching, values = query.resource, None, {}
+    resource, filter_key, values = query.resource, None, {}
     if query.conditions or query.terms != ():
-        matching, values = compile_filters(engine, resource, query.conditions, query.terms)
+        filter_key, values = compile_filters(engine, resource, query.conditions, query.terms)
     assert resource.summary is not None
     metrics = tuple(metric for name, metric in resource.summary.metrics.items() if name in query.metrics)
     zone = query.time_context.zone if set(query.group_by) & set(UNITS) else None
-    return StatsKey(resource, matching, query.group_by, metrics, zone), values
+    return StatsKey(resource, filter_key, query.group_by, metrics, zone), values
 
 
 async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, values: Mapping[str, Any]) -> Rows:
     if stats_key.counter_field is not None:
-        statement = await database.compiled(counters_statement, database.engine, stats_key)
+        statement = await database.get_statement(counters_statement, database.engine, stats_key)
         rows = await database.fetch(statement, {"zone": query.time_context.zone.key, "limit": MAX_GROUPS + 1})
         zone_index, total_index = (statement.columns.index(name) for name in ("zone", "total"))
         if rows and (stats_key.unit is None or rows[0][zone_index] == query.time_context.zone.key):
             return Rows(statement.columns, [row for row in rows if row[total_index] is not None])
     # In a thread: the first statement for a zone computes all of its offset transitions.
-    statement = await database.compiled(scan_statement, database.engine, stats_key)
+    statement = await database.get_statement(scan_statement, database.engine, stats_key)
     now = database.engine.to_db(instants.format_instant(query.time_context.now), TIME)
     # Up to half of the rows make no group: a row that only ends intervals exactly at a bucket's start adds nothing to
     # that bucket, while the bucket before it is a group. Hence twice the limit.
@@ -122,10 +122,10 @@ def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
 @statement_cache(256)
 def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     """Compile the scan of records: one row for each combination of group keys, in key order."""
-    matching = stats_key.matching or FilterKey(stats_key.resource)
-    branches: list[SelectBase] = [_record_events(engine, stats_key, matching)]
+    filter_key = stats_key.filter_key or FilterKey(stats_key.resource)
+    branches: list[SelectBase] = [_record_events(engine, stats_key, filter_key)]
     for metric in stats_key.interval_metrics:
-        intervals = _merged_intervals(engine, stats_key, matching, metric)
+        intervals = _merged_intervals(engine, stats_key, filter_key, metric)
         branches += [_interval_events(engine, stats_key, intervals, metric, side) for side in ("start", "end")]
     events = (union_all(*branches) if len(branches) > 1 else branches[0]).subquery("events")
     keys = [events.c[f"k{i}"] for i in range(len(stats_key.names))]
@@ -137,14 +137,14 @@ def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
         # Two sums, because SQLite's 64-bit SUM would overflow at about 5,000 instants in microseconds.
         instant = events.c[f"{metric.name}_at"]
         sums[delta] = events.c[delta]
-        sums[seconds] = events.c[delta] * (instant // MICROSECONDS_PER_SECOND)
-        sums[microseconds] = events.c[delta] * (instant % MICROSECONDS_PER_SECOND)
+        sums[seconds] = events.c[delta] * (instant // SECOND)
+        sums[microseconds] = events.c[delta] * (instant % SECOND)
     query = select(*keys, *[func.sum(column).label(name) for name, column in sums.items()])
     query = query.group_by(*keys).order_by(*_ascending_nulls_last(keys)).limit(LIMIT_PARAM)
-    return compile_statement(engine, query, uses_fulltext=matching.search is not None)
+    return compile_statement(engine, query, uses_fulltext=filter_key.search is not None)
 
 
-def _record_events(engine: Engine, stats_key: StatsKey, matching: FilterKey) -> Select:
+def _record_events(engine: Engine, stats_key: StatsKey, filter_key: FilterKey) -> Select:
     """Select each record with its group keys; the bucket comes from the summary's time field."""
     resource = stats_key.resource
     fields = [*stats_key.fields, *stats_key.summed_fields]
@@ -156,7 +156,7 @@ def _record_events(engine: Engine, stats_key: StatsKey, matching: FilterKey) -> 
     found = select(*_label_columns(stats_key, keys), *_metric_columns(stats_key, stats_key.weights(columns), ONE))
     # LEFT JOIN although the related record always exists: with an inner join SQLite makes the related table the outer
     # loop, and looks up the records of each related record.
-    return found.select_from(resource.joined_table(fields, outer=True)).where(*where(engine, matching))
+    return found.select_from(resource.joined_table(fields, outer=True)).where(*where(engine, filter_key))
 
 
 def _metric_columns(
@@ -168,7 +168,7 @@ def _metric_columns(
     return [total.label("total"), *[given.get(name, ZERO).label(name) for name in names]]
 
 
-def _merged_intervals(engine: Engine, stats_key: StatsKey, matching: FilterKey, metric: IntervalMetric) -> CTE:
+def _merged_intervals(engine: Engine, stats_key: StatsKey, filter_key: FilterKey, metric: IntervalMetric) -> CTE:
     """Select the intervals of each subject and group, with overlaps removed.
 
     An interval that starts before an earlier one ends is cut to start at that end, or dropped if nothing is left.
@@ -190,7 +190,7 @@ def _merged_intervals(engine: Engine, stats_key: StatsKey, matching: FilterKey, 
             latest_end_so_far.label("latest_end_so_far"),
         )
         .select_from(resource.joined_table(stats_key.fields, outer=True))
-        .where(*where(engine, matching), end > start)
+        .where(*where(engine, filter_key), end > start)
         .subquery(f"{metric.name}_intervals")
     )
     covered_to = intervals.c.latest_end_so_far

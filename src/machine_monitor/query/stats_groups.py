@@ -20,7 +20,7 @@ from machine_monitor.query.sql import counters
 from machine_monitor.query.sql.filters import FilterKey
 
 MAX_GROUPS = 10_000
-SECOND = 1_000_000
+MICROSECONDS_PER_SECOND = 1_000_000
 # Which stored counter unit each requested calendar unit is summed from.
 COUNTER_UNIT_OF = {None: counters.ALL_TIME, "day": "day", "week": "day", "month": "month", "year": "month"}
 
@@ -33,7 +33,7 @@ class StatsKey:
     """
 
     resource: Resource
-    matching: FilterKey | None
+    filter_key: FilterKey | None
     names: tuple[str, ...]
     metrics: tuple[Metric, ...]
     zone: ZoneInfo | None
@@ -75,7 +75,7 @@ class StatsKey:
 
         It must cover all grouped and summed fields, and have counters of the calendar unit.
         """
-        if self.matching is not None or self.interval_metrics or self.summary.counters is None:
+        if self.filter_key is not None or self.interval_metrics or self.summary.counters is None:
             return None
         units, counter_unit = self.summary.counters.units, COUNTER_UNIT_OF[self.unit]
         fields = {counters.counter_field_of(self.resource, field) for field in (*self.fields, *self.summed_fields)}
@@ -201,12 +201,12 @@ def _series(
 
 def _sum_of_signed_instants(metric: IntervalMetric, row: Row) -> int:
     _, seconds, microseconds = interval_columns(metric)
-    return _integer(row.get(seconds)) * SECOND + _integer(row.get(microseconds))
+    return _integer(row.get(seconds)) * MICROSECONDS_PER_SECOND + _integer(row.get(microseconds))
 
 
 def _seconds(microseconds: int) -> int | float:
-    seconds, fraction = divmod(microseconds, SECOND)
-    return microseconds / SECOND if fraction else seconds
+    seconds, fraction = divmod(microseconds, MICROSECONDS_PER_SECOND)
+    return microseconds / MICROSECONDS_PER_SECOND if fraction else seconds
 
 
 def _group_serializer(query: StatsQuery, stats_key: StatsKey) -> Callable[[StatsGroup], dict[str, Any]]:

@@ -277,14 +277,14 @@ def test_a_command_does_not_put_a_database_in_place_of_one_that_is_served(servic
 def test_a_service_waits_for_a_command_that_puts_its_database_in_place(sqlite_database_url, path, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.lock_file.SERVICE_SECONDS", 0.05)
     first, second = Database(sqlite_database_url), Database(sqlite_database_url)
-    first.serve()
-    second.serve()
+    first.hold_service_lock()
+    second.hold_service_lock()
     with pytest.raises(UsageError, match="running service"), exclude_services(path):
         pass
     first.close_writer()
     second.close_writer()
     with exclude_services(path), pytest.raises(UsageError, match="A command is writing"):
-        first.serve()
+        first.hold_service_lock()
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ async def test_a_restored_backup_equals_the_original(database_url, empty_url, fo
     assert stored_rows(database_url) == before
     assert {path.name for path in folder.iterdir()} == {"b.db", "b.db.json"}
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    assert json.loads((folder / "b.db.json").read_text()) == manifest_.document()
+    assert json.loads((folder / "b.db.json").read_text()) == manifest_.to_dict()
     assert manifest_.engine == database_urls.parse(database_url).engine.name
     bytes_before = (folder / "b.db").read_bytes()
     assert bytes_before[18:20] == b"\1\1", "a backup file must not be in WAL mode"

@@ -25,7 +25,7 @@ def import_text(target, tmp_path):
     def import_text(name, text, zone=UTC, **options):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return import_file(target, path, ImportOptions(zone, **options)).document()
+        return import_file(target, path, ImportOptions(zone, **options)).to_dict()
 
     return import_text
 
@@ -39,6 +39,6 @@ def import_table(target, tmp_path):
         if text is not None:
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
         given = parse({"name": "test", "zone": "UTC", **mapping})
-        return import_file(target, path, ImportOptions(UTC, **options), given).document()
+        return import_file(target, path, ImportOptions(UTC, **options), given).to_dict()
 
     return import_table

@@ -45,7 +45,7 @@ def test_every_case_has_its_outcome_and_a_second_run_changes_nothing(target, tmp
         path.write_text(case["table"], encoding="utf-8")
         mapping = parse({"name": case["name"], "zone": "UTC", **case["more"], "fields": case["fields"]})
         before = stored(target)
-        report = import_file(target, path, ImportOptions(UTC), mapping).document()
+        report = import_file(target, path, ImportOptions(UTC), mapping).to_dict()
         logs = {log["project"]: log for uuid, log in stored(target).items() if uuid not in before}
         delimiter = case["more"].get("read", {}).get("delimiter", ",")
         lines = {line.split(delimiter)[0]: number for number, line in enumerate(case["table"].split("\n"), 1)}
@@ -53,5 +53,5 @@ def test_every_case_has_its_outcome_and_a_second_run_changes_nothing(target, tmp
         assert (case["name"], found) == (case["name"], case["expect"])
         skipped = list(case["expect"].values()).count("skipped")
         assert report["skipped"] == skipped
-        again = import_file(target, path, ImportOptions(UTC), mapping).document()
+        again = import_file(target, path, ImportOptions(UTC), mapping).to_dict()
         assert (again["logs"]["created"], again["logs"]["updated"], again["logs"]["unchanged"]) == (0, 0, len(logs))

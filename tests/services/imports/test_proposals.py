@@ -76,7 +76,7 @@ def test_a_proposal_imports_every_row(target, tmp_path, text, fields):
     path.write_text(text, encoding="cp1252")
     document = propose(open_table(path), "proposed", "Europe/Paris")
     assert {name: document["fields"].get(name) for name in fields} == fields
-    report = import_file(target, path, ImportOptions(UTC), parse(document)).document()
+    report = import_file(target, path, ImportOptions(UTC), parse(document)).to_dict()
     rows = text.count("\n") - (2 if text is FRENCH else 1)
     assert report[document["resource"]] == counts(created=rows)
     assert [each for each in report["problems"] if each["level"] == "error"] == []

@@ -121,7 +121,7 @@ def test_a_workbook_of_ours_is_read_back(target, import_text, tmp_path):
     book.active.append([UUID.format(2), "Saw", "info", twice, None, None, "{}"])
     book.active.append([UUID.format(3), "Saw", "info", shown, 12, None, None])
     book.save(tmp_path / "book.xlsx")
-    report = import_file(target, tmp_path / "book.xlsx", ImportOptions(PARIS)).document()
+    report = import_file(target, tmp_path / "book.xlsx", ImportOptions(PARIS)).to_dict()
     assert report["logs"] == counts(unchanged=2, created=1)
     found = read_all(target, LOGS)
     assert {name: found[UUID.format(1)][name] for name in stored} == stored

@@ -139,7 +139,7 @@ EXCAVATORS = {
 def test_the_excavators_are_imported_and_again_unchanged(sqlite_database_url, shared):
     database, path = Database(sqlite_database_url), shared / "data/excavators/excavators.csv"
     for outcome in (counts(created=5485), counts(unchanged=5485)):
-        report = import_file(database, path, ImportOptions(UTC), parse(EXCAVATORS)).document()
+        report = import_file(database, path, ImportOptions(UTC), parse(EXCAVATORS)).to_dict()
         assert (report["logs"], codes(report)) == (outcome, set())
     logs = read_all(database, LOGS).values()
     database.close_writer()

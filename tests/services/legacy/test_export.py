@@ -32,11 +32,11 @@ def out(tmp_path):
 def test_an_export_of_synced_records_can_be_synced_again(target, second, shared, out, source):
     legacy.sync(target, shared / "data" / source, PARIS)
     report = legacy.export(target, out, PARIS)
-    assert report.document()["not_held"] == {}
+    assert report.to_dict()["not_held"] == {}
     back = legacy.sync(second, out, PARIS)
     assert back.clean
     assert everything(second) == everything(target)
-    assert report.document() == {
+    assert report.to_dict() == {
         name: len(read_all(target, resource))
         for name, resource in (("machines", MACHINES), ("logs", LOGS), ("users", USERS))
     } | {"not_held": {}}
@@ -50,7 +50,7 @@ def test_an_export_of_synced_records_can_be_synced_again(target, second, shared,
 def test_the_real_folder_round_trips(sqlite_database_url, second, shared, out):
     target = Database(sqlite_database_url)
     legacy.sync(target, shared / "data/excavators-legacy", PARIS)
-    assert legacy.export(target, out, PARIS).document() == {"machines": 5, "logs": 5485, "users": 1, "not_held": {}}
+    assert legacy.export(target, out, PARIS).to_dict() == {"machines": 5, "logs": 5485, "users": 1, "not_held": {}}
     assert legacy.sync(second, out, PARIS).counts["logs"]["created"] == 5485
     assert everything(second) == everything(target)
     target.close_writer()
@@ -99,7 +99,7 @@ def test_a_field_that_the_legacy_format_lacks_is_counted(sqlite_database_url, ou
     target = Database(sqlite_database_url)
     create(target, MACHINES, name="m")
     create(target, LOGS, uuid=UUID_1, machine="m", type="info", **{"started_at": "2025-01-01T00:00:00Z"} | values)
-    assert legacy.export(target, out, PARIS).document()["not_held"] == {f"logs.{field}": 1}
+    assert legacy.export(target, out, PARIS).to_dict()["not_held"] == {f"logs.{field}": 1}
     assert "token" not in (out / f"logs/{UUID_1}.json").read_text()
     target.close_writer()
 
@@ -122,7 +122,7 @@ def test_lost_fields_of_machines_users_and_types_are_counted(sqlite_database_url
     )
     create(target, LOGS, uuid=UUID_1, machine="m", type="info")
     delete(target, LOGS, UUID_1)
-    report = legacy.export(target, out, PARIS).document()
+    report = legacy.export(target, out, PARIS).to_dict()
     assert report.pop("not_held") == {
         "machines.name": 1,
         "machines.sector": 1,
@@ -139,7 +139,7 @@ def test_lost_fields_of_machines_users_and_types_are_counted(sqlite_database_url
 def test_a_renamed_machine_is_exported_under_its_new_name(target, second, folder, out):
     legacy.sync(target, folder, PARIS)
     patch(target, MACHINES, "tour-01", name="Lathe 1")
-    assert legacy.export(target, out, PARIS).document()["not_held"] == {}
+    assert legacy.export(target, out, PARIS).to_dict()["not_held"] == {}
     legacy.sync(second, out, PARIS)
     assert everything(second) == everything(target)
 

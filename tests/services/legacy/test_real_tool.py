@@ -34,7 +34,7 @@ def test_people_of_the_tools_database_get_the_trigrams_that_it_makes(target, dat
         key: (user["first_name"], user["last_name"], user["role"]) for key, user in read_all(target, USERS).items()
     }
     assert people == {"jdu": ("jean", "dupont", "operator"), "ato": ("Anne", "De La Tour", "admin")}
-    assert problems_of(report.document(), "employs/jean dupont") == [("trigram", "note", "made-trigram")]
+    assert problems_of(report.to_dict(), "employs/jean dupont") == [("trigram", "note", "made-trigram")]
     assert legacy.sync(target, database, PARIS).counts["users"]["unchanged"] == 2
 
 
@@ -46,14 +46,14 @@ def test_a_draft_without_a_machine_is_imported_under_one_that_nobody_has_listed(
     (log,) = read_all(target, LOGS).values()
     assert (log["machine"], log["status"], log["user"]) == ("(unlisted)", "open", "xyz")
     assert read_all(target, MACHINES)["(unlisted)"]["listed"] is False
-    assert {code for _, _, code in problems_of(report.document(), draft)} == {
+    assert {code for _, _, code in problems_of(report.to_dict(), draft)} == {
         "draft",
         "no-machine",
         "undeclared-machine",
         "undeclared-user",
     }
     # What is refused is not said to be imported.
-    assert [level for _, level, _ in problems_of(report.document(), draft.replace("25__", "26__"))] == ["error"]
+    assert [level for _, level, _ in problems_of(report.to_dict(), draft.replace("25__", "26__"))] == ["error"]
 
 
 def test_a_file_that_is_gone_is_named_and_its_record_stays(target, tmp_path):
@@ -65,7 +65,7 @@ def test_a_file_that_is_gone_is_named_and_its_record_stays(target, tmp_path):
     for number in (2, 3):
         (tmp_path / f"logs/{UUID.format(number)}.json").unlink()
     (tmp_path / "machines/M1.json").unlink()
-    report = legacy.sync(target, tmp_path, PARIS).document()
+    report = legacy.sync(target, tmp_path, PARIS).to_dict()
     missing = {each["file"] for each in report["problems"] if each["code"] == "missing"}
     assert missing == {f"logs/{UUID.format(2)}", "machines/m1"}
     assert (len(read_all(target, LOGS)), len(read_all(target, MACHINES))) == (2, 3)

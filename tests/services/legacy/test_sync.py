@@ -41,7 +41,7 @@ def test_the_real_folder_is_imported_then_unchanged_then_has_one_conflict(target
     assert in_order == sorted(in_order)
     edited = next(iter(logs))
     patch(target, LOGS, edited, comment="seen again")
-    again = legacy.sync(target, source, PARIS).document()
+    again = legacy.sync(target, source, PARIS).to_dict()
     assert again["logs"] == counts(unchanged=5484, conflict=1)
     assert again["machines"] == counts(unchanged=5)
     assert [(p["file"], p["field"], p["code"]) for p in again["problems"]] == [
@@ -50,7 +50,7 @@ def test_the_real_folder_is_imported_then_unchanged_then_has_one_conflict(target
 
 
 def test_every_special_case_of_the_tricky_folder(target, shared):
-    report = legacy.sync(target, shared / "data/legacy-tricky", PARIS).document()
+    report = legacy.sync(target, shared / "data/legacy-tricky", PARIS).to_dict()
     assert report["machines"] == counts(created=6, rejected=3)
     assert report["logs"] == counts(created=13, rejected=3)
     assert report["users"] == counts(created=5)
@@ -87,7 +87,7 @@ def test_every_special_case_of_the_tricky_folder(target, shared):
 
 
 def test_every_log_of_the_tricky_folder(target, shared):
-    report = legacy.sync(target, shared / "data/legacy-tricky", PARIS).document()
+    report = legacy.sync(target, shared / "data/legacy-tricky", PARIS).to_dict()
     logs = read_all(target, LOGS)
     assert set(logs) == {UUID.format(n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14)} | {NOT_A_UUID}
     assert [logs[UUID.format(n)]["type"] for n in (1, 2, 3, 4)] == ["info", "error", "reload", "calibration"]
@@ -130,7 +130,7 @@ def test_edits_of_the_legacy_tool_become_history_before_the_import(target, share
 
 
 def test_drafts_are_imported_on_request(target, shared):
-    report = legacy.sync(target, shared / "data/legacy-tricky", PARIS, drafts=True).document()
+    report = legacy.sync(target, shared / "data/legacy-tricky", PARIS, drafts=True).to_dict()
     assert report["logs"] == counts(created=14, rejected=3)
     (draft,) = [log for log in read_all(target, LOGS).values() if log["comment"] == "unsaved draft"]
     assert (draft["status"], draft["user"], draft["machine"]) == ("open", "angir", "tour-02")
@@ -141,7 +141,7 @@ def test_drafts_are_imported_on_request(target, shared):
 def test_the_legacy_database(target, shared):
     source = shared / "data/legacy.db"
     before = source.read_bytes()
-    report = legacy.sync(target, source, PARIS).document()
+    report = legacy.sync(target, source, PARIS).to_dict()
     assert report["machines"] == counts(created=3)
     assert report["logs"] == counts(created=3, rejected=1)
     assert report["users"] == counts(created=2)
@@ -149,12 +149,12 @@ def test_the_legacy_database(target, shared):
     assert [row[:3] for row in history(target, LOGS, UUID.format(21))] == [("update", 1, "mdu"), ("import", 1, None)]
     assert read_all(target, MACHINES)["testMachine"]["in_service"] is False
     assert source.read_bytes() == before
-    assert legacy.sync(target, source, PARIS).document()["logs"] == counts(unchanged=3, rejected=1)
+    assert legacy.sync(target, source, PARIS).to_dict()["logs"] == counts(unchanged=3, rejected=1)
 
 
 def test_the_legacy_database_after_the_folder(target, shared):
     legacy.sync(target, shared / "data/legacy-tricky", PARIS)
-    report = legacy.sync(target, shared / "data/legacy.db", PARIS).document()
+    report = legacy.sync(target, shared / "data/legacy.db", PARIS).to_dict()
     assert report["machines"] == counts(created=2, unchanged=1)
     assert report["logs"] == counts(created=2, unchanged=1, rejected=1)
     assert report["users"] == counts(unchanged=2)
@@ -167,7 +167,7 @@ def test_legacy_tokens_are_neither_stored_nor_shown(target, shared, source):
     report = legacy.sync(target, shared / "data" / source, PARIS)
     stored = [rows(target, f"SELECT * FROM {table}") for table in ("users", "history", "legacy_imports")]
     assert "plain-secret" not in str(stored)
-    assert "plain-secret" not in str(report.document())
+    assert "plain-secret" not in str(report.to_dict())
     assert "angir" in str(stored)
 
 
@@ -188,11 +188,11 @@ def test_other_files_are_ignored_and_unreadable_records_rejected(tmp_path, sqlit
     (machines / "UPPER.JSON").write_text("{}")
     Path(os.fsdecode(os.fsencode(machines) + b"/\xe9.json")).write_text("{}")
     target = Database(sqlite_database_url)
-    report = legacy.sync(target, tmp_path, PARIS).document()
+    report = legacy.sync(target, tmp_path, PARIS).to_dict()
     assert (report["machines"], report["ignored"]) == (counts(created=1, rejected=2), 2)
     assert {p["code"] for p in report["problems"]} == {"bad-json", "file-name"}
     assert json.dumps(report, ensure_ascii=False).encode()
-    assert legacy.sync(target, tmp_path, PARIS, drafts=True).document()["ignored"] == 3
+    assert legacy.sync(target, tmp_path, PARIS, drafts=True).to_dict()["ignored"] == 3
     target.close_writer()
 
 

@@ -48,7 +48,7 @@ def export(url, path, resource="logs", **wish):
 def read(url, path, zone=UTC, **options):
     """Import a file and return the report."""
     with opened(url) as database:
-        return imports.import_file(database, path, imports.ImportOptions(zone, **options)).document()
+        return imports.import_file(database, path, imports.ImportOptions(zone, **options)).to_dict()
 
 
 def stored_records(url, resource, *dropped):

@@ -19,9 +19,9 @@ from machine_monitor.query.language.parser import (
 from machine_monitor.query.language.summaries import (
     DEFAULT_METRIC,
     DEFAULT_VALUES,
+    MAX_FACET_VALUES,
     MAX_FACETS,
-    MAX_FIELDS,
-    MAX_VALUES,
+    MAX_GROUP_FIELDS,
     summary_fields,
 )
 from machine_monitor.query.language.times import TIME_FILTER_PATTERN
@@ -73,7 +73,7 @@ def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
         f"The fields to count by: 1 to {MAX_FACETS} names, separated by commas.",
         _names(fields, at_most=MAX_FACETS),
     )
-    limit = {"type": "integer", "minimum": 1, "maximum": MAX_VALUES, "default": DEFAULT_VALUES}
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_FACET_VALUES, "default": DEFAULT_VALUES}
     return [
         {**by, "required": True},
         _parameter("limit", "The maximum number of values per field.", limit),
@@ -86,9 +86,11 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of stats."""
     names, metrics = (*summary_fields(resource), *UNITS), resource.summary.metrics if resource.summary else {}
     sentences = ", ".join(f"`{metric.name}` ({metric.description})" for metric in metrics.values())
-    sentence = f"Up to {MAX_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
+    sentence = (
+        f"Up to {MAX_GROUP_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
+    )
     return [
-        _parameter("group_by", sentence, _names(names, at_most=MAX_FIELDS + 1)),
+        _parameter("group_by", sentence, _names(names, at_most=MAX_GROUP_FIELDS + 1)),
         _parameter(
             "metrics",
             f"The metrics, separated by commas: {sentences}.",

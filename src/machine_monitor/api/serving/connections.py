@@ -26,8 +26,8 @@ if sys.platform != "win32":
     import resource
 
 # Maximum bytes and fields of a request's head; httptools itself has no limit.
-MAX_HEAD = 64 * 1024
-MAX_FIELDS = 100
+MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_FIELDS = 100
 MAX_CONNECTIONS = 1_000
 # File descriptors reserved for the database, the log and libraries.
 RESERVED_FILES = 128
@@ -134,7 +134,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._phase is Phase.HEAD:
             self._size += len(data)
-            if self._size > MAX_HEAD and not self.transport.is_closing():
+            if self._size > MAX_HEADER_BYTES and not self.transport.is_closing():
                 self.send_400_response("")
 
     def on_message_begin(self) -> None:
@@ -217,10 +217,10 @@ class Connection(HttpToolsProtocol):
 
     def _is_too_large(self) -> bool:
         # A shortcut: the received bytes show that most heads are small.
-        if len(self.headers) <= MAX_FIELDS and self._size + self._arrived <= MAX_HEAD:
+        if len(self.headers) <= MAX_HEADER_FIELDS and self._size + self._arrived <= MAX_HEADER_BYTES:
             return False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return len(self.headers) > MAX_FIELDS or size > MAX_HEAD
+        return len(self.headers) > MAX_HEADER_FIELDS or size > MAX_HEADER_BYTES
 
     def _has_too_many_streams(self) -> bool:
         streams = sum(isinstance(each, Connection) and each.is_streaming for each in self.connections)
@@ -234,8 +234,10 @@ class Connection(HttpToolsProtocol):
     def _problem(self) -> Problem:
         if len(self.url) > MAX_URL:
             return UriTooLong()
-        if self._size > MAX_HEAD or self._is_too_large():
-            return BadRequest(f"The request's headers are too large: at most {MAX_HEAD} bytes and {MAX_FIELDS} fields.")
+        if self._size > MAX_HEADER_BYTES or self._is_too_large():
+            return BadRequest(
+                f"The request's headers are too large: at most {MAX_HEADER_BYTES} bytes and {MAX_HEADER_FIELDS} fields."
+            )
         return BadRequest()
 
     def _render(self, problem: Problem) -> bytes:

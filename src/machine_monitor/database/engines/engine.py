@@ -102,7 +102,7 @@ class Engine(ABC):
 
     @abstractmethod
     def limit_bytes(self, page: sa.Select, order: Callable[[sa.FromClause], Sequence[ColumnElement]]) -> sa.Select:
-        """End a page after MAX_PAGE_BYTES of documents, its column `item`, unless the driver's cursor does.
+        """Limit a page to MAX_PAGE_BYTES, summed over its column `item`. Without effect if the cursor limits it.
 
         `order` gives the page's order by its columns. Documents that do not fit are null.
         """

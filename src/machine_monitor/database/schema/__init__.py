@@ -16,8 +16,8 @@ MIGRATION_LOCK = 7_262_353
 # The query for the database's revision.
 REVISION = "SELECT version_num FROM alembic_version"
 OTHER_SCHEMA = (
-    "The database has the schema of another version. Run `mm migrate`, "
-    "or start the service again after an update of the program."
+    "The database has the schema of another version. If it is older, run `mm migrate`. "
+    "If it is newer, install that version and start the service again."
 )
 _PACKAGE = Path(__file__).parents[2]
 _COLUMNS = {

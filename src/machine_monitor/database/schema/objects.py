@@ -1,6 +1,6 @@
 """Compare the schema objects of a database with those of the models: tables, columns, indexes, triggers, views.
 
-Anything else in the schema could change records behind the service's back, as a trigger does, or show others.
+A foreign trigger could change records behind the service's back, and a view could return wrong ones.
 """
 
 from collections.abc import Iterator

@@ -15,8 +15,8 @@ from typing import Any
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.query.language.folding import fold
 
-MAX_KEY = 64
-KEY_RULE = f"A key of the attributes has 1 to {MAX_KEY} characters, no '.' and no '__'."
+MAX_KEY_LENGTH = 64
+KEY_RULE = f"A key of the attributes has 1 to {MAX_KEY_LENGTH} characters, no '.' and no '__'."
 # Placeholder for the attribute key in parameter names.
 ANY_KEY = "<key>"
 NUMBER, TEXT, FOLDED, BOOLEAN = "ntfb"
@@ -35,7 +35,7 @@ class AttributeOperand:
 
 def is_valid_key(text: str) -> bool:
     """Whether the text is a valid attribute key."""
-    return 1 <= len(text) <= MAX_KEY and not any(character in text for character in (".", "__", "\0"))
+    return 1 <= len(text) <= MAX_KEY_LENGTH and not any(character in text for character in (".", "__", "\0"))
 
 
 def split_parameter(name: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from machine_monitor.database.kinds import Kind
 ORDERED = frozenset({"text", "code", "choice", "integer", "time", "rank", "object"})
 TEXTUAL = frozenset({"text", "code", "choice", "object"})
 ANY = ORDERED | {"boolean", "uuid"}
-MAX_VALUES = 200
+MAX_FILTER_VALUES = 200
 
 
 @dataclass(frozen=True)

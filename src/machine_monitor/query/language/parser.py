@@ -168,7 +168,7 @@ class QueryParser:
         for name, texts in self.filters.items():
             found = self.resource.find_filter(name)
             if found is None:
-                self._unknown(name, self._allowed(name), _key_rule(self.resource, name))
+                self._add_unknown_parameter(name, self._suggested_names(name), _key_rule(self.resource, name))
                 continue
             field, operator, key = found
             try:
@@ -222,7 +222,7 @@ class QueryParser:
     def reject_filters(self) -> None:
         """Add a fault for each filter, for endpoints without filters."""
         for name in self.filters:
-            self._unknown(name, tuple(sorted(self.parameters)))
+            self._add_unknown_parameter(name, tuple(sorted(self.parameters)))
 
     def add_fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
         """Add a fault of a parameter."""
@@ -239,7 +239,7 @@ class QueryParser:
         for part in text.split(","):
             name = part.removeprefix("-")
             if name not in self.resource.sortable:
-                message = f"cannot sort by '{name}': no such field, or it has several values."
+                message = f"cannot sort by '{name}': {self._not_sortable(name)}."
                 raise BadValue(message + did_you_mean(name, self.resource.sortable), self.resource.sortable)
             if name in order:
                 message = f"'{name}' may be given only once."
@@ -247,13 +247,20 @@ class QueryParser:
             order[name] = part.startswith("-")
         return tuple(order.items())
 
-    def _unknown(self, name: str, allowed: tuple[str, ...], rule: str = "") -> None:
+    def _not_sortable(self, name: str) -> str:
+        if name.startswith(ATTRIBUTE):
+            return "lists are not sorted by attributes, which may have any type"
+        if name in self.resource.fields:
+            return "a record can have several values of it"
+        return "there is no such field"
+
+    def _add_unknown_parameter(self, name: str, allowed: tuple[str, ...], rule: str = "") -> None:
         # Searching for a similar name is slow and the list of names is long: only the first faults get suggestions.
         allowed = allowed if len(self._faults) < MAX_SUGGESTIONS else ()
         message = f"There is no parameter '{name}'.{did_you_mean(name, allowed)}{rule}"
         self._faults.append(Fault(message, "unknown", parameter=name, allowed=allowed))
 
-    def _allowed(self, name: str) -> tuple[str, ...]:
+    def _suggested_names(self, name: str) -> tuple[str, ...]:
         """Return the names to suggest for an unknown parameter.
 
         These are the filters of the same field or attribute, else all fields.

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from machine_monitor.database.fulltext import SEPARATOR, Term
 from machine_monitor.query.language.folding import BEYOND_BMP, SCRIPTS, character_class, fold, is_bmp, mark_class
 
-MAX_WORD = 64
-MAX_WORDS = 32
+MAX_WORD_LENGTH = 64
+MAX_QUERY_WORDS = 32
 MAX_LETTERS = 200
 LETTERS_ARE_WORDS = ("Han", "Hiragana", "Katakana", "Hangul", "Thai", "Lao", "Khmer", "Myanmar")
 # Ends a word that is a letter; a private-use character, which no word contains.
@@ -68,7 +68,7 @@ def _needs_patterns() -> re.Pattern[str]:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the folded words of a text in order, each truncated to MAX_WORD characters.
+    """Return the folded words of a text in order, each truncated to MAX_WORD_LENGTH characters.
 
     A word that is a letter ends with LETTER_END.
     """
@@ -87,7 +87,7 @@ def tokenize_readings(text: str) -> tuple[list[str], list[str]]:
         words, kinds = encoded.translate(_ASCII_SEPARATORS).decode().split(), encoded.translate(_ASCII_KINDS)
         is_mixed = b"0" in kinds and (b"a0" in kinds or b"0a" in kinds)
         parts = _ASCII_PARTS.findall(folded) if is_mixed else []
-        return (words, parts) if len(folded) <= MAX_WORD else (_truncate(words), _truncate(parts))
+        return (words, parts) if len(folded) <= MAX_WORD_LENGTH else (_truncate(words), _truncate(parts))
     if _needs_patterns().search(folded) is None:
         words, parts = _truncate(_WORD.findall(folded)), _truncate(_PART.findall(folded))
         return words, parts if len(parts) > len(words) else []
@@ -108,14 +108,14 @@ def _cut_by(pattern: re.Pattern[str], folded: str) -> list[str]:
     words, letters = [], _patterns(bmp_only=is_bmp(folded)).letters
     for run, word in pattern.findall(folded):
         if run:
-            words += [letter[:MAX_WORD] + LETTER_END for letter in letters.findall(run)]
+            words += [letter[:MAX_WORD_LENGTH] + LETTER_END for letter in letters.findall(run)]
         else:
-            words.append(word[:MAX_WORD])
+            words.append(word[:MAX_WORD_LENGTH])
     return words
 
 
 def _truncate(words: list[str]) -> list[str]:
-    return [word[:MAX_WORD] for word in words] if max(map(len, words), default=0) > MAX_WORD else words
+    return [word[:MAX_WORD_LENGTH] for word in words] if max(map(len, words), default=0) > MAX_WORD_LENGTH else words
 
 
 def _pair(words: list[str]) -> list[str]:
@@ -133,11 +133,11 @@ def facet_token(name: str, value: str) -> str:
 
     Different values can share a token: the filter itself still applies.
     """
-    return (SEPARATOR + name[0] + "".join(words_of(value)))[:MAX_WORD]
+    return (SEPARATOR + name[0] + "".join(words_of(value)))[:MAX_WORD_LENGTH]
 
 
 class SearchTooLong(ValueError):
-    """A search has more than MAX_WORDS words, or more than MAX_LETTERS letters that are words."""
+    """A search has more than MAX_QUERY_WORDS words, or more than MAX_LETTERS letters that are words."""
 
 
 def parse(text: str) -> tuple[Term, ...] | None:
@@ -151,8 +151,8 @@ def parse(text: str) -> tuple[Term, ...] | None:
         if term is not None:
             terms.append(term)
             words, letters = map(sum, zip((words, letters), _count(match["bare"] or match["quoted"]), strict=True))
-    if words > MAX_WORDS:
-        message = f"A search has at most {MAX_WORDS} words."
+    if words > MAX_QUERY_WORDS:
+        message = f"A search has at most {MAX_QUERY_WORDS} words."
         raise SearchTooLong(message)
     if letters > MAX_LETTERS:
         message = f"A search has at most {MAX_LETTERS} letters in scripts such as Chinese, Korean and Thai."

@@ -12,9 +12,9 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.suggestions import did_you_mean
 
 MAX_FACETS = 5
-MAX_VALUES = 500
+MAX_FACET_VALUES = 500
 DEFAULT_VALUES = 20
-MAX_FIELDS = 3
+MAX_GROUP_FIELDS = 3
 DEFAULT_METRIC = "count"
 FACET_PARAMETERS = frozenset({"q", "by", "limit"})
 STATS_PARAMETERS = frozenset({"q", "group_by", "metrics"})
@@ -50,7 +50,7 @@ def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: Time
     if "by" not in parser.reserved:
         parser.add_fault("by", "'by' is required: name at least one field.", fields)
     by = parser.parse_reserved("by", _distinct_names(fields, MAX_FACETS), ())
-    limit = parser.parse_reserved("limit", values.integer_between(1, MAX_VALUES), DEFAULT_VALUES)
+    limit = parser.parse_reserved("limit", values.integer_between(1, MAX_FACET_VALUES), DEFAULT_VALUES)
     parser.raise_faults()
     return FacetsQuery(resource, by, limit, conditions, terms)
 
@@ -78,12 +78,12 @@ def metric_names(resource: Resource) -> tuple[str, ...]:
 
 
 def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    parse_names = _distinct_names((*fields, *UNITS), MAX_FIELDS + 1)
+    parse_names = _distinct_names((*fields, *UNITS), MAX_GROUP_FIELDS + 1)
 
     def parse(text: str) -> tuple[str, ...]:
         names = parse_names(text)
-        if sum(name in UNITS for name in names) > 1 or sum(name in fields for name in names) > MAX_FIELDS:
-            message = f"Write at most {MAX_FIELDS} fields and one of {', '.join(UNITS)}."
+        if sum(name in UNITS for name in names) > 1 or sum(name in fields for name in names) > MAX_GROUP_FIELDS:
+            message = f"Write at most {MAX_GROUP_FIELDS} fields and one of {', '.join(UNITS)}."
             raise BadValue(message)
         return names
 

@@ -11,7 +11,7 @@ from machine_monitor.database.kinds import OBJECT, Kind
 from machine_monitor.query.language import attributes
 from machine_monitor.query.language.attributes import AttributeOperand
 from machine_monitor.query.language.folding import fold
-from machine_monitor.query.language.operators import MAX_VALUES, Operator
+from machine_monitor.query.language.operators import MAX_FILTER_VALUES, Operator
 from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
 from machine_monitor.suggestions import did_you_mean
 
@@ -91,7 +91,7 @@ def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
-def matching(pattern: str, expected: str) -> Callable[[str], str]:
+def regex_parser(pattern: str, expected: str) -> Callable[[str], str]:
     """Return a parser of texts that match a regular expression; `expected` says in words what they are."""
 
     def parse(text: str) -> str:
@@ -116,8 +116,8 @@ def _split(text: str) -> list[str]:
         message = "The list is not valid CSV: put a value with a comma, quote or line break in double quotes."
         raise BadValue(message) from None
     parts = rows[0] if rows and rows[0] else [""]
-    if len(rows) > 1 or len(parts) > MAX_VALUES:
-        message = f"Write 1 to {MAX_VALUES} values, separated by commas."
+    if len(rows) > 1 or len(parts) > MAX_FILTER_VALUES:
+        message = f"Write 1 to {MAX_FILTER_VALUES} values, separated by commas."
         raise BadValue(message)
     return parts
 
@@ -155,7 +155,7 @@ def _attribute(text: str, operator: Operator) -> AttributeOperand:
     """
     if text in _BOOLEANS:
         if "boolean" not in operator.kinds:
-            message = f"{text} cannot be compared by order. To compare with the text, put it in double quotes."
+            message = f"{text} has no order: use =, ne, in or nin. To compare with the text, put it in double quotes."
             raise BadValue(message)
         return AttributeOperand(attributes.BOOLEAN, text)
     number = attributes.parse_number(text)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, Table, case, func, literal_column,
 from machine_monitor.database.engines import Engine
 from machine_monitor.query.language.parser import Order
 from machine_monitor.query.schema import Resource
-from machine_monitor.query.sql.filters import Filter, FilterKey, filter_clause, fixes_one_value, own_column_of
+from machine_monitor.query.sql.filters import Filter, FilterKey, filter_clause, is_single_value_equality, own_column_of
 
 # Counting 5,000 records takes 0.5 ms; sorting them takes a few.
 SMALL_RESULT_LIMIT = 5_000
@@ -33,34 +33,34 @@ class AccessPath:
     sorts: bool = False
 
 
-def access_paths(engine: Engine, matching: FilterKey, order: Order) -> list[AccessPath]:
+def access_paths(engine: Engine, filter_key: FilterKey, order: Order) -> list[AccessPath]:
     """Return the access paths of a page; at run time only one of them yields rows."""
-    resource = matching.resource
+    resource = filter_key.resource
     if not engine.index_hints or not resource.index_prefixes:
         return [AccessPath()]
-    if matching.search or not resource.is_order_of_tiebreakers(order):
+    if filter_key.search or not resource.is_order_of_tiebreakers(order):
         return [AccessPath(sorts=True)]
     equality_columns = {
         column.name
-        for filter_ in matching.filters
+        for filter_ in filter_key.filters
         if (column := own_column_of(resource, filter_)) is not None and filter_.operator.is_any_of
     }
     if resource.unique_column in equality_columns:
         return [AccessPath(sorts=True)]
-    if prefix := fixed_prefix(matching):
+    if prefix := equality_prefix(filter_key):
         return [AccessPath(_index_hint(resource, prefix))]
     time_index = _index_hint(resource, ())
-    for filter_ in matching.filters:
+    for filter_ in filter_key.filters:
         if hint := _selective_index_hint(resource, filter_):
             many = _exceeds_small_result_limit(resource, filter_clause(engine, resource, filter_), hint)
             return [AccessPath(time_index, many), AccessPath(hint, not_(many), sorts=True)]
     return [AccessPath(time_index)]
 
 
-def unordered_path(engine: Engine, matching: FilterKey) -> AccessPath:
+def unordered_path(engine: Engine, filter_key: FilterKey) -> AccessPath:
     """Return the access path for an unordered read: the index whose prefix the filters fix, if any."""
-    prefix = fixed_prefix(matching)
-    return AccessPath(_index_hint(matching.resource, prefix)) if engine.index_hints and prefix else AccessPath()
+    prefix = equality_prefix(filter_key)
+    return AccessPath(_index_hint(filter_key.resource, prefix)) if engine.index_hints and prefix else AccessPath()
 
 
 def use_index(query: Select, table: Table, path: AccessPath) -> Select:
@@ -76,10 +76,10 @@ def limit_if_chosen(path: AccessPath, rows: ColumnElement) -> ColumnElement:
     return rows if path.when is None else case((path.when, rows), else_=literal_column("0"))
 
 
-def fixed_prefix(matching: FilterKey) -> tuple[str, ...]:
+def equality_prefix(filter_key: FilterKey) -> tuple[str, ...]:
     """Return the first index prefix whose columns the filters fix to one value each; empty if there is none."""
-    resource = matching.resource
-    columns = [own_column_of(resource, filter_) for filter_ in matching.filters if fixes_one_value(filter_)]
+    resource = filter_key.resource
+    columns = [own_column_of(resource, filter_) for filter_ in filter_key.filters if is_single_value_equality(filter_)]
     fixed = {column.name for column in columns if column is not None}
     return next((prefix for prefix in resource.index_prefixes if prefix and fixed.issuperset(prefix)), ())
 

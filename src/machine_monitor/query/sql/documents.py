@@ -13,12 +13,12 @@ from machine_monitor.query.schema import ChildRows, Field, Resource, Selection, 
 
 @statement_cache(256)
 def record_statement(engine: Engine, resource: Resource, lookup_column: str, selection: Selection) -> Statement:
-    """Compile: the record whose column `lookup_column` is `key`: (document, id, version, is deleted)."""
+    """Compile the query for one record by its `lookup_column`, bound as `key`. Row: (JSON, id, version, is deleted)."""
     fields, expand = selection
     table = resource.table
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = (
-        select(as_text(document(engine, resource, fields, expand)), table.c.id, table.c.version, deleted)
+        select(as_text(record_json(engine, resource, fields, expand)), table.c.id, table.c.version, deleted)
         .select_from(resource.joined_table(selected_fields(resource, fields, expand)))
         .where(table.c[lookup_column] == bindparam("key", type_=table.c[lookup_column].type))
     )
@@ -27,7 +27,10 @@ def record_statement(engine: Engine, resource: Resource, lookup_column: str, sel
 
 @lru_cache(maxsize=64)
 def records_by_key_statement(engine: Engine, resource: Resource) -> Statement:
-    """Compile: the records with these unique keys, a JSON array: (document, id, version, is deleted, key)."""
+    """Compile the query for records by their unique keys. Bind `keys`, a JSON array.
+
+    Rows: (JSON, id, version, is deleted, key).
+    """
     table, key = resource.table, resource.table.c[resource.unique_column]
     deleted = table.c.deleted_at.is_not(None) if resource.soft_delete else false()
     query = all_records(engine, resource).add_columns(deleted, key)
@@ -38,30 +41,30 @@ def records_by_key_statement(engine: Engine, resource: Resource) -> Statement:
 
 @lru_cache(maxsize=64)
 def undeleted_records_statement(engine: Engine, resource: Resource) -> Statement:
-    """Compile: all records that are not deleted, by id: (document, id, version)."""
+    """Compile the query for all records that are not deleted, in the order of their ids. Rows: (JSON, id, version)."""
     not_deleted = resource.table.c.deleted_at.is_(None) if resource.soft_delete else true()
     return compile_statement(engine, all_records(engine, resource).where(not_deleted))
 
 
 @lru_cache(maxsize=64)
 def records_after_id_statement(engine: Engine, resource: Resource) -> Statement:
-    """Compile: at most `limit` records with ids above `after`, including deleted ones: (document, id, version)."""
+    """Compile the query for `limit` records after the id `after`, deleted ones too. Rows: (JSON, id, version)."""
     bound = {name: bindparam(name, type_=INTEGER.column_type) for name in ("after", "limit")}
     query = all_records(engine, resource).where(resource.table.c.id > bound["after"]).limit(bound["limit"])
     return compile_statement(engine, query)
 
 
 def all_records(engine: Engine, resource: Resource) -> Select:
-    """Select all records, including deleted ones, by id: (document, id, version)."""
+    """Select all records, deleted ones too, in the order of their ids. Rows: (JSON, id, version)."""
     table, fields = resource.table, tuple(resource.own_fields)
     return (
-        select(as_text(document(engine, resource, fields, ())), table.c.id, table.c.version)
+        select(as_text(record_json(engine, resource, fields, ())), table.c.id, table.c.version)
         .select_from(resource.joined_table(resource.own_fields.values()))
         .order_by(table.c.id)
     )
 
 
-def document(engine: Engine, resource: Resource, fields: tuple[str, ...], expand: tuple[str, ...]) -> ColumnElement:
+def record_json(engine: Engine, resource: Resource, fields: tuple[str, ...], expand: tuple[str, ...]) -> ColumnElement:
     """Return an SQL expression for the record's JSON."""
     members = {name: field_json(engine, resource, resource.fields[name]) for name in fields}
     if expand:

@@ -99,21 +99,21 @@ def scope_param(column: str) -> str:
     return f"scope_{column}"
 
 
-def where(engine: Engine, matching: FilterKey, *, include_search: bool = True) -> list[ColumnElement]:
+def where(engine: Engine, filter_key: FilterKey, *, include_search: bool = True) -> list[ColumnElement]:
     """Return the WHERE clauses, to be joined by AND.
 
     The condition of the search is left out if `include_search` is False.
     """
-    resource = matching.resource
+    resource = filter_key.resource
     table = resource.table
     clauses = [table.c[name] == bindparam(scope_param(name), type_=table.c[name].type) for name in resource.scope]
     if resource.soft_delete:
         clauses.append(table.c.deleted_at.is_not(None) if resource.deleted else table.c.deleted_at.is_(None))
-    clauses += [filter_clause(engine, resource, filter_) for filter_ in matching.filters]
-    if matching.finds_nothing:
+    clauses += [filter_clause(engine, resource, filter_) for filter_ in filter_key.filters]
+    if filter_key.finds_nothing:
         clauses.append(literal_column("1") == literal_column("0"))
-    elif matching.search and include_search:
-        clauses.append(matches_search(engine, resource, matching.search))
+    elif filter_key.search and include_search:
+        clauses.append(matches_search(engine, resource, filter_key.search))
     return clauses
 
 
@@ -142,7 +142,7 @@ def _related_clause(engine: Engine, table: Table, path: Sequence[Join], filter_:
     found = (
         select(referenced).where(_related_clause(engine, reference.resource.table, path[1:], filter_)).correlate(None)
     )
-    if _fixes_one_value(path, filter_):
+    if _is_single_value_equality(path, filter_):
         # `=` instead of IN: with one value, the composite index also yields the sort order.
         return referencing == found.scalar_subquery()
     clause = referencing.in_(found)
@@ -166,15 +166,15 @@ def own_column_of(resource: Resource, filter_: Filter) -> Column | None:
     return resource.own_column(filter_.field) if is_single else None
 
 
-def fixes_one_value(filter_: Filter) -> bool:
+def is_single_value_equality(filter_: Filter) -> bool:
     """Whether a filter fixes its column to one value.
 
     It is equality on an own column, or on a unique column of a related record.
     """
-    return _fixes_one_value(filter_.field.joins, filter_)
+    return _is_single_value_equality(filter_.field.joins, filter_)
 
 
-def _fixes_one_value(path: Sequence[Join], filter_: Filter) -> bool:
+def _is_single_value_equality(path: Sequence[Join], filter_: Filter) -> bool:
     if (
         filter_.operator is not EQUAL
         or [operand.form for operand in filter_.operands] != [VALUE]
@@ -209,8 +209,8 @@ def _attribute(engine: Engine, filter_: Filter, own: Field) -> ColumnElement:
     if filter_.key is None:
         members = engine.members(own.folded)
         text = members.c.value.op("->>", return_type=EXACT_TEXT)(literal_column(f"'{FOLDED}'"))
-        matching = filter_.operator.build(text, _operands(filter_))
-        return exists(select(literal_column("1")).select_from(members).where(matching))
+        condition = filter_.operator.build(text, _operands(filter_))
+        return exists(select(literal_column("1")).select_from(members).where(condition))
     member = engine.member(own.folded, bindparam(filter_.key, type_=Text()))
     if filter_.operator.value_type == "boolean":
         return filter_.operator.build(member, ())

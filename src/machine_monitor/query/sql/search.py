@@ -99,7 +99,7 @@ def search_hits(
     rowid = index.c.rowid
     bounds = map(bindparam, between or (names.low, names.high))
     return (
-        select(rowid.label("place"))
+        select(rowid.label("fts_rowid"))
         .select_from(index.join(table, table.c.id == _record_id(rowid)))
         # Otherwise SQLite may use an index of the table as the outer loop and run the full text match once per record.
         .with_hint(table, "NOT INDEXED", "sqlite")
@@ -117,7 +117,7 @@ def first_search_hits(
     rows = search_hits(resource, names, conditions, (names.start, names.end))
     rowid = search_table(resource.name).c.rowid
     page = rows.order_by(rowid.desc() if descending else rowid).limit(bindparam(names.max_hits)).cte()
-    last = select((func.min if descending else func.max)(page.c.place)).scalar_subquery()
+    last = select((func.min if descending else func.max)(page.c.fts_rowid)).scalar_subquery()
     bucket = last.op(">>")(BITS)
     start = bucket.op("<<")(BITS)
     rest = rows.where(
@@ -126,8 +126,8 @@ def first_search_hits(
         rowid < last if descending else rowid > last,
         rowid.between(start, start.op("|")(MASK)),
     )
-    places = select(page.c.place).union_all(rest).subquery("places")
-    return select(_record_id(places.c.place).label("id"))
+    rowids = select(page.c.fts_rowid).union_all(rest).subquery("rowids")
+    return select(_record_id(rowids.c.fts_rowid).label("id"))
 
 
 def _search(resource: Resource, conditions: Sequence[Condition], terms: tuple[Term, ...]) -> SearchQuery:

@@ -9,11 +9,11 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import USERS
 from machine_monitor.models.audit import ACCOUNTS
 from machine_monitor.services.audit import history
-from machine_monitor.services.audit.history import ChangeContext, Changes, Subject
+from machine_monitor.services.audit.history import ChangeContext, Changes, EntryTarget
 
 
 def record(tx: Transaction, user: str, changes: Changes, context: ChangeContext) -> None:
     """Append an entry about the account of a user: what changed, before and after."""
     users = USERS.table.c
     identity, version = tx.session.execute(select(users.id, users.version).where(users.trigram == user)).one()
-    history.append_entry(tx, "update", Subject(ACCOUNTS, identity, user, version), changes, context)
+    history.append_entry(tx, "update", EntryTarget(ACCOUNTS, identity, user, version), changes, context)

@@ -26,7 +26,7 @@ from machine_monitor.query.language.parser import Condition, ListQuery
 from machine_monitor.query.language.values import parse_integer
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
-from machine_monitor.query.sql.documents import document, selected_fields
+from machine_monitor.query.sql.documents import record_json, selected_fields
 from machine_monitor.services.access.permissions import Caller, Scope, can_manage_other_accounts
 from machine_monitor.services.accounts import account_history, generated_secrets, time_bounds
 from machine_monitor.services.audit.history import ChangeContext
@@ -163,6 +163,6 @@ def _number(key: str) -> int:
 def _read(engine: Engine, selection: Selection) -> Statement:
     fields, expand = selection
     table = TOKENS.table
-    query = select(as_text(document(engine, TOKENS, fields, expand)), table.c.user)
+    query = select(as_text(record_json(engine, TOKENS, fields, expand)), table.c.user)
     query = query.select_from(TOKENS.joined_table(selected_fields(TOKENS, fields, expand)))
     return compile_statement(engine, query.where(table.c.id == bindparam("id", type_=INTEGER.column_type)))

@@ -22,7 +22,7 @@ from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import QueryPairs, QueryParser
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.lists import fit_page
-from machine_monitor.query.sql.documents import document
+from machine_monitor.query.sql.documents import record_json
 
 MAX_CHANGES = 1_000
 DEFAULT_CHANGES = 100
@@ -111,14 +111,14 @@ async def entries_after(
 
 async def newest_position(database: Database) -> Position:
     """Return the position of the last entry."""
-    rows = await database.fetch(_newest(database.engine), {})
+    rows = await database.fetch(_newest_statement(database.engine), {})
     return _position(*rows[0]) if rows else START
 
 
 def _parse_query(parser: QueryParser, after: Position | None, *, is_resumed: bool = False) -> ChangesQuery:
     parser.reject_filters()
     since = parser.parse_reserved("since", values.integer_between(0, MAX_INTEGER), None)
-    epoch = parser.parse_reserved("epoch", values.matching(EPOCH_PATTERN, "16 hexadecimal digits"), None)
+    epoch = parser.parse_reserved("epoch", values.regex_parser(EPOCH_PATTERN, "16 hexadecimal digits"), None)
     limit = parser.parse_reserved("limit", values.integer_between(1, MAX_CHANGES), DEFAULT_CHANGES)
     machine_id = parser.parse_reserved("machine_id", values.integer_between(1, MAX_INTEGER), None)
     if epoch is not None and "since" not in parser.reserved:
@@ -151,7 +151,7 @@ def _entries_from(engine: Engine, with_accounts: bool) -> Statement:  # noqa: FB
     Rows of (document, number, hash, resource).
     """
     table, bound = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in ("since", "limit")}
-    stored = document(engine, CHANGES, tuple(CHANGES.own_fields), ())
+    stored = record_json(engine, CHANGES, tuple(CHANGES.own_fields), ())
     item = engine.driver_json(case((table.c.seq > bound["since"], stored), else_=literal_column("'null'")))
     columns = (item.label("item"), table.c.seq, table.c.hash, table.c.resource)
     entries = select(*columns).where(table.c.seq >= bound["since"]).order_by(table.c.seq)
@@ -165,7 +165,7 @@ def _entries_of_machine(engine: Engine) -> Statement:
     """Compile: the entries of one machine after a number, as rows like those of `_entries_from`."""
     names = ("since", "limit", "machine_id")
     table, binds = CHANGES.table, {name: bindparam(name, type_=INTEGER.column_type) for name in names}
-    item = engine.driver_json(document(engine, CHANGES, tuple(CHANGES.own_fields), ()))
+    item = engine.driver_json(record_json(engine, CHANGES, tuple(CHANGES.own_fields), ()))
     entries = select(item.label("item"), table.c.seq, table.c.hash, table.c.resource).where(
         table.c.resource == literal(MACHINES.name, CODE.column_type),
         table.c.record_id == binds["machine_id"],
@@ -176,6 +176,6 @@ def _entries_of_machine(engine: Engine) -> Statement:
 
 
 @cache
-def _newest(engine: Engine) -> Statement:
+def _newest_statement(engine: Engine) -> Statement:
     table = CHANGES.table
     return compile_statement(engine, select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1))

@@ -65,39 +65,40 @@ def parse_head(text: str) -> Head:
 def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
     """Append entries to the chain. Holds the history lock until commit, so that numbers follow commit order."""
     tx.acquire_history_lock()
-    last, link = head(tx)
+    last, previous_hash = head(tx)
     rows = []
     for seq, entry in enumerate(entries, last + 1):
-        link = _entry_hash(link, seq, entry)
-        row = entry._asdict() | {"seq": seq, "hash": link, "at": tx.engine.to_db(entry.at, TIME)}
+        previous_hash = _entry_hash(previous_hash, seq, entry)
+        row = entry._asdict() | {"seq": seq, "hash": previous_hash, "at": tx.engine.to_db(entry.at, TIME)}
         row["note_folded"] = None if entry.note is None else fold(entry.note)
         rows.append(row)
-    tx.execute_many(_insert(tx.engine), rows)
+    tx.execute_many(_insert_statement(tx.engine), rows)
 
 
 def head(tx: Transaction) -> Head:
     """Return the last entry's number and hash."""
-    rows = tx.execute(_last(tx.engine), {})
+    rows = tx.execute(_last_statement(tx.engine), {})
     return Head(rows[0][0], bytes(rows[0][1] or b"")) if rows else Head(0, b"")
 
 
 def verify(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> list[str]:
     """Verify the whole chain and return a sentence for each fault; `expected` is a head that it must contain."""
-    broken, last, link, found = [], 0, b"", expected is None or expected.seq == 0
+    broken, last, previous_hash, found = [], 0, b"", expected is None or expected.seq == 0
     total = tx.execute(_count(tx.engine), {})[0][0]
     for done, (seq, entry, stored) in enumerate(_read_entries(tx), 1):
-        if stored != _entry_hash(link, seq, entry):
+        if stored != _entry_hash(previous_hash, seq, entry):
             broken.append(seq)
         if expected is not None and seq == expected.seq:
             found = stored == expected.hash
-        last, link = seq, stored or b""
+        last, previous_hash = seq, stored or b""
         if progress is not None and (done % CHUNK_SIZE == 0 or done == total):
             progress(done, total)
     sentences = []
     if broken:
         listed = ", ".join(map(str, broken[:MAX_LISTED])) + (", ..." if len(broken) > MAX_LISTED else "")
         sentences.append(
-            f"The hash chain is broken at {len(broken)} entries ({listed}): these, or the ones before, were altered."
+            f"The hash chain is broken at {len(broken)} entries ({listed}): these, or the ones before, were altered. "
+            "Compare with a backup: see docs/run/backup.md."
         )
     if not found:
         sentences.append(f"The history does not contain the expected head: it ends at entry {last}.")
@@ -112,13 +113,14 @@ def _read_entries(tx: Transaction) -> Iterator[tuple[int, HistoryEntry, bytes | 
     """Yield all entries in order, with their numbers and stored hashes."""
     after = 0
     while rows := tx.execute(_entries_after(tx.engine), {"after": after, "limit": CHUNK_SIZE}):
-        for after, link, *content in rows:
+        for after, stored_hash, *content in rows:
             entry = HistoryEntry(*content)
-            yield after, entry._replace(at=tx.engine.from_db(entry.at, TIME)), None if link is None else bytes(link)
+            entry = entry._replace(at=tx.engine.from_db(entry.at, TIME))
+            yield after, entry, None if stored_hash is None else bytes(stored_hash)
 
 
 @cache
-def _last(engine: Engine) -> Statement:
+def _last_statement(engine: Engine) -> Statement:
     table = HISTORY.table
     one = select(table.c.seq, table.c.hash).order_by(table.c.seq.desc())
     return compile_statement(engine, one.limit(1))
@@ -139,6 +141,6 @@ def _entries_after(engine: Engine) -> Statement:
 
 
 @cache
-def _insert(engine: Engine) -> Statement:
+def _insert_statement(engine: Engine) -> Statement:
     values: dict[Any, Any] = {column: bindparam(column.name, type_=column.type) for column in HISTORY.table.columns}
     return compile_statement(engine, insert(HISTORY.table).values(values))

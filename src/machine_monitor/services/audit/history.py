@@ -27,7 +27,7 @@ class ChangeContext:
     role: Role = Role.ADMIN
 
 
-class Subject(NamedTuple):
+class EntryTarget(NamedTuple):
     """What a history entry is about."""
 
     resource: str
@@ -50,14 +50,14 @@ def append_entries(
 ) -> None:
     """Append a history entry for each changed record at the end of the transaction."""
     for record, changes in changed:
-        subject = Subject(record.resource.name, record.id, record.key, record.version)
-        append_entry(tx, op, subject, changes, context)
+        target = EntryTarget(record.resource.name, record.id, record.key, record.version)
+        append_entry(tx, op, target, changes, context)
 
 
-def append_entry(tx: Transaction, op: str, subject: Subject, changes: Changes, context: ChangeContext) -> None:
+def append_entry(tx: Transaction, op: str, target: EntryTarget, changes: Changes, context: ChangeContext) -> None:
     """Append one history entry at the end of the transaction."""
     entry = HistoryEntry(
-        **subject._asdict(),
+        **target._asdict(),
         at=context.at,
         user=context.user,
         via=context.via,

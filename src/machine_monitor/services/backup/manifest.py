@@ -39,7 +39,7 @@ class Manifest:
     file_bytes: int = 0
     missing_files: list[str] = field(default_factory=list)
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the manifest as a JSON object."""
         return asdict(self)
 
@@ -76,7 +76,7 @@ def describe(file: Path, engine: str, contents: Contents, copied: CopiedFiles) -
 
 def write(manifest: Manifest, path: Path) -> None:
     """Write the manifest as indented JSON."""
-    path.write_text(json.dumps(manifest.document(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(json.dumps(manifest.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read(file: Path) -> Manifest:

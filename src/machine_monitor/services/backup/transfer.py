@@ -39,7 +39,7 @@ class Contents:
     not_restored: list[str] = field(default_factory=list)
     files: CopiedFiles = field(default_factory=CopiedFiles)
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the contents as a JSON object."""
         return asdict(self)
 

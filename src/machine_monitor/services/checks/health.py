@@ -94,7 +94,7 @@ class Examination:
         """Whether there are no faults."""
         return not self.faults
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
         return {"settings": self.settings, "database": self.facts, "faults": self.faults}
 

@@ -13,7 +13,7 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import CHANGES, RESOURCES
-from machine_monitor.query.sql.documents import document
+from machine_monitor.query.sql.documents import record_json
 from machine_monitor.services.accounts import rate_limit
 from machine_monitor.services.backup import last_backup
 from machine_monitor.services.checks import health
@@ -116,7 +116,7 @@ def _last_change(tx: Transaction) -> LastChange | None:
 
 @cache
 def _last_change_statement(engine: Engine) -> Statement:
-    item = engine.driver_json(document(engine, CHANGES, tuple(LastChange.model_fields), ()))
+    item = engine.driver_json(record_json(engine, CHANGES, tuple(LastChange.model_fields), ()))
     return compile_statement(
         engine, select(item).select_from(CHANGES.table).order_by(CHANGES.table.c.seq.desc()).limit(1)
     )

@@ -50,7 +50,7 @@ class Inventory:
         listed = ", ".join(self.unnamed[:3]) + (", ..." if len(self.unnamed) > 3 else "")
         return [count, f"Files of no record: {len(self.unnamed)} ({listed}). `mm files prune` removes them."]
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
         return asdict(self)
 

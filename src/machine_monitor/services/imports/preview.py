@@ -63,7 +63,7 @@ def preview(database: Database, source: RowSource, options: ImportOptions, mappi
     """Return what an import would do, as JSON; nothing is written."""
     observation = Observation()
     run = ImportRun(database, source, replace(options, dry_run=True, rejected=None), mapping, observe=observation.add)
-    report = run.execute().document()
+    report = run.execute().to_dict()
     table = source.table
     names = dict.fromkeys([*observation.filled, *observation.empty, *observation.refused])
     found: dict[str, Any] = {

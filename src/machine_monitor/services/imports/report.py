@@ -85,7 +85,7 @@ class ImportReport:
         for row, problem in rows:
             self.add(row, problem)
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the report as `--json` prints it."""
         groups = sorted(self.groups.values(), key=lambda group: group.rows[0] if group.rows else 0)
         return {

@@ -75,8 +75,8 @@ class BatchWriter:
 
     def _restore(self, tx: Transaction, stored: StoredRecord, context: ChangeContext) -> StoredRecord:
         storage.restore(tx, stored, context.at)
-        subject = ChangedRecord(self.resource, stored.id, stored.values[self.resource.key], stored.version + 1)
-        history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.writable_values))], context)
+        restored = ChangedRecord(self.resource, stored.id, stored.values[self.resource.key], stored.version + 1)
+        history.append_entries(tx, "restore", [(restored, history.creation_changes(stored.recorded_values))], context)
         return replace(stored, version=stored.version + 1, is_deleted=False)
 
 

@@ -40,7 +40,7 @@ class ExportReport:
         """Count the fields of one record that are lost."""
         self.not_held.update(f"{resource.name}.{name}" for name in names)
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the report as `--json` prints it."""
         counts = {resource.name: self.written[resource.name] for resource in (MACHINES, LOGS, USERS)}
         return {**counts, "not_held": dict(sorted(self.not_held.items()))}

@@ -106,14 +106,15 @@ def _create(tx: Transaction, steps: Sequence[Step], context: ChangeContext) -> l
     ]
     new_records = [new.completed(resource) for new in new_records]
     ids = storage.insert(tx, resource, new_records, context.at)
-    subjects = [
+    changed_records = [
         ChangedRecord(resource, identity, new.values[resource.key], 1)
         for identity, new in zip(ids, new_records, strict=True)
     ]
-    for subject, step in zip(subjects, steps, strict=True):
-        _record_edits(tx, subject, step.record.edits)
+    for changed, step in zip(changed_records, steps, strict=True):
+        _record_edits(tx, changed, step.record.edits)
     created = [
-        (subject, history.creation_changes(new.values)) for subject, new in zip(subjects, new_records, strict=True)
+        (changed, history.creation_changes(new.values))
+        for changed, new in zip(changed_records, new_records, strict=True)
     ]
     history.append_entries(tx, "import", created, context)
     return [_import_row(tx, step, identity, 1, context) for step, identity in zip(steps, ids, strict=True)]
@@ -125,14 +126,14 @@ def _update(tx: Transaction, step: Step, context: ChangeContext) -> tuple[int, i
     assert stored is not None
     if step.record.edits:
         before = _edits_of(tx, stored)
-        subject = ChangedRecord(resource, stored.id, stored.values[resource.key], stored.version)
-        _record_edits(tx, subject, [edit for edit in step.record.edits if edit not in before])
+        changed = ChangedRecord(resource, stored.id, stored.values[resource.key], stored.version)
+        _record_edits(tx, changed, [edit for edit in step.record.edits if edit not in before])
     return stored.id, records.apply_values(tx, stored, step.values, context, op="import").version
 
 
-def _record_edits(tx: Transaction, subject: ChangedRecord, edits: Iterable[Edit]) -> None:
+def _record_edits(tx: Transaction, changed: ChangedRecord, edits: Iterable[Edit]) -> None:
     for edit in edits:
-        history.append_entries(tx, "update", [(subject, {})], ChangeContext(VIA, edit.user, EDIT_NOTE, edit.at))
+        history.append_entries(tx, "update", [(changed, {})], ChangeContext(VIA, edit.user, EDIT_NOTE, edit.at))
 
 
 def _import_row(tx: Transaction, step: Step, identity: int, version: int, context: ChangeContext) -> dict[str, Any]:

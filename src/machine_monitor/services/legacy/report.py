@@ -39,6 +39,6 @@ class Report:
         counts = {name: dict(outcomes) for name, outcomes in self.counts.items()}
         return Report(counts, self.ignored, list(self.problems))
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the report as `--json` prints it."""
         return {**self.counts, "ignored": self.ignored, "problems": [asdict(finding) for finding in self.problems]}

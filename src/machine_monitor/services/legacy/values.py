@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database import instants
 from machine_monitor.models import LOG_TYPES, USERS
 from machine_monitor.models.fields import MAX_ATTRIBUTE_TEXT
-from machine_monitor.query.language.attributes import MAX_KEY, is_valid_key
+from machine_monitor.query.language.attributes import MAX_KEY_LENGTH, is_valid_key
 from machine_monitor.query.language.times import EARLIEST, LATEST, Shift, local_to_utc
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services.records import validation
@@ -125,11 +125,11 @@ def attribute_key(key: str, taken: AbstractSet[str]) -> str:
     """Return a valid attribute key; if it had to be derived, it is different from all of `taken`."""
     if is_valid_key(key):
         return key
-    stem = re.sub(r"[._]+", "_", key)[:MAX_KEY] or "_"
+    stem = re.sub(r"[._]+", "_", key)[:MAX_KEY_LENGTH] or "_"
     name, number = stem, 1
     while name in taken:
         number += 1
-        name = f"{stem[: MAX_KEY - 8].rstrip('_')}_{number}"
+        name = f"{stem[: MAX_KEY_LENGTH - 8].rstrip('_')}_{number}"
     return name
 
 

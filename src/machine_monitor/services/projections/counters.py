@@ -63,7 +63,7 @@ def enqueue_update(
 
 def counter_zone(tx: Transaction) -> str:
     """Return the name of the counters' time zone."""
-    return tx.execute(_zone(tx.engine, lock=None), {})[0][0]
+    return tx.execute(_zone_statement(tx.engine, lock=None), {})[0][0]
 
 
 def ensure_zone(database: Database, zone: ZoneInfo) -> bool:
@@ -77,7 +77,7 @@ def ensure_zone(database: Database, zone: ZoneInfo) -> bool:
 def rebuild(tx: Transaction, zone: ZoneInfo) -> None:
     """Rebuild all counters in this zone."""
     # Lock the zone's row: concurrent writers wait for it, and then use the new zone.
-    tx.execute(_zone(tx.engine, lock="update"), {})
+    tx.execute(_zone_statement(tx.engine, lock="update"), {})
     for resource in COUNTED:
         tx.execute(compile_statement(tx.engine, delete(counters_of(resource).table)), {})
         for field, units in counters_of(resource).units.items():
@@ -150,7 +150,7 @@ CounterDeltas = dict[Resource, Counter[Key]]
 
 def _counter_deltas(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) -> CounterDeltas:
     # Use the stored zone, not this process's setting: the existing counters are in it.
-    zone = ZoneInfo(tx.execute(_zone(tx.engine, lock="share"), {})[0][0])
+    zone = ZoneInfo(tx.execute(_zone_statement(tx.engine, lock="share"), {})[0][0])
     deltas: CounterDeltas = {}
     for change in changes:
         if isinstance(change, dict):
@@ -172,7 +172,7 @@ def _apply(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) ->
             if delta
         ]
         if rows:
-            tx.execute_many(_add(tx.engine, counters_of(resource)), rows)
+            tx.execute_many(_upsert_statement(tx.engine, counters_of(resource)), rows)
 
 
 def _keys(change: CounterUpdate, zone: ZoneInfo) -> Iterator[Key]:
@@ -191,7 +191,7 @@ def _counted_value(tx: Transaction, resource: Resource, name: str, values: Mappi
         if reference.on in values:
             value = values[reference.on]
         else:
-            value = tx.execute(_find(tx.engine, reference), {"key": value})[0][0]
+            value = tx.execute(_find_statement(tx.engine, reference), {"key": value})[0][0]
     return "" if value is None else f"={tx.engine.to_db(value, counted_field.kind)}"
 
 
@@ -227,13 +227,13 @@ def _insert(tx: Transaction, resource: Resource, field: str, unit: str, counted:
 
 
 @cache
-def _zone(engine: Engine, *, lock: Literal["share", "update"] | None) -> Statement:
+def _zone_statement(engine: Engine, *, lock: Literal["share", "update"] | None) -> Statement:
     query = select(DERIVED.c.value).where(DERIVED.c.name == literal_column(f"'{ZONE}'"))
     return compile_statement(engine, query.with_for_update(read=lock == "share") if lock else query)
 
 
 @cache
-def _find(engine: Engine, reference: Reference) -> Statement:
+def _find_statement(engine: Engine, reference: Reference) -> Statement:
     referenced = reference.resource
     column = referenced.table.c[referenced.key]
     query = select(referenced.table.c[reference.to]).where(column == bindparam("key", type_=column.type))
@@ -260,7 +260,7 @@ def _counters_of_value_statement(engine: Engine, resource: Resource, field: str)
 
 
 @cache
-def _add(engine: Engine, counters: Counters) -> Statement:
+def _upsert_statement(engine: Engine, counters: Counters) -> Statement:
     table = counters.table
     columns = {column.name: bindparam(column.name, type_=column.type) for column in table.columns}
     row = engine.insert(table).values(columns)

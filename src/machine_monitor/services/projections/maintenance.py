@@ -171,13 +171,13 @@ def find_stale_folded_texts(tx: Transaction, resource: Resource) -> list[int]:
 
 
 def _value(tx: Transaction, name: str) -> str | None:
-    rows = tx.execute(_read(tx.engine), {"name": name})
+    rows = tx.execute(_read_statement(tx.engine), {"name": name})
     return rows[0][0] if rows else None
 
 
 def _set(tx: Transaction, name: str, value: str) -> None:
     tx.execute(_delete(tx.engine), {"name": name})
-    tx.execute(_insert(tx.engine), {"name": name, "value": value})
+    tx.execute(_insert_statement(tx.engine), {"name": name, "value": value})
 
 
 def _count(tx: Transaction, resource: Resource) -> int:
@@ -185,7 +185,7 @@ def _count(tx: Transaction, resource: Resource) -> int:
 
 
 @cache
-def _read(engine: Engine) -> Statement:
+def _read_statement(engine: Engine) -> Statement:
     name = bindparam("name", type_=CODE.column_type)
     return compile_statement(engine, select(DERIVED.c.value).where(DERIVED.c.name == name))
 
@@ -196,7 +196,7 @@ def _delete(engine: Engine) -> Statement:
 
 
 @cache
-def _insert(engine: Engine) -> Statement:
+def _insert_statement(engine: Engine) -> Statement:
     values = {name: bindparam(name, type_=CODE.column_type) for name in ("name", "value")}
     return compile_statement(engine, insert(DERIVED).values(values))
 

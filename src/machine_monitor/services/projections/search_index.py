@@ -38,11 +38,11 @@ def entry(tx: Transaction, resource: Resource, identity: int, values: Mapping[st
     """Build the index entry of a record with these values."""
     instant = values[resource.tiebreakers[0]] if resource.search_follows_time else None
     fulltext = tx.engine.fulltext
-    words = fulltext.document(document(resource, values))
+    words = fulltext.format_tokens(search_document(resource, values))
     return IndexEntry(resource.name, fulltext.key_of(identity, instant), added=True, words=words)
 
 
-def document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
+def search_document(resource: Resource, values: Mapping[str, Any]) -> list[str]:
     """Return a record's search document: its texts in words, some of them cut further, then its facet tokens.
 
     A separator between texts prevents phrase matches across them. Every write and rebuild calls this, and `mm verify`

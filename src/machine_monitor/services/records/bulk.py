@@ -22,7 +22,7 @@ from machine_monitor.services.records import references, storage, unlisted, vali
 from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
-MAX_FIELDS = 100
+MAX_ITEM_FIELDS = 100
 Status = Literal["created", "updated", "unchanged", "error"]
 
 
@@ -106,8 +106,8 @@ class _BulkWrite:
         Absent fields take their default or, if preserved on PUT, their stored value.
         """
         resource = self.context.resource
-        if len(item) > MAX_FIELDS:
-            raise invalid([Fault(f"An item may have at most {MAX_FIELDS} fields.", pointer="")])
+        if len(item) > MAX_ITEM_FIELDS:
+            raise invalid([Fault(f"An item may have at most {MAX_ITEM_FIELDS} fields.", pointer="")])
         if stored is not None and stored.is_deleted:
             raise Gone
         preset = rules.default_author(resource, self.context.change_context, item)

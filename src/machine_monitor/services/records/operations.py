@@ -70,7 +70,9 @@ async def _fetch(database: Database, resource: Resource, key: str, selection: Se
     path_key = lookup_key(resource, key)
     if path_key is None:
         return None
-    statement = await database.compiled(record_statement, database.engine, resource, resource.lookup_column, selection)
+    statement = await database.get_statement(
+        record_statement, database.engine, resource, resource.lookup_column, selection
+    )
     rows = await database.fetch(statement, {"key": path_key})
     return StoredRecord(resource, *rows[0]) if rows else None
 
@@ -142,8 +144,8 @@ def delete(tx: Transaction, target: Target, context: ChangeContext) -> None:
         storage.mark_deleted(tx, stored, context.at)
     else:
         storage.delete_row(tx, stored)
-    subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.append_entries(tx, "delete", [(subject, history.changes_between(stored.recorded_values, {}))], context)
+    changed = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.append_entries(tx, "delete", [(changed, history.changes_between(stored.recorded_values, {}))], context)
 
 
 def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteResult:
@@ -155,8 +157,8 @@ def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteRes
     if not stored.is_deleted:
         raise Conflict(f"The {target.resource.noun} is not deleted.")
     storage.restore(tx, stored, context.at)
-    subject = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.append_entries(tx, "restore", [(subject, history.creation_changes(stored.recorded_values))], context)
+    changed = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
+    history.append_entries(tx, "restore", [(changed, history.creation_changes(stored.recorded_values))], context)
     return result_of(tx, target.resource, stored.id, target.key, created=False)
 
 
@@ -177,12 +179,13 @@ def insert_all(
     """Insert validated records with their history entries; return their ids."""
     new_records = [new.completed(resource) for new in new_records]
     ids = storage.insert(tx, resource, new_records, context.at)
-    subjects = [
+    changed_records = [
         ChangedRecord(resource, identity, new.values[resource.key], 1)
         for identity, new in zip(ids, new_records, strict=True)
     ]
     created = [
-        (subject, history.creation_changes(new.values)) for subject, new in zip(subjects, new_records, strict=True)
+        (changed, history.creation_changes(new.values))
+        for changed, new in zip(changed_records, new_records, strict=True)
     ]
     history.append_entries(tx, "create", created, context)
     return ids
@@ -210,15 +213,19 @@ def apply_values(
     storage.update(tx, stored, values, found.columns, context.at)
     if renamed:
         references.propagate_rename(tx, stored, key, context.at)
-    subject = ChangedRecord(resource, stored.id, key, stored.version + 1)
-    history.append_entries(tx, "rename" if renamed else op, [(subject, changes)], context)
+    changed = ChangedRecord(resource, stored.id, key, stored.version + 1)
+    history.append_entries(tx, "rename" if renamed else op, [(changed, changes)], context)
     return result_of(tx, resource, stored.id, key, created=False)
 
 
 def reject_immutable_changes(resource: Resource, given: Mapping[str, Any], stored: StoredRecord) -> None:
     """Raise `Invalid` if any of these read-only or immutable fields differs from its stored value."""
     faults = [
-        Fault(f"'{name}' of a {resource.noun} cannot be changed.", "read-only", pointer=f"/{name}")
+        Fault(
+            f"'{name}' of a {resource.noun} cannot be changed: leave it out, or send its stored value.",
+            "read-only",
+            pointer=f"/{name}",
+        )
         for name, value in given.items()
         if value != stored.values[name]
     ]
@@ -310,5 +317,5 @@ def _not_found(resource: Resource) -> NotFound:
 
 
 def _key_taken(resource: Resource) -> Conflict:
-    message = f"A {resource.noun} with this {resource.key} already exists."
+    message = f"A {resource.noun} with this {resource.key} already exists. Choose another one, or change that record."
     return Conflict(faults=[Fault(message, "taken", f"/{resource.key}")])

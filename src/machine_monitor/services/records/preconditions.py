@@ -43,7 +43,8 @@ class Preconditions:
     def check_absent(self) -> None:
         """Raise `VersionConflict` if the request has If-Match but the record does not exist."""
         if self.if_match is not None:
-            raise VersionConflict(current=None)
+            detail = "There is no such record, so If-Match names no version of it. Leave out If-Match to create it."
+            raise VersionConflict(detail, current=None)
 
     def matches_if_none_match(self, version: int) -> bool:
         """Whether If-None-Match names this version: the client's copy is current."""

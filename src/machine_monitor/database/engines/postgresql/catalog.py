@@ -19,7 +19,7 @@ from machine_monitor.database.schema.definitions import (
 )
 
 SCHEMA = "(SELECT relnamespace FROM pg_class WHERE oid = to_regclass('history'))"
-NO_MEMBER = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = {0} AND e.objid = {1} AND e.deptype = 'e')"
+NOT_OF_EXTENSION = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = {0} AND e.objid = {1} AND e.deptype = 'e')"
 RELATIONS = {
     "r": "table",
     "p": "table",
@@ -35,7 +35,7 @@ QUERIES = (
     CASE WHEN c.relrowsecurity THEN 'row security' END,
     CASE WHEN NOT pg_table_is_visible(c.oid) THEN 'hidden by another schema' END)
     FROM pg_class c WHERE c.relnamespace = {SCHEMA} AND c.relkind = ANY ('{{r,p,v,m,f,S,c}}')
-    AND {NO_MEMBER.format("'pg_class'::regclass", "c.oid")}""",
+    AND {NOT_OF_EXTENSION.format("'pg_class'::regclass", "c.oid")}""",
     f"""SELECT 'column', c.relname || '.' || a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
     CASE WHEN a.attcollation <> t.typcollation THEN 'collate ' || o.collname END,
     CASE WHEN a.attnotnull THEN 'not null' END,
@@ -45,16 +45,16 @@ QUERIES = (
     LEFT JOIN pg_collation o ON o.oid = a.attcollation
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE c.relnamespace = {SCHEMA} AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
-    AND {NO_MEMBER.format("'pg_class'::regclass", "c.oid")}""",
+    AND {NOT_OF_EXTENSION.format("'pg_class'::regclass", "c.oid")}""",
     f"""SELECT 'constraint', c.relname, pg_get_constraintdef(k.oid)
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
     WHERE c.relnamespace = {SCHEMA} AND k.contype NOT IN ('n', 't')
-    AND {NO_MEMBER.format("'pg_class'::regclass", "c.oid")}""",
+    AND {NOT_OF_EXTENSION.format("'pg_class'::regclass", "c.oid")}""",
     f"""SELECT 'index', c.relname || ' on ' || t.relname,
     pg_get_indexdef(c.oid) || CASE WHEN i.indisvalid THEN '' ELSE ' invalid' END
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
     WHERE c.relnamespace = {SCHEMA} AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)
-    AND {NO_MEMBER.format("'pg_class'::regclass", "t.oid")}""",
+    AND {NOT_OF_EXTENSION.format("'pg_class'::regclass", "t.oid")}""",
     # A disabled trigger of a foreign key is internal, too.
     f"""SELECT 'trigger', t.tgname || ' on ' || c.relname,
     pg_get_triggerdef(t.oid) || CASE t.tgenabled WHEN 'O' THEN '' ELSE ' disabled' END
@@ -67,11 +67,11 @@ QUERIES = (
     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = {SCHEMA}""",
     f"""SELECT 'function', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
     CASE WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) ELSE p.prosrc END
-    FROM pg_proc p WHERE p.pronamespace = {SCHEMA} AND {NO_MEMBER.format("'pg_proc'::regclass", "p.oid")}""",
+    FROM pg_proc p WHERE p.pronamespace = {SCHEMA} AND {NOT_OF_EXTENSION.format("'pg_proc'::regclass", "p.oid")}""",
     f"""SELECT 'object', pg_describe_object(d.classid, d.objid, 0), '' FROM pg_depend d
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = {SCHEMA} AND d.deptype = 'n'
     AND d.classid <> ALL ('{{pg_class,pg_proc,pg_extension,pg_constraint}}'::regclass[])
-    AND {NO_MEMBER.format("d.classid", "d.objid")}""",
+    AND {NOT_OF_EXTENSION.format("d.classid", "d.objid")}""",
 )
 _CAST = re.compile(r" :: \w+( \[ \])?")
 _IN = re.compile(r"\bin \( ([^()]*) \)")

@@ -133,7 +133,7 @@ class PostgresqlDriver:
             kwargs={"autocommit": True, **CONNECTION},
         )
         self._read_only = LastingCondition(logger, "The database server accepts writes again.")
-        self._leaves_server = False
+        self._reconnect_readers = False
 
     async def open(self) -> None:
         """Start the reader pool; it connects in the background."""
@@ -148,7 +148,7 @@ class PostgresqlDriver:
         """Close the writer pool."""
         self._writes.close()
 
-    def serve(self) -> None:
+    def hold_service_lock(self) -> None:
         """Nothing to do: the files belong to the server."""
 
     async def check(self) -> None:
@@ -159,8 +159,8 @@ class PostgresqlDriver:
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query; the server cancels it after the query timeout."""
-        if self._leaves_server:
-            self._leaves_server = False
+        if self._reconnect_readers:
+            self._reconnect_readers = False
             await self._reads.drain()
         try:
             return await self._fetch(statement, values)
@@ -258,8 +258,8 @@ class PostgresqlDriver:
             self._writes.drain()
             self._read_only.report(READ_ONLY)
             raise ServerReadOnly
-        # Readers stayed with the former server while no other accepted writes.
-        self._leaves_server |= self._read_only.end()
+        # After a failover, readers may still be connected to the former server, which is read-only.
+        self._reconnect_readers |= self._read_only.end()
         cursor.nextset()
 
     def file_bytes(self) -> dict[str, int]:

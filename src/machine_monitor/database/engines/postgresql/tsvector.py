@@ -39,7 +39,7 @@ class TsvectorIndex(FulltextIndex):
         del follows_time
         return key
 
-    def document(self, words: Sequence[str]) -> str:
+    def format_tokens(self, words: Sequence[str]) -> str:
         # In the text form of a tsvector, such as `'oil':2,5 'pump':1`: each word with its positions.
         positions: dict[str, list[str]] = defaultdict(list)
         for position, word in enumerate(words, 1):

@@ -124,7 +124,7 @@ class SqliteDriver:
         self._serving = False
         self._service_lock.release()
 
-    def serve(self) -> None:
+    def hold_service_lock(self) -> None:
         """Hold the lock of services until the driver is closed."""
         self._service_lock.hold()
         self._serving = True
@@ -136,7 +136,7 @@ class SqliteDriver:
             with suppress(UsageError, OSError):
                 self._service_lock.hold(timeout=0)
         if not self._writer.is_current:
-            raise self._writer.moved_error()
+            raise self._writer.report_moved()
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query in a thread; it is interrupted after the query timeout. The caller has one of `readers`."""
@@ -169,10 +169,10 @@ class SqliteDriver:
         Until then, reads go on with the files that are open.
         """
         if self._writer.is_current:
-            self._writer.settle()
+            self._writer.report_recovered()
             return
         if self._writer.is_missing:
-            self._writer.moved_error()
+            self._writer.report_moved()
             return
         async with self._following:
             if self._writer.is_current or time.monotonic() < self._follow_at:
@@ -184,7 +184,7 @@ class SqliteDriver:
                     await asyncio.to_thread(self._reopen_writer)
             except (Problem, sqlite3.Error, OSError) as error:
                 self._follow_at = time.monotonic() + FOLLOW_SECONDS
-                self._writer.moved_error("" if isinstance(error, FileMoved) else str(error))
+                self._writer.report_moved("" if isinstance(error, FileMoved) else str(error))
 
     @asynccontextmanager
     async def _readers_closed(self) -> AsyncGenerator[None]:
@@ -220,7 +220,7 @@ class SqliteDriver:
     def _temporary_connection(self, connect_reader: Callable[[], sqlite3.Connection]) -> Generator[sqlite3.Connection]:
         with self._temporary_lock:
             if not self._writer.is_current:
-                raise self._writer.moved_error()
+                raise self._writer.report_moved()
             connection = connect_reader()
             self._temporary += 1
         try:

@@ -18,7 +18,7 @@ from machine_monitor.database.engines.sqlite import catalog, connections, driver
 from machine_monitor.database.engines.sqlite.fts5 import Fts5Index
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.database.engines.sqlite.open_files import FileWatch
-from machine_monitor.database.engines.sqlite.read_only import ReadOnlyDriver, look
+from machine_monitor.database.engines.sqlite.read_only import ReadOnlyDriver, stat_files
 from machine_monitor.database.instants import left
 from machine_monitor.errors import BadSetting, SchemaMismatch
 
@@ -214,7 +214,7 @@ class SqliteEngine(Engine):
 
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         path = self.path_of(url)
-        options = look(path).options if path_faults.why_read_only(path) else "mode=ro"
+        options = stat_files(path).options if path_faults.why_read_only(path) else "mode=ro"
 
         def connect() -> sqlite3.Connection:
             if read_only:

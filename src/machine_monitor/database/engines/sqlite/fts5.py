@@ -29,7 +29,7 @@ class Fts5Index(FulltextIndex):
     def id_of(self, key: int, *, follows_time: bool) -> int:
         return key & ID_MASK if follows_time else key
 
-    def document(self, words: Sequence[str]) -> str:
+    def format_tokens(self, words: Sequence[str]) -> str:
         return " ".join(words)
 
     def query(self, search: SearchQuery) -> str:

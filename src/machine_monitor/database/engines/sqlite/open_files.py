@@ -34,7 +34,7 @@ class OpenFiles(NamedTuple):
     shm: Inode | None
 
 
-# The result of `look` on a file system whose inode numbers do not last: always the same files.
+# The result of `stat_files` on a file system whose inode numbers do not last: always the same files.
 UNWATCHED = OpenFiles((0, 0), (0, 0), (0, 0))
 
 
@@ -51,7 +51,7 @@ class FileWatch:
         """Follow the links of the path, as SQLite does when it opens the file: the WAL is beside the file itself."""
         self._resolved = os.path.realpath(self._path)
 
-    def look(self) -> OpenFiles:
+    def stat_files(self) -> OpenFiles:
         """Return the files that are at the path now."""
         if self.unwatched_reason:
             return UNWATCHED

@@ -36,7 +36,7 @@ class FileState(NamedTuple):
         return "mode=ro" if self.is_in_use else "mode=ro&immutable=1"
 
 
-def look(path: Path) -> FileState:
+def stat_files(path: Path) -> FileState:
     """Look at the files of a database, without opening them."""
     resolved = os.path.realpath(path)
     database, wal, shm, journal = (_status(resolved + suffix) for suffix in ("", WAL, SHM, "-journal"))
@@ -67,32 +67,32 @@ class ReadOnlyDriver(SqliteDriver):
 
     @property
     def _open_state(self) -> FileState:
-        return look(self._path)
+        return stat_files(self._path)
 
     @property
     def _read_options(self) -> str:
-        return look(self._path).options
+        return stat_files(self._path).options
 
     async def _follow_file(self) -> None:
         """Nothing to do: readers open the file again when it has changed."""
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query in a thread, as `SqliteDriver` does."""
-        before = look(self._path)
+        before = stat_files(self._path)
         rows = await super().fetch(statement, values)
         self._require_unchanged(before)
         return rows
 
     async def fetch_inline(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
         """Run a short query in the event loop, as `SqliteDriver` does."""
-        before = look(self._path)
+        before = stat_files(self._path)
         rows = await super().fetch_inline(statement, values)
         self._require_unchanged(before)
         return rows
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks, as `SqliteDriver` does."""
-        before = look(self._path)
+        before = stat_files(self._path)
         for rows in super().stream(statement, values):
             self._require_unchanged(before)
             yield rows
@@ -103,13 +103,13 @@ class ReadOnlyDriver(SqliteDriver):
         """Open a snapshot, as `SqliteDriver` does; raises `DatabaseReadOnly` if it is to be written."""
         if not snapshot:
             raise DatabaseReadOnly(self.read_only)
-        before = look(self._path)
+        before = stat_files(self._path)
         with super().transaction(snapshot=True) as cursor:
             yield cursor
         self._require_unchanged(before)
 
     def _require_unchanged(self, before: FileState) -> None:
-        if not before.is_in_use and look(self._path) != before:
+        if not before.is_in_use and stat_files(self._path) != before:
             raise DatabaseBusy(CHANGED)
 
 

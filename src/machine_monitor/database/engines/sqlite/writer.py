@@ -53,22 +53,22 @@ class Writer:
     @property
     def is_current(self) -> bool:
         """Whether the files at the path are those that are open."""
-        return self.files is None or self._watch.look() == self.files
+        return self.files is None or self._watch.stat_files() == self.files
 
     @property
     def is_at_path(self) -> bool:
         """Whether the database itself is at the path; its sidecar files may have changed."""
-        return self.files is None or self._watch.look().database == self.files.database
+        return self.files is None or self._watch.stat_files().database == self.files.database
 
     @property
     def is_missing(self) -> bool:
         """Whether nothing is at the path, although a file is open."""
-        return self.files is not None and self._watch.look().database is None
+        return self.files is not None and self._watch.stat_files().database is None
 
-    def moved_error(self, reason: str = "") -> FileMoved:
-        """Return the error of a write. Logs once that writes are refused, and again if there is another reason."""
+    def report_moved(self, reason: str = "") -> FileMoved:
+        """Log that writes are refused, once for each reason, and return the error of a write."""
         self._reason = reason or self._reason
-        if self._watch.look().database is None:
+        if self._watch.stat_files().database is None:
             self._reason = ""
             self._condition.report(f"{self._path} was moved or deleted. Writes are refused until it is back.")
         elif self.is_at_path:
@@ -77,7 +77,7 @@ class Writer:
             self._condition.report(f"Another file is at {self._path}. Writes are refused. {self._reason}".rstrip())
         return FileMoved()
 
-    def settle(self) -> None:
+    def report_recovered(self) -> None:
         """Log that the file is back, if it was away."""
         self._condition.end()
         self._reason = ""
@@ -85,7 +85,7 @@ class Writer:
     def require_file(self) -> None:
         """Raise `FileMoved` if the file was moved or deleted; before anything looks for files beside it."""
         if self.is_missing:
-            raise self.moved_error()
+            raise self.report_moved()
 
     def connection(self, *, may_reopen: bool) -> sqlite3.Connection:
         """Return the connection, opened on the file at the path; raises `FileMoved` if another one is open."""
@@ -93,28 +93,28 @@ class Writer:
             self._connection, self.files = self._open(reopened=self.files is not None)
         elif not self.is_current:
             if not may_reopen:
-                raise self.moved_error()
+                raise self.report_moved()
             self.reopen()
-        self.settle()
+        self.report_recovered()
         assert self._connection is not None
         return self._connection
 
     def confirm_commit(self) -> None:
         """Raise `FileMoved` if the last commit is not in the files at the path."""
-        found = self._watch.look()
+        found = self._watch.stat_files()
         assert self.files is not None
         if found == self.files:
             return
         if found.database != self.files.database or (found.wal != self.files.wal and not self._rescue_commits()):
-            raise self.moved_error()
+            raise self.report_moved()
 
     def require_usable_file(self) -> None:
         """Raise `DatabaseBusy` unless the file at the path is a complete database of this version."""
         self.require_file()
         if self.is_at_path:
             return
-        wal = self._watch.look().wal
-        # A log of the former database must not be applied. One of its own holds the newest commits.
+        wal = self._watch.stat_files().wal
+        # A write-ahead log of the former database must not be applied. One of its own holds the newest commits.
         has_own_log = self.files is not None and wal != self.files.wal and _size(self._watch.sidecar(WAL))
         with closing(self._connect_to_inspect("mode=ro" if has_own_log else IMMUTABLE)) as connection:
             self._require_usable(connection)
@@ -123,12 +123,16 @@ class Writer:
         """Open the file at the path, if it is usable; this process must have no other connection."""
         self.require_usable_file()
         if self.is_at_path:
-            if self._connection is not None and self.files is not None and self._watch.look().wal != self.files.wal:
+            if (
+                self._connection is not None
+                and self.files is not None
+                and self._watch.stat_files().wal != self.files.wal
+            ):
                 self._rescue_commits()
             happened = "%s: the write-ahead log was moved or deleted. A new one is used."
         else:
-            self._leave_sidecars()
-            self._take_back_log()
+            self._move_sidecars_aside()
+            self._reattach_wal()
             happened = "%s was replaced. The new file is used from now on."
         # SQLite notices if its file was moved, and then leaves the sidecar files of the new one alone.
         self.close()
@@ -145,9 +149,9 @@ class Writer:
         """Open a connection, and make sure that its file is the one at the path."""
         for _ in range(OPEN_ATTEMPTS):
             self._watch.resolve()
-            before = self._watch.look()
+            before = self._watch.stat_files()
             connection = self._connect()
-            found = self._watch.look()
+            found = self._watch.stat_files()
             try:
                 if reopened:
                     self._require_usable(connection)
@@ -157,63 +161,65 @@ class Writer:
                 connection.close()
                 raise
             connection.close()
-        raise self.moved_error()
+        raise self.report_moved()
 
     def _rescue_commits(self) -> bool:
-        """Move all commits of a deleted log into the database file, through the connection that still has it open.
+        """Move all commits of a deleted write-ahead log into the database file, by the connection that has it open.
 
-        False if another process has begun a new log: it does not know these commits, or has moved them already.
+        False if another process has begun a new one: it does not know these commits, or has moved them already.
         """
         assert self._connection is not None
         if _size(self._watch.sidecar(WAL)):
             return False
         (is_busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if is_busy:
-            raise self.moved_error("A reader is still busy.")
+            raise self.report_moved("A reader is still busy.")
         return True
 
-    def _leave_sidecars(self) -> None:
+    def _move_sidecars_aside(self) -> None:
         """Move the sidecar files of the former database out of the way of the one that is at the path now.
 
-        SQLite would apply them to it. The log is kept, because it may hold commits of the former database. It gets the
-        time of the last change of that database, to which it belongs.
+        SQLite would apply them to it. The write-ahead log is kept, because it may hold commits of the former database.
+        It gets the time of the last change of that database, to which it belongs.
         """
-        found = self._watch.look()
+        found = self._watch.stat_files()
         assert self.files is not None
         assert self.files.database is not None
         if found.wal != self.files.wal and found.shm != self.files.shm:
             return
         wal, shm = self._watch.sidecar(WAL), self._watch.sidecar(SHM)
         if found.wal == self.files.wal:
-            kept, modified = self._log_of(self.files.database), self._watch.modified_ns[self.files.database]
+            kept, modified = self._wal_of(self.files.database), self._watch.modified_ns[self.files.database]
             os.utime(wal, ns=(modified, modified))
             wal.replace(kept)
             logger.warning("%s belongs to the former database, and is now %s.", wal, kept)
         if found.shm == self.files.shm:
             shm.unlink()
 
-    def _take_back_log(self) -> None:
-        """Give a former database that is at the path again its log, unless another program changed it meanwhile."""
-        found = self._watch.look()
+    def _reattach_wal(self) -> None:
+        """If a former database is at the path again, put its write-ahead log back, unless a program changed it."""
+        found = self._watch.stat_files()
         if found.database is None or found.wal is not None:
             return
-        kept = self._log_of(found.database)
+        kept = self._wal_of(found.database)
         if kept.exists() and kept.stat().st_mtime_ns == self._watch.modified_ns[found.database]:
             kept.replace(self._watch.sidecar(WAL))
-            logger.warning("%s is the log of the database again.", kept)
+            logger.warning("%s is the write-ahead log of the database again.", kept)
 
-    def _log_of(self, database: Inode) -> Path:
-        """Return the path of the log of a former database."""
+    def _wal_of(self, database: Inode) -> Path:
+        """Return the path under which the write-ahead log of a former database is kept."""
         wal = self._watch.sidecar(WAL)
         return wal.with_name(f"{wal.name}-of-inode-{database[1]}")
 
     def _require_usable(self, connection: sqlite3.Connection) -> None:
         """Raise `DatabaseBusy` unless the database is complete and of this version."""
         if not is_head(connection.execute(REVISION).fetchall()):
-            raise DatabaseBusy("It has the schema of another version.")
+            raise DatabaseBusy(
+                "The file has the schema of another version: run `mm migrate` on it, or put another file there."
+            )
         pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         if pages * size > _size(self._path) and not _size(self._watch.sidecar(WAL)):
-            raise DatabaseBusy("It is not complete.")
+            raise DatabaseBusy("The file is truncated: put back a complete copy.")
 
 
 def _size(path: Path) -> int:

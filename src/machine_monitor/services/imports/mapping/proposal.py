@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from machine_monitor.query.language.attributes import MAX_KEY
+from machine_monitor.query.language.attributes import MAX_KEY_LENGTH
 from machine_monitor.services.imports.mapping.cells import CellFault, cell_text, fold_text
 from machine_monitor.services.imports.mapping.columns import display_names
 from machine_monitor.services.imports.mapping.dates import DateReader
@@ -223,7 +223,7 @@ class Proposal:
         """Keep all other columns as attributes."""
         found: dict[str, Any] = {}
         for profile in self._left[:60]:
-            key = re.sub(r"\.|__+", "_", profile.name)[:MAX_KEY] or "_"
+            key = re.sub(r"\.|__+", "_", profile.name)[:MAX_KEY_LENGTH] or "_"
             rule: Any = profile.name
             if profile.name not in self._dates and profile.is_mostly(self._number):
                 rule = {"column": profile.name, "as": "number", "bad": "keep"}

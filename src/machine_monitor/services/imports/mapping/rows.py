@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from machine_monitor.errors import Fault, Invalid
 from machine_monitor.models import LOGS, MACHINES, RESOURCES
-from machine_monitor.query.language.attributes import KEY_RULE, MAX_KEY, is_valid_key
+from machine_monitor.query.language.attributes import KEY_RULE, MAX_KEY_LENGTH, is_valid_key
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.imports import identity
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
@@ -195,7 +195,7 @@ class RowMapper:
                 self._fault(message, word, name)
                 continue
             if is_attribute and not is_valid_key(name.removeprefix(ATTRIBUTE)):
-                self._fault(f"An attribute {KEY_RULE} At most {MAX_KEY} characters.", word, name)
+                self._fault(f"An attribute {KEY_RULE} At most {MAX_KEY_LENGTH} characters.", word, name)
                 continue
             kind = None if is_attribute else resource.own_fields[name].kind.name
             if rule.bad == "keep" and kind not in (None, *TEXT_KINDS):
