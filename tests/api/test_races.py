@@ -163,7 +163,7 @@ async def test_a_slow_query_is_cancelled_and_the_next_one_succeeds(database_url,
 
     async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(Database, "compiled", compile_slow_statement)
+            patch.setattr(Database, "get_statement", compile_slow_statement)
             tasks = [asyncio.create_task(client.get("/logs")) for _ in range(6)]
             await asyncio.sleep(0.1)
             if cancelled:
