@@ -31,7 +31,10 @@ from proof_table import ENGINES, record_counts
 
 __all__ = ["ENGINES", "record_counts"]
 
-SHARED = Path(__file__).parents[2] / "shared"
+TESTS = Path(__file__).parent
+SHARED = TESTS.parents[1] / "shared"
+# The folders whose tests run the code of one engine.
+ENGINE_TESTS = ("database", "services")
 
 PREPARE = """
 import sys
@@ -77,10 +80,20 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line("Screenshots of the console: tests/console/screenshots")
 
 
+def _repeats_on_postgresql(item) -> bool:
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    is_on_postgresql = any(isinstance(value, str) and value == "postgresql" for value in parameters)
+    return is_on_postgresql and item.path.relative_to(TESTS).parts[0] not in ENGINE_TESTS
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Switch coverage off for tests marked `untraced`; pytest-cov's `no_cover` has no effect in xdist's workers."""
-    if not item.get_closest_marker("untraced"):
+    """Switch coverage off for some tests, which halves their time.
+
+    These are the tests marked `untraced`, and the runs on PostgreSQL: they repeat those on SQLite, except in the
+    folders of ENGINE_TESTS. pytest-cov's `no_cover` has no effect in xdist's workers.
+    """
+    if not (item.get_closest_marker("untraced") or _repeats_on_postgresql(item)):
         return (yield)
     here, in_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
