@@ -8,6 +8,7 @@ from benchmarks import build, data
 from benchmarks.apps import limit, naive
 from benchmarks.queries import READS, QueryGenerator
 from benchmarks.sections import writes
+from benchmarks.targets import items_of
 
 from conftest import serving
 from machine_monitor.config import Settings
@@ -24,8 +25,7 @@ def client_of(app) -> httpx2.AsyncClient:
 
 def items(response) -> list:
     assert response.status_code == 200, response.text
-    body = response.json()
-    return body.get("items", [body])
+    return items_of(response.json())
 
 
 SCHEMAS_AND_RECORDS = [(MachineCreate, data.machines()), (UserCreate, data.users()), (LogCreate, data.logs(ROWS))]

@@ -178,7 +178,7 @@ def _require_free_addresses(settings: "Settings", host: str, port: int) -> None:
     if settings.https:
         from machine_monitor.api.serving.https import listener
 
-        site.require_free_address(host, listener.port_beside(port))
+        site.require_free_address(host, listener.port_beside(port), ", where phones get the certificate")
 
 
 def _prepare(settings: "Settings") -> "InvitationLink | None":

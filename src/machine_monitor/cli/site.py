@@ -78,8 +78,11 @@ def announce_new_file(database: "Database") -> "Generator[None]":
         typer.echo(f"Created a new database: {database.url.path}", err=True)
 
 
-def require_free_address(host: str, port: int) -> None:
-    """Raise `UsageError` if the service cannot listen there; before anything is made or changed."""
+def require_free_address(host: str, port: int, purpose: str = "") -> None:
+    """Raise `UsageError` if the service cannot listen there, before anything is made or changed.
+
+    `purpose` follows the address in the sentence.
+    """
     import errno
     import socket
 
@@ -95,7 +98,7 @@ def require_free_address(host: str, port: int) -> None:
             errno.EACCES: "Ports below 1024 need rights of root. Choose another one with --port or MM_PORT.",
             errno.EADDRNOTAVAIL: "This machine does not have that address. Correct --host or MM_HOST.",
         }.get(error.errno or 0, f"{error.strerror}. Correct --host or MM_HOST.")
-        raise UsageError(f"The service cannot listen on {host}:{port}. {advice}") from error
+        raise UsageError(f"The service cannot listen on {host}:{port}{purpose}. {advice}") from error
 
 
 def base_url(settings: "Settings", host: str, port: int) -> str:

@@ -81,7 +81,7 @@ def test_the_port_beside_must_be_free(mm_in_process):
     with socket.create_server(("127.0.0.1", port + 1)):
         code, output = mm_in_process("serve", "--https", "--port", port)
     assert code == 2
-    assert f"phones get the certificate from port {port + 1}, which cannot be used" in output
+    assert f"cannot listen on 127.0.0.1:{port + 1}, where phones get the certificate" in output
 
 
 @pytest.fixture

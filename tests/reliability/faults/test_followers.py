@@ -64,7 +64,9 @@ def test_a_follower_notices_that_a_backup_was_restored(tmp_path, database_url, e
     behind = (tmp_path / "position.txt").read_text()
     with ForkedService(tmp_path, database_url=database_url, open=False) as service:
         write(service.port, "Lathe")
-        assert follow(service.port) == ["create machines Lathe name in_service listed attributes"]
+        assert follow(service.port) == [
+            "create machines Lathe name in_service listed attributes attachments attachment_count"
+        ]
     ahead = (tmp_path / "position.txt").read_text()
     backup.restore(saved, database_urls.parse(empty_url), lambda *_: None)
     with ForkedService(tmp_path, database_url=empty_url, open=False) as service:
