@@ -12,6 +12,7 @@ from functools import partial
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import canonical_json
+from machine_monitor.database.engines.engine import DatabaseReadOnly
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models.log import new_uuid
@@ -53,6 +54,7 @@ class ImportRun:
         note = None if self.mapping is None else self.mapping.name
         self._context = ChangeContext(VIA, self.options.user, note, request_id=self.id, role=self.options.role)
         self._writer = BatchWriter(self.source.resource, self._context)
+        self._has_committed = False
 
     def execute(self) -> ImportReport:
         """Import all rows; if that fails, undo those that were written."""
@@ -69,6 +71,8 @@ class ImportRun:
 
     def _failure(self, run: Run, error: BaseException) -> BaseException:
         """Undo the run, and return what to raise."""
+        if isinstance(error, DatabaseReadOnly) and not self._has_committed:
+            return error
         try:
             done = undoing.undo(self.database, run, self._context)
         except BaseException:  # noqa: BLE001 -- a second interruption, or the database is gone
@@ -93,6 +97,7 @@ class ImportRun:
             for resource, count in transact(lambda tx: set_meanings(tx, self._planner, self._context)).items():
                 self.report.counts[resource]["updated"] += count
             rows = 0
+            self._has_committed = True
             for batch in self._batches():
                 plan = transact(partial(self._write, batch=batch))
                 for step in plan.steps:

@@ -57,7 +57,7 @@ class ReadOnlyDriver(SqliteDriver):
         """Open the reader connections."""
         await self._open_readers()
 
-    def serve(self) -> None:
+    def hold_service_lock(self) -> None:
         """Nothing to do: a lock file cannot be created, and who replaces the file is noticed."""
 
     async def check(self) -> None:
