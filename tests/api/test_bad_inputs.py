@@ -146,8 +146,8 @@ async def test_an_invalid_value_is_refused_with_a_pointer(seeded, resource):
     assert (await seeded.get(resource.path_of(key))).json() == record
 
 
-async def test_a_duplicate_key_is_named(client):
-    refused = await client.post("/logs", content=b'{"type": "x", "comment": "a", "comment": "b"}', headers=JSON)
+async def test_a_duplicate_key_is_named(seeded):
+    refused = await seeded.post("/logs", content=b'{"type": "x", "comment": "a", "comment": "b"}', headers=JSON)
     assert refused.json()["detail"] == "The body contains the key 'comment' more than once."
 
 
