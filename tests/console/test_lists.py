@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from urllib.parse import urljoin
 
 import pytest
 
@@ -178,13 +179,15 @@ def test_no_alarm_covers_the_form_without_network(opened):
 def test_the_icons_are_there_in_their_sizes(opened, site):
     page = opened("/ui/account")
     manifest = page.request.get(site.address + "/ui/console.webmanifest").json()
-    assert manifest["id"] == "/ui/"
-    icons = {icon["src"]: icon["sizes"] for icon in manifest["icons"] if icon["type"] == "image/png"}
-    icons[page.locator("link[rel=apple-touch-icon]").get_attribute("href")] = "180x180"
+    # Relative, so that the console can be served below any path.
+    assert manifest["start_url"] == "./"
+    base = site.address + "/ui/"
+    icons = {urljoin(base, icon["src"]): icon["sizes"] for icon in manifest["icons"] if icon["type"] == "image/png"}
+    icons[page.locator("link[rel=apple-touch-icon]").evaluate("link => link.href")] = "180x180"
     assert {"192x192", "512x512", "180x180"} == set(icons.values())
     assert "maskable" in {icon.get("purpose") for icon in manifest["icons"]}
     for address, sizes in icons.items():
-        content = page.request.get(site.address + address).body()
+        content = page.request.get(address).body()
         # The width and the height of a PNG are at these positions.
         width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
         assert f"{width}x{height}" == sizes

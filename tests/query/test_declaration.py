@@ -176,7 +176,7 @@ INVALID = {
     ),
     "counters of a related field": (
         with_summary(counters=Counters(LOOSE, LOOSE, {"station.site": ()})),
-        "'station.site' is not one",
+        "'station.site' cannot have counters",
     ),
     "child rows without an index": (with_lines(ChildRows(LOOSE, Line, on="job_id")), "no index of job_id, position"),
     "child rows that may be null": (with_lines(ChildRows(LINE_TABLE, Line, on="job_id"), nullable=True), "may be null"),

@@ -73,7 +73,7 @@ async def test_bytes_that_are_missing_are_named(client, folder):
     found = (await client.post(f"/logs/{log['uuid']}/attachments", files=[part(image())])).json()["attachments"][0]
     sha256 = found["sha256"]
     (folder / sha256[:2] / sha256[2:4] / sha256).unlink()
-    for path in (f"/attachments/{found['id']}", f"/attachments/{found['id']}/preview"):
+    for path in (f"/attachments/{found['id']}", f"/attachments/{found['id']}/preview?size=1280"):
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (500, "file-missing")
     # The same bytes again: they are there for both.

@@ -89,7 +89,9 @@ def removal_operation(resource: Resource) -> dict[str, Any]:
 
 def download_operation() -> dict[str, Any]:
     """Decorator arguments of a download."""
-    described = {"content": {"application/octet-stream": {"schema": BINARY}}, "headers": {**DIGEST_TAG, **DISPOSITION}}
+    # Most files have a type of their own.
+    content = {media_type: {"schema": BINARY} for media_type in ("application/octet-stream", "*/*")}
+    described = {"content": content, "headers": {**DIGEST_TAG, **DISPOSITION}}
     return {
         "response_class": Response,
         "responses": {
