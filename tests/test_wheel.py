@@ -135,7 +135,14 @@ def test_source_distribution_contains_only_what_a_build_needs(unpacked):
 
 def test_source_distribution_builds_the_same_wheel_without_node(unpacked, wheel, tmp_path):
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
-    built = subprocess.run(command, cwd=unpacked, env={"PATH": ""}, capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        command,
+        cwd=unpacked,
+        env={"PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert built.returncode == 0, built.stderr
     assert "The console" not in built.stderr
     # The record of a wheel has the digest of each file.

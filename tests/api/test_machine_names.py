@@ -38,7 +38,7 @@ async def test_a_new_name_needs_something_to_see_and_one_direction(client):
 
 async def test_a_machine_that_has_such_a_name_can_be_read_and_edited(client, database_url):
     old = "pump\u202e3"
-    values = {**validation.defaults(MACHINES), "name": old}
+    values = {**validation.defaults(MACHINES), "name": old, "attachments": [], "attachment_count": 0}
     database = Database(database_url)
     database.transact(lambda tx: storage.insert(tx, MACHINES, [NewRecord(values, {})], "2025-01-01T00:00:00Z"))
     answer = await client.post("/logs", json={"machine": old, "type": "info"})

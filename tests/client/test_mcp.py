@@ -69,7 +69,9 @@ async def test_an_assistant_reads_and_writes_logs(address, client):
         assert [entry["op"] for entry in shown["items"]] == ["create"]
         _, counted = await call(tools, "facets", filters={"machine": "Press 2"})
         assert counted["facets"]["type"] == [{"value": "info", "count": 12}]
-        _, sums = await call(tools, "stats", group_by="machine", metrics="count,failures")
+        _, sums = await call(
+            tools, "stats", group_by="machine", metrics="count,failures", filters={"uuid": log["uuid"]}
+        )
         assert sums["groups"][0] == {"machine": "Lathe 1", "count": 1, "failures": 1}
         _, machines = await call(tools, "machines", filters={"name": "Press 2"}, fields="*")
         assert (machines["items"][0]["sector"], machines["items"][0]["version"]) == ("1A", 1)

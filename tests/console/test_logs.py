@@ -211,7 +211,7 @@ def test_a_part_number_narrows_as_it_is_typed_and_its_middle_is_found_inside_wor
     page.get_by_label("Search").press_sequentially("QN")
     for typed, sent, count in [("-", "QN-", 3), ("00", "QN-00*", 2), ("42", "QN-0042*", 1)]:
         page.keyboard.type(typed)
-        page.wait_for_selector(f"[data-answered-search='{sent}']")
+        page.wait_for_selector(f"[data-shown-search='{sent}']")
         assert page.locator(ROW).count() == count
     page.get_by_label("Search").fill("N-004")
     page.get_by_role("button", name="Search inside words").click()

@@ -101,8 +101,8 @@ async def test_uses_of_the_database_are_below_the_request(traced, exporter, data
     below = [(spans[span.parent.span_id].name, span.name) for span in spans.values() if span.parent is not None]
     assert ("PUT /machines/{name}", "write") in below
     assert ("write", "unit of work") in below
-    assert ("GET /machines", "SELECT machines") in below
-    assert ("GET /machines.csv", "SELECT machines") in below
+    assert ("GET /machines", "SELECT machine_attachments machines") in below
+    assert ("GET /machines.csv", "SELECT machine_attachments machines") in below
     used = [span for span in spans.values() if span.kind.name == "CLIENT"]
     (system,) = {span.attributes["db.system.name"] for span in used}
     assert database_url.startswith(system)
@@ -254,6 +254,6 @@ def test_a_service_sends_its_spans_to_a_collector(tmp_path, sqlite_database_url,
     (request,) = [span for span in spans if span.name == "GET /logs"]
     assert [span.name for span in spans if span.parent_span_id == request.span_id] == [
         "SELECT credentials tokens",
-        "SELECT logs machines",
+        "SELECT log_attachments logs machines",
     ]
     assert "Traceback" not in started.log.read_text()

@@ -174,7 +174,7 @@ class ApiStateMachine(RuleBasedStateMachine):
 
     @staticmethod
     def without_metadata(logs):
-        hidden = {"version", "created_at", "updated_at"}
+        hidden = {"version", "created_at", "updated_at", "attachments", "attachment_count"}
         return [{name: value for name, value in log.items() if name not in hidden} for log in logs]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,12 +39,16 @@ def without_blank_lines(rows):
     return [row for row in rows if any(cell is not None and cell.encode().strip() for cell in row)]
 
 
+def is_own_header(names):
+    return all(re.fullmatch(r"c\d", name) for name in names)
+
+
 def from_csv(data):
     """Read a file as an import of ours does."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.csv"
         path.write_bytes(data)
-        rows = OwnRows(open_table(path), OwnHeader(MACHINES, ()), None)
+        rows = OwnRows(open_table(path, is_known=is_own_header), OwnHeader(MACHINES, ()), None)
         return [list(row.cells) for row in rows.table.rows()]
 
 
@@ -55,6 +60,7 @@ def test_the_dialects_are_those_of_the_grammar():
 @given(rows=tables)
 @example(rows=[["'", "''", "'=", "'a"], ["=", '"', ";", ","], ["x", None, "", None], ["\r", "\n", "\r\n", '"""']])
 @example(rows=[["'0012", "'=a,b", "0012", "'MAR-1"]])
+@example(rows=[["a;b"]])
 def test_written_rows_are_read_back(dialect, rows):
     rows = without_blank_lines(rows)
     assert from_csv(to_csv(dialect, rows)) == rows
