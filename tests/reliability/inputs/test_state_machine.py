@@ -63,7 +63,11 @@ class ApiStateMachine(RuleBasedStateMachine):
         try:
             changes = replica.Replica()
             changes.apply(self.get("/changes", limit=1000))
-            logs = {log["uuid"]: {k: v for k, v in log.items() if v is not None} for log in self.model.visible_logs}
+            no_files = {"attachments": [], "attachment_count": 0}
+            logs = {
+                log["uuid"]: {k: v for k, v in log.items() if v is not None} | no_files
+                for log in self.model.visible_logs
+            }
             assert changes.records["logs"] == logs
         finally:
             # An open connection would keep the process alive.
