@@ -54,12 +54,15 @@ class Page(ABC):
 
     def click(self, selector: str, name: str | None = None) -> None:
         """Click the centre of an element, once it has stopped moving."""
-        before = None
+        before: list[int] | None = None
 
         def is_still() -> bool:
             nonlocal before
             last, before = before, self.call(FIND, selector, name)
-            return before is not None and before == last
+            # WebKit scrolls to a half pixel, now up and now down.
+            return None not in (last, before) and all(
+                abs(one - other) <= 1 for one, other in zip(last, before, strict=True)
+            )
 
         wait_until(is_still, lambda: f"no {selector} {name or ''} to click: {self.text()}")
         x, y = before
