@@ -104,10 +104,10 @@ class WriteContext:
         """Put files into the store, then write the rows that name them. If that fails, no file is left."""
         if not files:
             return await write()
-        for file in files:
-            await self.files.run(file.incoming.keep)
         digests = [file.digest for file in files]
         try:
+            for file in files:
+                await self.files.run(file.incoming.keep)
             result = await write()
         except Problem:
             # If this fails too, `mm files prune` removes them later.

@@ -1,4 +1,4 @@
-"""Who may add, rename and remove attachments: whoever may edit the record, and removal by the author for a day."""
+"""Rights on attachments: those of editing the record; their authors remove them for a day, supervisors always."""
 
 import pytest
 

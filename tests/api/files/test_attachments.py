@@ -8,13 +8,18 @@ from urllib.parse import quote
 
 import pytest
 from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from api.files.samples import digest, image, new_id, new_log, part, phone_photo
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
+from machine_monitor.models.log import Log, LogRead
 from machine_monitor.services.checks.verify import verify
 from machine_monitor.services.files import decoding
+from machine_monitor.services.files.store import FolderStore
+from models.conftest import session_on
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\n" + b"\0" * 100
 
@@ -318,3 +323,22 @@ async def test_a_service_that_stops_ends_the_decoder_and_leaves_no_mark(database
     assert time.monotonic() - began < 5
     await asyncio.gather(asking, return_exceptions=True)
     assert [*folder.glob("previews/320/*/*")] == []
+
+
+async def test_a_loaded_log_shows_its_attachments(client, database_url):
+    """`LogRead` of a row is the JSON of its GET, for logs with files too."""
+    log = (await attach(client, await new_log(client), part(image()), part(PDF))).json()
+    async with session_on(database_url) as session:
+        row = (await session.scalars(select(Log).options(joinedload(Log.machine_row)))).one()
+        assert json.loads(LogRead.model_validate(row).model_dump_json()) == log
+
+
+async def test_a_store_that_cannot_be_read_is_a_problem(client, monkeypatch):
+    log = (await attach(client, await new_log(client), part(PDF))).json()
+
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(FolderStore, "open", fail)
+    answer = await client.get(f"/attachments/{log['attachments'][0]['id']}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")

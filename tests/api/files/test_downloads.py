@@ -1,5 +1,7 @@
 """Downloads of attachments: ranges, validators, the file name, and bytes that are missing."""
 
+import shutil
+
 import pytest
 
 from api.files.samples import digest, image, new_log, part
@@ -72,6 +74,8 @@ async def test_bytes_that_are_missing_are_named(client, folder):
     log = await new_log(client)
     found = (await client.post(f"/logs/{log['uuid']}/attachments", files=[part(image())])).json()["attachments"][0]
     sha256 = found["sha256"]
+    assert (await client.get(f"/attachments/{found['id']}/preview")).status_code == 200
+    shutil.rmtree(folder / "previews")
     (folder / sha256[:2] / sha256[2:4] / sha256).unlink()
     for path in (f"/attachments/{found['id']}", f"/attachments/{found['id']}/preview?size=1280"):
         answer = await client.get(path)

@@ -1,6 +1,8 @@
 """Attachments: files of logs and machines."""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +32,7 @@ from machine_monitor.services.access.permissions import EDIT_LOG, EDIT_MACHINE, 
 from machine_monitor.services.files import attachments, previews
 from machine_monitor.services.files.attachments import StoredAttachment
 from machine_monitor.services.files.previews import Size
+from machine_monitor.services.files.receiving import problem_of
 from machine_monitor.services.records import WriteResult, validation
 from machine_monitor.services.records.preconditions import etag
 
@@ -155,8 +158,7 @@ async def get_attachment_preview(request: Request, id: Uuid, size: PreviewSize, 
     Upright, and without metadata such as the place. 404 if the file is no image, or one that cannot be decoded safely.
     """
     found = await attachments.find(database, id)
-    path = None
-    if found.width is not None:
+    with _store_errors():
         path = await _find_preview(request, found, size)
     if path is None:
         raise NotFound(NO_PREVIEW)
@@ -168,19 +170,27 @@ async def get_attachment_preview(request: Request, id: Uuid, size: PreviewSize, 
 
 
 async def _find_preview(request: Request, found: StoredAttachment, size: Size) -> Path | None:
+    if found.width is None:
+        return None
+    return await request.app.state.files.previews.find(user_of(request), found.sha256, size)
+
+
+@contextmanager
+def _store_errors() -> Generator[None]:
+    """Turn the errors of the file store into problems."""
     try:
-        return await request.app.state.files.previews.find(user_of(request), found.sha256, size)
+        yield
     except FileNotFoundError:
         raise FileMissing from None
+    except OSError as error:
+        raise problem_of(error) from error
 
 
 async def _send(request: Request, open_file: Any, media_type: str, headers: dict[str, str]) -> Response:
     if downloads.is_unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
-    try:
+    with _store_errors():
         return await downloads.file_response(request, open_file, media_type, headers)
-    except FileNotFoundError:
-        raise FileMissing from None
 
 
 def _sent_type(found: StoredAttachment) -> str:

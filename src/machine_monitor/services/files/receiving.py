@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
-from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, StorageFull
+from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, Problem, StorageFull
 from machine_monitor.fairness import SYSTEM, FairSemaphore
 from machine_monitor.models.log import new_uuid
 from machine_monitor.services.files.decoding import Decoder, Inspection
@@ -120,14 +120,17 @@ class Files:
         running: Awaitable[T] = asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
         try:
             return await running
-        except FileNotFoundError:
-            raise
         except OSError as error:
-            logger.warning("the file store could not be used: %s", error)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull(FULL) from error
-            reason = f"The folder of the attachments cannot be used: {error.strerror}."
-            raise FilesUnavailable(f"{reason} `mm doctor` names it.") from error
+            raise problem_of(error) from error
+
+
+def problem_of(error: OSError) -> Problem:
+    """Return the problem for an error of the file store, and log it."""
+    logger.warning("the file store could not be used: %s", error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull(FULL)
+    reason = f"The folder of the attachments cannot be used: {error.strerror}."
+    return FilesUnavailable(f"{reason} `mm doctor` names it.")
 
 
 async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
