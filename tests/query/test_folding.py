@@ -37,6 +37,7 @@ FOLDED = [
     ("مُحَمَّد آلة", "محمد الة"),
     ("שָׁלוֹם", "שלום"),
     ("Ёлка ёж", "елка еж"),
+    ("ё\u0308ж", "еж"),
     # Marks that make another letter, or are vowels.
     ("バンク パンク ハンク", "バンク パンク ハンク"),
     ("\uff8a\uff9e\uff9d\uff78", "バンク"),  # half width

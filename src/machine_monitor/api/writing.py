@@ -101,20 +101,21 @@ class WriteContext:
         return Target(resource, key, replace(self.preconditions, required=False))
 
     async def _with_files(self, files: Sequence[ReceivedFile], write: Callable[[], Awaitable[T]]) -> T:
-        """Put files into the store, then write the rows that name them. If that fails, no file is left."""
+        """Put files into the store, then write the rows that name them. If that is refused, no new file is left."""
         if not files:
             return await write()
-        digests = [file.digest for file in files]
+        new: set[str] = set()
         try:
             for file in files:
-                await self.files.run(file.incoming.keep)
+                if await self.files.run(file.incoming.keep):
+                    new.add(file.digest)
             result = await write()
         except Problem:
             # If this fails too, `mm files prune` removes them later.
             with suppress(Problem):
-                await self.database.write(upkeep.remover(self.files.store, digests))
+                await self.database.write(upkeep.remover(self.files.store, [*new]))
             raise
-        self.files.prepare_previews(digest for digest, file in zip(digests, files, strict=True) if file.is_image)
+        self.files.prepare_previews(file.digest for file in files if file.is_image)
         return result
 
     def _allow_unlisted(self, operation: Callable[..., WriteResult]) -> Callable[..., WriteResult]:

@@ -32,7 +32,7 @@ def prune(
     if match is None:
         raise UsageError(f"--older must be a number with {', '.join(UNITS)}, such as 30d; not '{older}'.")
     seconds = int(match[1]) * UNITS[match[2]]
-    with site.open_database() as (settings, database):
+    with site.open_existing_database() as (settings, database):
         store = store_of(settings.files, database.url)
         if store is None:
             raise UsageError("There is no folder for attachments: set MM_FILES.")

@@ -87,7 +87,7 @@ def _export_files(request: "ExportRequest", time_context: "TimeContext", folder:
     from machine_monitor.services import tabular
     from machine_monitor.services.files.store import store_of
 
-    with site.open_database() as (settings, database):
+    with site.open_existing_database() as (settings, database):
         store = store_of(settings.files, database.url)
         if store is None:
             raise UsageError("There is no folder for attachments: set MM_FILES.")

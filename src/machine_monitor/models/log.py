@@ -208,6 +208,8 @@ class LogRead(Versioned, LogFields, LogIdentity):
 
 PRESERVED_ON_PUT = frozenset({"uuid", "started_at", "user"})
 LogReplace = replace_schema(LogCreate, LogRead, PRESERVED_ON_PUT)
+# Only POST takes files with the log.
+LogReplace.form_part = None
 LogUpdate = patch_schema(replace_schema(LogBody, LogRead, PRESERVED_ON_PUT))
 
 METRICS = (

@@ -1,7 +1,9 @@
 """Files that were made to do harm: stored as they came, served so that nothing in them runs, decoded within bounds."""
 
+import errno
 import json
 import time
+from functools import partial
 
 import pytest
 
@@ -152,11 +154,16 @@ def test_a_decoder_that_hangs_or_grows_is_stopped(tmp_path, monkeypatch):
     file.write_bytes(b"x")
     monkeypatch.setattr(decoding.decoder, "__file__", str(program))
     monkeypatch.setattr(decoding, "RUN_SECONDS", 1.0)
-    for source in ("import time; time.sleep(60)", "while True: print('x' * 1000)", "import os; os.abort()"):
+    program.write_text("print('whole')")
+    assert decoding.run(set(), partial(file.open, "rb"), "inspect") == b"whole\n"
+    for source in (
+        "print('whole', flush=True); import time; time.sleep(60)",
+        "while True: print('x' * 1000)",
+        "print('whole', flush=True); import os; os.abort()",
+    ):
         program.write_text(source)
         began = time.monotonic()
-        with file.open("rb") as opened:
-            assert decoding.run(set(), opened, "inspect") is None
+        assert decoding.run(set(), partial(file.open, "rb"), "inspect") is None
         assert time.monotonic() - began < 20
 
 
@@ -164,23 +171,32 @@ async def test_what_a_decoder_says_is_checked(tmp_path, monkeypatch):
     program, file = tmp_path / "decoder.py", tmp_path / "file"
     file.write_bytes(b"x")
     monkeypatch.setattr(decoding.decoder, "__file__", str(program))
-    answers = [
-        {"media_type": "text/html\r\nSet-Cookie: a=b", "width": 1, "height": 1},
-        {"media_type": ["image/png"], "width": 1, "height": 1},
-        {"media_type": "image/png", "width": 10**12, "height": 1},
-        {"media_type": "image/png", "width": -1, "height": "2"},
-        {"other": 1},
-        [],
-        "x",
+    png = "image/png"
+    believed = [
+        ({"media_type": png, "width": 2, "height": 1}, (png, 2, 1)),
+        ({"media_type": "text/html\r\nSet-Cookie: a=b", "width": 2, "height": 1}, (BYTES, 2, 1)),
+        ({"media_type": [png], "width": 2, "height": 1}, (BYTES, 2, 1)),
+        ({"media_type": png, "width": 10**12, "height": 1}, (png, None, None)),
+        ({"media_type": png, "width": -1, "height": "2"}, (png, None, None)),
+        ({"other": 1}, (BYTES, None, None)),
+        ([], (BYTES, None, None)),
+        ("x", (BYTES, None, None)),
     ]
     decoder = decoding.Decoder()
-    for answer in answers:
-        program.write_text(f"print({json.dumps(answer)!r})")
-        with file.open("rb") as opened:
-            found = await decoder.inspect("", opened)
-        assert found.media_type in (BYTES, "image/png")
-        assert (found.width, found.height) in ((None, None), (1, 1))
+    for output, expected in believed:
+        program.write_text(f"print({json.dumps(output)!r})")
+        assert await decoder.inspect("", partial(file.open, "rb")) == expected
     program.write_text("print('no JPEG')")
-    with file.open("rb") as opened:
-        assert await decoder.preview("", opened, 320) is None
+    assert await decoder.preview("", partial(file.open, "rb"), 320) is None
     decoder.close()
+
+
+async def test_a_decoder_that_cannot_start_is_a_problem_that_says_so(client, monkeypatch):
+    log = await new_log(client)
+
+    def fail(*_, **__):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(decoding.subprocess, "Popen", fail)
+    answer = await client.post(f"/logs/{log['uuid']}/attachments", files=[part(image())])
+    assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")

@@ -44,7 +44,7 @@ def test_no_request_breaks_the_contract(database_url, tmp_path, extent, record_c
     )
     # This operation would revoke the token of the test itself.
     spared = ["--exclude-operation-id", "revoke_token"]
-    with ForkedService(tmp_path, database_url=database_url, open=False) as service:
+    with ForkedService(tmp_path, database_url=database_url, files=str(tmp_path / "files"), open=False) as service:
         where = f"http://127.0.0.1:{service.port}/openapi.json"
         for role in extent(short=ROLES[-1:], long=ROLES):
             command = [PROGRAM, *CONFIGURED, "run", where, "--checks", "all", *chosen, *spared, *headers[role]]

@@ -57,7 +57,7 @@ async def test_a_backup_has_each_file_once_and_a_restore_brings_it(site, databas
     target = FolderStore(tmp_path / "restored")
     url = database_urls.parse(empty_url)
     if url.path is None:
-        with pytest.raises(UsageError, match="MM_FILES"):
+        with pytest.raises(UsageError, match="--files"):
             backup.restore(file, url, ignore_progress)
     saved.path_of(digest(b"three")).write_bytes(b"thr33")
     with pytest.raises(UsageError, match="missing or damaged"):

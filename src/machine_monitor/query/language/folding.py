@@ -58,7 +58,8 @@ MARKS_DROPPED = ("Latin", "Greek", "Arabic", "Hebrew")
 # After case folding. The last one is the dotless i.
 LETTERS = {"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i"}
 # Cyrillic io. Russian writes it as ie at will; the other Cyrillic letters with marks are letters of their own.
-IO, IE = "\u0435\u0308", "\u0435"
+IE = "\u0435"
+_IO = re.compile(f"{IE}\u0308+")
 # No mark is assigned beyond these planes, except variation selectors, which are ignorable.
 _LAST_MARK = 0x1FFFF
 
@@ -129,5 +130,5 @@ def _fold_letters(text: str, folded: str) -> str:
         return fold(_IGNORABLE.sub("", text))
     folded = _LETTER.sub(lambda found: LETTERS[found[0]], folded)
     if not folded.isascii():
-        folded = _dropped_marks(bmp_only=is_bmp(folded)).sub("", folded.replace(IO, IE))
+        folded = _dropped_marks(bmp_only=is_bmp(folded)).sub("", _IO.sub(IE, folded))
     return unicodedata.normalize("NFC", folded)

@@ -27,12 +27,15 @@ class Stores(NamedTuple):
 
     def copy(self, digests: Sequence[str], progress: Progress) -> CopiedFiles:
         """Copy these files; raises `UsageError` if there is no store for them."""
-        if not digests or self.source == self.destination:
+        if not digests:
             return CopiedFiles()
         if self.source is None:
             return CopiedFiles(missing=[*digests])
         if self.destination is None:
-            raise UsageError(f"There are {len(digests)} attachments: set MM_FILES to a folder for them.")
+            raise UsageError(f"There are {len(digests)} attachments: name a folder for them with --files.")
+        if self.source.folder.resolve() == self.destination.folder.resolve():
+            message = "Two databases cannot share the folder of their attachments: each would prune those of the other."
+            raise UsageError(f"{message} Name another one with --files.")
         return upkeep.copy_files(self.source, self.destination, digests, progress)
 
 

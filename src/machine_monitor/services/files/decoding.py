@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -23,6 +24,7 @@ RUN_SECONDS = 30.0
 MAX_OUTPUT_BYTES = 8 * 1024 * 1024
 # What the decoder's process needs of the environment, and nothing else.
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+OpenFile = Callable[[], BinaryIO]
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,100}")
 
 
@@ -48,9 +50,9 @@ class Decoder:
         for process in [*self._processes]:
             process.kill()
 
-    async def inspect(self, user: str, file: BinaryIO) -> Inspection:
-        """Return what a file is. One that ends the process is of no known type."""
-        output = await self._run(user, file, "inspect")
+    async def inspect(self, user: str, open_file: OpenFile) -> Inspection:
+        """Return what a file is. One that ends the process is of no known type. Raises `OSError`, as `run` does."""
+        output = await self._run(user, open_file, "inspect")
         try:
             found = Inspection(**json.loads(output or b""))
         except (ValueError, TypeError):
@@ -61,29 +63,33 @@ class Decoder:
         is_type = isinstance(found.media_type, str) and _MEDIA_TYPE.fullmatch(found.media_type)
         return Inspection(found.media_type if is_type else UNKNOWN, *(sizes if is_image else (None, None)))
 
-    async def preview(self, user: str, file: BinaryIO, size: int) -> bytes | None:
-        """Return a preview of an image as a JPEG; None if there can be none."""
-        output = await self._run(user, file, "preview", str(size))
+    async def preview(self, user: str, open_file: OpenFile, size: int) -> bytes | None:
+        """Return a preview of an image as a JPEG; None if there can be none. Raises `OSError`, as `run` does."""
+        output = await self._run(user, open_file, "preview", str(size))
         return output if output and output.startswith(b"\xff\xd8\xff") else None
 
-    async def _run(self, user: str, file: BinaryIO, *arguments: str) -> bytes | None:
+    async def _run(self, user: str, open_file: OpenFile, *arguments: str) -> bytes | None:
         async with self._turns.slot(user, WAIT_SECONDS):
             return await asyncio.get_running_loop().run_in_executor(
-                self._threads, run, self._processes, file, *arguments
+                self._threads, run, self._processes, open_file, *arguments
             )
 
 
-def run(running: set[subprocess.Popen[bytes]], file: BinaryIO, *arguments: str) -> bytes | None:
+def run(running: set[subprocess.Popen[bytes]], open_file: OpenFile, *arguments: str) -> bytes | None:
     """Run the decoder on a file; return its output, or None if it failed or was stopped at a limit.
 
-    While it runs, its process is among the `running` ones.
+    While it runs, its process is among the `running` ones. Raises `OSError` if the file cannot be opened or the process
+    cannot be started.
     """
     # -I: nothing of the environment or the working directory is imported.
     command = [sys.executable, "-I", "-B", str(Path(decoder.__file__)), *arguments]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    with subprocess.Popen(  # noqa: S603 -- a program of our own
-        command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-    ) as process:
+    with (
+        open_file() as file,
+        subprocess.Popen(  # noqa: S603 -- a program of our own
+            command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        ) as process,
+    ):
         assert process.stdout is not None
         stop = threading.Timer(RUN_SECONDS, process.kill)
         stop.start()

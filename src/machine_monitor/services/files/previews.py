@@ -5,6 +5,7 @@ import os
 import secrets
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -52,8 +53,7 @@ class Previews:
         return self._store.folder / PREVIEWS / str(size) / digest[:2] / f"{digest}.jpg"
 
     async def _make(self, user: str, digest: str, size: Size) -> None:
-        with await asyncio.to_thread(self._store.open, digest) as file:
-            content = await self._decoder.preview(user, file, size)
+        content = await self._decoder.preview(user, partial(self._store.open, digest), size)
         path = self._path_of(digest, size)
         await asyncio.to_thread(make_folder, path.parent, self._store.folder)
         await asyncio.to_thread(_write, path, content or b"")

@@ -112,8 +112,10 @@ class Files:
         return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
 
     async def _inspect(self, user: str, incoming: IncomingFile) -> Inspection:
-        with await self.run(incoming.open) as file:
-            return await self.decoder.inspect(user, file)
+        try:
+            return await self.decoder.inspect(user, incoming.open)
+        except OSError as error:
+            raise problem_of(error) from error
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function of the store in a thread; raises `StorageFull` or `FilesUnavailable` for its errors."""

@@ -49,15 +49,15 @@ class IncomingFile(Protocol):
     def open(self) -> BufferedReader:
         """Open the sealed file for reading."""
 
-    def keep(self) -> None:
-        """Put the sealed file into the store, durably. A file with these bytes that is there counts as new."""
+    def keep(self) -> bool:
+        """Put the sealed file into the store, durably; return False if a file with these bytes was there."""
 
     def discard(self) -> None:
         """Remove what was received, unless it was kept."""
 
 
 class FileStore(Protocol):
-    """Files by digest. `KeyError` is never raised: a missing file is a `FileNotFoundError`."""
+    """Files by digest. A missing file is a `FileNotFoundError`."""
 
     def receive(self) -> IncomingFile:
         """Begin to receive a file."""
@@ -137,7 +137,7 @@ class IncomingPart:
         self._digest = sha256()
         self.size = 0
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._file = os.fdopen(descriptor, "wb")
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -147,6 +147,7 @@ class IncomingPart:
 
     def seal(self) -> str:
         """Flush the bytes to disk; return their digest."""
+        self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         return self._digest.hexdigest()
@@ -155,18 +156,29 @@ class IncomingPart:
         """Open the sealed file for reading."""
         return self._path.open("rb")
 
-    def keep(self) -> None:
-        """Move the sealed file to its digest; durable on return."""
+    def keep(self) -> bool:
+        """Move the sealed file to its digest, durably; return False if a file with these bytes was there."""
         path = self._store.path_of(self._digest.hexdigest())
-        found = _describe(path)
-        if found is not None and found.size == self.size:
-            # The time protects it from `mm files prune` until a row names it.
-            os.utime(path)
+        is_new = not self._renews(path)
+        if is_new:
+            make_folder(path.parent, self._store.folder)
+            self._path.replace(path)
+        else:
             self.discard()
-            return
-        make_folder(path.parent, self._store.folder)
-        self._path.replace(path)
+        # Also for a file that was there: another upload may not have flushed its name yet.
         flush_folder(path.parent)
+        return is_new
+
+    def _renews(self, path: Path) -> bool:
+        """Whether the store has these bytes; if so, `mm files prune` spares them as long as a new file."""
+        found = _describe(path)
+        if found is None or found.size != self.size:
+            return False
+        try:
+            os.utime(path)
+        except FileNotFoundError:  # pruned just now
+            return False
+        return True
 
     def discard(self) -> None:
         """Remove what was received, unless it was kept."""
