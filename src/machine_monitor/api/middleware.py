@@ -210,7 +210,8 @@ def _did_you_mean_path(scope: Scope) -> str:
     if without_slashes != path and _is_routed({**scope, "method": "GET", "path": without_slashes}):
         return f" Did you mean '{without_slashes}'?"
     routes = [route for route in scope["app"].routes if getattr(route, "include_in_schema", False)]
-    return did_you_mean(path, [route.path for route in routes if "{" not in route.path])
+    root = scope.get("root_path", "")
+    return did_you_mean(path, [f"{root}{route.path}" for route in routes if "{" not in route.path])
 
 
 def _allowed_methods(scope: Scope) -> list[str]:

@@ -67,10 +67,10 @@ def archive(*names: str, content: bytes = b"x") -> bytes:
 
 
 @cache
-def opendocument() -> bytes:
+def opendocument(media_type: str = "application/vnd.oasis.opendocument.text") -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as file:
-        file.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        file.writestr("mimetype", media_type)
     return target.getvalue()
 
 

@@ -47,6 +47,8 @@ FILES = [
         "application/vnd.oasis.opendocument.text",
         "application/vnd.oasis.opendocument.text",
     ),
+    ("book.epub", opendocument("application/epub+zip"), "application/epub+zip", "application/epub+zip"),
+    ("claims.zip", opendocument("application/json"), "application/zip", "application/zip"),
     ("broken.zip", b"PK\x03\x04" + b"\xff" * 200, "application/zip", "application/zip"),
     ("photo.jpg", b"MZ\x90\0" + bytes(60), "application/vnd.microsoft.portable-executable", None),
     ("noise.jpg", bytes(range(256)), BYTES, BYTES),

@@ -5,6 +5,7 @@ import json
 import zlib
 
 import pytest
+from fastapi import Response
 
 from api.access.site import opened
 from api.paced_client import PacedClient, assert_resources_released, fill, running
@@ -167,3 +168,18 @@ async def test_secrets_and_event_streams_are_never_compressed(database_url):
         assert b"content-encoding" not in dict(start["headers"])
         assert greeting["body"].startswith(b":")
         await client.leave()
+
+
+async def test_a_stream_with_a_known_length_is_not_compressed():
+    async def chunks():
+        yield b"[" + b"0," * 2000 + b"0]"
+
+    scope = {"type": "http", "headers": [(b"accept-encoding", b"gzip")]}
+    for length, encoding in ((None, "gzip"), ("4003", None)):
+        response = Response(media_type="application/json")
+        del response.headers["Content-Length"]
+        if length:
+            response.headers["Content-Length"] = length
+        async for _ in compression.compress_stream(response, scope, chunks()):
+            pass
+        assert (response.headers.get("Content-Length"), response.headers.get("Content-Encoding")) == (length, encoding)

@@ -61,6 +61,8 @@ async def test_links_locations_and_problems_carry_the_prefix(database_url, prefi
         assert (await client.put(f"{prefix}/logs/stats", json={})).status_code == 405
         nowhere = (await client.get(f"{prefix}/ui/assets/gone.js")).json()
         assert (nowhere["type"], nowhere["instance"]) == (f"{ROOT}/problems/not-found", f"{ROOT}/ui/assets/gone.js")
+        misspelt = (await client.get(f"{prefix}/machinse")).json()
+        assert f"Did you mean '{ROOT}/machines'?" in misspelt["detail"]
         service = (await client.get(f"{prefix}/")).json()
         for link in service["links"].values():
             assert link.startswith(f"{ROOT}/")

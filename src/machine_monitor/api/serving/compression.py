@@ -54,10 +54,12 @@ class CompressedResponse(Response):
 async def compress_stream(response: Response, scope: Scope, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """Yield the chunks of a stream, compressed if the client accepts it. The headers are right with the first chunk.
 
+    A stream with a known length, such as a file, stays as it is.
+
     Each chunk can be read when it arrives, and nothing but the compressor's window of 32 KiB is kept.
     """
     async with aclosing(chunks):
-        if not (varies(response, scope) and accepts_gzip(scope)):
+        if "Content-Length" in response.headers or not (varies(response, scope) and accepts_gzip(scope)):
             async for chunk in chunks:
                 yield chunk
             return

@@ -39,8 +39,8 @@ CHECK_SECONDS = 1.0
 # Event streams, and requests for one, may take this share of the connections. The rest is a reserve for other requests.
 STREAM_SHARE = 0.5
 STREAM_PATH = b"/events"
-# Time for exports in progress to finish on shutdown; less if the client does not read.
-SHUTDOWN_EXPORT_SECONDS = 1.2
+# Time for downloads in progress to finish on shutdown; less if the client does not read.
+SHUTDOWN_DOWNLOAD_SECONDS = 1.2
 SHUTDOWN_STALLED_SECONDS = 0.7
 SHUTDOWN_CHECK_SECONDS = 0.05
 
@@ -184,7 +184,7 @@ class Connection(HttpToolsProtocol):
             self._start_timer()
 
     def shutdown(self) -> None:
-        """Close the connection after its response. Event streams, which have no end, and long exports are aborted.
+        """Close the connection after its response. Event streams, which have no end, and long downloads are aborted.
 
         Their clients connect again, or see that the response is incomplete.
         """
@@ -193,7 +193,7 @@ class Connection(HttpToolsProtocol):
             return
         if self._shutdown is None:
             self._shutdown = Shutdown(self.loop.time(), self.transport.get_write_buffer_size())
-        if self.cycle.chunked_encoding and (self._requests_stream or self._is_overdue_at(self._shutdown)):
+        if self.cycle.response_started and (self._requests_stream or self._is_overdue_at(self._shutdown)):
             self.transport.abort()
         else:
             # The response may not have started yet.
@@ -228,7 +228,7 @@ class Connection(HttpToolsProtocol):
 
     def _is_overdue_at(self, shutdown: Shutdown) -> bool:
         is_stalled = self.flow.write_paused and self.transport.get_write_buffer_size() == shutdown.unsent
-        limit = SHUTDOWN_STALLED_SECONDS if is_stalled else SHUTDOWN_EXPORT_SECONDS
+        limit = SHUTDOWN_STALLED_SECONDS if is_stalled else SHUTDOWN_DOWNLOAD_SECONDS
         return self.loop.time() - shutdown.began > limit
 
     def _problem(self) -> Problem:

@@ -55,6 +55,7 @@ _MARKUP = (
     (re.compile(rb"\A\s*<\?xml[\s>]", re.IGNORECASE), "application/xml"),
     (re.compile(rb"\A\s*<[!a-z]", re.IGNORECASE), "text/html"),
 )
+_OPENDOCUMENT = re.compile(r"application/(vnd\.oasis\.opendocument\.[a-z-]{1,50}|epub\+zip)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -172,7 +173,7 @@ def _archive_type(file: BinaryIO) -> str:
 def _opendocument_type(archive: zipfile.ZipFile) -> str:
     with archive.open("mimetype") as member:
         given = member.read(100).decode("ascii", "replace")
-    return given if re.fullmatch(r"application/[a-z0-9.+-]+", given) else "application/zip"
+    return given if _OPENDOCUMENT.fullmatch(given) else "application/zip"
 
 
 def preview(file: BinaryIO, size: int) -> bytes | None:
