@@ -12,6 +12,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
+from machine_monitor.services.imports.execution.running import ImportRun
 from machine_monitor.services.imports.mapping import Mapping, RowMapper
 from machine_monitor.services.imports.mapping.proposal import propose
 from machine_monitor.services.imports.options import ImportOptions
@@ -19,7 +20,6 @@ from machine_monitor.services.imports.own_tables import OwnRows
 from machine_monitor.services.imports.preview import preview
 from machine_monitor.services.imports.reader import Table, open_table
 from machine_monitor.services.imports.report import ImportReport
-from machine_monitor.services.imports.running import ImportRun
 
 
 class ForeignTable(MonitorError):
@@ -70,7 +70,7 @@ def propose_file(table: Table, zone: ZoneInfo) -> Path:
 def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:
     """Open a file and return its rows as candidates."""
     if mapping is not None:
-        zone = _zone(mapping.zone)
+        zone = zone_of(mapping)
         _check_roles(mapping, options)
         return RowMapper(open_table(path, mapping.read.options()), mapping, zone)
     table = open_table(path, is_known=own_tables.has_own_names)
@@ -80,9 +80,10 @@ def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = Non
     return OwnRows(table, header, options.zone, new=options.new)
 
 
-def _zone(name: str | None) -> ZoneInfo | None:
+def zone_of(mapping: Mapping) -> ZoneInfo | None:
+    """Return the time zone of a mapping, if it names one; raises `Invalid` if that does not exist."""
     try:
-        return None if name is None else config.zone(name)
+        return None if mapping.zone is None else config.zone(mapping.zone)
     except BadSetting as error:
         raise Invalid(faults=[Fault(error.detail, "invalid", "/zone")]) from None
 

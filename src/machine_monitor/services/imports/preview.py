@@ -9,11 +9,11 @@ from typing import Any
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS
 from machine_monitor.services.imports.candidates import RowSource
+from machine_monitor.services.imports.execution.running import ImportRun
 from machine_monitor.services.imports.mapping import Mapping, RowMapper
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import Step
 from machine_monitor.services.imports.report import RESOURCE_NAMES
-from machine_monitor.services.imports.running import ImportRun
 
 FIRST_RECORDS = 10
 # So many different values of a field are counted.

@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from machine_monitor.errors import BadJson, Fault, Invalid, UsageError
+from machine_monitor.errors import MAX_FAULTS, BadJson, Fault, Invalid, UsageError
 from machine_monitor.models.fields import ShortText
 from machine_monitor.services.imports.mapping import dates, durations
 from machine_monitor.services.imports.reader import ReadOptions
@@ -209,7 +209,8 @@ def parse(document: object) -> Mapping:
     try:
         return Mapping.model_validate(document)
     except ValidationError as error:
-        raise Invalid(faults=[_fault(dict(detail)) for detail in error.errors(include_url=False)]) from None
+        details = error.errors(include_url=False)[:MAX_FAULTS]
+        raise Invalid(faults=[_fault(dict(detail)) for detail in details]) from None
 
 
 def pointer(*parts: object) -> str:

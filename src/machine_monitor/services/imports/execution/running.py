@@ -17,8 +17,10 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models.log import new_uuid
 from machine_monitor.services.audit.history import ChangeContext
-from machine_monitor.services.imports import undoing
 from machine_monitor.services.imports.candidates import Candidate, RowSource
+from machine_monitor.services.imports.execution import undoing
+from machine_monitor.services.imports.execution.undoing import Run, Undone
+from machine_monitor.services.imports.execution.writing import BatchWriter, set_meanings
 from machine_monitor.services.imports.identity import RowStore
 from machine_monitor.services.imports.mapping import Mapping
 from machine_monitor.services.imports.options import ImportOptions
@@ -26,8 +28,6 @@ from machine_monitor.services.imports.plan.planner import BatchPlan, Planner, St
 from machine_monitor.services.imports.plan.provenance import VIA
 from machine_monitor.services.imports.rejected import RejectedRows
 from machine_monitor.services.imports.report import ImportReport
-from machine_monitor.services.imports.undoing import Run, Undone
-from machine_monitor.services.imports.writing import BatchWriter, set_meanings
 
 # Rows of one transaction: others wait for it, and readers see it as a whole.
 BATCH_SIZE = 2_000

@@ -1,0 +1,82 @@
+"""OpenAPI of mappings and imports: bodies that are mappings, and forms with a table."""
+
+from typing import Any
+
+from machine_monitor.api.openapi.documents import (
+    ANYWHERE,
+    BODIES,
+    CONDITIONS,
+    ETAG,
+    LOCATION,
+    WRITES,
+    headers,
+    problem_responses,
+)
+from machine_monitor.services.imports.mapping import Mapping
+
+REF = "#/components/schemas/"
+MAPPING = {"application/json": {"schema": {"$ref": f"{REF}Mapping"}}}
+DESCRIPTIONS = {"unknown_machine": "machine", "unknown_type": "log type", "unknown_user": "user"}
+
+
+def mapping_schemas() -> dict[str, Any]:
+    """Return the JSON Schemas of a mapping and its parts, by name."""
+    document = Mapping.model_json_schema(by_alias=True, ref_template=f"{REF}Mapping{{model}}")
+    parts = {f"Mapping{name}": part for name, part in document.pop("$defs").items()}
+    # The address has the name, too.
+    document["required"].remove("name")
+    found = {"Mapping": document, **parts}
+    for schema in found.values():
+        _complete(schema)
+    return found
+
+
+def _complete(schema: dict[str, Any]) -> None:
+    """Say defaults in words, as in other bodies, and drop titles, which repeat the names."""
+    for part in (schema, *schema.get("anyOf", ())):
+        part.pop("title", None)
+        for name, field in part.get("properties", {}).items():
+            field.pop("title", None)
+            default, described = field.pop("default", None), field.get("description")
+            described = described or f"What the name of a {DESCRIPTIONS.get(name, name)} that does not exist does."
+            field["description"] = described if default is None else f"{described} Default: {_shown(default)}."
+
+
+def _shown(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def read_mapping_operation() -> dict[str, Any]:
+    """Decorator arguments of a GET of a mapping."""
+    unchanged = {304: {"description": "Not modified: the mapping still has the ETag in `If-None-Match`."}}
+    return {
+        "responses": {
+            200: {"description": "The mapping.", "content": MAPPING, "headers": ETAG},
+            **unchanged,
+            **problem_responses(*ANYWHERE, 404, 412, 422),
+        },
+    }
+
+
+def replace_mapping_operation() -> dict[str, Any]:
+    """Decorator arguments of a PUT of a mapping."""
+    return {
+        "responses": {
+            200: {"description": "The mapping.", "content": MAPPING, "headers": ETAG},
+            201: {"description": "Created.", "content": MAPPING, "headers": {**ETAG, **LOCATION}},
+            **problem_responses(*BODIES, 409, 412, 428),
+        },
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": dict(MAPPING)},
+            "parameters": headers(CONDITIONS),
+        },
+    }
+
+
+def delete_mapping_operation() -> dict[str, Any]:
+    """Decorator arguments of a DELETE of a mapping."""
+    return {
+        "status_code": 204,
+        "responses": problem_responses(*WRITES, 404, 412, 428),
+        "openapi_extra": {"parameters": headers(CONDITIONS)},
+    }
