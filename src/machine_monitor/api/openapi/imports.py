@@ -2,16 +2,22 @@
 
 from typing import Any
 
+from fastapi import Response
+
 from machine_monitor.api.openapi.documents import (
     ANYWHERE,
     BODIES,
     CONDITIONS,
+    DISPOSITION,
     ETAG,
     LOCATION,
     WRITES,
     headers,
     problem_responses,
 )
+from machine_monitor.api.openapi.files import BINARY
+from machine_monitor.models.imports.import_documents import ImportDetail, ImportProgress
+from machine_monitor.models.imports.saved_mapping import IMPORTED
 from machine_monitor.services.imports.mapping import Mapping
 
 REF = "#/components/schemas/"
@@ -79,4 +85,61 @@ def delete_mapping_operation() -> dict[str, Any]:
         "status_code": 204,
         "responses": problem_responses(*WRITES, 404, 412, 428),
         "openapi_extra": {"parameters": headers(CONDITIONS)},
+    }
+
+
+def create_import_operation() -> dict[str, Any]:
+    """Decorator arguments of uploading a table."""
+    mapping = {
+        "description": "A mapping as JSON, or the name of a saved mapping.",
+        "anyOf": [{"type": "string"}, MAPPING["application/json"]["schema"]],
+    }
+    resource = {"type": "string", "enum": list(IMPORTED.choices), "description": "What the rows become."}
+    table = {**BINARY, "description": "The table."}
+    properties = {"file": table, "mapping": mapping, "resource": resource}
+    form = {
+        "schema": {"type": "object", "required": ["file"], "properties": properties},
+        "encoding": {"mapping": {"contentType": "application/json, text/plain"}},
+    }
+    return {
+        "status_code": 201,
+        "response_model": ImportDetail,
+        "responses": {201: {"headers": LOCATION}, **problem_responses(*BODIES)},
+        "openapi_extra": {"requestBody": {"required": True, "content": {"multipart/form-data": form}}},
+    }
+
+
+def read_import_operation() -> dict[str, Any]:
+    """Decorator arguments of a GET of an import."""
+    return {"response_model": ImportDetail, "responses": problem_responses(*ANYWHERE, 404, 422)}
+
+
+def update_import_operation() -> dict[str, Any]:
+    """Decorator arguments of a PUT of the mapping of an import."""
+    return {
+        "response_model": ImportDetail,
+        "responses": problem_responses(*BODIES, 404, 409),
+        "openapi_extra": {"requestBody": {"required": True, "content": dict(MAPPING)}},
+    }
+
+
+def start_operation() -> dict[str, Any]:
+    """Decorator arguments of beginning to work on an import."""
+    return {
+        "status_code": 202,
+        "response_model": ImportProgress,
+        "responses": problem_responses(*WRITES, 404, 409),
+    }
+
+
+def rejected_rows_operation() -> dict[str, Any]:
+    """Decorator arguments of downloading refused rows."""
+    content = {media_type: {"schema": BINARY} for media_type in ("text/csv", "application/x-ndjson")}
+    return {
+        "response_class": Response,
+        "responses": {
+            200: {"content": content, "headers": DISPOSITION, "description": "The refused rows."},
+            206: {"content": content, "headers": DISPOSITION, "description": "The range of the file."},
+            **problem_responses(*ANYWHERE, 404, 416, 422),
+        },
     }

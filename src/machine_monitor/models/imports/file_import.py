@@ -22,7 +22,7 @@ Code = Annotated[str, CODE]
 class FileImportRead(Schema):
     """An import in a list. `GET /imports/{id}` adds its columns, its mapping, and what it would do or did."""
 
-    id: Uuid = kind_field(UUID, "The import's UUID. The history of what it wrote has it as `request_id`.")
+    id: Uuid = kind_field(UUID, "The import's UUID.")
     state: Annotated[str, STATE] = kind_field(
         STATE,
         "`reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; "

@@ -5,7 +5,7 @@ import errno
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -45,6 +45,15 @@ class ReceivedFile:
         return self.inspection.width is not None
 
 
+@dataclass(frozen=True)
+class ReceivedTable:
+    """A table that is complete and flushed, and waits to be imported."""
+
+    digest: str
+    size: int
+    incoming: IncomingFile
+
+
 class Files:
     """The files of a service: the store, and what works on it. `max_bytes` is the largest size of one file."""
 
@@ -63,6 +72,11 @@ class Files:
         if self._store is None:
             raise FilesUnavailable
         return self._store
+
+    @property
+    def is_available(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
 
     @property
     def previews(self) -> Previews:
@@ -98,18 +112,28 @@ class Files:
         async with self._receiving.slot(user, WAIT_SECONDS):
             return await self._receive(user, name, chunks, identity)
 
+    async def receive_table(self, user: str, chunks: AsyncIterator[bytes], max_bytes: int) -> ReceivedTable:
+        """Receive a table that is to be imported; raises like `receive`."""
+        async with self._receiving.slot(user, WAIT_SECONDS), self._incoming(chunks, max_bytes) as (incoming, digest):
+            return ReceivedTable(digest, incoming.size, incoming)
+
     async def _receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str) -> ReceivedFile:
+        async with self._incoming(chunks, self.max_bytes) as (incoming, digest):
+            inspection = await self._inspect(user, incoming)
+        return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
+
+    @asynccontextmanager
+    async def _incoming(self, chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[tuple[IncomingFile, str]]:
+        """Receive bytes; yields the sealed file and its digest. An error leaves nothing."""
         incoming = await self.run(self.store.receive)
         try:
-            async for piece in _pieces(chunks, self.max_bytes):
+            async for piece in _pieces(chunks, max_bytes):
                 await self.run(incoming.write, piece)
-            digest = await self.run(incoming.seal)
-            inspection = await self._inspect(user, incoming)
+            yield incoming, await self.run(incoming.seal)
         except BaseException:
             # Not awaited: the request may have been cancelled.
             self._threads.submit(incoming.discard)
             raise
-        return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
 
     async def _inspect(self, user: str, incoming: IncomingFile) -> Inspection:
         try:

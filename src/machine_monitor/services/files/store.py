@@ -52,6 +52,9 @@ class IncomingFile(Protocol):
     def keep(self) -> bool:
         """Put the sealed file into the store, durably; return False if a file with these bytes was there."""
 
+    def move(self, path: Path) -> None:
+        """Move the sealed file to a path, durably."""
+
     def discard(self) -> None:
         """Remove what was received, unless it was kept."""
 
@@ -168,6 +171,12 @@ class IncomingPart:
         # Also for a file that was there: another upload may not have flushed its name yet.
         flush_folder(path.parent)
         return is_new
+
+    def move(self, path: Path) -> None:
+        """Move the sealed file to a path in the folder of the store, durably, instead of keeping it by its digest."""
+        make_folder(path.parent, self._store.folder)
+        self._path.replace(path)
+        flush_folder(path.parent)
 
     def _renews(self, path: Path) -> bool:
         """Whether the store has these bytes; if so, `mm files prune` spares them as long as a new file."""

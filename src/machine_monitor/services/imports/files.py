@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from machine_monitor import config
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError
+from machine_monitor.errors import BadSetting, Fault, Forbidden, Invalid, MonitorError
+from machine_monitor.models import USERS
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
 from machine_monitor.services.imports.execution.running import ImportRun
@@ -20,6 +21,8 @@ from machine_monitor.services.imports.own_tables import OwnRows
 from machine_monitor.services.imports.preview import preview
 from machine_monitor.services.imports.reader import Table, open_table
 from machine_monitor.services.imports.report import ImportReport
+
+NO_USERS = "An import that creates or changes users requires the admin role, and a credential with the admin scope."
 
 
 class ForeignTable(MonitorError):
@@ -60,23 +63,30 @@ def import_file(database: Database, path: Path, options: ImportOptions, mapping:
 def propose_file(table: Table, zone: ZoneInfo) -> Path:
     """Write a proposal of a mapping beside the file, and return its path. An existing one stays as it is."""
     target = table.path.with_name(f"{table.path.name}.map.json")
-    name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
     if not target.exists():
-        document = propose(table, name, str(zone))
+        document = propose_mapping(table, zone)
         target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def propose_mapping(table: Table, zone: ZoneInfo) -> dict[str, Any]:
+    """Return a proposal of a mapping as JSON, named like the file."""
+    name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
+    return propose(table, name, str(zone))
 
 
 def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:
     """Open a file and return its rows as candidates."""
     if mapping is not None:
         zone = zone_of(mapping)
-        _check_roles(mapping, options)
+        _check_rights(mapping, options)
         return RowMapper(open_table(path, mapping.read.options()), mapping, zone)
     table = open_table(path, is_known=own_tables.has_own_names)
     header = own_tables.recognise(table, new=options.new)
     if header is None:
         raise ForeignTable(table)
+    if header.resource is USERS and not options.manages_users:
+        raise Forbidden(NO_USERS)
     return OwnRows(table, header, options.zone, new=options.new)
 
 
@@ -88,8 +98,18 @@ def zone_of(mapping: Mapping) -> ZoneInfo | None:
         raise Invalid(faults=[Fault(error.detail, "invalid", "/zone")]) from None
 
 
-def _check_roles(mapping: Mapping, options: ImportOptions) -> None:
-    """Raise `Invalid` if the mapping would give a user a higher role than the one who imports has."""
+def _check_rights(mapping: Mapping, options: ImportOptions) -> None:
+    """Raise `Forbidden` or `Invalid` if the mapping does to users what the one who imports may not do."""
+    if not options.manages_users:
+        places = {
+            "/resource": mapping.resource == "users",
+            "/users": bool(mapping.users),
+            "/unknown_user": mapping.unknown_user == "create",
+        }
+        if any(places.values()):
+            raise Forbidden(
+                faults=[Fault(NO_USERS, "forbidden", place) for place, is_used in places.items() if is_used]
+            )
     faults = [
         Fault(f"Only a user of that role can give somebody the role {meaning.role}.", "forbidden", f"/users/{key}/role")
         for key, meaning in mapping.users.items()

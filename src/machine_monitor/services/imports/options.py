@@ -26,6 +26,7 @@ class ImportOptions:
     - `date_missing`: the start of logs without one; without it they are refused.
     - `rejected`: a file for the rows that are refused.
     - `role`: who imports; nobody gives a user a higher role than their own.
+    - `manages_users`: whether the import may create and change users.
     - `progress`: called with (done, total) after each transaction.
     """
 
@@ -38,4 +39,5 @@ class ImportOptions:
     rejected: Path | None = None
     user: str | None = None
     role: Role = Role.ADMIN
+    manages_users: bool = True
     progress: Callable[[int, int], None] = field(default=_ignore_progress)

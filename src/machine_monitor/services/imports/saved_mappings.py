@@ -19,33 +19,30 @@ from machine_monitor.query.language.folding import fold
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports import mapping
 from machine_monitor.services.imports.files import zone_of
-from machine_monitor.services.imports.mapping import Mapping
 from machine_monitor.services.records.operations import Target, WriteResult
 from machine_monitor.services.records.storage import StoredRecord
 from machine_monitor.suggestions import MAX_LENGTH, did_you_mean
 
 
-def validate(document: object) -> Mapping:
-    """Return a mapping of JSON that can be stored; raises `Invalid` with a pointer to each fault."""
+def validate(document: object) -> dict[str, Any]:
+    """Return a mapping if it can be used and stored; raises `Invalid` with a pointer to each fault."""
     if not isinstance(document, dict):
         raise Invalid(faults=[Fault("A mapping is a JSON object.", pointer="")])
-    found = mapping.parse(document)
-    zone_of(found)
+    zone_of(mapping.parse(document))
     try:
         canonical_json(document)
     except ValueError:
         raise Invalid(faults=[Fault("The mapping has an unpaired surrogate in a text.", pointer="")]) from None
-    return found
+    return document
 
 
-def validate_named(name: str, document: Any) -> dict[str, Any]:
+def validate_named(name: str, document: object) -> dict[str, Any]:
     """Return the mapping that a PUT saves under this name, which the document may leave out; raises `Invalid`."""
-    named = {"name": name, **document} if isinstance(document, dict) else document
-    validate(named)
-    if named["name"] != name:
+    found = validate({"name": name, **document} if isinstance(document, dict) else document)
+    if found["name"] != name:
         message = f"The name must be that of the address, '{name}'. A mapping of another name makes other logs."
         raise Invalid(faults=[Fault(message, "immutable", "/name")])
-    return named
+    return found
 
 
 async def read(database: Database, name: str) -> StoredRecord:

@@ -39,7 +39,10 @@ NOT_UNDONE = "What it had written could not be undone: run the import again to c
 
 @dataclass
 class ImportRun:
-    """One import of a table. `observe` gets each step, once it is done."""
+    """One import of a table. `observe` gets each step, once it is done.
+
+    After a failure, `has_left_rows` says that what was written could not be undone.
+    """
 
     database: Database
     source: RowSource
@@ -54,7 +57,7 @@ class ImportRun:
         note = None if self.mapping is None else self.mapping.name
         self._context = ChangeContext(VIA, self.options.user, note, request_id=self.id, role=self.options.role)
         self._writer = BatchWriter(self.source.resource, self._context)
-        self._has_committed = False
+        self._has_committed = self.has_left_rows = False
 
     def execute(self) -> ImportReport:
         """Import all rows; if that fails, undo those that were written."""
@@ -76,6 +79,7 @@ class ImportRun:
         try:
             done = undoing.undo(self.database, run, self._context)
         except BaseException:  # noqa: BLE001 -- a second interruption, or the database is gone
+            self.has_left_rows = True
             sys.stderr.write(NOT_UNDONE + "\n")
             return error
         outcome = UNDONE.format(done) + (KEPT.format(done.kept) if done.kept else "")
