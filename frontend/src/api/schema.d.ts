@@ -1519,7 +1519,7 @@ export interface components {
             /**
              * Id
              * Format: uuid
-             * @description The import's UUID. The history of what it wrote has it as `request_id`.
+             * @description The import's UUID.
              */
             id?: string;
             /**
@@ -1687,7 +1687,7 @@ export interface components {
             /**
              * Id
              * Format: uuid
-             * @description The import's UUID. The history of what it wrote has it as `request_id`.
+             * @description The import's UUID.
              */
             id: string;
             /**
@@ -13164,7 +13164,7 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The import's UUID. The history of what it wrote has it as `request_id`. Equals; if repeated, equals any of the values. */
+                /** @description The import's UUID. Equals; if repeated, equals any of the values. */
                 id?: string[];
                 /** @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: what was written was undone; `expired`: the file was removed before it was applied. Equals; if repeated, equals any of the values. */
                 state?: ("reading" | "ready" | "applying" | "done" | "undoing" | "undone" | "failed" | "expired")[];
@@ -13544,6 +13544,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "name": "orders",
                  *       "zone": "Europe/Paris",
                  *       "key": [
                  *         "Order"
@@ -14279,6 +14280,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "name": "orders",
                  *       "zone": "Europe/Paris",
                  *       "key": [
                  *         "Order"

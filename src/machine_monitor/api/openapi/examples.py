@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "UserReplace": {"first_name": "Sarah", "last_name": "Okafor", "role": "lead"},
     "UserUpdate": {"role": "supervisor"},
     "Mapping": {
+        "name": "orders",
         "zone": "Europe/Paris",
         "key": ["Order"],
         "fields": {
