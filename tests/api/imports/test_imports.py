@@ -7,6 +7,7 @@ import pytest
 
 from api.imports.conftest import ORDERS, done, rows, upload
 
+pytestmark = pytest.mark.slow
 MISFIT = json.dumps({**ORDERS, "fields": {**ORDERS["fields"], "machine": "Equipement"}})
 
 
@@ -14,7 +15,7 @@ async def logs(client, query=""):
     return (await client.get(f"/logs?limit=500&sort=started_at{query}")).json()["items"]
 
 
-async def test_a_table_is_uploaded_previewed_imported_and_undone(client, folder):
+async def test_a_table_is_uploaded_previewed_imported_and_undone(client):
     answer = await upload(client, rows(range(1, 6)) + "6;31/09/2025;Saw 1;No day\r\n", mapping=json.dumps(ORDERS))
     found = answer.json()
     assert (answer.status_code, answer.headers["Location"]) == (201, f"/imports/{found['id']}"), answer.text
@@ -99,7 +100,12 @@ async def test_a_table_with_columns_of_this_product_needs_no_mapping(client):
     ("table", "fields", "pointer", "message"),
     [
         (rows([1]), {"mapping": MISFIT}, "/mapping/fields/machine/column", "Did you mean 'Equipment'?"),
-        (rows([1]), {"mapping": '{"name": "a", "fields": {}, "field": {}}'}, "/mapping/field", "Did you mean 'fields'?"),
+        (
+            rows([1]),
+            {"mapping": '{"name": "a", "fields": {}, "field": {}}'},
+            "/mapping/field",
+            "Did you mean 'fields'?",
+        ),
         (rows([1]), {"mapping": "[]"}, "/mapping", "no mapping '[]'"),
         (rows([1]), {"resource": "log"}, "/resource", "machines"),
         (rows([1]), {"resource": "users"}, "/resource", "columns are those of logs"),

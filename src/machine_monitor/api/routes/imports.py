@@ -19,7 +19,7 @@ from machine_monitor.api.openapi.imports import (
 )
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import uploads
-from machine_monitor.errors import Fault, Invalid, NotFound, invalid
+from machine_monitor.errors import Fault, Forbidden, Invalid, NotFound, Problem, invalid
 from machine_monitor.models import FILE_IMPORTS
 from machine_monitor.models.fields import Uuid
 from machine_monitor.models.imports.saved_mapping import IMPORTED
@@ -55,7 +55,7 @@ async def create_import(request: Request, _none: NoParameters, database: Db) -> 
     try:
         source = await _source(database, form.fields)
         found = await _imports(request).create(form.name, form.table, source, caller_of(request))
-    except Invalid as problem:
+    except (Invalid, Forbidden) as problem:
         raise _in_form(problem) from None
     return JSONResponse(found, 201, {"Location": f"/imports/{found['id']}"})
 
@@ -145,14 +145,14 @@ async def _source(database: Db, fields: dict[str, bytes]) -> Source:
     return Source(document, resource)
 
 
-def _in_form(problem: Invalid) -> Invalid:
+def _in_form(problem: Invalid | Forbidden) -> Problem:
     """Return a problem with pointers into the form: those of a mapping are below its part."""
-    own = [f"/{name}" for name in (uploads.TABLE, *FIELDS)]
-    faults = [
-        fault if fault.pointer in own[:1] or fault.code == "other-resource" else _in_mapping(fault)
-        for fault in problem.faults
-    ]
-    return invalid(faults)
+    faults = [fault if _is_of_form(fault) else _in_mapping(fault) for fault in problem.faults]
+    return invalid(faults) if isinstance(problem, Invalid) else Forbidden(problem.detail, faults)
+
+
+def _is_of_form(fault: Fault) -> bool:
+    return fault.pointer == f"/{uploads.TABLE}" or fault.code == "other-resource"
 
 
 def _in_mapping(fault: Fault) -> Fault:

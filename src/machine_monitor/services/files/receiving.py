@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
-from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, Problem, StorageFull
+from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, Problem, StorageFull, TableTooLarge
 from machine_monitor.fairness import SYSTEM, FairSemaphore
 from machine_monitor.models.log import new_uuid
 from machine_monitor.services.files.decoding import Decoder, Inspection
@@ -20,6 +20,7 @@ from machine_monitor.services.files.store import FolderStore, IncomingFile, stor
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+TooLarge = type[FileTooLarge] | type[TableTooLarge]
 # Bytes are handed to a thread, which hashes and writes them, in pieces of this size.
 PIECE_BYTES = 256 * 1024
 THREADS = 4
@@ -113,21 +114,26 @@ class Files:
             return await self._receive(user, name, chunks, identity)
 
     async def receive_table(self, user: str, chunks: AsyncIterator[bytes], max_bytes: int) -> ReceivedTable:
-        """Receive a table that is to be imported; raises like `receive`."""
-        async with self._receiving.slot(user, WAIT_SECONDS), self._incoming(chunks, max_bytes) as (incoming, digest):
+        """Receive a table that is to be imported; raises `TableTooLarge`, or like `receive`."""
+        async with (
+            self._receiving.slot(user, WAIT_SECONDS),
+            self._incoming(chunks, max_bytes, TableTooLarge) as (incoming, digest),
+        ):
             return ReceivedTable(digest, incoming.size, incoming)
 
     async def _receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str) -> ReceivedFile:
-        async with self._incoming(chunks, self.max_bytes) as (incoming, digest):
+        async with self._incoming(chunks, self.max_bytes, FileTooLarge) as (incoming, digest):
             inspection = await self._inspect(user, incoming)
         return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
 
     @asynccontextmanager
-    async def _incoming(self, chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[tuple[IncomingFile, str]]:
+    async def _incoming(
+        self, chunks: AsyncIterator[bytes], max_bytes: int, too_large: TooLarge
+    ) -> AsyncGenerator[tuple[IncomingFile, str]]:
         """Receive bytes; yields the sealed file and its digest. An error leaves nothing."""
         incoming = await self.run(self.store.receive)
         try:
-            async for piece in _pieces(chunks, max_bytes):
+            async for piece in _pieces(chunks, max_bytes, too_large):
                 await self.run(incoming.write, piece)
             yield incoming, await self.run(incoming.seal)
         except BaseException:
@@ -159,13 +165,13 @@ def problem_of(error: OSError) -> Problem:
     return FilesUnavailable(f"{reason} `mm doctor` names it.")
 
 
-async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
-    """Yield what the chunks hold in pieces that are worth a thread; raises `FileTooLarge`."""
+async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int, too_large: TooLarge) -> AsyncGenerator[bytes]:
+    """Yield what the chunks hold in pieces that are worth a thread; raises `too_large`."""
     piece, size = bytearray(), 0
     async for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            raise FileTooLarge(max_bytes)
+            raise too_large(max_bytes)
         piece += chunk
         if len(piece) >= PIECE_BYTES:
             yield bytes(piece)

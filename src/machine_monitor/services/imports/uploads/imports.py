@@ -51,12 +51,12 @@ class Imports:
 
     def __init__(self, database: Database, files: Files, settings: Settings) -> None:
         self._database, self._files, self._settings = database, files, settings
-        self._workers = Workers(database)
+        self.workers = Workers(database)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Stop the workers; an import that is being applied is undone."""
-        await self._workers.close()
+        await self.workers.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -80,25 +80,24 @@ class Imports:
         folder = self._folder(row)
         try:
             await self._files.run(table.incoming.move, folder.table)
-            lease = await self._database.write(lambda tx: file_imports.create(tx, row))
-            found = await self._preview(self._job("preview", row, lease, caller, **source._asdict()))
-            # A proposal that does not fit is no fault of the client, who can mend it.
-            if found["state"] == "failed" and (found["mapping"] is None or source.mapping is not None):
-                await self._database.write(lambda tx: file_imports.remove(tx, lease))
-                raise _problem_of(found["problem"])
+            return await self._create(row, source, caller)
         except Exception:
             await self._files.run(folder.remove)
             raise
+
+    async def _create(self, row: FileImportRead, source: Source, caller: Caller) -> dict[str, Any]:
+        lease = await self._database.write(lambda tx: file_imports.create(tx, row))
+        found = await self._preview(self._job("preview", row, lease, caller, **source._asdict()))
+        # A proposal that does not fit is no fault of the client, who can mend it.
+        if found["state"] == "failed" and (found["mapping"] is None or source.mapping is not None):
+            await self._database.write(lambda tx: file_imports.remove(tx, lease))
+            raise _problem_of(found["problem"])
         return found
 
     async def preview_again(self, identity: str, mapping: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Preview an import with another mapping. Raises what is wrong with it; the import stays as it was then."""
         row = await self._with_file(identity)
-
-        def claim(tx: Transaction) -> Lease:
-            return file_imports.claim(tx, identity, READ_AGAIN)
-
-        lease = await self._database.write(claim)
+        lease = await self._database.write(lambda tx: file_imports.claim(tx, identity, READ_AGAIN))
         found = await self._preview(self._job("preview", row, lease, caller, mapping=mapping, failed_state=row.state))
         if found["state"] != "reading" and found["problem"] is not None:
             raise _problem_of(found["problem"])
@@ -145,13 +144,14 @@ class Imports:
         return RejectedRows(folder, etag, read.get("format") or "csv", read.get("encoding") or "utf-8")
 
     async def sweep_periodically(self) -> None:
-        """Again and again, undo what workers left that were killed, and remove files that were kept long enough."""
+        """Sweep at the start of the service, and again and again."""
         while True:
             with suppress(MonitorError, OSError):
-                await self._sweep()
+                await self.sweep()
             await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Undo what killed workers have left, and remove files that were kept long enough."""
         for row in await self._database.read(file_imports.abandoned):
             self._start(self._recover(row, Lease(row.id, row.lease)))
         if not self._files.is_available:
@@ -178,8 +178,8 @@ class Imports:
 
     async def _work(self, job: Job) -> None:
         """Run a job; if its worker was killed, undo what it wrote."""
-        await self._workers.run(job)
-        if not self._workers.is_closed:
+        await self.workers.run(job)
+        if not self.workers.is_closed:
             row = await self.find(job.lease.id)
             if row.state in WORKING and row.lease == job.lease.number and job.task != "undo":
                 await self._recover(row, job.lease, is_dead=True)
@@ -195,7 +195,7 @@ class Imports:
             await self._database.write(lambda tx: file_imports.finish(tx, lease, "failed", result))
         else:
             final = "failed" if row.state == "applying" else "undone"
-            await self._workers.run(self._undo_job(row, lease, final))
+            await self.workers.run(self._undo_job(row, lease, final))
 
     def _undo_job(self, row: FileImport, lease: Lease, final: str, caller: Caller | None = None) -> Job:
         user = row.user if caller is None else caller.user

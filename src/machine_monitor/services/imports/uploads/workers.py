@@ -22,12 +22,12 @@ MAX_LOGGED_BYTES = 4_000
 
 
 class Workers:
-    """The worker processes of a service. Once `is_closed`, no new one starts."""
+    """The worker processes of a service. Once `is_closed`, none starts any more."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._turns = asyncio.Semaphore(WORKERS)
-        self._processes: set[asyncio.subprocess.Process] = set()
+        self.processes: set[asyncio.subprocess.Process] = set()
         self.is_closed = False
 
     async def run(self, job: Job) -> None:
@@ -43,12 +43,12 @@ class Workers:
     async def close(self) -> None:
         """Stop all workers; wait some time for them to undo what they have written."""
         self.is_closed = True
-        for process in self._processes:
+        for process in self.processes:
             assert process.stdin is not None
             process.stdin.close()
-        if self._processes:
-            await asyncio.wait([asyncio.create_task(each.wait()) for each in self._processes], timeout=STOP_SECONDS)
-        for process in [*self._processes]:
+        if self.processes:
+            await asyncio.wait([asyncio.create_task(each.wait()) for each in self.processes], timeout=STOP_SECONDS)
+        for process in [*self.processes]:
             with suppress(ProcessLookupError):
                 process.kill()
 
@@ -59,7 +59,7 @@ class Workers:
         )
         assert process.stdin is not None
         assert process.stderr is not None
-        self._processes.add(process)
+        self.processes.add(process)
         try:
             with suppress(ConnectionError):
                 process.stdin.write(JOB.dump_json(job) + b"\n")
@@ -68,7 +68,7 @@ class Workers:
             said = await process.stderr.read()
             status = await process.wait()
         finally:
-            self._processes.discard(process)
+            self.processes.discard(process)
         if said or status:
             logger.warning(
                 "the worker of import %s ended with status %d: %s",
