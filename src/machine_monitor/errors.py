@@ -234,10 +234,7 @@ class TableTooLarge(PayloadTooLarge):
     """413."""
 
     code, title = "table-too-large", "Table too large"
-    explanation = (
-        "A table that is uploaded for an import may have at most 300 MB. Split it, compress it (.gz, .xz), or import "
-        "it with `mm import` on the server."
-    )
+    explanation = "An uploaded table may have at most 300 MB. Split it, compress it (.gz, .xz), or use `mm import`."
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"A table may have at most {max_bytes:,} bytes. Split it, compress it, or use `mm import`.")

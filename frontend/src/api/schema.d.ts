@@ -4585,7 +4585,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4739,7 +4739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5399,7 +5399,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5723,7 +5723,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6870,7 +6870,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7146,7 +7146,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7455,7 +7455,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7622,7 +7622,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8502,7 +8502,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8681,7 +8681,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8992,7 +8992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9146,7 +9146,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9316,7 +9316,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9609,7 +9609,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10152,7 +10152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10423,7 +10423,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10732,7 +10732,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11017,7 +11017,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11290,7 +11290,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11599,7 +11599,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12062,7 +12062,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12447,7 +12447,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12752,7 +12752,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12971,7 +12971,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -13370,7 +13370,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -13625,7 +13625,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -14376,7 +14376,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
