@@ -50,7 +50,7 @@ async def half_applied(client):
     assert found["state"] == "ready", found
     assert (await client.post(f"/imports/{found['id']}/apply")).status_code == 202
     while not await count(client):  # each question takes a moment
-        pass
+        assert (await client.get(f"/imports/{found['id']}")).json()["state"] == "applying"
     return found["id"]
 
 
@@ -80,7 +80,7 @@ async def test_what_a_killed_worker_has_written_is_undone(settings):
         process.kill()
         found = await settled(client, identity)
         assert (found["state"], found["done"], await count(client)) == ("failed", 0, 0)
-        assert found["problem"]["detail"] == jobs.STOPPED
+        assert found["problem"]["detail"] == jobs.RECOVERED
         assert found["undone"]["deleted"] >= 2_000
         again = await done(client, identity, "apply")
         assert (again["state"], again["problem"], await count(client)) == ("done", None, 8_000)

@@ -41,7 +41,7 @@ NOT_UNDONE = "What it had written could not be undone: run the import again to c
 class ImportRun:
     """One import of a table. `observe` gets each step, once it is done.
 
-    After a failure, `has_left_rows` says that what was written could not be undone.
+    `has_rows`: whether the database has what it wrote, unless a failure was undone.
     """
 
     database: Database
@@ -57,7 +57,7 @@ class ImportRun:
         note = None if self.mapping is None else self.mapping.name
         self._context = ChangeContext(VIA, self.options.user, note, request_id=self.id, role=self.options.role)
         self._writer = BatchWriter(self.source.resource, self._context)
-        self._has_committed = self.has_left_rows = False
+        self._has_committed = self.has_rows = False
 
     def execute(self) -> ImportReport:
         """Import all rows; if that fails, undo those that were written."""
@@ -75,13 +75,14 @@ class ImportRun:
     def _failure(self, run: Run, error: BaseException) -> BaseException:
         """Undo the run, and return what to raise."""
         if isinstance(error, DatabaseReadOnly) and not self._has_committed:
+            self.has_rows = False
             return error
         try:
             done = undoing.undo(self.database, run, self._context)
         except BaseException:  # noqa: BLE001 -- a second interruption, or the database is gone
-            self.has_left_rows = True
             sys.stderr.write(NOT_UNDONE + "\n")
             return error
+        self.has_rows = False
         outcome = UNDONE.format(done) + (KEPT.format(done.kept) if done.kept else "")
         if isinstance(error, KeyboardInterrupt):
             return UsageError(INTERRUPTED.format(outcome))
@@ -98,6 +99,7 @@ class ImportRun:
                 decimal = self.mapping.read.decimal if self.mapping is not None else "."
                 rejected = stack.enter_context(RejectedRows(self.source.table, self.options.rejected, decimal))
             transact = self.database.snapshot if self.options.dry_run else self.database.transact
+            self.has_rows = not self.options.dry_run
             for resource, count in transact(lambda tx: set_meanings(tx, self._planner, self._context)).items():
                 self.report.counts[resource]["updated"] += count
             rows = 0

@@ -35,6 +35,7 @@ TOO_MANY = f"The table has more than {MAX_ROWS:,} rows. Split it, or use `mm imp
 # So many groups of problems are kept; the rest is counted.
 MAX_PROBLEMS = 1_000
 STOPPED = "The service was stopped."
+RECOVERED = "The import was interrupted, for the service or its worker was ended. What it had written was undone."
 OTHER_RESOURCE = "The columns are those of {}. Send a mapping to make {} of them."
 
 
@@ -123,7 +124,7 @@ def preview(job: Job, database: LeasedDatabase) -> None:
 
 
 def apply(job: Job, database: LeasedDatabase) -> None:
-    """Import the table. A failure or an interruption undoes what was written; raises `NotUndone` if it cannot."""
+    """Import the table. A failure or an interruption undoes what was written; raises `NotUndone` if it did not."""
 
     def count(_: Step) -> None:
         database.rows_done += 1
@@ -134,13 +135,14 @@ def apply(job: Job, database: LeasedDatabase) -> None:
     run = ImportRun(database, file.source, options, file.mapping, observe=count, id=job.lease.id)
     try:
         report = run.execute().to_dict()
+        _bound_problems(report)
+        done, expires_at = database.rows_done, instants.now() + file_imports.KEPT
+        database.finish("done", {"report": report, "problem": None}, done=done, total=done, expires_at=expires_at)
     except BaseException as error:
-        if run.has_left_rows:
-            raise NotUndone from error
+        # Also if it was interrupted after the last row: then the row of the import does not say that it is done.
+        if run.has_rows:
+            raise NotUndone(str(error)) from error
         raise
-    _bound_problems(report)
-    done, expires_at = database.rows_done, instants.now() + file_imports.KEPT
-    database.finish("done", {"report": report, "problem": None}, done=done, total=done, expires_at=expires_at)
 
 
 def undo(job: Job, database: LeasedDatabase) -> None:
@@ -149,7 +151,7 @@ def undo(job: Job, database: LeasedDatabase) -> None:
     context = ChangeContext(VIA, job.user, note, role=Role(job.role))
     done = undoing.undo(database, run, context)
     stay = database.snapshot(partial(undoing.made_records, run=run))
-    problem = None if job.undone_state == "undone" else describe(DatabaseBusy(STOPPED), job)
+    problem = None if job.undone_state == "undone" else describe(DatabaseBusy(RECOVERED), job)
     database.finish(job.undone_state, {"undone": {**done._asdict(), "stay": stay}, "problem": problem}, done=0)
 
 
