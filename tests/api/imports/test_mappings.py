@@ -1,14 +1,18 @@
 """Saved mappings: written, read, listed and deleted; their versions; what is refused, with pointers."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from api.access.site import opened
 from machine_monitor.database.connect import Database
+from machine_monitor.models.imports.file_import import FileImportRead
 from machine_monitor.services.backup.transfer import transfer
+from machine_monitor.services.imports.uploads import file_imports
 from services.backup.full_database import verify_database
 
+AT = datetime(2025, 9, 1, tzinfo=UTC)
 ORDERS = {
     "zone": "Europe/Paris",
     "key": ["Order"],
@@ -116,12 +120,17 @@ async def test_a_site_may_require_if_match(database_url):
         assert (await supervisor.delete("/mappings/orders")).status_code == 428
 
 
-async def test_mappings_are_copied_with_the_database(client, database_url, new_database_url):
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_mappings_and_imports_are_copied_with_the_database(client, database_url, new_database_url, engine):
     await save(client)
-    source, target = Database(database_url), Database(new_database_url("sqlite"))
+    source, target = Database(database_url), Database(new_database_url(engine))
+    values = {"state": "reading", "file": "t.csv", "bytes": 1, "sha256": "", "expires_at": AT, "created_at": AT}
     try:
+        for identity in ("01890a5d-ac96-774b-bcce-b302099a8057", "f1890a5d-ac96-774b-bcce-b302099a8057"):
+            row = FileImportRead(id=identity, **values)
+            source.transact(lambda tx, row=row: file_imports.create(tx, row))
         done = source.snapshot(lambda read: target.transact(lambda write: transfer(read, write, lambda *_: None)))
-        assert done.tables["mappings"] == 1
+        assert (done.tables["mappings"], done.tables["file_imports"]) == (1, 2)
     finally:
         source.close_writer()
         target.close_writer()
