@@ -26,6 +26,7 @@ const admin = part(() => import('../admin/AdminPage.svelte'));
 const users: Page = { name: (t) => t.pages.users, load: admin, role: 'admin' };
 const tokens: Page = { name: (t) => t.pages.tokens, load: admin, role: 'admin' };
 const logTypes: Page = { name: (t) => t.pages.logTypes, load: admin, role: 'supervisor' };
+const imports: Page = { name: (t) => t.pages.imports, load: part(() => import('../imports/ImportsPage.svelte')), role: 'supervisor' };
 
 /** The page of each route. To add a page: a line in `ROUTES`, one here, and one in `NAVIGATION` if the menu shows it. */
 export const PAGES: Record<RouteName, Page> = {
@@ -55,6 +56,8 @@ export const PAGES: Record<RouteName, Page> = {
   logType: logTypes,
   newLogType: logTypes,
   siteState: { name: (t) => t.pages.siteState, load: admin, role: 'admin' },
+  imports,
+  import: imports,
 };
 
 export interface NavigationItem {
