@@ -971,6 +971,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/imports/{id}/proposal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read the file in another way, such as with another delimiter, and get a new proposal of a mapping
+         * @description The body is `read`, as in a mapping; what it leaves out is recognised. If the file cannot be read so, that is 422,
+         *     and the import keeps the mapping and the preview that it has. A proposal that does not fit the table has no preview:
+         *     `problem` says what to correct.
+         */
+        post: operations["propose_import_mapping"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/imports/{id}/apply": {
         parameters: {
             query?: never;
@@ -1766,6 +1788,7 @@ export interface components {
             read: {
                 [key: string]: unknown;
             } | null;
+            sample: components["schemas"]["ImportSample"] | null;
             /**
              * Mapping
              * @description The mapping; null for a table with columns of this product.
@@ -1869,6 +1892,16 @@ export interface components {
             problems: components["schemas"]["ProblemGroup"][];
             /** More Problems */
             more_problems: number;
+        };
+        /**
+         * ImportSample
+         * @description What the table looks like: its first ten rows, and its columns.
+         */
+        ImportSample: {
+            /** Rows */
+            rows: (string | null)[][];
+            /** Columns */
+            columns: components["schemas"]["SampleColumn"][];
         };
         /**
          * LastChange
@@ -3457,6 +3490,31 @@ export interface components {
             rows: number[];
             /** Message */
             message: string;
+        };
+        /**
+         * SampleColumn
+         * @description A column, by the name that a mapping uses. `values` are the most frequent of the first 2,000 rows.
+         */
+        SampleColumn: {
+            /** Name */
+            name: string;
+            /** Values */
+            values: components["schemas"]["SampleValue"][];
+            /**
+             * Is Complete
+             * @description Whether the table has no other values in this column.
+             */
+            is_complete: boolean;
+        };
+        /**
+         * SampleValue
+         * @description A value of a column, and in how many of the first rows it is.
+         */
+        SampleValue: {
+            /** Value */
+            value: string;
+            /** Count */
+            count: number;
         };
         /**
          * SavedMappingPage
@@ -13568,6 +13626,143 @@ export interface operations {
                  *     }
                  */
                 "application/json": components["schemas"]["Mapping"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    propose_import_mapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    read: components["schemas"]["MappingRead"];
+                };
             };
         };
         responses: {

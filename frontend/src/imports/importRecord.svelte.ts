@@ -88,7 +88,7 @@ export class ImportRecord {
     this.detail = found;
     this.mapping ??= readLocal<Mapping>(draftKey(this.id)) ?? found.mapping;
     // A proposal that does not fit the table: the user can correct it.
-    if (found.problem && !found.preview) this.mappingError ??= new ApiError({ status: 422, ...found.problem } as Problem);
+    if (found.problem && !found.preview) this.mappingError ??= new ApiError({ status: 422, ...found.problem } as unknown as Problem);
     if (this.isWorking) this.#pollLater();
   }
 

@@ -5,7 +5,7 @@ import { formatQuery, type QueryPair } from '../router/query';
 import type { Mapping } from './mapping/mapping';
 
 /** An import in a list. */
-export type ImportRow = Required<Schemas['FileImportRead']>;
+export type ImportRow = Omit<Import, 'mapping' | 'preview' | 'report' | 'undone' | 'problem' | 'read' | 'sample' | 'columns'>;
 /** One import: its columns and mapping, its preview, and at the end its report. */
 export type Import = Omit<Schemas['ImportDetail'], 'mapping'> & { mapping: Mapping | null };
 export type Preview = NonNullable<Import['preview']>;
@@ -39,7 +39,7 @@ export async function putMapping(id: string, mapping: Mapping): Promise<Import> 
 
 /** Read the file in another way, and get a new proposal of a mapping. */
 export async function proposeMapping(id: string, read: ReadOptions): Promise<Import> {
-  return (await data(api.POST('/imports/{id}/proposal', { params: { path: { id } }, body: read } as never))) as Import;
+  return (await data(api.POST('/imports/{id}/proposal', { params: { path: { id } }, body: { read } } as never))) as Import;
 }
 
 export async function startImport(id: string, step: 'apply' | 'undo'): Promise<void> {

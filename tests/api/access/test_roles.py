@@ -58,7 +58,10 @@ EXPECTED = {
     **{(method, f"{path}/attachments/{{id}}"): (role, "write") for path, role in ATTACHED.items() for method in FILES},
     **{(method, "/mappings/{name}"): ("supervisor", "write") for method in ("PUT", "DELETE")},
     **{("GET", f"/imports{path}"): ("supervisor", "read") for path in ("", "/{id}", "/{id}/rejected.csv")},
-    **{("POST", f"/imports{path}"): ("supervisor", "write") for path in ("", "/{id}/apply", "/{id}/undo")},
+    **{
+        ("POST", f"/imports{path}"): ("supervisor", "write")
+        for path in ("", "/{id}/apply", "/{id}/proposal", "/{id}/undo")
+    },
     ("PUT", "/imports/{id}/mapping"): ("supervisor", "write"),
     ("POST", "/tokens"): ("viewer", "write"),
     ("DELETE", "/tokens/{id}"): ("viewer", "write"),

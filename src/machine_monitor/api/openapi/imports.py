@@ -123,6 +123,22 @@ def update_import_operation() -> dict[str, Any]:
     }
 
 
+def propose_operation() -> dict[str, Any]:
+    """Decorator arguments of reading an import in another way."""
+    schema = {
+        "type": "object",
+        "required": ["read"],
+        "additionalProperties": False,
+        "properties": {"read": {"$ref": f"{REF}MappingRead"}},
+    }
+    body = {"application/json": {"schema": schema}}
+    return {
+        "response_model": ImportDetail,
+        "responses": problem_responses(*BODIES, 404, 409),
+        "openapi_extra": {"requestBody": {"required": True, "content": body}},
+    }
+
+
 def start_operation() -> dict[str, Any]:
     """Decorator arguments of beginning to work on an import."""
     return {

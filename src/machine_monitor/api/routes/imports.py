@@ -12,6 +12,7 @@ from machine_monitor.api.deps import Db, NoParameters, list_query_of
 from machine_monitor.api.openapi.documents import list_operation
 from machine_monitor.api.openapi.imports import (
     create_import_operation,
+    propose_operation,
     read_import_operation,
     rejected_rows_operation,
     start_operation,
@@ -82,6 +83,18 @@ async def replace_import_mapping(request: Request, id: Uuid, _none: NoParameters
     """
     mapping = await bodies.read_json(request, saved_mappings.validate)
     return JSONResponse(await _imports(request).preview_again(id, mapping, caller_of(request)))
+
+
+@router.post("/imports/{id}/proposal", dependencies=[needs(IMPORT)], **propose_operation())
+async def propose_import_mapping(request: Request, id: Uuid, _none: NoParameters) -> Response:  # noqa: A002 -- the contract's name of it
+    """Read the file in another way, such as with another delimiter, and get a new proposal of a mapping.
+
+    The body is `read`, as in a mapping; what it leaves out is recognised. If the file cannot be read so, that is 422,
+    and the import keeps the mapping and the preview that it has. A proposal that does not fit the table has no preview:
+    `problem` says what to correct.
+    """
+    read = await bodies.read_json(request, saved_mappings.validate_read)
+    return JSONResponse(await _imports(request).propose_again(id, read, caller_of(request)))
 
 
 @router.post("/imports/{id}/apply", dependencies=[needs(IMPORT)], **start_operation())

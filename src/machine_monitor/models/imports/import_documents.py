@@ -68,6 +68,28 @@ class ImportPreview(BaseModel):
     span: list[str] | None = Field(None, description="The earliest and the latest start.")
 
 
+class SampleValue(BaseModel):
+    """A value of a column, and in how many of the first rows it is."""
+
+    value: str
+    count: int
+
+
+class SampleColumn(BaseModel):
+    """A column, by the name that a mapping uses. `values` are the most frequent of the first 2,000 rows."""
+
+    name: str
+    values: list[SampleValue]
+    is_complete: bool = Field(description="Whether the table has no other values in this column.")
+
+
+class ImportSample(BaseModel):
+    """What the table looks like: its first ten rows, and its columns."""
+
+    rows: list[list[str | None]]
+    columns: list[SampleColumn]
+
+
 class ImportReport(BaseModel):
     """What an import has done: counts by resource, and problems."""
 
@@ -103,6 +125,7 @@ class ImportDetail(FileImportRead):
 
     columns: list[str] | None = Field(description="The names of the columns.")
     read: dict[str, Any] | None = Field(description="How the file was read: format, encoding, delimiter, header.")
+    sample: ImportSample | None
     mapping: dict[str, Any] | None = Field(description="The mapping; null for a table with columns of this product.")
     preview: ImportPreview | None
     report: ImportReport | None

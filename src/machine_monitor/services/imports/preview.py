@@ -79,9 +79,8 @@ def preview(database: Database, source: RowSource, options: ImportOptions, mappi
     }
     if source.resource is LOGS and observation.span is not None:
         found["span"] = list(observation.span)
-    read = {name: value for name, value in vars(table.read).items() if value is not None}
     document = None if mapping is None else mapping.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return {"columns": [*table.names], "read": read, "mapping": document, "preview": found}
+    return {"columns": [*table.names], "read": table.read.to_dict(), "mapping": document, "preview": found}
 
 
 def _listed(counts: Counter[str]) -> list[dict[str, Any]]:

@@ -45,6 +45,14 @@ def validate_named(name: str, document: object) -> dict[str, Any]:
     return found
 
 
+def validate_read(document: object) -> dict[str, Any]:
+    """Return how a file is to be read, of `{"read": {...}}`; raises `Invalid` with a pointer to each fault."""
+    if not isinstance(document, dict) or [*document] != ["read"]:
+        raise Invalid(faults=[Fault('The body is a JSON object with one member, "read".', pointer="")])
+    mapping.parse_read(document["read"])
+    return document["read"]
+
+
 async def read(database: Database, name: str) -> StoredRecord:
     """Return a saved mapping, whose body is the mapping; raises `NotFound`."""
     return await database.read(lambda tx: find(tx, name))

@@ -28,6 +28,12 @@ def display_names(header: Sequence[str]) -> list[str]:
     return names
 
 
+def reference_names(header: Sequence[str], width: int) -> list[str]:
+    """Return for each column a name by which a mapping can mean it: the third one is `#3` if it has none."""
+    names = [*display_names(header), *[""] * (width - len(header))]
+    return [name or f"#{place}" for place, name in enumerate(names, 1)]
+
+
 @dataclass
 class Columns:
     """The columns of a table. Names that are not there are collected as faults."""

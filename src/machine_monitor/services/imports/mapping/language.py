@@ -1,6 +1,7 @@
 """The words of a mapping. Its JSON Schema is docs/reference/mapping.schema.json."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -53,6 +54,10 @@ class Read(Words):
     decimal: Literal[".", ",", "any"] = Field(".", description="The decimal sign of numbers.")
     thousands: Character | None = Field(None, description="The sign between groups of three digits; null: none.")
     fill_down: list[Column] = Field(default_factory=list, description="Columns whose empty cells repeat the one above.")
+
+    def given(self) -> ReadOptions:
+        """Return the options of the reader that are given; it recognises the others, also the line of the header."""
+        return replace(self.options(), header=self.header)
 
     def options(self) -> ReadOptions:
         """Return the options of the reader."""
@@ -211,6 +216,11 @@ def parse(document: object) -> Mapping:
     except ValidationError as error:
         details = error.errors(include_url=False)[:MAX_FAULTS]
         raise Invalid(faults=[_fault(dict(detail)) for detail in details]) from None
+
+
+def parse_read(document: object) -> Read:
+    """Read how a file is to be read, from JSON; raises `Invalid` with a pointer to each fault, below `/read`."""
+    return parse({"name": "read", "fields": {}, "read": document}).read
 
 
 def pointer(*parts: object) -> str:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from machine_monitor.query.language.attributes import MAX_KEY_LENGTH
 from machine_monitor.services.imports.mapping.cells import CellFault, cell_text, fold_text
-from machine_monitor.services.imports.mapping.columns import display_names
+from machine_monitor.services.imports.mapping.columns import reference_names
 from machine_monitor.services.imports.mapping.dates import DateReader
 from machine_monitor.services.imports.mapping.durations import DurationReader
 from machine_monitor.services.imports.mapping.header_words import HEADERS, MACHINE_HEADERS, SEVERITIES, STATUSES
@@ -85,14 +85,10 @@ def _reads(read: Any, cell: Cell) -> bool:
 def propose(table: Table, name: str, zone: str) -> dict[str, Any]:
     """Return a mapping as JSON, to be checked by a person."""
     rows = [row.cells for row in islice(table.rows(), SAMPLE_ROWS) if row.fault is None]
-    names = [each or f"#{place}" for place, each in enumerate(_padded(display_names(table.names), table.width), 1)]
+    names = reference_names(table.names, table.width)
     profiles = [_profile(names[place], place, rows) for place in range(table.width)]
     profiles = [profile for profile in profiles if profile.cells and profile.name != "why"]
     return Proposal(table, profiles).document(name, zone)
-
-
-def _padded(names: Sequence[str], width: int) -> list[str]:
-    return [*names, *[""] * (width - len(names))]
 
 
 def _profile(name: str, place: int, rows: Sequence[Sequence[Cell]]) -> Profile:
@@ -137,7 +133,7 @@ class Proposal:
         return mapping
 
     def _read(self) -> dict[str, Any]:
-        read = {name: value for name, value in vars(self._table.read).items() if value is not None}
+        read = self._table.read.to_dict()
         if read.get("format") in WORKBOOKS or read.get("format") == "ndjson":
             read.pop("encoding", None)
         if read.get("escape") == "":

@@ -29,6 +29,7 @@ EXPIRED = "The uploaded file was removed after 24 hours. Upload it again."
 EMPTY_RESULT = {
     "columns": None,
     "read": None,
+    "sample": None,
     "preview": None,
     "report": None,
     "undone": None,

@@ -103,6 +103,18 @@ class Imports:
             raise _problem_of(found["problem"])
         return found
 
+    async def propose_again(self, identity: str, read: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """Read the table in another way, and propose a mapping again. Raises why it cannot be read so.
+
+        A proposal that does not fit is returned, without a preview: the client can mend it.
+        """
+        row = await self._with_file(identity)
+        lease = await self._database.write(lambda tx: file_imports.claim(tx, identity, READ_AGAIN))
+        found = await self._preview(self._job("preview", row, lease, caller, read=read, failed_state=row.state))
+        if found["preview"] is not None and found["problem"] is not None:
+            raise _problem_of(found["problem"])
+        return found
+
     async def apply(self, identity: str, caller: Caller) -> dict[str, Any]:
         """Begin to import; return the import. Nothing happens if that was done already."""
         row = await self.find(identity)

@@ -22,10 +22,11 @@ from machine_monitor.services.imports.execution import undoing
 from machine_monitor.services.imports.execution.running import ImportRun
 from machine_monitor.services.imports.execution.undoing import Run
 from machine_monitor.services.imports.files import ForeignTable, ImportFile, open_file, propose_mapping
+from machine_monitor.services.imports.mapping.sample import sample_table
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan.planner import Step
 from machine_monitor.services.imports.plan.provenance import VIA
-from machine_monitor.services.imports.reader import Row, Table
+from machine_monitor.services.imports.reader import Row, Table, open_table
 from machine_monitor.services.imports.uploads import file_imports
 from machine_monitor.services.imports.uploads.file_imports import Lease
 
@@ -60,6 +61,7 @@ class Job:
     undone_state: str = "undone"
     mapping: dict[str, Any] | None = None
     resource: str | None = None
+    read: dict[str, Any] | None = None
     user: str | None = None
     role: int = Role.SUPERVISOR
     manages_users: bool = False
@@ -112,10 +114,11 @@ def preview(job: Job, database: LeasedDatabase) -> None:
             file = _open(job, options, document)
         except Invalid as problem:
             # A person can mend the proposal.
-            result = {"columns": [*foreign.table.names], "problem": describe(problem, job)}
-            database.finish("failed", result, **_named(document))
+            table = foreign.table
+            result = {"columns": [*table.names], "read": table.read.to_dict(), "sample": sample_table(table)}
+            database.finish("failed", result | {"preview": None, "problem": describe(problem, job)}, **_named(document))
             return
-    found = file.preview(database)
+    found = file.preview(database) | {"sample": sample_table(file.source.table)}
     del found["mapping"]
     _bound_problems(found["preview"])
     resource = file.source.resource.name
@@ -175,6 +178,9 @@ def _named(document: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _open(job: Job, options: ImportOptions, document: dict[str, Any] | None) -> ImportFile:
+    if document is None and job.read is not None:
+        # A person wants another proposal, even if the columns are ours.
+        raise ForeignTable(open_table(Path(job.table), mapping.parse_read(job.read).given()))
     file = open_file(Path(job.table), options, None if document is None else mapping.parse(document))
     _require_resource(job, file.source.resource.name)
     table = file.source.table
