@@ -59,7 +59,7 @@ class Page(ABC):
         def is_still() -> bool:
             nonlocal before
             last, before = before, self.call(FIND, selector, name)
-            # WebKit scrolls to a half pixel, now up and now down.
+            # WebKit scrolls to half a pixel, so a position may be rounded up or down.
             return None not in (last, before) and all(
                 abs(one - other) <= 1 for one, other in zip(last, before, strict=True)
             )

@@ -58,7 +58,7 @@ async def test_a_backup_has_each_file_once_and_a_restore_brings_it(site, databas
     target = FolderStore(tmp_path / "restored")
     url = database_urls.parse(empty_url)
     if url.path is None:
-        with pytest.raises(UsageError, match="--files"):
+        with pytest.raises(UsageError, match="`mm restore` from MM_FILES"):
             backup.restore(file, url, ignore_progress)
     saved.path_of(digest(b"three")).write_bytes(b"thr33")
     with pytest.raises(UsageError, match="missing or damaged"):
@@ -95,5 +95,5 @@ def test_a_copy_without_stores_names_the_files_that_are_missing(store):
     digests = [digest(b"one"), digest(b"two")]
     for destination in (None, store):
         assert Stores(None, destination).copy(digests, ignore_progress) == CopiedFiles(missing=digests)
-    with pytest.raises(UsageError, match="2 attachments: name a folder for them with --files"):
+    with pytest.raises(UsageError, match=r"2 attachments, and no folder for them. .* from --files"):
         Stores(store, None).copy(digests, ignore_progress)

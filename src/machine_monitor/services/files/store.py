@@ -166,7 +166,7 @@ class IncomingPart:
     def keep(self) -> bool:
         """Move the sealed file to its digest, durably; return False if a file with these bytes was there."""
         path = self._store.path_of(self._digest.hexdigest())
-        is_new = not self._renews(path)
+        is_new = not self._refresh(path)
         if is_new:
             make_folder(path.parent, self._store.folder)
             self._path.replace(path)
@@ -176,8 +176,8 @@ class IncomingPart:
         flush_folder(path.parent)
         return is_new
 
-    def _renews(self, path: Path) -> bool:
-        """Whether the store has these bytes; if so, `mm files prune` spares them as long as a new file."""
+    def _refresh(self, path: Path) -> bool:
+        """Let `mm files prune` treat the stored file with these bytes as new; return False if there is none."""
         found = _describe(path)
         if found is None or found.size != self.size:
             return False
