@@ -123,6 +123,9 @@ async def test_a_log_is_created_with_its_files_or_not_at_all(client, folder):
     other = {"files": [("log", (None, json.dumps(log))), part(PDF, "1.jpg"), part(PDF, "2.pdf")]}
     reused = await client.post("/logs", **other, headers={"Idempotency-Key": "k"})
     assert reused.json()["code"] == "idempotency-key-reused"
+    for parts, pointer in (([part(PDF)], "/log"), ([("v", (None, "1"))], "/v")):
+        faulty = await client.post("/logs", files=parts, headers={"Idempotency-Key": "other"})
+        assert (faulty.status_code, faulty.json()["errors"][0]["pointer"]) == (422, pointer)
     before = {*folder.rglob("*")}
     new_file = part(b"text that is nowhere else")
     for broken in (json.dumps({**log, "machine": "none"}), json.dumps({**log, "severity": "bad"}), "{"):
