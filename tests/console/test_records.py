@@ -237,7 +237,7 @@ def test_a_machine_with_logs_is_retired_instead_of_deleted(opened, site, machine
     page.reload()
     page.get_by_text("No stop reported").wait_for()
     page.get_by_role("button", name="Delete").click()
-    page.get_by_role("status").get_by_role("button", name="Retire").click(timeout=15_000)
+    page.get_by_role("status").get_by_role("button", name="Retire").click()
     wait_until(lambda: stored(site, machine)["in_service"] is False)
     assert page.get_by_text("to fix").count() == 0
 
@@ -255,7 +255,7 @@ def test_a_type_and_a_person_are_deleted_or_deactivated(opened, site):
     page = opened("/ui/admin/people/GON", refusals=(404, 409))
     page.get_by_role("button", name="Delete").click()
     page.get_by_text("GON was deleted.").wait_for()
-    page.get_by_role("status").get_by_role("button", name="Deactivate").click(timeout=15_000)
+    page.get_by_role("status").get_by_role("button", name="Deactivate").click()
     wait_until(lambda: site.call("GET", "/users/GON")["active"] is False)
     page.goto(f"/ui/admin/people/{ADMIN}")
     page.get_by_role("button", name="Create a link").wait_for()

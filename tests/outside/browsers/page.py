@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-WAIT_SECONDS = 15
+WAIT_SECONDS = 30
 CONTROL, ENTER = "\ue009", "\ue007"
 # The centre of the first visible element that has this name and is not covered; null if there is none.
 FIND = """(selector, name) => {
