@@ -198,6 +198,19 @@ def test_an_import_that_cannot_begin_says_why_and_makes_no_database(mm, working_
     assert not list(working_folder.glob("*.db"))
 
 
+@pytest.mark.parametrize("name", ["orders.csv", "link.csv", "orders.map.json", "folder"])
+def test_refused_rows_never_go_to_a_file_that_the_import_reads(mm, working_folder, name):
+    mapping = {"name": "orders", "fields": {"machine": "m", "type": {"const": "info"}, "started_at": "d"}}
+    (working_folder / "orders.map.json").write_text(json.dumps(mapping))
+    (working_folder / "orders.csv").write_text("m,d\nSaw,never\n")
+    (working_folder / "link.csv").symlink_to("orders.csv")
+    (working_folder / "folder").mkdir()
+    before = {path: path.is_file() and path.read_text() for path in working_folder.iterdir()}
+    code, out, err = mm("import", "orders.csv", "--map", "orders.map.json", "--rejected", name)
+    assert (code, out, "--rejected" in err) == (2, "", True)
+    assert {path: path.is_file() and path.read_text() for path in working_folder.iterdir()} == before
+
+
 def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
     mm, working_folder, sqlite_database_url, monkeypatch
 ):

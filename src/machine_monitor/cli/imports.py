@@ -69,7 +69,10 @@ def import_(
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.imports import ForeignTable, ImportOptions, open_file
+    from machine_monitor.services.imports.rejected import check_path
 
+    if rejected is not None:
+        check_path(rejected, source, *([] if mapping is None else [Path(mapping)]))
     zone = site.time_zone(timezone, config.load())
     absent = "reset" if reset else "keep"
     with site.exit_on_sigterm(), bar("Importing") as progress:
