@@ -9,16 +9,15 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from machine_monitor.database import instants
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.errors import BadJson, UsageError
 from machine_monitor.models import LOGS, RESOURCES
 from machine_monitor.models.schemas import EXPANDED, READ_ONLY
-from machine_monitor.query.language.times import local_to_utc
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.imports import identity
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
-from machine_monitor.services.imports.mapping.cells import cell_text
+from machine_monitor.services.imports.mapping.cells import CellFault, cell_text
+from machine_monitor.services.imports.mapping.dates import local_instant
 from machine_monitor.services.imports.reader import Cell, Row, Table
 from machine_monitor.services.imports.reader.table import WHY, WORKBOOKS
 from machine_monitor.services.imports.report import RowProblem
@@ -172,6 +171,9 @@ class OwnRows:
             except BadJson as error:
                 candidate.problems.append(RowProblem(name, "row-shape", "error", cell_text(cell), error.detail))
                 continue
+            except CellFault as fault:
+                candidate.problems.append(RowProblem(name, fault.code, "error", cell_text(cell), fault.message))
+                continue
             if name.startswith(ATTRIBUTE):
                 candidate.attributes[name.removeprefix(ATTRIBUTE)] = value
             else:
@@ -216,7 +218,7 @@ class OwnRows:
         if isinstance(cell, date) and not isinstance(cell, datetime):
             cell = datetime.combine(cell, time())
         if isinstance(cell, datetime):
-            return instants.format_instant(local_to_utc(cell, self._zone)[0])
+            return local_instant(cell, self._zone)
         return cell_text(cell)
 
     def _shows(self, cell: Cell, name: str, stored: Any) -> bool:
