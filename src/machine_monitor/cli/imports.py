@@ -110,13 +110,13 @@ def _propose(table: "Table", zone: "ZoneInfo") -> "NoReturn":
     """Show what was recognised in a foreign table, write a mapping beside it, and say how to go on."""
     from machine_monitor.cli import previews
     from machine_monitor.services.imports import propose_file
+    from machine_monitor.services.imports.files import mapping_path
 
-    previews.print_table(table)
-    existed = table.path.with_name(f"{table.path.name}.map.json").exists()
-    target = propose_file(table, zone)
     if table.width == 0:
-        target.unlink(missing_ok=True)
         raise UsageError(f"{table.path} has no table: it has no header and no rows.")
+    previews.print_table(table)
+    existed = mapping_path(table).exists()
+    target = propose_file(table, zone)
     verb = "There is a mapping already" if existed else "A mapping is proposed"
     raise UsageError(
         f"Nothing was imported: the columns of {table.path} are not ours. {verb} in {target}. Check it, then run:\n"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from machine_monitor import config
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError
+from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError, UsageError
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
 from machine_monitor.services.imports.mapping import Mapping, RowMapper
@@ -57,13 +57,21 @@ def import_file(database: Database, path: Path, options: ImportOptions, mapping:
     return open_file(path, options, mapping).run(database)
 
 
+def mapping_path(table: Table) -> Path:
+    """Return where the proposal of a mapping is written: beside the file."""
+    return table.path.with_name(f"{table.path.name}.map.json")
+
+
 def propose_file(table: Table, zone: ZoneInfo) -> Path:
     """Write a proposal of a mapping beside the file, and return its path. An existing one stays as it is."""
-    target = table.path.with_name(f"{table.path.name}.map.json")
+    target = mapping_path(table)
     name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
     if not target.exists():
         document = propose(table, name, str(zone))
-        target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        try:
+            target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"Cannot write {target}: {error.strerror}.") from error
     return target
 
 
