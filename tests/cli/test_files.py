@@ -216,6 +216,13 @@ def test_a_proposal_that_cannot_be_written_is_a_usage_error(mm, working_folder):
     assert (code, "Cannot write orders.csv.map.json: No such file or directory." in err) == (2, True)
 
 
+def test_columns_that_a_proposal_leaves_out_are_named(mm, working_folder):
+    names = ",".join(f"Sensor {number}" for number in range(65))
+    (working_folder / "wide.csv").write_text(f"Machine,Date,{names}\nSaw,2024-01-01{',1' * 65}\n")
+    _, _, err = mm("import", "wide.csv")
+    assert "at most 64 attributes, so it leaves out 'Sensor 64'. Check it" in err
+
+
 def test_cells_are_printed_as_they_are(mm, working_folder, sqlite_database_url, monkeypatch):
     """In square brackets, Rich sees a colour or the end of one, and between colons a picture."""
     monkeypatch.setenv("COLUMNS", "200")

@@ -109,18 +109,20 @@ def _print(found: dict[str, Any], *, as_json: bool, dry_run: bool) -> "NoReturn"
 def _propose(table: "Table", zone: "ZoneInfo") -> "NoReturn":
     """Show what was recognised in a foreign table, write a mapping beside it, and say how to go on."""
     from machine_monitor.cli import previews
+    from machine_monitor.models.fields import MAX_ATTRIBUTES
     from machine_monitor.services.imports import propose_file
-    from machine_monitor.services.imports.files import mapping_path
 
     if table.width == 0:
         raise UsageError(f"{table.path} has no table: it has no header and no rows.")
     previews.print_table(table)
-    existed = mapping_path(table).exists()
-    target = propose_file(table, zone)
-    verb = "There is a mapping already" if existed else "A mapping is proposed"
+    proposed = propose_file(table, zone)
+    verb = "A mapping is proposed" if proposed.is_new else "There is a mapping already"
+    columns = ", ".join(f"'{name}'" for name in proposed.left_out)
+    left_out = f"A record has at most {MAX_ATTRIBUTES} attributes, so it leaves out {columns}. " if columns else ""
     raise UsageError(
-        f"Nothing was imported: the columns of {table.path} are not ours. {verb} in {target}. Check it, then run:\n"
-        f"mm import {shlex.quote(str(table.path))} --map {shlex.quote(str(target))} --preview"
+        f"Nothing was imported: the columns of {table.path} are not ours. {verb} in {proposed.path}. {left_out}"
+        "Check it, then run:\n"
+        f"mm import {shlex.quote(str(table.path))} --map {shlex.quote(str(proposed.path))} --preview"
     )
 
 

@@ -2,9 +2,10 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from machine_monitor import config
@@ -13,7 +14,7 @@ from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError, Usa
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
 from machine_monitor.services.imports.mapping import Mapping, RowMapper
-from machine_monitor.services.imports.mapping.proposal import propose
+from machine_monitor.services.imports.mapping.proposal import Proposal
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.own_tables import OwnRows
 from machine_monitor.services.imports.preview import preview
@@ -57,22 +58,27 @@ def import_file(database: Database, path: Path, options: ImportOptions, mapping:
     return open_file(path, options, mapping).run(database)
 
 
-def mapping_path(table: Table) -> Path:
-    """Return where the proposal of a mapping is written: beside the file."""
-    return table.path.with_name(f"{table.path.name}.map.json")
+class ProposedMapping(NamedTuple):
+    """The file of a proposed mapping, whether it is new, and the names of the columns that it leaves out."""
+
+    path: Path
+    is_new: bool
+    left_out: Sequence[str] = ()
 
 
-def propose_file(table: Table, zone: ZoneInfo) -> Path:
-    """Write a proposal of a mapping beside the file, and return its path. An existing one stays as it is."""
-    target = mapping_path(table)
+def propose_file(table: Table, zone: ZoneInfo) -> ProposedMapping:
+    """Write a proposal of a mapping beside the file. An existing one stays as it is."""
+    path = table.path.with_name(f"{table.path.name}.map.json")
+    if path.exists():
+        return ProposedMapping(path, is_new=False)
     name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
-    if not target.exists():
-        document = propose(table, name, str(zone))
-        try:
-            target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"Cannot write {target}: {error.strerror}.") from error
-    return target
+    proposal = Proposal(table)
+    document = proposal.document(name, str(zone))
+    try:
+        path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}.") from error
+    return ProposedMapping(path, is_new=True, left_out=proposal.left_out)
 
 
 def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:

@@ -38,7 +38,7 @@ class WrittenFiles:
 async def save_files(
     database: Database, request: ExportRequest, time_context: TimeContext, store: FileStore, folder: Path
 ) -> WrittenFiles:
-    """Write the attachments of the records that an export has; files that are there stay, a second run adds new ones."""
+    """Write the attachments of the records that an export has; a second run adds those that are new."""
     if LIST not in request.resource.child_lists:
         raise UsageError(f"{request.resource.name} have no attachments: omit --files.")
     written = WrittenFiles()
