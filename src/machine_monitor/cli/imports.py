@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -71,14 +72,11 @@ def import_(
     from machine_monitor.services.imports import ForeignTable, ImportOptions, open_file
     from machine_monitor.services.imports.rejected import check_path
 
-    if rejected is not None:
-        check_path(rejected, source, *([] if mapping is None else [Path(mapping)]))
-    zone = site.time_zone(timezone, config.load())
-    absent = "reset" if reset else "keep"
+    check_path(rejected, source, Path(mapping or source))
+    zone, absent = site.time_zone(timezone, config.load()), "reset" if reset else "keep"
     with site.exit_on_sigterm(), bar("Importing") as progress:
-        options = ImportOptions(
-            zone, dry_run, new, absent, overwrite, _date(date_missing, zone), rejected, progress=progress
-        )
+        date, warn = _date(date_missing, zone), partial(typer.echo, err=True)
+        options = ImportOptions(zone, dry_run, new, absent, overwrite, date, rejected, warn=warn, progress=progress)
         try:
             file = open_file(source, options, _mapping(mapping, timezone))
         except ForeignTable as foreign:

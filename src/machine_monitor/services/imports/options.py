@@ -10,6 +10,10 @@ from zoneinfo import ZoneInfo
 from machine_monitor.services.access.permissions import Role
 
 
+def _ignore_warning(_sentence: str) -> None:
+    """Do nothing: the default of `ImportOptions.warn`."""
+
+
 def _ignore_progress(_done: int, _total: int) -> None:
     """Do nothing: the default of `ImportOptions.progress`."""
 
@@ -26,6 +30,8 @@ class ImportOptions:
     - `date_missing`: the start of logs without one; without it they are refused.
     - `rejected`: a file for the rows that are refused.
     - `role`: who imports; nobody gives a user a higher role than their own.
+    - `user`: whose entries the history has; None for the command line.
+    - `warn`: called with a sentence about what was undone after a failure.
     - `progress`: called with (done, total) after each transaction.
     """
 
@@ -38,4 +44,5 @@ class ImportOptions:
     rejected: Path | None = None
     user: str | None = None
     role: Role = Role.ADMIN
+    warn: Callable[[str], None] = field(default=_ignore_warning)
     progress: Callable[[int, int], None] = field(default=_ignore_progress)

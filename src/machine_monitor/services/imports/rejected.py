@@ -15,8 +15,10 @@ from machine_monitor.services.imports.reader import Cell, Row, Table
 from machine_monitor.services.imports.reader.table import WHY, WORKBOOKS
 
 
-def check_path(path: Path, *inputs: Path) -> None:
+def check_path(path: Path | None, *inputs: Path) -> None:
     """Raise `UsageError` if refused rows cannot go to this path, because it is one of the inputs or no file."""
+    if path is None:
+        return
     for other in inputs:
         if path.exists() and other.exists() and path.samefile(other):
             raise UsageError(f"--rejected: {path} is a file that this import reads. Name another file.")

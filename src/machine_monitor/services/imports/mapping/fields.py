@@ -1,6 +1,6 @@
 """Compile the rule of a field into a reader: source, trim, part, null, when, map, else, dates or as, min and max."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -229,8 +229,3 @@ def _later(started_at: str | None, duration: timedelta) -> str | None:
         return instants.format_instant(datetime.fromisoformat(started_at) + duration)
     except OverflowError:
         raise CellFault("out-of-range", "The time must be between 1970 and 2100.") from None
-
-
-def in_reading_order(readers: Mapping[str, FieldReader]) -> list[FieldReader]:
-    """Return readers in the order of reading: `started_at` first, since durations begin there."""
-    return sorted(readers.values(), key=lambda reader: reader.name != "started_at")

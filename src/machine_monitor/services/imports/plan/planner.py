@@ -103,7 +103,7 @@ class Planner:
 
     def _step(self, candidate: Candidate, stored: Mapping[str, StoredRecord], named: References) -> Step:
         # Fields may be emptied below, and the plan may be made again.
-        candidate = replace(candidate, fields=dict(candidate.fields))
+        candidate = replace(candidate, fields=dict(candidate.fields), machine_fields=dict(candidate.machine_fields))
         step = Step(candidate, "rejected", problems=list(candidate.problems))
         if candidate.is_repetition:
             step.outcome = None
