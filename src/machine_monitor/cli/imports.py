@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from machine_monitor.services.imports.mapping import Mapping
+    from machine_monitor.services.imports.mapping import TableMapping
     from machine_monitor.services.imports.reader import Table
 
 
@@ -146,7 +146,7 @@ def _date(text: str | None, zone: "ZoneInfo") -> "datetime | None":
     return found.start if isinstance(found, DayRange) else found
 
 
-def _mapping(name: str | None, timezone: str | None) -> "Mapping | None":
+def _mapping(name: str | None, timezone: str | None) -> "TableMapping | None":
     """Read the mapping of this file or name; a time zone of the command line replaces its own."""
     from machine_monitor.services.imports import mapping
 

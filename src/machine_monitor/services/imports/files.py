@@ -13,7 +13,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError, UsageError
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
-from machine_monitor.services.imports.mapping import Mapping, RowMapper
+from machine_monitor.services.imports.mapping import RowMapper, TableMapping
 from machine_monitor.services.imports.mapping.proposal import Proposal
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.own_tables import OwnRows
@@ -37,7 +37,7 @@ class ImportFile:
 
     source: RowSource
     options: ImportOptions
-    mapping: Mapping | None = None
+    mapping: TableMapping | None = None
 
     def run(self, database: Database) -> ImportReport:
         """Import the file."""
@@ -48,12 +48,14 @@ class ImportFile:
         return preview(database, self.source, self.options, self.mapping)
 
 
-def open_file(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportFile:
+def open_file(path: Path, options: ImportOptions, mapping: TableMapping | None = None) -> ImportFile:
     """Open a file. Raises `UsageError`, `Invalid` for a mapping that does not fit, or `ForeignTable` without one."""
     return ImportFile(row_source(path, options, mapping), options, mapping)
 
 
-def import_file(database: Database, path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportReport:
+def import_file(
+    database: Database, path: Path, options: ImportOptions, mapping: TableMapping | None = None
+) -> ImportReport:
     """Open and import a file."""
     return open_file(path, options, mapping).run(database)
 
@@ -81,7 +83,7 @@ def propose_file(table: Table, zone: ZoneInfo) -> ProposedMapping:
     return ProposedMapping(path, is_new=True, left_out=proposal.left_out)
 
 
-def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:
+def row_source(path: Path, options: ImportOptions, mapping: TableMapping | None = None) -> RowSource:
     """Open a file and return its rows as candidates."""
     if mapping is not None:
         zone = _zone(mapping.zone)
@@ -101,7 +103,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
         raise Invalid(faults=[Fault(error.detail, "invalid", "/zone")]) from None
 
 
-def _check_roles(mapping: Mapping, options: ImportOptions) -> None:
+def _check_roles(mapping: TableMapping, options: ImportOptions) -> None:
     """Raise `Invalid` if the mapping would give a user a higher role than the one who imports has."""
     faults = [
         Fault(f"Only a user of that role can give somebody the role {meaning.role}.", "forbidden", f"/users/{key}/role")

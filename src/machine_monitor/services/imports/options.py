@@ -20,19 +20,19 @@ def _ignore_progress(_done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How a table is imported.
+    """How the importer treats a table.
 
     - `zone`: the time zone of local times in a table of ours; a mapping names its own.
-    - `dry_run`: only report what would be done.
+    - `dry_run`: report what an import would do, and write nothing.
     - `new`: a log without a `uuid` becomes a new log, which the same row finds again.
-    - `absent`: what fields that the table does not have do on update: they keep what is stored, or take their default.
-    - `overwrite`: whether records that were edited here since their import are overwritten.
-    - `date_missing`: the start of logs without one; without it they are refused.
-    - `rejected`: a file for the rows that are refused.
-    - `role`: who imports; nobody gives a user a higher role than their own.
-    - `user`: whose entries the history has; None for the command line.
-    - `warn`: called with a sentence about what was undone after a failure.
-    - `progress`: called with (done, total) after each transaction.
+    - `absent`: what an update does with fields that the table does not have: keep what is stored, or reset them.
+    - `overwrite`: whether an import overwrites records that users have edited since their import.
+    - `date_missing`: the start of logs without one; by default the importer refuses their rows.
+    - `rejected`: the file that gets the refused rows.
+    - `role`: the role of the importing user, who cannot give anybody a higher one.
+    - `user`: the importing user, whom the history names; None for the command line.
+    - `warn`: the run calls it with a sentence about what it undid after a failure.
+    - `progress`: the run calls it with (done, total) after each transaction.
     """
 
     zone: ZoneInfo

@@ -19,7 +19,7 @@ from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports import undoing
 from machine_monitor.services.imports.candidates import Candidate, RowSource
 from machine_monitor.services.imports.identity import RowStore
-from machine_monitor.services.imports.mapping import Mapping
+from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan.planner import BatchPlan, Planner, Step
 from machine_monitor.services.imports.plan.provenance import VIA
@@ -43,7 +43,7 @@ class ImportRun:
     database: Database
     source: RowSource
     options: ImportOptions
-    mapping: Mapping | None = None
+    mapping: TableMapping | None = None
     observe: Callable[[Step], None] | None = None
     id: str = field(default_factory=new_uuid)
 

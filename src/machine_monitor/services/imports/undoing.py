@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
 
 class Undone(NamedTuple):
-    """What was undone: deleted and reverted records, and those that stay because others changed them since."""
+    """How many records an undo deleted and reverted, and how many it kept because others have changed them since."""
 
     deleted: int = 0
     reverted: int = 0

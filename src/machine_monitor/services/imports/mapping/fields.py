@@ -13,7 +13,7 @@ from machine_monitor.services.imports.mapping.cells import CellFault, Nulls, cel
 from machine_monitor.services.imports.mapping.columns import Columns
 from machine_monitor.services.imports.mapping.dates import DateReader, DayMonthEvidence
 from machine_monitor.services.imports.mapping.durations import DurationReader
-from machine_monitor.services.imports.mapping.language import Read, Rule, pointer
+from machine_monitor.services.imports.mapping.language import FieldRule, ReadRules, pointer
 from machine_monitor.services.imports.mapping.numbers import NumberReader
 from machine_monitor.services.imports.mapping.words import CODE_LENGTH, code_of, read_boolean
 from machine_monitor.services.imports.reader import Cell
@@ -28,7 +28,7 @@ class FieldContext:
     """What the rules of a mapping share: the columns, how cells are read, and the zone of local times."""
 
     columns: Columns
-    read: Read
+    read: ReadRules
     zone: ZoneInfo | None
 
 
@@ -43,7 +43,9 @@ class FieldReading:
 class FieldReader:
     """Reads one field of the rows. `kind` is the kind of the field, None for an attribute."""
 
-    def __init__(self, name: str, rule: Rule, kind: str | None, context: FieldContext, path: Sequence[object]) -> None:
+    def __init__(
+        self, name: str, rule: FieldRule, kind: str | None, context: FieldContext, path: Sequence[object]
+    ) -> None:
         self.name, self.rule, self.kind = name, rule, kind
         self._path, self._context = path, context
         self._file_nulls = Nulls(context.read.null)

@@ -15,7 +15,7 @@ from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
 from machine_monitor.services.imports.mapping.cells import CellFault, Nulls, cell_text
 from machine_monitor.services.imports.mapping.columns import Columns
 from machine_monitor.services.imports.mapping.fields import FieldContext, FieldReader
-from machine_monitor.services.imports.mapping.language import Mapping, pointer
+from machine_monitor.services.imports.mapping.language import TableMapping, pointer
 from machine_monitor.services.imports.reader import Cell, Row, Table
 from machine_monitor.services.imports.reader.table import WORKBOOKS
 from machine_monitor.services.imports.report import RowProblem
@@ -34,7 +34,7 @@ NO_KEY = (
 class RowMapper:
     """Reads the rows of a table as a mapping says. Raises `Invalid` if the mapping does not fit the table."""
 
-    def __init__(self, table: Table, mapping: Mapping, zone: ZoneInfo | None) -> None:
+    def __init__(self, table: Table, mapping: TableMapping, zone: ZoneInfo | None) -> None:
         self.table, self.mapping, self.skipped = table, mapping, 0
         self.resource = next(each for each in RESOURCES if each.name == mapping.resource)
         self.columns = Columns(table.names, table.width)

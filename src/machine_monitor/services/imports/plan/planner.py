@@ -13,7 +13,7 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services.audit import history
 from machine_monitor.services.imports.candidates import Candidate
 from machine_monitor.services.imports.identity import RowStore
-from machine_monitor.services.imports.mapping import Mapping as TableMapping
+from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import faults, provenance
 from machine_monitor.services.imports.plan.provenance import Provenance
