@@ -37,6 +37,7 @@ from machine_monitor.api.streaming import OutgoingBodies
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import BadSetting
+from machine_monitor.query.language import search_terms
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
@@ -158,6 +159,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database.hold_service_lock()
         maintenance.prepare_database(database, app.state.settings.zone)
         await database.open()
+        await asyncio.to_thread(search_terms.compile_patterns)
         # Exclude the objects of the startup from collection, and collect rarely: requests leave few cycles.
         gc.collect()
         gc.freeze()

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from machine_monitor.fairness import FairSemaphore
-from machine_monitor.services.files import decoder
+from machine_monitor.services.files import decoder, isolation
 from machine_monitor.services.files.decoder import UNKNOWN
 
 # How many processes run at a time: each may use a core, and decoder.MEMORY_BYTES.
@@ -22,8 +20,6 @@ PROCESSES = 2
 WAIT_SECONDS = 60.0
 RUN_SECONDS = 30.0
 MAX_OUTPUT_BYTES = 8 * 1024 * 1024
-# What the decoder's process needs of the environment, and nothing else.
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 OpenFile = Callable[[], BinaryIO]
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,100}")
 
@@ -81,15 +77,7 @@ def run(running: set[subprocess.Popen[bytes]], open_file: OpenFile, *arguments: 
     While it runs, its process is among the `running` ones. Raises `OSError` if the file cannot be opened or the process
     cannot be started.
     """
-    # -I: nothing of the environment or the working directory is imported.
-    command = [sys.executable, "-I", "-B", str(Path(decoder.__file__)), *arguments]
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    with (
-        open_file() as file,
-        subprocess.Popen(  # noqa: S603 -- a program of our own
-            command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-        ) as process,
-    ):
+    with open_file() as file, isolation.start(Path(decoder.__file__), *arguments, stdin=file) as process:
         assert process.stdout is not None
         stop = threading.Timer(RUN_SECONDS, process.kill)
         stop.start()
