@@ -334,7 +334,14 @@ class FilesUnavailable(Problem):
     """503."""
 
     status, code, title = 503, "files-unavailable", "Attachments unavailable"
-    explanation = "This site has no folder for attachments: set MM_FILES to one, and start the service again."
+    explanation = (
+        "Attachments cannot be read or added now; `detail` says why. If the header `Retry-After` is there, the service "
+        "is only busy: try again. Otherwise an administrator has to set MM_FILES to a folder that the service can use."
+    )
+
+    def __init__(self, detail: str = "", retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class DatabaseBusy(Problem):
