@@ -214,7 +214,8 @@ class PayloadTooLarge(Problem):
 
     status, code, title = 413, "payload-too-large", "Body too large"
     explanation = (
-        "The body is too large: at most 1 MiB, 8 MiB for `POST /logs/bulk`, or 4 KiB for sign-in, passwords and tokens."
+        "The body is too large: at most 1 MiB; 8 MiB for `POST /logs/bulk`; 4 KiB for sign-in, passwords and tokens; "
+        "for a form with attachments, ten files of the largest size."
     )
 
 

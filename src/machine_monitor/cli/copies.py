@@ -26,6 +26,7 @@ def backup(
 
     The backup is a consistent snapshot, also of a PostgreSQL database.
     Attachments are copied to the folder FILE.files, each once: a second backup to FILE copies only new ones.
+    Another backup in the same folder shares the files that both have (hard links).
     Keep the printed head: `mm verify --head` checks that a history still contains it.
     """
     from machine_monitor import config
