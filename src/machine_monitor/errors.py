@@ -137,14 +137,14 @@ class NotFound(Problem):
     """404."""
 
     status, code, title = 404, "not-found", "Not found"
-    explanation = "There is nothing at this address. `/docs` lists all addresses."
+    explanation = "There is nothing at this URL. `/docs` lists all paths."
 
 
 class MethodNotAllowed(Problem):
     """405."""
 
     status, code, title = 405, "method-not-allowed", "Method not allowed"
-    explanation = "This address does not support the method. The header `Allow` lists the methods that it supports."
+    explanation = "This path does not support the method. The header `Allow` lists the methods that it supports."
 
 
 class Conflict(Problem):

@@ -34,7 +34,9 @@ def export(
     target: Annotated[
         Path,
         typer.Argument(
-            help="The file to write: .ndjson, .csv or .xlsx. With --legacy: a new folder.", show_default=False
+            metavar="TARGET",
+            help="The file to write: .ndjson, .csv or .xlsx. With --legacy: a new folder.",
+            show_default=False,
         ),
     ],
     resource: Resource = "logs",
