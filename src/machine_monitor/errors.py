@@ -224,7 +224,7 @@ class FileTooLarge(PayloadTooLarge):
 
     code, title = "file-too-large", "File too large"
     explanation = (
-        "A file is larger than this site allows (MM_MAX_FILE). Send a smaller one, such as a photo at less pixels."
+        "A file is larger than this site allows (MM_MAX_FILE). Send a smaller one, such as a photo with fewer pixels."
     )
 
     def __init__(self, max_bytes: int) -> None:
@@ -253,7 +253,10 @@ class UnsupportedMediaType(Problem):
     """415."""
 
     status, code, title = 415, "unsupported-media-type", "Unsupported media type"
-    explanation = "Send the body as `Content-Type: application/json`, or a PATCH as `application/merge-patch+json`."
+    explanation = (
+        "Send the body as `Content-Type: application/json`, a PATCH also as `application/merge-patch+json`, "
+        "and a form with attachments as `multipart/form-data`."
+    )
 
 
 class Invalid(Problem):

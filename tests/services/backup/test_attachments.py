@@ -90,7 +90,9 @@ async def test_dated_backups_share_the_files_that_both_have(site, database, stor
     assert second.path_of(digest(b"two")).read_bytes() == b"two"
     # The files of the service are not shared: what damages them does not damage a backup.
     assert all(not second.path_of(each).samefile(store.path_of(each)) for each in names(second))
-    os.utime(first.folder, (0, 0))
+    os.utime(manifest.path_of(files[0]), (0, 0))
+    # A folder that belongs to no backup, such as the store of a service, is not shared.
+    shutil.copytree(store.folder, tmp_path / "site.files")
     backup.save(database, files[2], replace=False, progress=ignore_progress, store=store)
     assert all(third.path_of(each).samefile(second.path_of(each)) for each in names(second))
     # Older backups are deleted one day; the newest has all of its files.

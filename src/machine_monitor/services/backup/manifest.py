@@ -56,10 +56,10 @@ def files_of(file: Path) -> FolderStore:
 
 def newest_files_beside(file: Path) -> FolderStore | None:
     """Return the store of the attachments of the newest other backup in the same folder; None if there is none."""
-    own = files_of(file).folder
-    folders = [each for each in file.parent.glob("*.files") if each != own and each.is_dir()]
-    newest = max(folders, key=lambda each: each.stat().st_mtime, default=None)
-    return None if newest is None else FolderStore(newest)
+    own = path_of(file)
+    others = [each for each in file.parent.glob("*.json") if each != own and each.with_suffix(".files").is_dir()]
+    newest = max(others, key=lambda each: each.stat().st_mtime, default=None)
+    return None if newest is None else FolderStore(newest.with_suffix(".files"))
 
 
 def describe(file: Path, engine: str, contents: Contents, copied: CopiedFiles) -> Manifest:
