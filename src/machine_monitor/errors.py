@@ -223,9 +223,7 @@ class FileTooLarge(PayloadTooLarge):
     """413."""
 
     code, title = "file-too-large", "File too large"
-    explanation = (
-        "A file is larger than this site allows (MM_MAX_FILE). Send a smaller one, such as a photo with fewer pixels."
-    )
+    explanation = "A file is larger than this site allows (MM_MAX_FILE). Send a smaller one."
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"A file may have at most {max_bytes:,} bytes (MM_MAX_FILE).")

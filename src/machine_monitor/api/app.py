@@ -111,7 +111,7 @@ def check_root_path(root_path: str) -> None:
     routes = [route for module in MODULES for route in module.router.routes if isinstance(route, Route)]
     taken = {"ui", *(route.path[1:].partition("/")[0] for route in routes)}
     if root_path and first in taken:
-        raise BadSetting(f"MM_ROOT_PATH cannot begin with /{first}, which is a path of the API. Choose another one.")
+        raise BadSetting(f"MM_ROOT_PATH cannot begin with /{first}, which is a path of the API. Choose another path.")
 
 
 def _add_middleware(app: FastAPI, settings: Settings, access_log: AccessLog | None) -> None:
