@@ -109,7 +109,7 @@ def test_links_carry_the_root_path(mm, sqlite_database_url, monkeypatch):
     monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
     serving = mm("serve", "--root-path", "plant/", database_url=sqlite_database_url)[1]
     assert "http://127.0.0.1:8000/plant/ui/setup#code=" in serving
-    for root_path, reason in (("/logs", "an address of the API"), ("a b", "such as /plant")):
+    for root_path, reason in (("/logs", "a path of the API"), ("a b", "such as /plant")):
         code, _, refused = mm("serve", "--root-path", root_path)
         assert (code, reason in refused) == (2, True)
     added = mm("user", "add", "ADM", "--role", "admin", root_path="/plant")[1]

@@ -212,7 +212,7 @@ async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, databa
 
     monkeypatch.setattr(attachments, "rows_of", prune_first)
     answer = await client.put(f"{path}/attachments/{new_id()}", content=b"x")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "files-unavailable", "1")
     monkeypatch.undo()
     assert (await client.put(f"{path}/attachments/{new_id()}", content=b"x")).status_code == 201
     assert upkeep.take_inventory(database, store).faults == []

@@ -107,14 +107,12 @@ def create_app(
 
 
 def check_root_path(root_path: str) -> None:
-    """Raise `BadSetting` if the root path begins like an address of the API, from which it could not be told apart."""
+    """Raise `BadSetting` if the root path begins like a path of the API, from which it could not be told apart."""
     first = root_path[1:].partition("/")[0]
     routes = [route for module in MODULES for route in module.router.routes if isinstance(route, Route)]
     taken = {"ui", *(route.path[1:].partition("/")[0] for route in routes)}
     if root_path and first in taken:
-        raise BadSetting(
-            f"MM_ROOT_PATH cannot begin with /{first}, which is an address of the API. Choose another path."
-        )
+        raise BadSetting(f"MM_ROOT_PATH cannot begin with /{first}, which is a path of the API. Choose another path.")
 
 
 def _add_middleware(app: FastAPI, settings: Settings, access_log: AccessLog | None) -> None:

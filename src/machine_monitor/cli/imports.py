@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Source = Annotated[
     Path,
     typer.Argument(
-        help="The file: CSV with any delimiter, XLSX, XLS, ODS or NDJSON, also as .gz or .xz.", show_default=False
+        metavar="SOURCE",
+        help="The file: CSV with any delimiter, XLSX, XLS, ODS or NDJSON, also as .gz or .xz.",
+        show_default=False,
     ),
 ]
 MappingName = Annotated[str | None, typer.Option("--map", help="The file of a mapping: what the columns become.")]
@@ -38,7 +40,10 @@ DateMissing = Annotated[
     str | None, typer.Option(help="The start of logs without one: now, or a time. Default: they are refused.")
 ]
 New = Annotated[
-    bool, typer.Option("--new", help="Rows without a uuid become new logs, which the same rows find again.")
+    bool,
+    typer.Option(
+        "--new", help="Rows without a uuid become new logs. A second import of the same rows finds these logs again."
+    ),
 ]
 Reset = Annotated[bool, typer.Option("--reset", help="Fields without a column take their default, not what is stored.")]
 Rejected = Annotated[Path | None, typer.Option(help="A CSV file for the refused rows, with a column that says why.")]
@@ -62,8 +67,8 @@ def import_(
 ) -> None:
     """Import logs, machines, log types or users from a table. Safe to repeat: a second run changes nothing.
 
-    The columns are fields of this product, or a mapping says what they become. Without one, a table with other columns
-    gets a proposal beside it, to check and to use with --map.
+    A table whose columns have the names of fields is imported at once. For any other table, a mapping is first
+    proposed in a file beside it: check it, then import with --map.
     Refused rows are reported, all others are imported. Fields without a column keep what is stored.
     Exit status 1 if a row was refused or is in conflict, 2 if nothing was done.
     """

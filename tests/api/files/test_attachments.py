@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from io import BytesIO
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.models.log import Log, LogRead
 from machine_monitor.services.checks.verify import verify
-from machine_monitor.services.files import decoding
+from machine_monitor.services.files import decoding, receiving
 from machine_monitor.services.files.store import FolderStore
 from models.conftest import session_on
 
@@ -277,6 +278,56 @@ async def test_without_a_folder_uploads_are_refused_and_the_rest_works(postgresq
             assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")
             assert "MM_FILES" in answer.json()["detail"]
         assert (await client.get(path_of(log))).json() == log
+
+
+async def test_too_many_uploads_at_once_are_refused_in_words_about_files(database_url, folder, monkeypatch):
+    monkeypatch.setattr(receiving, "UPLOADS", 1)
+    monkeypatch.setattr(receiving, "WAIT_SECONDS", 0.05)
+    received, finish = asyncio.Event(), asyncio.Event()
+
+    async def slow():
+        received.set()
+        await finish.wait()
+        yield b"x"
+
+    async with serving(Settings(database_url=database_url, files=str(folder))) as client:
+        path = f"{path_of(await new_log(client))}/attachments"
+        first = asyncio.create_task(client.put(f"{path}/{new_id()}", content=slow()))
+        await received.wait()
+        refused = await client.put(f"{path}/{new_id()}", content=b"y")
+        finish.set()
+        assert (await first).status_code == 201
+        require_busy(refused, "receiving too many files")
+        assert (await client.put(f"{path}/{new_id()}", content=b"y")).status_code == 201
+
+
+async def test_too_many_files_that_are_decoded_at_once_are_refused_in_words_about_files(
+    database_url, folder, monkeypatch
+):
+    monkeypatch.setattr(decoding, "PROCESSES", 1)
+    monkeypatch.setattr(decoding, "WAIT_SECONDS", 0.05)
+    started, finish = threading.Event(), threading.Event()
+
+    def slow_run(*_):
+        started.set()
+        finish.wait()
+
+    monkeypatch.setattr(decoding, "run", slow_run)
+    async with serving(Settings(database_url=database_url, files=str(folder))) as client:
+        path = f"{path_of(await new_log(client))}/attachments"
+        first = asyncio.create_task(client.put(f"{path}/{new_id()}", content=b"x"))
+        await asyncio.to_thread(started.wait)
+        refused = await client.put(f"{path}/{new_id()}", content=b"y")
+        finish.set()
+        assert (await first).status_code == 201
+        require_busy(refused, "decoding too many files")
+
+
+def require_busy(answer, words):
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], answer.headers["Retry-After"]) == (503, "files-unavailable", "5")
+    assert words in problem["detail"]
+    assert "database" not in f"{problem['title']} {problem['detail']}".lower()
 
 
 async def test_previews_are_upright_small_and_without_metadata(client):

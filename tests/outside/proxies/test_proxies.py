@@ -82,6 +82,8 @@ def test_names_bodies_and_downloads_pass_unchanged(proxy, prefix):
         items = [{"machine": "50 %2F é?#", "type": "info", "comment": comment} for _ in range(300)]
         bulk = browser.post("/logs/bulk", json={"mode": "partial", "items": items})
         assert (bulk.status_code, bulk.json()["counts"]["created"]) == (200, 300)
+        sent = browser.post(f"/machines/{name}/attachments", files=[("files", ("a.bin", bytes(15 * 1024**2)))] * 2)
+        assert sent.status_code == 201, sent.text
         export = browser.get(f"/logs.ndjson?comment__startswith={comment[:36]}")
         assert (export.headers["Content-Encoding"], len(export.text.splitlines())) == ("gzip", 300)
 

@@ -102,6 +102,17 @@ class FolderStore:
         """Return what the store has under this digest."""
         return _describe(self.path_of(digest))
 
+    def link_from(self, other: "FolderStore", digest: str) -> bool:
+        """Add a file of another folder as a hard link, durably; return False if it cannot be linked."""
+        path = self.path_of(digest)
+        make_folder(path.parent, self.folder)
+        try:
+            path.hardlink_to(other.path_of(digest))
+        except OSError:  # another device, a file system without hard links, too many links, or a damaged file is there
+            return False
+        flush_folder(path.parent)
+        return True
+
     def files(self) -> Iterator[StoredFile]:
         """Yield every file, by digest."""
         for path in sorted(self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*")):

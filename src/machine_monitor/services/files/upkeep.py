@@ -109,15 +109,24 @@ class CopiedFiles:
         return [f"{len(self.missing)} files are missing or damaged, and were not copied: {listed}."]
 
 
-def copy_files(source: FileStore, target: FileStore, digests: Sequence[str], progress: Progress) -> CopiedFiles:
-    """Copy these files, unless the target has them. Each is compared with its digest on the way."""
+def copy_files(
+    source: FileStore,
+    target: FolderStore,
+    digests: Sequence[str],
+    progress: Progress,
+    older: FolderStore | None = None,
+) -> CopiedFiles:
+    """Copy these files, unless the target has them. Each is compared with its digest on the way.
+
+    A file that `older` has is not copied but linked to it, if the file system can do so.
+    """
     copied = CopiedFiles()
     for done, digest in enumerate(digests, 1):
         found = target.find(digest)
         original = source.find(digest)
         if found is None or (original is not None and found.size != original.size):
             copied.new += 1
-            found = _copy_file(source, target, digest)
+            found = _link_file(older, target, digest) or _copy_file(source, target, digest)
         if found is None:
             copied.new -= 1
             copied.missing.append(digest)
@@ -126,6 +135,12 @@ def copy_files(source: FileStore, target: FileStore, digests: Sequence[str], pro
             copied.bytes += found.size
         progress(done, len(digests))
     return copied
+
+
+def _link_file(older: FolderStore | None, target: FolderStore, digest: str) -> StoredFile | None:
+    if older is None or _intact_size(older, digest) in (None, -1) or not target.link_from(older, digest):
+        return None
+    return target.find(digest)
 
 
 def _copy_file(source: FileStore, target: FileStore, digest: str) -> StoredFile | None:

@@ -1,4 +1,4 @@
-"""A file of the rows that were refused: the table's own columns, and why. Mended, the same import reads it."""
+"""A file of the rows that were refused: the table's own columns, and why. The same import reads it once it is fixed."""
 
 import json
 import secrets
