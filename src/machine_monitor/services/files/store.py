@@ -7,6 +7,7 @@ ends the process, and two uploads of the same bytes are one file.
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -53,7 +54,7 @@ class IncomingFile(Protocol):
         """Put the sealed file into the store, durably; return False if a file with these bytes was there."""
 
     def discard(self) -> None:
-        """Remove what was received, unless it was kept."""
+        """Remove what was received, unless it was kept. Waits for a `write` or `seal` in another thread."""
 
 
 class FileStore(Protocol):
@@ -135,21 +136,27 @@ class IncomingPart:
         self._store = store
         self._path = path
         self._digest = sha256()
+        # A cancelled request discards its part while a thread may still write to it.
+        self._lock = threading.Lock()
         self.size = 0
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         self._file = os.fdopen(descriptor, "wb")
 
     def write(self, data: bytes) -> None:
-        """Append bytes."""
-        self._file.write(data)
-        self._digest.update(data)
-        self.size += len(data)
+        """Append bytes, unless the part was discarded."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(data)
+                self._digest.update(data)
+                self.size += len(data)
 
     def seal(self) -> str:
-        """Flush the bytes to disk; return their digest."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Flush the bytes to disk, unless the part was discarded; return their digest."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
         return self._digest.hexdigest()
 
     def open(self) -> BufferedReader:
@@ -181,9 +188,12 @@ class IncomingPart:
         return True
 
     def discard(self) -> None:
-        """Remove what was received, unless it was kept."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        """Remove what was received, unless it was kept. Waits for a `write` or `seal` in another thread."""
+        with self._lock:
+            try:
+                self._file.close()
+            finally:
+                self._path.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path, root: Path) -> None:
