@@ -42,7 +42,7 @@ def test_undo_pressed_while_the_change_is_under_way_is_sent_after_it(opened, sit
 @pytest.mark.parametrize("status", [201, 422])
 def test_a_log_that_is_sent_does_not_take_the_user_from_the_page_that_was_opened_meanwhile(opened, site, status):
     page, words, held = opened(NEW, user=OPERATOR), f"parti ailleurs {status}", []
-    page.route(re.compile("/logs/[0-9a-f-]{36}$"), lambda route: held.append(route))
+    page.route(re.compile("/logs/[0-9a-f-]{36}$"), lambda route: held.append(route))  # noqa: PLW0108 -- Playwright refuses a builtin
     # The bar is loaded when the page makes no request.
     page.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
     fill(page, words)
