@@ -19,7 +19,11 @@ READING = (
     ["token", "revoke", "3"],
     ["export", "x.csv"],
     ["export", "old", "--legacy"],
+    ["export", "x.csv", "--files", "files"],
+    ["files", "prune"],
+    ["files", "prune", "--dry-run"],
     ["verify"],
+    ["verify", "--files"],
     ["backup", "x.db"],
     ["doctor", "--rebuild-search"],
 )

@@ -12,6 +12,7 @@ from machine_monitor.services import backup
 from machine_monitor.services.backup import Stores
 from machine_monitor.services.files import upkeep
 from machine_monitor.services.files.store import FolderStore
+from machine_monitor.services.files.upkeep import CopiedFiles
 
 
 def ignore_progress(*_):
@@ -78,3 +79,21 @@ async def test_a_copy_takes_the_files_along_and_names_what_is_missing(site, data
     contents = backup.copy(database, database_urls.parse(empty_url), ignore_progress, Stores(store, target))
     assert (contents.files.files, contents.files.missing) == (1, [digest(b"two")])
     assert names(target) == [digest(b"one")]
+
+
+def test_a_copy_into_the_folder_of_the_source_is_refused(store, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(store.folder, target_is_directory=True)
+    for folder in (store.folder, tmp_path / "x/../files", link):
+        with pytest.raises(UsageError, match="cannot share the folder"):
+            Stores(store, FolderStore(folder)).copy([digest(b"one")], ignore_progress)
+    # Without attachments no folder is needed, and the default is one folder for both.
+    assert Stores(store, store).copy([], ignore_progress) == CopiedFiles()
+
+
+def test_a_copy_without_stores_names_the_files_that_are_missing(store):
+    digests = [digest(b"one"), digest(b"two")]
+    for destination in (None, store):
+        assert Stores(None, destination).copy(digests, ignore_progress) == CopiedFiles(missing=digests)
+    with pytest.raises(UsageError, match="2 attachments: name a folder for them with --files"):
+        Stores(store, None).copy(digests, ignore_progress)
