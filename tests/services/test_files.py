@@ -201,6 +201,20 @@ async def test_prune_removes_what_is_old_and_nobodys(site, database, store):
     assert upkeep.take_inventory(database, store).faults == []
 
 
+async def test_prune_removes_previews_whose_original_is_gone(site, database, store):
+    client, path = site
+    kept = (await client.post(f"{path}/attachments", files=[part(image())])).json()["attachments"][0]
+    assert (await client.get(f"/attachments/{kept['id']}/preview")).status_code == 200
+    (preview,) = store.folder.glob("previews/*/*/*.jpg")
+    # Written by a decoder that had opened the original before it was removed.
+    orphan = preview.parent / f"{digest(b'gone')}.jpg"
+    orphan.write_bytes(preview.read_bytes())
+    upkeep.prune(database, store, 0, dry_run=True)
+    assert orphan.exists()
+    upkeep.prune(database, store, 0)
+    assert [*store.folder.glob("previews/*/*/*.jpg")] == [preview]
+
+
 async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, database, store, monkeypatch):
     """An upload finds bytes in the store that a prune removes at that moment: the client sends them again."""
     client, path = site

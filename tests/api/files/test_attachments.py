@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from io import BytesIO
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -21,6 +22,7 @@ from machine_monitor.services.checks.verify import verify
 from machine_monitor.services.files import decoding, receiving
 from machine_monitor.services.files.store import FolderStore
 from models.conftest import session_on
+from waiting import wait_until
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\n" + b"\0" * 100
 
@@ -248,6 +250,15 @@ async def test_a_form_must_be_whole_and_have_files(client):
     assert (await client.get(path_of(log))).json()["attachment_count"] == 1
 
 
+async def test_a_put_takes_no_form_with_files(client, folder):
+    log = await new_log(client, comment="before")
+    body = ("log", (None, json.dumps({"machine": "Press", "type": "info", "comment": "after"})))
+    answer = await client.put(path_of(log), files=[body, part(b"x")])
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+    assert (await client.get(path_of(log))).json() == log
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
 async def test_a_file_may_be_too_large(database_url, folder):
     async with serving(Settings(database_url=database_url, files=str(folder), max_file="10KiB")) as client:
         log = await new_log(client)
@@ -357,11 +368,23 @@ async def test_previews_are_upright_small_and_without_metadata(client):
 async def test_previews_are_ready_soon_after_the_upload(client, folder):
     log = await new_log(client)
     await attach(client, log, *[part(image(width=60 + number)) for number in range(5)])
-    for _ in range(500):
-        if len([*folder.glob("previews/320/*/*.jpg")]) == 5:
-            break
-        await asyncio.sleep(0.02)
-    assert len([*folder.glob("previews/320/*/*.jpg")]) == 5
+    await wait_until(lambda: len([*folder.glob("previews/320/*/*.jpg")]) == 5)
+
+
+async def test_previews_are_looked_up_outside_the_event_loop(client, folder, monkeypatch):
+    found = (await attach(client, await new_log(client), part(image()))).json()["attachments"][0]
+    path, stat, threads = f"/attachments/{found['id']}/preview", Path.stat, []
+
+    def record_thread(self, **options):
+        if (folder / "previews") in self.parents:
+            threads.append(threading.current_thread())
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", record_thread)
+    for _ in range(2):
+        assert (await client.get(path)).status_code == 200
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_a_service_that_stops_ends_the_decoder_and_leaves_no_mark(database_url, folder, tmp_path, monkeypatch):
@@ -369,12 +392,12 @@ async def test_a_service_that_stops_ends_the_decoder_and_leaves_no_mark(database
         log = (await attach(client, await new_log(client), part(image()))).json()
     for preview in folder.glob("previews/320/*/*"):
         preview.unlink()
-    program = tmp_path / "decoder.py"
-    program.write_text("import time; time.sleep(60)")
+    program, started = tmp_path / "decoder.py", tmp_path / "started"
+    program.write_text(f"import time, pathlib; pathlib.Path({str(started)!r}).touch(); time.sleep(60)")
     monkeypatch.setattr(decoding.decoder, "__file__", str(program))
     async with serving(Settings(database_url=database_url, files=str(folder))) as client:
         asking = asyncio.create_task(client.get(f"/attachments/{log['attachments'][0]['id']}/preview"))
-        await asyncio.sleep(0.3)
+        await wait_until(started.exists)
         began = time.monotonic()
     assert time.monotonic() - began < 5
     await asyncio.gather(asking, return_exceptions=True)

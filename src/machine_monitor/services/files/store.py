@@ -132,6 +132,11 @@ class FolderStore:
         parts = [*self.folder.glob(f"{INCOMING}/*.part"), *self.folder.glob(f"{PREVIEWS}/*/*/*.part")]
         return [part for part in parts if part.stat().st_mtime < latest]
 
+    def orphaned_previews(self) -> list[Path]:
+        """Return previews whose original is gone: a preview may be written just after its original was removed."""
+        previews = self.folder.glob(f"{PREVIEWS}/*/*/*.jpg")
+        return [path for path in previews if _DIGEST.fullmatch(path.stem) and not self.path_of(path.stem).exists()]
+
 
 def store_of(folder: str, url: DatabaseUrl) -> FolderStore | None:
     """Return the store of a database: in this folder (MM_FILES), else beside the SQLite file; None if there is none."""

@@ -164,7 +164,7 @@ def _copy_file(source: FileStore, target: FileStore, digest: str) -> StoredFile 
 def prune(database: Database, store: FolderStore, added_before: float, *, dry_run: bool = False) -> list[StoredFile]:
     """Remove files that no row names and that were last added before this time; return them.
 
-    Also removes what interrupted uploads have left.
+    Also removes what interrupted uploads have left, and previews whose original is gone.
     """
     named = {*database.snapshot(named_digests)}
     old = [file for file in store.files() if file.added < added_before and file.digest not in named]
@@ -174,8 +174,8 @@ def prune(database: Database, store: FolderStore, added_before: float, *, dry_ru
     for start in range(0, len(old), BATCH):
         digests = [file.digest for file in old[start : start + BATCH]]
         removed += database.transact(remover(store, digests, added_before))
-    for part in store.stale_parts():
-        part.unlink(missing_ok=True)
+    for path in (*store.stale_parts(), *store.orphaned_previews()):
+        path.unlink(missing_ok=True)
     return removed
 
 
