@@ -179,7 +179,8 @@ def axe():
         if not page.evaluate("'axe' in window"):
             page.evaluate(source)
         run_only = rules or ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-        found = page.evaluate("(runOnly) => axe.run({ preload: false, runOnly })", run_only)
+        options = {"preload": False, "resultTypes": ["violations"], "runOnly": run_only}
+        found = page.evaluate("(options) => axe.run(options)", options)
         return [
             f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
             for each in found["violations"]
