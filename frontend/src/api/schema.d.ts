@@ -664,8 +664,8 @@ export interface paths {
          * List the changes of all records, oldest first, deletions included
          * @description Repeat with `since` set to `next` and with its `epoch`. Changes become visible in the order of their numbers, so a
          *     client that continues from its last number misses none and can keep a complete copy of the records. The epoch names
-         *     the history up to `next`: if the database is restored from a backup, the answer is 410 `history-replaced`, and the
-         *     client makes its copy anew from `since=0`.
+         *     the history up to `next`: if the database is restored from a backup, the response is 410 `history-replaced`, and the
+         *     client rebuilds its copy from `since=0`.
          *
          *     Entries about accounts (`resource: accounts`) are shown to admins only.
          */
@@ -4191,18 +4191,18 @@ export interface components {
              */
             resource?: "logs" | "machines" | "log_types" | "users";
             /** @description How the file is read. */
-            read?: components["schemas"]["MappingRead"];
+            read?: components["schemas"]["MappingReadRules"];
             /** @description The time zone of times without an offset, such as Europe/Paris. */
             zone?: string | null;
             /** @description The columns that tell rows apart, such as an order's number. */
             key?: string[];
             /** @description The fields, each with its rule; `attributes.NAME` for custom fields. */
             fields: {
-                [key: string]: components["schemas"]["MappingRule"];
+                [key: string]: components["schemas"]["MappingFieldRule"];
             };
             /** @description Fields of the machines that the rows name; they fill what is empty. */
             machine_fields?: {
-                [key: string]: components["schemas"]["MappingRule"];
+                [key: string]: components["schemas"]["MappingFieldRule"];
             };
             /** @description The meaning of log types, by code. */
             types?: {
@@ -4213,7 +4213,7 @@ export interface components {
                 [key: string]: components["schemas"]["MappingUserMeaning"];
             };
             /** @description Rows that are left out. */
-            skip?: components["schemas"]["MappingSkip"][];
+            skip?: components["schemas"]["MappingSkipRule"][];
             /**
              * @description What fields that are not mapped do on update. Default: keep.
              * @enum {string}
@@ -4235,35 +4235,7 @@ export interface components {
              */
             unknown_user?: "refuse" | "create" | "null";
         };
-        /** @description How the file is read. What is left out is recognised. */
-        MappingRead: {
-            /** @description The format. */
-            format?: ("csv" | "tsv" | "xlsx" | "xls" | "ods" | "ndjson") | null;
-            /** @description The sheet of a workbook: its number from 1, or its name. */
-            sheet?: number | string | null;
-            /** @description The encoding of a text file, such as utf-8, utf-16 or cp1252. */
-            encoding?: string | null;
-            /** @description The sign between cells. */
-            delimiter?: string | null;
-            /** @description The sign around cells; null: none. Default: `"`. */
-            quote?: string | null;
-            /** @description The sign before a quote that belongs to a cell, such as `\`. */
-            escape?: string | null;
-            /** @description The line of the header; 0: there is none. Default 1. */
-            header?: number | null;
-            /** @description Texts that mean an empty cell. */
-            null?: string[];
-            /**
-             * @description The decimal sign of numbers. Default: ..
-             * @enum {string}
-             */
-            decimal?: "." | "," | "any";
-            /** @description The sign between groups of three digits; null: none. */
-            thousands?: string | null;
-            /** @description Columns whose empty cells repeat the one above. */
-            fill_down?: string[];
-        };
-        MappingRule: string | {
+        MappingFieldRule: string | {
             /** @description Source: the cell of a column. */
             column?: string | null;
             /** @description Source: cells, joined by a blank. */
@@ -4319,8 +4291,36 @@ export interface components {
              */
             bad?: "refuse" | "null" | "keep";
         };
-        /** @description Which rows are left out: those whose cell is one of `in`, or none of `not_in`; "" is an empty cell. */
-        MappingSkip: {
+        /** @description How an import reads the file. It recognises what is left out. */
+        MappingReadRules: {
+            /** @description The format. */
+            format?: ("csv" | "tsv" | "xlsx" | "xls" | "ods" | "ndjson") | null;
+            /** @description The sheet of a workbook: its number from 1, or its name. */
+            sheet?: number | string | null;
+            /** @description The encoding of a text file, such as utf-8, utf-16 or cp1252. */
+            encoding?: string | null;
+            /** @description The sign between cells. */
+            delimiter?: string | null;
+            /** @description The sign around cells; null: none. Default: `"`. */
+            quote?: string | null;
+            /** @description The sign before a quote that belongs to a cell, such as `\`. */
+            escape?: string | null;
+            /** @description The line of the header; 0: there is none. Default 1. */
+            header?: number | null;
+            /** @description Texts that mean an empty cell. */
+            null?: string[];
+            /**
+             * @description The decimal sign of numbers. Default: ..
+             * @enum {string}
+             */
+            decimal?: "." | "," | "any";
+            /** @description The sign between groups of three digits; null: none. */
+            thousands?: string | null;
+            /** @description Columns whose empty cells repeat the one above. */
+            fill_down?: string[];
+        };
+        /** @description Which rows an import leaves out: those whose cell is one of `in`, or none of `not_in`; "" is an empty cell. */
+        MappingSkipRule: {
             /** @description The column. */
             column: string;
             /** @description The texts that skip the row. */
@@ -4328,7 +4328,7 @@ export interface components {
             /** @description The texts that do not skip it. */
             not_in?: string[] | null;
         };
-        /** @description What a log type means. */
+        /** @description The values that an import gives a log type. */
         MappingTypeMeaning: {
             /** @description What the name of a label that does not exist does. */
             label?: string | null;
@@ -4337,7 +4337,7 @@ export interface components {
             /** @description What the name of a active that does not exist does. */
             active?: boolean | null;
         };
-        /** @description Who a user is. */
+        /** @description The values that an import gives a user. */
         MappingUserMeaning: {
             /** @description What the name of a first_name that does not exist does. */
             first_name?: string | null;
@@ -13761,7 +13761,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": {
-                    read: components["schemas"]["MappingRead"];
+                    read: components["schemas"]["MappingReadRules"];
                 };
             };
         };

@@ -18,7 +18,7 @@ from machine_monitor.api.openapi.documents import (
 from machine_monitor.api.openapi.files import BINARY
 from machine_monitor.models.imports.import_documents import ImportDetail, ImportProgress
 from machine_monitor.models.imports.saved_mapping import IMPORTED
-from machine_monitor.services.imports.mapping import Mapping
+from machine_monitor.services.imports.mapping import TableMapping
 
 REF = "#/components/schemas/"
 MAPPING = {"application/json": {"schema": {"$ref": f"{REF}Mapping"}}}
@@ -27,7 +27,7 @@ DESCRIPTIONS = {"unknown_machine": "machine", "unknown_type": "log type", "unkno
 
 def mapping_schemas() -> dict[str, Any]:
     """Return the JSON Schemas of a mapping and its parts, by name."""
-    document = Mapping.model_json_schema(by_alias=True, ref_template=f"{REF}Mapping{{model}}")
+    document = TableMapping.model_json_schema(by_alias=True, ref_template=f"{REF}Mapping{{model}}")
     parts = {f"Mapping{name}": part for name, part in document.pop("$defs").items()}
     # The address has the name, too.
     document["required"].remove("name")
@@ -129,7 +129,7 @@ def propose_operation() -> dict[str, Any]:
         "type": "object",
         "required": ["read"],
         "additionalProperties": False,
-        "properties": {"read": {"$ref": f"{REF}MappingRead"}},
+        "properties": {"read": {"$ref": f"{REF}MappingReadRules"}},
     }
     body = {"application/json": {"schema": schema}}
     return {

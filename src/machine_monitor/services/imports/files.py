@@ -2,20 +2,21 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from machine_monitor import config
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import BadSetting, Fault, Forbidden, Invalid, MonitorError
+from machine_monitor.errors import BadSetting, Fault, Forbidden, Invalid, MonitorError, UsageError
 from machine_monitor.models import USERS
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
 from machine_monitor.services.imports.execution.running import ImportRun
-from machine_monitor.services.imports.mapping import Mapping, RowMapper
-from machine_monitor.services.imports.mapping.proposal import propose
+from machine_monitor.services.imports.mapping import RowMapper, TableMapping
+from machine_monitor.services.imports.mapping.proposal import Proposal
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.own_tables import OwnRows
 from machine_monitor.services.imports.preview import preview
@@ -39,7 +40,7 @@ class ImportFile:
 
     source: RowSource
     options: ImportOptions
-    mapping: Mapping | None = None
+    mapping: TableMapping | None = None
 
     def run(self, database: Database) -> ImportReport:
         """Import the file."""
@@ -50,32 +51,47 @@ class ImportFile:
         return preview(database, self.source, self.options, self.mapping)
 
 
-def open_file(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportFile:
+def open_file(path: Path, options: ImportOptions, mapping: TableMapping | None = None) -> ImportFile:
     """Open a file. Raises `UsageError`, `Invalid` for a mapping that does not fit, or `ForeignTable` without one."""
     return ImportFile(row_source(path, options, mapping), options, mapping)
 
 
-def import_file(database: Database, path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportReport:
+def import_file(
+    database: Database, path: Path, options: ImportOptions, mapping: TableMapping | None = None
+) -> ImportReport:
     """Open and import a file."""
     return open_file(path, options, mapping).run(database)
 
 
-def propose_file(table: Table, zone: ZoneInfo) -> Path:
-    """Write a proposal of a mapping beside the file, and return its path. An existing one stays as it is."""
-    target = table.path.with_name(f"{table.path.name}.map.json")
-    if not target.exists():
-        document = propose_mapping(table, zone)
-        target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return target
+class ProposedMapping(NamedTuple):
+    """The file of a proposed mapping, whether it is new, and the names of the columns that it leaves out."""
+
+    path: Path
+    is_new: bool
+    left_out: Sequence[str] = ()
 
 
-def propose_mapping(table: Table, zone: ZoneInfo) -> dict[str, Any]:
-    """Return a proposal of a mapping as JSON, named like the file."""
+def propose_file(table: Table, zone: ZoneInfo) -> ProposedMapping:
+    """Write a proposal of a mapping beside the file. An existing one stays as it is."""
+    path = table.path.with_name(f"{table.path.name}.map.json")
+    if path.exists():
+        return ProposedMapping(path, is_new=False)
+    document, left_out = propose_mapping(table, zone)
+    try:
+        path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}.") from error
+    return ProposedMapping(path, is_new=True, left_out=left_out)
+
+
+def propose_mapping(table: Table, zone: ZoneInfo) -> tuple[dict[str, Any], Sequence[str]]:
+    """Return a proposal of a mapping as JSON, named like the file, and the names of the columns that it leaves out."""
     name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
-    return propose(table, name, str(zone))
+    proposal = Proposal(table)
+    return proposal.document(name, str(zone)), proposal.left_out
 
 
-def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:
+def row_source(path: Path, options: ImportOptions, mapping: TableMapping | None = None) -> RowSource:
     """Open a file and return its rows as candidates."""
     if mapping is not None:
         zone = zone_of(mapping)
@@ -90,7 +106,7 @@ def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = Non
     return OwnRows(table, header, options.zone, new=options.new)
 
 
-def zone_of(mapping: Mapping) -> ZoneInfo | None:
+def zone_of(mapping: TableMapping) -> ZoneInfo | None:
     """Return the time zone of a mapping, if it names one; raises `Invalid` if that does not exist."""
     try:
         return None if mapping.zone is None else config.zone(mapping.zone)
@@ -98,8 +114,8 @@ def zone_of(mapping: Mapping) -> ZoneInfo | None:
         raise Invalid(faults=[Fault(error.detail, "invalid", "/zone")]) from None
 
 
-def _check_rights(mapping: Mapping, options: ImportOptions) -> None:
-    """Raise `Forbidden` or `Invalid` if the mapping does to users what the one who imports may not do."""
+def _check_rights(mapping: TableMapping, options: ImportOptions) -> None:
+    """Raise `Forbidden` or `Invalid` if the mapping does to users what the importing user may not do."""
     if not options.manages_users:
         places = {
             "/resource": mapping.resource == "users",

@@ -29,9 +29,13 @@ def display_names(header: Sequence[str]) -> list[str]:
 
 
 def reference_names(header: Sequence[str], width: int) -> list[str]:
-    """Return for each column a name by which a mapping can mean it: the third one is `#3` if it has none."""
-    names = [*display_names(header), *[""] * (width - len(header))]
-    return [name or f"#{place}" for place, name in enumerate(names, 1)]
+    """Return for each column a name by which a mapping finds it: its own, or `#3` if it has none of its own."""
+    own = display_names(header)
+    names: list[str] = []
+    for place in range(width):
+        name = own[place] if place < len(own) else ""
+        names.append(name if name and name not in names else f"#{place + 1}")
+    return names
 
 
 @dataclass
@@ -41,7 +45,6 @@ class Columns:
     header: Sequence[str]
     width: int
     faults: list[Fault] = field(default_factory=list)
-    used: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.names = display_names(self.header)
@@ -60,7 +63,6 @@ class Columns:
             message = f"The table has no column '{name}'.{hint} Its columns: {listed}."
             self.faults.append(Fault(message, "unknown-column", pointer(*path), allowed=known[:MAX_NAMES]))
             return 0
-        self.used.add(place)
         return place
 
     def template(self, text: str, nulls: Nulls, *path: object) -> Callable[[Sequence[Cell]], Cell]:

@@ -1,6 +1,7 @@
 """What a worker does with an uploaded table: preview it, import it, or undo the import."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -132,7 +133,7 @@ def apply(job: Job, database: LeasedDatabase) -> None:
     def count(_: Step) -> None:
         database.rows_done += 1
 
-    options = job.options(rejected=Path(job.rejected))
+    options = job.options(rejected=Path(job.rejected), warn=partial(print, file=sys.stderr))
     Path(job.rejected).unlink(missing_ok=True)
     file = _open(job, options, job.mapping)
     run = ImportRun(database, file.source, options, file.mapping, observe=count, id=job.lease.id)
@@ -169,7 +170,8 @@ def describe(error: MonitorError, job: Job) -> dict[str, Any]:
 def _propose(foreign: ForeignTable, options: ImportOptions) -> dict[str, Any]:
     if foreign.table.width == 0:
         raise UsageError(f"{foreign.table.path.name} has no table: it has no header and no rows.")
-    return propose_mapping(foreign.table, options.zone)
+    document, _ = propose_mapping(foreign.table, options.zone)
+    return document
 
 
 def _named(document: dict[str, Any] | None) -> dict[str, Any]:
