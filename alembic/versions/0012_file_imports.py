@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("mapping_name", TEXT, nullable=True),
         sa.Column("done", INTEGER, nullable=False),
         sa.Column("total", INTEGER, nullable=False),
+        *[sa.Column(name, INTEGER, nullable=True) for name in ("created", "updated", "conflict", "rejected")],
         sa.Column("user", TEXT, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("applied_at", TIME, nullable=True),

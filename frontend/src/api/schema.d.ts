@@ -1585,6 +1585,26 @@ export interface components {
              */
             total?: number;
             /**
+             * Created
+             * @description How many records it made, or would make.
+             */
+            created?: number | null;
+            /**
+             * Updated
+             * @description How many records it changed, or would change.
+             */
+            updated?: number | null;
+            /**
+             * Conflict
+             * @description How many rows differ from a record that was edited here as well.
+             */
+            conflict?: number | null;
+            /**
+             * Rejected
+             * @description How many rows it refused, or would refuse.
+             */
+            rejected?: number | null;
+            /**
              * User
              * @description The trigram of the user who uploaded or last applied it.
              */
@@ -1754,6 +1774,26 @@ export interface components {
              * @default 0
              */
             total: number;
+            /**
+             * Created
+             * @description How many records it made, or would make.
+             */
+            created?: number | null;
+            /**
+             * Updated
+             * @description How many records it changed, or would change.
+             */
+            updated?: number | null;
+            /**
+             * Conflict
+             * @description How many rows differ from a record that was edited here as well.
+             */
+            conflict?: number | null;
+            /**
+             * Rejected
+             * @description How many rows it refused, or would refuse.
+             */
+            rejected?: number | null;
             /**
              * User
              * @description The trigram of the user who uploaded or last applied it.
@@ -13248,6 +13288,22 @@ export interface operations {
                 done?: number[];
                 /** @description What is to be done; 0 if it is not known yet. Equals; if repeated, equals any of the values. */
                 total?: number[];
+                /** @description How many records it made, or would make. Equals; if repeated, equals any of the values. */
+                created?: number[];
+                /** @description How many records it made, or would make. `true`: has no value; `false`: has one. */
+                created__isnull?: boolean;
+                /** @description How many records it changed, or would change. Equals; if repeated, equals any of the values. */
+                updated?: number[];
+                /** @description How many records it changed, or would change. `true`: has no value; `false`: has one. */
+                updated__isnull?: boolean;
+                /** @description How many rows differ from a record that was edited here as well. Equals; if repeated, equals any of the values. */
+                conflict?: number[];
+                /** @description How many rows differ from a record that was edited here as well. `true`: has no value; `false`: has one. */
+                conflict__isnull?: boolean;
+                /** @description How many rows it refused, or would refuse. Equals; if repeated, equals any of the values. */
+                rejected?: number[];
+                /** @description How many rows it refused, or would refuse. `true`: has no value; `false`: has one. */
+                rejected__isnull?: boolean;
                 /** @description The trigram of the user who uploaded or last applied it. Equals; if repeated, equals any of the values. */
                 user?: string[];
                 /** @description The trigram of the user who uploaded or last applied it. `true`: has no value; `false`: has one. */

@@ -15,6 +15,11 @@ async def logs(client, query=""):
     return (await client.get(f"/logs?limit=500&sort=started_at{query}")).json()["items"]
 
 
+async def listed(client):
+    """Return the newest import as the list shows it."""
+    return (await client.get("/imports")).json()["items"][0]
+
+
 async def test_a_table_is_uploaded_previewed_imported_and_undone(client):
     answer = await upload(client, rows(range(1, 6)) + "6;31/09/2025;Saw 1;No day\r\n", mapping=json.dumps(ORDERS))
     found = answer.json()
@@ -27,6 +32,7 @@ async def test_a_table_is_uploaded_previewed_imported_and_undone(client):
     assert [each["code"] for each in found["preview"]["problems"]] == ["unknown-machine"] * 3 + ["not-a-date"]
     assert len(found["preview"]["records"]) == 5
     assert await logs(client) == []
+    assert (await listed(client)).items() >= {"created": 5, "updated": 0, "conflict": 0, "rejected": 1}.items()
 
     applied = await done(client, found["id"], "apply")
     assert (applied["state"], applied["done"], applied["total"]) == ("done", 6, 6)
@@ -57,6 +63,7 @@ async def test_undo_keeps_what_others_have_changed_and_a_later_import_restores_t
     again = await done(client, first["id"], "apply")
     assert again["report"]["logs"] | {"created": 2, "unchanged": 1} == again["report"]["logs"]
     assert len(await logs(client)) == 3
+    assert (await listed(client)).items() >= {"state": "done", "created": 2, "rejected": 0}.items()
     assert (await done(client, first["id"], "undo"))["undone"]["deleted"] == 2
 
 

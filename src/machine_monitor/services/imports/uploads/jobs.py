@@ -123,8 +123,9 @@ def preview(job: Job, database: LeasedDatabase) -> None:
     del found["mapping"]
     _bound_problems(found["preview"])
     resource = file.source.resource.name
-    total = sum(found["preview"]["counts"][resource].values())
-    database.finish("ready", found | {"problem": None}, total=total, done=0, resource=resource, **_named(document))
+    counts = found["preview"]["counts"][resource]
+    values = {"total": sum(counts.values()), "done": 0, "resource": resource, **_listed(counts), **_named(document)}
+    database.finish("ready", found | {"problem": None}, **values)
 
 
 def apply(job: Job, database: LeasedDatabase) -> None:
@@ -141,7 +142,8 @@ def apply(job: Job, database: LeasedDatabase) -> None:
         report = run.execute().to_dict()
         _bound_problems(report)
         done, expires_at = database.rows_done, instants.now() + file_imports.KEPT
-        database.finish("done", {"report": report, "problem": None}, done=done, total=done, expires_at=expires_at)
+        values = {"done": done, "total": done, "expires_at": expires_at, **_listed(report[file.source.resource.name])}
+        database.finish("done", {"report": report, "problem": None}, **values)
     except BaseException as error:
         # Also if it was interrupted after the last row: then the row of the import does not say that it is done.
         if run.has_rows:
@@ -177,6 +179,11 @@ def _propose(foreign: ForeignTable, options: ImportOptions) -> dict[str, Any]:
 def _named(document: dict[str, Any] | None) -> dict[str, Any]:
     name = None if document is None else document["name"]
     return {"mapping": document, "mapping_name": name, "mapping_name_folded": None if name is None else fold(name)}
+
+
+def _listed(counts: dict[str, int]) -> dict[str, int]:
+    """Return the counts that the list of imports shows."""
+    return {outcome: counts[outcome] for outcome in ("created", "updated", "conflict", "rejected")}
 
 
 def _open(job: Job, options: ImportOptions, document: dict[str, Any] | None) -> ImportFile:
