@@ -21,9 +21,24 @@ IMPORT = "Import 8 records"
 APPLIED = "[data-outcome='logs.created']"
 
 
+EXCAVATORS = {
+    "name": "excavators",
+    "zone": "Australia/Perth",
+    "key": ["id"],
+    "fields": {
+        "machine": {"template": "Excavator {Asset}"},
+        "started_at": "BscStartDate",
+        "type": "PMType",
+        "comment": "OriginalShorttext",
+        "attributes.cost": {"column": "Cost", "as": "number"},
+    },
+}
+
+
 def choose(page, content, name="orders.csv"):
     """Choose a file in the first step, and wait for the second."""
-    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content.encode()})
+    table = content if isinstance(content, bytes) else content.encode()
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": table})
     page.wait_for_url("**/imports/*?step=table")
     page.get_by_role("heading", name="Is the table read correctly?").wait_for()
 
@@ -89,6 +104,41 @@ def test_a_table_is_imported_by_four_steps_again_unchanged_and_undone(opened, ax
     assert "5 deleted" in page.locator("main [role=status]").inner_text()
     looks_right("undone")
     assert site.call("GET", f"/logs?machine=Scie%20{number}-3")["items"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_excavators_are_imported_and_again_unchanged(opened, site, shared):
+    """5,485 real orders of excavators: the whole table, and none of its rows twice."""
+    page = opened("/ui/imports", user=SUPERVISOR)
+    page.set_default_timeout(60_000)
+
+    def preview():
+        choose(page, (shared / "data/excavators/excavators.csv").read_bytes(), "excavators.csv")
+        page.get_by_role("button", name="Next: columns").click()
+        page.get_by_text("The mapping as JSON").click()
+        page.get_by_label("Mapping", exact=True).fill(json.dumps(EXCAVATORS))
+        page.get_by_role("button", name="Use this JSON").click()
+        page.get_by_role("button", name="Next: preview").click()
+        page.wait_for_selector(APPLIED)
+        return [outcome(page, name) for name in ("created", "unchanged", "rejected")]
+
+    assert preview() == ["5,485", "0", "0"]
+    shoot(page, "excavators-preview-desk-light")
+    page.get_by_role("button", name="Import 5,49").click()
+    page.get_by_role("heading", name="Report").wait_for()
+    shoot(page, "excavators-report-desk-light")
+    assert site.call("GET", "/logs?machine__startswith=Excavator%20&limit=1&count=exact")["total"] == 5485
+    address = page.url
+    page.goto("/ui/imports")
+    page.get_by_role("link", name="excavators.csv").get_by_text("5,485 new").wait_for()
+    assert preview() == ["0", "5,485", "0"]
+    # Other tests find the plant as it was.
+    page.goto(address)
+    page.get_by_role("button", name="Undo this import").click()
+    page.get_by_role("dialog").get_by_role("button", name="Undo this import").click()
+    page.get_by_role("heading", name="This import was undone").wait_for()
+    assert "5,485 deleted" in page.locator("main [role=status]").inner_text()
 
 
 def test_a_fault_of_the_mapping_shows_at_its_row(opened):
@@ -160,7 +210,20 @@ def test_a_refused_file_says_why(opened):
     page.get_by_role("alert").get_by_text("at most 300 MB").wait_for()
 
 
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_menu_leads_to_imports(opened, screen):
+    page = opened("/ui/", user=SUPERVISOR, **SCREENS[screen])
+    if screen == "phone":
+        page.get_by_role("navigation", name="Main").get_by_role("link", name="Admin").click()
+        page.wait_for_url("**/ui/admin")
+    page.get_by_role("link", name="Imports").click()
+    page.get_by_role("heading", name="New import").wait_for()
+    if screen == "desk":
+        assert page.get_by_role("link", name="Imports").get_attribute("aria-current") == "page"
+
+
 def test_only_supervisors_import(opened):
     page = opened("/ui/imports", user=OPERATOR)
     page.wait_for_selector("main h1")
+    assert page.get_by_role("link", name="Imports").count() == 0
     assert page.locator("input[type=file]").count() == 0

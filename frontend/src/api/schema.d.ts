@@ -1048,7 +1048,7 @@ export interface paths {
         };
         /**
          * Download the rows that an import has refused, with a last column that says why
-         * @description Mended, they can be imported.
+         * @description Fix them, and import this file.
          *
          *     The file has the columns, the delimiter and the encoding of the table; of NDJSON it is NDJSON.
          */
@@ -4274,6 +4274,10 @@ export interface components {
              * @enum {string}
              */
             unknown_user?: "refuse" | "create" | "null";
+        };
+        MappingProposal: {
+            /** @description How to read the file; the rest is recognised. */
+            read: components["schemas"]["MappingReadRules"];
         };
         MappingFieldRule: string | {
             /** @description Source: the cell of a column. */
@@ -13816,9 +13820,16 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": {
-                    read: components["schemas"]["MappingReadRules"];
-                };
+                /**
+                 * @example {
+                 *       "read": {
+                 *         "format": "csv",
+                 *         "delimiter": ";",
+                 *         "header": 2
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["MappingProposal"];
             };
         };
         responses: {

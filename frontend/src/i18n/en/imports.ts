@@ -15,7 +15,6 @@ export const imports = {
   states: { reading: 'Being read', ready: 'Ready to import', applying: 'Being imported', done: 'Imported', undoing: 'Being undone', undone: 'Undone', failed: 'Failed', expired: 'Expired' } as Record<string, string>,
   working: { reading: 'The service reads the table.', applying: 'Rows are being imported. You can leave this page: the import goes on.', undoing: 'The import is being undone.' } as Record<string, string>,
   progress: (done: string, total: string) => `${done} of ${total} rows`,
-  rows: (count: string, one: boolean) => `${count} ${one ? 'row' : 'rows'}`,
   listed: {
     created: (count: string) => `${count} new`,
     updated: (count: string) => `${count} updated`,

@@ -17,7 +17,6 @@ export const imports: Messages['imports'] = {
   states: { reading: 'Lecture en cours', ready: 'Prêt à importer', applying: 'Import en cours', done: 'Importé', undoing: 'Annulation en cours', undone: 'Annulé', failed: 'Échoué', expired: 'Expiré' },
   working: { reading: 'Le service lit le tableau.', applying: 'Les lignes sont importées. Vous pouvez quitter cette page\u00a0: l’import continue.', undoing: 'L’import est en cours d’annulation.' },
   progress: (done, total) => `${done} lignes sur ${total}`,
-  rows: (count, one) => `${count} ${one ? 'ligne' : 'lignes'}`,
   listed: {
     created: (count, one) => `${count} ${one ? 'nouvelle' : 'nouvelles'}`,
     updated: (count, one) => `${count} ${one ? 'modifiée' : 'modifiées'}`,

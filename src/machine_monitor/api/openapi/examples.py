@@ -44,6 +44,7 @@ BODIES: dict[str, dict[str, Any]] = {
             "comment": "Text",
         },
     },
+    "MappingProposal": {"read": {"format": "csv", "delimiter": ";", "header": 2}},
     "TokenCreate": {"name": "Monthly report", "scope": "read", "days": 90},
     "SignIn": {"trigram": "ABE", "password": "the password of ABE"},
     "NewPassword": {"current": "the current password", "new": "a new long password"},

@@ -22,6 +22,14 @@ from machine_monitor.services.imports.mapping import TableMapping
 
 REF = "#/components/schemas/"
 MAPPING = {"application/json": {"schema": {"$ref": f"{REF}Mapping"}}}
+PROPOSAL = {
+    "type": "object",
+    "required": ["read"],
+    "additionalProperties": False,
+    "properties": {
+        "read": {"$ref": f"{REF}MappingReadRules", "description": "How to read the file; the rest is recognised."},
+    },
+}
 DESCRIPTIONS = {"unknown_machine": "machine", "unknown_type": "log type", "unknown_user": "user"}
 
 
@@ -31,7 +39,7 @@ def mapping_schemas() -> dict[str, Any]:
     parts = {f"Mapping{name}": part for name, part in document.pop("$defs").items()}
     # The address has the name, too.
     document["required"].remove("name")
-    found = {"Mapping": document, **parts}
+    found = {"Mapping": document, "MappingProposal": PROPOSAL, **parts}
     for schema in found.values():
         _complete(schema)
     return found
@@ -125,13 +133,7 @@ def update_import_operation() -> dict[str, Any]:
 
 def propose_operation() -> dict[str, Any]:
     """Decorator arguments of reading an import in another way."""
-    schema = {
-        "type": "object",
-        "required": ["read"],
-        "additionalProperties": False,
-        "properties": {"read": {"$ref": f"{REF}MappingReadRules"}},
-    }
-    body = {"application/json": {"schema": schema}}
+    body = {"application/json": {"schema": {"$ref": f"{REF}MappingProposal"}}}
     return {
         "response_model": ImportDetail,
         "responses": problem_responses(*BODIES, 404, 409),

@@ -119,7 +119,7 @@ async def undo_import(request: Request, id: Uuid, _none: NoParameters) -> Respon
 
 @router.get("/imports/{id}/rejected.csv", dependencies=[needs(SEE_IMPORTS)], **rejected_rows_operation())
 async def download_rejected_rows(request: Request, id: Uuid, _none: NoParameters) -> Response:  # noqa: A002 -- the contract's name of it
-    """Download the rows that an import has refused, with a last column that says why. Mended, they can be imported.
+    """Download the rows that an import has refused, with a last column that says why. Fix them, and import this file.
 
     The file has the columns, the delimiter and the encoding of the table; of NDJSON it is NDJSON.
     """

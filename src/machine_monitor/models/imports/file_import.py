@@ -35,9 +35,7 @@ class FileImportRead(Schema):
     mapping_name: Text | None = kind_field(TEXT, "The name of the mapping; null for a table with our columns.", None)
     done: Identity = kind_field(INTEGER, "How much of `total` is done.", 0)
     total: Identity = kind_field(INTEGER, "What is to be done; 0 if it is not known yet.", 0)
-    created: Identity | None = kind_field(
-        INTEGER, "How many records it made, or would make.", None
-    )
+    created: Identity | None = kind_field(INTEGER, "How many records it made, or would make.", None)
     updated: Identity | None = kind_field(INTEGER, "How many records it changed, or would change.", None)
     conflict: Identity | None = kind_field(
         INTEGER, "How many rows differ from a record that was edited here as well.", None

@@ -21,7 +21,6 @@ from machine_monitor.services.files.store import FolderStore, IncomingFile, stor
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-TooLarge = type[FileTooLarge] | type[TableTooLarge]
 # Bytes are handed to a thread, which hashes and writes them, in pieces of this size.
 PIECE_BYTES = 256 * 1024
 THREADS = 4
@@ -121,20 +120,21 @@ class Files:
 
     async def receive_table(self, user: str, chunks: AsyncIterator[bytes], max_bytes: int) -> ReceivedTable:
         """Receive a table that is to be imported; raises `TableTooLarge`, or like `receive`."""
+        too_large = TableTooLarge(f"A table may have at most {max_bytes:,} bytes. Split it, or use `mm import`.")
         async with (
             self._receiving.slot(user, WAIT_SECONDS),
-            self._incoming(chunks, max_bytes, TableTooLarge) as (incoming, digest),
+            self._incoming(chunks, max_bytes, too_large) as (incoming, digest),
         ):
             return ReceivedTable(digest, incoming.size, incoming)
 
     async def _receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str) -> ReceivedFile:
-        async with self._incoming(chunks, self.max_bytes, FileTooLarge) as (incoming, digest):
+        async with self._incoming(chunks, self.max_bytes, FileTooLarge(self.max_bytes)) as (incoming, digest):
             inspection = await self._inspect(user, incoming)
         return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
 
     @asynccontextmanager
     async def _incoming(
-        self, chunks: AsyncIterator[bytes], max_bytes: int, too_large: TooLarge
+        self, chunks: AsyncIterator[bytes], max_bytes: int, too_large: Problem
     ) -> AsyncGenerator[tuple[IncomingFile, str]]:
         """Receive bytes; yields the sealed file and its digest. An error leaves nothing."""
         incoming = await self.run(self.store.receive)
@@ -171,13 +171,13 @@ def problem_of(error: OSError) -> Problem:
     return FilesUnavailable(f"{reason} `mm doctor` names it.")
 
 
-async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int, too_large: TooLarge) -> AsyncGenerator[bytes]:
+async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int, too_large: Problem) -> AsyncGenerator[bytes]:
     """Yield what the chunks hold in pieces that are worth a thread; raises `too_large`."""
     piece, size = bytearray(), 0
     async for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            raise too_large(max_bytes)
+            raise too_large
         piece += chunk
         if len(piece) >= PIECE_BYTES:
             yield bytes(piece)

@@ -88,7 +88,7 @@ class Imports:
     async def _create(self, row: FileImportRead, source: Source, caller: Caller) -> dict[str, Any]:
         lease = await self._database.write(lambda tx: file_imports.create(tx, row))
         found = await self._preview(self._job("preview", row, lease, caller, **source._asdict()))
-        # A proposal that does not fit is no fault of the client, who can mend it.
+        # A proposal that does not fit is no fault of the client, who can fix it.
         if found["state"] == "failed" and (found["mapping"] is None or source.mapping is not None):
             await self._database.write(lambda tx: file_imports.remove(tx, lease))
             raise _problem_of(found["problem"])
@@ -106,7 +106,7 @@ class Imports:
     async def propose_again(self, identity: str, read: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Read the table in another way, and propose a mapping again. Raises why it cannot be read so.
 
-        A proposal that does not fit is returned, without a preview: the client can mend it.
+        A proposal that does not fit is returned, without a preview: the client can fix it.
         """
         row = await self._with_file(identity)
         lease = await self._database.write(lambda tx: file_imports.claim(tx, identity, READ_AGAIN))

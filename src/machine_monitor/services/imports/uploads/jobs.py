@@ -114,7 +114,7 @@ def preview(job: Job, database: LeasedDatabase) -> None:
         try:
             file = _open(job, options, document)
         except Invalid as problem:
-            # A person can mend the proposal.
+            # A user can fix the proposal.
             table = foreign.table
             result = {"columns": [*table.names], "read": table.read.to_dict(), "sample": sample_table(table)}
             database.finish("failed", result | {"preview": None, "problem": describe(problem, job)}, **_named(document))
