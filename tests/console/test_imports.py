@@ -128,6 +128,7 @@ def test_the_excavators_are_imported_and_again_unchanged(opened, site, shared):
     page.get_by_role("button", name="Import 5,49").click()
     page.get_by_role("heading", name="Report").wait_for()
     shoot(page, "excavators-report-desk-light")
+    page.get_by_role("listitem").filter(has_text="Excavator D").get_by_text("This machine is new.").wait_for()
     assert site.call("GET", "/logs?machine__startswith=Excavator%20&limit=1&count=exact")["total"] == 5485
     address = page.url
     page.goto("/ui/imports")

@@ -125,6 +125,12 @@ export const imports = {
     'unknown-type': 'There is no such type.',
     'unknown-user': 'There is no such person.',
   } as Record<string, string>,
+  /** Notes, which refuse no row: what the rows name is new here. */
+  notes: {
+    'unknown-machine': 'This machine is new.',
+    'unknown-type': 'This type is new.',
+    'unknown-user': 'This person is not known here.',
+  } as Record<string, string>,
   inRows: (count: string, one: boolean, rows: string, more: boolean) => `${count} ${one ? 'row' : 'rows'}${rows && ` · line ${rows}`}${more ? ' …' : ''}`,
   moreProblems: (count: string) => `Show ${count} more`,
   furtherProblems: (count: string) => `And ${count} further kinds of problems.`,

@@ -134,6 +134,11 @@ export const imports: Messages['imports'] = {
     'unknown-type': 'Ce type n’existe pas.',
     'unknown-user': 'Cette personne n’existe pas.',
   },
+  notes: {
+    'unknown-machine': 'Cette machine est nouvelle.',
+    'unknown-type': 'Ce type est nouveau.',
+    'unknown-user': 'Cette personne n’est pas connue ici.',
+  },
   inRows: (count, one, rows, more) => `${count} ${one ? 'ligne' : 'lignes'}${rows && ` · n°\u00a0${rows}`}${more ? ' …' : ''}`,
   moreProblems: (count) => `Voir ${count} de plus`,
   furtherProblems: (count) => `Et ${count} autres genres de problèmes.`,
