@@ -74,7 +74,7 @@ def _add_examples(operation: dict[str, Any]) -> None:
         json_body = body["content"].get("application/json")
         if json_body is None:
             return
-        if example := examples.BODIES.get(json_body["schema"].get("$ref", "").rpartition("/")[2]):
+        if example := examples.BODIES.get(json_body["schema"]["$ref"].rpartition("/")[2]):
             json_body["example"] = example
         if operation["operationId"].startswith("update_"):
             body["content"][MERGE_PATCH_TYPE] = json_body

@@ -53,10 +53,10 @@ def _complete(schema: dict[str, Any]) -> None:
             field.pop("title", None)
             default, described = field.pop("default", None), field.get("description")
             described = described or f"What the name of a {DESCRIPTIONS.get(name, name)} that does not exist does."
-            field["description"] = described if default is None else f"{described} Default: {_shown(default)}."
+            field["description"] = described if default is None else f"{described} Default: {_default_text(default)}."
 
 
-def _shown(default: object) -> str:
+def _default_text(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

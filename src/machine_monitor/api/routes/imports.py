@@ -123,7 +123,7 @@ async def download_rejected_rows(request: Request, id: Uuid, _none: NoParameters
 
     The file has the columns, the delimiter and the encoding of the table; of NDJSON it is NDJSON.
     """
-    found = await _imports(request).rejected(id)
+    found = await _imports(request).find_rejected_rows(id)
     if found is None:
         raise NotFound(NO_REJECTED)
     suffix, media_type = REJECTED.get(found.format, ("csv", f"text/csv; charset={found.encoding}"))

@@ -84,10 +84,5 @@ def can_see_account_history(caller: Caller) -> bool:
 
 
 def can_manage_users(caller: Caller) -> bool:
-    """Whether the caller may create and change users."""
-    return caller.role >= Role.ADMIN and caller.scope >= Scope.ADMIN
-
-
-def can_manage_other_accounts(caller: Caller) -> bool:
-    """Whether the caller may read and change what belongs to other users' accounts."""
+    """Whether the caller may create and change users, and read and change what belongs to their accounts."""
     return caller.role >= Role.ADMIN and caller.scope >= Scope.ADMIN

@@ -55,8 +55,8 @@ class ReadRules(MappingPart):
     thousands: Character | None = Field(None, description="The sign between groups of three digits; null: none.")
     fill_down: list[Column] = Field(default_factory=list, description="Columns whose empty cells repeat the one above.")
 
-    def given(self) -> ReadOptions:
-        """Return the options of the reader that are given; it recognises the others, also the line of the header."""
+    def explicit_options(self) -> ReadOptions:
+        """Return what the rules say, without defaults: the reader recognises the rest, also the line of the header."""
         return replace(self.options(), header=self.header)
 
     def options(self) -> ReadOptions:

@@ -22,7 +22,7 @@ from machine_monitor.query.language.folding import fold
 from machine_monitor.services.records import validation
 
 # How long an uploaded file is kept, and the refused rows after an import.
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
 MISSING = "There is no such import."
 EXPIRED = "The uploaded file was removed after 24 hours. Upload it again."
@@ -48,12 +48,17 @@ class Lease(NamedTuple):
     number: int
 
 
-class Due(NamedTuple):
-    """Whether imports are to be marked as expired; of some folders, those of an import, and those to be removed."""
+class DueImports(NamedTuple):
+    """The imports whose files were kept long enough.
 
-    rows: bool
+    - `has_rows`: whether some are to be marked as expired.
+    - `known`: those of the given folders that belong to an import.
+    - `expired`: those of the given folders that are to be removed.
+    """
+
+    has_rows: bool
     known: set[str]
-    folders: set[str]
+    expired: set[str]
 
 
 @dataclass(frozen=True)
@@ -150,20 +155,20 @@ def remove(tx: Transaction, lease: Lease) -> None:
     tx.session.delete(find(tx, lease.id))
 
 
-def abandoned(tx: Transaction) -> list[FileImport]:
+def find_abandoned(tx: Transaction) -> list[FileImport]:
     """Return the imports whose worker is no more."""
     ended = select(FileImport).where(col(FileImport.state).in_(WORKING), col(FileImport.lease_until) < instants.now())
     return [*tx.session.scalars(ended.limit(100))]
 
 
-def find_due(tx: Transaction, folders: Collection[str]) -> Due:
+def find_due(tx: Transaction, folders: Collection[str]) -> DueImports:
     """Find imports that were kept long enough, and which of these folders are theirs."""
     is_due = col(FileImport.expires_at) < instants.now()
     rows = select(col(FileImport.id)).where(is_due, col(FileImport.state).in_(READ_AGAIN.states)).limit(1)
     known = select(col(FileImport.id), is_due & col(FileImport.state).not_in(WORKING))
     found = tx.session.execute(known.where(col(FileImport.id).in_(folders))).all() if folders else []
     ended = {identity for identity, is_ended in found if is_ended}
-    return Due(tx.session.scalar(rows) is not None, {identity for identity, _ in found}, ended)
+    return DueImports(tx.session.scalar(rows) is not None, {identity for identity, _ in found}, ended)
 
 
 def expire(tx: Transaction) -> None:

@@ -37,7 +37,7 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RejectedRows:
+class RejectedRowsFile:
     """The file of the rows that an import refused, in the format of its table. `etag` names this version of it."""
 
     folder: UploadFolder
@@ -75,7 +75,7 @@ class Imports:
             sha256=table.digest,
             user=caller.user,
             created_at=now,
-            expires_at=now + file_imports.KEPT,
+            expires_at=now + file_imports.RETENTION,
         )
         folder = self._folder(row)
         try:
@@ -146,14 +146,14 @@ class Imports:
         """Return an import as JSON; raises `NotFound`."""
         return file_imports.to_json(await self.find(identity))
 
-    async def rejected(self, identity: str) -> RejectedRows | None:
+    async def find_rejected_rows(self, identity: str) -> RejectedRowsFile | None:
         """Return the file of the refused rows; None if there is none. Raises `NotFound`."""
         row = await self.find(identity)
         folder, read = self._folder(row), row.result["read"] or {}
         etag = f'"{row.id.replace("-", "")}.{row.lease}"'
         if row.state != "done" or not folder.rejected.exists():
             return None
-        return RejectedRows(folder, etag, read.get("format") or "csv", read.get("encoding") or "utf-8")
+        return RejectedRowsFile(folder, etag, read.get("format") or "csv", read.get("encoding") or "utf-8")
 
     async def sweep_periodically(self) -> None:
         """Sweep at the start of the service, and again and again."""
@@ -164,16 +164,16 @@ class Imports:
 
     async def sweep(self) -> None:
         """Undo what killed workers have left, and remove files that were kept long enough."""
-        for row in await self._database.read(file_imports.abandoned):
+        for row in await self._database.read(file_imports.find_abandoned):
             self._start(self._recover(row, Lease(row.id, row.lease)))
         if not self._files.is_available:
             return
         found = await self._files.run(lambda: [*list_folders(self._files.store)])
         due = await self._database.read(lambda tx: file_imports.find_due(tx, [name for name, _ in found]))
-        if due.rows:
+        if due.has_rows:
             await self._database.write(file_imports.expire)
         for name, is_old in found:
-            if name in due.folders or (is_old and name not in due.known):
+            if name in due.expired or (is_old and name not in due.known):
                 await self._files.run(UploadFolder(self._files.store, name).remove)
 
     async def _with_file(self, identity: str) -> FileImport:
@@ -242,13 +242,13 @@ class Imports:
         return UploadFolder(self._files.store, row.id, row.file)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(_logged(work))
+        task = asyncio.create_task(_log_errors(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _log_errors(work: Coroutine[Any, Any, None]) -> None:
     """Do work that nobody waits for. If it fails, the next sweep finds the import without a worker."""
     try:
         await work

@@ -100,7 +100,7 @@ class LeasedDatabase(Database):
 
     def finish(self, state: str, result: dict[str, Any], **values: Any) -> None:
         """Set the state of the import, and add to what GET of it shows."""
-        super().transact(lambda tx: file_imports.finish(tx, self._lease, state, _storable(result), **values))
+        super().transact(lambda tx: file_imports.finish(tx, self._lease, state, _without_surrogates(result), **values))
 
 
 def preview(job: Job, database: LeasedDatabase) -> None:
@@ -114,18 +114,24 @@ def preview(job: Job, database: LeasedDatabase) -> None:
         try:
             file = _open(job, options, document)
         except Invalid as problem:
-            # A user can fix the proposal.
-            table = foreign.table
-            result = {"columns": [*table.names], "read": table.read.to_dict(), "sample": sample_table(table)}
-            database.finish("failed", result | {"preview": None, "problem": describe(problem, job)}, **_named(document))
+            _keep_proposal(job, database, foreign.table, document, problem)
             return
     found = file.preview(database) | {"sample": sample_table(file.source.table)}
     del found["mapping"]
     _bound_problems(found["preview"])
     resource = file.source.resource.name
     counts = found["preview"]["counts"][resource]
-    values = {"total": sum(counts.values()), "done": 0, "resource": resource, **_listed(counts), **_named(document)}
-    database.finish("ready", found | {"problem": None}, **values)
+    values = {"total": sum(counts.values()), "done": 0, "resource": resource} | _outcome_values(counts)
+    database.finish("ready", found | {"problem": None}, **values, **_mapping_values(document))
+
+
+def _keep_proposal(
+    job: Job, database: LeasedDatabase, table: Table, document: dict[str, Any], problem: Invalid
+) -> None:
+    """Store a proposed mapping that does not fit the table, and why: the user can correct it."""
+    found = {"columns": [*table.names], "read": table.read.to_dict(), "sample": sample_table(table)}
+    result = found | {"preview": None, "problem": describe(problem, job)}
+    database.finish("failed", result, **_mapping_values(document))
 
 
 def apply(job: Job, database: LeasedDatabase) -> None:
@@ -141,9 +147,10 @@ def apply(job: Job, database: LeasedDatabase) -> None:
     try:
         report = run.execute().to_dict()
         _bound_problems(report)
-        done, expires_at = database.rows_done, instants.now() + file_imports.KEPT
-        values = {"done": done, "total": done, "expires_at": expires_at, **_listed(report[file.source.resource.name])}
-        database.finish("done", {"report": report, "problem": None}, **values)
+        done, expires_at = database.rows_done, instants.now() + file_imports.RETENTION
+        values = {"done": done, "total": done, "expires_at": expires_at}
+        counts = _outcome_values(report[file.source.resource.name])
+        database.finish("done", {"report": report, "problem": None}, **values, **counts)
     except BaseException as error:
         # Also if it was interrupted after the last row: then the row of the import does not say that it is done.
         if run.has_rows:
@@ -176,12 +183,12 @@ def _propose(foreign: ForeignTable, options: ImportOptions) -> dict[str, Any]:
     return document
 
 
-def _named(document: dict[str, Any] | None) -> dict[str, Any]:
+def _mapping_values(document: dict[str, Any] | None) -> dict[str, Any]:
     name = None if document is None else document["name"]
     return {"mapping": document, "mapping_name": name, "mapping_name_folded": None if name is None else fold(name)}
 
 
-def _listed(counts: dict[str, int]) -> dict[str, int]:
+def _outcome_values(counts: dict[str, int]) -> dict[str, int]:
     """Return the counts that the list of imports shows."""
     return {outcome: counts[outcome] for outcome in ("created", "updated", "conflict", "rejected")}
 
@@ -189,7 +196,7 @@ def _listed(counts: dict[str, int]) -> dict[str, int]:
 def _open(job: Job, options: ImportOptions, document: dict[str, Any] | None) -> ImportFile:
     if document is None and job.read is not None:
         # A person wants another proposal, even if the columns are ours.
-        raise ForeignTable(open_table(Path(job.table), mapping.parse_read(job.read).given()))
+        raise ForeignTable(open_table(Path(job.table), mapping.parse_read(job.read).explicit_options()))
     file = open_file(Path(job.table), options, None if document is None else mapping.parse(document))
     _require_resource(job, file.source.resource.name)
     table = file.source.table
@@ -209,7 +216,7 @@ def _bounded_rows(table: Table) -> Iterator[Row]:
         yield row
 
 
-def _storable(result: dict[str, Any]) -> dict[str, Any]:
+def _without_surrogates(result: dict[str, Any]) -> dict[str, Any]:
     """Return JSON that can be stored: a cell of NDJSON can have unpaired surrogates."""
     return json.loads(json.dumps(result, ensure_ascii=False).encode(errors="replace"))
 
