@@ -1,5 +1,6 @@
 """Print the results of commands as tables and lines for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -64,8 +65,16 @@ def print_users(users: list[dict[str, Any]]) -> None:
 
 def print_tokens(tokens: list[dict[str, Any]]) -> None:
     """Print tokens, one per line."""
-    names = ("id", "name", "user", "scope", "expires_at", "last_used_at")
+    _print_rows(tokens, ("id", "name", "user", "scope", "expires_at", "last_used_at"))
+
+
+def print_mappings(mappings: list[dict[str, Any]]) -> None:
+    """Print saved mappings, one per line."""
+    _print_rows(mappings, ("name", "resource", "user", "updated_at"))
+
+
+def _print_rows(rows: list[dict[str, Any]], names: Sequence[str]) -> None:
     table = Table(*[name.replace("_", " ") for name in names])
-    for token in tokens:
-        table.add_row(*[Text(str(token[name] or "")) for name in names])
+    for row in rows:
+        table.add_row(*[Text(str(row[name] or "")) for name in names])
     Console().print(table)
