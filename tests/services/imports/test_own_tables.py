@@ -6,7 +6,8 @@ import pytest
 
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
-from machine_monitor.services.imports import ImportOptions, import_file, running
+from machine_monitor.services.imports import ImportOptions, import_file
+from machine_monitor.services.imports.execution import running
 from machine_monitor.services.imports.reader import open_table
 from services.imports.lines import AT, BOM, errors_of, lines, log, problems_of
 from services.legacy.cases import counts, create, delete, history, patch, read_all
