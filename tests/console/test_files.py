@@ -1,4 +1,4 @@
-"""Photos and files of logs: chosen, pasted and dropped, sent once with the bytes they have, also after a time offline."""
+"""Photos and files: chosen, pasted and dropped, sent once with the bytes they have, also after a time offline."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ SCREENS = pytest.mark.parametrize("screen", [PHONE, DESK], ids=["phone", "desk"]
 TRANSFER = """([type, files]) => {
     const transfer = new DataTransfer();
     for (const [name, kind, content] of files)
-        transfer.items.add(new File([Uint8Array.from(atob(content), (one) => one.charCodeAt(0))], name, { type: kind }));
+        transfer.items.add(new File([Uint8Array.from(atob(content), (one) => one.charCodeAt())], name, { type: kind }));
     const init = { bubbles: true, cancelable: true };
     const event = type === 'paste' ? new ClipboardEvent(type, { ...init, clipboardData: transfer }) :
         new DragEvent(type, { ...init, dataTransfer: transfer });
@@ -40,6 +40,10 @@ def photo(number):
     target = io.BytesIO()
     picture.save(target, "JPEG", quality=90, comment=str(number).encode())
     return target.getvalue()
+
+
+def name_of(screen):
+    return "phone" if screen is PHONE else "desk"
 
 
 def upload(name, content, kind="image/jpeg"):
@@ -87,7 +91,7 @@ def test_a_log_with_photos_written_offline_is_sent_once_with_each_photo(opened, 
     go_offline(page)
     choose(page, PHOTOS)
     page.wait_for_selector(DRAFT_SAVED)
-    page.screenshot(path=SCREENSHOTS / f"form-files-{len(screen)}-en-light.png")
+    page.screenshot(path=SCREENSHOTS / f"form-files-{name_of(screen)}-en-light.png")
     # The page is loaded again, twice: once with a draft, once with what waits.
     page.reload()
     page.locator(CHOSEN).nth(2).wait_for()
@@ -97,7 +101,7 @@ def test_a_log_with_photos_written_offline_is_sent_once_with_each_photo(opened, 
     page.get_by_text("3 files waiting").click()
     page.get_by_text(words).wait_for()
     page.locator(WAITING).nth(2).wait_for()
-    page.screenshot(path=SCREENSHOTS / f"waiting-files-{len(screen)}-en-light.png")
+    page.screenshot(path=SCREENSHOTS / f"waiting-files-{name_of(screen)}-en-light.png")
     assert find_logs(site, words) == []
     puts.clear()
     page.context.set_offline(False)
@@ -183,7 +187,7 @@ def test_files_are_added_to_a_record_renamed_and_removed(opened, site, screen, a
     page.wait_for_function(
         "() => [...document.querySelectorAll('[data-attachment] img')].filter((one) => one.naturalWidth).length === 3"
     )
-    page.screenshot(path=SCREENSHOTS / f"record-files-{len(screen)}-en-light.png")
+    page.screenshot(path=SCREENSHOTS / f"record-files-{name_of(screen)}-en-light.png")
     assert axe(page) == []
     csv = page.locator(SENT, has_text="mesures.csv")
     csv.get_by_role("button", name="Rename").click()
@@ -254,10 +258,12 @@ def test_a_refused_file_says_why_and_can_be_sent_again_or_thrown_away(opened, si
     assert stored_files(page) == []
 
 
-def test_a_file_above_the_limit_of_the_site_is_refused_by_the_service(opened, site):
+def test_a_file_above_the_limit_of_the_site_is_refused_by_the_service(opened, tmp_path):
     page = opened(NEW, user=OPERATOR, refusals={413})
     fill(page, "trop gros")
-    choose(page, [upload("film.mp4", b"\0" * (26 * 2**20), "video/mp4")])
+    film = tmp_path / "film.mp4"
+    film.write_bytes(bytes(26 * 2**20))
+    choose(page, [film])
     page.get_by_role("button", name="Send").click()
     page.locator(BAR, has_text="1 to fix").wait_for()
     page.locator(f"{BAR} a").click()
@@ -406,6 +412,6 @@ def test_a_list_shows_the_first_photo_and_the_count_with_no_request_but_previews
     page.locator(f"[data-uuid='{notes}']").get_by_text("1 file", exact=True).wait_for()
     wait_until(lambda: row.locator("img").evaluate("one => one.naturalWidth") > 0)
     assert {re.sub(".*/attachments/[^/]+", "", url) for url in requests} == {"/preview?size=320"}
-    page.screenshot(path=SCREENSHOTS / f"list-files-{len(screen)}-en-light.png")
+    page.screenshot(path=SCREENSHOTS / f"list-files-{name_of(screen)}-en-light.png")
     box = row.locator("img").bounding_box()
     assert (box["width"], box["height"]) == (40, 40)

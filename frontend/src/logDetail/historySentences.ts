@@ -39,7 +39,9 @@ export function sentences(entry: HistoryEntry): Sentence[] {
   const actor = entry.user ?? t.via[entry.via] ?? t.someone;
   const describe = { create: t.created, import: t.imported, delete: t.deletedBy, restore: t.restoredBy, update: null }[entry.op];
   if (describe) return [{ text: describe(actor) }];
-  return Object.entries(entry.changes).flatMap(([field, [before, after]]) => (field === 'attachments' ? fileSentences(actor, before, after) : [{
+  // The number of files follows from the files.
+  const changes = Object.entries(entry.changes).filter(([field]) => field !== 'attachment_count');
+  return changes.flatMap(([field, [before, after]]) => (field === 'attachments' ? fileSentences(actor, before, after) : [{
     ...(typeof before === 'string' && typeof after === 'string' && TEXT_FIELDS.includes(field) && { diff: wordDiff(before, after) }),
     text: t.changed(actor, phrase(field, before, after)),
   }]));

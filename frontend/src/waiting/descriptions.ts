@@ -43,7 +43,7 @@ export function problemText(problem: Problem): string {
     const field = terms.field[fieldError.pointer?.slice(1) ?? ''];
     return field ? logs.fieldIs(field, fieldErrorText(fieldError)) : fieldErrorText(fieldError);
   });
-  return [errorText(error), ...fieldErrors].join(' ');
+  return [i18n.t.files.problems[problem.code] ?? errorText(error), ...fieldErrors].join(' ');
 }
 
 /** The address of the form that changes a waiting write, if there is one. */

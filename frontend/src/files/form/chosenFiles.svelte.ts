@@ -2,7 +2,7 @@ import { randomUuid } from '../../device/uuid';
 import { deleteFiles, readFile, storeFile } from '../../offline/fileStore';
 import type { NewUpload } from '../../offline/outbox.svelte';
 import { MAX_FILES } from '../attachments';
-import { pictureOf } from '../picture';
+import { pictureOf } from '../tiles/picture';
 import { freeBytes } from './quota';
 
 /** A file that the user has chosen and not sent. */

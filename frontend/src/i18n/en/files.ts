@@ -27,9 +27,16 @@ export const files = {
   lowSpace: (size: string) => `This device has room for only ${size} more. Send your photos before you take many others.`,
   unreadable: (names: string) => `Could not be read: ${names}. Choose single files, not a folder.`,
   tooMany: (count: string, one: boolean) => `${count} ${one ? 'file was' : 'files were'} left out: a record has at most 50.`,
+  count: (count: string, one: boolean) => `${count} ${one ? 'file' : 'files'}`,
   waitingCount: (count: string, one: boolean) => `${count} ${one ? 'file' : 'files'} waiting`,
   sendingCount: (count: string, one: boolean, percent: string) => `Sending ${count} ${one ? 'file' : 'files'} · ${percent}`,
   sentLater: (count: string, one: boolean) => `Log sent. ${count} ${one ? 'file follows' : 'files follow'}.`,
   pictureOf: (machine: string) => `Photo of ${machine}`,
   printPictures: 'Print the machine’s photo beside the label',
+  /** Why a file was refused, by problem code. */
+  problems: {
+    'file-too-large': 'This file is too large for this site. Send a smaller one, such as a photo with fewer pixels.',
+    'files-unavailable': 'This site has no folder for files yet, so they cannot be sent. An admin has to set MM_FILES.',
+    'file-lost': 'This device no longer has this file, so it cannot be sent. Take the photo again, or choose the file again.',
+  } as Record<string, string>,
 };

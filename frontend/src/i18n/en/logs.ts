@@ -51,7 +51,6 @@ export const logs = {
   count: (count: string, one: boolean) => `${count} ${one ? 'log' : 'logs'}`,
   moreThan: (count: string) => `more than ${count} logs`,
   newLogs: (count: string, one: boolean) => `${count} new ${one ? 'log' : 'logs'}`,
-  files: (count: string, one: boolean) => `${count} ${one ? 'file' : 'files'}`,
   deleted: 'deleted',
   loading: 'Loading…',
   toNewest: 'To the newest',

@@ -29,9 +29,15 @@ export const files: Messages['files'] = {
   lowSpace: (size) => `Il ne reste que ${size} sur cet appareil. Envoyez vos photos avant d’en prendre beaucoup d’autres.`,
   unreadable: (names) => `Lecture impossible\u00a0: ${names}. Choisissez des fichiers, pas un dossier.`,
   tooMany: (count, one) => `${count} ${one ? 'fichier écarté' : 'fichiers écartés'}\u00a0: 50 au plus par fiche.`,
+  count: (count, one) => `${count} ${one ? 'fichier' : 'fichiers'}`,
   waitingCount: (count, one) => `${count} ${one ? 'fichier' : 'fichiers'} en attente`,
   sendingCount: (count, one, percent) => `Envoi de ${count} ${one ? 'fichier' : 'fichiers'} · ${percent}`,
   sentLater: (count, one) => `Intervention envoyée. ${count} ${one ? 'fichier suit' : 'fichiers suivent'}.`,
   pictureOf: (machine) => `Photo de ${machine}`,
   printPictures: 'Imprimer la photo de la machine à côté de l’étiquette',
+  problems: {
+    'file-too-large': 'Ce fichier est trop gros pour ce site. Envoyez-en un plus petit, par exemple une photo avec moins de pixels.',
+    'files-unavailable': 'Ce site n’a pas encore de dossier pour les fichiers\u00a0: impossible de les envoyer. Un administrateur doit régler MM_FILES.',
+    'file-lost': 'Cet appareil n’a plus ce fichier\u00a0: impossible de l’envoyer. Reprenez la photo, ou choisissez le fichier à nouveau.',
+  },
 };

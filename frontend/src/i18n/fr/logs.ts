@@ -53,7 +53,6 @@ export const logs: Messages['logs'] = {
   count: (count, one) => `${count} ${one ? 'intervention' : 'interventions'}`,
   moreThan: (count) => `plus de ${count} interventions`,
   newLogs: (count, one) => `${count} ${one ? 'nouvelle intervention' : 'nouvelles interventions'}`,
-  files: (count, one) => `${count} ${one ? 'fichier' : 'fichiers'}`,
   deleted: 'supprimée',
   loading: 'Chargement…',
   toNewest: 'Vers les plus récentes',

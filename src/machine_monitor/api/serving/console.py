@@ -31,7 +31,8 @@ TYPES = {
     ".webmanifest": "application/manifest+json",
     ".md": "text/markdown; charset=utf-8",
 }
-# Only files of this host, and pictures of files on the device that are not sent yet (blob:). Trusted types: only these policies may create HTML and the URL of a worker.
+# Only files of this host, and pictures of files that wait on the device (blob:). Trusted types: only these policies may
+# create HTML and the URL of a worker.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
