@@ -247,7 +247,7 @@ def test_a_refused_file_says_why_and_can_be_sent_again_or_thrown_away(opened, si
     page.get_by_role("button", name="Send").click()
     page.locator(BAR, has_text="2 to fix").wait_for()
     page.locator(f"{BAR} a").click()
-    assert page.get_by_text(words).count() == 2
+    page.get_by_text(words).nth(1).wait_for()
     page.screenshot(path=SCREENSHOTS / f"waiting-file-{code}-desk-en-light.png")
     page.get_by_role("button", name="Throw away").first.click()
     page.get_by_text(words).nth(1).wait_for(state="detached")
