@@ -415,3 +415,20 @@ def test_a_list_shows_the_first_photo_and_the_count_with_no_request_but_previews
     page.screenshot(path=SCREENSHOTS / f"list-files-{name_of(screen)}-en-light.png")
     box = row.locator("img").bounding_box()
     assert (box["width"], box["height"]) == (40, 40)
+
+
+@SCREENS
+def test_files_in_french_and_dark(opened, site, screen, axe):
+    uuid = add_log(site, user=OPERATOR, comment="Jeu de la broche, voir les photos")
+    attach(site, f"/logs/{uuid}", [*PHOTOS, upload("mesures.csv", b"a;b\n1;2\n", "text/csv")])
+    page = opened(f"/ui/logs/{uuid}", user=OPERATOR, locale="fr-FR", color_scheme="dark", **screen)
+    page.get_by_role("heading", name="Photos et fichiers").wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('[data-attachment] img')].filter((one) => one.naturalWidth).length === 3"
+    )
+    page.screenshot(path=SCREENSHOTS / f"record-files-{name_of(screen)}-fr-dark.png")
+    assert axe(page) == []
+    page.locator(SENT).nth(1).click()
+    page.get_by_role("dialog").get_by_text("2 sur 3").wait_for()
+    page.screenshot(path=SCREENSHOTS / f"viewer-{name_of(screen)}-fr-dark.png")
+    assert axe(page) == []
