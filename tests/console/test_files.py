@@ -433,3 +433,22 @@ def test_files_in_french_and_dark(opened, site, screen, axe):
     page.get_by_role("dialog").get_by_text("2 sur 3").wait_for()
     page.screenshot(path=SCREENSHOTS / f"viewer-{name_of(screen)}-fr-dark.png")
     assert axe(page) == []
+
+
+def test_a_photo_chosen_at_the_moment_of_sending_is_sent(opened, site):
+    page = opened("/ui/account", user=OPERATOR)
+    # The device takes its time to store a file.
+    page.context.add_init_script("""const slice = Blob.prototype.slice;
+        Blob.prototype.slice = function (...range) { const part = slice.apply(this, range);
+            const read = part.arrayBuffer.bind(part);
+            part.arrayBuffer = () => new Promise((done) => setTimeout(() => done(read()), 500)); return part; };""")
+    page.goto(NEW)
+    fill(page, "photo de derniere seconde")
+    page.locator(PICKER).set_input_files(PHOTOS[:2])
+    page.get_by_role("button", name="Send").click()
+    # The user does not wait, either.
+    page.get_by_role("link", name="Machines").click()
+    page.get_by_text("2 files follow").wait_for()
+    wait_until_sent(page)
+    (log,) = find_logs(site, "photo de derniere seconde")
+    assert sent_digests(site, log["uuid"]) == digests(PHOTOS[:2])

@@ -22,6 +22,8 @@ export class ChosenFiles {
   leftOut = $state(0);
   /** The bytes that this device still has room for, if it says so. */
   free = $state<number | null>(null);
+  /** Ends when all files that the user has chosen are among the items. */
+  added: Promise<void> = Promise.resolve();
   /** How many files the record has already. */
   #present: () => number;
 
@@ -30,12 +32,9 @@ export class ChosenFiles {
   }
 
   /** Store files on this device and show them. */
-  async add(files: readonly File[]): Promise<void> {
-    const room = Math.max(0, MAX_FILES - this.#present() - this.items.length);
-    this.leftOut = Math.max(0, files.length - room);
-    this.unreadable = [];
-    for (const file of files.slice(0, room)) await this.#add(file);
-    await this.measure();
+  add(files: readonly File[]): Promise<void> {
+    this.added = this.added.then(() => this.#addAll(files));
+    return this.added;
   }
 
   /** Show the files of a stored draft. Those that this device has lost are left out. */
@@ -64,6 +63,14 @@ export class ChosenFiles {
     revoke(this.items);
     this.items = [];
     return uploads;
+  }
+
+  async #addAll(files: readonly File[]): Promise<void> {
+    const room = Math.max(0, MAX_FILES - this.#present() - this.items.length);
+    this.leftOut = Math.max(0, files.length - room);
+    this.unreadable = [];
+    for (const file of files.slice(0, room)) await this.#add(file);
+    await this.measure();
   }
 
   async #add(file: File): Promise<void> {
