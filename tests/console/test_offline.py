@@ -31,7 +31,7 @@ def write(page, words, kind="Info"):
     fill(page, words, kind)
     page.get_by_role("button", name="Send").click()
     # The message alone may be that of an earlier write.
-    page.get_by_role("button", name="Send").wait_for(state="detached")
+    page.get_by_role("button", name="Send", exact=True).wait_for(state="detached")
     page.get_by_text("Saved on this device. It will be sent").wait_for()
 
 
