@@ -49,14 +49,19 @@ def test_a_log_that_is_sent_does_not_take_the_user_from_the_page_that_was_opened
     page.get_by_role("button", name="Send").click()
     page.get_by_role("link", name="1 log waiting").click()
     page.get_by_text(words).wait_for()
-    wait_until(lambda: held)
+
+    def is_held():
+        page.wait_for_timeout(10)  # Playwright runs the handler of a route only during a call
+        return held
+
+    wait_until(is_held)
     if status == 201:
         held[0].continue_()
         page.get_by_text("Log sent.").wait_for()
     else:
         held[0].fulfill(status=status, json={"status": status, "code": "validation", "errors": []})
         page.get_by_text("The service refused this.").wait_for()
-    time.sleep(0.3)
+    page.wait_for_timeout(300)
     assert urlsplit(page.url).path == "/ui/waiting"
     assert len(find_logs(site, words)) == (status == 201)
 
