@@ -103,6 +103,7 @@ def test_files_in_french_and_dark(opened, site, screen, axe):
         "() => [...document.querySelectorAll('[data-attachment] img')].filter((one) => one.naturalWidth).length === 3"
     )
     page.get_by_text("ABE a ajouté le fichier mesures.csv").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     page.screenshot(path=SCREENSHOTS / f"record-files-{name_of(screen)}-fr-dark.png")
     assert axe(page) == []
     page.locator(SENT).nth(1).click()

@@ -91,9 +91,8 @@ def test_a_photo_chosen_offline_is_sent_with_the_bytes_it_has(page, service):
         page.wait_for_text("1 file waiting")
     page.wait_for(f"{BAR} a", count=0)
     (log,) = find_logs(service, "photo hors ligne")
-    assert [(one["name"], one["sha256"]) for one in log["attachments"]] == [
-        ("broche.jpg", sha256(photo(1)).hexdigest())
-    ]
+    (sent,) = log["attachments"]
+    assert (sent["name"], sent["sha256"]) == ("broche.jpg", sha256(photo(1)).hexdigest())
     page.open(f"/ui/logs/{log['uuid']}")
     page.wait_for("[data-attachment] img")
     wait_until(lambda: page.call(IS_SHOWN), lambda: "the photo is not shown")
