@@ -65,6 +65,12 @@ class Site:
         assert response.is_success, response.text
         return response.json() if response.content else None
 
+    def upload(self, path, name, content):
+        """Add a file to a record as the admin."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        response = httpx2.put(self.address + path, params={"name": name}, headers=headers, content=content)
+        assert response.is_success, response.text
+
 
 @contextlib.contextmanager
 def serve(path, machines=0, logs=0, **settings):

@@ -1,6 +1,6 @@
 import { copies, earlyResponses, type Copy } from '../api/client';
 import { readLocal } from '../api/localStorage';
-import { ROOT_PATH } from '../device/rootPath';
+import { ROOT_PATH, storageName } from '../device/rootPath';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';
 import { deleteCached, readAllCached, readCached, writeCached } from './database';
@@ -68,9 +68,11 @@ function itemsOf(body: object): ListItem[] {
   return 'items' in body ? (body.items as ListItem[]) : [body as ListItem];
 }
 
-/** Delete all copies: the user has signed out. */
+/** Delete all copies, and the pictures that the service worker keeps: the user has signed out. */
 export async function clear(): Promise<void> {
   await deleteCached([...(await readAllCached(PREFIX)).keys()]);
+  // Without https, or where the user forbids storage, there is no such cache.
+  await globalThis.caches?.delete(storageName('mm-previews')).catch(() => {});
 }
 
 Object.assign(copies, { cacheResponse, find });
