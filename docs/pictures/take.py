@@ -54,7 +54,7 @@ def demo() -> Iterator[str]:
             assert process.stdout is not None
             while "running on" not in process.stderr.readline():
                 assert process.poll() is None, "the demo did not start: is the port free?"
-            yield next(found[0] for line in process.stdout if (found := re.search(r"http\S+/ui/setup#\S+", line)))
+            yield next(match[0] for line in process.stdout if (match := re.search(r"http\S+/ui/setup#\S+", line)))
         finally:
             process.terminate()
 
