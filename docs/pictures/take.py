@@ -60,7 +60,7 @@ def demo() -> Iterator[str]:
 
 
 def sign_in(browser: Browser, link: str) -> StorageState:
-    """What a browser keeps of who is signed in."""
+    """Sign in by a link; return the cookies and the storage that keep the browser signed in."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(link)

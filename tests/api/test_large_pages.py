@@ -1,4 +1,4 @@
-"""A page ends at 8 MiB, whatever its `limit` is, and the next one goes on behind it."""
+"""A page ends at 8 MiB, whatever its `limit` is, and the next one continues after it."""
 
 import json
 

@@ -57,7 +57,7 @@ export async function find(url: string): Promise<Copy | null> {
   if (exact) return exact;
   const [resource] = pathname.slice(1).split('/');
   const copies = [...(await readAllCached<Copy>(`${own}/${resource}`))];
-  // The entries of a history are no records.
+  // The entries of a history are not records.
   const all = copies.filter(([name]) => !name.includes('/history')).map(([, copy]) => copy);
   const items = all.sort((one, other) => one.at - other.at).flatMap(({ body }) => itemsOf(JSON.parse(body) as object));
   const response = responseFrom(items, pathname, address.searchParams);

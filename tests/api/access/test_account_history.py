@@ -63,7 +63,7 @@ async def test_sessions_that_an_admin_or_the_user_ends_have_an_entry(site):
     await one.delete(f"/me/sessions/{theirs}")
     entry = await newest(admin)
     assert (entry["user"], entry["changes"]["session"][0]["id"]) == ("LEA", theirs)
-    # Signing out by oneself is no entry.
+    # Users who sign out themselves add no entry.
     seen = len(await entries(admin))
     await one.delete("/session")
     await other.delete("/session")

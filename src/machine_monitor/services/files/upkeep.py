@@ -1,4 +1,4 @@
-"""Keep the file store and the database in step: find files that are missing, damaged or nobody's, and prune those."""
+"""Compare the file store with the database: find missing and damaged files, and delete files without an attachment."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field

@@ -16,7 +16,7 @@ MAX_MEMORY_BYTES = 2 * 1024**3
 MAX_CPU_SECONDS = 300
 # The exit code if the workbook cannot be read; the last line of stderr says why.
 UNREADABLE = 3
-# Cells that are no value: empty ones, and the errors of formulas.
+# Cells without a value: empty ones, and the errors of formulas.
 EMPTY_VALUES = frozenset({"", "#N/A", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"})
 # Values that JSON has not: a tag, how to write it, and how to read it.
 TAGS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
