@@ -29,7 +29,7 @@ SUFFIXES = {"csv": "csv", "tsv": "csv", "tab": "csv", "txt": "csv", "ndjson": "n
 
 
 def open_table(path: Path, given: ReadOptions | None = None, is_known: IsKnown | None = None) -> Table:
-    """Open a file. Raises `UsageError` if it cannot be read, or is no table.
+    """Open a file. Raises `UsageError` if it cannot be read, or is not a table.
 
     `is_known` tells the columns of a table that needs no guessing.
     A mapping made for a workbook also reads the text file of its refused rows: the content decides what a file is.
