@@ -66,7 +66,7 @@ def test_a_page_sends_no_request_to_another_host(address):
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         page = browser.new_page()
         page.on("request", lambda request: requests.add(request.url))
-        page.on("response", lambda answer: answer.status < 400 or failed.append(answer.url))
+        page.on("response", lambda response: response.status < 400 or failed.append(response.url))
         for path in PAGES:
             page.goto(f"{address}/{path}")
             assert page.locator("h1").first.is_visible()
