@@ -27,6 +27,9 @@ export default defineConfig(({ command }) => ({
             { name: 'shell', tags: ['$initial'], test: (module) => !/(main\.ts|index\.html)$/.test(module) },
             // What the list of logs shares with most pages.
             { name: 'shared', test: /src[\\/](components[\\/](Badge|Chip|Duration|Empty|Skeleton|Time)|logs[\\/]|i18n)/, minShareCount: 3 },
+            // The pictures of rows and records, which the list of logs loads after its first rows.
+            { name: 'tiles', test: /src[\\/]files[\\/](tiles|attachments)/ },
+            { name: 'files', test: /src[\\/]files[\\/](?!viewer)/, includeDependenciesRecursively: false },
           ],
         },
       },

@@ -1,6 +1,5 @@
 """Print the results of commands as tables and lines for people."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -64,17 +63,22 @@ def print_users(users: list[dict[str, Any]]) -> None:
 
 
 def print_tokens(tokens: list[dict[str, Any]]) -> None:
-    """Print tokens, one per line."""
-    _print_rows(tokens, ("id", "name", "user", "scope", "expires_at", "last_used_at"))
+    """Print tokens, one per line, with times to the minute: all columns fit in 80 characters."""
+    table = Table("id", "name", "user", "scope", "expires (UTC)", "last used (UTC)")
+    for token in tokens:
+        times = [_to_minute(token[name]) for name in ("expires_at", "last_used_at")]
+        table.add_row(*[Text(str(token[name])) for name in ("id", "name", "user", "scope")], *times)
+    Console().print(table)
 
 
 def print_mappings(mappings: list[dict[str, Any]]) -> None:
     """Print saved mappings, one per line."""
-    _print_rows(mappings, ("name", "resource", "user", "updated_at"))
-
-
-def _print_rows(rows: list[dict[str, Any]], names: Sequence[str]) -> None:
-    table = Table(*[name.replace("_", " ") for name in names])
-    for row in rows:
-        table.add_row(*[Text(str(row[name] or "")) for name in names])
+    table = Table("name", "resource", "user", "saved (UTC)")
+    for mapping in mappings:
+        texts = [Text(mapping[name] or "") for name in ("name", "resource", "user")]
+        table.add_row(*texts, _to_minute(mapping["updated_at"]))
     Console().print(table)
+
+
+def _to_minute(time: str | None) -> str:
+    return (time or "")[:16].replace("T", " ")

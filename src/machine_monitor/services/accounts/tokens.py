@@ -108,10 +108,10 @@ async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
 
 async def read(database: Database, key: str, selection: Selection, caller: Caller) -> str:
     """Return a token as JSON; raises `NotFound` also if the caller may not see it."""
-    found = await database.fetch(_read(database.engine, selection), {"id": _number(key)})
-    if not found or not (can_manage_users(caller) or found[0][1] == caller.user):
+    rows = await database.fetch(_read(database.engine, selection), {"id": _number(key)})
+    if not rows or not (can_manage_users(caller) or rows[0][1] == caller.user):
         raise NotFound("There is no such token.")
-    return found[0][0]
+    return rows[0][0]
 
 
 def read_all(tx: Transaction) -> list[dict[str, Any]]:

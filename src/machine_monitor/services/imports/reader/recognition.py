@@ -40,8 +40,8 @@ def recognise(sample: bytes, given: ReadOptions, is_known: IsKnown | None = None
     header = given.header
     if header is None:
         header = rows[0].number if known else header_row(rows)
-    found = ReadOptions("csv", None, None, separator.delimiter, separator.quote, separator.escape, header)
-    return replace(given.over(found), escape=separator.escape)
+    recognized = ReadOptions("csv", None, None, separator.delimiter, separator.quote, separator.escape, header)
+    return replace(given.over(recognized), escape=separator.escape)
 
 
 class SampleRow(NamedTuple):
