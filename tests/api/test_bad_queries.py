@@ -99,6 +99,10 @@ SUGGESTED = [
     ("machine.secter=x", "machine.secter", "machine.sector"),
     ("fields=coment", "fields", "comment"),
     ("expand=machines", "expand", "machine"),
+    ("sector=1A", "sector", "machine.sector"),
+    ("sector__contains=1", "sector__contains", "machine.sector__contains"),
+    ("machine__sector=1A", "machine__sector", "machine.sector"),
+    ("sort=sector", "sort", "machine.sector"),
 ]
 
 

@@ -22,7 +22,9 @@ from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.projections import counters, maintenance
 from servers import free_port, run_in_thread
 
-CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium"))
+# The headless shell is Chromium without its windows: it needs a quarter less processor time.
+INSTALLED = Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium")
+CHROMIUM = Path(os.environ.get("MM_TEST_CHROMIUM") or next(filter(Path.is_file, INSTALLED), INSTALLED[-1]))
 AXE = Path(__file__).parents[2] / "frontend/node_modules/axe-core/axe.min.js"
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 # Users of the demo data, by role.

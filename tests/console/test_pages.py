@@ -42,6 +42,7 @@ PAGES = [
     ("type", "/ui/admin/types/error", ADMIN, "form"),
     ("new-type", "/ui/admin/new-type", ADMIN, "form"),
     ("site", "/ui/admin/site", ADMIN, ".state"),
+    ("imports", "/ui/imports", ADMIN, "input[type=file]"),
     ("not-allowed", "/ui/admin/people", OPERATOR, "main h1"),
     ("nowhere", "/ui/nowhere", ADMIN, "h1"),
 ]

@@ -8,12 +8,12 @@ export type Step = (typeof STEPS)[number];
 /** Where each step is done in the console. */
 export const ADDRESSES: Record<Step, string> = {
   machine: `${path('machines')}?add`,
-  logs: path('newLog'),
+  logs: path('imports'),
   team: path('newUser'),
   labels: path('labels'),
 };
-/** What to type on the server to import. */
-export const IMPORT_COMMANDS = ['mm import logs.csv --dry-run', 'mm sync /path/to/folder --dry-run'];
+/** What to type on the server to import a folder of the legacy tool. */
+export const SYNC_COMMAND = 'mm sync /path/to/folder --dry-run';
 
 /** The first steps on a new site, and which of them are done. */
 class FirstSteps {

@@ -15,9 +15,10 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from machine_monitor.api.serving.https import certificates, files, host_names
+from machine_monitor.api.serving.https.files import CertificateError
 from machine_monitor.api.serving.https.host_names import HostNames
 from machine_monitor.config import Settings
-from machine_monitor.errors import BadSetting, CertificateError
+from machine_monitor.errors import BadSetting
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -21,7 +21,7 @@ from machine_monitor.api.serving.https import files, listener, page, tls
 from machine_monitor.api.serving.https.host_names import HostNames
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import CertificateError, UsageError
+from machine_monitor.errors import UsageError
 from machine_monitor.services.accounts import invitations
 from machine_monitor.services.audit.history import ChangeContext
 from servers import HttpsService, connect, environment, free_pair, read_to_end, run_in_thread, send_raw
@@ -284,7 +284,7 @@ async def test_the_certificate_is_renewed_while_the_service_runs(prepared, monke
     folder, _ = prepared
     loop, renewed = asyncio.get_running_loop(), asyncio.Event()
     monkeypatch.setattr(listener, "RENEWAL_SECONDS", 0.01)
-    before, now, faults = (folder / files.SERVER).read_bytes(), datetime.now(UTC), [CertificateError("no space")]
+    before, now, faults = (folder / files.SERVER).read_bytes(), datetime.now(UTC), [files.CertificateError("no space")]
 
     def renew():
         if faults:

@@ -13,7 +13,7 @@ import pytest
 from machine_monitor.errors import Invalid, UsageError
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services.imports.mapping import parse
-from machine_monitor.services.imports.reader import compression, workbooks
+from machine_monitor.services.imports.reader import compression, open_table, workbooks
 from services.legacy.cases import counts, read_all
 
 MAPPING = {
@@ -73,6 +73,15 @@ def test_text_files(target, import_table, name, data):
     assert shown(target) == EXPECTED
     assert {machine["sector"] for machine in read_all(target, MACHINES).values()} == {"Usinage"}
     assert import_table(data, FILL, name)["logs"] == counts(unchanged=3)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_comma_in_each_text_is_no_delimiter(tmp_path, delimiter):
+    path = tmp_path / "orders.csv"
+    rows = [("Order", "Date", "Text"), *((str(number), "03/09/2025", "Worn, replaced") for number in range(30))]
+    path.write_text("".join(f"{delimiter.join(row)}\n" for row in rows))
+    table = open_table(path)
+    assert (table.read.delimiter, table.names) == (delimiter, ["Order", "Date", "Text"])
 
 
 def workbook(*rows):

@@ -6,7 +6,7 @@ import pytest
 
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOGS
-from machine_monitor.services.imports import running
+from machine_monitor.services.imports.execution import running
 from services.imports.lines import AT, lines, log
 from services.legacy.cases import counts, read_all
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from machine_monitor.api import access, problems
-from machine_monitor.api.openapi import examples
+from machine_monitor.api.openapi import examples, imports
 
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 DESCRIPTION = """\
@@ -19,6 +19,7 @@ TAGS = {
     "attachments": "Files of interventions and machines: photos, manuals.",
     "log types": "The kinds of intervention that the site has chosen.",
     "users": "The people who record interventions.",
+    "imports": "Tables of other programs, and how they become records.",
     "changes": "The history of all records, to read or to follow.",
     "tokens": "Credentials of programs.",
     "account": "Passwords, sessions and invitations.",
@@ -39,6 +40,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
         _add_examples(operation)
         _correct_responses(operation)
     components = document["components"]
+    components["schemas"] |= imports.mapping_schemas()
     components["securitySchemes"] = access.SECURITY_SCHEMES
     for name in FASTAPI_ERRORS:
         components["schemas"].pop(name, None)
@@ -65,8 +67,9 @@ def _describe(operation: dict[str, Any]) -> None:
 
 def _add_examples(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "path" and parameter["name"] in examples.PATH_PARAMETERS:
-            parameter["example"] = examples.PATH_PARAMETERS[parameter["name"]]
+        found = examples.PATHS_OF_IMPORTS if operation["tags"] == ["imports"] else examples.PATH_PARAMETERS
+        if parameter["in"] == "path" and parameter["name"] in found:
+            parameter["example"] = found[parameter["name"]]
     if body := operation.get("requestBody"):
         json_body = body["content"].get("application/json")
         if json_body is None:

@@ -156,7 +156,8 @@ def _user(translation: Translation) -> Record:
     authorisation = str(translation.members.get("authorisation") or "").strip().lower()
     found["role"] = ROLES.get(authorisation, "operator")
     if authorisation not in ROLES:
-        translation.note("authorisation", "unknown-role", "Unknown role. The user is imported as an operator.")
+        message = f"Unknown role {authorisation!r:.60}. The user is imported as an operator."
+        translation.note("authorisation", "unknown-role", message)
     found = translation.validate(USERS, found)
     return Record(USERS, translation.raw.file, USERS.unique_key_of(str(found["trigram"])), found, translation.raw.text)
 

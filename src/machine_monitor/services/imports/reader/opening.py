@@ -45,6 +45,9 @@ def open_table(path: Path, given: ReadOptions | None = None, is_known: IsKnown |
         kind = given.format if given.format in TEXT_FORMATS else found
         options = replace(given, format=kind, encoding=_encoding(path, given.encoding))
         return json_lines.open_lines(path, options) if kind == "ndjson" else _open_separated(path, options, is_known)
+    except IsADirectoryError:
+        reason = "it is a folder. `mm sync` reads a folder of the legacy tool."
+        raise UsageError(f"{path} cannot be read: {reason}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
 
