@@ -1,9 +1,8 @@
-import { api, data } from '../api/client';
+import { api } from '../api/client';
 import type { Attachment, FileOwner } from './attachments';
 
-/** Give a file another name. Returns the record. */
-export async function renameFile(owner: FileOwner, { id }: Attachment, name: string): Promise<unknown> {
-  return data(api.PATCH(pathOf(owner, id), { body: { name } } as never));
+export async function renameFile(owner: FileOwner, { id }: Attachment, name: string): Promise<void> {
+  await api.PATCH(pathOf(owner, id), { body: { name } } as never);
 }
 
 export async function removeFile(owner: FileOwner, { id }: Attachment): Promise<void> {
