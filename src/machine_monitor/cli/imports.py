@@ -90,9 +90,7 @@ def import_(
         except ForeignTable as foreign:
             _propose(foreign.table, zone)
         except Invalid as invalid:
-            if mapping is None:
-                raise
-            _refuse(f"Nothing was imported: the mapping {mapping} does not fit.", invalid)
+            _refuse_import(mapping, invalid)
         with site.open_for_import(dry_run=dry_run or preview) as (_, database):
             found = file.preview(database) if preview else file.run(database).to_dict()
     _print(found, as_json=as_json, dry_run=dry_run)
@@ -174,6 +172,13 @@ def _propose(table: "Table", zone: "ZoneInfo") -> "NoReturn":
         "Check it, then run:\n"
         f"mm import {shlex.quote(str(table.path))} --map {shlex.quote(str(proposed.path))} --preview"
     )
+
+
+def _refuse_import(mapping: str | None, invalid: Invalid) -> "NoReturn":
+    """Raise why a file cannot be imported, with each fault of its mapping if it has one."""
+    if mapping is None:
+        raise invalid
+    _refuse(f"Nothing was imported: the mapping {mapping} does not fit.", invalid)
 
 
 def _refuse(outcome: str, invalid: Invalid) -> "NoReturn":
