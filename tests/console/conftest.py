@@ -38,8 +38,11 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 # Responses that tests cause on purpose: a signed-out visitor, refused forms, conflicts.
 EXPECTED = (401, 403, 410, 412, 422)
 REFUSAL = re.compile(r"the server responded with a status of (\d+)")
-# Console messages that the browser writes when it is offline or when the service worker is blocked, and of Swagger UI.
-HARMLESS = re.compile("Service Worker registration blocked|ERR_INTERNET_DISCONNECTED|Could not find component: Json")
+# Console messages of the browser when it is offline (the second is of the service worker) or when the service worker is
+# blocked, and of Swagger UI.
+HARMLESS = re.compile(
+    "ERR_INTERNET_DISCONNECTED|net::ERR_FAILED|Service Worker registration blocked|Could not find component: Json"
+)
 
 
 def pytest_itemcollected(item):
