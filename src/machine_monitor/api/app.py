@@ -58,6 +58,7 @@ EXPOSED = (
     "Location",
     "Retry-After",
     "WWW-Authenticate",
+    "Warning",
     "X-Request-ID",
     "X-Total-Count",
 )

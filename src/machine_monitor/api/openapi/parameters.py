@@ -17,11 +17,13 @@ from machine_monitor.query.language.parser import (
     PAGING,
 )
 from machine_monitor.query.language.summaries import (
+    ATTRIBUTE_METRIC_PATTERN,
     DEFAULT_METRIC,
     DEFAULT_VALUES,
     MAX_FACET_VALUES,
     MAX_FACETS,
     MAX_GROUP_FIELDS,
+    MAX_METRICS,
     summary_fields,
 )
 from machine_monitor.query.language.times import TIME_FILTER_PATTERN
@@ -93,11 +95,23 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
         _parameter("group_by", sentence, _names(names, at_most=MAX_GROUP_FIELDS + 1)),
         _parameter(
             "metrics",
-            f"The metrics, separated by commas: {sentences}.",
-            {**_names(metrics, at_most=len(metrics)), "default": DEFAULT_METRIC},
+            f"Up to {MAX_METRICS} metrics, separated by commas: {sentences}; and over the numbers of an attribute "
+            "`sum:attributes.<key>`, `mean:attributes.<key>`, `min:attributes.<key>`, `max:attributes.<key>`.",
+            {**_names(metrics, ATTRIBUTE_METRIC_PATTERN, at_most=MAX_METRICS), "default": DEFAULT_METRIC},
         ),
+        *_window("Only what happened from this time on: logs by `started_at`, stops cut."),
         *_search(resource),
         *_filters(resource),
+    ]
+
+
+def _window(sentence: str) -> list[dict[str, Any]]:
+    """Return the parameters `from` and `to`."""
+    schema = {"type": "string", "pattern": TIME_FILTER_PATTERN}
+    before = "Only what happened before this time; a day is included."
+    return [
+        _parameter("from", sentence, {**schema, "examples": ["-90d"]}),
+        _parameter("to", before, {**schema, "examples": ["now"]}),
     ]
 
 
