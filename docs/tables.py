@@ -19,7 +19,7 @@ from machine_monitor.errors import PROBLEMS
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, TOKENS, USERS
 from machine_monitor.query.language.operators import OPERATORS
 from machine_monitor.query.schema import Resource
-from machine_monitor.services.imports.mapping import Mapping
+from machine_monitor.services.imports.mapping import TableMapping
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -131,7 +131,7 @@ def refreshed(page: str) -> str:
 
 def mapping_schema() -> str:
     """The JSON Schema of the mapping of `mm import`."""
-    return json.dumps(Mapping.model_json_schema(by_alias=True), ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(TableMapping.model_json_schema(by_alias=True), ensure_ascii=False, indent=1) + "\n"
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,15 +19,27 @@ def as_nobody(call: Callable[..., str | None], *arguments: object) -> str | None
     """Call a function in a child process of an ordinary user, and return its result."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
+        _run_child(writing, call, arguments)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        result = pipe.read()
+    assert os.waitpid(child, 0)[1] == 0, result
+    return result or None
+
+
+def _run_child(writing: int, call: Callable[..., str | None], arguments: tuple[object, ...]) -> NoReturn:
+    """Write the result of the call, or the traceback of its error, and end this process whatever happens."""
+    code = 1
+    try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         os.write(writing, (call(*arguments) or "").encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        return pipe.read() or None
+        code = 0
+    except BaseException:  # noqa: BLE001 -- the child would go on as another run of pytest
+        os.write(writing, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
 
 
 def let_everybody_enter(folder: Path) -> None:

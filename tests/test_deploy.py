@@ -1,5 +1,6 @@
 """Packaging and deployment files are consistent with the code and with each other."""
 
+import asyncio
 import ipaddress
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 from pathlib import Path
@@ -18,28 +20,16 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from api.files.samples import new_log, part
+from conftest import serving
 from machine_monitor import config
+from machine_monitor.api.serving import uploads
+from machine_monitor.services.files.store import FolderStore
 
 ROOT = Path(__file__).parents[1]
 MAKE_TARGETS = {
-    "help",
-    "setup",
-    "demo",
-    "run",
-    "quick",
-    "test",
-    "test-outside",
-    "check",
-    "fix",
-    "lock",
-    "fuzz",
-    "openapi",
-    "migration",
-    "bench",
-    "console",
-    "docs",
-    "proof",
-    "sbom",
+    *("help", "setup", "demo", "run", "quick", "test", "test-outside", "check", "fix", "lock", "fuzz", "openapi"),
+    *("migration", "bench", "console", "docs", "proof", "sbom"),
 }
 # URLs of package registries, options that contain one, and absolute paths of a developer's machine.
 FOREIGN = re.compile(
@@ -192,17 +182,64 @@ def test_compose_limits_the_log_of_every_container(services):
 
 def test_the_backup_of_compose_works(services, tmp_path):
     backup = services["backup"]
-    assert (backup["profiles"], backup["restart"], backup["volumes"]) == (["backup"], "no", ["backups:/data"])
+    assert (backup["profiles"], backup["restart"]) == (["backup"], "no")
     shell, option, script = backup["command"]
-    old = tmp_path / "old.backup"
-    old.touch()
-    os.utime(old, (0, 0))
-    variables = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MM_DATABASE_URL": "sqlite:///site.db"}
-    for command in (["mm", "migrate"], [shell, option, script.replace("$$", "$").replace("/data", str(tmp_path))]):
-        subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, check=True)
-    assert not old.exists()
-    (made,) = tmp_path.glob("*.backup")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d\.backup", made.name)
+    site, backups = tmp_path / "site", tmp_path / "backups"
+    old = backups / "2020-01-31.backup"
+    for folder in (site, old.with_name(f"{old.name}.files") / "ab/cd"):
+        folder.mkdir(parents=True)
+    kept = backups / "by-hand.backup"
+    for file in (old, old.with_name(f"{old.name}.json"), kept):
+        file.touch()
+    for path in backups.iterdir():
+        os.utime(path, (0, 0))
+    content = b"a photo"
+    add_attachment(f"sqlite:///{site}/site.db", site / "files", content)
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MM_DATABASE_URL": "sqlite:///site.db",
+        "MM_FILES": str(site / "files"),
+    }
+    command = [shell, option, script.replace("$$", "$").replace("/backups", str(backups))]
+    subprocess.run(command, cwd=site, env=variables, capture_output=True, check=True)
+    kept.unlink()
+    made, files, manifest = sorted(path.name for path in backups.iterdir())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d\.backup", made)
+    assert (files, manifest) == (f"{made}.files", f"{made}.json")
+    digest = sha256(content).hexdigest()
+    assert FolderStore(backups / files).path_of(digest).read_bytes() == content
+
+
+def add_attachment(url: str, folder: Path, content: bytes) -> None:
+    """Make a database with a log that has an attachment."""
+
+    async def fill() -> None:
+        async with serving(config.Settings(database_url=url, files=str(folder))) as client:
+            log = await new_log(client)
+            added = await client.post(f"/logs/{log['uuid']}/attachments", files=[part(content)])
+            assert added.status_code == 201
+
+    asyncio.run(fill())
+
+
+def test_the_backup_of_compose_reads_the_attachments_and_writes_to_a_volume_of_its_own(compose, services, instructions):
+    backup, app = services["backup"], services["app"]
+    assert backup["volumes"] == [f"{volume}:ro" for volume in app["volumes"]] + ["backups:/backups"]
+    assert backup["environment"]["MM_FILES"] == app["environment"]["MM_FILES"]
+    assert "backups" in compose["volumes"]
+    # A new volume belongs to root, unless the image has the folder and gives it to its user.
+    runs = [argument for name, argument in instructions if name == "RUN"]
+    assert re.search(r"install --directory --owner monitor --group monitor .*/backups\b", runs[-1])
+
+
+def test_proxies_accept_the_largest_form():
+    largest = config.Settings.model_fields["max_file"].default * uploads.MAX_FILES
+    (megabytes,) = re.findall(r"^ *client_max_body_size (\d+)m;", text("docs/deploy/nginx.conf"), re.MULTILINE)
+    # The parts of a form have headers, and a log may be one of them.
+    assert int(megabytes) * 1024**2 >= largest + 2 * 1024**2
+    # Caddy has no limit by default, Apache one of 1 GiB.
+    assert "request_body" not in text("docs/deploy/Caddyfile")
+    assert "LimitRequestBody" not in text("docs/deploy/apache.conf")
 
 
 def test_the_tls_profile_proxies_to_the_app(services):

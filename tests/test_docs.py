@@ -164,6 +164,26 @@ def test_the_lines_of_prose_are_short(page):
     assert [line for line in prose.splitlines() if len(line) > MAX_LINE] == []
 
 
+# One word for a thing: what the documentation writes instead.
+REPLACED_WORDS = {
+    r"[Mm]end(s|ed|ing)?": "fix",
+    r"anew|made again": "rebuilt",
+    r"environ\[.TOKEN|export TOKEN": "MM_TOKEN",
+    r"(an|the|this|every) answer|[Aa]nswers are": "response",
+}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=relative_path)
+def test_pages_have_one_word_for_a_thing(page):
+    text = page.read_text()
+    assert {word: use for word, use in REPLACED_WORDS.items() if re.search(rf"\b(?:{word})\b", text)} == {}
+
+
+def test_no_list_of_the_changelog_has_a_gap():
+    items = r"^(?:- |  )\S.*\n\n- .*"
+    assert re.findall(items, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE) == []
+
+
 def test_the_pictures_of_the_readme_exist_and_are_small():
     pictures = re.findall(r'src="([^"]+\.png)"', README)
     assert len(pictures) >= 2

@@ -1,5 +1,6 @@
 """The units of docs/deploy are valid, and their commands serve and back up a database in the folders that they name."""
 
+import os
 import re
 import shlex
 import shutil
@@ -95,11 +96,24 @@ def test_a_backup_deletes_only_old_backups(tmp_path):
     host = Host(tmp_path)
     host.backups.mkdir()
     now = time.time()
-    for name, days in (("a.backup", 32), ("a.backup.json", 32), ("b.backup", 29), ("notes.txt", 400)):
-        (host.backups / name).touch()
-        subprocess.run(["touch", "--date", f"@{now - days * 86_400}", host.backups / name], check=True)  # noqa: S607 -- the one on the PATH
+    old, young = "2026-01-31.backup", "2026-02-03.backup"
+    for name, days in (
+        *((f"{old}{ending}", 32) for ending in ("", ".json", ".files")),
+        *((f"{young}{ending}", 29) for ending in ("", ".json", ".files")),
+        ("by-hand.backup", 400),
+        ("notes.txt", 400),
+    ):
+        path = host.backups / name
+        if name.endswith(".files"):
+            (path / "ab/cd").mkdir(parents=True)
+            (path / "ab/cd/abcd").touch()
+        else:
+            path.touch()
+        os.utime(path, (now - days * 86_400,) * 2)
     host.run(BACKUP, "ExecStartPost")
-    assert {path.name for path in host.backups.iterdir()} == {"b.backup", "notes.txt"}
+    left = {young, f"{young}.json", f"{young}.files", "by-hand.backup", "notes.txt"}
+    assert {path.name for path in host.backups.iterdir()} == left
+    assert (host.backups / f"{young}.files/ab/cd/abcd").exists()
 
 
 def test_the_timer_starts_the_backup_and_both_are_installed():

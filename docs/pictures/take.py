@@ -1,4 +1,4 @@
-"""Takes the pictures of the README anew, of a plant that `mm demo` fills: `.venv/bin/python docs/pictures/take.py`."""
+"""Takes the pictures of the README, of a plant that `mm demo` fills: `.venv/bin/python docs/pictures/take.py`."""
 
 import contextlib
 import os

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_split_list)] = Field(
         default=[],
-        description="Public host names of the service, separated by commas; addresses and private names always work.",
+        description="Public host names, separated by commas; IP addresses and private names always work.",
     )
     head_timeout: float = Field(
         default=10.0, gt=0, le=3600, description="The time for receiving the head of a request, in seconds."

@@ -137,14 +137,14 @@ class NotFound(Problem):
     """404."""
 
     status, code, title = 404, "not-found", "Not found"
-    explanation = "There is nothing at this address. `/docs` lists all addresses."
+    explanation = "There is nothing at this URL. `/docs` lists all paths."
 
 
 class MethodNotAllowed(Problem):
     """405."""
 
     status, code, title = 405, "method-not-allowed", "Method not allowed"
-    explanation = "This address does not support the method. The header `Allow` lists the methods that it supports."
+    explanation = "This path does not support the method. The header `Allow` lists the methods that it supports."
 
 
 class Conflict(Problem):
@@ -214,7 +214,8 @@ class PayloadTooLarge(Problem):
 
     status, code, title = 413, "payload-too-large", "Body too large"
     explanation = (
-        "The body is too large: at most 1 MiB, 8 MiB for `POST /logs/bulk`, or 4 KiB for sign-in, passwords and tokens."
+        "The body is too large: at most 1 MiB; 8 MiB for `POST /logs/bulk`; 4 KiB for sign-in, passwords and tokens; "
+        "for a form with attachments, ten files of the largest size."
     )
 
 
@@ -222,9 +223,7 @@ class FileTooLarge(PayloadTooLarge):
     """413."""
 
     code, title = "file-too-large", "File too large"
-    explanation = (
-        "A file is larger than this site allows (MM_MAX_FILE). Send a smaller one, such as a photo at less pixels."
-    )
+    explanation = "A file is larger than this site allows (MM_MAX_FILE). Send a smaller one."
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"A file may have at most {max_bytes:,} bytes (MM_MAX_FILE).")
@@ -252,7 +251,10 @@ class UnsupportedMediaType(Problem):
     """415."""
 
     status, code, title = 415, "unsupported-media-type", "Unsupported media type"
-    explanation = "Send the body as `Content-Type: application/json`, or a PATCH as `application/merge-patch+json`."
+    explanation = (
+        "Send the body as `Content-Type: application/json`, a PATCH also as `application/merge-patch+json`, "
+        "and a form with attachments as `multipart/form-data`."
+    )
 
 
 class Invalid(Problem):
@@ -334,7 +336,14 @@ class FilesUnavailable(Problem):
     """503."""
 
     status, code, title = 503, "files-unavailable", "Attachments unavailable"
-    explanation = "This site has no folder for attachments: set MM_FILES to one, and start the service again."
+    explanation = (
+        "Attachments cannot be read or added now; `detail` says why. If the header `Retry-After` is there, the service "
+        "is only busy: try again. Otherwise an administrator has to set MM_FILES to a folder that the service can use."
+    )
+
+    def __init__(self, detail: str = "", retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class DatabaseBusy(Problem):

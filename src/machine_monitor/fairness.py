@@ -5,11 +5,11 @@ See docs/internals/fair-sharing.md.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
-from machine_monitor.errors import DatabaseBusy
+from machine_monitor.errors import DatabaseBusy, Problem
 
 T = TypeVar("T")
 # The user of work that no user asked for, such as an authentication or an update in the background.
@@ -66,8 +66,10 @@ class FairSemaphore:
     - Users who wait are served in turns; one who holds half of the slots waits until the others have been served.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, busy: Callable[[], Problem] = DatabaseBusy) -> None:
         self._slots = slots
+        # Makes the problem for a user who has waited too long for a slot.
+        self._busy = busy
         self._share = max(1, slots // 2)
         self._held: Counter[str] = Counter()
         # The sum of what the users hold, each counted up to its share.
@@ -117,12 +119,12 @@ class FairSemaphore:
 
     @asynccontextmanager
     async def slot(self, user: str, wait_seconds: float) -> AsyncGenerator[None]:
-        """Hold one slot; raises `DatabaseBusy` if it is not the user's turn in time."""
+        """Hold one slot; raises the problem of this semaphore if it is not the user's turn in time."""
         try:
             async with asyncio.timeout(wait_seconds):
                 await self.acquire(user)
         except TimeoutError:
-            raise DatabaseBusy from None
+            raise self._busy() from None
         try:
             yield
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import httpx2
 import pytest
@@ -16,6 +17,7 @@ from machine_monitor.api.middleware import RequestMiddleware
 from machine_monitor.api.route import create_router
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
+from machine_monitor.query.language import folding, search_terms
 from machine_monitor.services.access.permissions import READ
 
 
@@ -29,6 +31,33 @@ async def test_a_crash_gives_a_problem_that_does_not_reveal_the_cause(client, mo
     assert answer.headers["X-Request-ID"] == "mine-1"
     assert "secret-reason" not in answer.text
     assert "secret-reason" in caplog.text
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The long patterns that are compiled from now on; none is known before."""
+    for cached in (folding._dropped_marks, search_terms._patterns, search_terms._needs_patterns):
+        cached.cache_clear()
+    re.purge()
+    patterns, compile_ = [], re._compiler.compile
+
+    def count(pattern, flags=0):
+        if len(pattern) > 1_000:
+            patterns.append(pattern)
+        return compile_(pattern, flags)
+
+    monkeypatch.setattr(re._compiler, "compile", count)
+    return patterns
+
+
+async def test_the_patterns_of_a_search_are_compiled_before_the_first_request(sqlite_database_url, compiled):
+    """Compiling them takes up to 80 ms each, for which all other requests would wait."""
+    async with serving(Settings(database_url=sqlite_database_url)) as client:
+        assert compiled
+        compiled.clear()
+        for text in ("oil", "Dépôt", "ключ", "主轴", "ที่นี่", "\U00020000", "ёй\u0301", "\U00020000\u0301é"):
+            assert (await client.get("/logs", params={"q": text})).status_code == 200
+    assert compiled == []
 
 
 async def test_a_crash_after_the_response_started_sends_no_second_response():

@@ -5,8 +5,10 @@ import json
 import sqlite3
 import tracemalloc
 import zlib
+from contextlib import suppress
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from api.paced_client import UUID, PacedClient, assert_resources_released, fill, running
 from machine_monitor.api import streaming
@@ -17,6 +19,7 @@ from machine_monitor.errors import DatabaseBusy, QueryTimeout
 from machine_monitor.models import LOGS
 from machine_monitor.services import records
 from machine_monitor.services.audit.history import ChangeContext
+from waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +93,35 @@ async def test_streaming_stops_when_the_client_disconnects(database_url):
         body, ended = await client.rest()
         assert (body.count(b"\n") <= 20, ended) == (True, False)
         await assert_resources_released(app)
+
+
+async def test_a_stream_ends_with_its_client_although_a_cancellation_is_lost(monkeypatch):
+    """`asyncio.wait_for` may lose one, before Python 3.12."""
+    monkeypatch.setattr(streaming, "CANCEL_SECONDS", 0.05)
+    waits, sent, gone = [], [], asyncio.Event()
+
+    async def chunks():
+        yield b"first"
+        with suppress(asyncio.CancelledError):
+            waits.append("lost")
+            await asyncio.sleep(60)
+        waits.append("again")
+        await asyncio.sleep(60)
+
+    async def receive():
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    response = streaming.TimedStreamingResponse(chunks(), "text/event-stream", {})
+    running_response = asyncio.create_task(response({"type": "http", "headers": []}, receive, send))
+    await wait_until(lambda: waits)
+    gone.set()
+    with pytest.raises(ClientDisconnect):
+        await asyncio.wait_for(running_response, 5)
+    assert (waits, [message.get("body") for message in sent]) == (["lost", "again"], [None, b"first"])
 
 
 @pytest.mark.parametrize("chunks", [0, 2])

@@ -266,7 +266,7 @@ async def test_each_of_many_concurrent_requests_gets_its_response(seeded):
         ("/machines/Lathe%201/history/", "/machines/Lathe 1/history"),
     ],
 )
-async def test_an_address_with_nothing_is_answered_with_a_similar_one(client, path, similar):
+async def test_a_path_that_does_not_exist_is_answered_with_a_similar_one(client, path, similar):
     answer = await client.get(path)
     assert answer.status_code == 404
-    assert answer.json()["detail"].endswith(f"`/docs` lists all addresses. Did you mean '{similar}'?")
+    assert answer.json()["detail"].endswith(f"`/docs` lists all paths. Did you mean '{similar}'?")

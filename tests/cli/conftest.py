@@ -4,8 +4,9 @@ import os
 import sys
 
 import pytest
+import uvicorn
 
-from machine_monitor.cli import main
+from machine_monitor.cli import main, site
 
 
 @pytest.fixture
@@ -27,6 +28,15 @@ def mm(monkeypatch, capsys, loggers):  # noqa: ARG001 -- `serve` configures them
         return stopped.value.code or 0, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def uvicorn_calls(monkeypatch):
+    """The options of each call of uvicorn, which does not listen. Every address counts as free, whatever runs here."""
+    calls = []
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
+    monkeypatch.setattr(site, "require_free_address", lambda *_: None)
+    return calls
 
 
 @pytest.fixture

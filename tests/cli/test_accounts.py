@@ -82,6 +82,7 @@ async def test_a_token_can_be_created_listed_and_revoked(mm, database_url):
     assert mm("token", "add", "ADM", "--name", "")[0] == 2
 
 
+@pytest.mark.usefixtures("uvicorn_calls")
 def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
     printed, answers = [], []
 
@@ -105,19 +106,19 @@ def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
     assert "http://127.0.0.1:8123/ui/setup#code=" in printed[-1]
 
 
-def test_links_carry_the_root_path(mm, sqlite_database_url, monkeypatch):
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+@pytest.mark.usefixtures("uvicorn_calls")
+def test_links_carry_the_root_path(mm, sqlite_database_url):
     serving = mm("serve", "--root-path", "plant/", database_url=sqlite_database_url)[1]
     assert "http://127.0.0.1:8000/plant/ui/setup#code=" in serving
-    for root_path, reason in (("/logs", "an address of the API"), ("a b", "such as /plant")):
+    for root_path, reason in (("/logs", "a path of the API"), ("a b", "such as /plant")):
         code, _, refused = mm("serve", "--root-path", root_path)
         assert (code, reason in refused) == (2, True)
     added = mm("user", "add", "ADM", "--role", "admin", root_path="/plant")[1]
     assert added.startswith("http://127.0.0.1:8000/plant/ui/setup#code=")
 
 
-async def test_serve_prints_a_link_while_no_admin_has_a_password(mm, empty_url, monkeypatch):
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+@pytest.mark.usefixtures("uvicorn_calls")
+async def test_serve_prints_a_link_while_no_admin_has_a_password(mm, empty_url):
     mm("user", "add", "ABC", "--role", "admin", database_url=empty_url)
     outputs = [mm("serve", "--host", host, database_url=empty_url)[1] for host in ("0.0.0.0", "::1")]  # noqa: S104 -- the test does not listen on it
     assert "http://[::1]:8000/ui/setup#code=" in outputs[1]

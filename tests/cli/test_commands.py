@@ -6,11 +6,10 @@ import subprocess
 import sys
 
 import pytest
-import uvicorn
 from sqlalchemy import Column, MetaData, Text
 
 from machine_monitor import config
-from machine_monitor.cli import main, site
+from machine_monitor.cli import main
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
@@ -45,13 +44,10 @@ def test_version_is_that_of_the_package(mm):
         (["--host", "localhost"], {}, ("localhost", 8000, 1)),
     ],
 )
-def test_serve_listens_on_the_given_address(mm, working_folder, monkeypatch, words, settings, expected):
-    calls = []
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
-    monkeypatch.setattr(site, "require_free_address", lambda *_: None)
+def test_serve_listens_on_the_given_address(mm, working_folder, uvicorn_calls, words, settings, expected):
     code, _, err = mm("serve", *words, **settings)
     assert (code, "may read and write" in err) == (0, "--open" in words)
-    assert [(call["host"], call["port"], call["workers"]) for call in calls] == [expected]
+    assert [(call["host"], call["port"], call["workers"]) for call in uvicorn_calls] == [expected]
     # Workers are separate processes and read the setting from the environment.
     assert config.load().open == ("--open" in words)
     assert (working_folder / "machine-monitor.db").exists()
@@ -63,9 +59,9 @@ def test_migrate_may_run_twice(mm, empty_url):
     assert mm("migrate", database_url=empty_url)[1].endswith(f"already at {newest}\n")
 
 
+@pytest.mark.usefixtures("uvicorn_calls")
 @pytest.mark.parametrize("command", [["migrate"], ["serve"]])
-def test_counters_are_rebuilt_after_a_change_of_time_zone(mm, empty_url, monkeypatch, command):
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **__: None)
+def test_counters_are_rebuilt_after_a_change_of_time_zone(mm, empty_url, command):
     assert mm("migrate", database_url=empty_url)[2] == ""
     code, out, _ = mm("doctor", database_url=empty_url, timezone="Europe/Paris")
     assert code == 1
@@ -124,6 +120,7 @@ def test_verify_names_what_was_forged_and_doctor_what_is_foreign(mm, database_ur
     assert view in out
 
 
+@pytest.mark.usefixtures("uvicorn_calls")
 @pytest.mark.parametrize("revision", ["9999", "0000"])
 def test_every_command_refuses_a_database_of_another_version(mm, database_url, revision):
     # No name of a package: on an index that the project does not publish to, anybody may register that name.
@@ -150,7 +147,7 @@ def field_without_migration(monkeypatch):
     monkeypatch.setattr(health, "METADATA", models)
 
 
-@pytest.mark.usefixtures("working_folder", "field_without_migration")
+@pytest.mark.usefixtures("working_folder", "uvicorn_calls", "field_without_migration")
 @pytest.mark.parametrize("words", [["migrate"], ["serve"], ["user", "list"], ["verify"], ["backup", "x.db"]], ids=str)
 def test_a_field_without_a_migration_gives_a_clear_error(mm, database_url, words):
     code, out, err = mm(*words, database_url=database_url)

@@ -198,6 +198,59 @@ def test_an_import_that_cannot_begin_says_why_and_makes_no_database(mm, working_
     assert not list(working_folder.glob("*.db"))
 
 
+@pytest.mark.parametrize("mapping", [None, "mine"])
+def test_an_empty_table_gets_no_mapping_and_costs_none(mm, working_folder, mapping):
+    (working_folder / "empty.csv").write_text("")
+    path = working_folder / "empty.csv.map.json"
+    if mapping is not None:
+        path.write_text(mapping)
+    code, out, err = mm("import", "empty.csv")
+    assert (code, out, "has no table" in err) == (2, "", True)
+    assert (path.read_text() if path.exists() else None) == mapping
+
+
+def test_a_proposal_that_cannot_be_written_is_a_usage_error(mm, working_folder):
+    (working_folder / "orders.csv").write_text("Order;Datum\n1;31.01.2024\n")
+    (working_folder / "orders.csv.map.json").symlink_to("none/orders.json")
+    code, _, err = mm("import", "orders.csv")
+    assert (code, "Cannot write orders.csv.map.json: No such file or directory." in err) == (2, True)
+
+
+def test_columns_that_a_proposal_leaves_out_are_named(mm, working_folder):
+    names = ",".join(f"Sensor {number}" for number in range(65))
+    (working_folder / "wide.csv").write_text(f"Machine,Date,{names}\nSaw,2024-01-01{',1' * 65}\n")
+    _, _, err = mm("import", "wide.csv")
+    assert "at most 64 attributes, so it leaves out 'Sensor 64'. Check it" in err
+
+
+def test_cells_are_printed_as_they_are(mm, working_folder, sqlite_database_url, monkeypatch):
+    """In square brackets, Rich sees a colour or the end of one, and between colons a picture."""
+    monkeypatch.setenv("COLUMNS", "200")
+    odd = "[red]hot[b] :car:"
+    (working_folder / "odd.csv").write_text(f"Anlage;Art {odd};Datum\n{odd};[/];31.01.2024\n")
+    code, out, _ = mm("import", "odd.csv", database_url=sqlite_database_url)
+    assert (code, out.count(odd), out.count("[/]")) == (2, 2, 1)
+    fields = {"machine": "Anlage", "type": {"const": "info"}, "started_at": {"column": "#3", "dates": ["dmy"]}}
+    mapping = {"name": "odd", "zone": "UTC", "fields": fields | {f"attributes.{odd}": "#2"}}
+    (working_folder / "map.json").write_text(json.dumps(mapping))
+    code, out, err = mm("import", "odd.csv", "--map", "map.json", "--preview")
+    assert (code, err) == (0, "")
+    assert all(text in out for text in (f"machine: {odd},", f"attributes.{odd}", f"machine: {odd} 1", "'[/]'"))
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "link.csv", "orders.map.json", "folder"])
+def test_refused_rows_never_go_to_a_file_that_the_import_reads(mm, working_folder, name):
+    mapping = {"name": "orders", "fields": {"machine": "m", "type": {"const": "info"}, "started_at": "d"}}
+    (working_folder / "orders.map.json").write_text(json.dumps(mapping))
+    (working_folder / "orders.csv").write_text("m,d\nSaw,never\n")
+    (working_folder / "link.csv").symlink_to("orders.csv")
+    (working_folder / "folder").mkdir()
+    before = {path: path.is_file() and path.read_text() for path in working_folder.iterdir()}
+    code, out, err = mm("import", "orders.csv", "--map", "orders.map.json", "--rejected", name)
+    assert (code, out, "--rejected" in err) == (2, "", True)
+    assert {path: path.is_file() and path.read_text() for path in working_folder.iterdir()} == before
+
+
 def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
     mm, working_folder, sqlite_database_url, monkeypatch
 ):

@@ -5,7 +5,6 @@ import os
 
 import pytest
 import segno
-import uvicorn
 
 from machine_monitor.api.serving.https import host_names, listener
 from machine_monitor.cli import https
@@ -16,15 +15,13 @@ ALL_INTERFACES = "0.0.0.0"  # noqa: S104 -- the tests do not listen on it
 
 
 @pytest.fixture(autouse=True)
-def started(monkeypatch, working_folder):  # noqa: ARG001 -- the commands write there
+def started(monkeypatch, working_folder, uvicorn_calls):  # noqa: ARG001 -- the commands write there
     """The calls of uvicorn and of the listener for phones; neither listens."""
-    calls = []
     monkeypatch.setenv("MM_HTTPS", "false")  # `serve --https` sets it; monkeypatch restores it
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: calls.append(options))
-    monkeypatch.setattr(listener, "listening", lambda setup, *_: contextlib.nullcontext(calls.append(setup)))
+    monkeypatch.setattr(listener, "listening", lambda setup, *_: contextlib.nullcontext(uvicorn_calls.append(setup)))
     monkeypatch.setattr(host_names, "lan_addresses", lambda: iter([LAN]))
     monkeypatch.setattr("socket.gethostname", lambda: "shop")
-    return calls
+    return uvicorn_calls
 
 
 def modules(lines):

@@ -5,6 +5,7 @@ import os
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from machine_monitor.database import database_urls
 from machine_monitor.database.engines.sqlite import path_faults
@@ -18,7 +19,11 @@ READING = (
     ["token", "revoke", "3"],
     ["export", "x.csv"],
     ["export", "old", "--legacy"],
+    ["export", "x.csv", "--files", "files"],
+    ["files", "prune"],
+    ["files", "prune", "--dry-run"],
     ["verify"],
+    ["verify", "--files"],
     ["backup", "x.db"],
     ["doctor", "--rebuild-search"],
 )
@@ -156,8 +161,9 @@ def test_a_connection_that_fails_is_explained_in_one_line(mm, postgresql_url, us
 
 @pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
 def test_the_first_of_several_hosts_that_accepts_writes_is_used(mm, empty_url):
-    url = database_urls.parse(empty_url).sqlalchemy_url
-    hosts = {"host": f"/nowhere,{url.query['host']}", "target_session_attrs": "read-write"}
-    several = url.update_query_dict(hosts).render_as_string(hide_password=False)
+    parsed_url = database_urls.parse(empty_url)
+    host = conninfo_to_dict(parsed_url.conninfo)["host"]
+    hosts = {"host": f"/nowhere,{host}", "target_session_attrs": "read-write"}
+    several = parsed_url.sqlalchemy_url.update_query_dict(hosts).render_as_string(hide_password=False)
     assert mm("migrate", database_url=several)[0] == 0
     assert mm("user", "list")[0] == 0

@@ -66,17 +66,16 @@ async def require_refused_writes(url: str, reason: str) -> None:
         assert (await client.get("/readyz")).json()["status"] == "ready"
 
 
-def start_service(mm, monkeypatch) -> str:
+def start_service(mm, uvicorn_calls) -> str:
     """Run `mm serve` up to where it would listen; return what it prints as warnings."""
-    monkeypatch.setattr("uvicorn.run", lambda *_, **__: None)
     code, out, err = mm("serve", "--port", "0")
-    assert (code, out) == (0, "")
+    assert (code, out, len(uvicorn_calls)) == (0, "", 1)
     return err
 
 
 @needs_root
 @pytest.mark.usefixtures("working_folder")
-def test_a_database_on_a_read_only_medium_is_readable(mm, sqlite_database_url, read_only_file, monkeypatch):
+def test_a_database_on_a_read_only_medium_is_readable(mm, sqlite_database_url, read_only_file, uvicorn_calls):
     asyncio.run(fill(sqlite_database_url))
     expected, before = asyncio.run(api_responses(sqlite_database_url)), sorted(read_only_file.parent.iterdir())
     url, reason = f"sqlite:///{read_only_file}", f"the file {read_only_file} is on a read-only medium"
@@ -87,7 +86,7 @@ def test_a_database_on_a_read_only_medium_is_readable(mm, sqlite_database_url, r
     assert f"writable                 no: {reason}" in mm("doctor")[1]
     code, _, err = mm("migrate")
     assert (code, err) == (2, f"The database {url} cannot be used: {reason}.\n")
-    assert start_service(mm, monkeypatch).startswith(f"{sentence} Writes are answered with 503.")
+    assert start_service(mm, uvicorn_calls).startswith(f"{sentence} Writes are answered with 503.")
     assert sorted(read_only_file.parent.iterdir()) == before
 
 
@@ -159,7 +158,7 @@ def test_a_missing_right_to_write_makes_a_database_read_only(tmp_path, folder_mo
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("working_folder")
-def test_a_read_only_postgresql_server_is_readable(mm, postgresql_database_url, monkeypatch):
+def test_a_read_only_postgresql_server_is_readable(mm, postgresql_database_url, uvicorn_calls):
     url = postgresql_database_url
     asyncio.run(fill(url))
     expected = asyncio.run(api_responses(url))
@@ -168,4 +167,4 @@ def test_a_read_only_postgresql_server_is_readable(mm, postgresql_database_url, 
     assert asyncio.run(api_responses(url)) == expected
     sentence = "The database server is read-only at the moment. Reading still works."
     require_reading_only(mm, url, sentence)
-    assert f"{sentence} Writes are answered with 503." in start_service(mm, monkeypatch)
+    assert f"{sentence} Writes are answered with 503." in start_service(mm, uvicorn_calls)

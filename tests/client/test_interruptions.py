@@ -3,11 +3,12 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 from client.unreliable_proxy import LOSE, UnreliableProxy, refusal
-from machine_monitor.client import START, Client, HistoryReplaced, Problem, Unavailable, VersionConflict
+from machine_monitor.client import START, Client, HistoryReplaced, Problem, Unavailable, VersionConflict, transport
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.services import backup
@@ -50,7 +51,15 @@ def test_a_request_waits_as_long_as_it_is_told(client, unlucky, proxy):
     assert logs_of(client, "refused twice") == [log]
 
 
-def test_patience_has_an_end(address, client, proxy):
+@pytest.fixture
+def pauses(monkeypatch):
+    """The pauses of clients between two requests. They take no time, and nothing else takes any either."""
+    taken = []
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append))
+    return taken
+
+
+def test_patience_has_an_end(address, client, proxy, pauses):
     with Client(proxy.url, address[1], patience=0.5) as impatient:
         proxy.script = [refusal(503, 9)]
         with pytest.raises(Problem) as refused:
@@ -59,7 +68,8 @@ def test_patience_has_an_end(address, client, proxy):
         proxy.script = [LOSE] * 9
         with pytest.raises(Unavailable, match=f"No answer from {proxy.url}/logs: "):
             impatient.page("/logs")
-        assert 1 < proxy.requests < 10
+        # The pauses double, give or take a fifth: 0.1 and 0.2 seconds; 0.4 more would be too long.
+        assert (proxy.requests, pauses) == (1 + 3, [0.1, pytest.approx(0.2, rel=0.2)])
     assert logs_of(client, "never") == []
 
 
@@ -141,12 +151,15 @@ def test_a_service_that_is_killed_loses_and_doubles_nothing(database_url, site_o
                 time.sleep(0.3)
                 site.start(database_url)
             recorded = [uuid for one in recording for uuid in one.result()]
+        while len(followed) < SHIPPED + 1 + threads * each:
+            followed += next(batches).changes
         batches.close()
         assert "The request is repeated in" in caplog.text
         comments = [log["comment"] for log in client.logs()]
         assert sorted(comments) == sorted(f"{thread}-{n}" for thread in range(threads) for n in range(each))
         assert {log["uuid"] for log in client.logs()} == {*recorded}
-        assert [change["seq"] for change in followed] == [*range(1, len(followed) + 1)]
+        assert [change["seq"] for change in followed] == [*range(1, SHIPPED + 1 + threads * each + 1)]
+        assert sorted(change["key"] for change in followed if change["resource"] == "logs") == sorted(recorded)
 
 
 def test_a_follower_misses_and_repeats_no_change(database_url, site_of):
@@ -155,6 +168,7 @@ def test_a_follower_misses_and_repeats_no_change(database_url, site_of):
         for batch in client.follow(interval=None):
             seen += batch.changes
             position = batch.position
+        assert [change["seq"] for change in seen] == [*range(1, SHIPPED + 1)]
         assert position == client.newest_position()
         client.request("PUT", "/machines/Lathe", body={})
         batches = client.follow(position, interval=0.05)

@@ -1,5 +1,6 @@
 """A TCP proxy before the service that loses responses or answers itself, as a test asks it to."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -49,7 +50,8 @@ class UnreliableProxy:
                 opened, _ = self._listener.accept()
             except OSError:
                 return
-            with opened:
+            # A client may end its connection at any time; the next one is served all the same.
+            with opened, contextlib.suppress(OSError):
                 opened.settimeout(15)
                 self._answer(opened)
 
@@ -72,9 +74,17 @@ def _read_message(opened: socket.socket) -> bytes:
     """Read a request: its head, and as many bytes as its Content-Length says."""
     message = b""
     while b"\r\n\r\n" not in message:
-        message += opened.recv(1 << 16)
+        message += _receive(opened)
     head, _, body = message.partition(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
     while len(body) < int(lengths[0] if lengths else 0):
-        body += opened.recv(1 << 16)
+        body += _receive(opened)
     return head + b"\r\n\r\n" + body
+
+
+def _receive(opened: socket.socket) -> bytes:
+    """Receive bytes; raises `ConnectionError` if the client has closed the connection."""
+    received = opened.recv(1 << 16)
+    if not received:
+        raise ConnectionError("The client closed the connection within a request.")
+    return received

@@ -28,6 +28,8 @@ SCREENSHOTS = Path(__file__).with_name("screenshots")
 # Users of the demo data, by role.
 ADMIN, SUPERVISOR, LEAD, OPERATOR, VIEWER = "ABE", "TWH", "MLF", "CDU", "HMA"
 SETUP = ChangeContext("test")
+# How long a page may take to show what a test waits for: seconds on a busy machine.
+PATIENCE_MS = 30_000
 DESK = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 # Responses that tests cause on purpose: a signed-out visitor, refused forms, conflicts.
@@ -156,7 +158,7 @@ def opened(site, chromium, sessions):
             if user is not None:
                 context.add_cookies(sessions(user))
             page = context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(PATIENCE_MS)
             watch(page, {*EXPECTED, *refusals})
             page.goto(path)
             return page
@@ -177,7 +179,8 @@ def axe():
         if not page.evaluate("'axe' in window"):
             page.evaluate(source)
         run_only = rules or ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-        found = page.evaluate("(runOnly) => axe.run({ preload: false, runOnly })", run_only)
+        options = {"preload": False, "resultTypes": ["violations"], "runOnly": run_only}
+        found = page.evaluate("(options) => axe.run(options)", options)
         return [
             f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
             for each in found["violations"]

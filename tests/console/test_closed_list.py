@@ -5,7 +5,7 @@ import secrets
 import pytest
 
 from api.access.site import PASSWORD
-from console.conftest import OPERATOR, serve
+from console.conftest import OPERATOR, PATIENCE_MS, serve
 from console.test_unlisted import write_unlisted
 
 
@@ -16,7 +16,7 @@ def on_closed_site(site, chromium, tmp_path):  # noqa: ARG001 -- skips if the co
         context = chromium.new_context(base_url=closed.address, locale="en-GB", service_workers="block")
         assert context.request.post("/session", data={"trigram": OPERATOR, "password": PASSWORD}).ok
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.goto("/ui/")
         yield page, closed
         context.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from api.access.site import PASSWORD
-from console.conftest import DESK, PHONE, SCREENSHOTS, SUPERVISOR, serve
+from console.conftest import DESK, PATIENCE_MS, PHONE, SCREENSHOTS, SUPERVISOR, serve
 from machine_monitor.services.accounts import invitations
 
 SCREENS = {"desk": DESK, "phone": PHONE}
@@ -54,7 +54,7 @@ def on_new_site(new_site, chromium):
         context = chromium.new_context(base_url=new_site.address, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(path)
         return page
 

@@ -151,8 +151,8 @@ def test_only_leads_and_above_can_edit_a_machine(opened, machine, lead):
     assert page.get_by_role("button", name="Edit").count() == 0
     page = opened(address(machine), user=lead)
     page.get_by_role("button", name="Edit").click()
-    assert page.locator("dialog :is(input, select, textarea)").count() == 2
     page.get_by_label("Comment").fill("Squeaks in winter")
+    assert page.locator("dialog :is(input, select, textarea)").count() == 2
     page.get_by_role("button", name="Save").click()
     page.get_by_role("dialog").wait_for(state="detached")
     page.get_by_text("Squeaks in winter").wait_for()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.access.site import PASSWORD
-from console.conftest import CHROMIUM, LEAD, OPERATOR, PHONE, SCREENSHOTS
+from console.conftest import CHROMIUM, LEAD, OPERATOR, PATIENCE_MS, PHONE, SCREENSHOTS
 from machine_monitor.api.serving import console
 
 DRAFT_SAVED = "[data-draft-saved=true]"
@@ -30,6 +30,8 @@ def write(page, words, kind="Info"):
     """Write a log in the new-log form, and wait until it is in the outbox."""
     fill(page, words, kind)
     page.get_by_role("button", name="Send").click()
+    # The message alone may be that of an earlier write.
+    page.get_by_role("button", name="Send", exact=True).wait_for(state="detached")
     page.get_by_text("Saved on this device. It will be sent").wait_for()
 
 
@@ -52,7 +54,7 @@ def go_offline(page):
 
 def wait_until(condition):
     """Poll a condition. The page's content security policy forbids `wait_for_function` with a string."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_MS / 1000
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -75,7 +77,7 @@ def browser(site, chromium, sessions, tmp_path):
             options = {"executable_path": CHROMIUM, "base_url": site.address, "locale": "en-GB", "offline": offline}
             context = chromium.browser_type.launch_persistent_context(tmp_path / "profile", **options, **PHONE)
             stack.callback(context.close)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(PATIENCE_MS)
             context.add_cookies(sessions(OPERATOR))
             return context
 

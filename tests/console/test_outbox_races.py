@@ -2,7 +2,7 @@
 
 import re
 import time
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -37,6 +37,33 @@ def test_undo_pressed_while_the_change_is_under_way_is_sent_after_it(opened, sit
     statuses = [entry["changes"].get("status") for entry in site.call("GET", f"/logs/{uuid}/history")["items"]]
     assert statuses[:2] == [["done", "open"], ["open", "done"]]
     assert site.call("GET", f"/logs/{uuid}")["status"] == "open"
+
+
+@pytest.mark.parametrize("status", [201, 422])
+def test_a_log_that_is_sent_does_not_take_the_user_from_the_page_that_was_opened_meanwhile(opened, site, status):
+    page, words, held = opened(NEW, user=OPERATOR), f"parti ailleurs {status}", []
+    page.route(re.compile("/logs/[0-9a-f-]{36}$"), lambda route: held.append(route))  # noqa: PLW0108 -- Playwright counts the parameters
+    # The bar is loaded when the page makes no request.
+    page.wait_for_selector(f"{BAR} [data-ready=true]", state="attached")
+    fill(page, words)
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("link", name="1 log waiting").click()
+    page.get_by_text(words).wait_for()
+
+    def is_held():
+        page.wait_for_timeout(10)  # Playwright runs the handler of a route only during a call
+        return held
+
+    wait_until(is_held)
+    if status == 201:
+        held[0].continue_()
+        page.get_by_text("Log sent.").wait_for()
+    else:
+        held[0].fulfill(status=status, json={"status": status, "code": "validation", "errors": []})
+        page.get_by_text("The service refused this.").wait_for()
+    page.wait_for_timeout(300)
+    assert urlsplit(page.url).path == "/ui/waiting"
+    assert len(find_logs(site, words)) == (status == 201)
 
 
 def test_two_tabs_that_open_at_once_share_no_draft(opened, site):

@@ -34,8 +34,6 @@ def site(tmp_path_factory):
 def swagger(opened, site):
     """Swagger UI with the token of the admin."""
     page = opened("/docs", user=None)
-    # Swagger UI takes seconds to draw the document on a busy machine.
-    page.set_default_timeout(30_000)
     page.get_by_role("button", name="Authorize").click()
     page.locator("#auth-bearer-value").fill(site.token)
     page.get_by_role("button", name="Apply credentials").first.click()

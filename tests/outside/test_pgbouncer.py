@@ -12,11 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.schema import migrations
+from ordinary_user import NOBODY
 from servers import free_port
 from services.backup.full_database import api_responses, fill, save, stored_rows, verify_database
 
@@ -27,7 +29,7 @@ SESSIONS = 6
 LEFT_BEHIND = "SET TimeZone = 'America/St_Johns'; SET DateStyle = 'German'; SET statement_timeout = '100ms'"
 CONFIGURATION = """
 [databases]
-* = host={socket}
+* = {server}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -56,16 +58,20 @@ def bouncer_folder() -> Iterator[Path]:
 @contextlib.contextmanager
 def pooled(url: str, mode: str, folder: Path) -> Iterator[str]:
     """Run PgBouncer in front of a database, and yield the URL through it."""
-    target, port = database_urls.parse(url).sqlalchemy_url, free_port()
-    socket = Path(str(target.query["host"]))
-    (folder / "users").write_text('"postgres" ""\n')
-    configuration = CONFIGURATION.format(socket=socket, port=port, users=folder / "users", mode=mode, sessions=SESSIONS)
+    target, port = database_urls.parse(url), free_port()
+    server = conninfo_to_dict(target.conninfo)
+    server.pop("dbname")
+    (folder / "users").write_text(f'"{server["user"]}" ""\n')
+    configuration = CONFIGURATION.format(
+        server=make_conninfo(**server), port=port, users=folder / "users", mode=mode, sessions=SESSIONS
+    )
     (folder / "pgbouncer.ini").write_text(configuration)
     # PgBouncer refuses to run as root, and only the owner of the server may use its socket.
-    owner = pwd.getpwuid(socket.stat().st_uid)
+    socket = Path(str(server["host"]))
+    owner = pwd.getpwuid(socket.stat().st_uid if socket.is_dir() else NOBODY)
     for path in (folder, *folder.iterdir()):
         os.chown(path, owner.pw_uid, owner.pw_gid)
-    through = target.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+    through = target.sqlalchemy_url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
     command = [str(PGBOUNCER), str(folder / "pgbouncer.ini")]
     with (
         (folder / "log").open("w") as log,

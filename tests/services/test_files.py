@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import io
 import os
 import stat
 import threading
@@ -18,6 +19,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import StorageFull
 from machine_monitor.services.files import attachments, receiving, upkeep
 from machine_monitor.services.files.store import STALE_PART, FolderStore
+from waiting import wait_until
 
 OLD = time.time() - 10 * 86_400
 
@@ -95,6 +97,83 @@ def test_a_file_has_its_name_only_when_it_is_flushed(store, monkeypatch):
     assert names(store) == [digest(b"x")]
 
 
+class ShortWrites(io.FileIO):
+    """A file of which each write takes at most 1,000 bytes, as a write may on a disk that becomes full."""
+
+    def write(self, data):
+        return super().write(data[:1000])
+
+
+def test_a_file_of_odd_pieces_is_whole_on_disk(store, monkeypatch):
+    def fdopen(descriptor, mode, buffering=-1):
+        raw = ShortWrites(descriptor, mode)
+        return io.BufferedWriter(raw) if buffering else raw
+
+    monkeypatch.setattr(os, "fdopen", fdopen)
+    incoming, content = store.receive(), os.urandom(3_000_001)
+    for start in range(0, len(content), 99_991):
+        incoming.write(content[start : start + 99_991])
+    assert incoming.seal() == digest(content)
+    assert incoming.keep() is True
+    assert digest(store.path_of(digest(content)).read_bytes()) == digest(content)
+    again = store.receive()
+    again.write(content)
+    again.seal()
+    assert again.keep() is False
+    assert names(store) == [digest(content)]
+
+
+async def test_a_cancelled_upload_ends_its_write_before_its_part_is_removed(database_url, store, monkeypatch):
+    writing, may_write, written = threading.Event(), threading.Event(), []
+    receive = FolderStore.receive
+
+    class SlowFile:
+        def __init__(self, file):
+            self._file = file
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def write(self, data):
+            writing.set()
+            may_write.wait(10)
+            written.append(self._file.closed)
+            return self._file.write(data)
+
+    def receive_slowly(folder_store):
+        incoming = receive(folder_store)
+        incoming._file = SlowFile(incoming._file)
+        return incoming
+
+    async def chunks():
+        yield b"a" * receiving.PIECE_BYTES
+        yield b"b"
+
+    monkeypatch.setattr(FolderStore, "receive", receive_slowly)
+    files = receiving.Files(Settings(database_url=database_url, files=str(store.folder)))
+    uploading = asyncio.create_task(files.receive("", "a.bin", chunks()))
+    await asyncio.to_thread(writing.wait, 10)
+    uploading.cancel()
+    await asyncio.gather(uploading, return_exceptions=True)
+    # Time for a discard that does not wait.
+    await asyncio.sleep(0.1)
+    may_write.set()
+    await wait_until(lambda: not [*store.folder.glob("incoming/*")])
+    await files.close()
+    assert (uploading.cancelled(), written, names(store)) == (True, [False], [])
+
+
+async def test_a_refused_upload_leaves_bytes_that_were_there(site, store):
+    """They belong to no record, for example after their attachment was removed; `mm files prune` may decide later."""
+    client, path = site
+    keep(store, b"was there")
+    files = [part(b"was there"), part(b"new")]
+    refused = await client.post("/logs", files=[("log", (None, '{"machine": "none", "type": "info"}')), *files])
+    assert refused.status_code == 422
+    assert names(store) == [digest(b"was there")]
+    assert (await client.get(path)).json()["attachment_count"] == 0
+
+
 async def test_prune_removes_what_is_old_and_nobodys(site, database, store):
     client, path = site
     kept = (await client.post(f"{path}/attachments", files=[part(image())])).json()["attachments"][0]
@@ -122,6 +201,20 @@ async def test_prune_removes_what_is_old_and_nobodys(site, database, store):
     assert upkeep.take_inventory(database, store).faults == []
 
 
+async def test_prune_removes_previews_whose_original_is_gone(site, database, store):
+    client, path = site
+    kept = (await client.post(f"{path}/attachments", files=[part(image())])).json()["attachments"][0]
+    assert (await client.get(f"/attachments/{kept['id']}/preview")).status_code == 200
+    (preview,) = store.folder.glob("previews/*/*/*.jpg")
+    # Written by a decoder that had opened the original before it was removed.
+    orphan = preview.parent / f"{digest(b'gone')}.jpg"
+    orphan.write_bytes(preview.read_bytes())
+    upkeep.prune(database, store, 0, dry_run=True)
+    assert orphan.exists()
+    upkeep.prune(database, store, 0)
+    assert [*store.folder.glob("previews/*/*/*.jpg")] == [preview]
+
+
 async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, database, store, monkeypatch):
     """An upload finds bytes in the store that a prune removes at that moment: the client sends them again."""
     client, path = site
@@ -133,7 +226,7 @@ async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, databa
 
     monkeypatch.setattr(attachments, "rows_of", prune_first)
     answer = await client.put(f"{path}/attachments/{new_id()}", content=b"x")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "files-unavailable", "1")
     monkeypatch.undo()
     assert (await client.put(f"{path}/attachments/{new_id()}", content=b"x")).status_code == 201
     assert upkeep.take_inventory(database, store).faults == []
@@ -195,11 +288,7 @@ async def test_a_full_disk_refuses_an_upload_and_loses_nothing(site, store, monk
             patched.setattr(receiving.FolderStore.receive.__globals__["IncomingPart"], method, fail)
             answer = await client.put(f"{path}/attachments/{new_id()}", content=b"while it is full")
             assert (answer.status_code, answer.json()["code"]) == (StorageFull.status, "storage-full"), method
-    for _ in range(100):
-        if not [*store.folder.glob("incoming/*")]:
-            break
-        await asyncio.sleep(0.01)
-    assert [*store.folder.glob("incoming/*")] == []
+    await wait_until(lambda: not [*store.folder.glob("incoming/*")])
     assert names(store) == [digest(b"before")]
     assert (await client.get(path)).json()["attachment_count"] == 1
     answer = await client.put(f"{path}/attachments/{new_id()}", content=b"after")

@@ -664,8 +664,8 @@ export interface paths {
          * List the changes of all records, oldest first, deletions included
          * @description Repeat with `since` set to `next` and with its `epoch`. Changes become visible in the order of their numbers, so a
          *     client that continues from its last number misses none and can keep a complete copy of the records. The epoch names
-         *     the history up to `next`: if the database is restored from a backup, the answer is 410 `history-replaced`, and the
-         *     client makes its copy anew from `since=0`.
+         *     the history up to `next`: if the database is restored from a backup, the response is 410 `history-replaced`, and the
+         *     client rebuilds its copy from `since=0`.
          *
          *     Entries about accounts (`resource: accounts`) are shown to admins only.
          */

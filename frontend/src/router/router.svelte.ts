@@ -70,6 +70,12 @@ class Router {
     else this.go(address, { replace: true });
   }
 
+  /** Return a function that tells whether the user is still on this page: work that ends later must not navigate if not. */
+  watchPage(): () => boolean {
+    const { pathname, entry } = this.#address;
+    return () => this.#address.pathname === pathname && this.#address.entry === entry;
+  }
+
   #readAddress(): void {
     this.#address = currentAddress();
   }

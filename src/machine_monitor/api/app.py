@@ -37,6 +37,7 @@ from machine_monitor.api.streaming import OutgoingBodies
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import BadSetting
+from machine_monitor.query.language import search_terms
 from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
@@ -107,14 +108,12 @@ def create_app(
 
 
 def check_root_path(root_path: str) -> None:
-    """Raise `BadSetting` if the root path begins like an address of the API, from which it could not be told apart."""
+    """Raise `BadSetting` if the root path begins like a path of the API, from which it could not be told apart."""
     first = root_path[1:].partition("/")[0]
     routes = [route for module in MODULES for route in module.router.routes if isinstance(route, Route)]
     taken = {"ui", *(route.path[1:].partition("/")[0] for route in routes)}
     if root_path and first in taken:
-        raise BadSetting(
-            f"MM_ROOT_PATH cannot begin with /{first}, which is an address of the API. Choose another path."
-        )
+        raise BadSetting(f"MM_ROOT_PATH cannot begin with /{first}, which is a path of the API. Choose another path.")
 
 
 def _add_middleware(app: FastAPI, settings: Settings, access_log: AccessLog | None) -> None:
@@ -159,6 +158,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database.hold_service_lock()
         maintenance.prepare_database(database, app.state.settings.zone)
         await database.open()
+        await asyncio.to_thread(search_terms.compile_patterns)
         # Exclude the objects of the startup from collection, and collect rarely: requests leave few cycles.
         gc.collect()
         gc.freeze()

@@ -16,6 +16,8 @@ from machine_monitor.fairness import FairSemaphore
 
 # A response is aborted if the client does not read for this long.
 SEND_TIMEOUT_SECONDS = 60.0
+# A chunk that goes on after a cancellation is cancelled again after this time.
+CANCEL_SECONDS = 1.0
 # A larger body is sent in pieces, the next one when the client has read enough of the last.
 PIECE_BYTES = 64 * 1024
 # How many bytes of such bodies may wait in memory for their clients.
@@ -77,8 +79,20 @@ async def _next_chunk(chunks: AsyncGenerator[bytes], disconnected: asyncio.Task[
         return chunk.result()
     finally:
         # A chunk that is not wanted any more has to release what it uses before its generator is closed.
-        chunk.cancel()
-        await asyncio.gather(chunk, return_exceptions=True)
+        await _cancel(chunk)
+
+
+async def _cancel(task: asyncio.Future[bytes | None]) -> None:
+    """Cancel a task, if it has not ended, and wait for its end.
+
+    One cancellation can be lost: before Python 3.12 `asyncio.wait_for`, which psycopg's pool calls, returns a result
+    that becomes ready at the same moment instead (bpo-37658).
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=CANCEL_SECONDS)
+    if not task.cancelled():
+        task.exception()  # retrieved, so that asyncio does not log it
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -222,9 +222,9 @@ def _idempotency_key(request: Request, caller: Caller) -> IdempotencyKey | None:
             f"{KEY_HEADER} must be given once, as 1 to {MAX_KEY_LENGTH} printable ASCII characters without spaces."
         )
         raise invalid([Fault(message, parameter=KEY_HEADER)])
-    return IdempotencyKey(
-        caller.user or "", route_path_of(request.scope), key, sha256(request.scope[RAW_BODY]).digest()
-    )
+    # A form that was refused has no raw body. The request ends with its faults, so the key is not used.
+    body = request.scope.get(RAW_BODY, b"")
+    return IdempotencyKey(caller.user or "", route_path_of(request.scope), key, sha256(body).digest())
 
 
 def _note(request: Request, faults: list[Fault]) -> str | None:

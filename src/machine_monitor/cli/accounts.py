@@ -10,7 +10,9 @@ from machine_monitor.cli import site
 
 VIA = "cli"
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Trigram = Annotated[str, typer.Argument(help="The user's trigram (short name), such as ADM.", show_default=False)]
+Trigram = Annotated[
+    str, typer.Argument(metavar="TRIGRAM", help="The user's trigram (short name), such as ADM.", show_default=False)
+]
 
 
 def add_user(
@@ -66,7 +68,7 @@ def add_token(
     trigram: Trigram,
     scope: Annotated[
         Literal["read", "write", "admin"],
-        typer.Option(help="The scope: limits what the token can do of the user's role."),
+        typer.Option(help="What the token may do, within the role of its user."),
     ] = "write",
     days: Annotated[int, typer.Option(min=1, max=3650, help="The lifetime in days.")] = 90,
     name: Annotated[str, typer.Option(help="A name that tells what the token is for.")] = "command line",

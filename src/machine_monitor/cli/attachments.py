@@ -16,7 +16,8 @@ _AGE = re.compile(r"(\d{1,6})\s*([mhdw])")
 
 def prune(
     older: Annotated[
-        str, typer.Option(help="Only files that were last added before this time: a number with m, h, d or w.")
+        str,
+        typer.Option(help="Remove only files that were last added longer ago than this: a number with m, h, d or w."),
     ] = "30d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be removed; remove nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

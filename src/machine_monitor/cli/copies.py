@@ -18,7 +18,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="The file to write. Its manifest is FILE.json.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write. Its manifest is FILE.json.", show_default=False)
+    ],
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing backup.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -26,6 +28,7 @@ def backup(
 
     The backup is a consistent snapshot, also of a PostgreSQL database.
     Attachments are copied to the folder FILE.files, each once: a second backup to FILE copies only new ones.
+    A backup under another name in the same folder shares the files that both have, as hard links.
     Keep the printed head: `mm verify --head` checks that a history still contains it.
     """
     from machine_monitor import config
@@ -42,7 +45,10 @@ def backup(
 
 def restore(
     file: Annotated[
-        Path, typer.Argument(help="The backup; its manifest FILE.json must be in the same folder.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE", help="The backup. Its manifest FILE.json must be in the same folder.", show_default=False
+        ),
     ],
     accept_differences: Annotated[
         bool,
@@ -77,13 +83,15 @@ def copy(
         str, typer.Argument(metavar="DST_URL", help="The URL of an empty database.", show_default=False)
     ],
     files: Annotated[
-        str, typer.Option(help="The folder for the attachments of DST_URL. Default: MM_FILES, else beside its file.")
+        str,
+        typer.Option(help="The folder for the copies of the attachments. Default: beside the SQLite file of DST_URL."),
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Copy a database into an empty one, SQLite or PostgreSQL, and compare them. Works while the service is running.
 
-    Attachments are copied too, from MM_FILES or from beside the SQLite file, to --files or beside the SQLite file.
+    Attachments are copied from the folder MM_FILES, or from that beside the SQLite file. If there are any, --files is
+    required where MM_FILES is set or DST_URL is of PostgreSQL.
     """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar

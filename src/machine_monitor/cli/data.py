@@ -45,7 +45,9 @@ def migrate() -> None:
 
 
 def sync(
-    source: Annotated[Path, typer.Argument(help="The legacy tool's folder or SQLite file.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="The legacy tool's folder or SQLite file.", show_default=False)
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done; write nothing.")] = False,
     timezone: Annotated[
         str | None,

@@ -28,15 +28,18 @@ Dialect = Annotated[
 ]
 Timezone = Annotated[str | None, typer.Option(help="The time zone of times without an offset. Default: MM_TIMEZONE.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Target = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TARGET",
+        help="The file to write: .ndjson, .csv or .xlsx. With --legacy: a new folder.",
+        show_default=False,
+    ),
+]
 
 
 def export(
-    target: Annotated[
-        Path,
-        typer.Argument(
-            help="The file to write: .ndjson, .csv or .xlsx. With --legacy: a new folder.", show_default=False
-        ),
-    ],
+    target: Target,
     resource: Resource = "logs",
     query: Annotated[str, typer.Option(help="Filters and sort order, as in a URL: 'type=error&sort=machine'.")] = "",
     dialect: Dialect = None,

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from machine_monitor.services.imports.mapping import Mapping
+    from machine_monitor.services.imports.mapping import TableMapping
     from machine_monitor.services.imports.reader import Table
 
 
 Source = Annotated[
     Path,
     typer.Argument(
-        help="The file: CSV with any delimiter, XLSX, XLS, ODS or NDJSON, also as .gz or .xz.", show_default=False
+        metavar="SOURCE",
+        help="The file: CSV with any delimiter, XLSX, XLS, ODS or NDJSON, also as .gz or .xz.",
+        show_default=False,
     ),
 ]
 MappingName = Annotated[str | None, typer.Option("--map", help="The file of a mapping: what the columns become.")]
@@ -37,7 +40,10 @@ DateMissing = Annotated[
     str | None, typer.Option(help="The start of logs without one: now, or a time. Default: they are refused.")
 ]
 New = Annotated[
-    bool, typer.Option("--new", help="Rows without a uuid become new logs, which the same rows find again.")
+    bool,
+    typer.Option(
+        "--new", help="Rows without a uuid become new logs. A second import of the same rows finds these logs again."
+    ),
 ]
 Reset = Annotated[bool, typer.Option("--reset", help="Fields without a column take their default, not what is stored.")]
 Rejected = Annotated[Path | None, typer.Option(help="A CSV file for the refused rows, with a column that says why.")]
@@ -61,21 +67,21 @@ def import_(
 ) -> None:
     """Import logs, machines, log types or users from a table. Safe to repeat: a second run changes nothing.
 
-    The columns are fields of this product, or a mapping says what they become. Without one, a table with other columns
-    gets a proposal beside it, to check and to use with --map.
+    A table whose columns have the names of fields is imported at once. For any other table, a mapping is first
+    proposed in a file beside it: check it, then import with --map.
     Refused rows are reported, all others are imported. Fields without a column keep what is stored.
     Exit status 1 if a row was refused or is in conflict, 2 if nothing was done.
     """
     from machine_monitor import config
     from machine_monitor.cli.progress import bar
     from machine_monitor.services.imports import ForeignTable, ImportOptions, open_file
+    from machine_monitor.services.imports.rejected import check_path
 
-    zone = site.time_zone(timezone, config.load())
-    absent = "reset" if reset else "keep"
+    check_path(rejected, source, Path(mapping or source))
+    zone, absent = site.time_zone(timezone, config.load()), "reset" if reset else "keep"
     with site.exit_on_sigterm(), bar("Importing") as progress:
-        options = ImportOptions(
-            zone, dry_run, new, absent, overwrite, _date(date_missing, zone), rejected, progress=progress
-        )
+        date, warn = _date(date_missing, zone), partial(typer.echo, err=True)
+        options = ImportOptions(zone, dry_run, new, absent, overwrite, date, rejected, warn=warn, progress=progress)
         try:
             file = open_file(source, options, _mapping(mapping, timezone))
         except ForeignTable as foreign:
@@ -106,18 +112,20 @@ def _print(found: dict[str, Any], *, as_json: bool, dry_run: bool) -> "NoReturn"
 def _propose(table: "Table", zone: "ZoneInfo") -> "NoReturn":
     """Show what was recognised in a foreign table, write a mapping beside it, and say how to go on."""
     from machine_monitor.cli import previews
+    from machine_monitor.models.fields import MAX_ATTRIBUTES
     from machine_monitor.services.imports import propose_file
 
-    previews.print_table(table)
-    existed = table.path.with_name(f"{table.path.name}.map.json").exists()
-    target = propose_file(table, zone)
     if table.width == 0:
-        target.unlink(missing_ok=True)
         raise UsageError(f"{table.path} has no table: it has no header and no rows.")
-    verb = "There is a mapping already" if existed else "A mapping is proposed"
+    previews.print_table(table)
+    proposed = propose_file(table, zone)
+    verb = "A mapping is proposed" if proposed.is_new else "There is a mapping already"
+    columns = ", ".join(f"'{name}'" for name in proposed.left_out)
+    left_out = f"A record has at most {MAX_ATTRIBUTES} attributes, so it leaves out {columns}. " if columns else ""
     raise UsageError(
-        f"Nothing was imported: the columns of {table.path} are not ours. {verb} in {target}. Check it, then run:\n"
-        f"mm import {shlex.quote(str(table.path))} --map {shlex.quote(str(target))} --preview"
+        f"Nothing was imported: the columns of {table.path} are not ours. {verb} in {proposed.path}. {left_out}"
+        "Check it, then run:\n"
+        f"mm import {shlex.quote(str(table.path))} --map {shlex.quote(str(proposed.path))} --preview"
     )
 
 
@@ -143,7 +151,7 @@ def _date(text: str | None, zone: "ZoneInfo") -> "datetime | None":
     return found.start if isinstance(found, DayRange) else found
 
 
-def _mapping(name: str | None, timezone: str | None) -> "Mapping | None":
+def _mapping(name: str | None, timezone: str | None) -> "TableMapping | None":
     """Read the mapping of this file or name; a time zone of the command line replaces its own."""
     from machine_monitor.services.imports import mapping
 

@@ -57,7 +57,7 @@ def print_users(users: list[dict[str, Any]]) -> None:
     """Print users, one per line."""
     table = Table("trigram", "first name", "last name", "role", "active")
     for user in users:
-        names = [user["first_name"] or "", user["last_name"] or ""]
+        names = [Text(user["first_name"] or ""), Text(user["last_name"] or "")]
         table.add_row(user["trigram"], *names, user["role"], "yes" if user["active"] else "no")
     Console().print(table)
 

@@ -144,7 +144,7 @@ class Client:
 
         Store `batch.position` when the batch is handled, and give it back after a restart of your program: nothing is
         missed. The service is asked every `interval` seconds, and may be away for any time. With `interval=None`, end
-        when all changes are read. Raises `HistoryReplaced` if a backup was restored: begin anew from `START`.
+        when all changes are read. Raises `HistoryReplaced` if a backup was restored: start again from `START`.
         """
         return following.follow(self._transport, position, interval)
 

@@ -8,7 +8,13 @@ from machine_monitor.client.lists import Record
 if TYPE_CHECKING:
     import pandas as pd  # ty: ignore[import-not-found] -- optional
 
-TIMES = frozenset({"at", "down_from", "down_to"})
+# The fields of the API that are times. An attribute may have any name, and is never one.
+TIMES = frozenset(
+    {
+        "at", "created_at", "updated_at", "started_at", "ended_at", "down_from", "down_to", "last_log_at",
+        "last_used_at", "expires_at",
+    }
+)  # fmt: skip
 
 
 def to_dataframe(records: Iterable[Record]) -> "pd.DataFrame":
@@ -22,9 +28,15 @@ def to_dataframe(records: Iterable[Record]) -> "pd.DataFrame":
         raise ImportError("to_dataframe needs pandas: pip install pandas.") from None
     frame = pd.DataFrame([_flatten(record) for record in records])
     for name in frame.columns:
-        if name in TIMES or name.endswith("_at"):
+        if is_time(name):
             frame[name] = pd.to_datetime(frame[name], format="ISO8601", utc=True)
     return frame
+
+
+def is_time(name: str) -> bool:
+    """Whether a column, such as `started_at` or `machine.created_at`, is a field that is a time."""
+    *path, last = name.split(".")
+    return last in TIMES and "attributes" not in path
 
 
 def _flatten(record: Record) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from importlib.metadata import version
 from inspect import getdoc
 from typing import Annotated, Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from machine_monitor.client import Client, ClientError, Page, VersionConflict
+from machine_monitor.client import Client, ClientError, VersionConflict
+from machine_monitor.client.lists import page_of
 
 INSTRUCTIONS = """\
 Machine Monitor records interventions on machines: breakdowns, repairs, checks.
@@ -57,7 +59,7 @@ class Tools:
         `sort` may be among them.
         """
         query = _query(filters, q=q, fields=fields, limit=limit, cursor=cursor)
-        return _page(self._client.page("/logs", **query))
+        return self._page("/logs", query)
 
     def get_log(self, uuid: str) -> str:
         """Get a log with all its fields, and its version for edit_log."""
@@ -65,11 +67,11 @@ class Tools:
 
     def facets(self, by: str = "type,machine", q: Query = "", filters: Filters = {}, limit: Limit = 10) -> str:  # noqa: B006 -- as above
         """Count logs by values, most frequent first. by: machine, type, severity, status, user, machine.sector."""
-        return _json(self._client.facets(by, **_query(filters, q=q, limit=limit)))
+        return _json(self._get("/logs/facets", _query(filters, by=by, q=q, limit=limit)))
 
     def stats(self, group_by: str = "", metrics: str = "count", q: Query = "", filters: Filters = {}) -> str:  # noqa: B006 -- as above
         """Sum count, failures, downtime (seconds). group_by: up to 3 of by in facets, and day, week, month or year."""
-        found = self._client.stats(group_by, metrics, **_query(filters, q=q))
+        found = self._get("/logs/stats", _query(filters, group_by=group_by, metrics=metrics, q=q))
         groups = found["groups"]
         cut = found["truncated"] or len(groups) > MAX_GROUPS
         return _json({"groups": groups[:MAX_GROUPS], "truncated": cut})
@@ -84,14 +86,14 @@ class Tools:
     ) -> str:
         """Find machines by words or filters. Filter by name for one machine; fields=* for all fields."""
         query = _query(filters, q=q, fields=fields, limit=limit, cursor=cursor)
-        return _page(self._client.page("/machines", **query))
+        return self._page("/machines", query)
 
     def history(self, log: str = "", machine: str = "", limit: Limit = 10, cursor: str = "") -> str:
         """Show who changed a log (its uuid) or a machine (its name), when, and what: [before, after]."""
         if bool(log) == bool(machine):
             raise ToolError("Give either log or machine.")
         path = f"/logs/{quote(log, safe='')}" if log else f"/machines/{quote(machine, safe='')}"
-        return _page(self._client.page(f"{path}/history", **_query({}, limit=limit, cursor=cursor)))
+        return self._page(f"{path}/history", _query({}, limit=limit, cursor=cursor))
 
     def add_log(
         self,
@@ -102,12 +104,26 @@ class Tools:
         more: Annotated[dict[str, Any], Field(description="other fields: cause, action, started_at, ...")] = {},  # noqa: B006 -- as above
     ) -> str:
         """Record a log. severity: info, minor, major, critical. more.status: open, in_progress, done (default)."""
-        fields = {"comment": comment, "severity": severity, **more}
-        return _json(self._client.record(machine, type, **fields))
+        fields = {"machine": machine, "type": type, "comment": comment, "severity": severity}
+        _refuse_parameters("more", more, fields)
+        uuid = str(more.get("uuid") or uuid4())
+        body = {**fields, **more, "uuid": uuid}
+        return _json(self._client.request("POST", "/logs", body=body, headers={"Idempotency-Key": uuid}))
 
     def edit_log(self, uuid: str, version: int, changes: dict[str, Any], why: str = "") -> str:
         """Change fields of a log; null clears one. version is that of get_log."""
+        if "note" in changes:
+            raise ToolError("A log has no field 'note'. Say why it is changed in why.")
         return _json(self._client.edit(uuid, version, note=why or None, **changes))
+
+    # Filters are a mapping all the way: as keyword arguments, their names could be those of a method's parameters.
+    def _get(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
+        return self._client.request("GET", path, params=query)
+
+    def _page(self, path: str, query: dict[str, Any]) -> str:
+        page = page_of(self._get(path, query))
+        items = [{name: _cut_texts(value) for name, value in item.items() if value is not None} for item in page.items]
+        return _json({"items": items, "next": page.next})
 
 
 READS, ADDS, CHANGES = ToolAnnotations(read_only_hint=True), ToolAnnotations(destructive_hint=False), ToolAnnotations()
@@ -152,12 +168,14 @@ def _explained(tool: Callable[..., str]) -> Callable[..., str]:
 
 def _query(filters: dict[str, Any], **given: Any) -> dict[str, Any]:
     """Return the query of a list: the filters, and the arguments that were given; `fields=*` stands for all."""
+    _refuse_parameters("filters", filters, given)
     return {**filters, **{name: value for name, value in given.items() if value not in ("", "*")}}
 
 
-def _page(page: Page) -> str:
-    items = [{name: _cut_texts(value) for name, value in item.items() if value is not None} for item in page.items]
-    return _json({"items": items, "next": page.next})
+def _refuse_parameters(name: str, members: dict[str, Any], parameters: dict[str, Any]) -> None:
+    """Raise `ToolError` if an object names a parameter of its tool, because only one of the two values can count."""
+    if twice := sorted(members.keys() & parameters.keys()):
+        raise ToolError(f"Give {' and '.join(twice)} as parameters of the tool, not in {name}.")
 
 
 def _cut_texts(value: Any) -> Any:

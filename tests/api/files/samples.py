@@ -91,3 +91,13 @@ async def new_log(client: Any, **fields: Any) -> dict[str, Any]:
     """Create a log on the machine `Press`."""
     await client.put("/machines/Press", json={})
     return (await client.post("/logs", json={"machine": "Press", "type": "info", **fields})).json()
+
+
+def path_of(log: dict) -> str:
+    return f"/logs/{log['uuid']}"
+
+
+async def attach(client, log, *parts):
+    answer = await client.post(f"{path_of(log)}/attachments", files=[*parts])
+    assert answer.status_code == 201, answer.text
+    return answer

@@ -2,36 +2,24 @@
 
 import asyncio
 import json
-import time
-from io import BytesIO
+import threading
 from urllib.parse import quote
 
 import pytest
-from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from api.files.samples import digest, image, new_id, new_log, part, phone_photo
+from api.files.samples import attach, digest, image, new_id, new_log, part, path_of
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.models.log import Log, LogRead
 from machine_monitor.services.checks.verify import verify
-from machine_monitor.services.files import decoding
+from machine_monitor.services.files import decoding, receiving
 from machine_monitor.services.files.store import FolderStore
 from models.conftest import session_on
 
 PDF = b"%PDF-1.7\n%\xe2\xe3\n" + b"\0" * 100
-
-
-def path_of(log: dict) -> str:
-    return f"/logs/{log['uuid']}"
-
-
-async def attach(client, log, *parts):
-    answer = await client.post(f"{path_of(log)}/attachments", files=[*parts])
-    assert answer.status_code == 201, answer.text
-    return answer
 
 
 async def history(client, path):
@@ -123,6 +111,9 @@ async def test_a_log_is_created_with_its_files_or_not_at_all(client, folder):
     other = {"files": [("log", (None, json.dumps(log))), part(PDF, "1.jpg"), part(PDF, "2.pdf")]}
     reused = await client.post("/logs", **other, headers={"Idempotency-Key": "k"})
     assert reused.json()["code"] == "idempotency-key-reused"
+    for parts, pointer in (([part(PDF)], "/log"), ([("v", (None, "1"))], "/v")):
+        faulty = await client.post("/logs", files=parts, headers={"Idempotency-Key": "other"})
+        assert (faulty.status_code, faulty.json()["errors"][0]["pointer"]) == (422, pointer)
     before = {*folder.rglob("*")}
     new_file = part(b"text that is nowhere else")
     for broken in (json.dumps({**log, "machine": "none"}), json.dumps({**log, "severity": "bad"}), "{"):
@@ -244,6 +235,15 @@ async def test_a_form_must_be_whole_and_have_files(client):
     assert (await client.get(path_of(log))).json()["attachment_count"] == 1
 
 
+async def test_a_put_takes_no_form_with_files(client, folder):
+    log = await new_log(client, comment="before")
+    body = ("log", (None, json.dumps({"machine": "Press", "type": "info", "comment": "after"})))
+    answer = await client.put(path_of(log), files=[body, part(b"x")])
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+    assert (await client.get(path_of(log))).json() == log
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
 async def test_a_file_may_be_too_large(database_url, folder):
     async with serving(Settings(database_url=database_url, files=str(folder), max_file="10KiB")) as client:
         log = await new_log(client)
@@ -276,55 +276,54 @@ async def test_without_a_folder_uploads_are_refused_and_the_rest_works(postgresq
         assert (await client.get(path_of(log))).json() == log
 
 
-async def test_previews_are_upright_small_and_without_metadata(client):
-    log = await new_log(client)
-    for form in ("JPEG", "HEIF", "WEBP"):
-        log = (await attach(client, log, part(phone_photo(form)))).json()
-        found = log["attachments"][-1]
-        assert (found["width"], found["height"]) == (480, 640), form
-        original = await client.get(f"/attachments/{found['id']}")
-        assert original.content == phone_photo(form)
-        for size, shape in (("", (240, 320)), ("?size=320", (240, 320)), ("?size=1280", (480, 640))):
-            answer = await client.get(f"/attachments/{found['id']}/preview{size}")
-            assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
-            with Image.open(BytesIO(answer.content)) as preview:
-                assert (preview.size, dict(preview.getexif())) == (shape, {})
-                # The left half of what the camera wrote is the upper half.
-                red, _, blue = preview.getpixel((10, 10))
-                assert (red > 200, blue < 50) == (True, True)
-        unchanged = await client.get(
-            f"/attachments/{found['id']}/preview", headers={"If-None-Match": f'"{found["sha256"]}-320"'}
-        )
-        assert (unchanged.status_code, unchanged.content) == (304, b"")
-    for bad in ("size=64", "size=320&size=320", "width=3"):
-        assert (await client.get(f"/attachments/{found['id']}/preview?{bad}")).status_code == 422
+async def test_too_many_uploads_at_once_are_refused_in_words_about_files(database_url, folder, monkeypatch):
+    monkeypatch.setattr(receiving, "UPLOADS", 1)
+    monkeypatch.setattr(receiving, "WAIT_SECONDS", 0.05)
+    received, finish = asyncio.Event(), asyncio.Event()
 
+    async def slow():
+        received.set()
+        await finish.wait()
+        yield b"x"
 
-async def test_previews_are_ready_soon_after_the_upload(client, folder):
-    log = await new_log(client)
-    await attach(client, log, *[part(image(width=60 + number)) for number in range(5)])
-    for _ in range(500):
-        if len([*folder.glob("previews/320/*/*.jpg")]) == 5:
-            break
-        await asyncio.sleep(0.02)
-    assert len([*folder.glob("previews/320/*/*.jpg")]) == 5
-
-
-async def test_a_service_that_stops_ends_the_decoder_and_leaves_no_mark(database_url, folder, tmp_path, monkeypatch):
     async with serving(Settings(database_url=database_url, files=str(folder))) as client:
-        log = (await attach(client, await new_log(client), part(image()))).json()
-    for preview in folder.glob("previews/320/*/*"):
-        preview.unlink()
-    program = tmp_path / "decoder.py"
-    program.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(decoding.decoder, "__file__", str(program))
+        path = f"{path_of(await new_log(client))}/attachments"
+        first = asyncio.create_task(client.put(f"{path}/{new_id()}", content=slow()))
+        await received.wait()
+        refused = await client.put(f"{path}/{new_id()}", content=b"y")
+        finish.set()
+        assert (await first).status_code == 201
+        require_busy(refused, "receiving too many files")
+        assert (await client.put(f"{path}/{new_id()}", content=b"y")).status_code == 201
+
+
+async def test_too_many_files_that_are_decoded_at_once_are_refused_in_words_about_files(
+    database_url, folder, monkeypatch
+):
+    monkeypatch.setattr(decoding, "PROCESSES", 1)
+    monkeypatch.setattr(decoding, "WAIT_SECONDS", 0.05)
+    started, finish = threading.Event(), threading.Event()
+
+    def slow_run(*_):
+        started.set()
+        finish.wait()
+
+    monkeypatch.setattr(decoding, "run", slow_run)
     async with serving(Settings(database_url=database_url, files=str(folder))) as client:
-        asking = asyncio.create_task(client.get(f"/attachments/{log['attachments'][0]['id']}/preview"))
-        await asyncio.sleep(0.3)
-        began = time.monotonic()
-    assert time.monotonic() - began < 5
-    await asyncio.gather(asking, return_exceptions=True)
-    assert [*folder.glob("previews/320/*/*")] == []
+        path = f"{path_of(await new_log(client))}/attachments"
+        first = asyncio.create_task(client.put(f"{path}/{new_id()}", content=b"x"))
+        await asyncio.to_thread(started.wait)
+        refused = await client.put(f"{path}/{new_id()}", content=b"y")
+        finish.set()
+        assert (await first).status_code == 201
+        require_busy(refused, "decoding too many files")
+
+
+def require_busy(answer, words):
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], answer.headers["Retry-After"]) == (503, "files-unavailable", "5")
+    assert words in problem["detail"]
+    assert "database" not in f"{problem['title']} {problem['detail']}".lower()
 
 
 async def test_a_loaded_log_shows_its_attachments(client, database_url):

@@ -174,7 +174,7 @@ async def test_what_a_decoder_says_is_checked(tmp_path, monkeypatch):
     file.write_bytes(b"x")
     monkeypatch.setattr(decoding.decoder, "__file__", str(program))
     png = "image/png"
-    believed = [
+    cases = [
         ({"media_type": png, "width": 2, "height": 1}, (png, 2, 1)),
         ({"media_type": "text/html\r\nSet-Cookie: a=b", "width": 2, "height": 1}, (BYTES, 2, 1)),
         ({"media_type": [png], "width": 2, "height": 1}, (BYTES, 2, 1)),
@@ -185,7 +185,7 @@ async def test_what_a_decoder_says_is_checked(tmp_path, monkeypatch):
         ("x", (BYTES, None, None)),
     ]
     decoder = decoding.Decoder()
-    for output, expected in believed:
+    for output, expected in cases:
         program.write_text(f"print({json.dumps(output)!r})")
         assert await decoder.inspect("", partial(file.open, "rb")) == expected
     program.write_text("print('no JPEG')")

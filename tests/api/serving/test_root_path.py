@@ -161,7 +161,7 @@ def test_what_is_no_path_is_refused(given):
 
 
 @pytest.mark.parametrize("given", ["/logs", "/machines/a", "/ui", "/docs", "/logs.csv"])
-def test_a_root_path_must_not_look_like_an_address_of_the_api(given):
+def test_a_root_path_must_not_look_like_a_path_of_the_api(given):
     with pytest.raises(BadSetting, match="Choose another path"):
         create_app(Settings.model_construct(root_path=given))
 

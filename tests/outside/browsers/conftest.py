@@ -114,14 +114,16 @@ def page(request, service, tmp_path):
 @pytest.fixture
 def inject(service):  # noqa: ARG001 -- the service's process has the files
     """Let the console's page run a script before its own, as WebDriver has no command for it."""
-    files = console.load()._files
+    files, pages = console.load()._files, console.load()._pages
     index, script = files["index.html"], files["sw.js"]
 
     def add(source: str) -> None:
         content = index.content.replace(b"<head>", b'<head><script src="/ui/injected.js"></script>')
         files["index.html"] = replace(index, content=content, encoded={}, headers=index.headers | {"ETag": '"new"'})
         files["injected.js"] = replace(script, content=source.encode(), encoded={})
+        pages.clear()
 
     yield add
     files["index.html"] = index
     files.pop("injected.js", None)
+    pages.clear()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-WAIT_SECONDS = 15
+WAIT_SECONDS = 30
 CONTROL, ENTER = "\ue009", "\ue007"
 # The centre of the first visible element that has this name and is not covered; null if there is none.
 FIND = """(selector, name) => {
@@ -59,7 +59,7 @@ class Page(ABC):
         def is_still() -> bool:
             nonlocal before
             last, before = before, self.call(FIND, selector, name)
-            # WebKit scrolls to a half pixel, now up and now down.
+            # WebKit scrolls to half a pixel, so a position may be rounded up or down.
             return None not in (last, before) and all(
                 abs(one - other) <= 1 for one, other in zip(last, before, strict=True)
             )

@@ -19,6 +19,8 @@ from servers import connect, free_port
 
 DEPLOY = Path(__file__).parents[3] / "docs/deploy"
 NAME = "machines.example.com"
+# The loopback address from which clients connect, so that it is not that of the proxy.
+BROWSER_ADDRESS = "127.0.0.2"
 START_SECONDS = 30
 MODULES = Path("/usr/lib/apache2/modules")
 APACHE_MODULES = ("mpm_event", "authz_core", "socache_shmcb", "ssl", "headers", "proxy", "proxy_http")
@@ -49,7 +51,7 @@ class Endpoint(NamedTuple):
         """Return a client of the public name, which no DNS knows."""
         client = httpx2.Client(
             base_url=f"{self.origin.replace(NAME, '127.0.0.1')}{self.prefix}",
-            verify=self.trusted or True,
+            transport=httpx2.HTTPTransport(verify=self.trusted or True, local_address=BROWSER_ADDRESS),
             headers={"Host": f"{NAME}:{self.port}", **headers},
             timeout=20,
         )

@@ -9,10 +9,13 @@ from uuid import uuid4
 
 import pytest
 import segno
+from sqlmodel import select
 
 from api.access.site import PASSWORD
 from console.conftest import ADMIN
+from machine_monitor.models.accounts.tables import Attempt
 from outside.proxies.conftest import PREFIX
+from outside.proxies.proxy import BROWSER_ADDRESS
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(300)]
 SIGN_IN = {"trigram": ADMIN, "password": PASSWORD}
@@ -48,9 +51,19 @@ def test_a_browser_signs_in_writes_and_follows_changes(proxy, prefix):
         assert "max-age" in made.headers["Strict-Transport-Security"]
         link = browser.post(f"/users/{ADMIN}/invitation").json()["url"]
         assert link.startswith(f"{endpoint.origin}{prefix}/ui/setup#code=")
-        # The log shows the browser's address, which no client can choose.
-        browser.headers["X-Forwarded-For"] = "192.0.2.7"
-        assert browser.get("/me/sessions").json()["items"][0]["current"]
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+def test_a_failed_sign_in_counts_for_the_address_of_the_browser(proxy, services, prefix):
+    """Neither for the proxy's address, nor for one that the client has chosen."""
+    name = uuid4().hex[:8]
+    with proxy[prefix].browser() as browser:
+        forged = {"X-Forwarded-For": "192.0.2.7"}
+        answer = browser.post("/session", json={"trigram": name, "password": "wrong"}, headers=forged)
+        assert answer.status_code == 401, answer.text
+    service = services["below" if prefix else "root"]
+    subjects = service.write(lambda tx: tx.session.scalars(select(Attempt.subject)).all())
+    assert [subject for subject in subjects if name in subject] == [f"address {BROWSER_ADDRESS} account {name}"]
 
 
 @pytest.mark.parametrize("prefix", ["", PREFIX])
@@ -82,6 +95,8 @@ def test_names_bodies_and_downloads_pass_unchanged(proxy, prefix):
         items = [{"machine": "50 %2F é?#", "type": "info", "comment": comment} for _ in range(300)]
         bulk = browser.post("/logs/bulk", json={"mode": "partial", "items": items})
         assert (bulk.status_code, bulk.json()["counts"]["created"]) == (200, 300)
+        sent = browser.post(f"/machines/{name}/attachments", files=[("files", ("a.bin", bytes(15 * 1024**2)))] * 2)
+        assert sent.status_code == 201, sent.text
         export = browser.get(f"/logs.ndjson?comment__startswith={comment[:36]}")
         assert (export.headers["Content-Encoding"], len(export.text.splitlines())) == ("gzip", 300)
 

@@ -40,12 +40,14 @@ def conflicts(report):
     return {(each["field"], each["value"]) for each in report["problems"] if each["code"] == "conflict"}
 
 
-def test_a_mended_row_updates_its_log_and_the_rest_stays(target, import_table):
+def test_a_row_that_says_the_same_neither_undoes_an_edit_nor_restores_a_deleted_log(target, import_table):
     assert import_table(table("1,Saw,a,b,major,5"), MAPPING)["logs"] == counts(created=1)
+    # The mapping does not name these fields.
     patch(target, LOGS, only(target)["uuid"], project="P", attributes={"other": "x"})
-    # The edit is of fields that the mapping does not name, but the record was edited: its row says the same.
+    edited = only(target)
     assert import_table(table("1,Saw,a,b,major,5"), MAPPING)["logs"] == counts(unchanged=1)
-    delete(target, LOGS, only(target)["uuid"])
+    assert only(target) == edited
+    delete(target, LOGS, edited["uuid"])
     assert import_table(table("1,Saw,a,b,major,5"), MAPPING)["logs"] == counts(unchanged=1)
     assert read_all(target, LOGS) == {}
 
@@ -135,7 +137,7 @@ def rows_of(count):
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
-def test_a_failure_undoes_what_was_written(target, import_table, monkeypatch, failure):
+def test_a_failure_undoes_what_was_written(target, import_table, monkeypatch, capsys, failure):
     monkeypatch.setattr(running, "BATCH_SIZE", 3)
     import_table(table(*rows_of(2)), MAPPING)
     before = read_all(target, LOGS)
@@ -147,8 +149,14 @@ def test_a_failure_undoes_what_was_written(target, import_table, monkeypatch, fa
             raise failure
 
     changed = [row.replace("c1", "changed") for row in rows_of(12)]
-    with pytest.raises(running.UsageError if failure is KeyboardInterrupt else failure):
-        import_table(table(*changed), MAPPING, progress=fail)
+    said = []
+    with pytest.raises(running.UsageError if failure is KeyboardInterrupt else failure) as raised:
+        import_table(table(*changed), MAPPING, progress=fail, warn=said.append)
+    outcome = "What it had written was undone: 7 records deleted, 1 restored to their former values."
+    if failure is KeyboardInterrupt:
+        assert (said, str(raised.value)) == ([], f"The import was interrupted. {outcome}")
+    else:
+        assert (said, raised.value.__cause__, capsys.readouterr().err) == ([outcome], None, "")
     after = read_all(target, LOGS)
     assert {key: log["comment"] for key, log in after.items()} == {key: log["comment"] for key, log in before.items()}
     # The same rows restore what was undone.

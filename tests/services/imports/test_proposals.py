@@ -1,10 +1,12 @@
 """A foreign table gets a proposed mapping, and a preview shows what it does."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from machine_monitor.models import LOGS
+from machine_monitor.models.fields import MAX_ATTRIBUTES
 from machine_monitor.services.imports import ForeignTable, ImportOptions, import_file, open_file, propose_file
 from machine_monitor.services.imports.mapping import parse
 from machine_monitor.services.imports.mapping.proposal import propose
@@ -91,10 +93,52 @@ def test_a_proposal_is_written_beside_the_file_and_never_over_another(tmp_path):
     path.write_text(GERMAN, encoding="utf-8")
     with pytest.raises(ForeignTable) as raised:
         open_file(path, ImportOptions(UTC))
-    target = propose_file(raised.value.table, UTC)
+    target, is_new, left_out = propose_file(raised.value.table, UTC)
     assert (target.name, json.loads(target.read_text())["name"]) == ("orders.csv.map.json", "orders")
     target.write_text("{}")
-    assert propose_file(raised.value.table, UTC).read_text() == "{}"
+    assert (is_new, left_out, propose_file(raised.value.table, UTC)) == (True, [], (target, False, ()))
+    assert target.read_text() == "{}"
+
+
+def wide(names):
+    """A table of logs with more columns, whose cells are their positions."""
+    cells = ",".join(map(str, range(len(names))))
+    return f"Machine,Date,{','.join(names)}\nSaw,2024-01-01,{cells}\n"
+
+
+def test_a_proposal_has_as_many_attributes_as_a_record_may_have_and_names_the_rest(target, tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text(wide([f"Sensor {number}" for number in range(MAX_ATTRIBUTES + 2)]))
+    proposed = propose_file(open_table(path), UTC)
+    assert proposed.left_out == ["Sensor 64", "Sensor 65"]
+    import_file(target, path, ImportOptions(UTC), parse(json.loads(proposed.path.read_text())))
+    (log,) = read_all(target, LOGS).values()
+    assert log["attributes"] == {f"Sensor {number}": number for number in range(MAX_ATTRIBUTES)}
+
+
+@pytest.mark.parametrize(
+    "names", [["a.b", "a_b", "a..b"], ["x" * 70 + "1", "x" * 70 + "2"], ["a", "a (2)", "a", "", ""], ["a__b", "a_b"]]
+)
+def test_columns_whose_names_are_alike_become_attributes_of_their_own(target, tmp_path, names):
+    path = tmp_path / "alike.csv"
+    path.write_text(wide(names))
+    document = propose(open_table(path), "alike", "UTC")
+    import_file(target, path, ImportOptions(UTC), parse(document))
+    (log,) = read_all(target, LOGS).values()
+    assert sorted(log["attributes"].values()) == [*range(len(names))]
+
+
+def test_a_proposal_reads_the_file_once(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text(FRENCH, encoding="cp1252")
+    table, runs = open_table(path), []
+
+    def iterate():
+        runs.append(1)
+        return table.iterate()
+
+    propose(replace(table, iterate=iterate), "once", "UTC")
+    assert len(runs) == 1
 
 
 def test_a_preview_counts_fields_values_and_dates_and_writes_nothing(target, tmp_path):

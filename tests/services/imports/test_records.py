@@ -8,6 +8,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services.imports import ImportOptions, import_file
 from machine_monitor.services.imports.mapping import parse
+from machine_monitor.services.imports.plan import Planner
 from services.legacy.cases import counts, create, read_all
 from services.tabular.files import UTC
 
@@ -116,6 +117,17 @@ def test_what_a_row_says_about_its_machine_is_checked_too(target, import_table):
     assert import_table(table, {"fields": fields, "machine_fields": bad})["logs"] == counts(created=2)
     machines = read_all(target, MACHINES)
     assert [(each["year_of_acquisition"], each["sector"]) for each in machines.values()] == [(None, "a"), (2000, None)]
+
+
+def test_a_batch_that_runs_again_says_the_same(import_table, monkeypatch):
+    """After a conflict with another writer, a batch is planned a second time."""
+    plan = Planner.plan
+    monkeypatch.setattr(Planner, "plan", lambda *arguments: (plan(*arguments), plan(*arguments))[1])
+    fields = {name: FIELDS[name] for name in ("machine", "type", "started_at")}
+    year = {"year_of_acquisition": {"column": "u", "bad": "null"}}
+    report = import_table("m,t,u\nSaw,info,3000\n", {"fields": fields, "machine_fields": year})
+    assert (report["logs"], report["machines"]) == (counts(created=1), counts(created=1))
+    assert ("machine.year_of_acquisition", "out-of-range", "3000") in codes(report, "note")
 
 
 EXCAVATORS = {

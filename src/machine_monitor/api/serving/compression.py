@@ -36,7 +36,7 @@ class CompressedResponse(Response):
 
     async def compress(self, scope: Scope) -> None:
         """Compress the body. Its ETag stays: it names the version of the record."""
-        if not varies(self, scope):
+        if not vary_by_encoding(self, scope):
             return
         size = len(self.body)
         if size < MIN_BYTES or not accepts_gzip(scope):
@@ -59,7 +59,7 @@ async def compress_stream(response: Response, scope: Scope, chunks: AsyncGenerat
     Each chunk can be read when it arrives, and nothing but the compressor's window of 32 KiB is kept.
     """
     async with aclosing(chunks):
-        if "Content-Length" in response.headers or not (varies(response, scope) and accepts_gzip(scope)):
+        if "Content-Length" in response.headers or not (vary_by_encoding(response, scope) and accepts_gzip(scope)):
             async for chunk in chunks:
                 yield chunk
             return
@@ -79,8 +79,8 @@ async def compress_stream(response: Response, scope: Scope, chunks: AsyncGenerat
         yield compressor.flush()
 
 
-def varies(response: Response, scope: Scope) -> bool:
-    """Return whether a response may be compressed, and if so, tell caches by `Vary`."""
+def vary_by_encoding(response: Response, scope: Scope) -> bool:
+    """Return whether a response may be compressed; if so, add `Vary: Accept-Encoding`, which tells caches."""
     if response.media_type not in MEDIA_TYPES or getattr(scope.get("route"), "has_secrets", False):
         return False
     response.headers.add_vary_header("Accept-Encoding")

@@ -9,6 +9,7 @@ same number differently in the last bit.
 import re
 import struct
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,18 @@ class AttributeOperand:
 def is_valid_key(text: str) -> bool:
     """Whether the text is a valid attribute key."""
     return 1 <= len(text) <= MAX_KEY_LENGTH and not any(character in text for character in (".", "__", "\0"))
+
+
+def derive_key(text: str, taken: AbstractSet[str]) -> str:
+    """Return the text itself if it is a valid key, or else one that is derived from it and different from `taken`."""
+    if is_valid_key(text):
+        return text
+    stem = re.sub(r"[._\0]+", "_", text)[:MAX_KEY_LENGTH] or "_"
+    key, number = stem, 1
+    while key in taken:
+        number += 1
+        key = f"{stem[: MAX_KEY_LENGTH - 8].rstrip('_')}_{number}"
+    return key
 
 
 def split_parameter(name: str) -> tuple[str, str]:

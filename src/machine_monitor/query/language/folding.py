@@ -110,6 +110,12 @@ def _dropped_marks(*, bmp_only: bool) -> re.Pattern[str]:
     return re.compile(f"[{marks}](?<=[{bases}].)(?<![{marks}].)[{marks}]*")
 
 
+def compile_patterns() -> None:
+    """Compile the patterns of all texts, so that no request waits for it."""
+    for bmp_only in (True, False):
+        _dropped_marks(bmp_only=bmp_only)
+
+
 def remove_ignorable(text: str) -> str:
     """Return the text without default-ignorable code points."""
     return text if text.isascii() else _IGNORABLE.sub("", text)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from machine_monitor.database.fulltext import SEPARATOR, Term
+from machine_monitor.query.language import folding
 from machine_monitor.query.language.folding import BEYOND_BMP, SCRIPTS, character_class, fold, is_bmp, mark_class
 
 MAX_WORD_LENGTH = 64
@@ -65,6 +66,14 @@ def _letters_that_are_words(*, bmp_only: bool) -> str:
 def _needs_patterns() -> re.Pattern[str]:
     """Match what makes a text more than runs of letters and digits: marks, and letters that are words."""
     return re.compile(f"[{mark_class(bmp_only=True)}{_letters_that_are_words(bmp_only=True)}{BEYOND_BMP}]")
+
+
+def compile_patterns() -> None:
+    """Compile the patterns of all texts, which takes some 0.2 s: at start-up, so that no request waits for it."""
+    folding.compile_patterns()
+    _needs_patterns()
+    for bmp_only in (True, False):
+        _patterns(bmp_only=bmp_only)
 
 
 def words_of(text: str) -> list[str]:
@@ -194,6 +203,8 @@ def _phrase(words: list[str], *, is_prefix: bool) -> tuple[list[str], bool]:
 def _count(text: str) -> tuple[int, int]:
     """Count the words of a search, in which a run of letters that are words is one, and the letters of such runs."""
     folded = fold(text)
+    if folded.isascii():
+        return len(_cut(folded)), 0
     patterns = _patterns(bmp_only=is_bmp(folded))
     found = patterns.words.findall(folded)
     return len(found), sum(len(patterns.letters.findall(run)) for run, _ in found)

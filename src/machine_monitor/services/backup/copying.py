@@ -18,6 +18,8 @@ from machine_monitor.services.files import upkeep
 from machine_monitor.services.files.store import FolderStore
 from machine_monitor.services.files.upkeep import CopiedFiles
 
+NAME_A_FOLDER = "Name a folder of its own: `mm copy` takes it from --files, `mm restore` from MM_FILES."
+
 
 class Stores(NamedTuple):
     """The stores of the files of two databases; None if a database has none."""
@@ -32,10 +34,10 @@ class Stores(NamedTuple):
         if self.source is None:
             return CopiedFiles(missing=[*digests])
         if self.destination is None:
-            raise UsageError(f"There are {len(digests)} attachments: name a folder for them with --files.")
+            raise UsageError(f"There are {len(digests)} attachments, and no folder for them. {NAME_A_FOLDER}")
         if self.source.folder.resolve() == self.destination.folder.resolve():
             message = "Two databases cannot share the folder of their attachments: each would prune those of the other."
-            raise UsageError(f"{message} Name another one with --files.")
+            raise UsageError(f"{message} {NAME_A_FOLDER}")
         return upkeep.copy_files(self.source, self.destination, digests, progress)
 
 

@@ -54,6 +54,14 @@ def files_of(file: Path) -> FolderStore:
     return FolderStore(file.with_name(f"{file.name}.files"))
 
 
+def newest_files_beside(file: Path) -> FolderStore | None:
+    """Return the store of the attachments of the newest other backup in the same folder; None if there is none."""
+    own = path_of(file)
+    others = [each for each in file.parent.glob("*.json") if each != own and each.with_suffix(".files").is_dir()]
+    newest = max(others, key=lambda each: each.stat().st_mtime, default=None)
+    return None if newest is None else FolderStore(newest.with_suffix(".files"))
+
+
 def describe(file: Path, engine: str, contents: Contents, copied: CopiedFiles) -> Manifest:
     """Build the manifest of a finished backup file."""
     at = instants.format_instant(instants.now().replace(microsecond=0))

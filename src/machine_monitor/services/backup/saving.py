@@ -25,6 +25,7 @@ def save(
     """Write a backup; it appears under its name only when it is complete, verified and durable.
 
     The attachments are copied to the folder `FILE.files` beside it, where each is once: a second backup adds new ones.
+    Those that the newest other backup in the same folder has are hard links to its files.
 
     Other connections can write meanwhile. If the database is writable, it also records when the backup was made.
     """
@@ -55,7 +56,8 @@ def _copy_files(store: FolderStore | None, staged: Path, target: Path, progress:
     digests = Database(database_urls.for_file(staged)).snapshot(upkeep.named_digests)
     if store is None:
         return CopiedFiles(missing=digests)
-    return upkeep.copy_files(store, manifest.files_of(target), digests, progress)
+    older = manifest.newest_files_beside(target)
+    return upkeep.copy_files(store, manifest.files_of(target), digests, progress, older)
 
 
 def _check_target(path: Path, own: Path | None, *, replace: bool) -> None:

@@ -25,7 +25,7 @@ NOT_COVERED = (
 )
 OTHER_RULES = (
     "The search index was not checked: it was made by other rules, or with another version of Unicode. "
-    "The next command that opens the database makes it again."
+    "The next command that opens the database rebuilds it."
 )
 # Data derived from the texts of records, each with the function that returns the ids of records that it does not match.
 DERIVED_TEXTS = {

@@ -11,7 +11,7 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import UUID
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.errors import Conflict, DatabaseBusy, Fault, Gone, NotFound
+from machine_monitor.errors import Conflict, Fault, FilesUnavailable, Gone, NotFound
 from machine_monitor.models import LOGS, RESOURCES
 from machine_monitor.models.attachment import MAX_ATTACHMENTS
 from machine_monitor.query.schema import Resource
@@ -86,7 +86,8 @@ def rows_of(
         tx.acquire_files_lock(shared=True)
     for file in files:
         if store.find(file.digest) is None:
-            raise DatabaseBusy("The file was removed by `mm files prune` at this moment. Send it again.")
+            reason = "The file was removed by `mm files prune` at this moment. Send it again."
+            raise FilesUnavailable(reason, retry_after=1)
     return [
         {
             "id": file.id,

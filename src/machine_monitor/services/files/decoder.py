@@ -55,7 +55,8 @@ _MARKUP = (
     (re.compile(rb"\A\s*<\?xml[\s>]", re.IGNORECASE), "application/xml"),
     (re.compile(rb"\A\s*<[!a-z]", re.IGNORECASE), "text/html"),
 )
-_OPENDOCUMENT = re.compile(r"application/(vnd\.oasis\.opendocument\.[a-z-]{1,50}|epub\+zip)")
+# What the first member of an archive, `mimetype`, may say: OpenDocument files and e-books have one.
+_CLAIMED_TYPES = re.compile(r"application/(vnd\.oasis\.opendocument\.[a-z-]{1,50}|epub\+zip)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -160,7 +161,7 @@ def _archive_type(file: BinaryIO) -> str:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()[:MAX_MEMBERS]
             if names[:1] == ["mimetype"] and archive.getinfo("mimetype").compress_type == zipfile.ZIP_STORED:
-                return _opendocument_type(archive)
+                return _claimed_type(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
         return "application/zip"
     if "[Content_Types].xml" in names:
@@ -170,10 +171,10 @@ def _archive_type(file: BinaryIO) -> str:
     return "application/zip"
 
 
-def _opendocument_type(archive: zipfile.ZipFile) -> str:
+def _claimed_type(archive: zipfile.ZipFile) -> str:
     with archive.open("mimetype") as member:
         given = member.read(100).decode("ascii", "replace")
-    return given if _OPENDOCUMENT.fullmatch(given) else "application/zip"
+    return given if _CLAIMED_TYPES.fullmatch(given) else "application/zip"
 
 
 def preview(file: BinaryIO, size: int) -> bytes | None:

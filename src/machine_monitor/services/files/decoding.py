@@ -2,18 +2,18 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from machine_monitor.errors import FilesUnavailable
 from machine_monitor.fairness import FairSemaphore
-from machine_monitor.services.files import decoder
+from machine_monitor.services.files import decoder, isolation
 from machine_monitor.services.files.decoder import UNKNOWN
 
 # How many processes run at a time: each may use a core, and decoder.MEMORY_BYTES.
@@ -21,9 +21,10 @@ PROCESSES = 2
 # How long a request waits for its turn, and how long a process may run.
 WAIT_SECONDS = 60.0
 RUN_SECONDS = 30.0
+# The header `Retry-After` of a response that says that too much is going on.
+RETRY_SECONDS = 5
+BUSY = "The service is decoding too many files at once. Try again in a moment; it is safe to repeat a PUT."
 MAX_OUTPUT_BYTES = 8 * 1024 * 1024
-# What the decoder's process needs of the environment, and nothing else.
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 OpenFile = Callable[[], BinaryIO]
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,100}")
 
@@ -40,7 +41,7 @@ class Decoder:
     """Starts the processes. Users share them in turns."""
 
     def __init__(self) -> None:
-        self._turns = FairSemaphore(PROCESSES)
+        self._turns = FairSemaphore(PROCESSES, partial(FilesUnavailable, BUSY, RETRY_SECONDS))
         self._threads = ThreadPoolExecutor(self._turns.capacity, thread_name_prefix="decode")
         self._processes: set[subprocess.Popen[bytes]] = set()
 
@@ -51,7 +52,7 @@ class Decoder:
             process.kill()
 
     async def inspect(self, user: str, open_file: OpenFile) -> Inspection:
-        """Return what a file is. One that ends the process is of no known type. Raises `OSError`, as `run` does."""
+        """Return what a file is. One that ends the process is of no known type. Raises what `_run` raises."""
         output = await self._run(user, open_file, "inspect")
         try:
             found = Inspection(**json.loads(output or b""))
@@ -64,11 +65,12 @@ class Decoder:
         return Inspection(found.media_type if is_type else UNKNOWN, *(sizes if is_image else (None, None)))
 
     async def preview(self, user: str, open_file: OpenFile, size: int) -> bytes | None:
-        """Return a preview of an image as a JPEG; None if there can be none. Raises `OSError`, as `run` does."""
+        """Return a preview of an image as a JPEG; None if there can be none. Raises what `_run` raises."""
         output = await self._run(user, open_file, "preview", str(size))
         return output if output and output.startswith(b"\xff\xd8\xff") else None
 
     async def _run(self, user: str, open_file: OpenFile, *arguments: str) -> bytes | None:
+        """Run the decoder in turn; raises `OSError`, as `run` does, or `FilesUnavailable` if the turn does not come."""
         async with self._turns.slot(user, WAIT_SECONDS):
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads, run, self._processes, open_file, *arguments
@@ -81,15 +83,7 @@ def run(running: set[subprocess.Popen[bytes]], open_file: OpenFile, *arguments: 
     While it runs, its process is among the `running` ones. Raises `OSError` if the file cannot be opened or the process
     cannot be started.
     """
-    # -I: nothing of the environment or the working directory is imported.
-    command = [sys.executable, "-I", "-B", str(Path(decoder.__file__)), *arguments]
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    with (
-        open_file() as file,
-        subprocess.Popen(  # noqa: S603 -- a program of our own
-            command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-        ) as process,
-    ):
+    with open_file() as file, isolation.start(Path(decoder.__file__), *arguments, stdin=file) as process:
         assert process.stdout is not None
         stop = threading.Timer(RUN_SECONDS, process.kill)
         stop.start()

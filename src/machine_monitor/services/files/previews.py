@@ -26,7 +26,7 @@ class Previews:
     def __init__(self, store: FolderStore, decoder: Decoder) -> None:
         self._store = store
         self._decoder = decoder
-        self._running: dict[Path, asyncio.Task[None]] = {}
+        self._running: dict[Path, asyncio.Task[bool]] = {}
 
     async def close(self) -> None:
         """End what is running. It leaves no preview, and no mark that there is none."""
@@ -40,31 +40,37 @@ class Previews:
         Raises `FileNotFoundError` if the store does not have the file.
         """
         path = self._path_of(digest, size)
-        if not _is_current(path):
+        has_preview = await asyncio.to_thread(_read_cache, path)
+        if has_preview is None:
             task = self._running.get(path)
             if task is None:
                 task = self._running[path] = asyncio.create_task(self._make(user, digest, size))
                 task.add_done_callback(lambda _: self._running.pop(path))
             # A client that disconnects does not end the work that others wait for.
-            await asyncio.shield(task)
-        return path if path.stat().st_size else None
+            has_preview = await asyncio.shield(task)
+        return path if has_preview else None
 
     def _path_of(self, digest: str, size: Size) -> Path:
         return self._store.folder / PREVIEWS / str(size) / digest[:2] / f"{digest}.jpg"
 
-    async def _make(self, user: str, digest: str, size: Size) -> None:
+    async def _make(self, user: str, digest: str, size: Size) -> bool:
+        """Write a preview, or the mark that there is none; return whether there is one."""
         content = await self._decoder.preview(user, partial(self._store.open, digest), size)
         path = self._path_of(digest, size)
         await asyncio.to_thread(make_folder, path.parent, self._store.folder)
         await asyncio.to_thread(_write, path, content or b"")
+        return content is not None
 
 
-def _is_current(path: Path) -> bool:
+def _read_cache(path: Path) -> bool | None:
+    """Return whether an image has a preview; None if that is not known, or was found out too long ago."""
     try:
         status = path.stat()
     except FileNotFoundError:
-        return False
-    return status.st_size > 0 or status.st_mtime > time.time() - RETRY_SECONDS
+        return None
+    if status.st_size > 0:
+        return True
+    return False if status.st_mtime > time.time() - RETRY_SECONDS else None
 
 
 def _write(path: Path, content: bytes) -> None:

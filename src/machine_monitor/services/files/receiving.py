@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from machine_monitor.config import Settings
@@ -14,7 +15,7 @@ from machine_monitor.database import database_urls
 from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, Problem, StorageFull
 from machine_monitor.fairness import SYSTEM, FairSemaphore
 from machine_monitor.models.log import new_uuid
-from machine_monitor.services.files.decoding import Decoder, Inspection
+from machine_monitor.services.files.decoding import RETRY_SECONDS, Decoder, Inspection
 from machine_monitor.services.files.previews import SMALL, Previews
 from machine_monitor.services.files.store import FolderStore, IncomingFile, store_of
 
@@ -25,6 +26,8 @@ PIECE_BYTES = 256 * 1024
 THREADS = 4
 # How many files a process receives at once; users share them. One waits so long for its turn.
 UPLOADS, WAIT_SECONDS = 32, 10.0
+BUSY = "The service is receiving too many files at once. Try again in a moment; it is safe to repeat a PUT."
+NO_FOLDER = "This site has no folder for attachments: set MM_FILES to one, and start the service again."
 FULL = "The disk of the attachments is full; nothing was written. Reading still works."
 
 
@@ -54,21 +57,21 @@ class Files:
         self._store: FolderStore | None = store_of(settings.files, database_urls.parse(settings.database_url))
         self._previews = None if self._store is None else Previews(self._store, self.decoder)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
-        self._receiving = FairSemaphore(UPLOADS)
+        self._receiving = FairSemaphore(UPLOADS, partial(FilesUnavailable, BUSY, RETRY_SECONDS))
         self._preparing: set[asyncio.Task[None]] = set()
 
     @property
     def store(self) -> FolderStore:
         """The store; raises `FilesUnavailable` if no folder is set."""
         if self._store is None:
-            raise FilesUnavailable
+            raise FilesUnavailable(NO_FOLDER)
         return self._store
 
     @property
     def previews(self) -> Previews:
         """The previews; raises `FilesUnavailable` if no folder is set."""
         if self._previews is None:
-            raise FilesUnavailable
+            raise FilesUnavailable(NO_FOLDER)
         return self._previews
 
     async def close(self) -> None:
@@ -94,7 +97,10 @@ class Files:
             await self.previews.find(SYSTEM, digest, SMALL)
 
     async def receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str = "") -> ReceivedFile:
-        """Receive one file; raises `FileTooLarge`, `StorageFull`, or what the chunks raise. Nothing is left then."""
+        """Receive one file. Nothing is left of one that fails.
+
+        Raises `FileTooLarge`, `StorageFull`, `FilesUnavailable`, or what the chunks raise.
+        """
         async with self._receiving.slot(user, WAIT_SECONDS):
             return await self._receive(user, name, chunks, identity)
 

@@ -7,6 +7,7 @@ ends the process, and two uploads of the same bytes are one file.
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -53,7 +54,7 @@ class IncomingFile(Protocol):
         """Put the sealed file into the store, durably; return False if a file with these bytes was there."""
 
     def discard(self) -> None:
-        """Remove what was received, unless it was kept."""
+        """Remove what was received, unless it was kept. Waits for a `write` or `seal` in another thread."""
 
 
 class FileStore(Protocol):
@@ -101,6 +102,17 @@ class FolderStore:
         """Return what the store has under this digest."""
         return _describe(self.path_of(digest))
 
+    def link_from(self, other: "FolderStore", digest: str) -> bool:
+        """Add a file of another folder as a hard link, durably; return False if it cannot be linked."""
+        path = self.path_of(digest)
+        make_folder(path.parent, self.folder)
+        try:
+            path.hardlink_to(other.path_of(digest))
+        except OSError:  # another device, a file system without hard links, too many links, or a damaged file is there
+            return False
+        flush_folder(path.parent)
+        return True
+
     def files(self) -> Iterator[StoredFile]:
         """Yield every file, by digest."""
         for path in sorted(self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*")):
@@ -120,6 +132,11 @@ class FolderStore:
         parts = [*self.folder.glob(f"{INCOMING}/*.part"), *self.folder.glob(f"{PREVIEWS}/*/*/*.part")]
         return [part for part in parts if part.stat().st_mtime < latest]
 
+    def orphaned_previews(self) -> list[Path]:
+        """Return previews whose original is gone: a preview may be written just after its original was removed."""
+        previews = self.folder.glob(f"{PREVIEWS}/*/*/*.jpg")
+        return [path for path in previews if _DIGEST.fullmatch(path.stem) and not self.path_of(path.stem).exists()]
+
 
 def store_of(folder: str, url: DatabaseUrl) -> FolderStore | None:
     """Return the store of a database: in this folder (MM_FILES), else beside the SQLite file; None if there is none."""
@@ -135,21 +152,27 @@ class IncomingPart:
         self._store = store
         self._path = path
         self._digest = sha256()
+        # A cancelled request discards its part while a thread may still write to it.
+        self._lock = threading.Lock()
         self.size = 0
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         self._file = os.fdopen(descriptor, "wb")
 
     def write(self, data: bytes) -> None:
-        """Append bytes."""
-        self._file.write(data)
-        self._digest.update(data)
-        self.size += len(data)
+        """Append bytes, unless the part was discarded."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(data)
+                self._digest.update(data)
+                self.size += len(data)
 
     def seal(self) -> str:
-        """Flush the bytes to disk; return their digest."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Flush the bytes to disk, unless the part was discarded; return their digest."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
         return self._digest.hexdigest()
 
     def open(self) -> BufferedReader:
@@ -159,7 +182,7 @@ class IncomingPart:
     def keep(self) -> bool:
         """Move the sealed file to its digest, durably; return False if a file with these bytes was there."""
         path = self._store.path_of(self._digest.hexdigest())
-        is_new = not self._renews(path)
+        is_new = not self._refresh(path)
         if is_new:
             make_folder(path.parent, self._store.folder)
             self._path.replace(path)
@@ -169,8 +192,8 @@ class IncomingPart:
         flush_folder(path.parent)
         return is_new
 
-    def _renews(self, path: Path) -> bool:
-        """Whether the store has these bytes; if so, `mm files prune` spares them as long as a new file."""
+    def _refresh(self, path: Path) -> bool:
+        """Let `mm files prune` treat the stored file with these bytes as new; return False if there is none."""
         found = _describe(path)
         if found is None or found.size != self.size:
             return False
@@ -181,9 +204,12 @@ class IncomingPart:
         return True
 
     def discard(self) -> None:
-        """Remove what was received, unless it was kept."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        """Remove what was received, unless it was kept. Waits for a `write` or `seal` in another thread."""
+        with self._lock:
+            try:
+                self._file.close()
+            finally:
+                self._path.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path, root: Path) -> None:

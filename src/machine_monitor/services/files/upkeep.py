@@ -109,15 +109,24 @@ class CopiedFiles:
         return [f"{len(self.missing)} files are missing or damaged, and were not copied: {listed}."]
 
 
-def copy_files(source: FileStore, target: FileStore, digests: Sequence[str], progress: Progress) -> CopiedFiles:
-    """Copy these files, unless the target has them. Each is compared with its digest on the way."""
+def copy_files(
+    source: FileStore,
+    target: FolderStore,
+    digests: Sequence[str],
+    progress: Progress,
+    older: FolderStore | None = None,
+) -> CopiedFiles:
+    """Copy these files, unless the target has them. Each is compared with its digest on the way.
+
+    A file that `older` has is not copied but linked to it, if the file system can do so.
+    """
     copied = CopiedFiles()
     for done, digest in enumerate(digests, 1):
         found = target.find(digest)
         original = source.find(digest)
         if found is None or (original is not None and found.size != original.size):
             copied.new += 1
-            found = _copy_file(source, target, digest)
+            found = _link_file(older, target, digest) or _copy_file(source, target, digest)
         if found is None:
             copied.new -= 1
             copied.missing.append(digest)
@@ -126,6 +135,12 @@ def copy_files(source: FileStore, target: FileStore, digests: Sequence[str], pro
             copied.bytes += found.size
         progress(done, len(digests))
     return copied
+
+
+def _link_file(older: FolderStore | None, target: FolderStore, digest: str) -> StoredFile | None:
+    if older is None or _intact_size(older, digest) in (None, -1) or not target.link_from(older, digest):
+        return None
+    return target.find(digest)
 
 
 def _copy_file(source: FileStore, target: FileStore, digest: str) -> StoredFile | None:
@@ -149,7 +164,7 @@ def _copy_file(source: FileStore, target: FileStore, digest: str) -> StoredFile 
 def prune(database: Database, store: FolderStore, added_before: float, *, dry_run: bool = False) -> list[StoredFile]:
     """Remove files that no row names and that were last added before this time; return them.
 
-    Also removes what interrupted uploads have left.
+    Also removes what interrupted uploads have left, and previews whose original is gone.
     """
     named = {*database.snapshot(named_digests)}
     old = [file for file in store.files() if file.added < added_before and file.digest not in named]
@@ -159,8 +174,8 @@ def prune(database: Database, store: FolderStore, added_before: float, *, dry_ru
     for start in range(0, len(old), BATCH):
         digests = [file.digest for file in old[start : start + BATCH]]
         removed += database.transact(remover(store, digests, added_before))
-    for part in store.stale_parts():
-        part.unlink(missing_ok=True)
+    for path in (*store.stale_parts(), *store.orphaned_previews()):
+        path.unlink(missing_ok=True)
     return removed
 
 

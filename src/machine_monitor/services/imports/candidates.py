@@ -1,4 +1,4 @@
-"""A record as one row of a table gives it, before it is compared with what is stored."""
+"""A record as one row of a table gives it, before the planner compares it with the stored one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,14 @@ ATTRIBUTE = "attributes."
 class Candidate:
     """What a row says about one record.
 
-    `fields` has the fields that the table gives, None where it gives nothing; `attributes` the single attributes, None
-    for one to remove. `problems` with level `error` refuse the row. `source` returns the text that a field was read
-    from; `bad` says what a value does that the schema refuses. `shows` tells whether a cell shows a stored value,
-    though it reads as another one: a workbook has no fractions of a second, for example. A repetition of an earlier
-    row is no record.
+    - `fields`: the fields that the table has, None where the row gives nothing.
+    - `attributes`: the attributes that the table has, None for one that the import removes.
+    - `problems`: what the reader found; one with level `error` refuses the row.
+    - `source`: returns the text of the cell that a field comes from.
+    - `shows`: tells whether a cell shows a stored value, though it reads as another one: a workbook has no fractions of
+      a second, for example.
+    - `bad`: what the planner does with a field whose value the schema refuses.
+    - `is_repetition`: the row equals an earlier one, so the planner makes no record of it.
     """
 
     row: Row

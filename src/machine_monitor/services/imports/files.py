@@ -2,18 +2,19 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from machine_monitor import config
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError
+from machine_monitor.errors import BadSetting, Fault, Invalid, MonitorError, UsageError
 from machine_monitor.services.imports import own_tables
 from machine_monitor.services.imports.candidates import RowSource
-from machine_monitor.services.imports.mapping import Mapping, RowMapper
-from machine_monitor.services.imports.mapping.proposal import propose
+from machine_monitor.services.imports.mapping import RowMapper, TableMapping
+from machine_monitor.services.imports.mapping.proposal import Proposal
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.own_tables import OwnRows
 from machine_monitor.services.imports.preview import preview
@@ -36,7 +37,7 @@ class ImportFile:
 
     source: RowSource
     options: ImportOptions
-    mapping: Mapping | None = None
+    mapping: TableMapping | None = None
 
     def run(self, database: Database) -> ImportReport:
         """Import the file."""
@@ -47,27 +48,42 @@ class ImportFile:
         return preview(database, self.source, self.options, self.mapping)
 
 
-def open_file(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportFile:
+def open_file(path: Path, options: ImportOptions, mapping: TableMapping | None = None) -> ImportFile:
     """Open a file. Raises `UsageError`, `Invalid` for a mapping that does not fit, or `ForeignTable` without one."""
     return ImportFile(row_source(path, options, mapping), options, mapping)
 
 
-def import_file(database: Database, path: Path, options: ImportOptions, mapping: Mapping | None = None) -> ImportReport:
+def import_file(
+    database: Database, path: Path, options: ImportOptions, mapping: TableMapping | None = None
+) -> ImportReport:
     """Open and import a file."""
     return open_file(path, options, mapping).run(database)
 
 
-def propose_file(table: Table, zone: ZoneInfo) -> Path:
-    """Write a proposal of a mapping beside the file, and return its path. An existing one stays as it is."""
-    target = table.path.with_name(f"{table.path.name}.map.json")
+class ProposedMapping(NamedTuple):
+    """The file of a proposed mapping, whether it is new, and the names of the columns that it leaves out."""
+
+    path: Path
+    is_new: bool
+    left_out: Sequence[str] = ()
+
+
+def propose_file(table: Table, zone: ZoneInfo) -> ProposedMapping:
+    """Write a proposal of a mapping beside the file. An existing one stays as it is."""
+    path = table.path.with_name(f"{table.path.name}.map.json")
+    if path.exists():
+        return ProposedMapping(path, is_new=False)
     name = re.sub(r"[\x00-\x1f/]", " ", table.path.name.split(".")[0])[:100].strip() or "table"
-    if not target.exists():
-        document = propose(table, name, str(zone))
-        target.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return target
+    proposal = Proposal(table)
+    document = proposal.document(name, str(zone))
+    try:
+        path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}.") from error
+    return ProposedMapping(path, is_new=True, left_out=proposal.left_out)
 
 
-def row_source(path: Path, options: ImportOptions, mapping: Mapping | None = None) -> RowSource:
+def row_source(path: Path, options: ImportOptions, mapping: TableMapping | None = None) -> RowSource:
     """Open a file and return its rows as candidates."""
     if mapping is not None:
         zone = _zone(mapping.zone)
@@ -87,7 +103,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
         raise Invalid(faults=[Fault(error.detail, "invalid", "/zone")]) from None
 
 
-def _check_roles(mapping: Mapping, options: ImportOptions) -> None:
+def _check_roles(mapping: TableMapping, options: ImportOptions) -> None:
     """Raise `Invalid` if the mapping would give a user a higher role than the one who imports has."""
     faults = [
         Fault(f"Only a user of that role can give somebody the role {meaning.role}.", "forbidden", f"/users/{key}/role")

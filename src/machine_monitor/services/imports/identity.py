@@ -45,6 +45,13 @@ class RowStore:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
+    def next_occurrence(self, key: bytes) -> int:
+        """Return how often a key has come before, and count it."""
+        count = self.get(key) or 0
+        assert isinstance(count, int)
+        self.put(key, count + 1)
+        return count
+
     def get(self, key: bytes | str) -> bytes | str | int | None:
         """Return the value of a key."""
         row = self._connection.execute("SELECT value FROM rows WHERE key = ?", (key,)).fetchone()

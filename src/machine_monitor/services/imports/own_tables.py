@@ -9,16 +9,15 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from machine_monitor.database import instants
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.errors import BadJson, UsageError
 from machine_monitor.models import LOGS, RESOURCES
 from machine_monitor.models.schemas import EXPANDED, READ_ONLY
-from machine_monitor.query.language.times import local_to_utc
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.imports import identity
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
-from machine_monitor.services.imports.mapping.cells import cell_text
+from machine_monitor.services.imports.mapping.cells import CellFault, cell_text
+from machine_monitor.services.imports.mapping.dates import local_instant
 from machine_monitor.services.imports.reader import Cell, Row, Table
 from machine_monitor.services.imports.reader.table import WHY, WORKBOOKS
 from machine_monitor.services.imports.report import RowProblem
@@ -119,7 +118,7 @@ class OwnRows:
     """Reads the rows of a table of ours. `new`: a log without a `uuid` gets one that its content determines."""
 
     def __init__(self, table: Table, header: OwnHeader, zone: ZoneInfo, *, new: bool = False) -> None:
-        self.resource, self.skipped, self._fields = header.resource, 0, header.fields
+        self.resource, self.skipped = header.resource, 0
         self._is_workbook, self._zone, self._new = table.read.format in WORKBOOKS, zone, new
         # What a spreadsheet program wrote; our own plain CSV has no mark, commas, and both signs at the ends of lines.
         spreadsheet = table.is_marked or table.read.delimiter != "," or not table.has_crlf
@@ -127,7 +126,8 @@ class OwnRows:
             table = replace(table, iterate=table.with_cells(partial(_unguarded, spreadsheet=spreadsheet)))
         self.table = table
         self.notes = self._notes()
-        self._converters = [self._converter(name) for name in self._fields]
+        self._places = {name: place for place, name in enumerate(header.fields) if name is not None}
+        self._converters = [self._converter(name) for name in header.fields]
         self._unnamed = [place for place in range(table.width) if not [*table.names, *[""] * table.width][place]]
 
     def candidates(self) -> Iterator[Candidate]:
@@ -156,12 +156,7 @@ class OwnRows:
         return candidate
 
     def _of_cells(self, row: Row) -> Candidate:
-        places = {name: place for place, name in enumerate(self._fields) if name is not None}
-
-        def shows(name: str, stored: Any) -> bool:
-            return self._shows(row.cells[places[name]], name, stored) if name in places else False
-
-        candidate = Candidate(row, source=lambda name: _source(row, places, name), shows=shows)
+        candidate = Candidate(row, source=partial(self._source, row), shows=partial(self._shows, row))
         if any(row.cells[place] is not None for place in self._unnamed):
             candidate.problems.append(RowProblem(None, "ignored-column", "note", None, UNNAMED))
         for (name, convert), cell in zip(self._converters, row.cells, strict=False):
@@ -171,6 +166,9 @@ class OwnRows:
                 value = None if cell is None else convert(cell)
             except BadJson as error:
                 candidate.problems.append(RowProblem(name, "row-shape", "error", cell_text(cell), error.detail))
+                continue
+            except CellFault as fault:
+                candidate.problems.append(RowProblem(name, fault.code, "error", cell_text(cell), fault.message))
                 continue
             if name.startswith(ATTRIBUTE):
                 candidate.attributes[name.removeprefix(ATTRIBUTE)] = value
@@ -183,11 +181,8 @@ class OwnRows:
         if key is None and self._new and self.resource is LOGS:
             known = candidate.row.cells[:-1] if self.table.has_why else candidate.row.cells
             texts = [cell_text(cell).strip() or None for cell in known]
-            digest = identity.digest(texts)
-            count = seen.get(digest) or 0
-            assert isinstance(count, int)
-            seen.put(digest, count + 1)
-            candidate.fields[self.resource.key] = identity.row_uuid("", texts, count)
+            occurrence = seen.next_occurrence(identity.digest(texts))
+            candidate.fields[self.resource.key] = identity.row_uuid("", texts, occurrence)
         elif not isinstance(key, str):
             message = f"'{self.resource.key}' is missing: it identifies the {self.resource.noun}."
             candidate.problems.append(RowProblem(self.resource.key, "missing", "error", None, message))
@@ -216,11 +211,20 @@ class OwnRows:
         if isinstance(cell, date) and not isinstance(cell, datetime):
             cell = datetime.combine(cell, time())
         if isinstance(cell, datetime):
-            return instants.format_instant(local_to_utc(cell, self._zone)[0])
+            return local_instant(cell, self._zone)
         return cell_text(cell)
 
-    def _shows(self, cell: Cell, name: str, stored: Any) -> bool:
-        """Whether a cell shows this stored value, though it reads as another one."""
+    def _source(self, row: Row, name: str) -> str | None:
+        """Return the text of a field's cell, for reports."""
+        place = self._places.get(name)
+        cell = None if place is None else row.cells[place]
+        return None if cell is None else cell_text(cell)
+
+    def _shows(self, row: Row, name: str, stored: Any) -> bool:
+        """Whether a field's cell shows this stored value, though it reads as another one."""
+        if name not in self._places:
+            return False
+        cell = row.cells[self._places[name]]
         if name.startswith(ATTRIBUTE):
             return stored is not None and cell is not None and cell_text(cell) == _shown(stored)
         if not self._is_workbook:
@@ -255,9 +259,3 @@ def _attribute(cell: Cell) -> Any:
 def _shown(value: Any) -> str | None:
     """Return a value as an export shows it in a cell."""
     return None if value is None else value if isinstance(value, str) else canonical_json(value)
-
-
-def _source(row: Row, places: Mapping[str, int], name: str) -> str | None:
-    place = places.get(name)
-    cell = None if place is None else row.cells[place]
-    return None if cell is None else cell_text(cell)

@@ -9,7 +9,7 @@ from typing import Any
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS
 from machine_monitor.services.imports.candidates import RowSource
-from machine_monitor.services.imports.mapping import Mapping, RowMapper
+from machine_monitor.services.imports.mapping import RowMapper, TableMapping
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import Step
 from machine_monitor.services.imports.report import RESOURCE_NAMES
@@ -27,7 +27,7 @@ UNDECIDED = "No cell of '{}' decides between day and month: check the first reco
 
 @dataclass
 class Observation:
-    """What is seen of the rows while they are planned."""
+    """The counts and first records that a preview collects from the steps of the planner."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
     filled: Counter[str] = field(default_factory=Counter)
@@ -59,7 +59,9 @@ class Observation:
             self.span = min(first, started_at), max(last, started_at)
 
 
-def preview(database: Database, source: RowSource, options: ImportOptions, mapping: Mapping | None) -> dict[str, Any]:
+def preview(
+    database: Database, source: RowSource, options: ImportOptions, mapping: TableMapping | None
+) -> dict[str, Any]:
     """Return what an import would do, as JSON; nothing is written."""
     observation = Observation()
     run = ImportRun(database, source, replace(options, dry_run=True, rejected=None), mapping, observe=observation.add)

@@ -1,11 +1,13 @@
-"""A file of the rows that were refused: the table's own columns, and why. Mended, the same import reads it."""
+"""A file of the rows that were refused: the table's own columns, and why. The same import reads it once it is fixed."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from machine_monitor.errors import UsageError
 from machine_monitor.services.imports.mapping.cells import cell_text
@@ -13,45 +15,73 @@ from machine_monitor.services.imports.reader import Cell, Row, Table
 from machine_monitor.services.imports.reader.table import WHY, WORKBOOKS
 
 
+def check_path(path: Path | None, *inputs: Path) -> None:
+    """Raise `UsageError` if refused rows cannot go to this path, because it is one of the inputs or no file."""
+    if path is None:
+        return
+    for other in inputs:
+        if path.exists() and other.exists() and path.samefile(other):
+            raise UsageError(f"--rejected: {path} is a file that this import reads. Name another file.")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"--rejected: {path} is no file.")
+
+
 @dataclass
 class RejectedRows:
-    """Writes refused rows to a file, which appears with the first of them."""
+    """Writes refused rows to a file, which gets its name when all rows are read.
+
+    If no row was refused, there is no file afterwards: one that an earlier run has left is removed. If the import
+    fails, the file of an earlier run stays.
+    """
 
     table: Table
     path: Path
     decimal: str = "."
-    _file: IO[str] | None = field(default=None, repr=False)
+    count: int = 0
 
     def __enter__(self) -> Self:
+        read = self.table.read
+        encoding = "utf-8-sig" if read.format in WORKBOOKS else read.encoding or "utf-8"
+        self._partial = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.partial")
+        with self._usage_errors():
+            self._file = self._partial.open("x", encoding=encoding, errors="replace", newline="")
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            with self._usage_errors():
+                self._file.close()
+                if kind is None and self.count:
+                    self._partial.replace(self.path)
+                elif kind is None:
+                    self.path.unlink(missing_ok=True)
+        finally:
+            self._partial.unlink(missing_ok=True)
 
     def add(self, row: Row, why: str) -> None:
-        """Write one row."""
-        try:
-            file = self._file or self._open()
+        """Write one row. A line of NDJSON that is no object is kept as the text `line`."""
+        with self._usage_errors():
             if self.table.read.format == "ndjson":
-                file.write(json.dumps({**(row.members or {}), WHY: why}, ensure_ascii=False) + "\n")
+                members = {"line": row.cells[0]} if row.members is None else row.members
+                self._file.write(json.dumps({**members, WHY: why}, ensure_ascii=False) + "\n")
             else:
-                file.write(self._line([*self._texts(row), why]))
+                if not self.count:
+                    self._write_header()
+                self._file.write(self._line([*self._texts(row), why]))
+        self.count += 1
+
+    @contextmanager
+    def _usage_errors(self) -> Generator[None]:
+        try:
+            yield
         except OSError as error:
             raise UsageError(f"Cannot write {self.path}: {error.strerror}.") from error
 
-    def _open(self) -> IO[str]:
-        is_workbook = self.table.read.format in WORKBOOKS
-        encoding = "utf-8-sig" if is_workbook else self.table.read.encoding or "utf-8"
-        self._file = file = self.path.open("w", encoding=encoding, errors="replace", newline="")
-        if self.table.read.format != "ndjson":
-            file.writelines(line + "\r\n" for line in self.table.preamble)
-            if self.table.names:
-                names = self.table.names[: self._width]
-                file.write(self._line([*names, *[""] * (self._width - len(names)), WHY]))
-        return file
+    def _write_header(self) -> None:
+        self._file.writelines(line + "\r\n" for line in self.table.preamble)
+        if self.table.names:
+            names = self.table.names[: self._width]
+            self._file.write(self._line([*names, *[""] * (self._width - len(names)), WHY]))
 
     def _texts(self, row: Row) -> list[str | None]:
         """Return the cells as texts, as many as the table has columns, or more."""

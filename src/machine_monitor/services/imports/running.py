@@ -4,7 +4,6 @@ A failure undoes what was written so far. A process that is killed cannot: then 
 the work, because each row finds the record that it made.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,14 +19,14 @@ from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports import undoing
 from machine_monitor.services.imports.candidates import Candidate, RowSource
 from machine_monitor.services.imports.identity import RowStore
-from machine_monitor.services.imports.mapping import Mapping
+from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan.planner import BatchPlan, Planner, Step
 from machine_monitor.services.imports.plan.provenance import VIA
 from machine_monitor.services.imports.rejected import RejectedRows
 from machine_monitor.services.imports.report import ImportReport
 from machine_monitor.services.imports.undoing import Run, Undone
-from machine_monitor.services.imports.writing import BatchWriter, set_meanings
+from machine_monitor.services.imports.writing import ImportBatchWriter, set_meanings
 
 # Rows of one transaction: others wait for it, and readers see it as a whole.
 BATCH_SIZE = 2_000
@@ -44,7 +43,7 @@ class ImportRun:
     database: Database
     source: RowSource
     options: ImportOptions
-    mapping: Mapping | None = None
+    mapping: TableMapping | None = None
     observe: Callable[[Step], None] | None = None
     id: str = field(default_factory=new_uuid)
 
@@ -53,7 +52,7 @@ class ImportRun:
         self._planner = Planner(self.source.resource, self.options, self.mapping)
         note = None if self.mapping is None else self.mapping.name
         self._context = ChangeContext(VIA, self.options.user, note, request_id=self.id, role=self.options.role)
-        self._writer = BatchWriter(self.source.resource, self._context)
+        self._writer = ImportBatchWriter(self.source.resource, self._context)
         self._has_committed = False
 
     def execute(self) -> ImportReport:
@@ -62,28 +61,27 @@ class ImportRun:
         try:
             self._import_all()
         except BaseException as error:
-            if self.options.dry_run:
-                raise
-            raise self._failure(run, error) from error
+            if not self.options.dry_run:
+                self._undo(run, error)
+            raise
         if not self.options.dry_run:
             self.database.analyze(self.source.resource.name)
         return self.report
 
-    def _failure(self, run: Run, error: BaseException) -> BaseException:
-        """Undo the run, and return what to raise."""
+    def _undo(self, run: Run, error: BaseException) -> None:
+        """Undo the run after an error, and say what that did; raises `UsageError` after an interruption."""
         if isinstance(error, DatabaseReadOnly) and not self._has_committed:
-            return error
+            return
         try:
             done = undoing.undo(self.database, run, self._context)
         except BaseException:  # noqa: BLE001 -- a second interruption, or the database is gone
-            sys.stderr.write(NOT_UNDONE + "\n")
-            return error
+            self.options.warn(NOT_UNDONE)
+            return
         outcome = UNDONE.format(done) + (KEPT.format(done.kept) if done.kept else "")
         if isinstance(error, KeyboardInterrupt):
-            return UsageError(INTERRUPTED.format(outcome))
+            raise UsageError(INTERRUPTED.format(outcome)) from error
         if done != Undone():
-            sys.stderr.write(outcome + "\n")
-        return error
+            self.options.warn(outcome)
 
     def _import_all(self) -> None:
         with ExitStack() as stack:

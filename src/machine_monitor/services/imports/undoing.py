@@ -10,7 +10,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
@@ -20,6 +20,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import HISTORY, RESOURCES
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
+from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports.plan import provenance
 from machine_monitor.services.imports.plan.provenance import Entry
@@ -37,7 +38,7 @@ class Run(NamedTuple):
 
 
 class Undone(NamedTuple):
-    """What was undone: deleted and reverted records, and those that stay because others changed them since."""
+    """How many records an undo deleted and reverted, and how many it kept because others have changed them since."""
 
     deleted: int = 0
     reverted: int = 0
@@ -46,7 +47,7 @@ class Undone(NamedTuple):
 
 def last_entry(tx: Transaction) -> int:
     """Return the number of the last history entry."""
-    return tx.execute(_last_statement(tx.engine), {})[0][0]
+    return hash_chain.head(tx).seq
 
 
 def undo(database: Database, run: Run, context: ChangeContext) -> Undone:
@@ -112,11 +113,6 @@ def _former_values(stored: StoredRecord, entries: Sequence[Entry]) -> dict[str, 
     for entry in reversed(entries):
         values |= {name: change[0] for name, change in entry.changes.items()}
     return values
-
-
-@cache
-def _last_statement(engine: Engine) -> Statement:
-    return compile_statement(engine, select(func.coalesce(func.max(HISTORY.table.c.seq), 0)))
 
 
 @cache

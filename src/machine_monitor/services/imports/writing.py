@@ -25,7 +25,7 @@ BY_NAME = {resource.name: resource for resource in RESOURCES}
 
 
 @dataclass(frozen=True)
-class BatchWriter:
+class ImportBatchWriter:
     """Writes the batches of one import; `context` says in the history which mapping it was."""
 
     resource: Resource

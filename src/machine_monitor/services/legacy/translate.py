@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
+from machine_monitor.query.language.attributes import derive_key
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.legacy import values
 from machine_monitor.services.legacy.read import Raw
@@ -93,7 +94,7 @@ class Translation:
             key: value for key, value in self.members.items() if key not in legacy_keys and value not in ("", None)
         }
         for key, value in unknown.items():
-            name = values.attribute_key(key, attributes.keys() | unknown.keys())
+            name = derive_key(key, attributes.keys() | unknown.keys())
             attributes[name], adjusted = values.attribute_content(value)
             if name != key:
                 self.note(key, "attribute-key", f"This key is not allowed for an attribute. It is stored as '{name}'.")

@@ -7,7 +7,6 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -15,7 +14,6 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database import instants
 from machine_monitor.models import LOG_TYPES, USERS
 from machine_monitor.models.fields import MAX_ATTRIBUTE_TEXT
-from machine_monitor.query.language.attributes import MAX_KEY_LENGTH, is_valid_key
 from machine_monitor.query.language.times import EARLIEST, LATEST, Shift, local_to_utc
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.services.records import validation
@@ -119,18 +117,6 @@ def edit(entry: Any, zone: ZoneInfo) -> Edit:
     if user not in ("", None) and (not isinstance(user, str) or validation.key_faults(USERS, user)):
         raise ValueError("The author of an edit is not a valid trigram. The edit is not imported.")
     return Edit(instant(at, zone)[0], user or None)
-
-
-def attribute_key(key: str, taken: AbstractSet[str]) -> str:
-    """Return a valid attribute key; if it had to be derived, it is different from all of `taken`."""
-    if is_valid_key(key):
-        return key
-    stem = re.sub(r"[._]+", "_", key)[:MAX_KEY_LENGTH] or "_"
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem[: MAX_KEY_LENGTH - 8].rstrip('_')}_{number}"
-    return name
 
 
 def attribute_content(value: Any) -> tuple[Any, str | None]:

@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 # The name in `derived` under which the rules of the search index are stored.
 SEARCH = "search"
 # The version of the rules by which texts are folded and cut into words, and of what a search document holds. Raise it
-# when they change: every index is then made again, once.
+# when they change: every index is then rebuilt, once.
 RULES = 2
 CHUNK_SIZE = 5_000
 # Folded texts beside the text itself, in tables that have no table of folded texts.

@@ -35,7 +35,6 @@ class Columns:
     header: Sequence[str]
     width: int
     faults: list[Fault] = field(default_factory=list)
-    used: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.names = display_names(self.header)
@@ -54,7 +53,6 @@ class Columns:
             message = f"The table has no column '{name}'.{hint} Its columns: {listed}."
             self.faults.append(Fault(message, "unknown-column", pointer(*path), allowed=known[:MAX_NAMES]))
             return 0
-        self.used.add(place)
         return place
 
     def template(self, text: str, nulls: Nulls, *path: object) -> Callable[[Sequence[Cell]], Cell]:

@@ -51,18 +51,20 @@ _ISO = re.compile(
     re.ASCII,
 )
 _SERIAL = re.compile(r"\d{1,7}(?:[.,]\d{1,12})?", re.ASCII)
+SAMPLE_TIME = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+OUT_OF_RANGE = "The time must be between 1970 and 2100."
 # A text that a format reads: a local time, or an instant.
 Parser = Callable[[str], datetime | None]
 
 
 def is_format(name: str) -> bool:
-    """Whether this is a format of times: one of ours, or one of strptime."""
+    """Whether this is a format of times: one of ours, or one of strptime that reads what it writes."""
     if name in FORMATS or "%" not in name:
         return name in FORMATS
     try:
-        datetime.strptime("", name)  # noqa: DTZ007 -- not a time
-    except ValueError as error:
-        return str(error).startswith("time data")
+        datetime.strptime(SAMPLE_TIME.strftime(name), name)  # noqa: DTZ007 -- not a time
+    except (ValueError, re.error):  # a directive that there is not, or is there twice
+        return False
     return True
 
 
@@ -108,19 +110,11 @@ class DateReader:
         raise fault or CellFault("not-a-date", "The cell is not a time in the formats of the mapping.")
 
     def _instant(self, found: datetime) -> str:
-        if found.tzinfo is None:
-            if self._zone is None:
-                message = "The time has no offset: the mapping needs a 'zone', such as Europe/Paris."
-                raise CellFault("no-zone", message)
-            try:
-                found = local_to_utc(found, self._zone)[0]
-            except OverflowError:
-                found = LATEST
-        else:
-            found = found.astimezone(UTC)
-        if not EARLIEST <= found < LATEST:
-            raise CellFault("out-of-range", "The time must be between 1970 and 2100.")
-        return instants.format_instant(found)
+        if found.tzinfo is not None:
+            return format_in_range(found.astimezone(UTC))
+        if self._zone is None:
+            raise CellFault("no-zone", "The time has no offset: the mapping needs a 'zone', such as Europe/Paris.")
+        return local_instant(found, self._zone)
 
     def _parser(self, name: str) -> Parser:
         if name in _PATTERNS:
@@ -140,6 +134,22 @@ class DateReader:
             self.evidence.cells += 1
             self.evidence.deciding += found.day > 12
         return found
+
+
+def local_instant(local: datetime, zone: ZoneInfo) -> str:
+    """Return a local time as an instant in the form of the API; raises `CellFault` if no record can have it."""
+    try:
+        found = local_to_utc(local, zone)[0]
+    except OverflowError:
+        raise CellFault("out-of-range", OUT_OF_RANGE) from None
+    return format_in_range(found)
+
+
+def format_in_range(found: datetime) -> str:
+    """Return an instant in the form of the API; raises `CellFault` if no record can have it."""
+    if not EARLIEST <= found < LATEST:
+        raise CellFault("out-of-range", OUT_OF_RANGE)
+    return instants.format_instant(found)
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,6 @@
 """Compile the rule of a field into a reader: source, trim, part, null, when, map, else, dates or as, min and max."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from machine_monitor.services.imports.mapping.cells import CellFault, Nulls, cel
 from machine_monitor.services.imports.mapping.columns import Columns
 from machine_monitor.services.imports.mapping.dates import DateReader, DayMonthEvidence
 from machine_monitor.services.imports.mapping.durations import DurationReader
-from machine_monitor.services.imports.mapping.language import Read, Rule, pointer
+from machine_monitor.services.imports.mapping.language import FieldRule, ReadRules, pointer
 from machine_monitor.services.imports.mapping.numbers import NumberReader
 from machine_monitor.services.imports.mapping.words import CODE_LENGTH, code_of, read_boolean
 from machine_monitor.services.imports.reader import Cell
@@ -28,13 +28,13 @@ class FieldContext:
     """What the rules of a mapping share: the columns, how cells are read, and the zone of local times."""
 
     columns: Columns
-    read: Read
+    read: ReadRules
     zone: ZoneInfo | None
 
 
 @dataclass(frozen=True)
 class FieldReading:
-    """What a field reads in a row: the value, and whether it came from a cell that was converted."""
+    """What a field reads in a row: the value, and the text that it was converted from, None for a fixed value."""
 
     value: Any
     text: str | None = None
@@ -43,7 +43,9 @@ class FieldReading:
 class FieldReader:
     """Reads one field of the rows. `kind` is the kind of the field, None for an attribute."""
 
-    def __init__(self, name: str, rule: Rule, kind: str | None, context: FieldContext, path: Sequence[object]) -> None:
+    def __init__(
+        self, name: str, rule: FieldRule, kind: str | None, context: FieldContext, path: Sequence[object]
+    ) -> None:
         self.name, self.rule, self.kind = name, rule, kind
         self._path, self._context = path, context
         self._file_nulls = Nulls(context.read.null)
@@ -55,6 +57,9 @@ class FieldReader:
         self._const = self._final(rule.const, "const") if rule.has("const") else None
         self._else = self._final(rule.else_, "else") if rule.has("else_") else None
         self._default = self._final(rule.default, "default") if rule.has("default") else None
+        self._read_as = self._what_is_read()
+        # A field that holds a text takes the text of what is read.
+        self._becomes_text = kind not in (None, "time", "integer", "boolean") and self._read_as != "text"
         self._convert = self._converter()
         self._bounds = [self._bound(word) for word in ("min", "max")]
 
@@ -88,10 +93,16 @@ class FieldReader:
             if rule.has("else_"):
                 return FieldReading(self._else)
         value = self._convert(cell, started_at)
+        return FieldReading(None if value is None else self._checked(value), cell_text(cell).strip())
+
+    def _checked(self, value: Any) -> Any:
+        """Return a value that was read in the form of the field; raises `CellFault` if the field cannot have it."""
+        self._check_bounds(value)
+        if self._becomes_text:
+            value = cell_text(value)
         if self.kind is None and isinstance(value, str) and len(value) > MAX_ATTRIBUTE_TEXT:
             raise CellFault("too-long", f"An attribute has at most {MAX_ATTRIBUTE_TEXT:,} characters.")
-        self._check_bounds(value)
-        return FieldReading(value, cell_text(cell).strip())
+        return value
 
     def _prepare(self, cell: Cell) -> Cell:
         """Trim a text, and take a part of it."""
@@ -123,14 +134,10 @@ class FieldReader:
         if self.nulls.covers(cells[0]):
             return None
         texts = [cell_text(cell).strip() for cell in cells if not self.nulls.covers(cell)]
-        is_date = isinstance(cells[0], datetime)
-        return (
-            JoinedDate(" ".join(texts))
-            if is_date and len(texts) > 1
-            else cells[0]
-            if len(texts) == 1
-            else " ".join(texts)
-        )
+        if len(texts) == 1:
+            return cells[0]
+        joined = " ".join(texts)
+        return JoinedDate(joined) if isinstance(cells[0], datetime) else joined
 
     def _first_of(self, cells: Cells, places: Sequence[int]) -> Cell:
         for place in places:
@@ -138,16 +145,19 @@ class FieldReader:
                 return self._context.columns.names[place] if self.rule.take == "name" else cells[place]
         return None
 
+    def _what_is_read(self) -> str:
+        """Return what a cell is read as: what the rule says, or else what the field needs."""
+        if self.rule.dates is not None or self.rule.start_plus is not None:
+            return "time"
+        return self.rule.as_ or (self.kind if self.kind in ("time", "integer", "boolean") else "text")
+
     def _converter(self) -> Converter:
-        """Return the function that converts a cell, by `as` or else by the kind of the field."""
+        """Return the function that converts a cell."""
         rule, read = self.rule, self._context.read
         numbers = NumberReader(rule.decimal or read.decimal, rule.thousands or read.thousands, rule.unit)
         if rule.start_plus is not None:
             durations = DurationReader(rule.durations or ("h",))
             return lambda cell, started_at: _later(started_at, durations.read(cell))
-        wanted = rule.as_ or {"time": "time", "integer": "integer", "boolean": "boolean"}.get(self.kind or "", "text")
-        if rule.dates is not None:
-            wanted = "time"
         length = TRIGRAM_LENGTH if self.name in ("user", "trigram") else CODE_LENGTH
         converters: dict[str, Converter] = {
             "time": lambda cell, _: self._dates.read(cell, is_joined_date=isinstance(cell, JoinedDate)),
@@ -157,39 +167,51 @@ class FieldReader:
             "code": lambda cell, _: code_of(cell_text(cell), length),
             "text": lambda cell, _: cell_text(cell),
         }
-        convert = converters[wanted]
-        is_text = self.kind is not None and self.kind not in ("time", "integer", "boolean")
-        return (lambda cell, start: cell_text(convert(cell, start))) if is_text and wanted != "text" else convert
+        return converters[self._read_as]
 
     def _final(self, value: Any, *path: object) -> Any:
         """Check a value of the mapping itself: a time is an instant, or local in the mapping's zone."""
-        if value is None or self.kind != "time":
-            return value
+        return value if value is None or self.kind != "time" else self._instant(value, *path)
+
+    def _instant(self, value: Any, *path: object) -> str | None:
+        """Return a time of the mapping itself as an instant; if it is none, add a fault."""
         try:
             return DateReader(("iso",), self._context.zone).read(value)
         except CellFault as fault:
             self._fault(fault.message.replace("the formats of the mapping", "ISO 8601"), *path)
-            return value
+            return None
 
     def _bound(self, word: str) -> Any:
+        """Return `min` or `max` in the form of the values that it is compared with."""
         bound = getattr(self.rule, word)
         if bound is None:
             return None
-        is_time = self.kind == "time" or self.rule.dates is not None or self.rule.start_plus is not None
-        if is_time != isinstance(bound, str):
-            self._fault(f"'{word}' must be a {'time, such as 2001-01-01' if is_time else 'number'} here.", word)
-            return None
-        return datetime.fromisoformat(self._final(bound, word)) if is_time else bound
+        if self._read_as == "time" and isinstance(bound, str):
+            instant = self._instant(bound, word)
+            return None if instant is None else datetime.fromisoformat(instant)
+        if self._read_as in ("number", "integer") and not isinstance(bound, str):
+            return bound
+        expected = {"time": "a time, such as 2001-01-01,", "number": "a number", "integer": "a number"}
+        if self._read_as in expected:
+            self._fault(f"'{word}' must be {expected[self._read_as]} here.", word)
+        else:
+            self._fault(f"'{word}' is for numbers and times: give the field an 'as', such as number.", word)
+        return None
 
     def _check_bounds(self, value: Any) -> None:
         least, most = self._bounds
         if least is None and most is None:
             return
-        if isinstance(value, bool) or (isinstance(value, str) and self.kind != "time" and not self.rule.dates):
-            return
         compared = datetime.fromisoformat(value) if isinstance(value, str) else value
         if (least is not None and compared < least) or (most is not None and compared > most):
-            raise CellFault("out-of-range", f"The value must be between {self.rule.min} and {self.rule.max}.")
+            raise CellFault("out-of-range", f"The value must be {self._range()}.")
+
+    def _range(self) -> str:
+        """Return the bounds in words."""
+        least, most = self.rule.min, self.rule.max
+        if least is None or most is None:
+            return f"at most {most}" if least is None else f"at least {least}"
+        return f"between {least} and {most}"
 
     def _fault(self, message: str, *path: object) -> None:
         self._context.columns.faults.append(Fault(message, "invalid", pointer(*self._path, *path)))
@@ -209,8 +231,3 @@ def _later(started_at: str | None, duration: timedelta) -> str | None:
         return instants.format_instant(datetime.fromisoformat(started_at) + duration)
     except OverflowError:
         raise CellFault("out-of-range", "The time must be between 1970 and 2100.") from None
-
-
-def in_reading_order(readers: Mapping[str, FieldReader]) -> list[FieldReader]:
-    """Return readers in the order of reading: `started_at` first, since durations begin there."""
-    return sorted(readers.values(), key=lambda reader: reader.name != "started_at")

@@ -29,7 +29,7 @@ Column = Annotated[str, StringConstraints(min_length=1)]
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 
 
-class Words(BaseModel):
+class MappingPart(BaseModel):
     """Base of the parts of a mapping: unknown words are faults."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -39,8 +39,8 @@ class Words(BaseModel):
         return name in self.model_fields_set
 
 
-class Read(Words):
-    """How the file is read. What is left out is recognised."""
+class ReadRules(MappingPart):
+    """How an import reads the file. It recognises what is left out."""
 
     format: Literal["csv", "tsv", "xlsx", "xls", "ods", "ndjson"] | None = Field(None, description="The format.")
     sheet: int | str | None = Field(None, description="The sheet of a workbook: its number from 1, or its name.")
@@ -68,8 +68,8 @@ class Read(Words):
         )
 
 
-class Rule(Words):
-    """How a field is made: one source, and what is done with its cell. A text stands for `{"column": text}`."""
+class FieldRule(MappingPart):
+    """How an import makes a field: one source, and what it does with the cell. A text stands for `{"column": text}`."""
 
     column: Column | None = Field(None, description="Source: the cell of a column.")
     columns: list[Column] | None = Field(None, min_length=1, description="Source: cells, joined by a blank.")
@@ -138,8 +138,8 @@ class Rule(Words):
         return {"anyOf": [{"type": "string", "minLength": 1}, dict(document)]}
 
 
-class Skip(Words):
-    """Which rows are left out: those whose cell is one of `in`, or none of `not_in`; "" is an empty cell."""
+class SkipRule(MappingPart):
+    """Which rows an import leaves out: those whose cell is one of `in`, or none of `not_in`; "" is an empty cell."""
 
     column: Column = Field(description="The column.")
     in_: list[str] | None = Field(None, alias="in", description="The texts that skip the row.")
@@ -152,16 +152,16 @@ class Skip(Words):
         return self
 
 
-class TypeMeaning(Words):
-    """What a log type means."""
+class TypeMeaning(MappingPart):
+    """The values that an import gives a log type."""
 
     label: ShortText | None = None
     counts_as_failure: bool | None = None
     active: bool | None = None
 
 
-class UserMeaning(Words):
-    """Who a user is."""
+class UserMeaning(MappingPart):
+    """The values that an import gives a user."""
 
     first_name: ShortText | None = None
     last_name: ShortText | None = None
@@ -169,32 +169,36 @@ class UserMeaning(Words):
     active: bool | None = None
 
 
-class Mapping(Words):
+class TableMapping(MappingPart):
     """How a table becomes records of one resource."""
+
+    model_config = ConfigDict(title="Mapping")
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/]+$")] = Field(
         description="The mapping's name. Logs are recognised by it and their key, so it must not change."
     )
     resource: Literal["logs", "machines", "log_types", "users"] = Field("logs", description="What the rows become.")
-    read: Read = Field(default_factory=lambda: Read(), description="How the file is read.")  # noqa: PLW0108 -- defined above
+    read: ReadRules = Field(default_factory=lambda: ReadRules(), description="How the file is read.")  # noqa: PLW0108 -- defined above
     zone: str | None = Field(None, description="The time zone of times without an offset, such as Europe/Paris.")
     key: list[Column] = Field(
         default_factory=list, description="The columns that tell rows apart, such as an order's number."
     )
-    fields: dict[str, Rule] = Field(description="The fields, each with its rule; `attributes.NAME` for custom fields.")
-    machine_fields: dict[str, Rule] = Field(
+    fields: dict[str, FieldRule] = Field(
+        description="The fields, each with its rule; `attributes.NAME` for custom fields."
+    )
+    machine_fields: dict[str, FieldRule] = Field(
         default_factory=dict, description="Fields of the machines that the rows name; they fill what is empty."
     )
     types: dict[str, TypeMeaning] = Field(default_factory=dict, description="The meaning of log types, by code.")
     users: dict[str, UserMeaning] = Field(default_factory=dict, description="The users' names and roles, by trigram.")
-    skip: list[Skip] = Field(default_factory=list, description="Rows that are left out.")
+    skip: list[SkipRule] = Field(default_factory=list, description="Rows that are left out.")
     absent: Literal["keep", "reset"] = Field("keep", description="What fields that are not mapped do on update.")
     unknown_machine: Literal["create", "refuse"] = "create"
     unknown_type: Literal["create", "refuse"] = "create"
     unknown_user: Literal["refuse", "create", "null"] = "refuse"
 
 
-def read_file(path: Path) -> Mapping:
+def read_file(path: Path) -> TableMapping:
     """Read a mapping from a file; raises `UsageError` or `Invalid`."""
     try:
         return parse(strict_json.parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), "mapping"))
@@ -204,10 +208,10 @@ def read_file(path: Path) -> Mapping:
         raise UsageError(f"{path}: {error}") from None
 
 
-def parse(document: object) -> Mapping:
+def parse(document: object) -> TableMapping:
     """Read a mapping from JSON; raises `Invalid` with a pointer to each fault."""
     try:
-        return Mapping.model_validate(document)
+        return TableMapping.model_validate(document)
     except ValidationError as error:
         raise Invalid(faults=[_fault(dict(detail)) for detail in error.errors(include_url=False)]) from None
 
@@ -243,7 +247,7 @@ def _fault(detail: dict[str, Any]) -> Fault:
 
 def _words_at(path: Sequence[Any]) -> Iterator[str]:
     """Yield the words that a mapping may have at a place."""
-    model: type[BaseModel] = Mapping
+    model: type[BaseModel] = TableMapping
     for part in path:
         info = next((info for name, info in model.model_fields.items() if part in (name, info.alias)), None)
         inner = _model_of(info.annotation) if info is not None else None

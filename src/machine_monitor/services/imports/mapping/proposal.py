@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from machine_monitor.query.language.attributes import MAX_KEY_LENGTH
+from machine_monitor.models.fields import MAX_ATTRIBUTES
+from machine_monitor.query.language.attributes import derive_key
 from machine_monitor.services.imports.mapping.cells import CellFault, cell_text, fold_text
 from machine_monitor.services.imports.mapping.columns import display_names
 from machine_monitor.services.imports.mapping.dates import DateReader
@@ -16,7 +17,7 @@ from machine_monitor.services.imports.mapping.durations import DurationReader
 from machine_monitor.services.imports.mapping.header_words import HEADERS, MACHINE_HEADERS, SEVERITIES, STATUSES
 from machine_monitor.services.imports.mapping.numbers import NumberReader
 from machine_monitor.services.imports.reader import Cell, Table
-from machine_monitor.services.imports.reader.table import WORKBOOKS
+from machine_monitor.services.imports.reader.table import WHY, WORKBOOKS
 
 SAMPLE_ROWS = 2_000
 # How many cells of a column must have a shape.
@@ -84,15 +85,17 @@ def _reads(read: Any, cell: Cell) -> bool:
 
 def propose(table: Table, name: str, zone: str) -> dict[str, Any]:
     """Return a mapping as JSON, to be checked by a person."""
-    rows = [row.cells for row in islice(table.rows(), SAMPLE_ROWS) if row.fault is None]
-    names = [each or f"#{place}" for place, each in enumerate(_padded(display_names(table.names), table.width), 1)]
-    profiles = [_profile(names[place], place, rows) for place in range(table.width)]
-    profiles = [profile for profile in profiles if profile.cells and profile.name != "why"]
-    return Proposal(table, profiles).document(name, zone)
+    return Proposal(table).document(name, zone)
 
 
-def _padded(names: Sequence[str], width: int) -> list[str]:
-    return [*names, *[""] * (width - len(names))]
+def _column_names(table: Table) -> list[str]:
+    """Return a name for each column that a mapping finds: its own, or `#3` if it has none of its own."""
+    own = display_names(table.names)
+    names: list[str] = []
+    for place in range(table.width):
+        name = own[place] if place < len(own) else ""
+        names.append(name if name and name not in names else f"#{place + 1}")
+    return names
 
 
 def _profile(name: str, place: int, rows: Sequence[Sequence[Cell]]) -> Profile:
@@ -102,13 +105,17 @@ def _profile(name: str, place: int, rows: Sequence[Sequence[Cell]]) -> Profile:
 
 
 class Proposal:
-    """The proposal for one table: each column is used once."""
+    """The proposal for one table: each column is used once. `left_out` names those that the mapping does not use."""
 
-    def __init__(self, table: Table, profiles: Sequence[Profile]) -> None:
-        self._table, self._left = table, list(profiles)
-        self._texts = {text for profile in profiles for text in profile.texts}
-        self._decimal = self._decimal_sign(profiles)
+    def __init__(self, table: Table) -> None:
+        rows = [row.cells for row in islice(table.rows(), SAMPLE_ROWS) if row.fault is None]
+        names = _column_names(table)
+        profiles = [_profile(names[place], place, rows) for place in range(table.width)]
+        self._table, self._rows = table, rows
+        self._left = [profile for profile in profiles if profile.cells and profile.name != WHY]
+        self._decimal = self._decimal_sign(self._left)
         self._number = NumberReader(self._decimal).read
+        self.left_out: list[str] = []
 
     def document(self, name: str, zone: str) -> dict[str, Any]:
         """Return the mapping."""
@@ -142,13 +149,10 @@ class Proposal:
             read.pop("encoding", None)
         if read.get("escape") == "":
             read["escape"] = None
-        read["null"] = ["", *[text for text in NULLS if text in self._raw_texts()]]
+        found = {cell.strip() for cells in self._rows for cell in cells if isinstance(cell, str)}
+        read["null"] = ["", *[text for text in NULLS if text in found]]
         read["decimal"] = self._decimal
         return read
-
-    def _raw_texts(self) -> set[str]:
-        rows = islice(self._table.rows(), SAMPLE_ROWS)
-        return {cell.strip() for row in rows if row.fault is None for cell in row.cells if isinstance(cell, str)}
 
     def _decimal_sign(self, profiles: Iterable[Profile]) -> str:
         """Return the decimal sign that most numbers have."""
@@ -161,15 +165,12 @@ class Proposal:
 
     def _take(self, field: str, fits: Any, words: dict[str, tuple[str, ...]] = HEADERS) -> Profile | None:
         """Return the column whose header fits a field best, if its values fit as well; it is used up."""
-        best = max(self._left, key=lambda each: _score(each.name, words[field]), default=None)
-        for profile in sorted(self._left, key=lambda each: -_score(each.name, words[field])):
-            if _score(profile.name, words[field]) and fits(profile):
-                best = profile
-                break
-        else:
-            return None
-        self._left.remove(best)
-        return best
+        scores = {profile.name: _score(profile.name, words[field]) for profile in self._left}
+        by_score = sorted(self._left, key=lambda profile: -scores[profile.name])
+        found = next((profile for profile in by_score if scores[profile.name] and fits(profile)), None)
+        if found is not None:
+            self._left.remove(found)
+        return found
 
     def _first_date(self) -> Profile | None:
         found = next((profile for profile in self._left if profile.name in self._dates), None)
@@ -220,15 +221,16 @@ class Proposal:
             fields["user"] = {"column": found.name, "as": "code"}
 
     def _attributes(self) -> dict[str, Any]:
-        """Keep all other columns as attributes."""
-        found: dict[str, Any] = {}
-        for profile in self._left[:60]:
-            key = re.sub(r"\.|__+", "_", profile.name)[:MAX_KEY_LENGTH] or "_"
+        """Keep all other columns as attributes, as many as a record may have."""
+        kept, self.left_out = self._left[:MAX_ATTRIBUTES], [profile.name for profile in self._left[MAX_ATTRIBUTES:]]
+        names = {profile.name for profile in kept}
+        rules: dict[str, Any] = {}
+        for profile in kept:
             rule: Any = profile.name
             if profile.name not in self._dates and profile.is_mostly(self._number):
                 rule = {"column": profile.name, "as": "number", "bad": "keep"}
-            found[f"attributes.{key}"] = rule
-        return found
+            rules[derive_key(profile.name, names | rules.keys())] = rule
+        return {f"attributes.{key}": rule for key, rule in rules.items()}
 
     def _looks_like_machines(self) -> bool:
         """Whether the table lists machines: a name, and what only machines have."""
@@ -263,10 +265,6 @@ def _known(profile: Profile, words: dict[str, tuple[str, ...]]) -> dict[str, str
     """Return the values of a column that are known words, with what they mean."""
     meanings = {word: meaning for meaning, known in words.items() for word in known}
     return {text: meanings[fold_text(text)] for text in dict.fromkeys(profile.texts) if fold_text(text) in meanings}
-
-
-def _is_known(profile: Profile, words: dict[str, tuple[str, ...]]) -> bool:
-    return len(_known(profile, words)) >= MOST * profile.distinct
 
 
 def _read_hour(cell: Cell) -> None:

@@ -14,8 +14,8 @@ from machine_monitor.services.imports import identity
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
 from machine_monitor.services.imports.mapping.cells import CellFault, Nulls, cell_text
 from machine_monitor.services.imports.mapping.columns import Columns
-from machine_monitor.services.imports.mapping.fields import FieldContext, FieldReader, in_reading_order
-from machine_monitor.services.imports.mapping.language import Mapping, pointer
+from machine_monitor.services.imports.mapping.fields import FieldContext, FieldReader
+from machine_monitor.services.imports.mapping.language import TableMapping, pointer
 from machine_monitor.services.imports.reader import Cell, Row, Table
 from machine_monitor.services.imports.reader.table import WORKBOOKS
 from machine_monitor.services.imports.report import RowProblem
@@ -34,7 +34,7 @@ NO_KEY = (
 class RowMapper:
     """Reads the rows of a table as a mapping says. Raises `Invalid` if the mapping does not fit the table."""
 
-    def __init__(self, table: Table, mapping: Mapping, zone: ZoneInfo | None) -> None:
+    def __init__(self, table: Table, mapping: TableMapping, zone: ZoneInfo | None) -> None:
         self.table, self.mapping, self.skipped = table, mapping, 0
         self.resource = next(each for each in RESOURCES if each.name == mapping.resource)
         self.columns = Columns(table.names, table.width)
@@ -42,6 +42,8 @@ class RowMapper:
         self._check_names()
         self.readers = self._compile("fields", self.resource, context)
         self.machine_readers = self._compile("machine_fields", MACHINES, context)
+        # `started_at` first, since durations begin there.
+        self._in_order = sorted(self.readers.values(), key=lambda reader: reader.name != "started_at")
         self._nulls = Nulls(mapping.read.null)
         self._key = [self.columns.find(name, "key", i) for i, name in enumerate(mapping.key)]
         self._skips = [self._skip(i) for i in range(len(mapping.skip))]
@@ -92,7 +94,7 @@ class RowMapper:
     def _read(self, row: Row) -> Candidate:
         candidate = Candidate(row, source=lambda name: self._text(name, row.cells), bad=self._bad)
         started_at: str | None = None
-        for reader in in_reading_order(self.readers):
+        for reader in self._in_order:
             value = self._value(reader, candidate, reader.name, started_at)
             if reader.name == "started_at":
                 started_at = value
@@ -139,11 +141,8 @@ class RowMapper:
                 return
             candidate.fields["uuid"] = identity.key_uuid(self.mapping.name, names)
         elif self.resource is LOGS and "uuid" not in self.readers:
-            digest = identity.digest(texts)
-            count = seen.get(digest) or 0
-            assert isinstance(count, int)
-            seen.put(digest, count + 1)
-            candidate.fields["uuid"] = identity.row_uuid(self.mapping.name, texts, count)
+            occurrence = seen.next_occurrence(identity.digest(texts))
+            candidate.fields["uuid"] = identity.row_uuid(self.mapping.name, texts, occurrence)
             return
         key = candidate.fields.get(self.resource.key)
         if isinstance(key, str):

@@ -13,7 +13,7 @@ from machine_monitor.query.schema import Resource
 from machine_monitor.services.audit import history
 from machine_monitor.services.imports.candidates import Candidate
 from machine_monitor.services.imports.identity import RowStore
-from machine_monitor.services.imports.mapping import Mapping as TableMapping
+from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import faults, provenance
 from machine_monitor.services.imports.plan.provenance import Provenance
@@ -103,7 +103,7 @@ class Planner:
 
     def _step(self, candidate: Candidate, stored: Mapping[str, StoredRecord], named: References) -> Step:
         # Fields may be emptied below, and the plan may be made again.
-        candidate = replace(candidate, fields=dict(candidate.fields))
+        candidate = replace(candidate, fields=dict(candidate.fields), machine_fields=dict(candidate.machine_fields))
         step = Step(candidate, "rejected", problems=list(candidate.problems))
         if candidate.is_repetition:
             step.outcome = None

@@ -15,7 +15,7 @@ from machine_monitor.models.fields import MAX_ATTRIBUTES
 from machine_monitor.query.schema import Resource
 from machine_monitor.query.sql.documents import records_by_key_statement
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
-from machine_monitor.services.imports.mapping import Mapping as TableMapping
+from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.plan import provenance
 from machine_monitor.services.imports.report import RowProblem
 from machine_monitor.services.records import storage, validation

@@ -10,7 +10,7 @@ from typing import Any
 
 from machine_monitor.errors import BadJson
 from machine_monitor.services.imports.reader import compression, encodings
-from machine_monitor.services.imports.reader.records import records
+from machine_monitor.services.imports.reader.records import RawRecord, records
 from machine_monitor.services.imports.reader.table import Cell, ReadOptions, Row, RowFault, Table
 from machine_monitor.services.records import strict_json
 
@@ -46,21 +46,25 @@ def flatten(members: Mapping[str, Any], prefix: str = "") -> dict[str, Cell]:
 def _rows(path: Path, encoding: str, columns: list[str]) -> Iterator[Row]:
     with compression.open_plain(path) as (file, position):
         for record in records(encodings.as_utf_8(file, encoding)):
+            members = _members(record, encoding)
             end = position.tell()
-            if not record.is_whole:
-                yield Row(record.number, end, [], RowFault("row-shape", TOO_LONG))
-                continue
-            try:
-                record.raw.decode()
-                members = strict_json.parse(record.raw, "line")
-            except UnicodeDecodeError:
-                yield Row(record.number, end, [], RowFault("bad-bytes", NOT_DECODED.format(encoding)))
-                continue
-            except BadJson as error:
-                yield Row(record.number, end, [], RowFault("row-shape", error.detail))
-                continue
-            if not isinstance(members, dict):
-                yield Row(record.number, end, [], RowFault("row-shape", "The line must be a JSON object."))
-                continue
-            values = flatten(members)
-            yield Row(record.number, end, [values.get(name) for name in columns], members=members)
+            if isinstance(members, RowFault):
+                # The text of the line is its only cell, so that a file of refused rows can show it.
+                yield Row(record.number, end, [record.raw.decode(errors="replace").rstrip("\r\n")], members)
+            else:
+                values = flatten(members)
+                yield Row(record.number, end, [values.get(name) for name in columns], members=members)
+
+
+def _members(record: RawRecord, encoding: str) -> dict[str, Any] | RowFault:
+    """Return the object of a line, or why there is none."""
+    if not record.is_whole:
+        return RowFault("row-shape", TOO_LONG)
+    try:
+        record.raw.decode()
+        members = strict_json.parse(record.raw, "line")
+    except UnicodeDecodeError:
+        return RowFault("bad-bytes", NOT_DECODED.format(encoding))
+    except BadJson as error:
+        return RowFault("row-shape", error.detail)
+    return members if isinstance(members, dict) else RowFault("row-shape", "The line must be a JSON object.")

@@ -1,6 +1,6 @@
 """Read a sheet of an XLS or ODS workbook in a process of its own, whose memory and time are limited.
 
-    python -m machine_monitor.services.imports.reader.workbook_process FILE SHEET
+    python -I -B workbook_process.py FILE SHEET
 
 SHEET is JSON: a number from 1, or a name. Each row becomes a line of JSON on stdout.
 """

@@ -9,7 +9,6 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 import warnings
 import zipfile
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from machine_monitor.errors import UsageError
-from machine_monitor.services.imports.reader import compression, recognition
+from machine_monitor.services.files import isolation
+from machine_monitor.services.imports.reader import compression, recognition, workbook_process
 from machine_monitor.services.imports.reader.table import Cell, ReadOptions, Row, Table
 from machine_monitor.services.imports.reader.workbook_process import EMPTY_VALUES, UNREADABLE, decode_row
 from machine_monitor.suggestions import did_you_mean
@@ -152,10 +152,8 @@ def sheet_name(path: Path, names: Sequence[str], sheet: int | str) -> str:
 
 def _in_process(path: Path, plain: Path, sheet: int | str) -> Iterator[Sequence[Cell]]:
     """Yield the rows of a sheet that another process reads."""
-    command = [sys.executable, "-m", "machine_monitor.services.imports.reader.workbook_process"]
-    with subprocess.Popen(  # noqa: S603 -- a module of ours
-        [*command, str(plain), json.dumps(sheet)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    script = Path(workbook_process.__file__)
+    with isolation.start(script, str(plain.absolute()), json.dumps(sheet), stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         try:
