@@ -1505,6 +1505,11 @@ export interface components {
                  */
                 down_to?: string | null;
                 /**
+                 * Down Kind
+                 * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+                 */
+                down_kind?: ("failure" | "planned" | "external") | null;
+                /**
                  * Attributes
                  * @description Custom fields: texts, numbers or booleans.
                  */
@@ -1628,6 +1633,11 @@ export interface components {
              */
             down_to?: string | null;
             /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
+            /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
              */
@@ -1747,6 +1757,11 @@ export interface components {
              * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
+            /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
             /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
@@ -1871,6 +1886,11 @@ export interface components {
              */
             down_to?: string | null;
             /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
+            /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
              */
@@ -1984,6 +2004,11 @@ export interface components {
              * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
+            /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
             /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
@@ -2321,6 +2346,11 @@ export interface components {
              * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
+            /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
             /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
@@ -3604,6 +3634,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -4097,6 +4131,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -4199,8 +4237,12 @@ export interface operations {
             query?: {
                 /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. */
                 group_by?: string;
-                /** @description The metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs whose type counts as a failure), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once). */
+                /** @description Up to 10 metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs that are failures, by `down_kind` or else by their type), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once), `duration` (the seconds of work, from `started_at` to `ended_at`), `mean_duration` (the mean duration of the logs that have an end); and over the numbers of an attribute `sum:attributes.<key>`, `mean:attributes.<key>`, `min:attributes.<key>`, `max:attributes.<key>`. */
                 metrics?: string;
+                /** @description Only what happened from this time on: logs by `started_at`, stops cut. */
+                from?: string;
+                /** @description Only what happened before this time; a day is included. */
+                to?: string;
                 /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
                 /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
@@ -4277,6 +4319,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -5359,6 +5405,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -5547,6 +5597,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -5733,6 +5787,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */

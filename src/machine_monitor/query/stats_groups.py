@@ -64,7 +64,7 @@ class StatsKey:
 
     @property
     def interval_metrics(self) -> list[IntervalMetric]:
-        """The requested metrics that are durations."""
+        """The requested metrics that are times covered by intervals."""
         return [metric for metric in self.metrics if isinstance(metric, IntervalMetric)]
 
     @property
