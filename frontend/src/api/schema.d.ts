@@ -553,6 +553,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/reliability": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Measure reliability: MTBF, MTTR and availability
+         * @description Groups are formed by up to three fields of the machine and one calendar unit. Every machine that the filters choose
+         *     counts, one without logs too. Filters are those of logs on `machine` and its fields. `definition` says what each
+         *     figure means.
+         */
+        get: operations["measure_reliability"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/log-types": {
         parameters: {
             query?: never;
@@ -2925,6 +2947,16 @@ export interface components {
             new: string;
         };
         /**
+         * PastWindow
+         * @description The window of the answer: from `from` until just before `to`.
+         */
+        PastWindow: {
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+        };
+        /**
          * Problem
          * @description An error: problem details (RFC 9457).
          */
@@ -2949,6 +2981,23 @@ export interface components {
             current?: {
                 [key: string]: unknown;
             } | null;
+        };
+        /**
+         * ReliabilityGroups
+         * @description Figures for each combination of the `group_by` values, and what each figure means; times are in seconds.
+         */
+        ReliabilityGroups: {
+            window: components["schemas"]["PastWindow"];
+            /** Definition */
+            definition: {
+                [key: string]: string;
+            };
+            /** Groups */
+            groups: {
+                [key: string]: string | number | boolean | null;
+            }[];
+            /** Truncated */
+            truncated: boolean;
         };
         /**
          * ServiceState
@@ -9185,6 +9234,98 @@ export interface operations {
             };
             /** @description `range-not-satisfiable`: Range not satisfiable */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    measure_reliability: {
+        parameters: {
+            query?: {
+                /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. */
+                group_by?: string;
+                /** @description The start of the window; 90 days before `to` by default. */
+                from?: string;
+                /** @description Only what happened before this time; a day is included. */
+                to?: string;
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
+                machine?: string[];
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
+                "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReliabilityGroups"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
                 headers: {
                     [name: string]: unknown;
                 };

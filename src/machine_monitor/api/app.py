@@ -24,6 +24,7 @@ from machine_monitor.api.routes import (
     log_types,
     logs,
     machines,
+    reliability,
     system,
     tokens,
     users,
@@ -46,7 +47,7 @@ from machine_monitor.services.idempotency import IdempotencyStore
 from machine_monitor.services.projections import maintenance
 
 # Starlette tries routes in this order, so the most used come first.
-MODULES = (logs, machines, attachments, log_types, users, changes, tokens, account, system, documentation)
+MODULES = (logs, machines, attachments, reliability, log_types, users, changes, tokens, account, system, documentation)
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
 # The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.

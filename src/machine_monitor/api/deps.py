@@ -25,6 +25,7 @@ from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import SEE_DELETED, Caller
+from machine_monitor.services.projections.reliability.request import ReliabilityQuery, parse_reliability_query
 from machine_monitor.services.records.preconditions import Preconditions, parse_entity_tags
 from machine_monitor.services.tabular.exports import Format
 
@@ -112,6 +113,11 @@ def stats_of(resource: Resource) -> Any:
     return Depends(read)
 
 
+def reliability_query_of(request: Request) -> ReliabilityQuery:
+    """Return the query of reliability."""
+    return parse_reliability_query(parse_query_string(request.scope["query_string"]), time_context_of(request))
+
+
 def selection_of(resource: Resource) -> Any:
     """A dependency: the `fields` and `expand` of a GET of one record."""
 
@@ -126,6 +132,7 @@ Now = Annotated[TimeContext, Depends(time_context_of)]
 PreconditionsDep = Annotated[Preconditions, Depends(preconditions_of)]
 CurrentUser = Annotated[Caller, Depends(caller_of)]
 ClientDep = Annotated[Client, Depends(client_of)]
+ReliabilityDep = Annotated[ReliabilityQuery, Depends(reliability_query_of)]
 SignInDep = Annotated[SignInContext, Depends(sign_in_context_of)]
 
 

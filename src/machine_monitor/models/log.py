@@ -17,6 +17,8 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     and_,
+    case,
+    func,
     literal_column,
     not_,
     or_,
@@ -247,12 +249,19 @@ LogReplace = replace_schema(LogCreate, LogRead, PRESERVED_ON_PUT)
 LogReplace.form_part = None
 LogUpdate = patch_schema(replace_schema(LogBody, LogRead, PRESERVED_ON_PUT))
 
-CANCELLED, FAILURE = literal_column("'cancelled'"), literal_column("'failure'")
+CANCELLED = literal_column("'cancelled'")
+FAILURE, PLANNED = literal_column("'failure'"), literal_column("'planned'")
 
 
-def _is_failure(counts_as_failure: ColumnElement, status: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
+def is_failure(counts_as_failure: ColumnElement, status: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
+    """Whether a log is a failure."""
     by_type = and_(down_kind.is_(None), counts_as_failure)
     return and_(status != CANCELLED, or_(down_kind == FAILURE, by_type))
+
+
+def stop_kind(counts_as_failure: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
+    """Return the kind of a log's stop: `down_kind`, or else that of the log's type."""
+    return func.coalesce(down_kind, case((counts_as_failure, FAILURE), else_=PLANNED))
 
 
 def _is_no_failure(status: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
@@ -283,7 +292,7 @@ METRICS = (
         "failures",
         "the number of logs that are failures, by `down_kind` or else by their type",
         FAILURE_READS,
-        lambda *columns: one_if(_is_failure(*columns)),
+        lambda *columns: one_if(is_failure(*columns)),
         FAILURES_FROM_COUNTERS,
     ),
     IntervalMetric(

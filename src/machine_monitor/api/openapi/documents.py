@@ -4,13 +4,14 @@ from functools import cache
 from typing import Any
 
 from fastapi import Response
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 
 from machine_monitor.api.openapi.parameters import (
     changes_parameters,
     export_parameters,
     facets_parameters,
     list_parameters,
+    reliability_parameters,
     selection_parameters,
     stats_parameters,
 )
@@ -96,6 +97,22 @@ class Groups(BaseModel):
     truncated: bool
 
 
+class PastWindow(BaseModel):
+    """The window of the answer: from `from` until just before `to`."""
+
+    from_: str = Field(alias="from")
+    to: str
+
+
+class ReliabilityGroups(BaseModel):
+    """Figures for each combination of the `group_by` values, and what each figure means; times are in seconds."""
+
+    window: PastWindow
+    definition: dict[str, str]
+    groups: list[dict[str, str | float | bool | None]]
+    truncated: bool
+
+
 def facets_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of facets."""
     return _summary(FacetCounts, facets_parameters(resource))
@@ -104,6 +121,11 @@ def facets_operation(resource: Resource) -> dict[str, Any]:
 def stats_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of stats."""
     return _summary(Groups, stats_parameters(resource))
+
+
+def reliability_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of reliability."""
+    return _summary(ReliabilityGroups, reliability_parameters(resource))
 
 
 def _summary(model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from machine_monitor.query.language.times import TIME_FILTER_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, EPOCH_PATTERN, MAX_CHANGES
+from machine_monitor.services.projections.reliability.request import GROUP_FIELDS
 
 # Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
@@ -86,13 +87,10 @@ def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of stats."""
-    names, metrics = (*summary_fields(resource), *UNITS), resource.summary.metrics if resource.summary else {}
+    metrics = resource.summary.metrics if resource.summary else {}
     sentences = ", ".join(f"`{metric.name}` ({metric.description})" for metric in metrics.values())
-    sentence = (
-        f"Up to {MAX_GROUP_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
-    )
     return [
-        _parameter("group_by", sentence, _names(names, at_most=MAX_GROUP_FIELDS + 1)),
+        _group_by(summary_fields(resource)),
         _parameter(
             "metrics",
             f"Up to {MAX_METRICS} metrics, separated by commas: {sentences}; and over the numbers of an attribute "
@@ -105,8 +103,27 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
+def reliability_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """Return the OpenAPI parameters of reliability, whose filters are those of `resource` on machines."""
+    declared = [
+        parameter for parameter in _filters(resource) if parameter["name"] in ("machine", *DECLARED_RELATED, "filters")
+    ]
+    return [
+        _group_by(GROUP_FIELDS),
+        *_window("The start of the window; 90 days before `to` by default."),
+        *declared,
+    ]
+
+
+def _group_by(fields: Iterable[str]) -> dict[str, Any]:
+    sentence = (
+        f"Up to {MAX_GROUP_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
+    )
+    return _parameter("group_by", sentence, _names((*fields, *UNITS), at_most=MAX_GROUP_FIELDS + 1))
+
+
 def _window(sentence: str) -> list[dict[str, Any]]:
-    """Return the parameters `from` and `to`."""
+    """Return the parameters `from` and `to`; the sentence is about `from`."""
     schema = {"type": "string", "pattern": TIME_FILTER_PATTERN}
     before = "Only what happened before this time; a day is included."
     return [

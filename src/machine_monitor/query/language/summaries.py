@@ -91,16 +91,16 @@ def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeC
     """Parse the query string of stats; raises a 422 that names every fault."""
     parser, allowed_metrics = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
     conditions, terms = parser.conditions(time_context), parser.terms()
-    group_by = parser.parse_reserved("group_by", _group_by(summary_fields(resource)), ())
+    group_by = parser.parse_reserved("group_by", group_by_parser(summary_fields(resource)), ())
     parse_metrics = _distinct_names(allowed_metrics, MAX_METRICS, _is_attribute_metric(resource))
     metrics = parser.parse_reserved("metrics", parse_metrics, (DEFAULT_METRIC,))
-    window = parse_window(parser, time_context)
+    window = _parse_window(parser, time_context)
     parser.raise_faults()
     return StatsQuery(resource, group_by, metrics, conditions, terms, time_context, window)
 
 
-def parse_window(parser: QueryParser, time_context: TimeContext) -> Window:
-    """Parse `from` and `to`. A day as `from` is its start, as `to` its end, so that the day is included."""
+def parse_bounds(parser: QueryParser, time_context: TimeContext) -> Window:
+    """Parse `from` and `to`, in any order. A day as `from` is its start, as `to` its end, so that it is included."""
 
     def parse(text: str) -> DayRange:
         try:
@@ -110,7 +110,11 @@ def parse_window(parser: QueryParser, time_context: TimeContext) -> Window:
         return moment if isinstance(moment, DayRange) else DayRange(moment, moment)
 
     start, end = (parser.parse_reserved(name, parse, None) for name in ("from", "to"))
-    window = Window(start and start.start, end and end.end)
+    return Window(start and start.start, end and end.end)
+
+
+def _parse_window(parser: QueryParser, time_context: TimeContext) -> Window:
+    window = parse_bounds(parser, time_context)
     if window.start and window.end and window.start >= window.end:
         parser.add_fault("from", "'from' must be before 'to'.")
     return window
@@ -126,7 +130,8 @@ def metric_names(resource: Resource) -> tuple[str, ...]:
     return tuple(resource.summary.metrics) if resource.summary else ()
 
 
-def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+def group_by_parser(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of `group_by`: up to MAX_GROUP_FIELDS of the fields, and one calendar unit."""
     parse_names = _distinct_names((*fields, *UNITS), MAX_GROUP_FIELDS + 1)
 
     def parse(text: str) -> tuple[str, ...]:
