@@ -31,6 +31,7 @@ READS = (
         "/logs/{uuid}/history",
         "/logs/facets",
         "/logs/stats",
+        "/logs/pareto",
         "/reliability",
         "/users",
         "/users/{trigram}",

@@ -30,6 +30,7 @@ from machine_monitor.query.language.times import TIME_FILTER_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, EPOCH_PATTERN, MAX_CHANGES
+from machine_monitor.services.projections.reliability.pareto import FIELDS, WEIGHTS
 from machine_monitor.services.projections.reliability.request import GROUP_FIELDS
 
 # Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
@@ -112,6 +113,22 @@ def reliability_parameters(resource: Resource) -> list[dict[str, Any]]:
         _group_by(GROUP_FIELDS),
         *_window("The start of the window; 90 days before `to` by default."),
         *declared,
+    ]
+
+
+def pareto_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """Return the OpenAPI parameters of the Pareto analysis."""
+    one = "|".join([*(name.replace(".", r"\.") for name in FIELDS), ATTRIBUTE_PATTERN])
+    by = {"type": "string", "pattern": f"^({one})$", "examples": list(FIELDS[:1])}
+    sentence = "What the values weigh: logs and failures by `started_at`, or seconds of downtime."
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_FACET_VALUES, "default": DEFAULT_VALUES}
+    return [
+        {**_parameter("by", "The field or attribute whose values are compared.", by), "required": True},
+        _parameter("weight", sentence, {"type": "string", "enum": list(WEIGHTS), "default": WEIGHTS[0]}),
+        *_window("The start of the window; 90 days before `to` by default."),
+        _parameter("limit", "The maximum number of values; `rest` sums up the others.", limit),
+        *_search(resource),
+        *_filters(resource),
     ]
 
 

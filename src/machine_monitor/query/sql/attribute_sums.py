@@ -5,7 +5,6 @@ three digits are its sign and exponent, the other thirteen its mantissa. SQL sum
 integers, in two parts that cannot overflow; Python adds up the few exponents as fractions.
 """
 
-import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -42,11 +41,11 @@ class AttributeSum(NamedTuple):
     def value_of(self, function: str) -> int | float | None:
         """Return the sum, mean, min or max as a JSON number; None if there is none, or if it is too large."""
         if function == "sum":
-            return _json_number(self.total)
+            return json_number(self.total)
         if self.smallest is None or self.largest is None:
             return None
         values = {"mean": self.total / self.count, "min": self.smallest, "max": self.largest}
-        return _json_number(values[function])
+        return json_number(values[function])
 
 
 NO_NUMBERS = AttributeSum(Fraction(0), 0, None, None)
@@ -93,8 +92,9 @@ def aggregate(engine: Engine, records: FromClause, keys: Sequence[str]) -> Selec
 
 def read(rows: Iterable[Sequence]) -> dict[tuple, AttributeSum]:
     """Return the sums of each group by its keys, from the rows of `aggregate`."""
+    parse = attributes.parse_sortable_hex
     return {
-        tuple(keys): AttributeSum(*_add_up(sums), _double(smallest), _double(largest))
+        tuple(keys): AttributeSum(*_add_up(sums), parse(smallest), parse(largest))
         for *keys, smallest, largest, sums in rows
     }
 
@@ -122,14 +122,8 @@ def _total_of_exponent(digits: int, count: int, mantissas: int) -> Fraction:
     return -value if is_negative else value
 
 
-def _double(digits: str) -> float:
-    stored = int(digits, 16)
-    sign = 1 << 63
-    bits = stored ^ sign if stored & sign else stored ^ (2 * sign - 1)
-    return struct.unpack(">d", struct.pack(">Q", bits))[0]
-
-
-def _json_number(value: Fraction | float) -> int | float | None:
+def json_number(value: Fraction | float) -> int | float | None:
+    """Return a number as JSON shows it: a whole one without a fraction; None if it is too large for a double."""
     try:
         number = float(value)
     except OverflowError:

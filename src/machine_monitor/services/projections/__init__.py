@@ -1,1 +1,1 @@
-"""Derived data: the search index and counters, which are stored, verified and rebuilt here; reliability, which is not."""
+"""Derived data: the search index and counters, which are stored, and reliability, which is computed when it is read."""
